@@ -1,0 +1,4613 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pyelftools>=0.30"]
+# ///
+"""surftrace: trace kernel functions and events with C expressions, through ftrace and nothing else.
+
+    text --parse--> Probe --resolve(types, arch)--> Field --> EventDef --plan--> [Step(do, undo), ...]
+    "p wake_up.."   (AST)                     "+2976(%di):string"              |       |       |
+                                                                           session  script    -S
+                                                                           tracefs   sh      print
+                                                                              |
+                                                  trace_pipe line --decode--> stdout
+
+The file is a row of rooms, each under a banner. A room uses only the rooms above it. Printing, argv, the environment
+and exiting live in the last room; writing to tracefs lives in Tracefs; everything else is values in, values out.
+
+Words: a Probe and its Args are what the user wrote; a Fetch is what the kernel reads (a fetch-arg of
+Documentation/trace/kprobetrace.rst); a Field is one value shown, made of one or more Fetches; an EventDef is the
+definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; a Check is a
+condition without which a fetched number means nothing; Steps are changes of the machine, each with its undo.
+"""
+from __future__ import annotations
+
+import bisect
+import contextlib
+import ctypes
+import fnmatch
+import functools
+import io
+import ipaddress
+import mmap
+import os
+import re
+import struct
+import sys
+import zlib
+from dataclasses import dataclass, replace
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
+
+__version__ = '0.1.0'
+
+T = TypeVar('T')
+
+
+# ---- Errors ------------------------------------------------------------------------------------------------
+
+Span = Tuple[int, int]      # columns [start, end) in the line the user wrote
+
+
+class SurftraceError(Exception):
+    """A normal failure: its text is the whole message, and the fault is the machine's (exit status 1)."""
+    status = 1
+
+
+class DebugInfoError(SurftraceError):
+    """A debug file that is damaged, or does not hold what is asked of it."""
+
+
+class TracefsError(SurftraceError):
+    """The kernel refused a change; `errno` is its reason, `path` the file below tracefs."""
+
+    def __init__(self, message: str, errno: int = 0, path: str = '') -> None:
+        super().__init__(message)
+        self.errno, self.path = errno, path
+
+
+class InputError(SurftraceError):
+    """What was typed is wrong (exit status 2). `at` is the span in `line`; `source` names the file the line is from."""
+    status = 2
+
+    def __init__(self, message: str, at: Optional[Span] = None, line: str = '', source: str = '') -> None:
+        super().__init__(message)
+        self.message, self.at, self.line, self.source = message, at, line, source
+
+    def __str__(self) -> str:
+        text = f'{self.source}: {self.message}' if self.source else self.message
+        return text + caret(self.line, self.at) if self.line and self.at else text
+
+
+def caret(line: str, at: Span, width: int = 100) -> str:
+    """The line and, below the span, a caret; a long line is cut to a window round it."""
+    start, end = min(at[0], len(line)), max(at[0] + 1, min(at[1], len(line)))
+    left = max(0, start - width // 2) if len(line) > width else 0
+    shown = printable(line[left:left + width])
+    marks = '^' + '~' * (min(end, left + width) - start - 1)
+    return f'\n  {shown}\n  {" " * (start - left)}{marks}'
+
+
+def printable(text: str) -> str:
+    """The text with whatever a terminal would obey, or that is no character, replaced by '?', column for column."""
+    return ''.join(c if c.isprintable() else '?' for c in text)
+
+
+@contextlib.contextmanager
+def located(line: str, source: str = '') -> Iterator[None]:
+    """Errors from within are about this line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.message, error.at, error.line or line, error.source or source) from None
+
+
+def near(word: str, names: Iterable[str]) -> str:
+    """'; did you mean ...?' with the names most like the word, or nothing."""
+    import difflib
+    matches = difflib.get_close_matches(word, list(names), n=3, cutoff=0.7)
+    return f"; did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ''
+
+
+# ---- Architectures -----------------------------------------------------------------------------------------
+
+class Arch(NamedTuple):
+    """What differs between processors, as data. Register names are the kernel's (regs_query_register_offset)."""
+    name: str
+    machine: int                            # e_machine of ELF
+    bits: int
+    order: str                              # byte order, 'little' or 'big'
+    registers: FrozenSet[str]
+    arguments: Tuple[str, ...]              # registers of the integer arguments, in the kernel's calling convention
+    stack: int                              # bytes from the stack pointer at entry to the first stack argument
+    stack_pointer: str
+    dwarf: Dict[int, str]                   # DWARF register number -> kernel name
+    kernel_from: int                        # the lowest address the kernel has anything at
+    syscall: Tuple[str, ...] = ()           # members of pt_regs that hold a system call's arguments
+    by_value: str = ''                      # whose rules for structs passed by value are known: 'sysv', 'aapcs64'
+
+    @property
+    def word(self) -> int:
+        """Bytes of a register."""
+        return self.bits // 8
+
+    @property
+    def last_address(self) -> int:
+        """The highest address that is not an error pointer (include/linux/err.h: MAX_ERRNO is 4095)."""
+        return (1 << self.bits) - 4096
+
+
+def _names(text: str) -> FrozenSet[str]:
+    """'r0..r3 pc' -> {r0, r1, r2, r3, pc}"""
+    found: List[str] = []
+    for word in text.split():
+        run = re.fullmatch(r'(\D+)(\d+)\.\.\D+(\d+)', word)
+        found += [f'{run[1]}{i}' for i in range(int(run[2]), int(run[3]) + 1)] if run else [word]
+    return frozenset(found)
+
+
+def _numbered(text: str, start: int = 0) -> Dict[int, str]:
+    """'ax dx' -> {0: 'ax', 1: 'dx'}; '-' leaves a number out."""
+    return {number: name for number, name in enumerate(text.split(), start) if name != '-'}
+
+
+def _run(prefix: str, first: int, last: int) -> str:
+    return ' '.join(f'{prefix}{i}' for i in range(first, last + 1))
+
+
+ARCHES: Tuple[Arch, ...] = (
+    # arch/x86/kernel/ptrace.c, arch/x86/include/asm/ptrace.h; System V AMD64 ABI figure 3.36 (DWARF), 3.2.3 (arguments);
+    # Documentation/arch/x86/x86_64/mm.rst: with five levels the kernel begins at 0xff00...
+    Arch('x86_64', 62, 64, 'little', _names('r8..r15 bx cx dx si di bp ax orig_ax ip cs flags sp ss'),
+         ('di', 'si', 'dx', 'cx', 'r8', 'r9'), 8, 'sp', _numbered('ax dx cx bx si di bp sp ' + _run('r', 8, 15) + ' ip'),
+         0xff00 << 48, ('di', 'si', 'dx', 'r10', 'r8', 'r9'), 'sysv'),
+    # the same files; the kernel is built with -mregparm=3 (arch/x86/Makefile)
+    Arch('i386', 3, 32, 'little', _names('bx cx dx si di bp ax orig_ax ip cs ds es fs gs flags sp ss'),
+         ('ax', 'dx', 'cx'), 4, 'sp', _numbered('ax cx dx bx sp bp si di ip'), 4096, ('bx', 'cx', 'dx', 'si', 'di', 'bp')),
+    # arch/arm64/kernel/ptrace.c; aadwarf64, aapcs64. Pointers may be tagged in bits 56-59 (KASAN)
+    Arch('aarch64', 183, 64, 'little', _names('x0..x30 lr sp pc pstate'), tuple(_run('x', 0, 7).split()), 0, 'sp',
+         _numbered(_run('x', 0, 30) + ' sp'), 0xf000 << 48, tuple(f'regs[{i}]' for i in range(6)), 'aapcs64'),
+    # arch/arm/kernel/ptrace.c; aadwarf32, aapcs32
+    Arch('arm', 40, 32, 'little', _names('r0..r10 fp ip sp lr pc cpsr ORIG_r0'), ('r0', 'r1', 'r2', 'r3'), 0, 'sp',
+         _numbered(_run('r', 0, 10) + ' fp ip sp lr pc'), 4096, tuple(f'uregs[{i}]' for i in range(6))),
+    # arch/riscv/kernel/ptrace.c; riscv-elf-psabi-doc
+    Arch('riscv64', 243, 64, 'little', _names('epc ra sp gp tp t0..t6 s0..s11 a0..a7 status badaddr cause orig_a0'),
+         tuple(_run('a', 0, 7).split()), 0, 'sp',
+         _numbered('- ra sp gp tp t0 t1 t2 s0 s1 ' + _run('a', 0, 7) + ' ' + _run('s', 2, 11) + ' t3 t4 t5 t6'),
+         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5')),
+    # arch/s390/kernel/ptrace.c; s390x ELF ABI: arguments in r2-r6, then at 160(%r15). User and kernel have separate spaces
+    Arch('s390x', 22, 64, 'big', _names('r0..r15'), ('r2', 'r3', 'r4', 'r5', 'r6'), 160, 'r15',
+         _numbered(_run('r', 0, 15)), 4096, ('orig_gpr2', 'gprs[3]', 'gprs[4]', 'gprs[5]', 'gprs[6]', 'gprs[7]')),
+    # arch/powerpc/kernel/ptrace/ptrace.c; OpenPOWER ELF v2: r3-r10, then the parameter save area 32 bytes up
+    Arch('ppc64le', 21, 64, 'little', _names('r0..r31 gpr0..gpr31 nip msr ctr link xer ccr softe trap dar dsisr'),
+         tuple(_run('r', 3, 10).split()), 96, 'r1', _numbered(_run('r', 0, 31)), 0xc000 << 48,
+         tuple(f'gpr[{i}]' for i in range(3, 9))),
+    # arch/loongarch/kernel/ptrace.c; LoongArch ELF psABI. The direct map begins at 0x8000...
+    Arch('loongarch64', 258, 64, 'little',
+         _names('r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat'),
+         tuple(_run('r', 4, 11).split()), 0, 'r3', _numbered(_run('r', 0, 31)), 0x8000 << 48,
+         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]')),
+)
+
+ARCH_ALIASES = {'amd64': 'x86_64', 'x86-64': 'x86_64', 'i486': 'i386', 'i586': 'i386', 'i686': 'i386', 'x86': 'i386',
+                'arm64': 'aarch64', 'armv6l': 'arm', 'armv7l': 'arm', 'armhf': 'arm', 'riscv': 'riscv64',
+                's390': 's390x', 'ppc64el': 'ppc64le', 'loongarch': 'loongarch64'}
+
+
+def arch_named(name: str) -> Arch:
+    """The architecture called that by uname -m, Debian or the kernel's source."""
+    wanted = ARCH_ALIASES.get(name, name)
+    for arch in ARCHES:
+        if arch.name == wanted:
+            return arch
+    raise InputError(f"unknown architecture '{name}'; known are {', '.join(arch.name for arch in ARCHES)}")
+
+
+# ---- Types -------------------------------------------------------------------------------------------------
+# C after typedefs and qualifiers are gone. What would make the graph of types infinite is a function without arguments
+# that gives the next type: a backend reads a struct's members when somebody asks.
+
+class Void(NamedTuple):
+    """No value, or a type nothing is known of."""
+    name: str = 'void'
+
+
+class Int(NamedTuple):
+    """An integer, a character or a _Bool; size in bytes. With no name: a register's word, of no C type yet."""
+    name: str
+    size: int
+    signed: bool
+
+
+class Float(NamedTuple):
+    """A floating-point number; no fetch type of ftrace can hold one."""
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Enum:
+    """An enumeration; `enumerators()` gives (name, value) in the order of the source."""
+    name: str
+    size: int
+    signed: bool
+    enumerators: Callable[[], Tuple[Tuple[str, int], ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Pointer:
+    """A pointer of `size` bytes to `target()`."""
+    size: int
+    target: Callable[[], Type]
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """An array of `count` elements; None where the length is not in the type (`char name[]`)."""
+    element: Callable[[], Type]
+    count: Optional[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Struct:
+    """A struct, union or class. `size` is None where only a declaration is known; `members()` then raises."""
+    keyword: str
+    name: str
+    size: Optional[int]
+    members: Callable[[], Tuple[Member, ...]]
+
+
+class Location(NamedTuple):
+    """Where a parameter is at the probed instruction, in DWARF's words.
+
+    how: 'register' (number), 'frame' (offset from the call frame address), 'memory' (number, offset), 'address' (offset),
+    'constant' (offset is the value), 'pieces' (a Location and a size in bytes each), 'gone' (why).
+    """
+    how: str
+    number: int = 0
+    offset: int = 0
+    pieces: Tuple[Tuple[Location, int], ...] = ()
+    why: str = ''
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """A parameter of a function; its location is None where only the calling convention tells it."""
+    name: str
+    type: Callable[[], Type]
+    location: Optional[Location] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted."""
+    name: str
+    returns: Callable[[], Type]
+    parameters: Tuple[Parameter, ...]
+    variadic: bool = False
+    inlined: Optional[int] = None
+
+
+Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A member, `bit` bits from the start of its struct (for a bit-field as the ABI counts: from the least significant
+    bit on little-endian machines, from the most significant on big-endian); width in bits, None if not a bit-field."""
+    name: str
+    type: Callable[[], Type]
+    bit: int
+    width: Optional[int] = None
+
+
+def spell(type_: Type) -> str:
+    """The type as one would say it in C."""
+    if isinstance(type_, Pointer):
+        target = type_.target()
+        return spell(target) + ('*' if isinstance(target, Pointer) else ' *')
+    if isinstance(type_, Array):
+        dimensions = ''
+        while isinstance(type_, Array):
+            dimensions += f"[{'' if type_.count is None else type_.count}]"
+            type_ = type_.element()
+        return f'{spell(type_)} {dimensions}'
+    if isinstance(type_, Struct):
+        return f"{type_.keyword} {type_.name or '<anonymous>'}".strip()
+    if isinstance(type_, Enum):
+        return f"enum {type_.name or '<anonymous>'}"
+    if isinstance(type_, Function):
+        return f"{spell(type_.returns())} ({', '.join(spell(p.type()) for p in type_.parameters)})"
+    return type_.name or 'a word of no known type'
+
+
+def size_of(type_: Type) -> Optional[int]:
+    """sizeof in bytes; None where C would not tell either."""
+    if isinstance(type_, Array):
+        element = size_of(type_.element())
+        return None if element is None or type_.count is None else element * type_.count
+    return None if isinstance(type_, (Void, Function)) else type_.size
+
+
+def find_member(struct_: Struct, name: str) -> Optional[Member]:
+    """The member of that name, its bit counted from `struct_`, also within anonymous structs and unions."""
+    for member in struct_.members():
+        if member.name == name:
+            return member
+        if not member.name:
+            inner = member.type()
+            found = find_member(inner, name) if isinstance(inner, Struct) else None
+            if found:
+                return replace(found, bit=found.bit + member.bit)
+    return None
+
+
+def member_names(struct_: Struct) -> List[str]:
+    """The names find_member knows."""
+    names: List[str] = []
+    for member in struct_.members():
+        inner = None if member.name else member.type()
+        names += [member.name] if member.name else member_names(inner) if isinstance(inner, Struct) else []
+    return names
+
+
+def shape(type_: Type) -> object:
+    """A value that is equal for types that are laid out alike, looking one level into structs."""
+    if isinstance(type_, Struct):
+        return (type_.keyword, type_.size, tuple((m.name, m.bit, m.width) for m in type_.members()))
+    if isinstance(type_, Enum):
+        return (type_.size, type_.enumerators())
+    return spell(type_)
+
+
+class Variable(NamedTuple):
+    """A global variable."""
+    name: str
+    type: Type
+    per_cpu: bool = False
+
+
+class TypeInfo:
+    """What debug information can be asked, whatever its format. Nothing found is None; damage is DebugInfoError."""
+    path = ''
+    arch: Arch
+
+    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+        """The function of that name (at that link-time address), parameters located `offset` bytes into it."""
+        raise NotImplementedError
+
+    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
+        """The struct, union or enum (`keyword`), or typedef or base type ('') of that name, as the source file of the
+        function `scope` sees it."""
+        raise NotImplementedError
+
+    def variable(self, name: str) -> Optional[Variable]:
+        """The global variable of that name."""
+        raise NotImplementedError
+
+    def function_names(self) -> Iterable[str]:
+        """Names of functions, for globs and for near misses."""
+        return ()
+
+
+# C's own type names and those of the kernel's include/uapi/asm-generic/int-ll64.h and of stdint.h: (bytes, signed);
+# 0 bytes is the machine's word.
+PLAIN_TYPES: Dict[str, Tuple[int, bool]] = {
+    'char': (1, True), 'signed char': (1, True), 'unsigned char': (1, False), 'bool': (1, False), '_Bool': (1, False),
+    'short': (2, True), 'unsigned short': (2, False), 'int': (4, True), 'unsigned int': (4, False),
+    'long': (0, True), 'unsigned long': (0, False), 'long long': (8, True), 'unsigned long long': (8, False),
+    'size_t': (0, False), 'ssize_t': (0, True), 'uintptr_t': (0, False), 'intptr_t': (0, True),
+    **{f'{prefix}{letter}{bits}': (bits // 8, letter == 's')
+       for prefix in ('', '__') for letter in 'us' for bits in (8, 16, 32, 64)},
+    **{f'{letter}int{bits}_t': (bits // 8, not letter) for letter in ('u', '') for bits in (8, 16, 32, 64)},
+    **{f'__{end}{bits}': (bits // 8, False) for end in ('be', 'le') for bits in (16, 32, 64)},
+}
+
+
+def plain_type(words: str, arch: Arch) -> Optional[Type]:
+    """The type C itself gives these words ('unsigned long int' as well as 'unsigned long'), or None."""
+    if words == 'void':
+        return Void()
+    parts = words.split()
+    if len(parts) > 1 or parts[0] in ('unsigned', 'signed'):
+        sign = 'unsigned ' if 'unsigned' in parts else 'signed ' if parts[-1] == 'char' and 'signed' in parts else ''
+        rest = [part for part in parts if part not in ('signed', 'unsigned')]
+        core = [part for part in rest if part != 'int'] if len(rest) > 1 else rest
+        words = sign + (' '.join(core) or 'int')
+    found = PLAIN_TYPES.get(words)
+    if not found:
+        return None
+    signed = found[1] and not (words == 'char' and arch.name not in ('x86_64', 'i386'))    # plain char, by each psABI
+    return Int(words, found[0] or arch.word, signed)
+
+
+# ---- ELF files ---------------------------------------------------------------------------------------------
+
+class Symbol(NamedTuple):
+    """A symbol: its link-time address (or the running one, from kallsyms), section or module, and whether it is code."""
+    name: str
+    address: int
+    size: int
+    code: bool
+    section: str = ''
+    module: str = ''
+
+
+class Section(NamedTuple):
+    """Where a section is in its file and in memory, in bytes."""
+    name: str
+    offset: int
+    size: int
+    address: int
+    kind: str
+    compressed: bool
+
+
+class Slice(io.RawIOBase):
+    """A part of a mapped file as a stream: what pyelftools reads, without a copy of it."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data, self._at = data, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, len(self._data))[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data[self._at:self._at + len(buffer)]
+        buffer[:len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+# What pyelftools and struct raise on a damaged file; anything else is a defect of ours.
+DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError, RecursionError,
+          EOFError, MemoryError, NotImplementedError, struct.error, zlib.error)
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Whatever reading a debug file raises is about that file."""
+    try:
+        from elftools.common.exceptions import DWARFError, ELFError
+        from elftools.construct import ConstructError
+    except ImportError:
+        raise SurftraceError(f'{path}: reading ELF and DWARF needs pyelftools (pip install pyelftools, or your '
+                             "distribution's python3-pyelftools); BTF needs nothing: -m btf") from None
+    try:
+        yield
+    except SurftraceError:
+        raise
+    except OSError as error:
+        raise DebugInfoError(f'{path}: {error.strerror}') from None
+    except (DWARFError, ELFError, ConstructError, *DAMAGE) as error:
+        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({error or type(error).__name__})'
+                             ) from error
+
+
+class Executable:
+    """An ELF file, mapped: sections, symbols, build-id."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with reading(path):
+            from elftools.elf.elffile import ELFFile
+            with open(path, 'rb') as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.elf = ELFFile(self._map)  # type: ignore[arg-type]
+            self.sections = {section.name: Section(
+                section.name, section['sh_offset'], section['sh_size'], section['sh_addr'], section['sh_type'],
+                bool(section['sh_flags'] & 0x800)) for section in self.elf.iter_sections()}
+            self._section_names = list(self.sections)
+            self.arch = self._arch()
+
+    def _arch(self) -> Arch:
+        header = self.elf.header
+        number = struct.unpack(('<' if self.elf.little_endian else '>') + 'H', self._map[18:20])[0]
+        order = 'little' if self.elf.little_endian else 'big'
+        for arch in ARCHES:
+            if (arch.machine, arch.bits, arch.order) == (number, self.elf.elfclass, order):
+                return arch
+        raise DebugInfoError(f"{self.path}: a file for {header['e_machine']}, {order}-endian, {self.elf.elfclass} bits: "
+                             f"no architecture surftrace knows")
+
+    def contents(self, name: str) -> memoryview:
+        """The bytes of a section, inflated where it is compressed; empty when there is none of that name."""
+        section = self.sections.get(name)
+        if not section or section.kind == 'SHT_NOBITS':
+            return memoryview(b'')
+        if section.compressed:
+            with reading(self.path):
+                found: Any = self.elf.get_section_by_name(name)
+                return memoryview(found.data())
+        if section.offset + section.size > len(self._map):
+            raise DebugInfoError(f'{self.path}: cut short: section {name} ends behind the end of the file')
+        return memoryview(self._map)[section.offset:section.offset + section.size]
+
+    @functools.cached_property
+    def build_id(self) -> str:
+        """The GNU build-id in hexadecimal, '' when the linker left none."""
+        for section in self.sections.values():
+            if section.kind == 'SHT_NOTE':
+                found = build_id_of(bytes(self.contents(section.name)), self.arch.order)
+                if found:
+                    return found
+        return ''
+
+    @functools.cached_property
+    def _symbol_format(self) -> struct.Struct:
+        """Elf64_Sym: name, info, other, section, value, size; Elf32_Sym: name, value, size, info, other, section."""
+        return struct.Struct(('<' if self.arch.order == 'little' else '>') +
+                             ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH'))
+
+    @functools.cached_property
+    def _strings(self) -> bytes:
+        return bytes(self.contents('.strtab'))
+
+    @functools.cached_property
+    def _symbols(self) -> bytes:
+        return bytes(self.contents('.symtab'))
+
+    def _symbol(self, name: str, at: int) -> Optional[Symbol]:
+        fields = self._symbol_format.unpack_from(self._symbols, at)
+        info, index, value, size = (fields[1], fields[3], fields[4], fields[5]) if self.arch.bits == 64 else (
+            fields[3], fields[5], fields[1], fields[2])
+        if index == 0 or index >= 0xff00 and index != 0xfff1:       # undefined, common and the like; 0xfff1 is absolute
+            return None
+        section = self._section_names[index] if index < len(self._section_names) else ''
+        return Symbol(name, value, size, info & 15 in (0, 2) and '.text' in section, section)
+
+    def symbols(self, name: str) -> List[Symbol]:
+        """The defined symbols of that name. One search for the name's bytes, one for its offset: no table is built."""
+        found, size = [], self._symbol_format.size
+        for text in occurrences(self._strings, name.encode() + b'\0'):
+            number = struct.pack(self._symbol_format.format[0] + 'I', text)
+            found += [self._symbol(name, at) for at in occurrences(self._symbols, number) if at % size == 0]
+        return sorted({symbol for symbol in found if symbol}, key=lambda symbol: symbol.address)
+
+    @functools.cached_property
+    def function_symbols(self) -> Dict[str, List[Symbol]]:
+        """Every defined function, by name; a pass over the whole table."""
+        table: Dict[str, List[Symbol]] = {}
+        for at in range(0, len(self._symbols), self._symbol_format.size):
+            start = self._symbol_format.unpack_from(self._symbols, at)[0]
+            name = self._strings[start:self._strings.find(b'\0', start)].decode(errors='replace')
+            symbol = self._symbol(name, at) if name else None
+            if symbol and symbol.code:
+                table.setdefault(name, []).append(symbol)
+        return table
+
+
+def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
+    """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones."""
+    return (match.start() for match in re.finditer(re.escape(wanted), data))
+
+
+def build_id_of(notes: bytes, order: str) -> str:
+    """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
+    at, head = 0, struct.Struct('<III' if order == 'little' else '>III')
+    while at + 12 <= len(notes):
+        name_size, size, kind = head.unpack_from(notes, at)
+        name_at, text_at = at + 12, at + 12 + (name_size + 3 & ~3)
+        if kind == 3 and notes[name_at:name_at + name_size] == b'GNU\0':
+            return notes[text_at:text_at + size].hex()
+        at = text_at + (size + 3 & ~3)
+    return ''
+
+
+# ---- DWARF -------------------------------------------------------------------------------------------------
+
+STRUCT_TAGS = {'DW_TAG_structure_type': 'struct', 'DW_TAG_class_type': 'class', 'DW_TAG_union_type': 'union'}
+KEYWORD_TAGS = {'struct': ('DW_TAG_structure_type', 'DW_TAG_class_type'), 'union': ('DW_TAG_union_type',),
+                'enum': ('DW_TAG_enumeration_type',), '': ('DW_TAG_typedef', 'DW_TAG_base_type')}
+QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type', 'DW_TAG_restrict_type',
+                  'DW_TAG_atomic_type', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type'}
+DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
+                  'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
+NO_BYTES = {'DW_FORM_flag_present', 'DW_FORM_implicit_const'}       # attributes that take no room in an entry
+
+
+class Dwarf(TypeInfo):
+    """DWARF 2 to 5 of one file. No index is built and no unit read whole: gcc and clang begin an entry with its name or
+    its origin, so the entry is found by searching for the four bytes of that reference, and checked by its abbreviation.
+    """
+
+    def __init__(self, executable: Executable) -> None:
+        self.executable, self.path, self.arch = executable, executable.path, executable.arch
+        self._types: Dict[int, Type] = {}
+        with reading(self.path):
+            self._open()
+
+    def _open(self) -> None:
+        from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+        sections: Dict[str, Any] = dict.fromkeys(('eh_frame_sec', 'gnu_debugaltlink_sec'))
+        for name in DEBUG_SECTIONS:
+            data = self.executable.contents('.debug_' + name)
+            sections[f'debug_{name}_sec'] = DebugSectionDescriptor(
+                io.BufferedReader(Slice(data), 4096), '.debug_' + name, 0, len(data), 0) if data else None
+        self._info = self.executable.contents('.debug_info')
+        self._strings = self.executable.contents('.debug_str')
+        if not self._info:
+            raise DebugInfoError(f'{self.path}: no DWARF in this file (no .debug_info)')
+        self._dwarf: Any = DWARFInfo(DwarfConfig(self.arch.order == 'little', '', self.arch.word), **sections)
+        self._mark = '<' if self.arch.order == 'little' else '>'
+        self._locations = self._dwarf.location_lists()
+
+    # units
+
+    @functools.cached_property
+    def _unit_offsets(self) -> List[int]:
+        """Where each unit begins in .debug_info."""
+        offsets, at, end = [], 0, len(self._info)
+        while at + 12 <= end:
+            offsets.append(at)
+            length = struct.unpack_from(self._mark + 'I', self._info, at)[0]
+            at += 4 + length if length < 0xfffffff0 else 12 + struct.unpack_from(self._mark + 'Q', self._info, at + 4)[0]
+        return offsets
+
+    def _unit_holding(self, offset: int) -> Any:
+        return self._dwarf.get_CU_at(self._unit_offsets[bisect.bisect(self._unit_offsets, offset) - 1])
+
+    @functools.cached_property
+    def _address_ranges(self) -> List[Tuple[int, int, int]]:
+        """(first address, end, unit offset), sorted; from .debug_aranges, else from the units' own ranges."""
+        table, data, at = [], self.executable.contents('.debug_aranges'), 0
+        pair = struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
+        while at + 12 <= len(data):
+            length, _, unit, size = struct.unpack_from(self._mark + 'IHIB', data, at)
+            first = at + 12 + (-12 % (2 * size or 1))
+            end = min(at + 4 + length, len(data))
+            for start, extent in pair.iter_unpack(data[first:end - (end - first) % pair.size] if size == pair.size // 2 else b''):
+                if extent:
+                    table.append((start, start + extent, unit))
+            at += 4 + length
+        return sorted(table or self._unit_ranges())
+
+    def _unit_ranges(self) -> Iterator[Tuple[int, int, int]]:
+        for offset in self._unit_offsets:
+            top = self._dwarf.get_CU_at(offset).get_top_DIE()
+            for start, end in self._ranges(top):
+                yield start, end, offset
+
+    def _ranges(self, die: Any) -> List[Tuple[int, int]]:
+        """The address ranges of an entry: one from low_pc and high_pc, or its range list."""
+        low, high = die.attributes.get('DW_AT_low_pc'), die.attributes.get('DW_AT_high_pc')
+        if high:
+            return [(low.value, high.value if high.form == 'DW_FORM_addr' else low.value + high.value)]
+        ranges = die.attributes.get('DW_AT_ranges')
+        if not ranges:
+            return []
+        base, found = low.value if low else self._base(die), []
+        for entry in self._dwarf.range_lists().get_range_list_at_offset(ranges.value, die.cu):
+            if hasattr(entry, 'base_address'):
+                base = entry.base_address
+            else:
+                found.append((entry.begin_offset, entry.end_offset) if getattr(entry, 'is_absolute', False)
+                             else (base + entry.begin_offset, base + entry.end_offset))
+        return found
+
+    @staticmethod
+    def _base(die: Any) -> int:
+        low = die.cu.get_top_DIE().attributes.get('DW_AT_low_pc')
+        return low.value if low else 0
+
+    def _unit_at(self, address: int) -> Optional[Any]:
+        """The unit whose code is at that address."""
+        at = bisect.bisect(self._address_ranges, (address, 1 << 64, 0)) - 1
+        if at < 0 or address >= self._address_ranges[at][1]:
+            return None
+        return self._dwarf.get_CU_at(self._address_ranges[at][2])
+
+    def source_at(self, address: int) -> str:
+        """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""
+        with reading(self.path):
+            unit = self._unit_at(address)
+            return self._text(unit.get_top_DIE(), 'DW_AT_name') if unit else ''
+
+    # entries
+
+    @staticmethod
+    def _text(die: Any, attribute: str) -> str:
+        value = die.attributes.get(attribute)
+        return value.value.decode(errors='replace') if value and isinstance(value.value, bytes) else ''
+
+    def _by_name(self, name: str, unit: Optional[Any] = None) -> Iterator[Any]:
+        """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself."""
+        if unit is not None and b'GNU' not in getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b''):
+            yield from (die for die in unit.iter_DIEs() if self._text(die, 'DW_AT_name') == name)
+            return
+        wanted = [struct.pack(self._mark + 'I', at) for at in self._string_offsets(name)]
+        for pattern, form in [(number, 'DW_FORM_strp') for number in wanted] + (
+                [(name.encode() + b'\0', 'DW_FORM_string')] if len(name) < 4 else []):
+            yield from self._beginning(pattern, ('DW_AT_name',), form, unit)
+
+    def _string_offsets(self, name: str) -> List[int]:
+        """Where .debug_str has the name; a whole string is the only one then, tails are what is left."""
+        text = name.encode() + b'\0'
+        found = list(occurrences(self._strings, text))
+        whole = [at for at in found if at == 0 or self._strings[at - 1] == 0]
+        return whole or found
+
+    def _beginning(self, pattern: bytes, attributes: Tuple[str, ...], form: str, unit: Optional[Any]) -> Iterator[Any]:
+        """The entries whose first attribute that takes room is one of these, in that form, with these bytes."""
+        start, end = (unit.cu_die_offset, unit.cu_offset + unit.size) if unit is not None else (0, len(self._info))
+        for at in occurrences(self._info[start:end], pattern):
+            holder = unit if unit is not None else self._unit_holding(start + at)
+            die = self._entry_before(holder, start + at, attributes, form)
+            if die is not None:
+                yield die
+
+    def _entry_before(self, unit: Any, at: int, attributes: Tuple[str, ...], form: str) -> Optional[Any]:
+        """The entry whose abbreviation code, one to three bytes of ULEB128, ends where the attribute begins."""
+        table = unit.get_abbrev_table()
+        for size in (1, 2, 3):
+            code = self._info[at - size:at]
+            if len(code) < size or code[-1] & 0x80 or not all(byte & 0x80 for byte in code[:-1]):
+                continue
+            try:
+                declaration = table.get_abbrev(sum((byte & 0x7f) << 7 * i for i, byte in enumerate(code)))
+            except KeyError:
+                continue
+            first = next((spec for spec in declaration['attr_spec'] if spec.form not in NO_BYTES), None)
+            if first and first.name in attributes and first.form == form and at - size >= unit.cu_die_offset:
+                return unit.get_DIE_from_refaddr(at - size)
+        return None
+
+    def _children(self, die: Any) -> Iterator[Any]:
+        """The entries below; a sibling reference that leads back is damage, not a loop."""
+        last = die.offset
+        for child in die.iter_children():
+            if child.offset <= last:
+                raise DebugInfoError(f'{self.path}: damaged: entries in a circle at {last:#x}')
+            last = child.offset
+            yield child
+
+    # functions
+
+    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+        """See TypeInfo; a compiler's copy (`f.isra.0`) has the prototype of the source and its own locations."""
+        with reading(self.path):
+            if address is None:
+                found = [symbol for symbol in self.executable.symbols(name) if symbol.code]
+                if len(found) != 1:
+                    return None
+                address = found[0].address
+            unit = self._unit_at(address)
+            if unit is None:
+                return None
+            for die in self._by_name(name.split('.')[0], unit):
+                if die.tag == 'DW_TAG_subprogram':
+                    concrete, inlined = self._concrete(die, address)
+                    if concrete is not None:
+                        return self._function(name, die, concrete, address + offset, offset == 0, inlined)
+        return None
+
+    def _concrete(self, die: Any, address: int) -> Tuple[Optional[Any], Optional[int]]:
+        """The entry with code at that address among the named one and those it is the origin of; and how many of
+        those are copies inlined into other functions."""
+        if self._low(die) == address:
+            return die, 0
+        reference = struct.pack(self._mark + 'I', die.offset - die.cu.cu_offset)
+        concrete, inlined = None, 0
+        for user in self._beginning(reference, ('DW_AT_abstract_origin', 'DW_AT_specification'), 'DW_FORM_ref4', die.cu):
+            inlined += user.tag == 'DW_TAG_inlined_subroutine'
+            if user.tag == 'DW_TAG_subprogram':
+                found = user if self._low(user) == address else self._concrete(user, address)[0] if (
+                    'DW_AT_inline' in user.attributes) else None
+                concrete = concrete or found
+        return concrete, inlined
+
+    @staticmethod
+    def _low(die: Any) -> Optional[int]:
+        low = die.attributes.get('DW_AT_low_pc')
+        return low.value if low else None
+
+    def inlined_into(self, name: str) -> List[str]:
+        """The source files that define a function of that name as inline, for a name that is no symbol."""
+        with reading(self.path):
+            return sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in self._by_name(name)
+                           if die.tag == 'DW_TAG_subprogram' and 'DW_AT_inline' in die.attributes})
+
+    def _function(self, name: str, source: Any, concrete: Any, pc: int, entry: bool, inlined: Optional[int]) -> Function:
+        places = {self._origin(child).offset: child for child in self._children(concrete)
+                  if child.tag == 'DW_TAG_formal_parameter'}
+        parameters, variadic, frame = [], False, self._frame_base(concrete)
+        for child in self._children(source):
+            variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
+            if child.tag == 'DW_TAG_formal_parameter':
+                place = places.get(child.offset)
+                location = self._location(place, pc, frame, entry) if place is not None else Location(
+                    'gone', why='the compiler removed it')
+                parameters.append(Parameter(self._text(self._origin(child), 'DW_AT_name'),
+                                            self._lazy_type(self._origin(child)), location))
+        if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and '.' not in name:
+            parameters = [replace(parameter, location=None) for parameter in parameters]
+        return Function(name, self._lazy_type(source), tuple(parameters), variadic, inlined)
+
+    def _origin(self, die: Any) -> Any:
+        """The entry this one is a copy of, to the end of the chain."""
+        for _ in range(8):
+            link = next((a for a in ('DW_AT_abstract_origin', 'DW_AT_specification') if a in die.attributes), None)
+            if not link:
+                break
+            die = die.get_DIE_from_attribute(link)
+        return die
+
+    def _frame_base(self, die: Any) -> str:
+        base = die.attributes.get('DW_AT_frame_base')
+        operations = self._operations(die.cu, base.value) if base and isinstance(base.value, list) else []
+        return operations[0].op_name if len(operations) == 1 else ''
+
+    @staticmethod
+    def _operations(unit: Any, expression: Any) -> List[Any]:
+        from elftools.dwarf.dwarf_expr import DWARFExprParser
+        return DWARFExprParser(unit.structs).parse_expr(expression)
+
+    def _location(self, die: Any, pc: int, frame: str, entry: bool) -> Optional[Location]:
+        """Where a parameter is at `pc`. Without optimisation gcc gives its home in the function's own frame, where it is
+        only after the first instructions: at entry that tells nothing, and the calling convention is asked (None)."""
+        from elftools.dwarf.locationlists import LocationParser
+        attribute = die.attributes.get('DW_AT_location')
+        if attribute is None:
+            value = die.attributes.get('DW_AT_const_value')
+            return Location('constant', offset=value.value) if value and isinstance(value.value, int) else Location(
+                'gone', why='the compiler left no place for it')
+        parsed: Any = LocationParser(self._locations).parse_from_attribute(attribute, die.cu['version'], die)
+        if not isinstance(parsed, list):
+            found = self._place(self._operations(die.cu, parsed.loc_expr), frame)
+            at_home = found.how == 'frame' and found.offset < 0 or found.how == 'gone'
+            return None if entry and at_home else found
+        base = self._base(die)
+        for item in parsed:
+            if type(item).__name__ == 'BaseAddressEntry':
+                base = item.base_address
+            elif type(item).__name__ == 'LocationEntry':
+                start = 0 if item.is_absolute else base
+                if start + item.begin_offset <= pc < start + item.end_offset:
+                    return self._place(self._operations(die.cu, item.loc_expr), frame)
+        return Location('gone', why='the compiler has it nowhere at this instruction')
+
+    def _place(self, operations: List[Any], frame: str) -> Location:
+        """A Location from a DWARF expression; what is more than one of the simple forms is 'gone' with its operations."""
+        names = [operation.op_name for operation in operations]
+        if 'DW_OP_piece' in names:
+            return self._pieces(operations, frame)
+        if names and names[-1] == 'DW_OP_stack_value':
+            inner = self._place(operations[:-1], frame)
+            if inner.how == 'address':
+                return Location('constant', offset=inner.offset)
+            if names[:-1] and names[0] in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value') and len(names) == 2:
+                return Location('gone', why='only its value at entry is known')
+        if len(operations) == 1:
+            return self._simple_place(operations[0], frame)
+        return Location('gone', why=f"it is computed ({' '.join(names) or 'optimised out'})")
+
+    @staticmethod
+    def _simple_place(operation: Any, frame: str) -> Location:
+        name, arguments = operation.op_name, operation.args
+        if re.fullmatch(r'DW_OP_reg\d+', name):
+            return Location('register', number=int(name[9:]))
+        if re.fullmatch(r'DW_OP_breg\d+', name):
+            return Location('memory', number=int(name[10:]), offset=arguments[0])
+        if name == 'DW_OP_regx':
+            return Location('register', number=arguments[0])
+        if name == 'DW_OP_fbreg' and frame == 'DW_OP_call_frame_cfa':
+            return Location('frame', offset=arguments[0])
+        if name == 'DW_OP_addr' or re.fullmatch(r'DW_OP_(lit\d+|const\d[us]|const[us])', name):
+            return Location('address', offset=arguments[0] if arguments else int(name[9:]))
+        if name == 'DW_OP_implicit_value':
+            return Location('constant', offset=int.from_bytes(bytes(arguments[0]), 'little'))
+        return Location('gone', why=f'DWARF has it as {name}')
+
+    def _pieces(self, operations: List[Any], frame: str) -> Location:
+        pieces: List[Tuple[Location, int]] = []
+        part: List[Any] = []
+        for operation in operations:
+            if operation.op_name == 'DW_OP_piece':
+                pieces.append((self._place(part, frame), int(operation.args[0])))
+                part = []
+            else:
+                part.append(operation)
+        return Location('pieces', pieces=tuple(pieces))
+
+    # types
+
+    def _lazy_type(self, die: Any) -> Callable[[], Type]:
+        """The type that an entry's DW_AT_type refers to, read when asked for."""
+        def read() -> Type:
+            with reading(self.path):
+                return self._type(die.get_DIE_from_attribute('DW_AT_type')) if 'DW_AT_type' in die.attributes else Void()
+        return read
+
+    def _type(self, die: Any) -> Type:
+        alias = ''
+        for _ in range(64):
+            if die.tag not in QUALIFIER_TAGS:
+                break
+            alias = self._text(die, 'DW_AT_name') or alias
+            if 'DW_AT_type' not in die.attributes:
+                return Void()
+            die = die.get_DIE_from_attribute('DW_AT_type')
+        if die.offset not in self._types:
+            self._types[die.offset] = self._read_type(die, alias)
+        return self._types[die.offset]
+
+    def _read_type(self, die: Any, alias: str) -> Type:
+        """A type that is neither typedef nor qualifier; an anonymous one takes the name of its typedef."""
+        name, size = self._text(die, 'DW_AT_name'), getattr(die.attributes.get('DW_AT_byte_size'), 'value', None)
+        number: int = size or 0
+        if die.tag in STRUCT_TAGS:
+            if 'DW_AT_declaration' in die.attributes:
+                return self._declared(STRUCT_TAGS[die.tag], name, die)
+            return Struct(STRUCT_TAGS[die.tag] if name or not alias else '', name or alias, size, self._lazy_members(die))
+        if die.tag == 'DW_TAG_base_type':
+            encoding = getattr(die.attributes.get('DW_AT_encoding'), 'value', 0)      # DWARF 5 table 7.11
+            if encoding in (3, 4, 9, 0xf):
+                return Float(name, number)
+            return Int(name, number, encoding in (5, 6, 0xd))
+        if die.tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
+            return Pointer(size or die.cu['address_size'], self._lazy_type(die))
+        if die.tag == 'DW_TAG_enumeration_type':
+            return self._enum(die, name or alias, size)
+        if die.tag == 'DW_TAG_array_type':
+            return self._array(die)
+        if die.tag == 'DW_TAG_subroutine_type':
+            parameters = tuple(Parameter('', self._lazy_type(child)) for child in self._children(die)
+                               if child.tag == 'DW_TAG_formal_parameter')
+            return Function('', self._lazy_type(die), parameters)
+        return Void(name or die.tag[len('DW_TAG_'):])
+
+    def _declared(self, keyword: str, name: str, die: Any) -> Type:
+        """A type this unit only declares: the one definition that the other units have."""
+        found = self._definition(keyword, name, None)
+        if isinstance(found, Struct):
+            return found
+
+        def none() -> NoReturn:
+            raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
+        return Struct(keyword, name, None, none)
+
+    def _enum(self, die: Any, name: str, size: Optional[int]) -> Enum:
+        def enumerators() -> Tuple[Tuple[str, int], ...]:
+            with reading(self.path):
+                return tuple((self._text(child, 'DW_AT_name'), child.attributes['DW_AT_const_value'].value)
+                             for child in self._children(die) if child.tag == 'DW_TAG_enumerator')
+        return Enum(name, size or 4, any(value < 0 for _, value in enumerators()), enumerators)
+
+    def _array(self, die: Any) -> Type:
+        """Nested Arrays, the first dimension outermost."""
+        element, counts = self._lazy_type(die), []
+        for child in self._children(die):
+            if child.tag == 'DW_TAG_subrange_type':
+                count, bound = child.attributes.get('DW_AT_count'), child.attributes.get('DW_AT_upper_bound')
+                number = count.value if count else bound.value + 1 if bound and isinstance(bound.value, int) else None
+                counts.append(number if isinstance(number, int) and number < 1 << 32 else None)
+        whole: Type = Array(element, counts.pop() if counts else None)
+        while counts:
+            whole = Array(functools.partial(_the, whole), counts.pop())
+        return whole
+
+    def _lazy_members(self, die: Any) -> Callable[[], Tuple[Member, ...]]:
+        @functools.lru_cache(None)
+        def members() -> Tuple[Member, ...]:
+            with reading(self.path):
+                return tuple(self._member(child) for child in self._children(die)
+                             if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance')
+                             and 'DW_AT_external' not in child.attributes)
+        return members
+
+    def _member(self, die: Any) -> Member:
+        width = die.attributes.get('DW_AT_bit_size')
+        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value)
+
+    def _member_bit(self, die: Any) -> int:
+        """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
+        significant bit of the storage unit at data_member_location."""
+        attributes = die.attributes
+        if 'DW_AT_data_bit_offset' in attributes:
+            return int(attributes['DW_AT_data_bit_offset'].value)
+        place = attributes.get('DW_AT_data_member_location')
+        start = 0 if place is None else place.value
+        if isinstance(start, list):                                 # DWARF 2: an expression, DW_OP_plus_uconst
+            start = self._operations(die.cu, start)[0].args[0]
+        if 'DW_AT_bit_offset' not in attributes:
+            return 8 * int(start)
+        storage = attributes.get('DW_AT_byte_size')
+        size = storage.value if storage else size_of(self._lazy_type(die)()) or 0
+        from_top, width = attributes['DW_AT_bit_offset'].value, attributes['DW_AT_bit_size'].value
+        return int(8 * start + (8 * size - from_top - width if self.arch.order == 'little' else from_top))
+
+    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
+        """See TypeInfo. Definitions that differ between source files are refused unless the scope has its own."""
+        with reading(self.path):
+            found = [symbol for symbol in self.executable.symbols(scope) if symbol.code] if scope else []
+            unit = self._unit_at(found[0].address) if len(found) == 1 else None
+            return (self._definition(keyword, name, unit) if unit is not None else None) or self._definition(keyword, name)
+
+    def _definition(self, keyword: str, name: str, unit: Optional[Any] = None) -> Optional[Type]:
+        found = (die for die in self._by_name(name, unit)
+                 if die.tag in KEYWORD_TAGS[keyword] and 'DW_AT_declaration' not in die.attributes)
+        if unit is not None:
+            die = next(found, None)
+            return self._type(die) if die is not None else None
+        return self._one_of(keyword, name, list(self._sample(found)))
+
+    def _sample(self, dies: Iterator[Any]) -> Iterator[Any]:
+        """Entries enough to see whether the definitions differ: a header's struct stands in a thousand units, one that
+        a source file has for itself in few."""
+        seen: Dict[object, int] = {}
+        for count, die in enumerate(dies):
+            key = tuple(getattr(die.attributes.get(a), 'value', None) for a in ('DW_AT_byte_size', 'DW_AT_decl_line'))
+            seen[key] = seen.get(key, 0) + 1
+            if seen[key] == 1:
+                yield die
+            if count >= 24:
+                return
+
+    def _one_of(self, keyword: str, name: str, dies: List[Any]) -> Optional[Type]:
+        types = [self._type(die) for die in dies]
+        if len({shape(type_) for type_ in types}) > 1:
+            files = sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in dies})
+            raise InputError(f"'{(keyword + ' ' + name).strip()}' is defined differently in {', '.join(files[:4])}; reach it "
+                             f'through a member or a parameter of that type')
+        return types[0] if types else None
+
+    def variable(self, name: str) -> Optional[Variable]:
+        """See TypeInfo; a name that several files have for variables of their own gives None."""
+        with reading(self.path):
+            symbols = [symbol for symbol in self.executable.symbols(name) if not symbol.code]
+            if len(symbols) != 1:
+                return None
+            per_cpu = 'percpu' in symbols[0].section
+            for count, die in enumerate(self._by_name(name)):
+                if die.tag == 'DW_TAG_variable' and self._is_at(die, symbols[0].address):
+                    return Variable(name, self._lazy_type(self._origin(die))(), per_cpu)
+                if count > 64:
+                    break
+            return Variable(name, Void(), per_cpu)
+
+    def _is_at(self, die: Any, address: int) -> bool:
+        """Whether the variable is the one at that address: by its location, or as a declaration of the global one."""
+        location = die.attributes.get('DW_AT_location')
+        if location is None:
+            return 'DW_AT_external' in die.attributes and 'DW_AT_type' in die.attributes
+        operations = self._operations(die.cu, location.value) if isinstance(location.value, list) else []
+        return len(operations) == 1 and operations[0].op_name == 'DW_OP_addr' and operations[0].args[0] == address
+
+    def function_names(self) -> Iterable[str]:
+        """See TypeInfo: those with a symbol."""
+        return self.executable.function_symbols
+
+    # lines
+
+    def line_offset(self, name: str, address: int, line: int) -> int:
+        """The offset into the function of the first statement that begins `line` lines below its declaration."""
+        with reading(self.path):
+            unit = self._unit_at(address)
+            for die in self._by_name(name.split('.')[0], unit) if unit is not None else ():
+                concrete = self._concrete(die, address)[0] if die.tag == 'DW_TAG_subprogram' else None
+                if concrete is not None:
+                    return self._line_in(die, self._ranges(concrete), address, line)
+        raise InputError(f"{name}: no line numbers for this function in {self.path}")
+
+    def _line_in(self, die: Any, ranges: List[Tuple[int, int]], address: int, line: int) -> int:
+        first, file = die.attributes['DW_AT_decl_line'].value, die.attributes['DW_AT_decl_file'].value
+        program = self._dwarf.line_program_for_CU(die.cu)
+        rows = [entry.state for entry in program.get_entries() if entry.state] if program else []
+        lines: Dict[int, int] = {}
+        for row in rows:
+            if row.is_stmt and row.file == file and not row.end_sequence and any(a <= row.address < b for a, b in ranges):
+                lines[row.line] = min(lines.get(row.line, row.address), row.address)
+        if line == 0:
+            return 0
+        if first + line not in lines:
+            offered = sorted(lines, key=lambda number: abs(number - first - line))[:3]
+            raise InputError(f'line {line} of this function (line {first + line} of its file) has no code; lines that have: '
+                             + ', '.join(str(number - first) for number in sorted(offered)))
+        return int(lines[first + line] - address)
+
+
+def _the(type_: Type) -> Type:
+    return type_
+
+
+# ---- BTF ---------------------------------------------------------------------------------------------------
+
+# include/uapi/linux/btf.h: bytes behind the 12 of struct btf_type, and bytes for each of its vlen elements.
+BTF_KINDS = ('void int ptr array struct union enum fwd typedef volatile const restrict func func_proto var datasec '
+             'float decl_tag type_tag enum64').split()
+BTF_EXTRA = {'int': (4, 0), 'array': (12, 0), 'struct': (0, 12), 'union': (0, 12), 'enum': (0, 8), 'func_proto': (0, 8),
+             'var': (4, 0), 'datasec': (0, 12), 'decl_tag': (4, 0), 'enum64': (0, 12)}
+BTF_TRANSPARENT = {'typedef', 'volatile', 'const', 'restrict', 'type_tag'}
+
+
+class Btf(TypeInfo):
+    """BTF (Documentation/bpf/btf.rst) of a kernel, or of a module on top of its kernel's. One pass over the types gives
+    where each begins; names are searched for when asked for."""
+
+    def __init__(self, data: bytes, path: str, arch: Arch, base: Optional[Btf] = None) -> None:
+        self.path, self.arch, self._base = path, arch, base
+        if len(data) < 24 or data[:2] not in (b'\x9f\xeb', b'\xeb\x9f'):
+            raise DebugInfoError(f'{path}: no BTF (its first two bytes are not eb9f)')
+        self._mark = '<' if data[:2] == b'\x9f\xeb' else '>'
+        version, _, header, types, types_size, strings, strings_size = struct.unpack_from(self._mark + 'BBIIIII', data, 2)
+        if version != 1 or header < 24 or max(types + types_size, strings + strings_size) + header > len(data):
+            raise DebugInfoError(f'{path}: BTF of version {version} that is damaged or cut short')
+        self._data = data[header + types:header + types + types_size]
+        self._strings = data[header + strings:header + strings + strings_size]
+        self._first_id: int = base._first_id + len(base._offsets) if base else 1
+        self._first_string: int = base._first_string + len(base._strings) if base else 0
+        self._types: Dict[int, Type] = {}
+        with self._reading():
+            self._offsets: List[int] = self._index()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except DAMAGE as error:
+            raise DebugInfoError(f'{self.path}: damaged BTF ({error or type(error).__name__})') from error
+
+    def _index(self) -> List[int]:
+        """Where each type begins, in words of four bytes."""
+        import array
+        words = array.array('I', self._data[:len(self._data) & ~3])
+        if (self._mark == '<') != (sys.byteorder == 'little'):
+            words.byteswap()
+        self._words = words
+        fixed = [3 + BTF_EXTRA.get(kind, (0, 0))[0] // 4 for kind in BTF_KINDS]
+        each = [BTF_EXTRA.get(kind, (0, 0))[1] // 4 for kind in BTF_KINDS]
+        offsets, at, end = [], 0, len(words)
+        while at < end:
+            offsets.append(at)
+            info = words[at + 1]
+            kind = info >> 24 & 0x1f
+            at += fixed[kind] + (info & 0xffff) * each[kind]
+        if at != end:
+            raise ValueError('its last type is cut short')
+        return offsets
+
+    # one type
+
+    def _at(self, number: int) -> Tuple[Btf, int]:
+        """Who holds the type of that number, and where."""
+        if number < self._first_id and self._base:
+            return self._base._at(number)
+        if not 0 < number - self._first_id + 1 <= len(self._offsets):
+            raise ValueError(f'no type has the number {number}')
+        return self, self._offsets[number - self._first_id]
+
+    def _string(self, offset: int) -> str:
+        if offset < self._first_string and self._base:
+            return self._base._string(offset)
+        start = offset - self._first_string
+        return self._strings[start:self._strings.index(b'\0', start)].decode(errors='replace')
+
+    def _head(self, number: int) -> Tuple[str, str, int, bool, int]:
+        """(kind, name, vlen, kind_flag, size or type)"""
+        if number == 0:
+            return 'void', '', 0, False, 0
+        holder, at = self._at(number)
+        name, info, value = holder._words[at:at + 3]
+        return BTF_KINDS[info >> 24 & 0x1f], holder._string(name), info & 0xffff, bool(info >> 31), value
+
+    def _lazy(self, number: int) -> Callable[[], Type]:
+        return functools.partial(self._type, number)
+
+    def _type(self, number: int) -> Type:
+        with self._reading():
+            if number not in self._types:
+                alias, wanted = '', number
+                for _ in range(64):
+                    kind, name, _vlen, _flag, below = self._head(wanted)
+                    if kind not in BTF_TRANSPARENT:
+                        break
+                    alias, wanted = (name if kind == 'typedef' else alias), below
+                self._types[number] = self._read_type(wanted, alias)
+            return self._types[number]
+
+    def _read_type(self, number: int, alias: str) -> Type:
+        kind, name, vlen, flag, value = self._head(number)
+        if kind == 'int':
+            holder, at = self._at(number)
+            encoding = holder._words[at + 3] >> 24
+            return Int(name, value, bool(encoding & 1) or name == 'char' and self._plain_char_signed())
+        if kind in ('struct', 'union'):
+            keyword = kind if name or not alias else ''
+            return Struct(keyword, name or alias, value, functools.lru_cache(None)(
+                functools.partial(self._members, number)))
+        if kind == 'ptr':
+            return Pointer(self.arch.word, self._lazy(value))
+        if kind == 'array':
+            holder, at = self._at(number)
+            return Array(self._lazy(holder._words[at + 3]), holder._words[at + 5] or None)
+        if kind in ('enum', 'enum64'):
+            return Enum(name or alias, value, flag or any(v < 0 for _, v in self._enumerators(number)),
+                        functools.partial(self._enumerators, number))
+        if kind == 'float':
+            return Float(name, value)
+        if kind == 'fwd':
+            return self._forward('union' if flag else 'struct', name)
+        if kind == 'func_proto':
+            return self._prototype('', number)
+        return Void()
+
+    def _plain_char_signed(self) -> bool:
+        plain = plain_type('char', self.arch)
+        return isinstance(plain, Int) and plain.signed
+
+    def _forward(self, keyword: str, name: str) -> Type:
+        """A declaration: its definition if this or the base BTF has one."""
+        found = self.named(keyword, name)
+        if found:
+            return found
+
+        def none() -> NoReturn:
+            raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
+        return Struct(keyword, name, None, none)
+
+    def _members(self, number: int) -> Tuple[Member, ...]:
+        """With kind_flag, offset >> 24 is the width of a bit-field and the rest its bit; else all of it is the bit."""
+        with self._reading():
+            _, _, vlen, flag, _ = self._head(number)
+            holder, at = self._at(number)
+            members = []
+            for i in range(at + 3, at + 3 + 3 * vlen, 3):
+                name, type_, offset = holder._words[i:i + 3]
+                width = offset >> 24 if flag else 0
+                bit = offset & 0xffffff if flag else offset
+                if not flag:
+                    width, bit = self._old_bit_field(type_, bit)
+                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None))
+            return tuple(members)
+
+    def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
+        """Without kind_flag a bit-field's width and shift stand in its INT (btf.rst, 2.2.4)."""
+        for _ in range(64):
+            kind, _, _, _, below = self._head(number)
+            if kind not in BTF_TRANSPARENT:
+                break
+            number = below
+        if kind != 'int':
+            return 0, bit
+        holder, at = self._at(number)
+        encoding, size = holder._words[at + 3], below
+        width, shift = encoding & 0xff, encoding >> 16 & 0xff
+        return (width, bit + shift) if width != 8 * size or bit % 8 else (0, bit)
+
+    def _enumerators(self, number: int) -> Tuple[Tuple[str, int], ...]:
+        with self._reading():
+            kind, _, vlen, flag, _ = self._head(number)
+            holder, at = self._at(number)
+            step, bits = (2, 32) if kind == 'enum' else (3, 64)
+            raw = [(holder._string(holder._words[i]), holder._words[i + 1] | (holder._words[i + 2] << 32 if step == 3 else 0))
+                   for i in range(at + 3, at + 3 + step * vlen, step)]
+            signed = flag or any(value == 0xffffffff for _, value in raw)   # before Linux 6.0 only -1 told that one is signed
+            return tuple((name, value - (1 << bits) if signed and value >> bits - 1 else value) for name, value in raw)
+
+    # by name
+
+    def _numbered(self, name: str, kinds: Tuple[str, ...]) -> Iterator[int]:
+        """The numbers of the types of that name and of one of those kinds."""
+        for text in occurrences(self._strings, b'\0' + name.encode() + b'\0'):
+            yield from self._users(text + 1 + self._first_string, kinds)
+        if self._base:
+            base_text = self._base._strings.find(b'\0' + name.encode() + b'\0')
+            if base_text >= 0:
+                yield from self._users(base_text + 1 + self._base._first_string, kinds)
+            yield from self._base._numbered(name, kinds)
+
+    def _users(self, text: int, kinds: Tuple[str, ...]) -> Iterator[int]:
+        for at in occurrences(self._data, struct.pack(self._mark + 'I', text)):
+            index = bisect.bisect_left(self._offsets, at // 4)
+            if at % 4 == 0 and index < len(self._offsets) and self._offsets[index] == at // 4:
+                number = self._first_id + index
+                if self._head(number)[0] in kinds:
+                    yield number
+
+    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+        """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy (`f.isra.0`) or
+        a place inside the function has no parameters that could be trusted."""
+        with self._reading():
+            found = [self._head(number)[4] for number in self._numbered(name.split('.')[0], ('func',))]
+            if not found:
+                return None
+            function = self._prototype(name, found[0])
+            prototypes = [self._prototype(name, number) for number in set(found)]
+            why = ('BTF has two functions of that name' if len({spell(p) for p in prototypes}) > 1 else
+                   'the compiler changed the parameters of this copy, and only DWARF tells how' if '.' in name else
+                   'only DWARF tells where it is inside a function' if offset else '')
+            lost = Location('gone', why=why) if why else None
+            return replace(function, parameters=tuple(replace(p, location=lost) for p in function.parameters))
+
+    def _prototype(self, name: str, number: int) -> Function:
+        _, _, vlen, _, returns = self._head(number)
+        holder, at = self._at(number)
+        pairs = [holder._words[i:i + 2] for i in range(at + 3, at + 3 + 2 * vlen, 2)]
+        variadic = bool(pairs) and tuple(pairs[-1]) == (0, 0)
+        parameters = tuple(Parameter(holder._string(n), self._lazy(t)) for n, t in (pairs[:-1] if variadic else pairs))
+        return Function(name, self._lazy(returns), parameters, variadic)
+
+    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
+        """See TypeInfo; two definitions of one name that differ are refused, since BTF does not say whose they are."""
+        with self._reading():
+            kinds = {'enum': ('enum', 'enum64'), '': ('typedef', 'int', 'float')}.get(keyword, (keyword,))
+            types = [self._type(number) for number in self._numbered(name, kinds)]
+            if len({shape(type_) for type_ in types}) > 1:
+                raise InputError(f"'{(keyword + ' ' + name).strip()}' has several definitions in the kernel, and BTF does not "
+                                 'say which file has which; reach it through a member or a parameter of that type')
+            return types[0] if types else None
+
+    def variable(self, name: str) -> Optional[Variable]:
+        """See TypeInfo; BTF has only the per-cpu ones, unless the kernel was built to have all."""
+        with self._reading():
+            for number in self._numbered(name, ('var',)):
+                return Variable(name, self._type(self._head(number)[4]), self._is_per_cpu(number))
+        return None
+
+    def _is_per_cpu(self, variable: int) -> bool:
+        for at in self._offsets:
+            info = self._words[at + 1]
+            if BTF_KINDS[info >> 24 & 0x1f] == 'datasec' and 'percpu' in self._string(self._words[at]):
+                members = self._words[at + 3:at + 3 + 3 * (info & 0xffff):3]
+                if variable in members:
+                    return True
+        return False
+
+    def function_names(self) -> Iterable[str]:
+        """See TypeInfo."""
+        with self._reading():
+            func = BTF_KINDS.index('func')
+            return [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f == func]
+
+
+# ---- Debug info --------------------------------------------------------------------------------------------
+
+RUNNING_BTF = '/sys/kernel/btf/vmlinux'
+VMLINUX_PLACES = ('/usr/lib/debug/boot/vmlinux-{release}', '/usr/lib/debug/lib/modules/{release}/vmlinux',
+                  '/lib/modules/{release}/vmlinux', '/lib/modules/{release}/build/vmlinux', '/boot/vmlinux-{release}',
+                  '/usr/lib/debug/boot/vmlinux-{release}.debug', '/usr/lib/debug/vmlinux-{release}',
+                  '/usr/lib/debug/.build-id/{id2}/{id38}.debug')
+
+
+class Kallsyms:
+    """The running kernel's symbols. Addresses are 0 to whoever may not see them; names are always there."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def symbols(self, name: str) -> List[Symbol]:
+        """The symbols of that name, functions and data, of the kernel and of loaded modules."""
+        line = re.compile(rb'^([0-9a-f]+) (\w) ' + re.escape(name.encode()) + rb'(?:\t\[([^\]]+)\])?$', re.M)
+        spans = (self._data.rfind(b'\n', 0, at) + 1 for at in occurrences(self._data, b' ' + name.encode())
+                 if self._data[at + len(name) + 1:at + len(name) + 2] in (b'\n', b'\t', b''))
+        found = [line.match(self._data, start) for start in spans]
+        return [Symbol(name, int(match[1], 16), 0, match[2] in b'tTwW', module=(match[3] or b'').decode())
+                for match in found if match]
+
+    @functools.cached_property
+    def function_symbols(self) -> Dict[str, List[Symbol]]:
+        """Every function, by name."""
+        table: Dict[str, List[Symbol]] = {}
+        for address, name, module in re.findall(rb'^(\w+) [tTwW] (\S+)(?:\t\[(\S+)\])?$', self._data, re.M):
+            text = name.decode(errors='replace')
+            if not text.startswith('__pfx_'):                       # the padding before a function, never to be probed
+                table.setdefault(text, []).append(Symbol(text, int(address, 16), 0, True, module=module.decode()))
+        return table
+
+
+class DebugInfo(TypeInfo):
+    """What is known of one kernel: its symbols, and sources of types in the order to be asked; a source is opened when
+    the ones before it had no answer."""
+
+    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Executable, None], sources: Sequence[Callable[[], TypeInfo]],
+                 modules: Callable[[str], Optional[TypeInfo]] = lambda module: None) -> None:
+        self.arch, self.symbols = arch, symbols
+        self._sources = [functools.lru_cache(None)(source) for source in sources]
+        self._modules = modules
+
+    def for_module(self, module: str) -> DebugInfo:
+        """The same, with the types of a module first."""
+        types = self._modules(module) if module else None
+        return DebugInfo(self.arch, self.symbols, [functools.partial(_same, types), *self._sources]
+                         ) if types else self
+
+    def _first(self, ask: Callable[[TypeInfo], Optional[T]]) -> Optional[T]:
+        for source in self._sources:
+            answer = ask(source())
+            if answer is not None:
+                return answer
+        return None
+
+    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+        """See TypeInfo; `address` is for DWARF only, the others have none."""
+        return self._first(lambda source: source.function(name, address, offset))
+
+    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
+        """See TypeInfo."""
+        def ask(source: TypeInfo) -> Optional[Type]:
+            return source.named(keyword, name, scope)
+        return self._first(ask)
+
+    def variable(self, name: str) -> Optional[Variable]:
+        """See TypeInfo."""
+        return self._first(lambda source: source.variable(name))
+
+    def function_names(self) -> Iterable[str]:
+        """See TypeInfo."""
+        if self.symbols is not None:
+            return self.symbols.function_symbols
+        return sorted({name for source in self._sources for name in source().function_names()})
+
+    @functools.cached_property
+    def dwarf(self) -> Optional[Dwarf]:
+        """The DWARF among the sources."""
+        return next((source for source in (s() for s in self._sources) if isinstance(source, Dwarf)), None)
+
+
+def _same(source: TypeInfo) -> TypeInfo:
+    return source
+
+
+def read_file(path: str) -> bytes:
+    """The bytes of a file that debug information is in."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read()
+    except OSError as error:
+        raise DebugInfoError(f'{path}: {error.strerror}') from None
+
+
+def running_build_id(arch: Arch) -> str:
+    """The running kernel's build-id, from /sys/kernel/notes."""
+    try:
+        return build_id_of(read_file('/sys/kernel/notes'), arch.order)
+    except DebugInfoError:
+        return ''
+
+
+def find_vmlinux(arch: Arch, release: str) -> Optional[Executable]:
+    """A vmlinux with DWARF of exactly the running kernel, where distributions put it."""
+    wanted = running_build_id(arch)
+    for place in VMLINUX_PLACES if wanted else ():
+        path = place.format(release=release, id2=wanted[:2], id38=wanted[2:])
+        if os.path.exists(path):
+            with contextlib.suppress(SurftraceError):
+                executable = Executable(path)
+                if executable.build_id == wanted and '.debug_info' in executable.sections:
+                    return executable
+    return None
+
+
+def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) -> DebugInfo:
+    """The debug information of one file: an ELF with DWARF or .BTF, or raw BTF (of the architecture said, else of this
+    machine)."""
+    head = read_head(path)
+    if head[:2] in (b'\x9f\xeb', b'\xeb\x9f'):
+        if mode == 'dwarf':
+            raise InputError(f'{path} is BTF, but -m dwarf was asked for')
+        return DebugInfo(arch or machine, None, [lambda: Btf(read_file(path), path, arch or machine)])
+    if head != b'\x7fELF':
+        raise DebugInfoError(f'{path}: neither an ELF file nor BTF')
+    executable = Executable(path)
+    if arch and arch != executable.arch:
+        raise InputError(f'{path} is for {executable.arch.name}, but -a {arch.name} was asked for')
+    sources: List[Callable[[], TypeInfo]] = []
+    if mode != 'btf' and '.debug_info' in executable.sections:
+        sources.append(lambda: Dwarf(executable))
+    if mode != 'dwarf' and '.BTF' in executable.sections:
+        sources.append(lambda: Btf(bytes(executable.contents('.BTF')), path, executable.arch))
+    if not sources:
+        wanted = {'auto': 'debug information: neither .debug_info nor .BTF', 'dwarf': 'DWARF', 'btf': 'BTF'}[mode]
+        raise DebugInfoError(f'{path}: has no {wanted}')
+    return DebugInfo(executable.arch, executable if '.symtab' in executable.sections else None, sources)
+
+
+def read_head(path: str) -> bytes:
+    """The first four bytes of a file."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read(4)
+    except OSError as error:
+        raise DebugInfoError(f'{path}: {error.strerror}') from None
+
+
+def running_debug_info(mode: str, machine: Arch, release: str) -> DebugInfo:
+    """The running kernel's: a vmlinux of the same build-id in the usual places, and the BTF the kernel carries."""
+    sources: List[Callable[[], TypeInfo]] = []
+    executable = find_vmlinux(machine, release) if mode != 'btf' else None
+    if executable:
+        found = executable
+        sources.append(lambda: Dwarf(found))
+    has_btf = mode != 'dwarf' and os.path.exists(RUNNING_BTF)
+    base = functools.lru_cache(None)(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, machine))
+    if has_btf:
+        sources.append(base)
+    symbols = Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
+
+    def modules(module: str) -> Optional[TypeInfo]:
+        path = os.path.join(os.path.dirname(RUNNING_BTF), module)
+        return Btf(read_file(path), path, machine, base()) if has_btf and os.path.exists(path) else None
+    return DebugInfo(machine, symbols, sources or [functools.partial(_no_types, mode, release)], modules)
+
+
+def _no_types(mode: str, release: str) -> TypeInfo:
+    missing = {'auto': f'neither a vmlinux with debug information nor {RUNNING_BTF}', 'btf': f'no {RUNNING_BTF}',
+               'dwarf': 'no vmlinux with debug information'}[mode]
+    raise SurftraceError(f'{missing} for the running kernel {release}; install its debug package (Debian: '
+                         f'linux-image-{release}-dbg) or name a file with -v')
+
+
+def check_same_kernel(info: DebugInfo, path: str) -> None:
+    """Refuse the file of another kernel than the running one: its offsets would read the wrong members."""
+    running = running_build_id(info.arch)
+    if isinstance(info.symbols, Executable):
+        given = info.symbols.build_id
+        if given and running and given != running:
+            raise SurftraceError(f'{path} is of another kernel (build-id {given[:12]}) than the running one '
+                                 f'({running[:12]}): what it says would be read from the wrong places. -S and -o take it')
+    elif os.path.exists(RUNNING_BTF) and read_head(path) != b'\x7fELF' and read_file(path) != read_file(RUNNING_BTF):
+        raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
+
+
+# ---- Expressions -------------------------------------------------------------------------------------------
+#
+#   line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
+#   KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event
+#   ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
+#   FORMAT  := S | U | X                                  only before a character that cannot continue a name
+#   EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
+#   POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
+#   ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
+#   RAW     := [+|-][u]N(EXPR) | \N | @+N
+#   FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
+#   OP      := == != < <= > >= & ~
+#
+# Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+
+class Argument(NamedTuple):
+    """%N: the argument with that number."""
+    number: int
+    at: Span
+
+
+class Register(NamedTuple):
+    """%REG"""
+    name: str
+    at: Span
+
+
+class Special(NamedTuple):
+    """$retval, $comm, $stack, $stackN, $argN; in an event's probe $FIELD."""
+    name: str
+    at: Span
+
+
+class Name(NamedTuple):
+    """A parameter, or an event's field."""
+    name: str
+    at: Span
+
+
+class Global(NamedTuple):
+    """@SYM[+-N]: the memory at a kernel symbol."""
+    name: str
+    offset: int
+    at: Span
+
+
+class Address(NamedTuple):
+    """@0xADDR: the memory at an address."""
+    number: int
+    at: Span
+
+
+class Immediate(NamedTuple):
+    """\\N or \\"text", for the kernel as it stands."""
+    text: str
+    at: Span
+
+
+class Offset(NamedTuple):
+    """[+|-][u]N(EXPR): the kernel's own dereference."""
+    offset: int
+    user: bool
+    inner: Expr
+    at: Span
+
+
+class MemberOf(NamedTuple):
+    """a->m or a.m"""
+    inner: Expr
+    name: str
+    arrow: bool
+    at: Span                # of the member's name
+
+
+class Index(NamedTuple):
+    """a[n]"""
+    inner: Expr
+    number: int
+    at: Span                # of [n]
+
+
+class Dereference(NamedTuple):
+    """*a"""
+    inner: Expr
+    at: Span
+
+
+class AddressOf(NamedTuple):
+    """&a"""
+    inner: Expr
+    at: Span
+
+
+class TypeName(NamedTuple):
+    """A type as written: 'struct task_struct' and the number of stars behind it."""
+    words: str
+    stars: int
+    at: Span
+
+
+class Cast(NamedTuple):
+    """(CTYPE)a"""
+    type: TypeName
+    inner: Expr
+    at: Span
+
+
+class ContainerOf(NamedTuple):
+    """container_of(a, CTYPE, member)"""
+    inner: Expr
+    type: TypeName
+    member: Tuple[str, ...]
+    at: Span
+
+
+class UserMemory(NamedTuple):
+    """user(a): a points to user memory."""
+    inner: Expr
+    at: Span
+
+
+class Packet(NamedTuple):
+    """@(struct HEADER *)LAYERa: a header in the sk_buff a, whose data points at LAYER."""
+    header: str
+    layer: str
+    inner: Expr
+    at: Span
+
+
+Expr = Union[Argument, Register, Special, Name, Global, Address, Immediate, Offset, MemberOf, Index, Dereference, AddressOf,
+             Cast, ContainerOf, UserMemory, Packet]
+
+
+class Arg(NamedTuple):
+    """One argument as written; `word` is the type behind its colon."""
+    name: str
+    format: str
+    expr: Expr
+    word: str
+    at: Span
+    word_at: Span
+
+
+class Compare(NamedTuple):
+    """FIELD OP VALUE; a quoted value has lost its quotes."""
+    field: str
+    op: str
+    value: str
+    quoted: bool
+    at: Span                # of the field
+    value_at: Span
+
+
+class Not(NamedTuple):
+    """!a"""
+    inner: Filter
+
+
+class Junction(NamedTuple):
+    """a && b && ..., or the same with ||."""
+    op: str
+    parts: Tuple[Filter, ...]
+
+
+Filter = Union[Compare, Not, Junction]
+
+
+class Place(NamedTuple):
+    """Where a probe is put; which parts are there depends on the kind and the form."""
+    text: str
+    at: Span
+    function: str = ''
+    module: str = ''
+    offset: int = 0
+    line: Optional[int] = None
+    file: str = ''
+    glob: bool = False
+    system: str = ''
+
+
+class Probe(NamedTuple):
+    """One line, as written: `words` are what stands behind #!, (names, word, span) each."""
+    text: str
+    kind: str
+    event: str
+    maxactive: str
+    place: Place
+    args: Tuple[Arg, ...]
+    filter: Optional[Filter]
+    words: Tuple[Tuple[Tuple[str, ...], str, Span], ...] = ()
+
+
+class Token(NamedTuple):
+    """A piece of a line: its group in the pattern, its text, its columns."""
+    kind: str
+    text: str
+    at: Span
+
+
+NUMBER = r'(?:0[xX][0-9a-fA-F]+|\d+)'
+TOKENS = re.compile(rf'''
+    (?P<blank>\s+)
+  | (?P<immediate>\\(?:[-+]?{NUMBER}|"[^"\s]*"))
+  | (?P<register>%[A-Za-z_]\w*)  | (?P<argument>%\d+)  | (?P<special>\$\w+\*?)
+  | (?P<fileoffset>@\+{NUMBER})  | (?P<address>@{NUMBER})
+  | (?P<symbol>@[A-Za-z_]\w*(?:\.\d+)*(?:[-+]{NUMBER})?)
+  | (?P<raw>[-+]u?{NUMBER}(?=\())
+  | (?P<number>{NUMBER})         | (?P<name>[A-Za-z_]\w*)
+  | (?P<mark>->|[-+()\[\].*&!,:=@])
+''', re.X)
+FILTER_TOKENS = re.compile(r'''
+    (?P<blank>\s+)
+  | (?P<mark>&&|\|\||==|!=|<=|>=|[<>&~!()])
+  | (?P<string>"[^"]*"|'[^']*')
+  | (?P<word>CPUS\{[^}]*\}|[^\s()&|!=<>~"']+)
+''', re.X)
+TYPE_WORDS = {'struct', 'union', 'enum', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short', 'int', 'long', 'void',
+              'bool', '_Bool', 'float', 'double', 'class'}
+KIND_PATTERN = re.compile(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)')
+KINDS = 'p kprobe, r kretprobe, e trace event'
+PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
+                               (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
+RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
+            '__probe_func'}
+
+
+def tokens(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Token]:
+    """The pieces of text[start:end], blanks left out."""
+    while start < end:
+        match = pattern.match(text, start, end)
+        if not match:
+            raise InputError('this character means nothing here', (start, start + 1))
+        if match.lastgroup != 'blank':
+            yield Token(match.lastgroup or '', match[0], match.span())
+        start = match.end()
+
+
+class Parser:
+    """A cursor over the tokens of a line; one method a construct of the grammar above."""
+
+    def __init__(self, pattern: re.Pattern[str], text: str, start: int, end: int) -> None:
+        self._text, self._end, self._at = text, end, 0
+        self._tokens = list(tokens(pattern, text, start, end))
+
+    @property
+    def here(self) -> Token:
+        """The next token; at the end one that equals nothing."""
+        return self._tokens[self._at] if self._at < len(self._tokens) else Token('end', '', (self._end, self._end + 1))
+
+    def spaced(self) -> bool:
+        """Whether a blank stands before the next token."""
+        return self._at > 0 and self.here.at[0] > self._tokens[self._at - 1].at[1]
+
+    def ahead(self, count: int = 1) -> Token:
+        """A token further on."""
+        at = self._at + count
+        return self._tokens[at] if at < len(self._tokens) else Token('end', '', (self._end, self._end + 1))
+
+    def take(self) -> Token:
+        """The next token, passed."""
+        token = self.here
+        self._at += 1
+        return token
+
+    def accept(self, *texts: str) -> Optional[Token]:
+        """The next token if it is one of these, passed."""
+        return self.take() if self.here.text in texts and self.here.kind != 'end' else None
+
+    def expect(self, text: str, why: str) -> Token:
+        """The next token, which has to be this."""
+        return self.accept(text) or self.fail(f"'{text}' expected {why}")
+
+    def fail(self, message: str, at: Optional[Span] = None) -> NoReturn:
+        """Refuse the line at the next token."""
+        raise InputError(message if self.here.kind != 'end' or at else f'{message}, but the line ends', at or self.here.at)
+
+    def span(self, start: Span) -> Span:
+        """From there to the last token passed."""
+        return start[0], self._tokens[self._at - 1].at[1]
+
+    # arguments
+
+    def arg(self) -> Arg:
+        """ARG"""
+        start, name, format_ = self.here.at, '', ''
+        if self.here.kind == 'name' and self.ahead().text == '=':
+            name = self.take().text
+            self.take()
+        if self.here.kind == 'name' and self.here.text in 'SUX' and self.ahead().at[0] == self.here.at[1] and (
+                self.ahead().text in ('!', '@', '(', '*', '&') or self.ahead().kind in (
+                    'argument', 'register', 'special', 'symbol', 'address', 'raw', 'immediate', 'fileoffset')):
+            format_ = self.take().text
+        expr = self.expr()
+        if self.here.text in ('->', '.', '[') and self.here.kind == 'mark':
+            self.fail(f"a blank ends an argument, and '{self.here.text}' cannot begin one: no blank before it")
+        word, word_at = '', self.here.at
+        if self.here.text == ':' and not self.spaced():
+            self.take()
+            word, word_at = self.type_word()
+        if self.here.kind != 'end' and not self.spaced():
+            self.fail('the argument is complete before this')
+        return Arg(name, format_, expr, word, self.span(start), word_at)
+
+    def type_word(self) -> Tuple[str, Span]:
+        """What stands behind the colon, up to the next blank outside brackets."""
+        start, depth = self.here.at, 0
+        first = self._at
+        while self.here.kind != 'end' and (depth or self._at == first or not self.spaced()):
+            depth += {'(': 1, '[': 1, ')': -1, ']': -1}.get(self.here.text, 0)
+            self.take()
+        if self._at == first or depth or self._tokens[first].at[0] != self._tokens[first - 1].at[1]:
+            self.fail('a type expected behind the colon (u32, x64, string, symbol, x8[6], ip, ...)', start)
+        at = self.span(start)
+        return self._text[at[0]:at[1]], at
+
+    def expr(self) -> Expr:
+        """EXPR; as in C the prefixes bind weaker than what follows."""
+        start = self.here.at
+        if self.accept('*'):
+            return Dereference(self.expr(), self.span(start))
+        if self.accept('&'):
+            return AddressOf(self.expr(), self.span(start))
+        if self.here.text == '(' and self.at_type():
+            self.take()
+            type_ = self.type_name()
+            self.expect(')', 'after the type')
+            return Cast(type_, self.expr(), self.span(start))
+        return self.postfix()
+
+    def postfix(self) -> Expr:
+        """POSTFIX: the three ways to begin, then members and elements."""
+        start = self.here.at
+        if self.accept('!'):
+            self.expect('(', "after '!': !(struct T *)x->member")
+            type_ = self.type_name()
+            self.expect(')', 'after the type')
+            inner: Expr = Cast(type_, self.atom(), self.span(start))
+        elif self.here.text == '@':
+            inner = self.packet()
+        else:
+            inner = self.atom()
+        while self.here.text in ('->', '.', '[') and self.here.kind == 'mark' and not self.spaced():
+            mark = self.take()
+            if mark.text == '[':
+                if self.here.kind != 'number':
+                    self.fail('a number expected as index (ftrace cannot compute one)')
+                number = int(self.take().text, 0)
+                self.expect(']', 'after the index')
+                inner = Index(inner, number, self.span(mark.at))
+            elif self.here.kind != 'name' or self.spaced():
+                self.fail(f"a member's name expected after '{mark.text}'")
+            else:
+                token = self.take()
+                inner = MemberOf(inner, token.text, mark.text == '->', token.at)
+        return inner
+
+    def packet(self) -> Packet:
+        """@(struct HEADER *)[l2|l3|l4]ATOM"""
+        start = self.take().at
+        self.expect('(', "after '@': @(struct iphdr *)l3%0->saddr")
+        type_ = self.type_name()
+        self.expect(')', 'after the header')
+        layer = self.take().text if self.here.text in ('l2', 'l3', 'l4') else 'l3'
+        if not type_.words.startswith('struct ') or type_.stars != 1:
+            self.fail('a pointer to a packet header expected, as in @(struct iphdr *)', type_.at)
+        return Packet(type_.words[7:], layer, self.atom(), self.span(start))
+
+    def at_type(self) -> bool:
+        """Whether the bracket here opens a cast: a type's word, or a name and then stars, or a name whose bracket closes
+        before something that begins an EXPR."""
+        first, second = self.ahead(), self.ahead(2)
+        if first.kind != 'name':
+            return False
+        if first.text in TYPE_WORDS:
+            return True
+        at = 2
+        while self.ahead(at).text == '*':
+            at += 1
+        if self.ahead(at).text != ')':
+            return False
+        after = self.ahead(at + 1)
+        begins = after.kind not in ('end', 'mark', 'number') or after.text in ('(', '*', '&', '!')
+        return second.text == '*' or begins and after.at[0] == self.ahead(at).at[1]
+
+    def type_name(self) -> TypeName:
+        """CTYPE; qualifiers are dropped."""
+        start, words, stars = self.here.at, [], 0
+        while self.here.kind == 'name':
+            words.append(self.take().text)
+        while self.accept('*'):
+            stars += 1
+            while self.accept('const', 'volatile'):
+                pass
+        words = [word for word in words if word not in ('const', 'volatile')]
+        if not words:
+            self.fail('a type expected (struct T *, unsigned long, u32, ...)')
+        if words[0] in ('struct', 'union', 'enum', 'class') and len(words) != 2:
+            self.fail(f"the name of the {words[0]} expected", self.span(start))
+        return TypeName(' '.join(words), stars, self.span(start))
+
+    def atom(self) -> Expr:
+        """ATOM"""
+        if self.accept('('):
+            inner = self.expr()
+            self.expect(')', 'to close the bracket')
+            return inner
+        maker = getattr(self, '_atom_' + self.here.kind, None)
+        if not maker:
+            self.fail('an expression expected (%0, a parameter, %di, $retval, @symbol, ...)')
+        return maker(self.take())  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _atom_argument(token: Token) -> Expr:
+        return Argument(int(token.text[1:]), token.at)
+
+    @staticmethod
+    def _atom_register(token: Token) -> Expr:
+        return Register(token.text[1:], token.at)
+
+    @staticmethod
+    def _atom_special(token: Token) -> Expr:
+        return Special(token.text, token.at)
+
+    @staticmethod
+    def _atom_symbol(token: Token) -> Expr:
+        name, sign, number = re.fullmatch(r'@([\w.]+)([-+]?)(\w*)', token.text).groups()  # type: ignore[union-attr]
+        return Global(name, int(sign + number, 0) if sign else 0, token.at)
+
+    @staticmethod
+    def _atom_address(token: Token) -> Expr:
+        return Address(int(token.text[1:], 0), token.at)
+
+    @staticmethod
+    def _atom_immediate(token: Token) -> Expr:
+        return Immediate(token.text, token.at)
+
+    def _atom_fileoffset(self, token: Token) -> Expr:
+        self.fail('@+OFFSET is for programs (P, R); in the kernel write @symbol', token.at)
+
+    def _atom_raw(self, token: Token) -> Expr:
+        sign, user, number = re.fullmatch(r'([-+])(u?)(\w+)', token.text).groups()  # type: ignore[union-attr]
+        self.expect('(', 'after the offset')
+        inner = self.expr()
+        self.expect(')', 'to close the bracket')
+        return Offset(int(sign + number, 0), bool(user), inner, self.span(token.at))
+
+    def _atom_name(self, token: Token) -> Expr:
+        if self.here.text != '(' or self.spaced():
+            return Name(token.text, token.at)
+        if token.text not in ('container_of', 'user'):
+            self.fail(f"'{token.text}' is no function surftrace knows; container_of(x, struct T, member) and user(x) are",
+                      token.at)
+        self.take()
+        inner = self.expr()
+        if token.text == 'user':
+            self.expect(')', 'to close user(')
+            return UserMemory(inner, self.span(token.at))
+        self.expect(',', 'in container_of(x, struct T, member)')
+        type_, path = self.type_name(), []
+        self.expect(',', 'in container_of(x, struct T, member)')
+        while self.here.kind == 'name':
+            path.append(self.take().text)
+            if not self.accept('.'):
+                break
+        self.expect(')', 'to close container_of(')
+        return ContainerOf(inner, type_, tuple(path), self.span(token.at))
+
+    # filters
+
+    def filter(self) -> Filter:
+        """FILTER"""
+        return self.junction('||', lambda: self.junction('&&', self.negation))
+
+    def junction(self, op: str, part: Callable[[], Filter]) -> Filter:
+        """part { op part }"""
+        parts = [part()]
+        while self.accept(op):
+            parts.append(part())
+        return parts[0] if len(parts) == 1 else Junction(op, tuple(parts))
+
+    def negation(self) -> Filter:
+        """NOT"""
+        if self.accept('!'):
+            return Not(self.negation())
+        if self.accept('('):
+            inner = self.filter()
+            self.expect(')', 'to close the bracket')
+            return inner
+        return self.comparison()
+
+    def comparison(self) -> Compare:
+        """FIELD OP VALUE"""
+        if self.here.kind != 'word':
+            self.fail("a field's name expected in the filter")
+        field = self.take()
+        if not re.fullmatch(r'[A-Za-z_]\w*(\.(ustring|function))?', field.text):
+            self.fail("the left side of a comparison is a field's name", field.at)
+        if self.here.text not in ('==', '!=', '<', '<=', '>', '>=', '&', '~') or self.here.kind != 'mark':
+            self.fail('an operator expected: == != < <= > >= & ~')
+        op = self.take().text
+        if self.here.kind not in ('word', 'string'):
+            self.fail('a value expected')
+        value = self.take()
+        quoted = value.kind == 'string'
+        return Compare(field.text, op, value.text[1:-1] if quoted else value.text, quoted, field.at, value.at)
+
+    def finish(self) -> None:
+        """Refuse whatever is left."""
+        if self.here.kind != 'end':
+            self.fail('the filter is complete before this; join comparisons with && or ||')
+
+
+def parse_filter(text: str, start: int, end: int) -> Filter:
+    """The filter in text[start:end]."""
+    parser = Parser(FILTER_TOKENS, text, start, end)
+    parsed = parser.filter()
+    parser.finish()
+    return parsed
+
+
+def split_line(text: str, start: int) -> Tuple[int, int, int]:
+    """Where the arguments end, where the words behind #! begin and end; the filter follows these (-1: none), found as the
+    first word that begins with f:, outside quotes."""
+    depth, quote, words, at = 0, '', -1, start
+    while at < len(text):
+        char = text[at]
+        if quote:
+            quote = '' if char == quote else quote
+        elif char == '"':
+            quote = char
+        elif char in '([':
+            depth += 1
+        elif char in ')]':
+            depth -= 1
+        elif text[at - 1].isspace() and depth <= 0:
+            if text.startswith('f:', at):
+                return (words if words >= 0 else at), words, at
+            if words < 0 and re.match(r'#!(\s|$)', text[at:at + 3]):
+                words = at
+        at += 1
+    return (words if words >= 0 else len(text)), words, -1
+
+
+def parse_probe(text: str) -> Probe:
+    """The AST of one line."""
+    comment = re.match(r'\s*#!\s+', text)                        # a line for surftrace only: an event that needs no definition
+    head = KIND_PATTERN.match(text, comment.end() if comment else 0)
+    if not head:
+        start = len(text) - len(text.lstrip())
+        raise InputError(f'a line begins with the kind of probe: {KINDS}', (start, start + max(1, len(text.split(' ')[0]))))
+    if head['kind'] in 'PRu':
+        raise InputError('probes in programs (P, R, u) are not in this version; ' + KINDS, head.span('kind'))
+    if head['maxactive'] and head['kind'] != 'r':
+        raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
+    event = head['event'] or ''
+    if event and (not re.fullmatch(r'[A-Za-z_]\w{0,62}', event) or event in ('enable', 'filter')):
+        raise InputError("an event's name is letters, digits and _, and neither 'enable' nor 'filter'", head.span('event'))
+    word = re.compile(r'\s*(\S*)').match(text, head.end())
+    assert word
+    place = parse_place(head['kind'], word[1], word.span(1))
+    end, words, filter_at = split_line(text, word.end())
+    parser, args = Parser(TOKENS, text, word.end(), end), []
+    while parser.here.kind != 'end':
+        args.append(parser.arg())
+    parsed = parse_filter(text, filter_at + 2, len(text.rstrip())) if filter_at >= 0 else None
+    told = parse_words(text, words + 2, filter_at if filter_at >= 0 else len(text)) if words >= 0 else ()
+    probe = Probe(text, head['kind'], event, head['maxactive'], place, tuple(args), parsed, told)
+    check_names(probe)
+    return probe
+
+
+def parse_place(kind: str, text: str, at: Span) -> Place:
+    """PLACE"""
+    if kind == 'e':
+        event = re.fullmatch(r'([\w*?\[\]-]+)[/:.]([\w*?\[\]-]+)', text)
+        if not event:
+            raise InputError('an event is SYSTEM/EVENT, as in e sched/sched_switch', (at[0], max(at[1], at[0] + 1)))
+        return Place(text, at, event[2], system=event[1], glob=bool(re.search(r'[*?\[]', text)))
+    if re.search(r'(/|\.(c|h|S|rs)):\d+$', text) or '/' in text.split('@')[0]:
+        raise InputError('FILE:LINE is not in this version; write FUNCTION:LINE, counted from its declaration', at)
+    match = PLACE_PATTERN.match(text)
+    if not match:
+        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, MODULE:FUNC, or a pattern (tcp_*)',
+                         (at[0], max(at[1], at[0] + 1)))
+    offset, line = int(match['offset'] or '0', 0), int(match['line']) if match['line'] else None
+    if kind == 'r' and (offset or line is not None):
+        raise InputError('a return is that of a whole function: no offset or line', (at[0], at[1]))
+    if offset and line is not None:
+        raise InputError('an offset or a line, not both', at)
+    glob = bool(re.search(r'[*?\[]', match['function']))
+    if glob and (offset or line is not None or match['file']):
+        raise InputError('a pattern stands for whole functions: no offset, line or file', at)
+    return Place(text, at, match['function'], match['module'] or '', offset, line, match['file'] or '', glob)
+
+
+def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:
+    """WORDS behind #!"""
+    told = []
+    for match in re.finditer(r'\S+', text[start:end]):
+        at = (start + match.start(), start + match.end())
+        pair = re.fullmatch(r'(\w+(?:\+\w+)*):(\S+)', match[0])
+        if not pair:
+            raise InputError('NAME:FORMAT expected behind #!', at)
+        told.append((tuple(pair[1].split('+')), pair[2], at))
+    return tuple(told)
+
+
+def check_names(probe: Probe) -> None:
+    """Refuse the names of arguments that the kernel would refuse, or that would hide one of its own fields."""
+    seen: Dict[str, Span] = {}
+    for arg in probe.args:
+        if arg.name in RESERVED:
+            raise InputError(f"'{arg.name}' is a field every event has; choose another name", arg.at)
+        if len(arg.name) > 31:
+            raise InputError("the kernel takes names of up to 31 characters", arg.at)
+        if arg.name and arg.name in seen:
+            raise InputError(f"'{arg.name}' is there already", arg.at)
+        seen[arg.name] = arg.at
+
+
+# ---- Formats -----------------------------------------------------------------------------------------------
+
+class Format(NamedTuple):
+    """How a field looks to a person; `show` and `parse` are inverse. Values are what trace_pipe prints, a text for each
+    part; `kinds` are the fetch types of the parts, none where the C type decides; `size` the bytes it wants, 0 for any.
+    """
+    word: str                                               # its name, in a TYPE and behind #!
+    kinds: Tuple[str, ...]
+    size: int
+    show: Callable[[Sequence[str]], str]
+    parse: Callable[[str], Tuple[int, ...]]                 # ValueError where the text is no such value
+    ordered: bool = False                                   # whether < means the same for what the kernel compares
+
+
+def number(text: str) -> int:
+    """An integer as the kernel prints it, or as a person writes it."""
+    return int(text, 0)
+
+
+def ip_format(word: str, order: Any) -> Format:
+    """An IPv4 address, as it lies in memory."""
+    return Format(word, ('u32',), 4, lambda values: str(ipaddress.IPv4Address(number(values[0]).to_bytes(4, order))),
+                  lambda text: (int.from_bytes(ipaddress.IPv4Address(text).packed, order),))
+
+
+def ip6_format(word: str, order: Any) -> Format:
+    """An IPv6 address, fetched as two words of 64 bits: a filter of the kernel cannot compare arrays."""
+    def parse(text: str) -> Tuple[int, ...]:
+        packed = ipaddress.IPv6Address(text).packed
+        return int.from_bytes(packed[:8], order), int.from_bytes(packed[8:], order)
+    return Format(word, ('x64', 'x64'), 16, lambda values: str(ipaddress.IPv6Address(
+        b''.join(number(value).to_bytes(8, order) for value in values))), parse)
+
+
+def mac_format(word: str, order: Any) -> Format:
+    """An Ethernet address, fetched as four bytes and two."""
+    def parse(text: str) -> Tuple[int, ...]:
+        packed = bytes(int(byte, 16) for byte in text.split(':'))
+        if len(packed) != 6:
+            raise ValueError(text)
+        return int.from_bytes(packed[:4], order), int.from_bytes(packed[4:], order)
+    return Format(word, ('x32', 'x16'), 6, lambda values: ':'.join(
+        f'{byte:02x}' for byte in number(values[0]).to_bytes(4, order) + number(values[1]).to_bytes(2, order)), parse)
+
+
+def big_endian_format(word: str, order: Any) -> Format:
+    """A number in network byte order: be16 shown in decimal, BE16 in hexadecimal."""
+    size = int(word[2:]) // 8
+
+    def swap(value: int) -> int:
+        return int.from_bytes(value.to_bytes(size, order), 'big')
+    return Format(word, (f'u{8 * size}',), size, lambda values: f"{swap(number(values[0])):{'#x' if word[0] == 'B' else 'd'}}",
+                  lambda text: (swap(number(text)),), order == 'big')
+
+
+def hex_format(word: str, order: Any) -> Format:
+    """A number in hexadecimal where no fetch type of the kernel prints it so (bit-fields)."""
+    return Format(word, (), 0, lambda values: f'{number(values[0]):#x}', lambda text: (number(text),), True)
+
+
+def cut_format(word: str, order: Any) -> Format:
+    """The string in an array of that many bytes: one that fills its array has no NUL, and the kernel reads on."""
+    count = int(word[4:-1])
+
+    def show(values: Sequence[str]) -> str:
+        if len(values[0]) <= count + 2 or values[0][0] != '"':      # as many characters are at least as many bytes
+            raw = values[0].encode('utf-8', 'surrogateescape')
+            if len(raw) <= count + 2 or raw[:1] != b'"':
+                return values[0]
+        raw = values[0].encode('utf-8', 'surrogateescape')
+        return raw[:count + 1].decode('utf-8', 'surrogateescape') + '"'
+    return Format(word, (), 0, show, _no_number)
+
+
+def _no_number(text: str) -> Tuple[int, ...]:
+    raise ValueError(text)
+
+
+def signed_format(word: str, order: Any) -> Format:
+    """A signed bit-field of that many bits; the kernel's are always unsigned."""
+    width = int(word[2:-1])
+
+    def show(values: Sequence[str]) -> str:
+        value = number(values[0])
+        return str(value - (1 << width) if value >> (width - 1) else value)
+
+    def parse(text: str) -> Tuple[int, ...]:
+        value = number(text)
+        if not -(1 << width - 1) <= value < 1 << width - 1:
+            raise ValueError(text)
+        return (value & (1 << width) - 1,)
+    return Format(word, (), 0, show, parse)
+
+
+def enum_format(word: str, values: Tuple[Tuple[str, int], ...]) -> Format:
+    """An enumerator's name; the number where it has none."""
+    names = {value: name for name, value in reversed(values)}
+    numbers = dict(values)
+
+    def parse(text: str) -> Tuple[int, ...]:
+        return (numbers[text] if text in numbers else number(text),)
+    return Format(word, (), 0, lambda shown: names.get(number(shown[0]), shown[0]), parse, True)
+
+
+FORMATS: Dict[str, Callable[[str, Any], Format]] = {
+    'ip': ip_format, 'ip6': ip6_format, 'mac': mac_format, 'X': hex_format,
+    **{f'{end}{bits}': big_endian_format for end in ('be', 'BE') for bits in (16, 32, 64)}}
+PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
+                                  for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
+FORMAT_PATTERNS = ((re.compile(r'cut\(\d{1,9}\)'), cut_format), (re.compile(r'S\([1-9]\d?\)'), signed_format))
+
+
+def format_named(word: str, order: str) -> Optional[Format]:
+    """The format of that word, if it is one that needs no type to explain it."""
+    if word in FORMATS:
+        return FORMATS[word](word, order)
+    if re.fullmatch(r'enum\((\w+=-?\d+)(,\w+=-?\d+)*\)', word):
+        pairs = (pair.split('=') for pair in word[5:-1].split(','))
+        return enum_format(word, tuple((name, int(value)) for name, value in pairs))
+    return next((make(word, order) for pattern, make in FORMAT_PATTERNS if pattern.fullmatch(word)), None)
+
+
+# ---- Resolve -----------------------------------------------------------------------------------------------
+
+class Fetch(NamedTuple):
+    """A fetch-arg: a base, dereferences (offset, whether of user memory) from the inside out, and a fetch type.
+
+    A base is '%di', '$retval', '\\5': a value; or '@symbol', '@0x..': an address, which the first dereference reads.
+    """
+    base: str
+    derefs: Tuple[Tuple[int, bool], ...] = ()
+    kind: str = ''
+
+    def at(self, offset: int, user: bool = False) -> Fetch:
+        """What is in memory that many bytes from where this points."""
+        return self._replace(derefs=(*self.derefs, (offset, user)))
+
+    def text(self) -> str:
+        """As the kernel reads it (kprobetrace.rst, FETCHARGS)."""
+        text, derefs = self.base, self.derefs
+        if text.startswith('@') and derefs:
+            offset, derefs = derefs[0][0], derefs[1:]
+            text = f'@{int(text[1:], 0) + offset:#x}' if text[1].isdigit() else f'{text}{offset:+d}' if offset else text
+        for offset, user in derefs:
+            text = f"{'-' if offset < 0 else '+'}{'u' if user else ''}{abs(offset)}({text})"
+        return f'{text}:{self.kind}' if self.kind else text
+
+    def pointers(self) -> List[Tuple[Fetch, bool]]:
+        """What its dereferences start from, the register first, and whether each points to user memory; the stack
+        pointer and fixed addresses can always be read."""
+        fixed = self.base.startswith('@') or self.base in ('$stack', '%sp')
+        return [(Fetch(self.base, self.derefs[:i]), self.derefs[i][1]) for i in range(int(fixed), len(self.derefs))]
+
+
+class Check(NamedTuple):
+    """A number fetched beside a field, unseen: only from `low` to `high` the field's value means something; else `word` is
+    shown, or for a pointer ('') whether it is null."""
+    fetch: Fetch
+    low: int
+    high: int
+    word: str = ''
+
+    def verdict(self, value: int) -> str:
+        """What to show instead of the field, '' when it can be trusted."""
+        if self.low <= value <= self.high:
+            return ''
+        return self.word or ('(null)' if value < 4096 else '(fault)')
+
+
+class Field(NamedTuple):
+    """One value shown: its fetches (more than one where a format has parts), its format (None: as the kernel prints it),
+    and the checks, outermost pointer first."""
+    name: str
+    fetches: Tuple[Fetch, ...]
+    format: Optional[Format]
+    checks: Tuple[Check, ...]
+    words: Tuple[str, ...] = ()             # what -S tells of it behind #!
+    at: Span = (0, 1)
+
+    @property
+    def kind(self) -> str:
+        """The fetch type of its first part."""
+        return self.fetches[0].kind
+
+
+class Lvalue(NamedTuple):
+    """A place while walking C: an object of a type, `bit` bits from
+    'memory': the address that `fetch` gives; 'value': the value that it gives (a pointer's bits / 8 are added to it);
+    'pieces': the first of several registers. `width` is a bit-field's."""
+    type: Type
+    how: str
+    fetch: Fetch
+    bit: int = 0
+    width: Optional[int] = None
+    user: bool = False
+    pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()
+    name: str = ''
+    checks: Tuple[Check, ...] = ()
+    words: Tuple[str, ...] = ()
+
+
+class EventField(NamedTuple):
+    """A field of a trace event, from its format file: `string` for what the kernel prints as text."""
+    name: str
+    type: Type
+    string: bool
+
+
+KERNEL_TYPE = re.compile(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d+@\d+/(?:8|16|32|64)|%p[dD])(?:\[\d+\])?')
+STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
+
+
+def is_char(type_: Type) -> bool:
+    """Plain char: what C writes text in."""
+    return isinstance(type_, Int) and type_.name == 'char'
+
+
+def refuse(message: str, at: Span) -> NoReturn:
+    """Refuse an expression there."""
+    raise InputError(message, at)
+
+
+# Where arguments are when only the prototype is known
+
+
+def convention(arch: Arch, function: Function) -> List[Location]:
+    """The Location of each parameter at entry, by the calling convention of integers and pointers; from the first one that
+    the convention's simple part does not settle, 'gone' with the reason."""
+    numbers = {name: number_ for number_, name in reversed(sorted(arch.dwarf.items()))}
+    registers, used, stack = [numbers[name] for name in arch.arguments], _hidden_pointer(arch, function), 0
+    places: List[Location] = []
+    why = '' if used >= 0 else 'the function returns a struct, which moves its arguments'
+    for parameter in function.parameters:
+        type_, size = parameter.type(), size_of(parameter.type())
+        if why:
+            places.append(Location('gone', why=why))
+        elif isinstance(type_, Float):
+            places.append(Location('gone', why='it is a floating-point number, and ftrace reads no such registers'))
+            why = '' if arch.by_value else 'it comes after a floating-point argument'
+        elif isinstance(type_, (Struct, Array)) or (size or 0) > arch.word:
+            place, words = _by_value(arch, type_, size, registers[used:])
+            in_memory = place.how == 'stack'
+            places.append(_on_stack(arch, numbers, stack, (size or 0)) if in_memory else place)
+            why = place.why and 'it comes after an argument whose place is not settled'
+            used, stack = used + (0 if in_memory else words), stack + (words if in_memory else 0)
+        elif used < len(registers):
+            places.append(Location('register', number=registers[used]))
+            used += 1
+        else:
+            places.append(_on_stack(arch, numbers, stack, size or arch.word))
+            stack += 1
+    return places
+
+
+def _on_stack(arch: Arch, numbers: Dict[str, int], word: int, size: int) -> Location:
+    """The argument in that word of the stack; big-endian machines put a narrow one at the word's end."""
+    pad = arch.word - size if arch.order == 'big' and size < arch.word else 0
+    return Location('memory', number=numbers[arch.stack_pointer], offset=arch.stack + word * arch.word + pad)
+
+
+def _hidden_pointer(arch: Arch, function: Function) -> int:
+    """Registers taken by the address of a struct to be returned; -1 where that is not settled here."""
+    returns = function.returns()
+    if not isinstance(returns, Struct):
+        return 0
+    size = returns.size or 0
+    if arch.by_value == 'aapcs64':
+        return 0                                                        # in x8, no argument's register
+    return (1 if size > 16 else 0 if not _has_float(returns) else -1) if arch.by_value == 'sysv' else -1
+
+
+def _has_float(type_: Type) -> bool:
+    if isinstance(type_, Struct):
+        return any(_has_float(member.type()) for member in type_.members())
+    return isinstance(type_, Float) or isinstance(type_, Array) and _has_float(type_.element())
+
+
+def _by_value(arch: Arch, type_: Type, size: Optional[int], free: List[int]) -> Tuple[Location, int]:
+    """Where a struct or a double word is passed ('stack' where in memory there), and how many words it takes."""
+    words = -(-(size or 0) // arch.word)
+    if not arch.by_value or not isinstance(type_, Struct) or size is None or _has_float(type_) or _is_packed(type_):
+        return Location('gone', why=f"it is {spell(type_)} by value: DWARF would tell its place, the calling convention "
+                        f"known here does not"), 0
+    if size == 0:
+        return Location('gone', why='it is empty'), 0
+    if size > 16:
+        if arch.by_value == 'aapcs64':
+            return (Location('memory', number=free[0]), 1) if free else (Location('gone', why='its address is on the stack'), 0)
+        return Location('stack'), words
+    if words > len(free):
+        return (Location('stack'), words) if arch.by_value == 'sysv' else (
+            Location('gone', why='it lies on the stack, and so do those after it'), 0)
+    return Location('pieces', pieces=tuple((Location('register', number=free[i]), arch.word) for i in range(words))), words
+
+
+def _is_packed(struct_: Struct) -> bool:
+    """Whether a member is not aligned to its size: such a struct is passed in memory, or by rules of its own."""
+    for member in struct_.members():
+        size, type_ = size_of(member.type()) or 1, member.type()
+        inner = isinstance(type_, Struct) and _is_packed(type_)
+        if inner or not isinstance(type_, (Struct, Array)) and member.width is None and member.bit % (8 * size):
+            return True
+    return False
+
+
+# Packet headers
+
+
+class Header(NamedTuple):
+    """A packet header: its layer, its bytes without options, and what says that it is there: the EtherType or the IPv4
+    protocol number before it (RFC 791, include/uapi/linux/if_ether.h, in.h)."""
+    layer: str
+    size: int
+    number: int
+
+
+HEADERS = {'ethhdr': Header('l2', 14, 0), 'iphdr': Header('l3', 20, 0x0800), 'ipv6hdr': Header('l3', 40, 0x86dd),
+           'icmphdr': Header('l4', 8, 1), 'tcphdr': Header('l4', 20, 6), 'udphdr': Header('l4', 8, 17)}
+PAYLOAD = {'cdata': 1, 'sdata': 2, 'ldata': 4, 'qdata': 8, 'Sdata': 0}
+
+
+def header_offset(header: str, layer: str) -> int:
+    """Bytes from skb->data, which points at `layer`, to the header: an Ethernet header has 14 bytes, an IPv4 header 20 when
+    it has no options (which is checked at run time)."""
+    wanted = HEADERS[header].layer
+    return (14 if layer == 'l2' and wanted != 'l2' else 0) + (20 if layer != 'l4' and wanted == 'l4' else 0)
+
+
+def header_checks(data: Fetch, header: str, layer: str, payload: bool, order: Any) -> Tuple[Check, ...]:
+    """What must hold for the header to be where header_offset says, `data` being skb->data."""
+    word, wanted, ip = f'(no {header})', HEADERS[header], 14 if layer == 'l2' else 0
+
+    def byte(offset: int, low: int, high: int, kind: str = 'u8') -> Check:
+        return Check(data.at(offset)._replace(kind=kind), low, high, word)
+    checks = []
+    if layer == 'l2' and wanted.layer != 'l2':
+        ether = int.from_bytes((wanted.number if wanted.layer == 'l3' else 0x0800).to_bytes(2, 'big'), order)
+        checks.append(byte(12, ether, ether, 'u16'))
+    if wanted.layer == 'l3':
+        version = 0x60 if header == 'ipv6hdr' else 0x40
+        checks.append(byte(ip, version + 5, version + 5) if payload and version == 0x40 else byte(ip, version, version + 15))
+    if wanted.layer == 'l4' and layer != 'l4':                          # no options, that protocol, the first fragment
+        checks += [byte(ip, 0x45, 0x45), byte(ip + 9, wanted.number, wanted.number), byte(ip + 7, 0, 0),
+                   byte(ip + 6, 0, 0, 'b5@0/8')]
+    if payload and header == 'tcphdr':
+        checks.append(byte(header_offset(header, layer) + 12, 0x50, 0x5f))
+    return tuple(checks)
+
+
+class Resolver:
+    """From expressions to fields, for one place. `entry` says whether the place is a function's first instruction;
+    `at_return` and `abilities` what a return probe may read ('$arg': the kernel keeps the arguments of the call)."""
+
+    def __init__(self, info: DebugInfo, kind: str, function: Optional[Function] = None, entry: bool = True,
+                 abilities: FrozenSet[str] = frozenset(), fields: Optional[Dict[str, EventField]] = None) -> None:
+        self.info, self.arch, self.kind, self.function, self.entry = info, info.arch, kind, function, entry
+        self.abilities, self.fields = abilities, fields
+        self.scope = function.name if function else ''
+        self.word = Int('', self.arch.word, False)
+
+    # walking C
+
+    def value(self, expr: Expr) -> Lvalue:
+        """The place an expression names."""
+        walk: Callable[[Any], Lvalue] = getattr(self, '_' + type(expr).__name__.lower())
+        return walk(expr)
+
+    def _argument(self, expr: Argument) -> Lvalue:
+        if self.kind == 'e':
+            refuse("an event has named fields, not numbered arguments", expr.at)
+        if not self.function:
+            if self.kind == 'r' or not self.entry or expr.number >= len(self.arch.arguments):
+                refuse('no debug information for this function tells where its arguments are here; name a register (%REG)',
+                       expr.at)
+            return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=f'arg{expr.number}')
+        parameters = self.function.parameters
+        if expr.number >= len(parameters):
+            many = 'no parameters' if not parameters else 'one parameter, %0' if len(parameters) == 1 else (
+                f'{len(parameters)} parameters, %0 to %{len(parameters) - 1}')
+            more = '; where further arguments of a variadic function are is not known' if self.function.variadic else ''
+            refuse(f"{self.function.name} has {many}{more}", expr.at)
+        return self._parameter(expr.number, expr.at)
+
+    def _parameter(self, index: int, at: Span) -> Lvalue:
+        assert self.function
+        parameter = self.function.parameters[index]
+        location = parameter.location
+        if location is None:
+            if not self.entry:
+                refuse(f"'{parameter.name}' is known only at the function's entry; name a register (%REG)", at)
+            location = convention(self.arch, self.function)[index]
+        if self.kind == 'r':
+            return self._kept_argument(parameter, location, at)
+        return self._placed(parameter, location, at)
+
+    def _kept_argument(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
+        """An argument when the function returns: its register is used up, so only what the kernel kept of the call."""
+        if '$arg' not in self.abilities:
+            refuse("at return the argument's register holds something else, and this kernel keeps no arguments ($argN in return "
+                   "probes: Linux 6.9); trace it at entry with p", at)
+        name = self.arch.dwarf.get(location.number, '') if location.how == 'register' else ''
+        if name not in self.arch.arguments or not (size_of(parameter.type()) or 99) <= self.arch.word:
+            refuse("the kernel keeps only arguments passed in one register each; trace it at entry with p", at)
+        return Lvalue(parameter.type(), 'value', Fetch(f'$arg{self.arch.arguments.index(name) + 1}'), name=parameter.name)
+
+    def _placed(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
+        """The parameter at its Location."""
+        type_, name = parameter.type(), parameter.name
+        if isinstance(type_, Float):
+            refuse(f"'{name}' is a {spell(type_)}: ftrace reads no floating-point numbers", at)
+        if location.how == 'register' and location.number in self.arch.dwarf:
+            fetch = Fetch('%' + self.arch.dwarf[location.number])
+            if isinstance(type_, Struct):
+                return Lvalue(type_, 'pieces', fetch, pieces=((fetch, self.arch.word),), name=name)
+            return Lvalue(type_, 'value', fetch, name=name)
+        if location.how == 'frame' and self.entry:
+            # the frame address is the stack pointer before the call: x86 has pushed the return address since
+            shift = {'x86_64': 8, 'i386': 4, 's390x': 160}.get(self.arch.name, 0)
+            return Lvalue(type_, 'memory', Fetch('$stack'), 8 * (location.offset + shift), name=name)
+        if location.how == 'memory' and location.number in self.arch.dwarf:
+            base = self.arch.dwarf[location.number]
+            return Lvalue(type_, 'memory', Fetch('$stack' if base == self.arch.stack_pointer else '%' + base),
+                          8 * location.offset, name=name)
+        if location.how == 'constant':
+            return Lvalue(type_, 'value', Fetch(f'\\{location.offset}'), name=name)
+        if location.how == 'pieces':
+            pieces = tuple((Fetch('%' + self.arch.dwarf[place.number]) if place.how == 'register' and place.number in
+                            self.arch.dwarf else None, size) for place, size in location.pieces)
+            return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
+        return refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}", at)
+
+    def _register(self, expr: Register) -> Lvalue:
+        if self.kind == 'e':
+            refuse('an event has no registers; name one of its fields', expr.at)
+        if expr.name not in self.arch.registers:
+            refuse(f"{self.arch.name} has no register '%{expr.name}' for ftrace{near(expr.name, self.arch.registers)}", expr.at)
+        return Lvalue(self.word, 'value', Fetch('%' + expr.name), name=expr.name)
+
+    def _special(self, expr: Special) -> Lvalue:
+        name = expr.name
+        if name in ('$comm', '$COMM'):
+            return Lvalue(Array(lambda: Int('char', 1, True), None), 'value', Fetch('$comm'), name='comm')
+        if self.kind == 'e':
+            return self._name(Name(name[1:], expr.at))
+        if name == '$retval':
+            return self._returned(expr.at)
+        if re.fullmatch(r'\$stack\d*', name):
+            return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
+        match = re.fullmatch(r'\$arg([1-9]\d*)', name)
+        if not match:
+            refuse('the variables are $retval, $comm, $stack, $stackN and $argN', expr.at)
+        if not self.entry:
+            refuse(f"{name} is an argument only at the function's entry; name a register (%REG)", expr.at)
+        if self.function:
+            lvalue = self._argument(Argument(int(match[1]) - 1, expr.at))
+            plain = lvalue.how == 'value' and lvalue.fetch.base in ('%' + ''.join(
+                self.arch.arguments[int(match[1]) - 1:int(match[1])]), name)
+            if not plain:
+                refuse(f"{name} counts registers, and this argument is not in the one it means; write %{int(match[1]) - 1}", expr.at)
+            return lvalue._replace(fetch=Fetch(name))
+        if self.kind == 'r' and '$arg' not in self.abilities:
+            refuse('this kernel has no $argN in return probes (Linux 6.9)', expr.at)
+        return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
+
+    def _returned(self, at: Span) -> Lvalue:
+        if self.kind != 'r':
+            refuse('$retval is there when a function returns: use r', at)
+        fetch = Fetch('$retval')
+        if not self.function:
+            return Lvalue(self.word, 'value', fetch, name='retval')
+        type_ = self.function.returns()
+        if isinstance(type_, Void):
+            refuse(f'{self.function.name} returns nothing', at)
+        if isinstance(type_, Float):
+            refuse(f'{self.function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers', at)
+        if isinstance(type_, Struct):
+            if self.arch.by_value != 'sysv' or _has_float(type_):
+                refuse(f'{self.function.name} returns {spell(type_)} by value: where it is then is not settled', at)
+            if (type_.size or 0) > 16:
+                return Lvalue(type_, 'memory', fetch, name='retval')
+            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, 8), (None, 8)), name='retval')
+        if (size_of(type_) or 0) > self.arch.word:
+            refuse(f'{self.function.name} returns {spell(type_)}: wider than a register', at)
+        return Lvalue(type_, 'value', fetch, name='retval')
+
+    def _name(self, expr: Name) -> Lvalue:
+        if self.kind == 'e':
+            fields = self.fields
+            if fields is not None and expr.name not in fields:
+                refuse(f"the event has no field '{expr.name}'{near(expr.name, fields)}; it has {', '.join(fields)}", expr.at)
+            field = fields[expr.name] if fields else EventField(expr.name, self.word, False)
+            type_ = Array(lambda: Int('char', 1, True), None) if field.string else field.type
+            return Lvalue(type_, 'value', Fetch('$' + expr.name), name=expr.name)
+        if not self.function:
+            refuse(f"no debug information for this function: '{expr.name}' cannot be looked up; %0 or a register (%REG) can",
+                   expr.at)
+        names = [parameter.name for parameter in self.function.parameters]
+        if expr.name not in names:
+            more = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
+            refuse(f"{self.function.name} has no parameter '{expr.name}'{near(expr.name, names) or more}"
+                   f" (a global is @{expr.name})", expr.at)
+        return self._parameter(names.index(expr.name), expr.at)
+
+    def _global(self, expr: Global) -> Lvalue:
+        variable = self.info.variable(expr.name)
+        if variable and variable.per_cpu:
+            refuse(f"'{expr.name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell whose to read", expr.at)
+        symbols = self.info.symbols.symbols(expr.name) if self.info.symbols else None
+        if symbols is not None and not symbols:
+            refuse(f"the kernel has no symbol '{expr.name}'", expr.at)
+        if symbols and len(symbols) > 1:
+            refuse(f"'{expr.name}' is the name of {len(symbols)} symbols, and the kernel would take the first", expr.at)
+        type_ = variable.type if variable and not expr.offset else Void()
+        return Lvalue(type_, 'memory', Fetch('@' + expr.name), 8 * expr.offset, name=expr.name)
+
+    def _address(self, expr: Address) -> Lvalue:
+        return Lvalue(Void(), 'memory', Fetch(f'@{expr.number:#x}'), name='mem')
+
+    def _immediate(self, expr: Immediate) -> Lvalue:
+        text = expr.text[1:].startswith('"')
+        return Lvalue(Array(lambda: Int('char', 1, True), None) if text else self.word, 'value', Fetch(expr.text), name='imm')
+
+    def _offset(self, expr: Offset) -> Lvalue:
+        inner = self.value(expr.inner)
+        lvalue = self._loaded(inner, expr.at)
+        return Lvalue(self.word, 'memory', lvalue.fetch, lvalue.bit + 8 * expr.offset, user=expr.user or lvalue.user, name='mem')
+
+    def _loaded(self, lvalue: Lvalue, at: Span) -> Lvalue:
+        """The value of a pointer (or of what is used as one): 'value', its bit what is to be added to it."""
+        if lvalue.how == 'value':
+            return lvalue
+        if lvalue.width is not None:
+            refuse('a bit-field is no address', at)
+        if lvalue.how == 'memory':
+            return lvalue._replace(how='value', fetch=lvalue.fetch.at(lvalue.bit // 8, lvalue.user), bit=0)
+        fetch = self._piece(lvalue, self.arch.bits, at)
+        return lvalue._replace(how='value', fetch=fetch, bit=0)
+
+    def _piece(self, lvalue: Lvalue, bits: int, at: Span) -> Fetch:
+        """The one register that holds these bits of an object in registers; with a bit-field's kind where it is a part."""
+        start = 0
+        for fetch, size in lvalue.pieces:
+            if start <= lvalue.bit and lvalue.bit + bits <= start + 8 * size:
+                if fetch is None:
+                    break
+                if lvalue.bit == start:
+                    return fetch
+                if self.arch.order == 'big':
+                    break
+                return fetch._replace(kind=f'b{bits}@{lvalue.bit - start}/{self.arch.bits}')
+            start += 8 * size
+        return refuse('this part of the value is in no single register that ftrace can read', at)
+
+    def _pointee(self, lvalue: Lvalue, at: Span) -> Lvalue:
+        """*lvalue"""
+        type_ = lvalue.type
+        if isinstance(type_, Array):
+            if lvalue.how != 'memory':
+                refuse(f'{spell(type_)} is not in memory', at)
+            return lvalue._replace(type=type_.element())
+        if not isinstance(type_, Pointer):
+            hint = ': write !(struct T *) before it' if isinstance(type_, Int) and not type_.name or isinstance(type_, Void) else ''
+            refuse(f"no pointer, but {spell(type_)}{hint}", at)
+        loaded = self._loaded(lvalue, at)
+        return Lvalue(type_.target(), 'memory', loaded.fetch, loaded.bit, user=loaded.user, name=lvalue.name,
+                      checks=lvalue.checks, words=lvalue.words)
+
+    def _memberof(self, expr: MemberOf) -> Lvalue:
+        if isinstance(expr.inner, Packet) and expr.name in PAYLOAD:
+            return self._payload(expr.inner, expr.name, expr.arrow, expr.at)
+        inner = self.value(expr.inner)
+        if expr.arrow:
+            inner = self._pointee(inner, expr.at)
+        elif isinstance(inner.type, Pointer):
+            refuse(f"{spell(inner.type)} is a pointer: write ->{expr.name}", expr.at)
+        return self._member(inner, expr.name, expr.at)
+
+    def _member(self, inner: Lvalue, name: str, at: Span) -> Lvalue:
+        type_ = inner.type
+        if not isinstance(type_, Struct):
+            way = ': write *x before ->' if isinstance(type_, Pointer) else ''
+            refuse(f"{spell(type_)} has no members{way}", at)
+        type_ = self._complete(type_)
+        found = find_member(type_, name)
+        if not found:
+            refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}", at)
+        return inner._replace(type=found.type(), bit=inner.bit + found.bit, width=found.width, name=name)
+
+    def _complete(self, type_: Struct) -> Struct:
+        """The struct with its members, where one source of types only declares it, from another."""
+        if type_.size is None and type_.name:
+            found = self.info.named(type_.keyword, type_.name, self.scope)
+            if isinstance(found, Struct):
+                return found
+        return type_
+
+    def _index(self, expr: Index) -> Lvalue:
+        inner = self.value(expr.inner)
+        if isinstance(inner.type, Array) and inner.type.count is not None and expr.number >= inner.type.count:
+            refuse(f'the array has {inner.type.count} elements, the last is [{inner.type.count - 1}]', expr.at)
+        if isinstance(inner.type, Array) and inner.how == 'pieces':
+            size = size_of(inner.type.element())
+            return inner._replace(type=inner.type.element(), bit=inner.bit + 8 * expr.number * (size or 1))
+        element = self._pointee(inner, expr.at)
+        size = size_of(element.type)
+        if not size:
+            refuse(f"{spell(element.type)} has no size to step by", expr.at)
+        return element._replace(bit=element.bit + 8 * size * expr.number)
+
+    def _dereference(self, expr: Dereference) -> Lvalue:
+        return self._pointee(self.value(expr.inner), expr.at)
+
+    def _addressof(self, expr: AddressOf) -> Lvalue:
+        inner = self.value(expr.inner)
+        if inner.how != 'memory' or inner.width is not None:
+            refuse('only what is in memory, and no bit-field, has an address', expr.at)
+        type_ = inner.type
+        return inner._replace(type=Pointer(self.arch.word, functools.partial(_the, type_)), how='value')
+
+    def type_named(self, name: TypeName) -> Type:
+        """The C type a TypeName means, stars included."""
+        keyword, _, rest = name.words.rpartition(' ')
+        if keyword in ('struct', 'union', 'enum', 'class'):
+            with self._about(name):
+                found = self.info.named(keyword, rest, self.scope)
+        else:
+            found = plain_type(name.words, self.arch)
+            with self._about(name):
+                found = found or self.info.named('', name.words, self.scope)
+        if not found:
+            refuse(f"no type '{name.words}' in the debug information", name.at)
+        for _ in range(name.stars):
+            found = Pointer(self.arch.word, functools.partial(_the, found))
+        return found
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _about(node: Any) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            raise InputError(error.message, error.at or node.at) from None
+
+    def _cast(self, expr: Cast) -> Lvalue:
+        inner: Lvalue = self.value(expr.inner)
+        type_ = self.type_named(expr.type)
+        known = not (isinstance(inner.type, Void) or isinstance(inner.type, Int) and not inner.type.name)
+        if isinstance(type_, (Struct, Void, Float, Array)):
+            refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)', expr.type.at)
+        if isinstance(inner.type, Array) and isinstance(type_, Pointer):
+            return inner._replace(type=type_, how='value')                  # an array becomes its address
+        if isinstance(inner.type, Struct):
+            scalar = self._scalar(inner)
+            if not scalar:
+                refuse(f'{spell(inner.type)} cannot be cast', expr.at)
+            inner = scalar
+        size, had = size_of(type_) or 0, size_of(inner.type) or 0
+        if known and isinstance(type_, Pointer) and had < self.arch.word:
+            refuse(f'{spell(inner.type)} is too narrow for a pointer', expr.at)
+        if known and size > had or inner.width is not None:
+            self._widened(inner, type_, expr.at)
+            return inner
+        if known and size < had and self.arch.order == 'big' and inner.how == 'memory':
+            inner = inner._replace(bit=inner.bit + 8 * (had - size))
+        return inner._replace(type=type_)
+
+    @staticmethod
+    def _widened(inner: Lvalue, type_: Type, at: Span) -> None:
+        """A wider type keeps the value, unless a negative number would become a large one."""
+        signed = isinstance(inner.type, (Int, Enum)) and inner.type.signed
+        if signed and isinstance(type_, Int) and not type_.signed:
+            refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, which ftrace cannot do', at)
+
+    def _containerof(self, expr: ContainerOf) -> Lvalue:
+        inner: Lvalue = self._loaded(self.value(expr.inner), expr.at)
+        type_ = self.type_named(expr.type)
+        if not isinstance(type_, Struct) or not expr.member:
+            refuse('container_of(x, struct T, member) needs a struct and one of its members', expr.type.at)
+        place = Lvalue(type_, 'memory', inner.fetch)
+        for name in expr.member:
+            place = self._member(place, name, expr.at)
+        return inner._replace(type=Pointer(self.arch.word, functools.partial(_the, type_)), bit=inner.bit - place.bit)
+
+    def _usermemory(self, expr: UserMemory) -> Lvalue:
+        lvalue = self._loaded(self.value(expr.inner), expr.at)
+        return lvalue._replace(user=True)
+
+    def _packet(self, expr: Packet) -> Lvalue:
+        """A pointer to the header, with the checks that it is there."""
+        if expr.header not in HEADERS:
+            refuse(f"'{expr.header}' is no packet header surftrace knows; they are {', '.join(HEADERS)}", expr.at)
+        if expr.layer > HEADERS[expr.header].layer:
+            refuse(f'with skb->data at {expr.layer}, {expr.header} lies before it, and how far is not known; reach it through '
+                   f'%0->head and an offset, or probe a function where data points at {HEADERS[expr.header].layer}', expr.at)
+        skb = self.value(expr.inner)
+        if isinstance(skb.type, Int) and not skb.type.name:
+            skb = skb._replace(type=self.type_named(TypeName('struct sk_buff', 1, expr.at)))
+        if not isinstance(skb.type, Pointer) or spell(skb.type.target()) != 'struct sk_buff':
+            way = ': write *x for x' if spell(skb.type) == 'struct sk_buff **' else ''
+            refuse(f'a struct sk_buff * is needed, and this is {spell(skb.type)}{way}', expr.inner.at)
+        data = self._loaded(self._member(self._pointee(skb, expr.at), 'data', expr.at), expr.at)
+        type_ = self.type_named(TypeName('struct ' + expr.header, 1, expr.at))
+        return Lvalue(type_, 'value', data.fetch, 8 * header_offset(expr.header, expr.layer), name=expr.header,
+                      checks=header_checks(data.fetch, expr.header, expr.layer, False, self.arch.order),
+                      words=(f'{expr.header}@{expr.layer}',))
+
+    def _payload(self, packet: Packet, name: str, arrow: bool, at: Span) -> Lvalue:
+        """cdata, sdata, ... behind a header: an array of as many bytes each as there may be."""
+        header = self._packet(packet)
+        if not arrow:
+            refuse(f'write ->{name}', at)
+        size = PAYLOAD[name]
+        element: Type = Int({1: 'u8', 2: 'u16', 4: 'u32', 8: 'u64'}[size], size, False) if size else Int('char', 1, True)
+        checks = header_checks(header.fetch, packet.header, packet.layer, True, self.arch.order)
+        whole: Type = Array(functools.partial(_the, element), None)
+        if not size:
+            whole = Array(functools.partial(_the, Array(functools.partial(_the, element), 1)), None)
+        return header._replace(type=whole, how='memory', bit=header.bit + 8 * HEADERS[packet.header].size, name=name,
+                               checks=checks, words=(f'{packet.header}.data@{packet.layer}',))
+
+    # from a place to a field
+
+    def field(self, arg: Arg) -> Field:
+        """What the kernel is asked for an argument, and how the answer is shown."""
+        lvalue = self.value(arg.expr)
+        name = arg.name or lvalue.name or 'arg'
+        if arg.word and not KERNEL_TYPE.fullmatch(arg.word):
+            fetches, format_ = self._formatted(lvalue, arg.word, arg.format, arg.word_at)
+        elif arg.word:
+            fetches, format_ = (self._typed(lvalue, arg.word, arg.word_at),), None
+            if arg.format:
+                refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
+        else:
+            fetches, format_ = self._default(lvalue, arg.format, arg.name, arg.at)
+        return self.checked(Field(name, fetches, format_, lvalue.checks, lvalue.words, arg.at))
+
+    def checked(self, field: Field) -> Field:
+        """The field with a check for each pointer it goes through; a string says (fault) itself."""
+        checks: List[Check] = []
+        for fetch in (*field.fetches, *(check.fetch for check in field.checks)):
+            if fetch.kind.split('[')[0] not in STRINGS:
+                checks += [self._pointer_check(pointer, user) for pointer, user in fetch.pointers()]
+        if any(abs(offset) >= 1 << 31 for fetch in field.fetches for offset, _ in fetch.derefs):
+            refuse('the offset is wider than any kernel object', field.at)
+        words = (field.format.word,) if field.format else ()
+        return field._replace(checks=(*dict.fromkeys(checks), *field.checks), words=words + field.words)
+
+    def _pointer_check(self, pointer: Fetch, user: bool) -> Check:
+        top = (1 << self.arch.bits - 1) - 1 if self.arch.bits == 64 else self.arch.last_address
+        pointer = pointer._replace(kind=f'x{self.arch.bits}')
+        return Check(pointer, 4096, top) if user else Check(pointer, self.arch.kernel_from, self.arch.last_address)
+
+    def _default(self, lvalue: Lvalue, letter: str, name: str, at: Span) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
+        """By the C type: the table in the README, 'What a type becomes'."""
+        prefixed = next((word for prefix, word in PREFIX_FORMATS.items() if name.startswith(prefix)), '')
+        if prefixed and not letter and self._size(lvalue) == FORMATS[prefixed](prefixed, self.arch.order).size:
+            return self._formatted(lvalue, prefixed, '', at)
+        type_ = lvalue.type
+        if isinstance(type_, Array) and not (is_char(type_.element()) and not letter):
+            return (self._array(lvalue, letter, at),), None
+        if isinstance(type_, Array):
+            return (self._text(lvalue, at),), cut_format(f'cut({type_.count})', self.arch.order) if type_.count else None
+        if isinstance(type_, Pointer) and is_char(type_.target()) and not letter:
+            return (self._text(self._pointee(lvalue, at), at),), None
+        if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e':
+            return (self._fetched(lvalue, at)._replace(kind='symbol'),), None
+        scalar = self._scalar(lvalue)
+        if not scalar:
+            self._refuse_whole(lvalue, at)
+        return self._number(scalar, letter, at)
+
+    def _size(self, lvalue: Lvalue) -> int:
+        return size_of(lvalue.type) or 0 if lvalue.width is None else 0
+
+    def _refuse_whole(self, lvalue: Lvalue, at: Span) -> NoReturn:
+        type_ = lvalue.type
+        if isinstance(type_, Struct):
+            members = member_names(self._complete(type_))
+            refuse(f"{spell(type_)} is more than one value; name a member: {', '.join(members[:8])}"
+                   f"{', ...' if len(members) > 8 else ''}", at)
+        if isinstance(type_, Float):
+            refuse(f'{spell(type_)}: ftrace reads no floating-point numbers', at)
+        if isinstance(type_, Void) and lvalue.how == 'memory' and lvalue.fetch.base.startswith('@'):
+            refuse(f"no type is known for '{lvalue.name}'; say one: @{lvalue.name}:u64, !(struct T *)@{lvalue.name}->member", at)
+        refuse(f'{spell(type_)} is no value ftrace can fetch', at)
+
+    def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
+        """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar itself."""
+        for _ in range(16):
+            type_ = lvalue.type
+            if not isinstance(type_, Struct):
+                break
+            members = self._complete(type_).members()
+            inner = members[0].type() if len(members) == 1 else None
+            if inner is None or members[0].width is not None or size_of(inner) != type_.size:
+                return None
+            lvalue = lvalue._replace(type=inner, bit=lvalue.bit + members[0].bit)
+        return lvalue if isinstance(lvalue.type, (Int, Enum, Pointer)) else None
+
+    def _fetched(self, lvalue: Lvalue, at: Span) -> Fetch:
+        """The fetch of a scalar that is no bit-field; its kind is left open."""
+        if lvalue.how == 'value':
+            if lvalue.bit:
+                refuse(f"ftrace cannot add: this is {lvalue.fetch.text()} {lvalue.bit // 8:+d}; trace the pointer alone, or a "
+                       f"member it points to", at)
+            if lvalue.fetch.base.startswith('@') and not lvalue.fetch.derefs:
+                refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms', at)
+            return lvalue.fetch
+        if lvalue.how == 'memory':
+            return lvalue.fetch.at(lvalue.bit // 8, lvalue.user)
+        return self._piece(lvalue, 8 * (size_of(lvalue.type) or 0), at)
+
+    def _number(self, lvalue: Lvalue, letter: str, at: Span) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
+        """An integer, enumerator, pointer or bit-field."""
+        type_ = lvalue.type
+        assert isinstance(type_, (Int, Enum, Pointer))
+        if type_.size not in (1, 2, 4, 8):
+            refuse(f'{spell(type_)} has {type_.size} bytes, and ftrace fetches 1, 2, 4 or 8', at)
+        signed = letter == 'S' or not letter and not isinstance(type_, Pointer) and type_.signed
+        fetch = self._bits(lvalue, at) if lvalue.width is not None else self._fetched(lvalue, at)
+        if fetch.kind:                                                      # a bit-field, or a part of a register
+            width = int(fetch.kind[1:fetch.kind.index('@')])
+            format_ = signed_format(f'S({width})', '') if signed else hex_format('X', '') if letter == 'X' else None
+        else:
+            shown = 's' if signed else 'x' if letter == 'X' or not letter and (
+                isinstance(type_, Pointer) or not getattr(type_, 'name', '')) else 'u'
+            fetch, format_ = fetch._replace(kind=f'{shown}{8 * type_.size}'), None
+        if isinstance(type_, Enum) and not letter:
+            format_ = self._enum(type_)
+        return (fetch,), format_
+
+    @staticmethod
+    def _enum(type_: Enum) -> Format:
+        """By name, so that -S is short; an anonymous one carries its enumerators."""
+        values = type_.enumerators()
+        word = type_.name or ','.join(f'{name}={value}' for name, value in values)
+        return enum_format(f'enum({word})', values)
+
+    def _bits(self, lvalue: Lvalue, at: Span) -> Fetch:
+        """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its storage unit, and
+        count from that container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then right)."""
+        width = lvalue.width or 0
+        if lvalue.how == 'pieces':
+            return self._piece(lvalue, width, at)
+        for size in (1, 2, 4, 8):
+            start = lvalue.bit // (8 * size) * size
+            offset = lvalue.bit - 8 * start
+            if offset + width <= 8 * size:
+                offset = offset if self.arch.order == 'little' else 8 * size - offset - width
+                return lvalue.fetch.at(start, lvalue.user)._replace(kind=f'b{width}@{offset}/{8 * size}')
+        return refuse(f'a bit-field of {width} bits across the bounds of 8 bytes', at)
+
+    def _array(self, lvalue: Lvalue, letter: str, at: Span) -> Fetch:
+        """TYPE[N] for an array of scalars."""
+        type_ = lvalue.type
+        assert isinstance(type_, Array)
+        element = self._scalar(lvalue._replace(type=type_.element()))
+        if isinstance(type_.element(), Array) or not element:
+            refuse(f'{spell(type_)} is an array of more than numbers; name an element: [0]', at)
+        if not type_.count or type_.count > 64:
+            refuse(f"ftrace fetches arrays of 1 to 64 elements, and this has {type_.count or 'an unknown number'}; name an element "
+                   f'([0]), or say how many (:x8[16])', at)
+        if lvalue.how != 'memory' or lvalue.user:
+            refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]', at)
+        fetches, _ = self._number(element._replace(how='memory'), letter, at)
+        return fetches[0]._replace(kind=f'{fetches[0].kind}[{type_.count}]')
+
+    def _text(self, lvalue: Lvalue, at: Span) -> Fetch:
+        """The string at a place in memory; what the kernel itself knows as one ($comm, an event's field) as it is."""
+        if lvalue.how == 'memory':
+            return lvalue.fetch.at(lvalue.bit // 8, lvalue.user)._replace(kind='string')
+        if lvalue.how == 'value' and not lvalue.bit and lvalue.fetch.base[0] in '$\\':
+            return lvalue.fetch._replace(kind='' if lvalue.fetch.base == '$comm' else 'string')
+        return refuse('a string in registers: ftrace cannot read it', at)
+
+    def _typed(self, lvalue: Lvalue, kind: str, at: Span) -> Fetch:
+        """One of the kernel's fetch types, asked for by name."""
+        base, type_ = kind.split('[')[0], lvalue.type
+        untyped = isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
+        if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs:
+            return lvalue.fetch if kind == 'string' else refuse('$comm is a string', at)
+        if base in ('string', 'ustring') or '[' in kind:
+            place = lvalue
+            if isinstance(type_, Pointer) or lvalue.how == 'value' and not isinstance(type_, Array):
+                place = self._loaded(lvalue, at)._replace(how='memory')
+            elif not untyped and not isinstance(type_, (Array, Struct)) and size_of(type_) == self.arch.word and '[' not in kind:
+                place = self._loaded(lvalue, at)._replace(how='memory')
+            if place.how != 'memory' and place.fetch.base[:1] not in ('$', '\\'):
+                refuse(f'{kind} needs something in memory', at)
+            self._fits_array(lvalue, kind, at)
+            return place.fetch.at(place.bit // 8, place.user and base != 'ustring')._replace(kind=kind) if (
+                place.how == 'memory') else place.fetch._replace(kind=kind)
+        scalar = lvalue if untyped else self._scalar(lvalue)
+        if not scalar:
+            self._refuse_whole(lvalue, at)
+        return self._narrowed(scalar, kind, untyped, at)
+
+    def _fits_array(self, lvalue: Lvalue, kind: str, at: Span) -> None:
+        """Refuse an array that reaches beyond the C object it is asked of, or that the kernel cannot hold."""
+        match = re.fullmatch(r'[suxb]?(?:char)?(\d*).*\[(\d+)\]', kind)
+        if not match:
+            return
+        count, size = int(match[2]), size_of(lvalue.type) if isinstance(lvalue.type, (Array, Struct)) else None
+        if not 1 <= count <= 64:
+            refuse('the kernel takes arrays of 1 to 64 elements', at)
+        if size and match[1] and count * int(match[1]) // 8 > size and kind[0] in 'sux':
+            refuse(f'{spell(lvalue.type)} has {size} bytes, {kind} would read on behind it', at)
+
+    def _narrowed(self, lvalue: Lvalue, kind: str, untyped: bool, at: Span) -> Fetch:
+        """A scalar by a fetch type that is not wider than it."""
+        if lvalue.width is not None:
+            refuse(f"'{lvalue.name}' is a bit-field: S, U or X before it say how to show it", at)
+        fetch = self._fetched(lvalue, at)
+        bits = 8 * (size_of(lvalue.type) or 0)
+        match = re.fullmatch(r'[sux](\d+)|b\d+@\d+/(\d+)', kind)
+        wanted = int(match[1] or match[2]) if match else 0
+        if not untyped and wanted > bits:
+            refuse(f'{spell(lvalue.type)} has {bits} bits, {kind} would read on behind it', at)
+        if kind in ('symbol', 'symstr') and not untyped and bits != self.arch.bits:
+            refuse(f'{spell(lvalue.type)} is no address', at)
+        if match and wanted < bits and not untyped and lvalue.how == 'memory' and self.arch.order == 'big':
+            fetch = lvalue.fetch.at((lvalue.bit + bits - wanted) // 8, lvalue.user)
+        if fetch.kind and kind != fetch.kind:
+            refuse('it is a part of a register: S, U or X before it say how to show it', at)
+        return fetch._replace(kind=kind)
+
+    def _formatted(self, lvalue: Lvalue, word: str, letter: str, at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
+        """One of surftrace's own types."""
+        word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
+        format_ = FORMATS[word](word, self.arch.order) if word in FORMATS and word != 'X' else None
+        if not format_:
+            refuse(f"unknown type '{word}'{near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', *FORMATS])}: the "
+                   f"kernel's are u8-u64 s8-s64 x8-x64 char string ustring symbol symstr b<width>@<offset>/<container>, "
+                   f"surftrace's ip ip6 mac be16 be32 be64", at)
+        if letter and not (letter == 'X' and word[:2] == 'BE'):
+            refuse(f"'{letter}' and ':{word}' both say how to show it", at)
+        untyped = isinstance(lvalue.type, Void) or isinstance(lvalue.type, Int) and not lvalue.type.name
+        size = self._size(lvalue)
+        if isinstance(lvalue.type, Pointer) and format_.size > 8:
+            lvalue, size = self._pointee(lvalue, at), format_.size
+        if size != format_.size and not untyped:
+            refuse(f'{word} needs {format_.size} bytes, and {spell(lvalue.type)} has {size}', at)
+        if len(format_.kinds) == 1 and lvalue.how != 'memory':
+            return (self._fetched(lvalue, at)._replace(kind=format_.kinds[0]),), format_
+        if lvalue.how != 'memory':
+            refuse(f'{word} needs something in memory', at)
+        fetches, offset = [], lvalue.bit // 8
+        for kind in format_.kinds:
+            fetches.append(lvalue.fetch.at(offset, lvalue.user)._replace(kind=kind))
+            offset += int(kind[1:]) // 8
+        return tuple(fetches), format_
+
+
+def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
+    """The fields with what stands behind #! applied: formats, parts joined, packet headers."""
+    for names, words, at in probe.words:
+        found = [field for name in names for field in fields if field.name == name]
+        if len(found) != len(names):
+            refuse(f"no argument is called {' or '.join(names)}", at)
+        field = found[0]._replace(fetches=tuple(fetch for part in found for fetch in part.fetches), words=(), checks=())
+        for word in re.split(r',(?![^(]*\))', words):
+            header = re.fullmatch(r'(\w+)(\.data)?@(l[234])', word)
+            if header and header[1] in HEADERS and field.fetches[0].derefs:
+                last = field.fetches[0]
+                data = Fetch(last.base, last.derefs[:-1])
+                field = field._replace(words=(*field.words, word), checks=header_checks(
+                    data, header[1], header[3], bool(header[2]), resolver.arch.order))
+                continue
+            field = field._replace(format=_word_format(word, resolver, at))
+        joined = resolver.checked(field)
+        fields = [joined if f is found[0] else f for f in fields if f is found[0] or f not in found]
+    return fields
+
+
+def _word_format(word: str, resolver: Resolver, at: Span) -> Format:
+    found = format_named(word, resolver.arch.order)
+    if not found and re.fullmatch(r'enum\(\w+\)', word):
+        type_ = resolver.info.named('enum', word[5:-1], resolver.scope) or resolver.info.named('', word[5:-1], resolver.scope)
+        found = enum_format(word, type_.enumerators()) if isinstance(type_, Enum) else None
+    return found or refuse(f"'{word}' is no format surftrace knows", at)
+
+
+# ---- Events ------------------------------------------------------------------------------------------------
+
+class EventDef(NamedTuple):
+    """One definition line of an event: letter 'p', 'r' (with its maxactive) or 'e', its place, its arguments."""
+    letter: str
+    name: str
+    place: str
+    args: Tuple[Tuple[str, Fetch], ...]
+
+    @property
+    def file(self) -> str:
+        """The file of tracefs that takes it."""
+        return 'dynamic_events' if self.letter == 'e' else 'kprobe_events'
+
+    def definition(self, group: str = '') -> str:
+        """As the kernel reads it (kprobetrace.rst, eprobetrace.rst)."""
+        words = [f"{self.letter}:{group + '/' if group else ''}{self.name}", self.place]
+        return ' '.join(words + [f'{name}={fetch.text()}' for name, fetch in self.args])
+
+    def argument_at(self, column: int, group: str) -> Optional[int]:
+        """The index of the argument at that column of the definition."""
+        words = self.definition(group).split(' ')
+        index = len(self.definition(group)[:column + 1].split(' ')) - 1
+        return index - 2 if 2 <= index < len(words) else None
+
+
+class Event(NamedTuple):
+    """A traced event. Our own has definitions (several where it has several places); the kernel's own has a system.
+    `hidden` are the checks and the names they are fetched under; `filter` is the kernel's text."""
+    name: str
+    system: str
+    definitions: Tuple[EventDef, ...]
+    fields: Tuple[Field, ...]
+    hidden: Tuple[Tuple[str, Check], ...]
+    filter: str
+    told: str                               # what -S adds: the words behind #!, the filter as the user wrote it
+    probe: Probe
+
+    def lines(self) -> List[str]:
+        """What -S prints."""
+        if not self.definitions:
+            return [f'#! e {self.system}/{self.name}' + (f' {self.told}' if self.told else '')]
+        shown = len(self.definitions[0].args) - len(self.hidden)
+        return [definition._replace(args=definition.args[:shown]).definition() + (f' #! {self.told}' if self.told else '')
+                for definition in self.definitions]
+
+
+class Target(NamedTuple):
+    """One place a probe is put at: as the kernel is told, and what is known of the function."""
+    place: str
+    name: str
+    function: Optional[Function]
+    entry: bool
+
+
+class Kernel(NamedTuple):
+    """What the traced kernel is asked while events are made; a kernel elsewhere (-S, -o) gives no formats or names."""
+    info: DebugInfo
+    abilities: FrozenSet[str]
+    event_format: Callable[[str, str], Optional[str]]       # the text of events/SYSTEM/NAME/format
+    event_names: Callable[[], List[str]]                    # every SYSTEM/NAME
+    functions: Callable[[], Optional[FrozenSet[str]]]       # those ftrace lists as traceable
+    note: Callable[[str], None]                             # a word for the user
+
+
+GLOB_CAP = 100                              # a pattern that matches more functions than this is cut, with a word
+
+
+# where
+
+
+def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
+    """The places of a p or r line."""
+    place = probe.place
+    if place.glob:
+        return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
+    return [one_target(probe, kernel)]
+
+
+def matching(place: Place, kernel: Kernel) -> List[str]:
+    """The functions a pattern stands for, at most GLOB_CAP of them."""
+    functions = kernel.functions()
+    names = sorted(name for name in kernel.info.function_names() if fnmatch.fnmatchcase(name, place.function)
+                   and (functions is None or name in functions) and '.' not in name)
+    if isinstance(kernel.info.symbols, Kallsyms) and place.module:
+        names = [name for name in names if any(s.module == place.module for s in kernel.info.symbols.symbols(name))]
+    if not names:
+        refuse(f"no function that can be traced matches '{place.function}'", place.at)
+    if len(names) > GLOB_CAP:
+        kernel.note(f"'{place.function}' matches {len(names)} functions; only the first {GLOB_CAP} are traced")
+    return names[:GLOB_CAP]
+
+
+def one_target(probe: Probe, kernel: Kernel) -> Target:
+    """The place of a p or r line whose function is named."""
+    place, symbols = probe.place, kernel.info.symbols
+    found = [symbol for symbol in symbols.symbols(place.function) if symbol.code] if symbols is not None else []
+    if place.module and isinstance(symbols, Kallsyms):
+        found = [symbol for symbol in found if symbol.module == place.module]
+    if symbols is None or place.module and not found:
+        if not place.module and not kernel.info.function(place.function):
+            refuse(f"no function '{place.function}'{near(place.function, kernel.info.function_names())}", place.at)
+        return placed(probe, place.function, None, place.module, kernel)
+    if not found:
+        absent(place, kernel)
+    if len(found) > 1 or place.file:
+        return chosen(probe, found, kernel)
+    return placed(probe, place.function, None, found[0].module, kernel)
+
+
+def absent(place: Place, kernel: Kernel) -> NoReturn:
+    """Say why a function is not there: only as a compiler's copy, inlined everywhere, or not at all."""
+    name, names = place.function, list(kernel.info.function_names())
+    copies = [other for other in names if re.fullmatch(re.escape(name) + r'\.(isra|constprop|part)\.\d+.*', other)]
+    if copies:
+        refuse(f"'{name}' is there only as {', '.join(sorted(copies))}: the compiler changed its parameters in that copy. Name "
+               f'the copy; with DWARF its parameters are found where they are', place.at)
+    if any(other.startswith(f'{name}.llvm.') for other in names):
+        refuse(f"'{name}' has been renamed by the compiler: {next(o for o in names if o.startswith(name + '.llvm.'))}", place.at)
+    dwarf = kernel.info.dwarf
+    files = dwarf.inlined_into(name) if dwarf else []
+    if files:
+        refuse(f"'{name}' is inlined everywhere it is called ({', '.join(files[:3])}{', ...' if len(files) > 3 else ''}): there is "
+               f'no function to probe; probe one that calls it', place.at)
+    hint = '' if dwarf else '; it may be inlined everywhere (only DWARF tells)' if kernel.info.function(name) else ''
+    refuse(f"the kernel has no function '{name}'{near(name, names) or hint}", place.at)
+
+
+def chosen(probe: Probe, found: List[Symbol], kernel: Kernel) -> Target:
+    """The one of several functions of a name that FUNC@FILE means, as _text+N: the kernel takes no file names."""
+    place, dwarf = probe.place, kernel.info.dwarf
+    if not dwarf:
+        refuse(f"'{place.function}' is there {len(found)} times, and only DWARF tells which is in which file", place.at)
+    compiled = [symbol for symbol in dwarf.executable.symbols(place.function) if symbol.code]
+    sources = {symbol: dwarf.source_at(symbol.address) for symbol in compiled}
+    wanted = [symbol for symbol in compiled if place.file and ('/' + sources[symbol]).endswith('/' + place.file)]
+    listed = ', '.join(sorted({source or '?' for source in sources.values()}))
+    if not place.file:
+        refuse(f"'{place.function}' is there {len(found)} times; say which: {place.function}@FILE with one of {listed}", place.at)
+    if len(wanted) != 1:
+        refuse(f"{len(wanted) or 'no'} '{place.function}' in {place.file}; it is in {listed}", place.at)
+    start = dwarf.executable.symbols('_text')
+    if len(compiled) == 1 or not start:
+        return placed(probe, place.function, wanted[0].address, '', kernel)
+    target = placed(probe, place.function, wanted[0].address, '', kernel)
+    offset = wanted[0].address - start[0].address + (int(target.place.partition('+')[2] or 0))
+    return target._replace(place=f'_text+{offset}')
+
+
+def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel: Kernel) -> Target:
+    """The Target of a function that is one."""
+    place, info = probe.place, kernel.info.for_module(module)
+    offset = place.offset
+    if place.line is not None:
+        dwarf = info.dwarf
+        if not dwarf:
+            refuse('line numbers need DWARF', place.at)
+        if address is None:
+            compiled = [symbol for symbol in dwarf.executable.symbols(name) if symbol.code]
+            address = compiled[0].address if len(compiled) == 1 else None
+        if address is None:
+            refuse(f"'{name}' is not one function in {dwarf.path}", place.at)
+        with Resolver._about(place):
+            offset = dwarf.line_offset(name, address, place.line)
+    function = info.function(name, address, offset)
+    if function and function.inlined:
+        kernel.note(f"'{name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls there "
+                    f'are not seen')
+    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset else ''}"
+    return Target(text, name, function, offset == 0)
+
+
+def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
+    """For a system call's wrapper, whose one parameter holds the registers of the user, what to write for an argument."""
+    if not re.match(r'__(x64|ia32|arm64|s390x?|riscv|powerpc)_(compat_)?sys_', target.name) or not arch.syscall:
+        return ''
+    bare = [arg for arg in probe.args if isinstance(arg.expr, (Argument, Name))]
+    ways = ', '.join(f'%0->{member}' for member in arch.syscall)
+    return (f"%0 of {target.name} is a struct pt_regs *, the registers of the caller: its arguments are {ways}; a string is "
+            f'user(!(char *)%0->{arch.syscall[0]})') if bare else ''
+
+
+# what
+
+
+def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Event]:
+    """The events of all lines; (probe, source) each. Lines that give the same name are one event with several places."""
+    made: Dict[str, Event] = {}
+    for index, (probe, source) in enumerate(probes):
+        with located(probe.text, source):
+            for event in probe_events(probe, index, kernel):
+                key = f'{event.system}/{event.name}'
+                made[key] = merged(made[key], event) if key in made else event
+    return list(made.values())
+
+
+def merged(first: Event, second: Event) -> Event:
+    """One event of two that have a name in common: the kernel wants the same arguments, by name and type."""
+    if not first.definitions or not second.definitions:
+        refuse(f"the event {first.system}/{first.name} is traced already", second.probe.place.at)
+    signatures = [[(name, fetch.kind) for name, fetch in event.definitions[0].args] + [event.definitions[0].letter, event.filter]
+                  for event in (first, second)]
+    if signatures[0] != signatures[1] or [c._replace(fetch=Fetch('')) for _, c in first.hidden] != [
+            c._replace(fetch=Fetch('')) for _, c in second.hidden]:
+        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, pointers and filter",
+               second.probe.place.at)
+    return first._replace(definitions=first.definitions + second.definitions)
+
+
+def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
+    """The events of one line: several where its place is a pattern."""
+    name = probe.event or f'f{index}'
+    if probe.kind == 'e':
+        return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
+    targets, events = function_targets(probe, kernel), []
+    for target in targets:
+        hint = syscall_hint(probe, target, kernel.info.arch)
+        if hint:
+            kernel.note(hint)
+        resolver = Resolver(kernel.info, probe.kind, target.function, target.entry, kernel.abilities)
+        own = f"{name}_{re.sub(r'[^A-Za-z0-9_]', '_', target.name)}"[:63] if probe.place.glob else name
+        events.append(own_event(probe, own, probe.kind + probe.maxactive, target.place, resolver))
+    return events
+
+
+def matching_events(place: Place, kernel: Kernel) -> List[Tuple[str, str]]:
+    """(system, event) of an e line."""
+    if not place.glob:
+        if kernel.event_format(place.system, place.function) is None and kernel.event_names():
+            refuse(f"no event '{place.system}/{place.function}'"
+                   f"{near(f'{place.system}/{place.function}', kernel.event_names())}", place.at)
+        return [(place.system, place.function)]
+    pattern = f'{place.system}/{place.function}'
+    found = [name for name in kernel.event_names() if fnmatch.fnmatchcase(name, pattern)]
+    if not found:
+        refuse(f"no event matches '{pattern}'", place.at)
+    if len(found) > GLOB_CAP:
+        kernel.note(f"'{pattern}' matches {len(found)} events; only the first {GLOB_CAP} are traced")
+    return [(name.split('/')[0], name.split('/')[1]) for name in sorted(found)[:GLOB_CAP]]
+
+
+def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
+    """The fields in the text of a format file (Documentation/trace/events.rst), the common ones left out."""
+    fields = {}
+    for declaration, size, signed in re.findall(r'field:([^;]+);\s*offset:\d+;\s*size:(\d+);\s*signed:(\d);', text):
+        parts = re.fullmatch(r'(.*?)\s*\b(\w+)\s*((?:\[.*\])?)', declaration.strip())
+        words, name, array = parts.groups() if parts else ('', declaration, '')
+        if name.startswith('common_'):
+            continue
+        string = 'char' in words and bool(array or '[' in words or '*' in words) and 'unsigned' not in words
+        pointer = re.fullmatch(r'(?:const )?(struct \w+) \*', words)
+        type_: Type = Int(words, int(size), signed == '1')
+        if array or '[' in words:
+            type_ = Array(lambda: Int('', 8, False), None)
+        elif '*' in words:
+            type_ = Pointer(arch.word, lambda: Void()) if not pointer else Int('', arch.word, False)
+        fields[name] = EventField(name, type_, string)
+    return fields
+
+
+def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kernel) -> Event:
+    """A trace event as it is, or with arguments an event probe on it."""
+    text = kernel.event_format(system, event)
+    fields = event_fields(text, kernel.info.arch) if text else None
+    if not probe.args:
+        filter_ = FilterText((), (), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
+        return Event(event, system, (), (), (), filter_, filter_source(probe), probe)
+    resolver = Resolver(kernel.info, 'e', fields=fields)
+    own = f'{name}_{event}'[:63] if probe.place.glob else name
+    return own_event(probe, own, 'e', f'{system}/{event}', resolver)
+
+
+def filter_source(probe: Probe) -> str:
+    """The filter as it was written, with its f:."""
+    at = split_line(probe.text, probe.place.at[1])[2]
+    return probe.text[at:].strip() if at >= 0 else ''
+
+
+def part_names(field: Field) -> Tuple[str, ...]:
+    """The names a field's parts are fetched under."""
+    return (field.name, *(f'{field.name}_{i}' for i in range(2, len(field.fetches) + 1)))
+
+
+def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver) -> Event:
+    """An event of ours: fields in the user's order, then what is fetched unseen."""
+    fields = unique(told([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
+    taken = {part for field in fields for part in part_names(field)}
+    hidden: List[Tuple[str, Check]] = []
+    for check in dict.fromkeys(check for field in fields for check in field.checks):
+        stem = 'hdr' if check.word else 'ptr'
+        fresh = (f'{stem}{i}' for i in range(1, 999))
+        label = next(label for label in fresh if label not in taken)
+        taken.add(label)
+        hidden.append((label, check))
+    args = [pair for field in fields for pair in zip(part_names(field), field.fetches)]
+    args += [(label, check.fetch) for label, check in hidden]
+    limits(probe, fields, args)
+    words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
+    filter_ = FilterText(fields, hidden, resolver.fields, resolver.arch).text(probe.filter) if probe.filter else ''
+    source = filter_source(probe)
+    return Event(name, '', (EventDef(letter, name, place, tuple(args)),), tuple(fields), tuple(hidden), filter_,
+                 ' '.join(words + [source] * bool(source)), probe)
+
+
+def unique(fields: List[Field], probe: Probe) -> List[Field]:
+    """The fields with names of their own: a name that was left out gives way to one that was written."""
+    written = {arg.name for arg in probe.args if arg.name}
+    seen: Set[str] = set()
+    out: List[Field] = []
+    given = [arg.name for arg in probe.args]
+    for field in fields:
+        name, own = field.name, field.name in given
+        name = name if own or name not in RESERVED else f'{name}_'
+        name, count = name[:29], 1
+        while not own and (name in written or name in seen) or name in seen:
+            count += 1
+            name = f'{field.name[:27]}_{count}'
+        seen.update(part_names(field._replace(name=name)))
+        out.append(field._replace(name=name))
+    return out
+
+
+def limits(probe: Probe, fields: Sequence[Field], args: Sequence[Tuple[str, Fetch]]) -> None:
+    """The kernel's limits that hold everywhere (kernel/trace/trace_probe.h: MAX_TRACE_ARGS, FETCH_INSN_MAX)."""
+    if len(args) > 128:
+        refuse(f'{len(args)} arguments, with those that guard pointers; the kernel takes 128', probe.place.at)
+    for field in fields:
+        for fetch in field.fetches:
+            if len(fetch.derefs) > 13:
+                refuse('a chain of more than 13 pointers is longer than the kernel takes', field.at)
+            if len(fetch.text()) > 254:
+                refuse(f'this becomes {len(fetch.text())} characters; the kernel takes 254 (up to Linux 6.18, 63)', field.at)
+
+
+# which: filters
+
+
+GENERIC_FIELDS = {'common_type': 'u16', 'common_flags': 'u8', 'common_preempt_count': 'u8', 'common_pid': 's32', 'comm': 'string',
+                  'COMM': 'string', 'cpu': 'u32', 'CPU': 'u32', 'common_cpu': 'u32', '__probe_ip': 'x64', '__probe_func': 'x64',
+                  '__probe_ret_ip': 'x64'}
+OPPOSITE = {'==': '!=', '!=': '==', '<': '>=', '>=': '<', '>': '<=', '<=': '>'}
+ORDERING = ('<', '<=', '>', '>=')
+
+
+class FilterText:
+    """From a filter as the user wrote it to the kernel's (Documentation/trace/events.rst, 5): names looked up, strings
+    quoted, addresses and enumerators made numbers, numbers held against the field's width, and each comparison of what is
+    behind a pointer guarded. Negations are pushed down to the comparisons: a value that is not there is neither less than
+    four nor not less than four."""
+
+    def __init__(self, fields: Sequence[Field], hidden: Sequence[Tuple[str, Check]],
+                 event: Optional[Dict[str, EventField]], arch: Arch) -> None:
+        self._fields = {field.name: field for field in fields}
+        self._labels = {check: label for label, check in hidden}
+        self._event, self._arch = event, arch
+        self._own = bool(fields)
+
+    def text(self, filter_: Filter, negated: bool = False) -> str:
+        """The kernel's text."""
+        if isinstance(filter_, Not):
+            return self.text(filter_.inner, not negated)
+        if isinstance(filter_, Compare):
+            return self._compare(filter_, negated)
+        op = filter_.op if not negated else '&&' if filter_.op == '||' else '||'
+        parts = [self.text(part, negated) for part in filter_.parts]
+        return op.join(f'({part})' if op == '&&' and _splits(part, '||') else part for part in parts)
+
+    def _compare(self, compare: Compare, negated: bool) -> str:
+        op = OPPOSITE.get(compare.op) if negated else compare.op
+        field = self._fields.get(compare.field)
+        if op is None:                                                  # & and ~ have no opposite
+            return self._guarded(field, f'!({self._plain(compare, compare.op, field)})')
+        return self._guarded(field, self._plain(compare, op, field))
+
+    def _guarded(self, field: Optional[Field], text: str) -> str:
+        """The comparison behind the checks of its field."""
+        if not field or not field.checks:
+            return text
+        guards = [self._guard(check) for check in field.checks]
+        return f"({'&&'.join(guards)}&&{f'({text})' if _splits(text, '||') else text})"
+
+    def _guard(self, check: Check) -> str:
+        label = self._labels[check]
+        if check.low == check.high:
+            return f'{label}=={check.low}'
+        low = f'{label}>={check.low:#x}' if check.low > 4096 or check.word else f'{label}>{check.low - 1}'
+        return f'{low}&&{label}<={check.high:#x}'
+
+    def _plain(self, compare: Compare, op: str, field: Optional[Field]) -> str:
+        if field:
+            return self._own_field(compare, op, field)
+        name = compare.field.split('.')[0]
+        known = self._event.get(name) if self._event and not self._own else None
+        if known:
+            kind = 'string' if known.string or compare.field.endswith('.ustring') else self._kind(known.type)
+            return f'{compare.field}{op}{self._constant(compare, op, kind)}'
+        if name not in GENERIC_FIELDS and (self._own or self._event is not None):
+            names = [*self._fields, *(() if self._own or not self._event else self._event), *GENERIC_FIELDS]
+            listed = f"; there are {', '.join([*self._fields, *(self._event or ())][:12] or ['common_pid', 'comm', 'cpu'])}"
+            refuse(f"the event has no field '{name}'{near(name, names) or listed}", compare.at)
+        kind = GENERIC_FIELDS.get(name, '')
+        return f'{compare.field}{op}{self._constant(compare, op, kind)}'
+
+    @staticmethod
+    def _kind(type_: Type) -> str:
+        return f"{'s' if type_.signed else 'u'}{8 * type_.size}" if isinstance(type_, Int) and type_.size in (1, 2, 4, 8) else (
+            'u64' if isinstance(type_, Pointer) else 'array')
+
+    def _own_field(self, compare: Compare, op: str, field: Field) -> str:
+        name, format_, kind = field.name, field.format, field.kind or 'string'
+        if kind in STRINGS:
+            self._fits(compare, op, format_)
+        if not format_ or kind in STRINGS:
+            return f'{name}{op}{self._constant(compare, op, kind)}'
+        if compare.quoted or op == '~':
+            refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
+        try:
+            numbers = format_.parse(compare.value)
+        except ValueError:
+            refuse(f"'{compare.value}' is no value of '{name}' ({format_.word.split('(')[0]})", compare.value_at)
+        if op in ORDERING and not format_.ordered:
+            return self._ordered(compare, op, name, format_, numbers[0])
+        if len(numbers) > 1 and op not in ('==', '!='):
+            refuse(f"'{name}' can be compared only with == and !=", compare.at)
+        for part, value in zip(field.fetches, numbers):
+            self._in_range(compare, part.kind, value)
+        join = '&&' if op == '==' else '||'
+        return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), numbers))
+
+    @staticmethod
+    def _fits(compare: Compare, op: str, format_: Optional[Format]) -> None:
+        """A string in an array of N bytes that fills it is read on by the kernel, and so is never equal."""
+        if format_ and format_.word.startswith('cut(') and op != '~' and len(compare.value.encode()) >= int(format_.word[4:-1]):
+            refuse(f'the array holds {format_.word[4:-1]} bytes, this is longer than what fits with a NUL', compare.value_at)
+
+    @staticmethod
+    def _ordered(compare: Compare, op: str, name: str, format_: Format, value: int) -> str:
+        """Order on a signed bit-field, whose negative numbers the kernel sees as the large half."""
+        if not format_.word.startswith('S('):
+            refuse(f"the kernel cannot order '{name}': it compares the bytes as they lie in memory; == and != work", compare.at)
+        half = 1 << int(format_.word[2:-1]) - 1
+        if value < half:                                                # compared with a number that is not negative
+            return f'({name}>={half}||{name}{op}{value})' if op[0] == '<' else f'({name}<{half}&&{name}{op}{value})'
+        return f'({name}>={half}&&{name}{op}{value})' if op[0] == '<' else f'({name}<{half}||{name}{op}{value})'
+
+    def _constant(self, compare: Compare, op: str, kind: str) -> str:
+        """The right side for a field of that fetch type."""
+        if '[' in kind or kind == 'array':
+            refuse(f"'{compare.field}' is an array, which the kernel's filters cannot compare; fetch one element", compare.at)
+        if kind in STRINGS or compare.quoted and not kind:
+            return self._string(compare, op)
+        if compare.value.startswith('CPUS{') or compare.field.endswith('.function') or not kind:
+            return compare.value if not re.search(r'[^\w{},.*?/:+-]', compare.value) else self._string(compare, op)
+        if op == '~':
+            refuse(f"'{compare.field}' is a number; ~ is for strings", compare.at)
+        if compare.quoted and not (kind == 'char' and len(compare.value) == 1):
+            refuse(f"'{compare.field}' is a number ({kind})", compare.value_at)
+        try:
+            value = ord(compare.value) if compare.quoted else whole_number(compare.value)
+        except ValueError:
+            refuse(f"'{compare.value}' is no number, and '{compare.field}' is one ({kind})", compare.value_at)
+        return str(self._in_range(compare, kind, value))
+
+    @staticmethod
+    def _string(compare: Compare, op: str) -> str:
+        if op not in ('==', '!=', '~'):
+            refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it", compare.at)
+        if len(compare.value.encode()) > 255:
+            refuse('the kernel compares with up to 255 bytes', compare.value_at)
+        quote = '"' if '"' not in compare.value else "'"
+        if quote in compare.value:
+            refuse('the kernel cannot compare with a text that has both kinds of quotes', compare.value_at)
+        return f'{quote}{compare.value}{quote}'
+
+    @staticmethod
+    def _in_range(compare: Compare, kind: str, value: int) -> int:
+        """The number, held against the field's width: the kernel cuts it without a word."""
+        match = re.match(r'([suxb])(\d+)', kind)
+        bits = int(match[2]) if match else 64 if kind == 'symbol' else 8 if kind == 'char' else 64
+        low = -(1 << bits - 1)
+        if match and match[1] != 's' and value < 0:
+            if compare.op not in ('==', '!=') or value < low:
+                refuse(f"'{compare.field}' has no sign; S before its expression makes it signed", compare.value_at)
+            return value + (1 << bits)
+        if not low <= value < 1 << bits or match and match[1] == 's' and value >> bits - 1 > 0 and '0x' not in compare.value.lower():
+            refuse(f"'{compare.field}' has {bits} bits: it is never {compare.value}", compare.value_at)
+        return value
+
+
+def _splits(text: str, op: str) -> bool:
+    """Whether the text has the operator outside brackets and quotes."""
+    bare = re.sub(r'"[^"]*"|\'[^\']*\'', '', text)
+    while '(' in bare:
+        bare, before = re.sub(r'\([^()]*\)', '', bare), bare
+        if bare == before:
+            break
+    return op in bare
+
+
+def whole_number(text: str) -> int:
+    """A number in C's notation: 010 is eight."""
+    return int(text, 8) if re.fullmatch(r'0[0-7]+', text) else int(text, 0)
+
+
+# the lines of trace_pipe
+
+
+HEAD = re.compile(rb'^ *(?P<comm>.*)-(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[(?P<cpu>\d+)\] (?:\S{5} )? *[\d.]+: (?P<event>\w+): ')
+LOST = re.compile(rb'CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]')
+PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
+
+
+class Decoder:
+    """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched unseen taken
+    away, control characters made visible. A block in which every line is plain (an event of ours, its pointers good, no
+    value to be rewritten) goes through one regular expression; any other goes line by line."""
+
+    def __init__(self, events: Sequence[Event], tgids: FrozenSet[int] = frozenset()) -> None:
+        self.counts = {event.name: 0 for event in events}
+        self.lost = 0
+        self._events = {event.name: event for event in events}
+        self._records = {event.name: record_pattern(event) for event in events if event.definitions}
+        self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
+        self._names = list(self._events)
+        self._tgids = tgids
+        self._pending = b''                             # a record whose string has a newline in it, so far
+        self._dropped = False                           # whether the lines that follow belong to a dropped event
+
+    def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
+        """Whole lines, decoded; no more than `limit` events of them."""
+        count = data.count(b'\n')
+        if not self._tgids and not self._pending and (limit is None or limit > count):
+            found = self._fast.findall(data)
+            if len(found) == count:
+                return self._counted(found)
+        out: List[bytes] = []
+        for line in data.splitlines(True):
+            if limit is not None and sum(self.counts.values()) >= limit and HEAD.match(line):
+                break
+            out += self._line(line)
+        return b''.join(out)
+
+    def _counted(self, found: List[Any]) -> bytes:
+        if len(self._names) == 1:
+            self.counts[self._names[0]] += len(found)
+            return b'\n'.join(found) + b'\n' if found else b''
+        for name, column in zip(self._names, zip(*found)):
+            self.counts[name] += len(found) - column.count(b'')
+        return b''.join(map(b''.join, zip(map(b''.join, found), (b'\n',) * len(found))))
+
+    def finish(self) -> bytes:
+        """What is left of a record that never ended."""
+        rest, self._pending = self._pending, b''
+        return self._broken(rest) if rest else b''
+
+    def _line(self, line: bytes) -> List[bytes]:
+        head = HEAD.match(line)
+        if head and head['event'].decode() in self._events:
+            out = [self.finish()] if self._pending else []
+            self._dropped = bool(self._tgids) and int(head['tgid'] or -1 if (head['tgid'] or b'-')[:1] != b'-' else -1
+                                                      ) not in self._tgids
+            return out + ([] if self._dropped else [self._record(line)])
+        if self._pending:
+            return [self._record(self._pending + line)]
+        lost = LOST.match(line)
+        if lost:
+            self.lost += int(lost[1] or 1)
+        return [] if self._dropped and not lost else [visible(line)]
+
+    def _record(self, line: bytes) -> bytes:
+        """The line of an event, or as much of it as there is."""
+        head = HEAD.match(line)
+        assert head
+        event = self._events[head['event'].decode()]
+        pattern = self._records.get(event.name)
+        match = pattern.match(line, head.end()) if pattern else None
+        if pattern and not match and len(line) < 1 << 16:
+            self._pending = line
+            return b''
+        self._pending = b''
+        self.counts[event.name] += 1
+        if not pattern or not match:
+            return visible(line)
+        return visible(line[:head.end()]) + visible(match[1]) + decoded(event, match) + b'\n'
+
+    def _broken(self, line: bytes) -> bytes:
+        """A record that another line interrupts: its values cannot be told apart from the text of its strings."""
+        head = HEAD.match(line)
+        assert head
+        self.counts[head['event'].decode()] += 1
+        return visible(line[:head.end()]) + b'(a string in it reads like another event: not decoded)\n'
+
+
+VALUE = rb'\S+|\{[^}]*\}'
+
+
+def record_pattern(event: Event) -> re.Pattern[bytes]:
+    """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place, each argument. Of
+    two readings the one in which the last string is longest is taken, since the numbers behind it are the kernel's."""
+    parts = [rb'(\([^)]*\))']
+    for name, fetch in event.definitions[0].args:
+        parts.append(rb' ' + name.encode() + rb'=(' + value_pattern(fetch) + rb')')
+    return re.compile(b''.join(parts) + rb'\n', re.S)
+
+
+def value_pattern(fetch: Fetch) -> bytes:
+    """How the kernel prints a value of that fetch type (kernel/trace/trace_probe.c, PRINT_TYPE_FUNC)."""
+    kind = fetch.kind.split('[')[0] or 'string'
+    if fetch.kind.endswith(']'):
+        return rb'\{.*\}'
+    if kind in STRINGS:
+        return rb'".*"|\(fault\)'
+    if kind in ('symbol', 'char'):
+        return rb"'.'" if kind == 'char' else rb'\S+(?: \[\w+\])?'
+    return rb'0x[0-9a-f]+' if kind[0] == 'x' else rb'-?\d+'
+
+
+def decoded(event: Event, match: re.Match[bytes]) -> bytes:
+    """The fields of a record as they are shown."""
+    values = [match[i] for i in range(2, len(event.definitions[0].args) + 2)]
+    shown, at = [], 0
+    numbers = {check: int(values[len(values) - len(event.hidden) + i], 0) for i, (_, check) in enumerate(event.hidden)}
+    for field in event.fields:
+        parts = values[at:at + len(field.fetches)]
+        at += len(field.fetches)
+        verdict = next((word for word in (check.verdict(numbers[check]) for check in field.checks) if word), '')
+        text = verdict.encode() if verdict else parts[0] if not field.format or parts[0] == b'(fault)' else field.format.show(
+            [part.decode('utf-8', 'surrogateescape') for part in parts]).encode('utf-8', 'surrogateescape')
+        shown.append(b' ' + field.name.encode() + b'=' + visible(text))
+    return b''.join(shown)
+
+
+def fast_pattern(event: Event) -> bytes:
+    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
+    rewrite, one that matches nothing."""
+    head = rb'(' + PLAIN + rb'*?: ' + event.name.encode() + rb': '
+    if not event.definitions:
+        return head + PLAIN + rb'*)'
+    parts, at, args = [rb'\([^)\n]*\)'], 0, event.definitions[0].args
+    for field in event.fields:
+        cut = int(field.format.word[4:-1]) if field.format and field.format.word.startswith('cut(') else None
+        if field.format and cut is None:
+            return rb'(?!)()'
+        for name, fetch in args[at:at + len(field.fetches)]:
+            text = rb'"[ !#-~]{0,%d}"' % cut if cut is not None else rb'"[ !#-~]*"'
+            kind = fetch.kind.split('[')[0] or 'string'
+            strict = text if kind in STRINGS else value_pattern(fetch) if kind not in ('symbol', 'char') else rb'[!-~]+'
+            parts.append(rb' ' + name.encode() + rb'=' + (rb'\{[^}"\n]*\}' if fetch.kind.endswith(']') else strict))
+        at += len(field.fetches)
+    tail = b''.join(rb' ' + label.encode() + rb'=' + good_pattern(check) for label, check in event.hidden)
+    return head + b''.join(parts) + rb')' + tail
+
+
+def good_pattern(check: Check) -> bytes:
+    """The text of a value that is surely within the bounds; others are looked at one by one."""
+    if check.low == check.high:
+        return str(check.low).encode() if check.fetch.kind[0] != 'x' else hex(check.low).encode()
+    digits = f'{check.low:x}'
+    if check.high == 0xfffffffffffff000 and len(digits) == 16:
+        stem = digits.rstrip('0')
+        return rb'0x(?!f{13})' + stem.encode() + rb'[0-9a-f]{%d}' % (16 - len(stem))
+    return rb'(?!)'
+
+
+CONTROL = re.compile(rb'[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\n(?!$)')
+
+
+def visible(line: bytes) -> bytes:
+    """The line with control characters, which a terminal would obey, written as \\xNN; a last newline stays."""
+    if not CONTROL.search(line):
+        return line
+    return CONTROL.sub(lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]), line)
+
+
+# ---- Plan --------------------------------------------------------------------------------------------------
+# Paths are below tracefs. An undo of None: the change goes with the instance, or with an undo before it.
+
+class Mkdir(NamedTuple):
+    """A directory made; below instances/ that makes an instance."""
+    path: str
+
+
+class Rmdir(NamedTuple):
+    """A directory removed; an instance goes with its buffer, filters and settings."""
+    path: str
+
+
+class Write(NamedTuple):
+    """A line written; files of definitions are appended to. An optional one is left out where the file is not there."""
+    path: str
+    text: str
+    optional: bool = False
+
+
+class Open(NamedTuple):
+    """A file opened for reading and held: an instance whose trace_pipe is open cannot be removed, which tells other runs
+    that this one lives."""
+    path: str
+
+
+class Close(NamedTuple):
+    """A held file let go."""
+    path: str
+
+
+Change = Union[Mkdir, Rmdir, Write, Open, Close]
+
+
+class Step(NamedTuple):
+    """A change of the machine, and what undoes it."""
+    do: Change
+    undo: Optional[Change]
+
+
+class Run(NamedTuple):
+    """What a run wants beside its events."""
+    group: str                              # the name of its instance and of its group of events
+    stacks: bool = False
+    buffer_kb: Optional[int] = None         # for each processor
+    pids: Tuple[int, ...] = ()              # thread ids to trace, those they start included
+
+
+def plan(events: Sequence[Event], run: Run) -> List[Step]:
+    """Every change of a run, in order; undone in reverse. The instance comes first and goes last, so that whoever finds a
+    group without one may sweep it away; each filter comes before its enable; a probe is removed when its event is off."""
+    instance = f'instances/{run.group}'
+    steps = [Step(Mkdir(instance), Rmdir(instance)), Step(Open(f'{instance}/trace_pipe'), Close(f'{instance}/trace_pipe'))]
+    settings = [('options/irq-info', '0'), ('buffer_percent', '0'), ('options/disable_on_free', '1')]
+    wanted = [('buffer_size_kb', str(run.buffer_kb))] if run.buffer_kb else []
+    wanted += [('options/stacktrace', '1')] if run.stacks else []
+    if run.pids:
+        wanted += [('options/record-tgid', '1'), ('options/event-fork', '1'), ('set_event_pid', ' '.join(map(str, run.pids)))]
+    steps += [Step(Write(f'{instance}/{path}', text, True), None) for path, text in settings]
+    steps += [Step(Write(f'{instance}/{path}', text), None) for path, text in wanted]
+    for event in events:
+        for count, definition in enumerate(event.definitions):
+            removal = Write(definition.file, f'-:{run.group}/{definition.name}')
+            steps.append(Step(Write(definition.file, definition.definition(run.group)), None if count else removal))
+    for event in events:
+        folder = f'{instance}/events/{event.system or run.group}/{event.name}'
+        if event.filter:
+            steps.append(Step(Write(f'{folder}/filter', event.filter), None))
+        steps.append(Step(Write(f'{folder}/enable', '1'), Write(f'{folder}/enable', '0')))
+    return steps
+
+
+GROUP_IN_SCRIPT = '\0'                      # stands for the group in the plan of a script: no line of a user can hold it
+
+
+def shell_quote(text: str) -> str:
+    """The text in double quotes for any POSIX shell, the group as its variable."""
+    return '"' + re.sub(r'([\\"$`])', r'\\\1', text).replace(GROUP_IN_SCRIPT, '$group') + '"'
+
+
+def shell_command(change: Change) -> str:
+    """The change as a command of the script, in whose functions the rest lies."""
+    path = shell_quote(change.path)
+    if isinstance(change, Write):
+        return f"{'maybe' if change.optional else 'put'} {path} {shell_quote(change.text)}"
+    return {Mkdir: f'mkdir "$tracefs"/{path}', Rmdir: f'rmdir "$tracefs"/{path}', Open: f'exec 3<"$tracefs"/{path}',
+            Close: 'exec 3<&-'}[type(change)]
+
+
+def shown_command(change: Change, root: str) -> str:
+    """The change as a command one could type."""
+    path = f'{root}/{change.path}'
+    if isinstance(change, Write):
+        quoted = "'" + change.text.replace("'", "'\\''") + "'"
+        return f"echo {quoted} {'>>' if change.path.endswith('_events') else '>'} {path}"
+    return {Mkdir: f'mkdir {path}', Rmdir: f'rmdir {path}', Open: f'exec 3< {path}', Close: 'exec 3<&-'}[type(change)]
+
+
+SCRIPT = r'''#!/bin/sh
+# Made by surftrace; it needs root, tracefs and nothing else. The lines it was made from:
+{lines}
+# Values come as the kernel prints them: enumerators as numbers, addresses and network byte order as raw numbers.{guards}
+group=surftrace_$$
+done=0
+
+fail() {{ echo "$0: $*" >&2; exit 1; }}
+put() {{
+    case $1 in
+        *_events) printf '%s\n' "$2" >>"$tracefs/$1" ;;
+        *) printf '%s\n' "$2" >"$tracefs/$1" ;;
+    esac
+}}
+maybe() {{ [ ! -e "$tracefs/$1" ] || put "$1" "$2" 2>/dev/null || :; }}
+ending() {{
+    trap '' INT TERM HUP PIPE
+    [ -z "$reader" ] || kill "$reader" 2>/dev/null
+    [ -z "$timer" ] || kill "$timer" 2>/dev/null
+    if [ $done -ge 1 ]; then
+        echo 0 >"$tracefs/instances/$group/tracing_on"
+        grep -av '^#' "$tracefs/instances/$group/trace" 2>/dev/null
+    fi
+{undo}
+}}
+
+[ "$(id -u)" = 0 ] || fail "root is needed"
+tracefs=
+for place in /sys/kernel/tracing /sys/kernel/debug/tracing $(awk '$3 == "tracefs" {{ print $2 }}' /proc/mounts); do
+    if [ -z "$tracefs" ] && [ -e "$place/trace_pipe" ]; then tracefs=$place; fi
+done
+if [ -z "$tracefs" ]; then
+    mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null || fail "no tracefs, and none can be mounted"
+    tracefs=/sys/kernel/tracing
+    echo "$0: tracefs mounted at $tracefs" >&2
+fi
+{needs}
+reader= timer=
+trap ending EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+trap 'exit 141' PIPE
+{do}
+echo "tracing; Ctrl-C ends it" >&2
+{read}
+reader=$!
+{timer}wait "$reader"
+'''
+
+
+def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None) -> str:
+    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, printf, grep and cat."""
+    steps = plan(events, run._replace(group=GROUP_IN_SCRIPT))
+    do, undo = [], []
+    for number, step in enumerate(steps, 1):
+        done = f'; done={number}' if step.undo else ''
+        do.append(f'{shell_command(step.do)} || fail {shell_quote("cannot do: " + shell_text(step.do))}{done}')
+        if step.undo:
+            undo.append(f'    [ $done -lt {number} ] || {shell_command(step.undo)}')
+    lines = '\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events))
+    hidden = sorted({label for event in events for label, _ in event.hidden})
+    guards = f"\n# A value behind a pointer means something only where {', '.join(hidden)} beside it are good addresses, not 0x0." \
+        if hidden else ''
+    files = sorted({definition.file for event in events for definition in event.definitions})
+    needs = '\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files)
+    reader = f'head -n {count} <&3 &' if count else 'cat <&3 &'
+    timer = f'(sleep {seconds:g}; kill "$reader") 2>/dev/null &\ntimer=$!\n' if seconds else ''
+    return SCRIPT.format(lines=lines, guards=guards, undo='\n'.join(reversed(undo)), needs=needs, do='\n'.join(do),
+                         read=reader, timer=timer)
+
+
+def shell_text(change: Change) -> str:
+    """The change in words, for a message."""
+    return f'{change.text} > {change.path}' if isinstance(change, Write) else f'{type(change).__name__.lower()} {change.path}'
+
+
+# ---- Tracefs -----------------------------------------------------------------------------------------------
+
+TRACEFS_PLACES = ('/sys/kernel/tracing', '/sys/kernel/debug/tracing')
+LOCKDOWN = '/sys/kernel/security/lockdown'
+
+
+class Tracefs:
+    """The kernel's tracing files: every write surftrace makes goes through here."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.held: Dict[str, int] = {}                  # path -> file descriptor
+
+    def path(self, path: str) -> str:
+        """Where it is in the file system."""
+        return os.path.join(self.root, path)
+
+    def has(self, path: str) -> bool:
+        """Whether this kernel has the file."""
+        return os.path.exists(self.path(path))
+
+    def read(self, path: str) -> str:
+        """The text of a file, '' where it cannot be read."""
+        try:
+            with open(self.path(path), encoding='utf-8', errors='surrogateescape') as file:
+                return file.read()
+        except OSError:
+            return ''
+
+    def names(self, path: str) -> List[str]:
+        """The directories below one, [] where it cannot be read."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self.path(path)) if entry.is_dir())
+        except OSError:
+            return []
+
+    def apply(self, change: Change) -> None:
+        """Make the change; TracefsError says why not."""
+        try:
+            if isinstance(change, Write):
+                if not change.optional:
+                    self._write(change.path, change.text)
+                elif self.has(change.path):
+                    with contextlib.suppress(OSError):
+                        self._write(change.path, change.text)
+            elif isinstance(change, Mkdir):
+                os.mkdir(self.path(change.path))
+            elif isinstance(change, Rmdir):
+                os.rmdir(self.path(change.path))
+            elif isinstance(change, Open):
+                self.held[change.path] = os.open(self.path(change.path), os.O_RDONLY | os.O_NONBLOCK)
+            else:
+                os.close(self.held.pop(change.path))
+        except OSError as error:
+            raise TracefsError(f'{self.path(change.path)}: {error.strerror}', error.errno or 0, change.path) from error
+
+    def _write(self, path: str, text: str) -> None:
+        """One write, as the kernel wants it; never with O_TRUNC, which would delete everybody's definitions, and never by
+        open('a'), which seeks."""
+        file = os.open(self.path(path), os.O_WRONLY | (os.O_APPEND if path.endswith('_events') else 0))
+        try:
+            os.write(file, text.encode('utf-8', 'surrogateescape') + b'\n')
+        finally:
+            os.close(file)
+
+    def last_error(self, path: str) -> Tuple[str, str, int]:
+        """The last entry of an error_log: the kernel's sentence, the command it is about, the column in it (-1: none)."""
+        entries = re.findall(r'^\[[^\]]*\] (.*?): error: (.*)\n  Command: (.*)\n(?: *\^)?', self.read(path), re.M)
+        carets = re.findall(r'^  Command: .*\n( *)\^', self.read(path), re.M)
+        if not entries:
+            return '', '', -1
+        return entries[-1][1], entries[-1][2], len(carets[-1]) - 11 if len(carets) == len(entries) else -1
+
+
+def mounted_tracefs() -> Optional[Tracefs]:
+    """Tracefs where it is mounted."""
+    mounts = read_text('/proc/mounts')
+    found = [line.split()[1] for line in mounts.splitlines() if line.split()[2:3] == ['tracefs']]
+    for place in (*TRACEFS_PLACES, *found):
+        if os.path.exists(os.path.join(place, 'trace_pipe')):
+            return Tracefs(place)
+    return None
+
+
+def read_text(path: str) -> str:
+    """A small text file, '' where it cannot be read."""
+    try:
+        with open(path, encoding='utf-8', errors='surrogateescape') as file:
+            return file.read()
+    except OSError:
+        return ''
+
+
+LIBC = functools.lru_cache(None)(lambda: ctypes.CDLL(None, use_errno=True))
+
+
+@contextlib.contextmanager
+def tracefs_mounted(note: Callable[[str], None]) -> Iterator[Tracefs]:
+    """Tracefs, mounted for the time of the run where it was not."""
+    if os.geteuid() != 0:
+        raise SurftraceError('tracing needs root: run it with sudo (-S and -o work without)')
+    found = mounted_tracefs()
+    if found:
+        yield found
+        return
+    place = TRACEFS_PLACES[0]
+    if not os.path.isdir(place):
+        raise SurftraceError('this kernel has no tracefs (CONFIG_TRACING)')
+    if LIBC().mount(b'tracefs', place.encode(), b'tracefs', 0, None) != 0:
+        raise SurftraceError(f'{place}: cannot mount tracefs: {os.strerror(ctypes.get_errno())}{lockdown()}')
+    note(f'tracefs mounted at {place} for this run')
+    try:
+        yield Tracefs(place)
+    finally:
+        LIBC().umount2(place.encode(), 0)               # somebody else may use it by now: then it stays
+
+
+def lockdown() -> str:
+    """A word when the kernel is locked down to confidentiality, which forbids tracing."""
+    return ('; the kernel is locked down (lockdown=confidentiality), which forbids tracing'
+            if '[confidentiality]' in read_text(LOCKDOWN) else '')
+
+
+def free_group(tracefs: Tracefs) -> str:
+    """The name of this run's instance and group: by the process id, which another container may have too."""
+    base = f'surftrace_{os.getpid()}'
+    return next(name for name in (base, *(f'{base}_{i}' for i in range(2, 100))) if not tracefs.has(f'instances/{name}'))
+
+
+def sweep(tracefs: Tracefs) -> List[str]:
+    """Remove what killed runs left, and say which. A living run holds its trace_pipe, so its instance cannot be removed; a
+    group without an instance has nobody, since a run makes the instance first and removes it last."""
+    swept = []
+    for name in tracefs.names('instances'):
+        if re.fullmatch(r'surftrace_\d+(_\d+)?', name):
+            with contextlib.suppress(TracefsError):
+                tracefs.apply(Rmdir(f'instances/{name}'))
+                swept.append(name)
+    for file in ('kprobe_events', 'uprobe_events', 'dynamic_events'):
+        for group, event in dict.fromkeys(re.findall(r'^\w+:(surftrace_\d+(?:_\d+)?)/(\S+)', tracefs.read(file), re.M)):
+            if not tracefs.has(f'instances/{group}'):
+                with contextlib.suppress(TracefsError):
+                    tracefs.apply(Write(file, f'-:{group}/{event}'))
+                    swept += [group] if group not in swept else []
+    return swept
+
+
+@contextlib.contextmanager
+def session(tracefs: Tracefs, steps: Sequence[Step], show: Callable[[Change], None], stop: Callable[[], bool],
+            drain: Callable[[], None], note: Callable[[str], None]) -> Iterator[None]:
+    """The steps done; at the end, whatever happens, undone in reverse. `stop` asks between steps whether to go on; `drain`
+    is called when recording has been stopped and before anything else is undone, since removing a probe wipes the buffer."""
+    undone: List[Change] = []
+    try:
+        for step in steps:
+            if stop():
+                break
+            show(step.do)
+            if step.undo and not isinstance(step.do, (Mkdir, Open)):
+                undone.append(step.undo)                # before the change: an interrupted one is undone as well
+            tracefs.apply(step.do)
+            if step.undo and isinstance(step.do, (Mkdir, Open)):
+                undone.append(step.undo)                # after it: a failed one made nothing, and the name may be another's
+        yield
+    finally:
+        instance = next((change.path for change in undone if isinstance(change, Rmdir)), '')
+        with contextlib.suppress(TracefsError):
+            if instance:
+                tracefs.apply(Write(f'{instance}/tracing_on', '0'))
+        try:
+            drain()
+        finally:
+            for change in reversed(undone):
+                show(change)
+                undo(tracefs, change, note)
+
+
+def undo(tracefs: Tracefs, change: Change, note: Callable[[str], None]) -> None:
+    """One change undone; busy is tried again for a while, gone already is fine, and nothing stops the others."""
+    import errno
+    import time
+    for attempt in range(20):
+        try:
+            tracefs.apply(change)
+            return
+        except TracefsError as error:
+            if error.errno == errno.ENOENT:
+                return
+            if error.errno != errno.EBUSY or attempt == 19:
+                note(f'could not undo: {error}')
+                return
+        time.sleep(0.05)
+
+
+def lost_events(tracefs: Tracefs, instance: str) -> int:
+    """Events overwritten in the buffer before they were read, or dropped, on all processors."""
+    stats = ''.join(tracefs.read(f'{instance}/per_cpu/{cpu}/stats') for cpu in tracefs.names(f'{instance}/per_cpu'))
+    return sum(int(count) for count in re.findall(r'^(?:overrun|dropped events): (\d+)', stats, re.M))
+
+
+def probe_profile(tracefs: Tracefs) -> Dict[str, Tuple[int, int]]:
+    """Hits and misses of each kprobe event, by name (kprobe_profile); names of other groups may be among them."""
+    return {line.split()[0]: (int(line.split()[1]), int(line.split()[2]))
+            for line in tracefs.read('kprobe_profile').splitlines() if len(line.split()) == 3}
+
+
+# ---- Command line ------------------------------------------------------------------------------------------
+
+DESCRIPTION = 'Trace kernel functions and events with C expressions, through ftrace and nothing else.'
+EXAMPLES = '''\
+examples:
+  surftrace 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
+                                            a function's argument, its members
+  surftrace 'r do_sys_openat2 fd=$retval'   what a function returns
+  surftrace 'p do_sys_openat2 file=user(filename) f:file~"/etc/*"'
+                                            a parameter by name, a string of the user's, a filter
+  surftrace -d 5 -s 'p tcp_sendmsg size f:size>1000'
+                                            for five seconds, with kernel stacks
+  surftrace 'e sched/sched_switch f:prev_comm==bash'
+                                            a trace event
+  surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
+                                            a packet header in an sk_buff
+  surftrace -S -v vmlinux 'p ...'           print the ftrace expressions, for another machine
+  surftrace -o run.sh -v vmlinux 'p ...'    a shell script that does the whole run
+'''
+SILENCE = 5.0                               # seconds without an event before a word about it
+
+
+def arguments() -> Any:
+    """The argument parser."""
+    import argparse
+
+    class Formatter(argparse.RawDescriptionHelpFormatter):
+        """Examples as they stand."""
+    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, epilog=EXAMPLES, formatter_class=Formatter,
+                                     usage='surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]')
+    parser.add_argument('lines', nargs='*', metavar='LINE', help='a probe: p FUNCTION, r FUNCTION, e SYSTEM/EVENT; what to '
+                        'fetch; f: and a filter')
+    add = parser.add_argument
+    add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
+    add('-v', '--vmlinux', metavar='FILE', help='debug information: a vmlinux with DWARF or BTF, or a BTF file')
+    add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
+    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
+    add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
+    add('-o', '--output', metavar='FILE', help="write a shell script that does the run ('-': standard output), and do nothing")
+    add('-s', '--stack', action='store_true', help='show the kernel stack of each event')
+    add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
+    add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
+    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
+    add('-c', '--children', action='store_true', help='with -p: their children too')
+    add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
+    add('-q', '--quiet', action='store_true', help='do not show the commands')
+    add('--version', action='version', version=f'surftrace {__version__}')
+    return parser
+
+
+def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        value = kind(text)
+        if not 0 < value < 1 << 31:
+            raise ValueError(text)
+        return value
+    convert.__name__ = 'positive number'
+    return convert
+
+
+def _pids(text: str) -> Tuple[int, ...]:
+    return tuple(_positive(int)(part) for part in text.split(','))
+
+
+_pids.__name__ = 'list of process ids'
+
+
+def say(text: str) -> None:
+    """A line for the user, apart from the events."""
+    sys.stdout.flush()
+    print(text, file=sys.stderr, flush=True)
+
+
+def note(text: str) -> None:
+    """Something the user ought to know."""
+    say('surftrace: note: ' + printable(text))
+
+
+def read_lines(options: Any) -> List[Tuple[Probe, str]]:
+    """The probes of the command line and of the files, with where each is from."""
+    texts = [(line, '') for line in options.lines]
+    for name in options.file:
+        try:
+            with (open(0, closefd=False, errors='surrogateescape') if name == '-' else open(
+                    name, encoding='utf-8', errors='surrogateescape')) as file:
+                lines = file.read().splitlines()
+        except OSError as error:
+            raise SurftraceError(f'{name}: {error.strerror}') from None
+        label = 'standard input' if name == '-' else name
+        texts += [(line, f'{label}:{number}') for number, line in enumerate(lines, 1)
+                  if line.strip() and (not line.lstrip().startswith('#') or line.lstrip().startswith('#! '))]
+    if not texts:
+        raise InputError('nothing to trace: give a line, as in surftrace \'p wake_up_new_task comm=%0->comm\' (-h tells more)')
+    probes = []
+    for text, source in texts:
+        with located(text, source):
+            probes.append((parse_probe(text), source))
+    return probes
+
+
+def debug_info(options: Any) -> DebugInfo:
+    """The debug information the options choose."""
+    uname = os.uname()
+    arch = arch_named(options.arch) if options.arch else None
+    if options.vmlinux:
+        machine = arch or arch_named(uname.machine)
+        return given_debug_info(options.vmlinux, options.mode, arch, machine)
+    machine = arch_named(uname.machine)
+    if arch and arch != machine:
+        raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
+    return running_debug_info(options.mode, machine, uname.release)
+
+
+def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Kernel:
+    """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
+    readme = tracefs.read('README') if tracefs else ''
+    kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None or not running
+    if not tracefs or not running or not tracefs.has('events'):
+        return Kernel(info, frozenset(['$arg'] * kept), lambda system, name: None, lambda: [], lambda: None, note)
+    found = tracefs
+
+    def functions() -> Optional[FrozenSet[str]]:
+        return frozenset(line.split()[0] for line in found.read('available_filter_functions').splitlines()) or None
+
+    def event_names() -> List[str]:
+        return found.read('available_events').replace(':', '/').split()
+    return Kernel(info, frozenset(['$arg'] * kept), lambda system, name: found.read(f'events/{system}/{name}/format') or None,
+                  event_names, functools.lru_cache(None)(functions), note)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
+    options = arguments().parse_args(argv)
+    try:
+        return run(options)
+    except SurftraceError as error:
+        say(f'surftrace: {error}')
+        return error.status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # nothing more can be said there, also not at exit
+        return 0
+    except KeyboardInterrupt:
+        return 0
+
+
+def run(options: Any) -> int:
+    """One of the three readers of the plan: -S, -o, or the session."""
+    if options.children and not options.pid:
+        raise InputError('-c goes with -p PID')
+    probes = read_lines(options)
+    info = debug_info(options)
+    if options.show or options.output:
+        tracefs = mounted_tracefs() if not options.vmlinux else None
+        events = make_events(probes, kernel_of(info, tracefs, not options.vmlinux))
+        if options.show:
+            print('\n'.join(line for event in events for line in event.lines()), flush=True)
+        return save(options, script(events, wanted_run(options, ''), options.duration, options.count)) if options.output else 0
+    if options.vmlinux:
+        check_same_kernel(info, options.vmlinux)
+    with tracefs_mounted(note) as tracefs:
+        return trace(options, probes, info, tracefs)
+
+
+def save(options: Any, text: str) -> int:
+    """The script into its file, executable."""
+    if options.pid:
+        raise InputError('-p names processes of this machine; a script cannot take them along')
+    if options.output == '-':
+        print(text, end='', flush=True)
+        return 0
+    try:
+        with open(options.output, 'w', encoding='utf-8', errors='surrogateescape') as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o755)
+    except OSError as error:
+        raise SurftraceError(f'{options.output}: {error.strerror}') from None
+    return 0
+
+
+def wanted_run(options: Any, group: str) -> Run:
+    """The Run the options describe; a process stands for its threads."""
+    threads: List[int] = []
+    for pid in options.pid:
+        try:
+            threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
+        except OSError:
+            raise SurftraceError(f'there is no process {pid}') from None
+    return Run(group, options.stack, options.buffer, tuple(threads))
+
+
+def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tracefs: Tracefs) -> int:
+    """The live run."""
+    check_abilities(probes, tracefs)
+    for name in sweep(tracefs):
+        note(f'removed what the killed run {name} had left')
+    events = make_events(probes, kernel_of(info, tracefs, True))
+    wanted = wanted_run(options, free_group(tracefs))
+    decoder = Decoder(events, frozenset(options.pid) if not options.children else frozenset())
+    stream = Stream(tracefs, f'instances/{wanted.group}', decoder, options.duration, options.count)
+    show = (lambda change: None) if options.quiet else (lambda change: say(shown_command(change, tracefs.root)))
+    log = tracefs.last_error('error_log')
+    with stream.signals():
+        try:
+            with session(tracefs, plan(events, wanted), show, stream.stopped, stream.drain, note):
+                if not stream.stopped():
+                    say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
+                    stream.follow(functools.partial(silence, events, tracefs))
+                    stream.profile = probe_profile(tracefs)
+        except TracefsError as error:
+            raise explained(error, events, wanted, tracefs, log) from None
+    say(summary(events, stream))
+    return 0
+
+
+def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
+    """Refuse early what this kernel was not built for."""
+    if not os.access(tracefs.path('instances'), os.W_OK):
+        raise SurftraceError(f'{tracefs.root}: tracing is not permitted here{lockdown()}')
+    kprobes = [probe for probe, _ in probes if probe.kind in 'pr']
+    if kprobes and not tracefs.has('kprobe_events'):
+        raise SurftraceError('this kernel has no kprobes for ftrace (CONFIG_KPROBE_EVENTS); -S shows what they would be, and trace '
+                             'events (e SYSTEM/EVENT) work')
+    if any(probe.kind == 'e' and probe.args for probe, _ in probes) and 'e[:' not in tracefs.read('README'):
+        raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line can only filter')
+
+
+class Stream:
+    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe."""
+
+    def __init__(self, tracefs: Tracefs, instance: str, decoder: Decoder, seconds: Optional[float], count: Optional[int]) -> None:
+        self.decoder, self.lost, self.profile = decoder, 0, {}  # type: Decoder, int, Dict[str, Tuple[int, int]]
+        self._tracefs, self._instance, self._seconds, self._count = tracefs, instance, seconds, count
+        self._rest = b''
+        self._stop = False
+        self._wake = os.pipe()
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """INT, TERM, HUP and QUIT ask for an end; nothing is interrupted, so that every change is followed by its undo."""
+        import signal
+
+        def ask(*_: object) -> None:
+            self._stop = True
+            os.write(self._wake[1], b'.')
+        names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        before = [(name, signal.signal(name, ask)) for name in names if signal.getsignal(name) != signal.SIG_IGN]
+        try:
+            yield
+        finally:
+            for name, handler in before:
+                signal.signal(name, handler)
+
+    def stopped(self) -> bool:
+        """Whether an end has been asked for."""
+        return self._stop
+
+    def follow(self, silence: Callable[[], str]) -> None:
+        """Read and write until the end; a word when nothing comes."""
+        import select
+        import time
+        pipe, start, spoken = self._tracefs.held[f'{self._instance}/trace_pipe'], time.monotonic(), False
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        poll.register(self._wake[0], select.POLLIN)
+        poll.register(1, 0)
+        while not self._stop:
+            now = time.monotonic() - start
+            if self._seconds and now >= self._seconds:
+                break
+            ready = poll.poll(1000 * min(0.5, self._seconds - now if self._seconds else 0.5))
+            if any(file == 1 and what & (select.POLLERR | select.POLLHUP) for file, what in ready):
+                self._stop = True
+                break
+            self._read(pipe)
+            if not spoken and now > SILENCE:
+                spoken = True
+                if not sum(self.decoder.counts.values()):
+                    say('surftrace: ' + silence())
+
+    def _read(self, pipe: int) -> None:
+        """All there is now, block by block."""
+        while not self._done():
+            try:
+                data = os.read(pipe, 1 << 16)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            data = self._rest + data
+            end = data.rfind(b'\n') + 1
+            self._rest = data[end:]
+            self._write(self.decoder.block(data[:end], self._left()))
+        self._stop = True
+
+    def _left(self) -> Optional[int]:
+        return None if self._count is None else self._count - sum(self.decoder.counts.values())
+
+    def _done(self) -> bool:
+        return self._stop or (self._left() or 1) <= 0
+
+    def _write(self, data: bytes) -> None:
+        try:
+            while data:
+                data = data[os.write(1, data):]
+        except BrokenPipeError:
+            self._stop = True
+            self._count = 0
+
+    def drain(self) -> None:
+        """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
+        pipe = self._tracefs.held.get(f'{self._instance}/trace_pipe')
+        if pipe is None:
+            return
+        self.lost = lost_events(self._tracefs, self._instance)
+        stopped, self._stop = self._stop, False
+        if not self._done():
+            self._read(pipe)
+            self._write(self.decoder.finish())
+        self._stop = stopped
+
+
+def silence(events: Sequence[Event], tracefs: Tracefs) -> str:
+    """What might be the reason that nothing comes."""
+    profile = probe_profile(tracefs)
+    hits = sum(profile.get(event.name, (0, 0))[0] for event in events if event.definitions)
+    reasons = []
+    if hits:
+        reasons.append(f'the probes were hit {hits} times, the filter let none through')
+    if any(event.name.startswith('sched_stat_') for event in events) and read_text('/proc/sys/kernel/sched_schedstats').strip() == '0':
+        reasons.append('sched_stat_* events need sysctl kernel.sched_schedstats=1')
+    if read_text('/sys/kernel/debug/kprobes/enabled').strip() == '0':
+        reasons.append('kprobes are switched off (/sys/kernel/debug/kprobes/enabled)')
+    return 'nothing yet: ' + ('; '.join(reasons) or 'the function may not be called now, be inlined where it is, or the filter '
+                              'may let nothing through')
+
+
+def explained(error: TracefsError, events: Sequence[Event], wanted: Run, tracefs: Tracefs, log: Tuple[str, str, int]) -> SurftraceError:
+    """The kernel's refusal in the user's terms: its own words, at the user's argument where it names one, and what else
+    could be found out."""
+    definitions = [(event, definition) for event in events for definition in event.definitions]
+    latest = tracefs.last_error('error_log')
+    for event, definition in definitions:
+        text = definition.definition(wanted.group)
+        if error.path == definition.file and latest != log and latest[1] == text:
+            index = definition.argument_at(latest[2], wanted.group) if latest[2] >= 0 else None
+            names = [name for name, _ in definition.args]
+            field = next((f for f in event.fields if index is not None and names[index] in part_names(f)), None)
+            symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
+            message = f"the kernel refuses '{text}': {latest[0]}{why_not(symbol, tracefs)}"
+            return InputError(message, field.at if field else event.probe.place.at, event.probe.text)
+    failed = [d.definition(wanted.group) for _, d in definitions if error.path == d.file]
+    reason = f'{error}{lockdown()}'
+    if len(failed) == 1:
+        symbol = re.sub(r'\+\d+$', '', definitions[0][1].place.split(':')[-1])
+        reason = f"the kernel refuses '{failed[0]}': {os.strerror(error.errno)}{why_not(symbol, tracefs)}"
+    return SurftraceError(reason)
+
+
+def why_not(symbol: str, tracefs: Tracefs) -> str:
+    """Why a function cannot be probed, where files tell."""
+    if re.search(rf'\t{re.escape(symbol)}$', read_text('/sys/kernel/debug/kprobes/blacklist'), re.M):
+        return f"; '{symbol}' is on the kernel's blacklist: kprobes themselves run through it"
+    listed = tracefs.read('available_filter_functions')
+    if listed and not re.search(rf'^{re.escape(symbol)}(\s|$)', listed, re.M):
+        return f"; '{symbol}' is not traceable (notrace), and this kernel takes probes only where ftrace works"
+    return ''
+
+
+def summary(events: Sequence[Event], stream: Stream) -> str:
+    """What came, what was lost, what was missed."""
+    counts = ', '.join(f'{name} {count}' for name, count in stream.decoder.counts.items())
+    missed = {event.name: stream.profile.get(event.name, (0, 0))[1] for event in events if event.definitions}
+    lines = [f'surftrace: {counts} events' + (f', {stream.lost} lost (a larger buffer: -b KB)' if stream.lost else ', none lost')]
+    if any(missed.values()):
+        lines.append('surftrace: missed by the probes: ' + ', '.join(f'{name} {count}' for name, count in missed.items() if count))
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
