@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import ctypes
 import fnmatch
 import functools
 import io
@@ -35,7 +34,6 @@ import re
 import struct
 import sys
 import zlib
-from dataclasses import dataclass, replace
 from typing import (
     Any,
     Callable,
@@ -50,13 +48,10 @@ from typing import (
     Sequence,
     Set,
     Tuple,
-    TypeVar,
     Union,
 )
 
 __version__ = '0.1.0'
-
-T = TypeVar('T')
 
 
 # ---- Errors ------------------------------------------------------------------------------------------------
@@ -240,8 +235,7 @@ class Float(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, eq=False)
-class Enum:
+class Enum(NamedTuple):
     """An enumeration; `enumerators()` gives (name, value) in the order of the source."""
     name: str
     size: int
@@ -249,22 +243,19 @@ class Enum:
     enumerators: Callable[[], Tuple[Tuple[str, int], ...]]
 
 
-@dataclass(frozen=True, eq=False)
-class Pointer:
+class Pointer(NamedTuple):
     """A pointer of `size` bytes to `target()`."""
     size: int
     target: Callable[[], Type]
 
 
-@dataclass(frozen=True, eq=False)
-class Array:
+class Array(NamedTuple):
     """An array of `count` elements; None where the length is not in the type (`char name[]`)."""
     element: Callable[[], Type]
     count: Optional[int]
 
 
-@dataclass(frozen=True, eq=False)
-class Struct:
+class Struct(NamedTuple):
     """A struct, union or class. `size` is None where only a declaration is known; `members()` then raises."""
     keyword: str
     name: str
@@ -285,16 +276,14 @@ class Location(NamedTuple):
     why: str = ''
 
 
-@dataclass(frozen=True, eq=False)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter of a function; its location is None where only the calling convention tells it."""
     name: str
     type: Callable[[], Type]
     location: Optional[Location] = None
 
 
-@dataclass(frozen=True, eq=False)
-class Function:
+class Function(NamedTuple):
     """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted."""
     name: str
     returns: Callable[[], Type]
@@ -306,8 +295,7 @@ class Function:
 Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
 
 
-@dataclass(frozen=True, eq=False)
-class Member:
+class Member(NamedTuple):
     """A member, `bit` bits from the start of its struct (for a bit-field as the ABI counts: from the least significant
     bit on little-endian machines, from the most significant on big-endian); width in bits, None if not a bit-field."""
     name: str
@@ -353,7 +341,7 @@ def find_member(struct_: Struct, name: str) -> Optional[Member]:
             inner = member.type()
             found = find_member(inner, name) if isinstance(inner, Struct) else None
             if found:
-                return replace(found, bit=found.bit + member.bit)
+                return found._replace(bit=found.bit + member.bit)
     return None
 
 
@@ -845,7 +833,7 @@ class Dwarf(TypeInfo):
                 parameters.append(Parameter(self._text(self._origin(child), 'DW_AT_name'),
                                             self._lazy_type(self._origin(child)), location))
         if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and '.' not in name:
-            parameters = [replace(parameter, location=None) for parameter in parameters]
+            parameters = [parameter._replace(location=None) for parameter in parameters]
         return Function(name, self._lazy_type(source), tuple(parameters), variadic, inlined)
 
     def _origin(self, die: Any) -> Any:
@@ -1342,7 +1330,7 @@ class Btf(TypeInfo):
                    'the compiler changed the parameters of this copy, and only DWARF tells how' if '.' in name else
                    'only DWARF tells where it is inside a function' if offset else '')
             lost = Location('gone', why=why) if why else None
-            return replace(function, parameters=tuple(replace(p, location=lost) for p in function.parameters))
+            return function._replace(parameters=tuple(p._replace(location=lost) for p in function.parameters))
 
     def _prototype(self, name: str, number: int) -> Function:
         _, _, vlen, _, returns = self._head(number)
@@ -1436,7 +1424,7 @@ class DebugInfo(TypeInfo):
         return DebugInfo(self.arch, self.symbols, [functools.partial(_same, types), *self._sources]
                          ) if types else self
 
-    def _first(self, ask: Callable[[TypeInfo], Optional[T]]) -> Optional[T]:
+    def _first(self, ask: Callable[[TypeInfo], Any]) -> Any:
         for source in self._sources:
             answer = ask(source())
             if answer is not None:
@@ -1445,17 +1433,18 @@ class DebugInfo(TypeInfo):
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
         """See TypeInfo; `address` is for DWARF only, the others have none."""
-        return self._first(lambda source: source.function(name, address, offset))
+        found: Optional[Function] = self._first(lambda source: source.function(name, address, offset))
+        return found
 
     def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
         """See TypeInfo."""
-        def ask(source: TypeInfo) -> Optional[Type]:
-            return source.named(keyword, name, scope)
-        return self._first(ask)
+        found: Optional[Type] = self._first(lambda source: source.named(keyword, name, scope))
+        return found
 
     def variable(self, name: str) -> Optional[Variable]:
         """See TypeInfo."""
-        return self._first(lambda source: source.variable(name))
+        found: Optional[Variable] = self._first(lambda source: source.variable(name))
+        return found
 
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
@@ -4118,9 +4107,6 @@ def read_text(path: str) -> str:
         return ''
 
 
-LIBC = functools.lru_cache(None)(lambda: ctypes.CDLL(None, use_errno=True))
-
-
 @contextlib.contextmanager
 def tracefs_mounted(note: Callable[[str], None]) -> Iterator[Tracefs]:
     """Tracefs, mounted for the time of the run where it was not."""
@@ -4133,13 +4119,15 @@ def tracefs_mounted(note: Callable[[str], None]) -> Iterator[Tracefs]:
     place = TRACEFS_PLACES[0]
     if not os.path.isdir(place):
         raise SurftraceError('this kernel has no tracefs (CONFIG_TRACING)')
-    if LIBC().mount(b'tracefs', place.encode(), b'tracefs', 0, None) != 0:
+    import ctypes
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b'tracefs', place.encode(), b'tracefs', 0, None) != 0:
         raise SurftraceError(f'{place}: cannot mount tracefs: {os.strerror(ctypes.get_errno())}{lockdown()}')
     note(f'tracefs mounted at {place} for this run')
     try:
         yield Tracefs(place)
     finally:
-        LIBC().umount2(place.encode(), 0)               # somebody else may use it by now: then it stays
+        libc.umount2(place.encode(), 0)               # somebody else may use it by now: then it stays
 
 
 def lockdown() -> str:

@@ -1,0 +1,134 @@
+"""What the tests share: when a test cannot run here and why, a tracefs that ends as it began, and compiled C."""
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cache import Unavailable
+
+TRACEFS = Path('/sys/kernel/tracing')
+
+# A shell function that prints all that a tracer may leave behind; the live tests use it here, and others in a guest.
+SNAPSHOT = f'''snapshot() {{
+    for file in kprobe_events uprobe_events dynamic_events set_event tracing_on; do
+        if [ -e {TRACEFS}/$file ]; then echo "== $file"; cat {TRACEFS}/$file; fi
+    done
+    echo "== instances"
+    ls {TRACEFS}/instances
+}}
+'''
+
+
+# A test says what it cannot have by raising Unavailable, from wherever: that is a skip with the reason, or, where the
+# environment says that it must be there (SURFTRACE_REQUIRE_VM=1), a failure.
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Fixtures."""
+    return (yield from _unavailable_is_a_skip())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Tests."""
+    return (yield from _unavailable_is_a_skip())
+
+
+def _unavailable_is_a_skip() -> Iterator[None]:
+    try:
+        return (yield)
+    except Unavailable as reason:
+        if os.environ.get('SURFTRACE_REQUIRE_VM') == '1':
+            raise
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(autouse=True)
+def _live(request: pytest.FixtureRequest) -> None:
+    """A test marked live is skipped with a reason where it cannot run, and may not leave anything in tracefs."""
+    if request.node.get_closest_marker('live'):
+        request.getfixturevalue('tracefs')
+
+
+@pytest.fixture
+def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
+    """The tracefs of this machine, which has to be after the test what it was before."""
+    before = _snapshot()
+    yield _mounted_tracefs
+    assert _snapshot() == before
+
+
+@pytest.fixture(scope='session')
+def _mounted_tracefs() -> Iterator[Path]:
+    """Mounts tracefs for the session if nothing has; skips where probes cannot be had."""
+    if os.geteuid() != 0:
+        pytest.skip('live: needs root')
+    mounted = (TRACEFS / 'README').exists()
+    if not mounted:
+        mount = subprocess.run(['mount', '-t', 'tracefs', 'tracefs', TRACEFS], capture_output=True, text=True)
+        if mount.returncode:
+            pytest.skip(f'live: tracefs cannot be mounted: {mount.stderr.strip()}')
+    try:
+        if not (TRACEFS / 'uprobe_events').exists():
+            pytest.skip('live: this kernel has no uprobe_events')
+        yield TRACEFS
+    finally:
+        if not mounted:
+            subprocess.run(['umount', TRACEFS], check=True)
+
+
+def _snapshot() -> str:
+    return subprocess.run(['sh', '-c', f'{SNAPSHOT} snapshot'], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope='session')
+def guest_snapshot() -> str:
+    """Shell code that defines `snapshot`: for a guest's script, to compare what it prints before and after."""
+    return SNAPSHOT
+
+
+@pytest.fixture(scope='session')
+def compile_c(pytestconfig: pytest.Config) -> Callable[..., Path]:
+    """compile_c(SOURCE, *FLAGS, compiler='gcc'): the program made of a C text, or of a file; made once and kept.
+
+    The source lies beside the program: a text as test.c, a file under its own name; the program is without the .c.
+    """
+    def compile_c(source: str | Path, *flags: str, compiler: str = 'gcc') -> Path:
+        name, text = (source.name, source.read_text()) if isinstance(source, Path) else ('test.c', source)
+        identity = '\0'.join((name, text, *flags, _version(compiler)))
+        folder = pytestconfig.cache.mkdir('compiled') / hashlib.sha256(identity.encode()).hexdigest()[:16]
+        program = folder / Path(name).stem
+        if not program.exists():
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+            new = folder / f'new-{os.getpid()}'
+            subprocess.run([compiler, name, '-o', new, *flags], cwd=folder, check=True)
+            new.rename(program)   # only a whole one has the name
+        return program
+    return compile_c
+
+
+@pytest.fixture(scope='session')
+def with_btf() -> Callable[[Path], Path]:
+    """with_btf(PROGRAM): a copy of it that has its types as BTF too."""
+    def with_btf(program: Path) -> Path:
+        _version('pahole')
+        copy = program.with_name(f'{program.name}.btf')
+        if not copy.exists():
+            new = copy.with_name(f'{copy.name}-{os.getpid()}')
+            shutil.copy(program, new)
+            subprocess.run(['pahole', '-J', new], check=True)
+            new.rename(copy)
+        return copy
+    return with_btf
+
+
+def _version(tool: str) -> str:
+    if not shutil.which(tool):
+        pytest.skip(f'{tool} is not installed')
+    return subprocess.run([tool, '--version'], capture_output=True, text=True, check=True).stdout
