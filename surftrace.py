@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # /// script
 # requires-python = ">=3.9"
-# dependencies = ["pyelftools>=0.30"]
+# dependencies = ["pyelftools>=0.29"]
 # ///
 """surftrace: trace kernel functions and events with C expressions, through ftrace and nothing else.
 
@@ -250,9 +250,9 @@ class Pointer(NamedTuple):
 
 
 class Array(NamedTuple):
-    """An array of `count` elements; None where the length is not in the type (`char name[]`)."""
+    """An array of `length` elements; None where the type does not say (`char name[]`)."""
     element: Callable[[], Type]
-    count: Optional[int]
+    length: Optional[int]
 
 
 class Struct(NamedTuple):
@@ -312,7 +312,7 @@ def spell(type_: Type) -> str:
     if isinstance(type_, Array):
         dimensions = ''
         while isinstance(type_, Array):
-            dimensions += f"[{'' if type_.count is None else type_.count}]"
+            dimensions += f"[{'' if type_.length is None else type_.length}]"
             type_ = type_.element()
         return f'{spell(type_)} {dimensions}'
     if isinstance(type_, Struct):
@@ -328,7 +328,7 @@ def size_of(type_: Type) -> Optional[int]:
     """sizeof in bytes; None where C would not tell either."""
     if isinstance(type_, Array):
         element = size_of(type_.element())
-        return None if element is None or type_.count is None else element * type_.count
+        return None if element is None or type_.length is None else element * type_.length
     return None if isinstance(type_, (Void, Function)) else type_.size
 
 
@@ -641,7 +641,9 @@ class Dwarf(TypeInfo):
         self._strings = self.executable.contents('.debug_str')
         if not self._info:
             raise DebugInfoError(f'{self.path}: no DWARF in this file (no .debug_info)')
-        self._dwarf: Any = DWARFInfo(DwarfConfig(self.arch.order == 'little', '', self.arch.word), **sections)
+        known = DWARFInfo.__init__.__code__.co_varnames                 # older releases know fewer sections
+        self._dwarf: Any = DWARFInfo(DwarfConfig(self.arch.order == 'little', '', self.arch.word),
+                                     **{name: section for name, section in sections.items() if name in known})
         self._mark = '<' if self.arch.order == 'little' else '>'
         self._locations = self._dwarf.location_lists()
 
@@ -2781,8 +2783,8 @@ class Resolver:
 
     def _index(self, expr: Index) -> Lvalue:
         inner = self.value(expr.inner)
-        if isinstance(inner.type, Array) and inner.type.count is not None and expr.number >= inner.type.count:
-            refuse(f'the array has {inner.type.count} elements, the last is [{inner.type.count - 1}]', expr.at)
+        if isinstance(inner.type, Array) and inner.type.length is not None and expr.number >= inner.type.length:
+            refuse(f'the array has {inner.type.length} elements, the last is [{inner.type.length - 1}]', expr.at)
         if isinstance(inner.type, Array) and inner.how == 'pieces':
             size = size_of(inner.type.element())
             return inner._replace(type=inner.type.element(), bit=inner.bit + 8 * expr.number * (size or 1))
@@ -2944,7 +2946,7 @@ class Resolver:
         if isinstance(type_, Array) and not (is_char(type_.element()) and not letter):
             return (self._array(lvalue, letter, at),), None
         if isinstance(type_, Array):
-            return (self._text(lvalue, at),), cut_format(f'cut({type_.count})', self.arch.order) if type_.count else None
+            return (self._text(lvalue, at),), cut_format(f'cut({type_.length})', self.arch.order) if type_.length else None
         if isinstance(type_, Pointer) and is_char(type_.target()) and not letter:
             return (self._text(self._pointee(lvalue, at), at),), None
         if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e':
@@ -3042,13 +3044,13 @@ class Resolver:
         element = self._scalar(lvalue._replace(type=type_.element()))
         if isinstance(type_.element(), Array) or not element:
             refuse(f'{spell(type_)} is an array of more than numbers; name an element: [0]', at)
-        if not type_.count or type_.count > 64:
-            refuse(f"ftrace fetches arrays of 1 to 64 elements, and this has {type_.count or 'an unknown number'}; name an element "
+        if not type_.length or type_.length > 64:
+            refuse(f"ftrace fetches arrays of 1 to 64 elements, and this has {type_.length or 'an unknown number'}; name an element "
                    f'([0]), or say how many (:x8[16])', at)
         if lvalue.how != 'memory' or lvalue.user:
             refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]', at)
         fetches, _ = self._number(element._replace(how='memory'), letter, at)
-        return fetches[0]._replace(kind=f'{fetches[0].kind}[{type_.count}]')
+        return fetches[0]._replace(kind=f'{fetches[0].kind}[{type_.length}]')
 
     def _text(self, lvalue: Lvalue, at: Span) -> Fetch:
         """The string at a place in memory; what the kernel itself knows as one ($comm, an event's field) as it is."""
