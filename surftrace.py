@@ -595,6 +595,18 @@ def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
     return (match.start() for match in re.finditer(re.escape(wanted), data))
 
 
+def uleb128(data: bytes, at: int) -> Tuple[int, int]:
+    """An unsigned LEB128 number (DWARF 5, 7.6) and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7f) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
 def build_id_of(notes: bytes, order: str) -> str:
     """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
     at, head = 0, struct.Struct('<III' if order == 'little' else '>III')
@@ -616,6 +628,7 @@ QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type',
                   'DW_TAG_atomic_type', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type'}
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
                   'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
+FUNCTION_TAGS = ('DW_TAG_subprogram',)
 NO_BYTES = {'DW_FORM_flag_present', 'DW_FORM_implicit_const'}       # attributes that take no room in an entry
 
 
@@ -627,6 +640,7 @@ class Dwarf(TypeInfo):
     def __init__(self, executable: Executable) -> None:
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         self._types: Dict[int, Type] = {}
+        self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
         with reading(self.path):
             self._open()
 
@@ -659,8 +673,9 @@ class Dwarf(TypeInfo):
             at += 4 + length if length < 0xfffffff0 else 12 + struct.unpack_from(self._mark + 'Q', self._info, at + 4)[0]
         return offsets
 
-    def _unit_holding(self, offset: int) -> Any:
-        return self._dwarf.get_CU_at(self._unit_offsets[bisect.bisect(self._unit_offsets, offset) - 1])
+    def _unit_holding(self, offset: int) -> int:
+        """Where the unit begins that has this offset of .debug_info."""
+        return self._unit_offsets[bisect.bisect(self._unit_offsets, offset) - 1]
 
     @functools.cached_property
     def _address_ranges(self) -> List[Tuple[int, int, int]]:
@@ -725,47 +740,102 @@ class Dwarf(TypeInfo):
         value = die.attributes.get(attribute)
         return value.value.decode(errors='replace') if value and isinstance(value.value, bytes) else ''
 
-    def _by_name(self, name: str, unit: Optional[Any] = None) -> Iterator[Any]:
-        """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself."""
+    def _by_name(self, name: str, tags: Sequence[str], unit: Optional[Any] = None, defined: bool = False) -> Iterator[Any]:
+        """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself. `defined`
+        leaves declarations out."""
         if unit is not None and b'GNU' not in getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b''):
-            yield from (die for die in unit.iter_DIEs() if self._text(die, 'DW_AT_name') == name)
+            yield from (die for die in unit.iter_DIEs() if die.tag in tags and self._text(die, 'DW_AT_name') == name
+                        and not (defined and 'DW_AT_declaration' in die.attributes))
             return
-        wanted = [struct.pack(self._mark + 'I', at) for at in self._string_offsets(name)]
-        for pattern, form in [(number, 'DW_FORM_strp') for number in wanted] + (
-                [(name.encode() + b'\0', 'DW_FORM_string')] if len(name) < 4 else []):
-            yield from self._beginning(pattern, ('DW_AT_name',), form, unit)
+        if len(name) < 4:
+            yield from self._beginning(name.encode() + b'\0', ('DW_AT_name',), 'DW_FORM_string', tags, unit, defined)
+        for at in self._string_offsets(name):
+            found = False
+            for die in self._beginning(struct.pack(self._mark + 'I', at), ('DW_AT_name',), 'DW_FORM_strp', tags, unit, defined):
+                found = True
+                yield die
+            if found or unit is None:
+                return
 
     def _string_offsets(self, name: str) -> List[int]:
-        """Where .debug_str has the name; a whole string is the only one then, tails are what is left."""
-        text = name.encode() + b'\0'
-        found = list(occurrences(self._strings, text))
-        whole = [at for at in found if at == 0 or self._strings[at - 1] == 0]
-        return whole or found
+        """Where .debug_str has the name, first the one place that a linker which merges strings refers to. That is the whole
+        string where there is one; else the tail of its neighbour in the order of reversed strings (bfd/merge.c; LLVM's
+        StringTableBuilder does the same)."""
+        def reversed_head(at: int) -> bytes:
+            head = bytes(self._strings[max(0, at - 256):at])
+            return head[head.rfind(b'\0') + 1:][::-1]
+        return sorted(occurrences(self._strings, name.encode() + b'\0'), key=reversed_head)
 
-    def _beginning(self, pattern: bytes, attributes: Tuple[str, ...], form: str, unit: Optional[Any]) -> Iterator[Any]:
-        """The entries whose first attribute that takes room is one of these, in that form, with these bytes."""
+    def _beginning(self, pattern: bytes, attributes: Sequence[str], form: str, tags: Sequence[str], unit: Optional[Any],
+                   defined: bool = False) -> Iterator[Any]:
+        """The entries with one of the tags whose first attribute that takes room is one of these, in that form, with these
+        bytes. Whether they are entries at all, the abbreviation before them tells, and then what they refer to."""
         start, end = (unit.cu_die_offset, unit.cu_offset + unit.size) if unit is not None else (0, len(self._info))
         for at in occurrences(self._info[start:end], pattern):
-            holder = unit if unit is not None else self._unit_holding(start + at)
-            die = self._entry_before(holder, start + at, attributes, form)
-            if die is not None:
+            holder = unit.cu_offset if unit is not None else self._unit_holding(start + at)
+            offset = self._entry_before(holder, start + at, attributes, form, tags, defined)
+            die = self._dwarf.get_CU_at(holder).get_DIE_from_refaddr(offset) if offset else None
+            if die is not None and self._is_sound(die):
                 yield die
 
-    def _entry_before(self, unit: Any, at: int, attributes: Tuple[str, ...], form: str) -> Optional[Any]:
-        """The entry whose abbreviation code, one to three bytes of ULEB128, ends where the attribute begins."""
-        table = unit.get_abbrev_table()
+    def _entry_before(self, unit: int, at: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool
+                      ) -> Optional[int]:
+        """Where the entry begins whose abbreviation code, one to three bytes of ULEB128, ends where the attribute begins."""
         for size in (1, 2, 3):
-            code = self._info[at - size:at]
+            code = bytes(self._info[at - size:at])
             if len(code) < size or code[-1] & 0x80 or not all(byte & 0x80 for byte in code[:-1]):
                 continue
-            try:
-                declaration = table.get_abbrev(sum((byte & 0x7f) << 7 * i for i, byte in enumerate(code)))
-            except KeyError:
-                continue
-            first = next((spec for spec in declaration['attr_spec'] if spec.form not in NO_BYTES), None)
-            if first and first.name in attributes and first.form == form and at - size >= unit.cu_die_offset:
-                return unit.get_DIE_from_refaddr(at - size)
+            tag, names, first, first_form = self._abbreviations(unit).get(uleb128(code, 0)[0], ('', (), '', ''))
+            if tag in tags and first in attributes and first_form == form and not (defined and 'DW_AT_declaration' in names):
+                return at - size
         return None
+
+    def _read_abbreviations(self, unit: int) -> Dict[int, Tuple[str, Tuple[str, ...], str, str]]:
+        """The unit's abbreviations: code -> (tag, attributes, the first that takes room, its form). pyelftools reads a table
+        whole and with care, which is for the few units an answer comes from, not for all that have a name."""
+        from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
+        names, forms, tags = ({number: name for name, number in table.items() if isinstance(number, int)}
+                              for table in (ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG))
+        at = struct.unpack_from(self._mark + 'I', self._info, unit + (
+            8 if struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0] >= 5 else 6))[0]
+        data, found = self._abbreviation_bytes, {}
+        code, at = uleb128(data, at)
+        while code:
+            tag, at = uleb128(data, at)
+            at += 1                                                     # whether it has children
+            pairs: List[Tuple[str, str]] = []
+            while True:
+                name, at = uleb128(data, at)
+                form, at = uleb128(data, at)
+                if form == 0x21:                                        # DW_FORM_implicit_const: the value stands here
+                    at = uleb128(data, at)[1]
+                if not name and not form:
+                    break
+                pairs.append((names.get(name, ''), forms.get(form, '')))
+            first = next((pair for pair in pairs if pair[1] not in NO_BYTES), ('', ''))
+            found[code] = (tags.get(tag, ''), tuple(pair[0] for pair in pairs), *first)
+            code, at = uleb128(data, at)
+        return found
+
+    @functools.cached_property
+    def _abbreviation_bytes(self) -> bytes:
+        return bytes(self.executable.contents('.debug_abbrev'))
+
+    def _is_sound(self, die: Any) -> bool:
+        """Whether what was found is an entry, not bytes that look like one: its sibling comes after a list of children that
+        has an end, its type is a type of this unit."""
+        unit, sibling, type_ = die.cu, die.attributes.get('DW_AT_sibling'), die.attributes.get('DW_AT_type')
+        start, end = unit.cu_offset, unit.cu_offset + unit.size
+        if sibling and sibling.form == 'DW_FORM_ref4' and not (
+                die.offset + die.size < start + sibling.value <= end and self._info[start + sibling.value - 1] == 0):
+            return False
+        if type_ and type_.form == 'DW_FORM_ref4':
+            try:
+                target = unit.get_DIE_from_refaddr(start + type_.value)
+            except Exception:                                           # whatever bytes that are no entry make of it
+                return False
+            return bool(target.tag) and target.tag.endswith(('_type', '_typedef', '_enumeration'))
+        return True
 
     def _children(self, die: Any) -> Iterator[Any]:
         """The entries below; a sibling reference that leads back is damage, not a loop."""
@@ -789,11 +859,10 @@ class Dwarf(TypeInfo):
             unit = self._unit_at(address)
             if unit is None:
                 return None
-            for die in self._by_name(name.split('.')[0], unit):
-                if die.tag == 'DW_TAG_subprogram':
-                    concrete, inlined = self._concrete(die, address)
-                    if concrete is not None:
-                        return self._function(name, die, concrete, address + offset, offset == 0, inlined)
+            for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit):
+                concrete, inlined = self._concrete(die, address)
+                if concrete is not None:
+                    return self._function(name, die, concrete, address + offset, offset == 0, inlined)
         return None
 
     def _concrete(self, die: Any, address: int) -> Tuple[Optional[Any], Optional[int]]:
@@ -803,7 +872,8 @@ class Dwarf(TypeInfo):
             return die, 0
         reference = struct.pack(self._mark + 'I', die.offset - die.cu.cu_offset)
         concrete, inlined = None, 0
-        for user in self._beginning(reference, ('DW_AT_abstract_origin', 'DW_AT_specification'), 'DW_FORM_ref4', die.cu):
+        for user in self._beginning(reference, ('DW_AT_abstract_origin', 'DW_AT_specification'), 'DW_FORM_ref4',
+                                    (*FUNCTION_TAGS, 'DW_TAG_inlined_subroutine'), die.cu):
             inlined += user.tag == 'DW_TAG_inlined_subroutine'
             if user.tag == 'DW_TAG_subprogram':
                 found = user if self._low(user) == address else self._concrete(user, address)[0] if (
@@ -819,8 +889,8 @@ class Dwarf(TypeInfo):
     def inlined_into(self, name: str) -> List[str]:
         """The source files that define a function of that name as inline, for a name that is no symbol."""
         with reading(self.path):
-            return sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in self._by_name(name)
-                           if die.tag == 'DW_TAG_subprogram' and 'DW_AT_inline' in die.attributes})
+            return sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in self._by_name(name, FUNCTION_TAGS)
+                           if 'DW_AT_inline' in die.attributes})
 
     def _function(self, name: str, source: Any, concrete: Any, pc: int, entry: bool, inlined: Optional[int]) -> Function:
         places = {self._origin(child).offset: child for child in self._children(concrete)
@@ -1039,23 +1109,23 @@ class Dwarf(TypeInfo):
             return (self._definition(keyword, name, unit) if unit is not None else None) or self._definition(keyword, name)
 
     def _definition(self, keyword: str, name: str, unit: Optional[Any] = None) -> Optional[Type]:
-        found = (die for die in self._by_name(name, unit)
-                 if die.tag in KEYWORD_TAGS[keyword] and 'DW_AT_declaration' not in die.attributes)
+        found = self._by_name(name, KEYWORD_TAGS[keyword], unit, defined=True)
         if unit is not None:
             die = next(found, None)
             return self._type(die) if die is not None else None
         return self._one_of(keyword, name, list(self._sample(found)))
 
-    def _sample(self, dies: Iterator[Any]) -> Iterator[Any]:
+    @staticmethod
+    def _sample(dies: Iterator[Any]) -> Iterator[Any]:
         """Entries enough to see whether the definitions differ: a header's struct stands in a thousand units, one that
         a source file has for itself in few."""
-        seen: Dict[object, int] = {}
+        seen: Set[object] = set()
         for count, die in enumerate(dies):
             key = tuple(getattr(die.attributes.get(a), 'value', None) for a in ('DW_AT_byte_size', 'DW_AT_decl_line'))
-            seen[key] = seen.get(key, 0) + 1
-            if seen[key] == 1:
+            if key not in seen:
+                seen.add(key)
                 yield die
-            if count >= 24:
+            if count >= 7:
                 return
 
     def _one_of(self, keyword: str, name: str, dies: List[Any]) -> Optional[Type]:
@@ -1073,8 +1143,8 @@ class Dwarf(TypeInfo):
             if len(symbols) != 1:
                 return None
             per_cpu = 'percpu' in symbols[0].section
-            for count, die in enumerate(self._by_name(name)):
-                if die.tag == 'DW_TAG_variable' and self._is_at(die, symbols[0].address):
+            for count, die in enumerate(self._by_name(name, ('DW_TAG_variable',))):
+                if self._is_at(die, symbols[0].address):
                     return Variable(name, self._lazy_type(self._origin(die))(), per_cpu)
                 if count > 64:
                     break
@@ -1098,8 +1168,8 @@ class Dwarf(TypeInfo):
         """The offset into the function of the first statement that begins `line` lines below its declaration."""
         with reading(self.path):
             unit = self._unit_at(address)
-            for die in self._by_name(name.split('.')[0], unit) if unit is not None else ():
-                concrete = self._concrete(die, address)[0] if die.tag == 'DW_TAG_subprogram' else None
+            for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit) if unit is not None else ():
+                concrete = self._concrete(die, address)[0]
                 if concrete is not None:
                     return self._line_in(die, self._ranges(concrete), address, line)
         raise InputError(f"{name}: no line numbers for this function in {self.path}")
