@@ -30,9 +30,13 @@ import io
 import ipaddress
 import mmap
 import os
+import queue
 import re
+import select
+import stat
 import struct
 import sys
+import threading
 import zlib
 from typing import (
     Any,
@@ -135,6 +139,8 @@ class Arch(NamedTuple):
     kernel_from: int                        # the lowest address the kernel has anything at
     syscall: Tuple[str, ...] = ()           # members of pt_regs that hold a system call's arguments
     by_value: str = ''                      # whose rules for structs passed by value are known: 'sysv', 'aapcs64'
+    nops: int = 0                           # bytes of no-ops for ftrace (gcc -fpatchable-function-entry, arch/*/Makefile) that
+                                            # a function's symbol stands before, and its DWARF behind
 
     @property
     def word(self) -> int:
@@ -176,7 +182,7 @@ ARCHES: Tuple[Arch, ...] = (
          ('ax', 'dx', 'cx'), 4, 'sp', _numbered('ax cx dx bx sp bp si di ip'), 4096, ('bx', 'cx', 'dx', 'si', 'di', 'bp')),
     # arch/arm64/kernel/ptrace.c; aadwarf64, aapcs64. Pointers may be tagged in bits 56-59 (KASAN)
     Arch('aarch64', 183, 64, 'little', _names('x0..x30 lr sp pc pstate'), tuple(_run('x', 0, 7).split()), 0, 'sp',
-         _numbered(_run('x', 0, 30) + ' sp'), 0xf000 << 48, tuple(f'regs[{i}]' for i in range(6)), 'aapcs64'),
+         _numbered(_run('x', 0, 30) + ' sp'), 0xf000 << 48, tuple(f'regs[{i}]' for i in range(6)), 'aapcs64', 8),
     # arch/arm/kernel/ptrace.c; aadwarf32, aapcs32
     Arch('arm', 40, 32, 'little', _names('r0..r10 fp ip sp lr pc cpsr ORIG_r0'), ('r0', 'r1', 'r2', 'r3'), 0, 'sp',
          _numbered(_run('r', 0, 10) + ' fp ip sp lr pc'), 4096, tuple(f'uregs[{i}]' for i in range(6))),
@@ -184,7 +190,7 @@ ARCHES: Tuple[Arch, ...] = (
     Arch('riscv64', 243, 64, 'little', _names('epc ra sp gp tp t0..t6 s0..s11 a0..a7 status badaddr cause orig_a0'),
          tuple(_run('a', 0, 7).split()), 0, 'sp',
          _numbered('- ra sp gp tp t0 t1 t2 s0 s1 ' + _run('a', 0, 7) + ' ' + _run('s', 2, 11) + ' t3 t4 t5 t6'),
-         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5')),
+         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5'), nops=16),
     # arch/s390/kernel/ptrace.c; s390x ELF ABI: arguments in r2-r6, then at 160(%r15). User and kernel have separate spaces
     Arch('s390x', 22, 64, 'big', _names('r0..r15'), ('r2', 'r3', 'r4', 'r5', 'r6'), 160, 'r15',
          _numbered(_run('r', 0, 15)), 4096, ('orig_gpr2', 'gprs[3]', 'gprs[4]', 'gprs[5]', 'gprs[6]', 'gprs[7]')),
@@ -196,7 +202,7 @@ ARCHES: Tuple[Arch, ...] = (
     Arch('loongarch64', 258, 64, 'little',
          _names('r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat'),
          tuple(_run('r', 4, 11).split()), 0, 'r3', _numbered(_run('r', 0, 31)), 0x8000 << 48,
-         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]')),
+         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]'), nops=8),
 )
 
 ARCH_ALIASES = {'amd64': 'x86_64', 'x86-64': 'x86_64', 'i486': 'i386', 'i586': 'i386', 'i686': 'i386', 'x86': 'i386',
@@ -721,11 +727,12 @@ class Dwarf(TypeInfo):
         return low.value if low else 0
 
     def _unit_at(self, address: int) -> Optional[Any]:
-        """The unit whose code is at that address."""
-        at = bisect.bisect(self._address_ranges, (address, 1 << 64, 0)) - 1
-        if at < 0 or address >= self._address_ranges[at][1]:
-            return None
-        return self._dwarf.get_CU_at(self._address_ranges[at][2])
+        """The unit whose code is at that address, or behind the no-ops there."""
+        for place in (address, address + self.arch.nops):
+            at = bisect.bisect(self._address_ranges, (place, 1 << 64, 0)) - 1
+            if at >= 0 and place < self._address_ranges[at][1]:
+                return self._dwarf.get_CU_at(self._address_ranges[at][2])
+        return None
 
     def source_at(self, address: int) -> str:
         """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""
@@ -862,13 +869,14 @@ class Dwarf(TypeInfo):
             for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit):
                 concrete, inlined = self._concrete(die, address)
                 if concrete is not None:
-                    return self._function(name, die, concrete, address + offset, offset == 0, inlined)
+                    pc = max(address + offset, self._low(concrete) or 0)
+                    return self._function(name, die, concrete, pc, offset == 0, inlined)
         return None
 
     def _concrete(self, die: Any, address: int) -> Tuple[Optional[Any], Optional[int]]:
         """The entry with code at that address among the named one and those it is the origin of; and how many of
         those are copies inlined into other functions."""
-        if self._low(die) == address:
+        if self._begins(die, address):
             return die, 0
         reference = struct.pack(self._mark + 'I', die.offset - die.cu.cu_offset)
         concrete, inlined = None, 0
@@ -876,15 +884,18 @@ class Dwarf(TypeInfo):
                                     (*FUNCTION_TAGS, 'DW_TAG_inlined_subroutine'), die.cu):
             inlined += user.tag == 'DW_TAG_inlined_subroutine'
             if user.tag == 'DW_TAG_subprogram':
-                found = user if self._low(user) == address else self._concrete(user, address)[0] if (
+                found = user if self._begins(user, address) else self._concrete(user, address)[0] if (
                     'DW_AT_inline' in user.attributes) else None
                 concrete = concrete or found
         return concrete, inlined
 
-    @staticmethod
-    def _low(die: Any) -> Optional[int]:
-        low = die.attributes.get('DW_AT_low_pc')
-        return low.value if low else None
+    def _begins(self, die: Any, address: int) -> bool:
+        """Whether the function's symbol is at that address."""
+        return self._low(die) in (address, address + self.arch.nops)
+
+    def _low(self, die: Any) -> Optional[int]:
+        """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
+        return next((start for start, _ in self._ranges(die)), None)
 
     def inlined_into(self, name: str) -> List[str]:
         """The source files that define a function of that name as inline, for a name that is no symbol."""
@@ -1066,7 +1077,7 @@ class Dwarf(TypeInfo):
                 count, bound = child.attributes.get('DW_AT_count'), child.attributes.get('DW_AT_upper_bound')
                 number = count.value if count else bound.value + 1 if bound and isinstance(bound.value, int) else None
                 counts.append(number if isinstance(number, int) and number < 1 << 32 else None)
-        whole: Type = Array(element, counts.pop() if counts else None)
+        whole: Type = Array(element, counts.pop() or None if counts else None)      # [0] is C's old [], as BTF has it too
         while counts:
             whole = Array(functools.partial(_the, whole), counts.pop())
         return whole
@@ -1171,7 +1182,7 @@ class Dwarf(TypeInfo):
             for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit) if unit is not None else ():
                 concrete = self._concrete(die, address)[0]
                 if concrete is not None:
-                    return self._line_in(die, self._ranges(concrete), address, line)
+                    return self._line_in(die, self._ranges(concrete)[:1], address, line)
         raise InputError(f"{name}: no line numbers for this function in {self.path}")
 
     def _line_in(self, die: Any, ranges: List[Tuple[int, int]], address: int, line: int) -> int:
@@ -1295,6 +1306,8 @@ class Btf(TypeInfo):
         if kind == 'int':
             holder, at = self._at(number)
             encoding = holder._words[at + 3] >> 24
+            if re.search(r'\b(float|double|_Float\d+x?)\b', name):      # pahole without --btf_gen_floats calls them integers
+                return Float(name, value)
             return Int(name, value, bool(encoding & 1) or name == 'char' and self._plain_char_signed())
         if kind in ('struct', 'union'):
             keyword = kind if name or not alias else ''
@@ -2267,6 +2280,7 @@ class Format(NamedTuple):
     show: Callable[[Sequence[str]], str]
     parse: Callable[[str], Tuple[int, ...]]                 # ValueError where the text is no such value
     ordered: bool = False                                   # whether < means the same for what the kernel compares
+    signed: int = 0                                         # bits of a signed bit-field, which the kernel takes as unsigned
 
 
 def number(text: str) -> int:
@@ -2336,27 +2350,35 @@ def _no_number(text: str) -> Tuple[int, ...]:
 def signed_format(word: str, order: Any) -> Format:
     """A signed bit-field of that many bits; the kernel's are always unsigned."""
     width = int(word[2:-1])
-
-    def show(values: Sequence[str]) -> str:
-        value = number(values[0])
-        return str(value - (1 << width) if value >> (width - 1) else value)
-
-    def parse(text: str) -> Tuple[int, ...]:
-        value = number(text)
-        if not -(1 << width - 1) <= value < 1 << width - 1:
-            raise ValueError(text)
-        return (value & (1 << width) - 1,)
-    return Format(word, (), 0, show, parse)
+    return Format(word, (), 0, lambda values: str(extended(values[0], width)), lambda text: (cut_to(text, width),),
+                  signed=width)
 
 
-def enum_format(word: str, values: Tuple[Tuple[str, int], ...]) -> Format:
-    """An enumerator's name; the number where it has none."""
+def extended(text: str, width: int) -> int:
+    """The number that these bits of a signed bit-field are."""
+    value = number(text)
+    return value - (1 << width) if value >> (width - 1) else value
+
+
+def cut_to(text: str, width: int) -> int:
+    """The bits that a number is in a signed bit-field."""
+    value = number(text)
+    if not -(1 << width - 1) <= value < 1 << width - 1:
+        raise ValueError(text)
+    return value & (1 << width) - 1
+
+
+def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) -> Format:
+    """An enumerator's name; the number where it has none. `width` is that of a bit-field."""
     names = {value: name for name, value in reversed(values)}
-    numbers = dict(values)
-
-    def parse(text: str) -> Tuple[int, ...]:
-        return (numbers[text] if text in numbers else number(text),)
-    return Format(word, (), 0, lambda shown: names.get(number(shown[0]), shown[0]), parse, True)
+    numbers = {name: str(value) for name, value in values}
+    if width and min(names, default=0) < 0:
+        def show(shown: Sequence[str]) -> str:
+            value = extended(shown[0], width)
+            return names.get(value, str(value))
+        return Format(word, (), 0, show, lambda text: (cut_to(numbers.get(text, text), width),), signed=width)
+    return Format(word, (), 0, lambda shown: names.get(number(shown[0]), shown[0]),
+                  lambda text: (number(numbers.get(text, text)),), True)
 
 
 FORMATS: Dict[str, Callable[[str, Any], Format]] = {
@@ -2367,13 +2389,18 @@ PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
 FORMAT_PATTERNS = ((re.compile(r'cut\(\d{1,9}\)'), cut_format), (re.compile(r'S\([1-9]\d?\)'), signed_format))
 
 
-def format_named(word: str, order: str) -> Optional[Format]:
-    """The format of that word, if it is one that needs no type to explain it."""
+def bit_width(kind: str) -> int:
+    """The bits of a fetch type that is a bit-field, else 0."""
+    return int(kind[1:kind.index('@')]) if '@' in kind else 0
+
+
+def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
+    """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain it."""
     if word in FORMATS:
         return FORMATS[word](word, order)
     if re.fullmatch(r'enum\((\w+=-?\d+)(,\w+=-?\d+)*\)', word):
         pairs = (pair.split('=') for pair in word[5:-1].split(','))
-        return enum_format(word, tuple((name, int(value)) for name, value in pairs))
+        return enum_format(word, tuple((name, int(value)) for name, value in pairs), bit_width(kind))
     return next((make(word, order) for pattern, make in FORMAT_PATTERNS if pattern.fullmatch(word)), None)
 
 
@@ -2778,9 +2805,17 @@ class Resolver:
         return Lvalue(Array(lambda: Int('char', 1, True), None) if text else self.word, 'value', Fetch(expr.text), name='imm')
 
     def _offset(self, expr: Offset) -> Lvalue:
-        inner = self.value(expr.inner)
-        lvalue = self._loaded(inner, expr.at)
+        lvalue = self._address_in(self.value(expr.inner), expr.at)
         return Lvalue(self.word, 'memory', lvalue.fetch, lvalue.bit + 8 * expr.offset, user=expr.user or lvalue.user, name='mem')
+
+    def _address_in(self, lvalue: Lvalue, at: Span) -> Lvalue:
+        """The value of what is to be used as an address: a pointer, or an integer as wide as one."""
+        type_ = lvalue.type
+        wide = isinstance(type_, (Pointer, Void)) or isinstance(type_, Int) and type_.size == self.arch.word
+        if not wide and not (isinstance(type_, Array) and self.kind == 'e'):
+            way = ': & before it gives its address' if lvalue.how == 'memory' and lvalue.width is None else ''
+            refuse(f'{spell(type_)} is no address{way}', at)
+        return self._loaded(lvalue, at)
 
     def _loaded(self, lvalue: Lvalue, at: Span) -> Lvalue:
         """The value of a pointer (or of what is used as one): 'value', its bit what is to be added to it."""
@@ -2837,7 +2872,7 @@ class Resolver:
         if not isinstance(type_, Struct):
             way = ': write *x before ->' if isinstance(type_, Pointer) else ''
             refuse(f"{spell(type_)} has no members{way}", at)
-        type_ = self._complete(type_)
+        type_ = self._defined(type_, at)
         found = find_member(type_, name)
         if not found:
             refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}", at)
@@ -2850,6 +2885,13 @@ class Resolver:
             if isinstance(found, Struct):
                 return found
         return type_
+
+    def _defined(self, type_: Struct, at: Span) -> Struct:
+        """The struct, refused where nothing tells its members."""
+        found = self._complete(type_)
+        if found.size is None:
+            refuse(f'{spell(type_)} is declared, but the debug information has no definition of it; cast to a type it has', at)
+        return found
 
     def _index(self, expr: Index) -> Lvalue:
         inner = self.value(expr.inner)
@@ -2904,42 +2946,48 @@ class Resolver:
         known = not (isinstance(inner.type, Void) or isinstance(inner.type, Int) and not inner.type.name)
         if isinstance(type_, (Struct, Void, Float, Array)):
             refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)', expr.type.at)
-        if isinstance(inner.type, Array) and isinstance(type_, Pointer):
+        if isinstance(inner.type, Array) and isinstance(type_, Pointer) and (inner.how == 'memory' or self.kind == 'e'):
             return inner._replace(type=type_, how='value')                  # an array becomes its address
-        if isinstance(inner.type, Struct):
+        if isinstance(inner.type, (Struct, Array, Float)):
             scalar = self._scalar(inner)
             if not scalar:
                 refuse(f'{spell(inner.type)} cannot be cast', expr.at)
             inner = scalar
-        size, had = size_of(type_) or 0, size_of(inner.type) or 0
-        if known and isinstance(type_, Pointer) and had < self.arch.word:
+        if known and isinstance(type_, Pointer) and (size_of(inner.type) or 0) < self.arch.word:
             refuse(f'{spell(inner.type)} is too narrow for a pointer', expr.at)
-        if known and size > had or inner.width is not None:
-            self._widened(inner, type_, expr.at)
-            return inner
-        if known and size < had and self.arch.order == 'big' and inner.how == 'memory':
-            inner = inner._replace(bit=inner.bit + 8 * (had - size))
-        return inner._replace(type=type_)
+        if known and isinstance(type_, Int) and type_.name in ('bool', '_Bool') and spell(inner.type) not in ('bool', '_Bool'):
+            refuse(f'{spell(inner.type)} as {type_.name} is 0 or 1, which ftrace cannot compute; compare it in the filter', expr.at)
+        return self._resized(inner, type_, expr.at) if known else inner._replace(type=type_)
 
-    @staticmethod
-    def _widened(inner: Lvalue, type_: Type, at: Span) -> None:
-        """A wider type keeps the value, unless a negative number would become a large one."""
-        signed = isinstance(inner.type, (Int, Enum)) and inner.type.signed
-        if signed and isinstance(type_, Int) and not type_.signed:
-            refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, which ftrace cannot do', at)
+    def _resized(self, inner: Lvalue, type_: Type, at: Span) -> Lvalue:
+        """A scalar as one of another size: a narrower one is its low bits; a wider one has its value, unless a negative
+        number would become a large one."""
+        had, bits = 8 * (size_of(inner.type) or 0), 8 * (size_of(type_) or 0)
+        had = had if inner.width is None else inner.width
+        if bits > had:
+            signed = isinstance(inner.type, (Int, Enum)) and inner.type.signed
+            if signed and isinstance(type_, (Int, Enum)) and not type_.signed:
+                refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, which ftrace cannot do', at)
+            return inner
+        if self.arch.order == 'big' and inner.how == 'memory':
+            inner = inner._replace(bit=inner.bit + had - bits)
+        return inner._replace(type=type_, width=inner.width and bits)
 
     def _containerof(self, expr: ContainerOf) -> Lvalue:
-        inner: Lvalue = self._loaded(self.value(expr.inner), expr.at)
+        inner: Lvalue = self._address_in(self.value(expr.inner), expr.at)
         type_ = self.type_named(expr.type)
         if not isinstance(type_, Struct) or not expr.member:
             refuse('container_of(x, struct T, member) needs a struct and one of its members', expr.type.at)
         place = Lvalue(type_, 'memory', inner.fetch)
         for name in expr.member:
             place = self._member(place, name, expr.at)
+        had = inner.type.target() if isinstance(inner.type, Pointer) else place.type
+        if not isinstance(had, Void) and spell(had) != spell(place.type):
+            refuse(f"this points to {spell(had)}, and '{'.'.join(expr.member)}' of {spell(type_)} is {spell(place.type)}", expr.at)
         return inner._replace(type=Pointer(self.arch.word, functools.partial(_the, type_)), bit=inner.bit - place.bit)
 
     def _usermemory(self, expr: UserMemory) -> Lvalue:
-        lvalue = self._loaded(self.value(expr.inner), expr.at)
+        lvalue = self._address_in(self.value(expr.inner), expr.at)
         return lvalue._replace(user=True)
 
     def _packet(self, expr: Packet) -> Lvalue:
@@ -3016,7 +3064,8 @@ class Resolver:
         if isinstance(type_, Array) and not (is_char(type_.element()) and not letter):
             return (self._array(lvalue, letter, at),), None
         if isinstance(type_, Array):
-            return (self._text(lvalue, at),), cut_format(f'cut({type_.length})', self.arch.order) if type_.length else None
+            bounded = (type_.length or 0) > 1                               # char [1] is C's old way to say char []
+            return (self._text(lvalue, at),), cut_format(f'cut({type_.length})', self.arch.order) if bounded else None
         if isinstance(type_, Pointer) and is_char(type_.target()) and not letter:
             return (self._text(self._pointee(lvalue, at), at),), None
         if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e':
@@ -3032,7 +3081,7 @@ class Resolver:
     def _refuse_whole(self, lvalue: Lvalue, at: Span) -> NoReturn:
         type_ = lvalue.type
         if isinstance(type_, Struct):
-            members = member_names(self._complete(type_))
+            members = member_names(self._defined(type_, at))
             refuse(f"{spell(type_)} is more than one value; name a member: {', '.join(members[:8])}"
                    f"{', ...' if len(members) > 8 else ''}", at)
         if isinstance(type_, Float):
@@ -3047,7 +3096,8 @@ class Resolver:
             type_ = lvalue.type
             if not isinstance(type_, Struct):
                 break
-            members = self._complete(type_).members()
+            type_ = self._complete(type_)
+            members = type_.members() if type_.size is not None else ()
             inner = members[0].type() if len(members) == 1 else None
             if inner is None or members[0].width is not None or size_of(inner) != type_.size:
                 return None
@@ -3076,36 +3126,40 @@ class Resolver:
         signed = letter == 'S' or not letter and not isinstance(type_, Pointer) and type_.signed
         fetch = self._bits(lvalue, at) if lvalue.width is not None else self._fetched(lvalue, at)
         if fetch.kind:                                                      # a bit-field, or a part of a register
-            width = int(fetch.kind[1:fetch.kind.index('@')])
+            width = bit_width(fetch.kind)
             format_ = signed_format(f'S({width})', '') if signed else hex_format('X', '') if letter == 'X' else None
         else:
             shown = 's' if signed else 'x' if letter == 'X' or not letter and (
-                isinstance(type_, Pointer) or not getattr(type_, 'name', '')) else 'u'
+                isinstance(type_, Pointer) or isinstance(type_, Int) and not type_.name) else 'u'
             fetch, format_ = fetch._replace(kind=f'{shown}{8 * type_.size}'), None
         if isinstance(type_, Enum) and not letter:
-            format_ = self._enum(type_)
+            format_ = self._enum(type_, fetch.kind)
         return (fetch,), format_
 
     @staticmethod
-    def _enum(type_: Enum) -> Format:
+    def _enum(type_: Enum, kind: str) -> Format:
         """By name, so that -S is short; an anonymous one carries its enumerators."""
         values = type_.enumerators()
         word = type_.name or ','.join(f'{name}={value}' for name, value in values)
-        return enum_format(f'enum({word})', values)
+        return enum_format(f'enum({word})', values, bit_width(kind))
 
     def _bits(self, lvalue: Lvalue, at: Span) -> Fetch:
-        """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its storage unit, and
-        count from that container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then right)."""
+        """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its storage unit (in a
+        packed struct one may be across the units: then the smallest from its first byte on), and count from that
+        container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then right)."""
         width = lvalue.width or 0
         if lvalue.how == 'pieces':
             return self._piece(lvalue, width, at)
-        for size in (1, 2, 4, 8):
-            start = lvalue.bit // (8 * size) * size
+        if lvalue.how != 'memory':
+            refuse('a bit-field of what is not in memory', at)
+        units = [size for size in (1, 2, 4, 8) if size <= (size_of(lvalue.type) or 0)]
+        places = [(lvalue.bit // (8 * size) * size, size) for size in units] + [(lvalue.bit // 8, size) for size in (1, 2, 4, 8)]
+        for start, size in places:
             offset = lvalue.bit - 8 * start
             if offset + width <= 8 * size:
                 offset = offset if self.arch.order == 'little' else 8 * size - offset - width
                 return lvalue.fetch.at(start, lvalue.user)._replace(kind=f'b{width}@{offset}/{8 * size}')
-        return refuse(f'a bit-field of {width} bits across the bounds of 8 bytes', at)
+        return refuse(f'a bit-field of {width} bits in more than 8 bytes', at)
 
     def _array(self, lvalue: Lvalue, letter: str, at: Span) -> Fetch:
         """TYPE[N] for an array of scalars."""
@@ -3223,17 +3277,17 @@ def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
                 field = field._replace(words=(*field.words, word), checks=header_checks(
                     data, header[1], header[3], bool(header[2]), resolver.arch.order))
                 continue
-            field = field._replace(format=_word_format(word, resolver, at))
+            field = field._replace(format=_word_format(word, field.kind, resolver, at))
         joined = resolver.checked(field)
         fields = [joined if f is found[0] else f for f in fields if f is found[0] or f not in found]
     return fields
 
 
-def _word_format(word: str, resolver: Resolver, at: Span) -> Format:
-    found = format_named(word, resolver.arch.order)
+def _word_format(word: str, kind: str, resolver: Resolver, at: Span) -> Format:
+    found = format_named(word, resolver.arch.order, kind)
     if not found and re.fullmatch(r'enum\(\w+\)', word):
         type_ = resolver.info.named('enum', word[5:-1], resolver.scope) or resolver.info.named('', word[5:-1], resolver.scope)
-        found = enum_format(word, type_.enumerators()) if isinstance(type_, Enum) else None
+        found = enum_format(word, type_.enumerators(), bit_width(kind)) if isinstance(type_, Enum) else None
     return found or refuse(f"'{word}' is no format surftrace knows", at)
 
 
@@ -3655,14 +3709,13 @@ class FilterText:
             refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
         try:
             numbers = format_.parse(compare.value)
-        except ValueError:
+        except (ValueError, OverflowError):
             refuse(f"'{compare.value}' is no value of '{name}' ({format_.word.split('(')[0]})", compare.value_at)
         if op in ORDERING and not format_.ordered:
             return self._ordered(compare, op, name, format_, numbers[0])
         if len(numbers) > 1 and op not in ('==', '!='):
             refuse(f"'{name}' can be compared only with == and !=", compare.at)
-        for part, value in zip(field.fetches, numbers):
-            self._in_range(compare, part.kind, value)
+        numbers = tuple(self._in_range(compare, part.kind, value) for part, value in zip(field.fetches, numbers))
         join = '&&' if op == '==' else '||'
         return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), numbers))
 
@@ -3675,9 +3728,9 @@ class FilterText:
     @staticmethod
     def _ordered(compare: Compare, op: str, name: str, format_: Format, value: int) -> str:
         """Order on a signed bit-field, whose negative numbers the kernel sees as the large half."""
-        if not format_.word.startswith('S('):
+        if not format_.signed:
             refuse(f"the kernel cannot order '{name}': it compares the bytes as they lie in memory; == and != work", compare.at)
-        half = 1 << int(format_.word[2:-1]) - 1
+        half = 1 << format_.signed - 1
         if value < half:                                                # compared with a number that is not negative
             return f'({name}>={half}||{name}{op}{value})' if op[0] == '<' else f'({name}<{half}&&{name}{op}{value})'
         return f'({name}>={half}&&{name}{op}{value})' if op[0] == '<' else f'({name}<{half}||{name}{op}{value})'
@@ -3747,6 +3800,7 @@ def whole_number(text: str) -> int:
 HEAD = re.compile(rb'^ *(?P<comm>.*)-(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[(?P<cpu>\d+)\] (?:\S{5} )? *[\d.]+: (?P<event>\w+): ')
 LOST = re.compile(rb'CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]')
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
+NO_COLON = rb'[ -9;-~]'
 
 
 class Decoder:
@@ -3872,10 +3926,10 @@ def decoded(event: Event, match: re.Match[bytes]) -> bytes:
 def fast_pattern(event: Event) -> bytes:
     """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
     rewrite, one that matches nothing."""
-    head = rb'(' + PLAIN + rb'*?: ' + event.name.encode() + rb': '
+    head = rb'(' + NO_COLON + rb'*: ' + event.name.encode() + rb': '
     if not event.definitions:
         return head + PLAIN + rb'*)'
-    parts, at, args = [rb'\([^)\n]*\)'], 0, event.definitions[0].args
+    parts, at, args = [rb'\([ -(*-~]*\)'], 0, event.definitions[0].args
     for field in event.fields:
         cut = int(field.format.word[4:-1]) if field.format and field.format.word.startswith('cut(') else None
         if field.format and cut is None:
@@ -4518,14 +4572,16 @@ def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> No
 
 
 class Stream:
-    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe."""
+    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe. The
+    kernel makes the text while it is read, so a thread of its own reads on while the last blocks are decoded."""
 
     def __init__(self, tracefs: Tracefs, instance: str, decoder: Decoder, seconds: Optional[float], count: Optional[int]) -> None:
         self.decoder, self.lost, self.profile = decoder, 0, {}  # type: Decoder, int, Dict[str, Tuple[int, int]]
         self._tracefs, self._instance, self._seconds, self._count = tracefs, instance, seconds, count
-        self._rest = b''
-        self._stop = False
-        self._wake = os.pipe()
+        self._rest, self._stop, self._closed, self._last = b'', False, False, False
+        self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._piece = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(1).st_mode) else 1 << 20
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
@@ -4534,7 +4590,6 @@ class Stream:
 
         def ask(*_: object) -> None:
             self._stop = True
-            os.write(self._wake[1], b'.')
         names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         before = [(name, signal.signal(name, ask)) for name in names if signal.getsignal(name) != signal.SIG_IGN]
         try:
@@ -4549,67 +4604,94 @@ class Stream:
 
     def follow(self, silence: Callable[[], str]) -> None:
         """Read and write until the end; a word when nothing comes."""
-        import select
         import time
-        pipe, start, spoken = self._tracefs.held[f'{self._instance}/trace_pipe'], time.monotonic(), False
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        poll.register(self._wake[0], select.POLLIN)
-        poll.register(1, 0)
+        start, spoken = time.monotonic(), False
+        self._reader.start()
         while not self._stop:
             now = time.monotonic() - start
             if self._seconds and now >= self._seconds:
                 break
-            ready = poll.poll(1000 * min(0.5, self._seconds - now if self._seconds else 0.5))
-            if any(file == 1 and what & (select.POLLERR | select.POLLHUP) for file, what in ready):
-                self._stop = True
-                break
-            self._read(pipe)
+            self._take(min(0.1, self._seconds - now if self._seconds else 0.1))
             if not spoken and now > SILENCE:
                 spoken = True
                 if not sum(self.decoder.counts.values()):
                     say('surftrace: ' + silence())
 
-    def _read(self, pipe: int) -> None:
-        """All there is now, block by block."""
-        while not self._done():
-            try:
+    def _read(self) -> None:
+        """The reader: blocks as the kernel gives them; an empty one when there are no more."""
+        import time
+        pipe = self._tracefs.held[f'{self._instance}/trace_pipe']
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        while not self._closed:
+            data = b''
+            with contextlib.suppress(BlockingIOError):
                 data = os.read(pipe, 1 << 16)
-            except BlockingIOError:
-                return
-            if not data:
-                return
-            data = self._rest + data
-            end = data.rfind(b'\n') + 1
-            self._rest = data[end:]
-            self._write(self.decoder.block(data[:end], self._left()))
-        self._stop = True
+            if data:
+                self._blocks.put(data)
+            elif self._last:
+                break
+            else:
+                poll.poll(100)
+            while self._blocks.qsize() > 1000 and not self._closed:     # whoever reads us is slow: the rest stays in the kernel
+                time.sleep(0.01)
+        self._blocks.put(b'')
 
-    def _left(self) -> Optional[int]:
-        return None if self._count is None else self._count - sum(self.decoder.counts.values())
-
-    def _done(self) -> bool:
-        return self._stop or (self._left() or 1) <= 0
+    def _take(self, seconds: float) -> bool:
+        """What has been read decoded and written; False when there was nothing, or it was the last."""
+        try:
+            blocks = [self._rest, self._blocks.get(timeout=seconds)]
+        except queue.Empty:
+            self._write(b'')
+            return False
+        while blocks[-1] and len(blocks) < 16 and not self._blocks.empty():
+            blocks.append(self._blocks.get())
+        whole = b''.join(blocks)
+        end = whole.rfind(b'\n') + 1
+        self._rest = whole[end:]
+        left = None if self._count is None else self._count - sum(self.decoder.counts.values())
+        self._write(self.decoder.block(whole[:end], left))
+        if self._count is not None and sum(self.decoder.counts.values()) >= self._count:
+            self._stop = self._closed = True
+        return bool(blocks[-1])
 
     def _write(self, data: bytes) -> None:
+        """To standard output; a pipe gets no more than it takes without blocking, so that a signal is heard also when nobody
+        reads."""
         try:
-            while data:
-                data = data[os.write(1, data):]
+            free = writable(0)
+            while data and not self._closed:
+                if free:
+                    data = data[os.write(1, data[:self._piece]):]
+                elif self._stop:
+                    self._closed = True
+                free = not data or writable(100)
         except BrokenPipeError:
-            self._stop = True
-            self._count = 0
+            self._stop = self._closed = True
 
     def drain(self) -> None:
         """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
-        pipe = self._tracefs.held.get(f'{self._instance}/trace_pipe')
-        if pipe is None:
+        if not self._reader.ident:
             return
         self.lost = lost_events(self._tracefs, self._instance)
-        stopped, self._stop = self._stop, False
-        if not self._done():
-            self._read(pipe)
-            self._write(self.decoder.finish())
-        self._stop = stopped
+        self._last = True
+        while not self._closed and self._take(1):
+            pass
+        self._write(self.decoder.finish())
+        self._closed = True
+        while self._reader.is_alive():                      # it may wait for room
+            with contextlib.suppress(queue.Empty):
+                self._blocks.get(timeout=0.05)
+
+
+def writable(milliseconds: int) -> bool:
+    """Whether standard output takes data now; BrokenPipeError when nobody will ever read it."""
+    poll = select.poll()
+    poll.register(1, select.POLLOUT)
+    ready = poll.poll(milliseconds)
+    if ready and ready[0][1] & (select.POLLERR | select.POLLHUP):
+        raise BrokenPipeError
+    return bool(ready)
 
 
 def silence(events: Sequence[Event], tracefs: Tracefs) -> str:

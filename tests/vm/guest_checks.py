@@ -307,6 +307,276 @@ def a_return_value_is_what_the_program_got() -> None:
     equal([event.values['fd'] for event in run.events if event.pid == pid], [*got, '-2'], run.out)
 
 
+@check()
+def stacks_and_sizes_of_tcp_sendmsg() -> None:
+    run = Run('-d', '2', '-s', 'p tcp_sendmsg size f:size>1000')
+    run.wait_for('surftrace: tracing for 2 seconds')
+    in_child(lambda: send_tcp(500, 1001, 4096, 1000))
+    run.end()
+    equal(run.status, 0, run.err)
+    equal(run.values('size'), ['1001', '4096'], run.out)
+    equal(len(re.findall(r'^ => .*(?:sock_sendmsg|__sys_sendto)', run.out, re.M)) >= 2, True, run.out)
+
+
+@check()
+def sched_stat_wait_needs_a_setting_and_comes_with_it() -> None:
+    setting = Path('/proc/sys/kernel/sched_schedstats')
+    line = 'e sched/sched_stat_wait f:delay>1000000'
+    with tracing(line) as run:
+        run.wait_for('nothing yet')
+    contains(run.err, 'kernel.sched_schedstats=1')
+    setting.write_text('1')
+    try:
+        with tracing('-n', '3', line) as run:
+            rivals = [os.fork() or busy(2) for _ in range(2)]
+            for rival in rivals:
+                os.waitpid(rival, 0)
+    finally:
+        setting.write_text('0')
+    holds(run.events, run.err)
+    holds(all(int(delay) > 1000000 for delay in re.findall(r'delay=(\d+)', run.out)), run.out)
+
+
+def busy(seconds: float) -> int:
+    """Works for some seconds, and exits."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    os._exit(0)
+
+
+@check(*ALL)
+def a_filter_on_a_trace_events_field() -> None:
+    def program() -> None:
+        set_comm(b'dozing')
+        for _ in range(3):
+            time.sleep(0.01)
+    with tracing('e sched/sched_switch f:prev_comm==dozing') as run:
+        pid = in_child(program)
+    holds(len(run.events) >= 3, run.out)
+    equal({(event.values['prev_comm'], event.values['prev_pid']) for event in run.events}, {('dozing', str(pid))}, run.out)
+
+
+PACKET = ('p:icmp ip_rcv proto=@(struct iphdr *)l3%0->protocol ip_src=@(struct iphdr *)%0->saddr '
+          'ip_dst=@(struct iphdr *)l3%0->daddr data=X@(struct icmphdr *)l3%0->sdata[1] f:proto==1&&ip_src==127.0.0.1')
+PORTS = ('p:ports ip_rcv sport=@(struct tcphdr *)l3%0->source:be16 dport=@(struct tcphdr *)l3%0->dest:be16 '
+         'uport=@(struct udphdr *)l3%0->dest:be16 proto=@(struct iphdr *)l3%0->protocol f:proto!=1')
+ONE_PORT = 'p:one_port ip_rcv dport=@(struct tcphdr *)l3%0->dest:be16 f:dport==8080'
+UDP_DATA = 'p:udp_data ip_rcv len=@(struct udphdr *)l3%0->len:be16 text=@(struct udphdr *)l3%0->Sdata[0] f:len==20'
+MAC = 'p:mac __dev_queue_xmit to=@(struct ethhdr *)l2%0->h_dest:mac ether=@(struct ethhdr *)l2%0->h_proto:be16 f:to==02:11:22:33:44:55'
+IP6 = 'p:ip6 ipv6_rcv from=@(struct ipv6hdr *)%0->saddr:ip6 next=@(struct ipv6hdr *)%0->nexthdr f:from==::1'
+
+
+@check()
+def packet_headers() -> None:
+    with tracing(PACKET, PORTS, ONE_PORT, UDP_DATA, MAC, IP6) as run:
+        subprocess.run(['ping', '-c', '2', '-i', '0.2', '-s', '8', '-p', '1234', '127.0.0.1'], check=True, stdout=subprocess.DEVNULL)
+        send_tcp(100, port=8080)
+        send_udp(b'hello, world')
+        send_udp(b'hello, world', family=socket.AF_INET6)
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind(('lo', 0x88b5))
+            raw.send(bytes.fromhex('021122334455 021122334466 88b5') + bytes(50))
+            raw.send(bytes.fromhex('021122334477 021122334466 88b5') + bytes(50))
+    by_name = {name: [event.values for event in run.events if event.name == name] for name in
+               ('icmp', 'ports', 'one_port', 'udp_data', 'mac', 'ip6')}
+    equal(by_name['icmp'], 4 * [{'proto': '1', 'ip_src': '127.0.0.1', 'ip_dst': '127.0.0.1', 'data': '0x3412'}], run.out)
+    equal({(v['proto'], v['sport'] == '8080', v['dport'] == '8080', v['uport']) for v in by_name['ports'] if v['proto'] == '6'},
+          {('6', True, False, '(no'), ('6', False, True, '(no')}, run.out)
+    equal([v for v in by_name['ports'] if v['proto'] == '17'],
+          [{'sport': '(no tcphdr)', 'dport': '(no tcphdr)', 'uport': '9999', 'proto': '17'}], run.out)
+    equal({v['dport'] for v in by_name['one_port']}, {'8080'}, run.out)
+    equal([(v['len'], v['text'][:13]) for v in by_name['udp_data']], [('20', '"hello, world')], run.out)
+    equal(by_name['mac'], [{'to': '02:11:22:33:44:55', 'ether': str(0x88b5)}], run.out)
+    equal(by_name['ip6'], [{'from': '::1', 'next': '17'}], run.out)
+
+
+# Values compared with /proc, or with what was asked for
+
+STATUS = ('p:status proc_pid_status name=%3->comm pid=%3->pid tgid=%3->tgid ppid=%3->real_parent->tgid uid=%3->cred->uid '
+          'threads=%3->signal->nr_threads oom=%3->signal->oom_score_adj reset=%3->sched_reset_on_fork '
+          'prio=%3->static_prio flags=%3->flags switches=%3->nvcsw policy=%3->policy exit=%3->exit_signal')
+
+
+@check()
+def a_task_is_what_proc_says_of_it() -> None:
+    def program() -> None:
+        set_comm(b'known one')
+        Path('/proc/self/oom_score_adj').write_text('-500')
+        os.nice(-5)
+        os.setresuid(1234, 0, 0)
+        for policy in (os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.SCHED_BATCH):
+            os.sched_setscheduler(0, policy, os.sched_param(0))
+            threads = [threading.Thread(target=gate.wait) for _ in range(2)] if policy == os.SCHED_BATCH else []
+            for thread in threads:
+                thread.start()
+            with open('/proc/self/status') as status, open('/run/status', 'a') as copy:
+                copy.write(status.read())
+        gate.set()
+    gate = threading.Event()
+    Path('/run/status').unlink(missing_ok=True)
+    with tracing(STATUS) as run:
+        pid = in_child(program)
+    first, second = [event.values for event in run.events if event.pid == pid]
+    proc = [dict(re.findall(r'^(\w+):\t(.*)$', text, re.M)) for text in Path('/run/status').read_text().split('Name:')[1:]]
+    for values, expected, threads, reset, policy in ((first, proc[0], '1', '1', '0'), (second, proc[1], '3', '0', '3')):
+        known = {'name': '"known one"', 'pid': str(pid), 'tgid': expected['Tgid'], 'ppid': str(os.getpid()),
+                 'uid': expected['Uid'].split('\t')[0], 'threads': threads, 'oom': '-500', 'reset': reset, 'prio': '115',
+                 'policy': policy, 'exit': '17', 'switches': expected['voluntary_ctxt_switches'], 'flags': values['flags']}
+        equal(values, known, run.out)
+    equal([proc[1]['Threads'], first['uid']], ['3', '1234'])
+
+
+SIGNAL = 'p:signal do_send_sig_info sig type to=%2->pid f:type==PIDTYPE_TGID'
+
+
+@check(*ALL)
+def an_enumerator_by_name() -> None:
+    def program() -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+    with tracing(SIGNAL, 'p:every ' + SIGNAL.split(' ', 1)[1].split(' f:')[0]) as run:
+        pid = in_child(program)
+    values = [event.values for event in run.events if event.pid == pid and event.values['sig'] == '10']
+    equal([v['type'] for v in values], ['PIDTYPE_TGID', 'PIDTYPE_TGID', 'PIDTYPE_PID'], run.out)
+    equal({v['to'] for v in values}, {str(pid)}, run.out)
+
+
+SKB = 'p:skb ip_make_skb length=%4 header=%5 to=%6->addr:ip flags=X%9'
+
+
+@check(*ALL)
+def arguments_on_the_stack() -> None:
+    with tracing(SKB) as run:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b'x' * 100, socket.MSG_DONTWAIT, ('127.0.0.7', 9))
+    equal([event.values for event in run.events], [{'length': '108', 'header': '8', 'to': '127.0.0.7', 'flags': '0x40'}], run.out)
+
+
+OPEN = 'p:open do_sys_openat2 dfd file=user(filename) flags=X(how->flags)'
+
+
+@check(*ALL)
+def strings_of_the_user() -> None:
+    with tracing(OPEN + ' f:file~"/run/hello*"') as run:
+        Path('/run/hello there').write_text('')
+        Path('/run/other').write_text('')
+    equal([event.values for event in run.events], [{'dfd': '-100', 'file': '"/run/hello there"', 'flags': '0x88241'}], run.out)
+
+
+@check()
+def arguments_at_return() -> None:
+    line = 'r do_sys_openat2 dfd=%0 file=user(filename) fd=$retval'
+    if label.startswith('6.1-'):
+        contains(said(line, status=2), 'this kernel keeps no arguments', 'trace it at entry with p')
+        return
+    with tracing(line + ' f:file~"/run/kept*"') as run:
+        fd = os.open('/run/kept', os.O_CREAT)
+    equal([event.values for event in run.events], [{'dfd': '-100', 'file': '"/run/kept"', 'fd': str(fd)}], run.out)
+
+
+GLOBAL = 'p:global __x64_sys_getppid timeout=@panic_timeout:s32 same=@panic_timeout+0:u32 pids=@max_threads:s32'
+
+
+@check(*ALL)
+def globals_of_the_kernel() -> None:
+    with tracing(GLOBAL) as run:
+        os.getppid()
+    timeout, threads = (Path('/proc/sys/kernel', name).read_text().strip() for name in ('panic', 'threads-max'))
+    equal(timeout, '-1')    # as the guest was booted
+    equal(run.events[0].values, {'timeout': timeout, 'same': '4294967295', 'pids': threads}, run.out)
+
+
+@check()
+def patterns_of_functions() -> None:
+    with tracing('p tcp_send*', 'r vfs_re* n=$retval f:n==777') as run:
+        send_tcp(10)
+        with open('/run/777', 'w+b', buffering=0) as file:
+            file.write(bytes(777))
+            file.seek(0)
+            file.read(1000)
+    names = {event.name for event in run.events}
+    holds({'f0_tcp_sendmsg', 'f0_tcp_sendmsg_locked', 'f1_vfs_read'} <= names, run.out)
+    equal({value for event in run.events if event.name[:2] == 'f1' for value in event.values.values()}, {'777'}, run.out)
+
+
+@check(*ALL)
+def one_event_at_several_places() -> None:
+    with tracing('p:io __x64_sys_getppid who=$comm', 'p:io __x64_sys_getpgrp who=$comm') as run:
+        os.getppid()
+        os.getpgrp()
+    equal(re.findall(r'io: \((\w+)', run.out), ['__x64_sys_getppid', '__x64_sys_getpgrp'], run.out)
+
+
+@check(*ALL)
+def an_event_probe() -> None:
+    line = 'e sched/sched_process_fork child=child_pid who=child_comm'
+    if label.startswith('5.10-'):
+        contains(said(line, status=1), 'no event probes')
+        return
+    with tracing(line) as run:
+        pid = in_child(lambda: None)
+    equal([event.values['child'] for event in run.events if event.pid == os.getpid()], [str(pid)], run.out)
+
+
+# Made outside, by DWARF
+
+DWARF = (
+    'p:at_line do_sys_openat2:3 dfd f:dfd==-100',
+    'p:in_file m_start@fs/namespace.c position=*%1',
+    'p:typed __x64_sys_getppid @panic_timeout',
+    STATUS.replace('p:status', 'p:by_dwarf'),
+)
+
+
+@check()
+def lines_of_the_source() -> None:
+    with tracing(prepared('at_line')) as run:
+        os.stat('/run')
+        os.close(os.open('/run', os.O_RDONLY))
+    equal([event.values for event in run.events if event.pid == os.getpid()], [{'dfd': '-100'}], run.out)
+    holds(not re.search(r'\(do_sys_openat2\+0x0/', run.out), run.out)
+
+
+@check()
+def the_function_of_a_file() -> None:
+    with tracing(prepared('in_file')) as run:
+        Path('/proc/modules').read_bytes()
+        equal(run.events, [])
+        Path('/proc/self/mounts').read_bytes()
+        wait_until(lambda: run.events, 5, 'an event')
+    equal(run.values('position')[0], '0', run.out)
+
+
+@check()
+def a_global_has_its_type() -> None:
+    with tracing(prepared('typed')) as run:
+        os.getppid()
+    equal(run.events[0].values, {'panic_timeout': '-1'}, run.out)
+
+
+@check('6.1-amd64')
+def dwarf_inside() -> None:
+    vmlinux = f'{os.environ["KERNEL"]}/vmlinux'
+    run = Run('-v', vmlinux, '-m', 'dwarf', 'p m_start@fs/namespace.c position=*%1')
+    run.wait_for('surftrace: tracing', 60)
+    Path('/proc/self/mounts').read_bytes()
+    equal(run.end(signal.SIGINT).status, 0, run.err)
+    equal(run.values('position')[:1], ['0'], run.out)
+
+
+def read_once(btf: Callable[..., object]) -> Callable[..., object]:
+    """BTF that is read by the first run and kept for all."""
+    known: dict[str, object] = {}
+
+    def kept(data: bytes, path: str, *rest: object) -> object:
+        if path not in known:
+            known[path] = btf(data, path, *rest)
+        return known[path]
+    return kept
+
+
 def run_check(name: str) -> None:
     """Prints what came of a check, on one line; every one has to leave tracefs as it found it."""
     before, start = snapshot(), time.monotonic()
@@ -324,7 +594,7 @@ def main() -> None:
     global label, folder
     label, folder = sys.argv[1], Path(sys.argv[2])
     surftrace.SILENCE = 1.0
-    surftrace.Btf = functools.lru_cache(None)(surftrace.Btf)    # read once for all runs
+    surftrace.Btf = read_once(surftrace.Btf)
     surftrace.main(['-S', '-m', 'btf', 'p wake_up_new_task comm=%0->comm'])
     (TRACEFS / 'instances/theirs').mkdir()
     put('kprobe_events', 'p:mine/x do_exit')
