@@ -750,7 +750,7 @@ class Dwarf(TypeInfo):
     def _by_name(self, name: str, tags: Sequence[str], unit: Optional[Any] = None, defined: bool = False) -> Iterator[Any]:
         """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself. `defined`
         leaves declarations out."""
-        if unit is not None and b'GNU' not in getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b''):
+        if unit is not None and not self._is_gnu(unit):
             yield from (die for die in unit.iter_DIEs() if die.tag in tags and self._text(die, 'DW_AT_name') == name
                         and not (defined and 'DW_AT_declaration' in die.attributes))
             return
@@ -830,7 +830,7 @@ class Dwarf(TypeInfo):
 
     def _is_sound(self, die: Any) -> bool:
         """Whether what was found is an entry, not bytes that look like one: its sibling comes after a list of children that
-        has an end, its type is a type of this unit."""
+        has an end, its type is a type of this unit; a struct is referred to."""
         unit, sibling, type_ = die.cu, die.attributes.get('DW_AT_sibling'), die.attributes.get('DW_AT_type')
         start, end = unit.cu_offset, unit.cu_offset + unit.size
         if sibling and sibling.form == 'DW_FORM_ref4' and not (
@@ -842,7 +842,8 @@ class Dwarf(TypeInfo):
             except Exception:                                           # whatever bytes that are no entry make of it
                 return False
             return bool(target.tag) and target.tag.endswith(('_type', '_typedef', '_enumeration'))
-        return True
+        reference = struct.pack(self._mark + 'I', die.offset - start)
+        return die.tag not in STRUCT_TAGS or next(occurrences(self._info[start:end], reference), None) is not None
 
     def _children(self, die: Any) -> Iterator[Any]:
         """The entries below; a sibling reference that leads back is damage, not a loop."""
@@ -939,8 +940,8 @@ class Dwarf(TypeInfo):
         return DWARFExprParser(unit.structs).parse_expr(expression)
 
     def _location(self, die: Any, pc: int, frame: str, entry: bool) -> Optional[Location]:
-        """Where a parameter is at `pc`. Without optimisation gcc gives its home in the function's own frame, where it is
-        only after the first instructions: at entry that tells nothing, and the calling convention is asked (None)."""
+        """Where a parameter is at `pc`; None where only the calling convention tells it. At entry the first range that begins
+        there counts, though it be empty: what follows it at the same address is after the first statement."""
         from elftools.dwarf.locationlists import LocationParser
         attribute = die.attributes.get('DW_AT_location')
         if attribute is None:
@@ -949,18 +950,32 @@ class Dwarf(TypeInfo):
                 'gone', why='the compiler left no place for it')
         parsed: Any = LocationParser(self._locations).parse_from_attribute(attribute, die.cu['version'], die)
         if not isinstance(parsed, list):
-            found = self._place(self._operations(die.cu, parsed.loc_expr), frame)
-            at_home = found.how == 'frame' and found.offset < 0 or found.how == 'gone'
-            return None if entry and at_home else found
+            return self._only_place(self._place(self._operations(die.cu, parsed.loc_expr), frame), die.cu, entry)
         base = self._base(die)
         for item in parsed:
             if type(item).__name__ == 'BaseAddressEntry':
                 base = item.base_address
             elif type(item).__name__ == 'LocationEntry':
                 start = 0 if item.is_absolute else base
-                if start + item.begin_offset <= pc < start + item.end_offset:
+                first = entry and start + item.begin_offset == pc
+                if first or start + item.begin_offset <= pc < start + item.end_offset:
                     return self._place(self._operations(die.cu, item.loc_expr), frame)
         return Location('gone', why='the compiler has it nowhere at this instruction')
+
+    def _only_place(self, found: Location, unit: Any, entry: bool) -> Optional[Location]:
+        """The one place a parameter has in the whole function. In the function's own frame it is only after the first
+        instructions; and where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86 kernel), it
+        names the register each is moved to at some time: that is true at entry of arguments' registers alone."""
+        moved = found.how == 'memory' or found.how == 'register' and self.arch.dwarf.get(found.number) not in self.arch.arguments
+        if moved and self._is_gnu(unit):
+            return None if entry else Location('gone', why='the compiler did not say from where on it is in its place')
+        at_home = found.how == 'frame' and found.offset < 0 or found.how == 'gone'
+        return None if entry and at_home else found
+
+    @staticmethod
+    def _is_gnu(unit: Any) -> bool:
+        """Whether gcc, or gas, made the unit."""
+        return b'GNU' in getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b'')
 
     def _place(self, operations: List[Any], frame: str) -> Location:
         """A Location from a DWARF expression; what is more than one of the simple forms is 'gone' with its operations."""
@@ -1856,8 +1871,8 @@ TOKENS = re.compile(rf'''
   | (?P<symbol>@[A-Za-z_]\w*(?:\.\d+)*(?:[-+]{NUMBER})?)
   | (?P<raw>[-+]u?{NUMBER}(?=\())
   | (?P<number>{NUMBER})         | (?P<name>[A-Za-z_]\w*)
-  | (?P<mark>->|[-+()\[\].*&!,:=@])
-''', re.X)
+  | (?P<mark>->|[-+()\[\].*&!,:=@/])
+''', re.X | re.A)
 FILTER_TOKENS = re.compile(r'''
     (?P<blank>\s+)
   | (?P<mark>&&|\|\||==|!=|<=|>=|[<>&~!()])
@@ -1866,12 +1881,21 @@ FILTER_TOKENS = re.compile(r'''
 ''', re.X)
 TYPE_WORDS = {'struct', 'union', 'enum', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short', 'int', 'long', 'void',
               'bool', '_Bool', 'float', 'double', 'class'}
-KIND_PATTERN = re.compile(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)')
+KIND_PATTERN = re.compile(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)',
+                          re.A)
 KINDS = 'p kprobe, r kretprobe, e trace event'
 PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
                                (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
+DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
             '__probe_func'}
+
+
+def whole_number(text: str) -> int:
+    """A number in C's notation, where 010 is eight."""
+    if not re.fullmatch(r'[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)', text):
+        raise ValueError(text)
+    return int(text, 8) if re.match(r'[-+]?0[0-9]', text) else int(text, 0)
 
 
 def tokens(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Token]:
@@ -1889,8 +1913,9 @@ class Parser:
     """A cursor over the tokens of a line; one method a construct of the grammar above."""
 
     def __init__(self, pattern: re.Pattern[str], text: str, start: int, end: int) -> None:
-        self._text, self._end, self._at = text, end, 0
+        self._text, self._at, self._depth = text, 0, 0
         self._tokens = list(tokens(pattern, text, start, end))
+        self._end = self._tokens[-1].at[1] if self._tokens else start
 
     @property
     def here(self) -> Token:
@@ -1922,7 +1947,20 @@ class Parser:
 
     def fail(self, message: str, at: Optional[Span] = None) -> NoReturn:
         """Refuse the line at the next token."""
-        raise InputError(message if self.here.kind != 'end' or at else f'{message}, but the line ends', at or self.here.at)
+        raise InputError(message if self.here.kind != 'end' or at else f'{message}, but nothing follows', at or self.here.at)
+
+    def deeper(self) -> None:
+        """One step down; nobody writes more than a few, and Python's own stack has an end."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            self.fail(f'more than {DEEPEST} casts, stars, brackets and members in one another')
+
+    def number(self, token: Token, text: str) -> int:
+        """The number in a token, in C's notation."""
+        try:
+            return whole_number(text)
+        except ValueError:
+            self.fail(f"'{printable(text[:20])}' is no number", token.at)
 
     def span(self, start: Span) -> Span:
         """From there to the last token passed."""
@@ -1932,7 +1970,7 @@ class Parser:
 
     def arg(self) -> Arg:
         """ARG"""
-        start, name, format_ = self.here.at, '', ''
+        start, name, format_, self._depth = self.here.at, '', '', 0
         if self.here.kind == 'name' and self.ahead().text == '=':
             name = self.take().text
             self.take()
@@ -1966,6 +2004,7 @@ class Parser:
     def expr(self) -> Expr:
         """EXPR; as in C the prefixes bind weaker than what follows."""
         start = self.here.at
+        self.deeper()
         if self.accept('*'):
             return Dereference(self.expr(), self.span(start))
         if self.accept('&'):
@@ -1990,13 +2029,14 @@ class Parser:
         else:
             inner = self.atom()
         while self.here.text in ('->', '.', '[') and self.here.kind == 'mark' and not self.spaced():
+            self.deeper()
             mark = self.take()
             if mark.text == '[':
                 if self.here.kind != 'number':
                     self.fail('a number expected as index (ftrace cannot compute one)')
-                number = int(self.take().text, 0)
+                index = self.take()
                 self.expect(']', 'after the index')
-                inner = Index(inner, number, self.span(mark.at))
+                inner = Index(inner, self.number(index, index.text), self.span(mark.at))
             elif self.here.kind != 'name' or self.spaced():
                 self.fail(f"a member's name expected after '{mark.text}'")
             else:
@@ -2039,6 +2079,7 @@ class Parser:
             words.append(self.take().text)
         while self.accept('*'):
             stars += 1
+            self.deeper()
             while self.accept('const', 'volatile'):
                 pass
         words = [word for word in words if word not in ('const', 'volatile')]
@@ -2059,9 +2100,8 @@ class Parser:
             self.fail('an expression expected (%0, a parameter, %di, $retval, @symbol, ...)')
         return maker(self.take())  # type: ignore[no-any-return]
 
-    @staticmethod
-    def _atom_argument(token: Token) -> Expr:
-        return Argument(int(token.text[1:]), token.at)
+    def _atom_argument(self, token: Token) -> Expr:
+        return Argument(self.number(token, token.text[1:]), token.at)
 
     @staticmethod
     def _atom_register(token: Token) -> Expr:
@@ -2071,14 +2111,12 @@ class Parser:
     def _atom_special(token: Token) -> Expr:
         return Special(token.text, token.at)
 
-    @staticmethod
-    def _atom_symbol(token: Token) -> Expr:
+    def _atom_symbol(self, token: Token) -> Expr:
         name, sign, number = re.fullmatch(r'@([\w.]+)([-+]?)(\w*)', token.text).groups()  # type: ignore[union-attr]
-        return Global(name, int(sign + number, 0) if sign else 0, token.at)
+        return Global(name, self.number(token, sign + number) if sign else 0, token.at)
 
-    @staticmethod
-    def _atom_address(token: Token) -> Expr:
-        return Address(int(token.text[1:], 0), token.at)
+    def _atom_address(self, token: Token) -> Expr:
+        return Address(self.number(token, token.text[1:]), token.at)
 
     @staticmethod
     def _atom_immediate(token: Token) -> Expr:
@@ -2092,7 +2130,7 @@ class Parser:
         self.expect('(', 'after the offset')
         inner = self.expr()
         self.expect(')', 'to close the bracket')
-        return Offset(int(sign + number, 0), bool(user), inner, self.span(token.at))
+        return Offset(self.number(token, sign + number), bool(user), inner, self.span(token.at))
 
     def _atom_name(self, token: Token) -> Expr:
         if self.here.text != '(' or self.spaced():
@@ -2112,6 +2150,8 @@ class Parser:
             path.append(self.take().text)
             if not self.accept('.'):
                 break
+        else:
+            self.fail("a member's name expected in container_of(x, struct T, member)")
         self.expect(')', 'to close container_of(')
         return ContainerOf(inner, type_, tuple(path), self.span(token.at))
 
@@ -2130,13 +2170,16 @@ class Parser:
 
     def negation(self) -> Filter:
         """NOT"""
+        self.deeper()
         if self.accept('!'):
-            return Not(self.negation())
-        if self.accept('('):
+            inner: Filter = Not(self.negation())
+        elif self.accept('('):
             inner = self.filter()
             self.expect(')', 'to close the bracket')
-            return inner
-        return self.comparison()
+        else:
+            inner = self.comparison()
+        self._depth -= 1
+        return inner
 
     def comparison(self) -> Compare:
         """FIELD OP VALUE"""
@@ -2203,7 +2246,7 @@ def parse_probe(text: str) -> Probe:
     if head['maxactive'] and head['kind'] != 'r':
         raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
     event = head['event'] or ''
-    if event and (not re.fullmatch(r'[A-Za-z_]\w{0,62}', event) or event in ('enable', 'filter')):
+    if event and (not re.fullmatch(r'[A-Za-z_]\w{0,62}', event, re.A) or event in ('enable', 'filter')):
         raise InputError("an event's name is letters, digits and _, and neither 'enable' nor 'filter'", head.span('event'))
     word = re.compile(r'\s*(\S*)').match(text, head.end())
     assert word
@@ -2226,13 +2269,16 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
         if not event:
             raise InputError('an event is SYSTEM/EVENT, as in e sched/sched_switch', (at[0], max(at[1], at[0] + 1)))
         return Place(text, at, event[2], system=event[1], glob=bool(re.search(r'[*?\[]', text)))
-    if re.search(r'(/|\.(c|h|S|rs)):\d+$', text) or '/' in text.split('@')[0]:
+    if '@' not in text and re.search(r'(/|\.(c|h|S|rs)):\d+$', text) or '/' in text.split('@')[0]:
         raise InputError('FILE:LINE is not in this version; write FUNCTION:LINE, counted from its declaration', at)
     match = PLACE_PATTERN.match(text)
     if not match:
         raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, MODULE:FUNC, or a pattern (tcp_*)',
                          (at[0], max(at[1], at[0] + 1)))
-    offset, line = int(match['offset'] or '0', 0), int(match['line']) if match['line'] else None
+    try:
+        offset, line = whole_number(match['offset'] or '0'), int(match['line']) if match['line'] else None
+    except ValueError:
+        raise InputError('no number is so long, or begins with 0 and has an 8 or a 9', at) from None
     if kind == 'r' and (offset or line is not None):
         raise InputError('a return is that of a whole function: no offset or line', (at[0], at[1]))
     if offset and line is not None:
@@ -2284,7 +2330,7 @@ class Format(NamedTuple):
 
 
 def number(text: str) -> int:
-    """An integer as the kernel prints it, or as a person writes it."""
+    """An integer as the kernel prints it."""
     return int(text, 0)
 
 
@@ -2321,12 +2367,12 @@ def big_endian_format(word: str, order: Any) -> Format:
     def swap(value: int) -> int:
         return int.from_bytes(value.to_bytes(size, order), 'big')
     return Format(word, (f'u{8 * size}',), size, lambda values: f"{swap(number(values[0])):{'#x' if word[0] == 'B' else 'd'}}",
-                  lambda text: (swap(number(text)),), order == 'big')
+                  lambda text: (swap(whole_number(text)),), order == 'big')
 
 
 def hex_format(word: str, order: Any) -> Format:
     """A number in hexadecimal where no fetch type of the kernel prints it so (bit-fields)."""
-    return Format(word, (), 0, lambda values: f'{number(values[0]):#x}', lambda text: (number(text),), True)
+    return Format(word, (), 0, lambda values: f'{number(values[0]):#x}', lambda text: (whole_number(text),), True)
 
 
 def cut_format(word: str, order: Any) -> Format:
@@ -2362,7 +2408,7 @@ def extended(text: str, width: int) -> int:
 
 def cut_to(text: str, width: int) -> int:
     """The bits that a number is in a signed bit-field."""
-    value = number(text)
+    value = whole_number(text)
     if not -(1 << width - 1) <= value < 1 << width - 1:
         raise ValueError(text)
     return value & (1 << width) - 1
@@ -2378,7 +2424,7 @@ def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) 
             return names.get(value, str(value))
         return Format(word, (), 0, show, lambda text: (cut_to(numbers.get(text, text), width),), signed=width)
     return Format(word, (), 0, lambda shown: names.get(number(shown[0]), shown[0]),
-                  lambda text: (number(numbers.get(text, text)),), True)
+                  lambda text: (whole_number(numbers.get(text, text)),), True)
 
 
 FORMATS: Dict[str, Callable[[str, Any], Format]] = {
@@ -2398,7 +2444,7 @@ def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
     """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain it."""
     if word in FORMATS:
         return FORMATS[word](word, order)
-    if re.fullmatch(r'enum\((\w+=-?\d+)(,\w+=-?\d+)*\)', word):
+    if re.fullmatch(r'enum\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
         pairs = (pair.split('=') for pair in word[5:-1].split(','))
         return enum_format(word, tuple((name, int(value)) for name, value in pairs), bit_width(kind))
     return next((make(word, order) for pattern, make in FORMAT_PATTERNS if pattern.fullmatch(word)), None)
@@ -2512,6 +2558,8 @@ def convention(arch: Arch, function: Function) -> List[Location]:
     the convention's simple part does not settle, 'gone' with the reason."""
     numbers = {name: number_ for number_, name in reversed(sorted(arch.dwarf.items()))}
     registers, used, stack = [numbers[name] for name in arch.arguments], _hidden_pointer(arch, function), 0
+    if function.variadic and arch.name == 'i386':
+        registers = []                                                  # gcc's regparm is not for them
     places: List[Location] = []
     why = '' if used >= 0 else 'the function returns a struct, which moves its arguments'
     for parameter in function.parameters:
@@ -2520,7 +2568,8 @@ def convention(arch: Arch, function: Function) -> List[Location]:
             places.append(Location('gone', why=why))
         elif isinstance(type_, Float):
             places.append(Location('gone', why='it is a floating-point number, and ftrace reads no such registers'))
-            why = '' if arch.by_value else 'it comes after a floating-point argument'
+            in_register = bool(arch.by_value) and type_.size <= 8 and sum(isinstance(p.type(), Float) for p in function.parameters) <= 8
+            why = '' if in_register else 'it comes after a floating-point argument'
         elif isinstance(type_, (Struct, Array)) or (size or 0) > arch.word:
             place, words = _by_value(arch, type_, size, registers[used:])
             in_memory = place.how == 'stack'
@@ -2578,13 +2627,26 @@ def _by_value(arch: Arch, type_: Type, size: Optional[int], free: List[int]) -> 
 
 
 def _is_packed(struct_: Struct) -> bool:
-    """Whether a member is not aligned to its size: such a struct is passed in memory, or by rules of its own."""
+    """Whether a member is not aligned to its size, or is wider than a register, which aligns the struct to 16: such a struct
+    is passed in memory, or by rules of its own."""
     for member in struct_.members():
-        size, type_ = size_of(member.type()) or 1, member.type()
-        inner = isinstance(type_, Struct) and _is_packed(type_)
-        if inner or not isinstance(type_, (Struct, Array)) and member.width is None and member.bit % (8 * size):
+        type_ = member.type()
+        while isinstance(type_, Array):
+            type_ = type_.element()
+        if _alignment(type_) > 8 or isinstance(type_, Struct) and _is_packed(type_):
+            return True
+        if member.width is None and member.bit % (8 * _alignment(type_)):
             return True
     return False
+
+
+def _alignment(type_: Type) -> int:
+    """The bytes a type is aligned to where nobody says otherwise."""
+    while isinstance(type_, Array):
+        type_ = type_.element()
+    if isinstance(type_, Struct):
+        return max((_alignment(member.type()) for member in type_.members()), default=1)
+    return size_of(type_) or 1
 
 
 # Packet headers
@@ -2672,7 +2734,12 @@ class Resolver:
         if location is None:
             if not self.entry:
                 refuse(f"'{parameter.name}' is known only at the function's entry; name a register (%REG)", at)
-            location = convention(self.arch, self.function)[index]
+            if '.' in self.function.name:
+                refuse(f"where '{parameter.name}' is at the entry of this copy, DWARF does not tell; name a register (%REG)", at)
+        ours = convention(self.arch, self.function)[index] if self.entry and '.' not in self.function.name else None
+        if location is None or location.how in ('memory', 'pieces') and ours and ours.how != 'gone':
+            location = ours
+        assert location
         if self.kind == 'r':
             return self._kept_argument(parameter, location, at)
         return self._placed(parameter, location, at)
@@ -2730,7 +2797,7 @@ class Resolver:
             return self._returned(expr.at)
         if re.fullmatch(r'\$stack\d*', name):
             return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
-        match = re.fullmatch(r'\$arg([1-9]\d*)', name)
+        match = re.fullmatch(r'\$arg([1-9]\d?)', name)
         if not match:
             refuse('the variables are $retval, $comm, $stack, $stackN and $argN', expr.at)
         if not self.entry:
@@ -2870,7 +2937,8 @@ class Resolver:
     def _member(self, inner: Lvalue, name: str, at: Span) -> Lvalue:
         type_ = inner.type
         if not isinstance(type_, Struct):
-            way = ': write *x before ->' if isinstance(type_, Pointer) else ''
+            way = ': write *x before ->' if isinstance(type_, Pointer) else (
+                ': cast the pointer first, ((struct T *)x)->m' if isinstance(type_, Void) else '')
             refuse(f"{spell(type_)} has no members{way}", at)
         type_ = self._defined(type_, at)
         found = find_member(type_, name)
@@ -3029,10 +3097,11 @@ class Resolver:
         """What the kernel is asked for an argument, and how the answer is shown."""
         lvalue = self.value(arg.expr)
         name = arg.name or lvalue.name or 'arg'
+        format_: Optional[Format]
         if arg.word and not KERNEL_TYPE.fullmatch(arg.word):
             fetches, format_ = self._formatted(lvalue, arg.word, arg.format, arg.word_at)
         elif arg.word:
-            fetches, format_ = (self._typed(lvalue, arg.word, arg.word_at),), None
+            fetches, format_ = (self._typed(lvalue, arg.word, arg.word_at),), self._cut(lvalue, arg.word)
             if arg.format:
                 refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
         else:
@@ -3191,13 +3260,7 @@ class Resolver:
         if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs:
             return lvalue.fetch if kind == 'string' else refuse('$comm is a string', at)
         if base in ('string', 'ustring') or '[' in kind:
-            place = lvalue
-            if isinstance(type_, Pointer) or lvalue.how == 'value' and not isinstance(type_, Array):
-                place = self._loaded(lvalue, at)._replace(how='memory')
-            elif not untyped and not isinstance(type_, (Array, Struct)) and size_of(type_) == self.arch.word and '[' not in kind:
-                place = self._loaded(lvalue, at)._replace(how='memory')
-            if place.how != 'memory' and place.fetch.base[:1] not in ('$', '\\'):
-                refuse(f'{kind} needs something in memory', at)
+            place = self._behind(lvalue, kind, at)
             self._fits_array(lvalue, kind, at)
             return place.fetch.at(place.bit // 8, place.user and base != 'ustring')._replace(kind=kind) if (
                 place.how == 'memory') else place.fetch._replace(kind=kind)
@@ -3206,16 +3269,37 @@ class Resolver:
             self._refuse_whole(lvalue, at)
         return self._narrowed(scalar, kind, untyped, at)
 
+    def _behind(self, lvalue: Lvalue, kind: str, at: Span) -> Lvalue:
+        """What a string or an array is read from: what an address points to, or the object itself where it is none."""
+        type_, size = lvalue.type, size_of(lvalue.type)
+        untyped = isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
+        word = isinstance(type_, Int) and size == self.arch.word
+        if isinstance(type_, Pointer) or word and (lvalue.how != 'memory' or not untyped and '[' not in kind):
+            return self._loaded(lvalue, at)._replace(how='memory')
+        known = lvalue.fetch.base[:1] in ('$', '\\') and isinstance(type_, Array)
+        if lvalue.width is not None or lvalue.how != 'memory' and not known:
+            refuse(f'{kind} needs something in memory', at)
+        if '[' not in kind and not untyped and not isinstance(type_, (Array, Struct)) and size != 1:
+            refuse(f'{spell(type_)} is no text and no address of one', at)
+        return lvalue
+
     def _fits_array(self, lvalue: Lvalue, kind: str, at: Span) -> None:
         """Refuse an array that reaches beyond the C object it is asked of, or that the kernel cannot hold."""
-        match = re.fullmatch(r'[suxb]?(?:char)?(\d*).*\[(\d+)\]', kind)
+        match = re.fullmatch(r'(?:[sux](\d+)|b\d+@\d+/(\d+)|(char)|.*)\[(\d+)\]', kind)
+        untyped = isinstance(lvalue.type, (Pointer, Void)) or isinstance(lvalue.type, Int) and not lvalue.type.name
         if not match:
             return
-        count, size = int(match[2]), size_of(lvalue.type) if isinstance(lvalue.type, (Array, Struct)) else None
+        count, size = int(match[4]), None if untyped or lvalue.how == 'value' else size_of(lvalue.type)
+        bits = 8 if match[3] else int(match[1] or match[2] or self.arch.bits)
         if not 1 <= count <= 64:
             refuse('the kernel takes arrays of 1 to 64 elements', at)
-        if size and match[1] and count * int(match[1]) // 8 > size and kind[0] in 'sux':
+        if size and count * bits // 8 > size:
             refuse(f'{spell(lvalue.type)} has {size} bytes, {kind} would read on behind it', at)
+
+    def _cut(self, lvalue: Lvalue, kind: str) -> Optional[Format]:
+        """How a string is shown that is asked of an array or struct in memory: not past its end."""
+        size = size_of(lvalue.type) if isinstance(lvalue.type, (Array, Struct)) and lvalue.how == 'memory' else None
+        return cut_format(f'cut({size})', self.arch.order) if size and kind in ('string', 'ustring') else None
 
     def _narrowed(self, lvalue: Lvalue, kind: str, untyped: bool, at: Span) -> Fetch:
         """A scalar by a fetch type that is not wider than it."""
@@ -3223,8 +3307,10 @@ class Resolver:
             refuse(f"'{lvalue.name}' is a bit-field: S, U or X before it say how to show it", at)
         fetch = self._fetched(lvalue, at)
         bits = 8 * (size_of(lvalue.type) or 0)
-        match = re.fullmatch(r'[sux](\d+)|b\d+@\d+/(\d+)', kind)
-        wanted = int(match[1] or match[2]) if match else 0
+        match = re.fullmatch(r'[sux](\d+)|b(\d+)@(\d+)/(\d+)', kind)
+        wanted = int(match[1] or match[4]) if match else 0
+        if match and match[2] and not 0 < int(match[2]) <= wanted - int(match[3]):
+            refuse(f'{match[2]} bits from bit {match[3]} on are not in {wanted} bits', at)
         if not untyped and wanted > bits:
             refuse(f'{spell(lvalue.type)} has {bits} bits, {kind} would read on behind it', at)
         if kind in ('symbol', 'symstr') and not untyped and bits != self.arch.bits:
@@ -3354,6 +3440,7 @@ class Kernel(NamedTuple):
     event_names: Callable[[], List[str]]                    # every SYSTEM/NAME
     functions: Callable[[], Optional[FrozenSet[str]]]       # those ftrace lists as traceable
     note: Callable[[str], None]                             # a word for the user
+    seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
 
 
 GLOB_CAP = 100                              # a pattern that matches more functions than this is cut, with a word
@@ -3470,7 +3557,7 @@ def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
     bare = [arg for arg in probe.args if isinstance(arg.expr, (Argument, Name))]
     ways = ', '.join(f'%0->{member}' for member in arch.syscall)
     return (f"%0 of {target.name} is a struct pt_regs *, the registers of the caller: its arguments are {ways}; a string is "
-            f'user(!(char *)%0->{arch.syscall[0]})') if bare else ''
+            f'user((char *)%0->{arch.syscall[1]})') if bare else ''
 
 
 # what
@@ -3512,7 +3599,7 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
             kernel.note(hint)
         resolver = Resolver(kernel.info, probe.kind, target.function, target.entry, kernel.abilities)
         own = f"{name}_{re.sub(r'[^A-Za-z0-9_]', '_', target.name)}"[:63] if probe.place.glob else name
-        events.append(own_event(probe, own, probe.kind + probe.maxactive, target.place, resolver))
+        events.append(own_event(probe, own, probe.kind + probe.maxactive, target.place, resolver, kernel.seal))
     return events
 
 
@@ -3574,13 +3661,15 @@ def part_names(field: Field) -> Tuple[str, ...]:
     return (field.name, *(f'{field.name}_{i}' for i in range(2, len(field.fetches) + 1)))
 
 
-def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver) -> Event:
-    """An event of ours: fields in the user's order, then what is fetched unseen."""
+def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0) -> Event:
+    """An event of ours: fields in the user's order, then what is fetched unseen. Behind strings that is also the seal, by
+    which the end of a record is told from a text that imitates it."""
     fields = unique(told([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
     taken = {part for field in fields for part in part_names(field)}
     hidden: List[Tuple[str, Check]] = []
-    for check in dict.fromkeys(check for field in fields for check in field.checks):
-        stem = 'hdr' if check.word else 'ptr'
+    sealed = seal and any((fetch.kind or 'string').split('[')[0] in STRINGS for field in fields for fetch in field.fetches)
+    for check in (*dict.fromkeys(check for field in fields for check in field.checks), *[sealed_with(seal)] * bool(sealed)):
+        stem = 'hdr' if check.word else 'ptr' if check.low != check.high else 'end'
         fresh = (f'{stem}{i}' for i in range(1, 999))
         label = next(label for label in fresh if label not in taken)
         taken.add(label)
@@ -3593,6 +3682,11 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     source = filter_source(probe)
     return Event(name, '', (EventDef(letter, name, place, tuple(args)),), tuple(fields), tuple(hidden), filter_,
                  ' '.join(words + [source] * bool(source)), probe)
+
+
+def sealed_with(seal: int) -> Check:
+    """The check of a number that the probe itself puts at the end."""
+    return Check(Fetch(f'\\{seal}', kind='u32'), seal, seal)
 
 
 def unique(fields: List[Field], probe: Probe) -> List[Field]:
@@ -3789,48 +3883,49 @@ def _splits(text: str, op: str) -> bool:
     return op in bare
 
 
-def whole_number(text: str) -> int:
-    """A number in C's notation: 010 is eight."""
-    return int(text, 8) if re.fullmatch(r'0[0-7]+', text) else int(text, 0)
-
-
 # the lines of trace_pipe
 
 
-HEAD = re.compile(rb'^ *(?P<comm>.*)-(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[(?P<cpu>\d+)\] (?:\S{5} )? *[\d.]+: (?P<event>\w+): ')
-LOST = re.compile(rb'CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]')
+# What begins a record (kernel/trace/trace_output.c, trace_print_context): the task's name has at most 15 bytes, of any kind
+HEAD = re.compile(rb'^(?! =>) *(?s:.{0,15})-(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[\d+\] (?:\S{5} )? *[\d.]+: '
+                  rb'(?:(?P<event>\w+): )?', re.M)
+LOST = re.compile(rb'^CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]\n', re.M)
+BETWEEN = re.compile(rb'^(?:CPU:\d+ \[LOST .*| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
+PIECES = 4                                              # so many heads of records are looked for in a string, its own included
 
 
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched unseen taken
     away, control characters made visible. A block in which every line is plain (an event of ours, its pointers good, no
-    value to be rewritten) goes through one regular expression; any other goes line by line."""
+    value to be rewritten) goes through one regular expression; any other goes record by record: a string may hold newlines
+    and all that a record has, but not the seal at its end."""
 
-    def __init__(self, events: Sequence[Event], tgids: FrozenSet[int] = frozenset()) -> None:
+    def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset()) -> None:
         self.counts = {event.name: 0 for event in events}
         self.lost = 0
         self._events = {event.name: event for event in events}
         self._records = {event.name: record_pattern(event) for event in events if event.definitions}
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
         self._names = list(self._events)
-        self._tgids = tgids
-        self._pending = b''                             # a record whose string has a newline in it, so far
-        self._dropped = False                           # whether the lines that follow belong to a dropped event
+        self._tasks = tasks                             # threads and processes to be shown; none: all
+        self._pending = b''                             # records that are not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
         count = data.count(b'\n')
-        if not self._tgids and not self._pending and (limit is None or limit > count):
+        if not self._tasks and not self._pending and (limit is None or limit > count):
             found = self._fast.findall(data)
             if len(found) == count:
                 return self._counted(found)
-        out: List[bytes] = []
-        for line in data.splitlines(True):
-            if limit is not None and sum(self.counts.values()) >= limit and HEAD.match(line):
-                break
-            out += self._line(line)
+        data, self._pending = self._pending + data, b''
+        heads = list(HEAD.finditer(data))
+        out = [self._between(data[:heads[0].start() if heads else len(data)])]
+        at, last = 0, None if limit is None else limit + sum(self.counts.values())
+        while at < len(heads) and (last is None or sum(self.counts.values()) < last or not heads[at]['event']):
+            text, at = self._record(data, heads, at)
+            out.append(text)
         return b''.join(out)
 
     def _counted(self, found: List[Any]) -> bytes:
@@ -3844,44 +3939,47 @@ class Decoder:
     def finish(self) -> bytes:
         """What is left of a record that never ended."""
         rest, self._pending = self._pending, b''
-        return self._broken(rest) if rest else b''
+        head = HEAD.match(rest)
+        return self._if_wanted(head, self._broken(head)) if head else b''
 
-    def _line(self, line: bytes) -> List[bytes]:
-        head = HEAD.match(line)
-        if head and head['event'].decode() in self._events:
-            out = [self.finish()] if self._pending else []
-            self._dropped = bool(self._tgids) and int(head['tgid'] or -1 if (head['tgid'] or b'-')[:1] != b'-' else -1
-                                                      ) not in self._tgids
-            return out + ([] if self._dropped else [self._record(line)])
-        if self._pending:
-            return [self._record(self._pending + line)]
-        lost = LOST.match(line)
-        if lost:
-            self.lost += int(lost[1] or 1)
-        return [] if self._dropped and not lost else [visible(line)]
+    def _between(self, text: bytes) -> bytes:
+        """What is no record: lost events, the lines of a stack."""
+        self.lost += sum(int(count or 1) for count in LOST.findall(text))
+        return b''.join(visible(line + b'\n') for line in text.split(b'\n')[:-1])
 
-    def _record(self, line: bytes) -> bytes:
-        """The line of an event, or as much of it as there is."""
-        head = HEAD.match(line)
-        assert head
-        event = self._events[head['event'].decode()]
-        pattern = self._records.get(event.name)
-        match = pattern.match(line, head.end()) if pattern else None
-        if pattern and not match and len(line) < 1 << 16:
-            self._pending = line
+    def _record(self, data: bytes, heads: Sequence[re.Match[bytes]], at: int) -> Tuple[bytes, int]:
+        """The record at that head, and which head is next."""
+        head, name, to_end = heads[at], (heads[at]['event'] or b'').decode(), at + PIECES >= len(heads)
+        ends = [other.start() for other in heads[at + 1:at + PIECES + 1]] + [len(data)] * to_end
+        if name not in self._records:
+            lost = LOST.search(data, head.end(), ends[0])
+            end = lost.start() if lost else ends[0]
+            whole = visible(data[head.start():end]) if name in self._events else self._between(data[head.start():end])
+            return self._if_wanted(head, whole) + self._between(data[end:ends[0]]), at + 1
+        for more, end in enumerate(ends[:PIECES], 1):
+            match = self._records[name].match(data, head.end(), end)
+            rest = data[match.end():end] if match else b''
+            if match and not BETWEEN.sub(b'', rest):
+                shown = visible(head[0]) + visible(match[1]) + decoded(self._events[name], match) + b'\n'
+                return self._if_wanted(head, shown) + self._between(rest), at + more
+        if to_end and len(data) - head.start() < 1 << 16:
+            self._pending = data[head.start():]
+            return b'', len(heads)
+        return self._if_wanted(head, self._broken(head)), at + 1
+
+    def _if_wanted(self, head: re.Match[bytes], text: bytes) -> bytes:
+        """The text of a record and its place in the count, if it is of a task that is to be shown."""
+        tasks = {int(head['pid']), int(head['tgid']) if (head['tgid'] or b'-').isdigit() else 0}
+        if self._tasks and not tasks & self._tasks:
             return b''
-        self._pending = b''
-        self.counts[event.name] += 1
-        if not pattern or not match:
-            return visible(line)
-        return visible(line[:head.end()]) + visible(match[1]) + decoded(event, match) + b'\n'
+        name = (head['event'] or b'').decode()
+        if name in self.counts:
+            self.counts[name] += 1
+        return text
 
-    def _broken(self, line: bytes) -> bytes:
-        """A record that another line interrupts: its values cannot be told apart from the text of its strings."""
-        head = HEAD.match(line)
-        assert head
-        self.counts[head['event'].decode()] += 1
-        return visible(line[:head.end()]) + b'(a string in it reads like another event: not decoded)\n'
+    def _broken(self, head: re.Match[bytes]) -> bytes:
+        """A record whose end cannot be told from the text of its strings."""
+        return visible(head[0]) + b'(a string in it reads like another event: not decoded)\n'
 
 
 VALUE = rb'\S+|\{[^}]*\}'
@@ -3890,9 +3988,9 @@ VALUE = rb'\S+|\{[^}]*\}'
 def record_pattern(event: Event) -> re.Pattern[bytes]:
     """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place, each argument. Of
     two readings the one in which the last string is longest is taken, since the numbers behind it are the kernel's."""
-    parts = [rb'(\([^)]*\))']
+    parts, seals = [rb'(\([^)]*\))'], {label: str(check.low).encode() for label, check in event.hidden if check == sealed_with(check.low)}
     for name, fetch in event.definitions[0].args:
-        parts.append(rb' ' + name.encode() + rb'=(' + value_pattern(fetch) + rb')')
+        parts.append(rb' ' + name.encode() + rb'=(' + (seals.get(name) or value_pattern(fetch)) + rb')')
     return re.compile(b''.join(parts) + rb'\n', re.S)
 
 
@@ -3955,7 +4053,7 @@ def good_pattern(check: Check) -> bytes:
     return rb'(?!)'
 
 
-CONTROL = re.compile(rb'[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\n(?!$)')
+CONTROL = re.compile(rb'[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\n(?!\Z)')
 
 
 def visible(line: bytes) -> bytes:
@@ -4102,15 +4200,13 @@ fi
 {needs}
 reader= timer=
 trap ending EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
-trap 'exit 141' PIPE
+trap 'exit 0' INT TERM HUP PIPE
 {do}
 echo "tracing; Ctrl-C ends it" >&2
 {read}
 reader=$!
-{timer}wait "$reader"
+{timer}wait "$reader" 2>/dev/null
+exit 0
 '''
 
 
@@ -4542,7 +4638,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
         note(f'removed what the killed run {name} had left')
     events = make_events(probes, kernel_of(info, tracefs, True))
     wanted = wanted_run(options, free_group(tracefs))
-    decoder = Decoder(events, frozenset(options.pid) if not options.children else frozenset())
+    decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset())
     stream = Stream(tracefs, f'instances/{wanted.group}', decoder, options.duration, options.count)
     show = (lambda change: None) if options.quiet else (lambda change: say(shown_command(change, tracefs.root)))
     log = tracefs.last_error('error_log')

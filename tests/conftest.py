@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
+
+import surftrace
 
 TRACEFS = Path('/sys/kernel/tracing')
 
@@ -126,6 +129,31 @@ def with_btf() -> Callable[[Path], Path]:
             new.rename(copy)
         return copy
     return with_btf
+
+
+@pytest.fixture(scope='session')
+def types_file(compile_c: Callable[..., Path], with_btf: Callable[[Path], Path]) -> Callable[[str], Path]:
+    """types_file(BACKEND): fixtures/types.c compiled for x86-64, with optimisation, so that arguments are in registers."""
+    def types_file(backend: str) -> Path:
+        if platform.machine() != 'x86_64':
+            pytest.skip('fixtures/types.c is compiled for x86-64')
+        source = (Path(__file__).parent / 'fixtures/types.c').read_text() + '\nint main(void) { return 0; }\n'
+        program = compile_c(source, '-O2', '-gdwarf-4' if backend == 'DWARF 4' else '-gdwarf-5')
+        return with_btf(program) if backend == 'BTF' else program
+    return types_file
+
+
+@pytest.fixture(scope='session', params=['DWARF 4', 'DWARF 5', 'BTF'])
+def backend(request: pytest.FixtureRequest) -> str:
+    """What tells the types."""
+    return request.param
+
+
+@pytest.fixture(scope='session')
+def info(backend: str, types_file: Callable[[str], Path]) -> surftrace.DebugInfo:
+    """The debug information of fixtures/types.c, from each backend."""
+    machine = surftrace.arch_named('x86_64')
+    return surftrace.given_debug_info(str(types_file(backend)), 'btf' if backend == 'BTF' else 'dwarf', None, machine)
 
 
 def _version(tool: str) -> str:

@@ -1,0 +1,272 @@
+"""The session on this machine's own tracefs: what is shown is what happened, and nothing is left, however it ends.
+
+Trace events stand for all probes here (a kernel without kprobes will do); kprobes are tried in virtual machines."""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import List, Optional
+
+import pytest
+
+pytestmark = pytest.mark.live
+PROJECT = Path(__file__).resolve().parents[1]
+COMMAND = [sys.executable, str(PROJECT / 'surftrace.py')]
+FORK = 'e sched/sched_process_fork'
+
+
+class Running:
+    """A surftrace that traces; its two outputs grow while it runs."""
+
+    def __init__(self, *arguments: str, stdout: Optional[int] = None) -> None:
+        self.process = subprocess.Popen([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, errors='surrogateescape')
+        self.err: List[str] = []
+        self._tracing = threading.Event()
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+        assert self._tracing.wait(30), ''.join(self.err)
+        time.sleep(0.1)         # 'tracing' is said when it is; this lets the reader of trace_pipe begin, too
+
+    def _listen(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.err.append(line)
+            if 'Ctrl-C ends it' in line:
+                self._tracing.set()
+        self._tracing.set()
+
+    def end(self, number: int = signal.SIGINT) -> List[str]:
+        """The lines it printed, after a signal."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> List[str]:
+        """The lines it printed, when it ends by itself."""
+        out = self.process.stdout.read() if self.process.stdout else ''
+        self.process.wait(30)
+        self._listener.join()
+        return out.splitlines()
+
+    @property
+    def instance(self) -> Path:
+        found = re.search(r'mkdir (\S+)', ''.join(self.err))
+        assert found
+        return Path(found[1])
+
+
+def surftrace(*arguments: str, text: str = '') -> 'subprocess.CompletedProcess[str]':
+    """A run that ends by itself."""
+    return subprocess.run([*COMMAND, *arguments], input=text, capture_output=True, text=True, timeout=60)
+
+
+def children(count: int) -> List[int]:
+    """The process ids of so many children that have come and gone."""
+    pids = []
+    for _ in range(count):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        pids.append(child)
+    return pids
+
+
+def forked(lines: List[str]) -> List[int]:
+    return [int(match[1]) for match in (re.search(r'child_pid=(\d+)', line) for line in lines) if match]
+
+
+def test_every_fork_is_shown_with_the_childs_pid(tracefs: Path) -> None:
+    run = Running('-q', f'{FORK} f:common_pid=={os.getpid()}')
+    pids = children(7)
+    assert forked(run.end()) == pids
+    assert run.process.returncode == 0
+    assert 'surftrace: sched_process_fork 7 events, none lost' in run.err[-1]
+
+
+def test_a_filter_on_a_string_lets_only_its_task_through(tracefs: Path) -> None:
+    comm = Path('/proc/self/comm').read_text().strip()
+    run = Running('-q', f'{FORK} f:parent_comm=={comm}&&child_pid>1&&!(child_pid==1)')
+    if 'parent_comm' not in (tracefs / 'events/sched/sched_process_fork/format').read_text():
+        pytest.skip('sched_process_fork has other fields here')
+    pids = children(3)
+    shown = forked(run.end())
+    assert shown and set(pids) <= set(shown)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT], ids=lambda n: n.name)
+def test_a_signal_ends_it_with_everything_drained_and_undone(tracefs: Path, number: int) -> None:
+    run = Running(f'{FORK} f:common_pid=={os.getpid()}')
+    assert run.instance.is_dir()
+    pids = children(5)
+    assert forked(run.end(number)) == pids
+    assert run.process.returncode == 0
+    assert not run.instance.exists()
+
+
+def test_a_second_signal_does_not_stop_the_undoing(tracefs: Path) -> None:
+    run = Running(FORK)
+    run.process.send_signal(signal.SIGINT)
+    run.process.send_signal(signal.SIGTERM)
+    run.end()
+    assert not run.instance.exists() and run.process.returncode == 0
+
+
+def test_a_closed_pipe_ends_it(tracefs: Path) -> None:
+    shell = subprocess.run(f'{sys.executable} surftrace.py -q "e sched/sched_switch" | head -n 3', shell=True, cwd=PROJECT,
+                           capture_output=True, text=True, timeout=60)
+    assert len(shell.stdout.splitlines()) == 3
+
+
+def test_a_pipe_closed_in_silence_ends_it(tracefs: Path) -> None:
+    reader, writer = os.pipe()
+    run = Running(f'{FORK} f:common_pid==1', stdout=writer)
+    os.close(writer)
+    os.close(reader)
+    run.ended()
+    assert not run.instance.exists()
+
+
+def test_a_pipe_that_nobody_reads_does_not_keep_it_from_hearing_a_signal(tracefs: Path) -> None:
+    reader, writer = os.pipe()
+    run = Running('e sched/sched_switch', stdout=writer)
+    os.close(writer)
+    time.sleep(1)                   # the pipe holds 64 KB; a second of switches is more, or the test proves less, not wrong
+    run.end(signal.SIGTERM)
+    os.close(reader)
+    assert not run.instance.exists()
+
+
+def test_n_ends_it_after_so_many_events(tracefs: Path) -> None:
+    run = Running('-n', '3', f'{FORK} f:common_pid=={os.getpid()}')
+    pids = children(5)
+    assert forked(run.ended()) == pids[:3]
+
+
+def test_d_ends_it_after_so_many_seconds(tracefs: Path) -> None:
+    run = Running('-d', '0.5', FORK)
+    run.ended()
+    assert run.process.returncode == 0
+
+
+def test_p_follows_threads_and_not_children(tracefs: Path) -> None:
+    source = ('import os, threading, sys, subprocess\nsys.stdin.readline()\n'
+              't = threading.Thread(target=lambda: os.getppid()); t.start(); t.join()\n'
+              'os.system("/bin/true; /bin/true")\n')
+    for option, more in ((), False), (('-c',), True):
+        target = subprocess.Popen([sys.executable, '-c', source], stdin=subprocess.PIPE, text=True)
+        run = Running('-q', '-p', str(target.pid), *option, FORK)
+        target.communicate('\n')
+        lines = run.end()
+        tasks = {int(re.search(r'-(\d+) ', line)[1]) for line in lines}        # type: ignore[index]
+        assert target.pid in tasks
+        assert (len(tasks) > 1) == more, lines
+
+
+def test_two_runs_at_once_see_the_same_and_clean_up_their_own(tracefs: Path) -> None:
+    first, second = (Running(f'{FORK} f:common_pid=={os.getpid()}') for _ in range(2))
+    pids = children(3)
+    assert forked(first.end())[-3:] == pids              # before them it saw the second one started
+    assert second.instance.is_dir()
+    more = children(2)
+    assert forked(second.end()) == pids + more
+
+
+def test_what_a_killed_run_left_the_next_one_sweeps_and_a_living_one_is_let_be(tracefs: Path) -> None:
+    killed, living = Running(FORK), Running(FORK)
+    killed.end(signal.SIGKILL)
+    assert killed.instance.is_dir()
+    result = surftrace('-d', '0.2', FORK)
+    assert killed.instance.name in result.stderr and living.instance.name not in result.stderr
+    assert not killed.instance.exists() and living.instance.is_dir()
+    living.end()
+
+
+def test_what_others_set_up_is_let_be(tracefs: Path) -> None:
+    other = tracefs / 'instances' / 'not_surftraces'
+    other.mkdir()
+    try:
+        (other / 'events/sched/sched_process_exit/enable').write_text('1')
+        assert surftrace('-d', '0.2', FORK).returncode == 0
+        assert (other / 'events/sched/sched_process_exit/enable').read_text() == '1\n'
+    finally:
+        other.rmdir()
+
+
+def test_an_error_half_way_leaves_nothing(tracefs: Path) -> None:
+    result = surftrace('-b', '2000000000', FORK)        # more memory than there is
+    assert result.returncode == 1
+    assert 'buffer_size_kb' in result.stderr and 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize('line, words', [
+    ('e sched/sched_process_frok', 'did you mean'),
+    ('e sched/sched_process_fork f:child_pdi==3', "no field 'child_pdi'"),
+    ('e sched/sched_process_fork f:child_pid==three', 'is no number'),
+    ('e sched/sched_process_fork f:parent_comm<3', 'is a string'),
+    ('e nosuch/*', 'no event matches'),
+])
+def test_what_is_wrong_with_an_event_is_said_with_a_caret(tracefs: Path, line: str, words: str) -> None:
+    result = surftrace(line)
+    assert result.returncode == 2
+    assert words in result.stderr and '^' in result.stderr
+
+
+def test_without_root_it_says_so(tracefs: Path) -> None:
+    copy = Path('/tmp') / f'surftrace-{os.getpid()}.py'
+    shutil.copy(PROJECT / 'surftrace.py', copy)
+    copy.chmod(0o755)
+    python = shutil.which('python3', path='/usr/bin:/bin')
+    if not python:
+        pytest.skip('no python3 that every user can run')
+    try:
+        result = subprocess.run([python, copy, FORK], capture_output=True, text=True, user='nobody', cwd='/')
+    finally:
+        copy.unlink()
+    assert result.returncode == 1
+    assert 'needs root' in result.stderr
+
+
+@pytest.mark.parametrize('shell', ['bash', 'dash', 'busybox sh'])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_the_script_traces_and_cleans_up_without_python(tracefs: Path, tmp_path: Path, shell: str, number: int) -> None:
+    if not shutil.which(shell.split()[0]):
+        pytest.skip(f'no {shell}')
+    script = tmp_path / 'run.sh'
+    assert surftrace('-o', str(script), f'{FORK} f:common_pid=={os.getpid()}').returncode == 0
+    with open(tmp_path / 'out', 'w+') as out, open(tmp_path / 'err', 'w+') as err:
+        process = subprocess.Popen([*shell.split(), str(script)], stdout=out, stderr=err, start_new_session=True)
+        for _ in range(200):
+            if 'Ctrl-C' in (tmp_path / 'err').read_text():
+                break
+            time.sleep(0.05)
+        pids = children(4)
+        time.sleep(0.5)
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        process.wait(20)
+    assert forked((tmp_path / 'out').read_text().splitlines()) == pids, (tmp_path / 'err').read_text()
+    assert not (tracefs / 'instances' / f'surftrace_{process.pid}').exists()
+
+
+def test_the_script_ends_by_itself_after_its_seconds(tracefs: Path, tmp_path: Path) -> None:
+    script = tmp_path / 'run.sh'
+    assert surftrace('-o', str(script), '-d', '1', FORK).returncode == 0
+    assert subprocess.run(['sh', script], capture_output=True, timeout=30).returncode == 0
+
+
+def test_lines_come_from_a_file_and_from_standard_input(tracefs: Path, tmp_path: Path) -> None:
+    lines = tmp_path / 'probes'
+    lines.write_text(f'# two events\n\n{FORK}\ne sched/sched_process_exit\n')
+    for arguments, text in (('-f', str(lines)), ''), (('-f', '-'), lines.read_text()):
+        result = surftrace('-d', '0.2', *arguments, text=text)
+        assert result.returncode == 0 and 'sched_process_exit' in result.stderr
+    lines.write_text(f'{FORK}\nq nothing\n')
+    result = surftrace('-f', str(lines))
+    assert result.returncode == 2 and f'{lines}:2: ' in result.stderr
