@@ -3959,7 +3959,7 @@ class Decoder:
         for more, end in enumerate(ends[:PIECES], 1):
             match = self._records[name].match(data, head.end(), end)
             rest = data[match.end():end] if match else b''
-            if match and not BETWEEN.sub(b'', rest):
+            if match and not BETWEEN.sub(b'', rest) and not ambiguous(self._events[name], match):
                 shown = visible(head[0]) + visible(match[1]) + decoded(self._events[name], match) + b'\n'
                 return self._if_wanted(head, shown) + self._between(rest), at + more
         if to_end and len(data) - head.start() < 1 << 16:
@@ -3979,7 +3979,7 @@ class Decoder:
 
     def _broken(self, head: re.Match[bytes]) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
-        return visible(head[0]) + b'(a string in it reads like another event: not decoded)\n'
+        return visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
 
 
 VALUE = rb'\S+|\{[^}]*\}'
@@ -3992,6 +3992,14 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
     for name, fetch in event.definitions[0].args:
         parts.append(rb' ' + name.encode() + rb'=(' + (seals.get(name) or value_pattern(fetch)) + rb')')
     return re.compile(b''.join(parts) + rb'\n', re.S)
+
+
+def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
+    """Whether a string holds what could be its end and the next value, with another string behind it that could be the
+    rest: each was matched as long as possible, but what is behind the last one is the kernel's."""
+    args = event.definitions[0].args
+    strings = [i for i, (_, fetch) in enumerate(args) if (fetch.kind or 'string').split('[')[0] in STRINGS]
+    return any(re.search(rb'["}] ' + args[i + 1][0].encode() + b'=', match[i + 2]) for i in strings[:-1])
 
 
 def value_pattern(fetch: Fetch) -> bytes:
@@ -4178,26 +4186,28 @@ put() {{
 maybe() {{ [ ! -e "$tracefs/$1" ] || put "$1" "$2" 2>/dev/null || :; }}
 ending() {{
     trap '' INT TERM HUP PIPE
-    [ -z "$reader" ] || kill "$reader" 2>/dev/null
-    [ -z "$timer" ] || kill "$timer" 2>/dev/null
+    for child in $reader $timer; do kill "$child" 2>/dev/null; wait "$child" 2>/dev/null; done
     if [ $done -ge 1 ]; then
         echo 0 >"$tracefs/instances/$group/tracing_on"
-        grep -av '^#' "$tracefs/instances/$group/trace" 2>/dev/null
+        sed '/^#/d' "$tracefs/instances/$group/trace"
     fi
 {undo}
+    [ -z "$mounted" ] || umount "$tracefs" 2>/dev/null
 }}
+undo() {{ "$@" 2>/dev/null || :; }}
 
 [ "$(id -u)" = 0 ] || fail "root is needed"
-tracefs=
+tracefs= mounted=
 for place in /sys/kernel/tracing /sys/kernel/debug/tracing $(awk '$3 == "tracefs" {{ print $2 }}' /proc/mounts); do
     if [ -z "$tracefs" ] && [ -e "$place/trace_pipe" ]; then tracefs=$place; fi
 done
 if [ -z "$tracefs" ]; then
     mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null || fail "no tracefs, and none can be mounted"
-    tracefs=/sys/kernel/tracing
-    echo "$0: tracefs mounted at $tracefs" >&2
+    tracefs=/sys/kernel/tracing mounted=1
+    echo "$0: tracefs mounted at $tracefs for this run" >&2
 fi
 {needs}
+[ ! -d "$tracefs/instances/$group" ] || fail "$tracefs/instances/$group is there already"
 reader= timer=
 trap ending EXIT
 trap 'exit 0' INT TERM HUP PIPE
@@ -4211,14 +4221,15 @@ exit 0
 
 
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None) -> str:
-    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, printf, grep and cat."""
+    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, printf, sed and cat."""
     steps = plan(events, run._replace(group=GROUP_IN_SCRIPT))
     do, undo = [], []
     for number, step in enumerate(steps, 1):
-        done = f'; done={number}' if step.undo else ''
-        do.append(f'{shell_command(step.do)} || fail {shell_quote("cannot do: " + shell_text(step.do))}{done}')
+        done = f'done={number}; ' if step.undo else ''          # before the change: an interrupted one is undone as well
+        do.append(f'{done}{shell_command(step.do)} || fail {shell_quote("cannot do: " + shell_text(step.do))}')
         if step.undo:
-            undo.append(f'    [ $done -lt {number} ] || {shell_command(step.undo)}')
+            again = '' if isinstance(step.undo, Close) else 'undo '     # a redirection of a function is undone with it
+            undo.append(f'    [ $done -lt {number} ] || {again}{shell_command(step.undo)}')
     lines = '\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events))
     hidden = sorted({label for event in events for label, _ in event.hidden})
     guards = f"\n# A value behind a pointer means something only where {', '.join(hidden)} beside it are good addresses, not 0x0." \
@@ -4636,7 +4647,10 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
     check_abilities(probes, tracefs)
     for name in sweep(tracefs):
         note(f'removed what the killed run {name} had left')
-    events = make_events(probes, kernel_of(info, tracefs, True))
+    kernel = kernel_of(info, tracefs, True)
+    if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
+        kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
+    events = make_events(probes, kernel)
     wanted = wanted_run(options, free_group(tracefs))
     decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset())
     stream = Stream(tracefs, f'instances/{wanted.group}', decoder, options.duration, options.count)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 import pytest
 
@@ -22,12 +22,24 @@ COMMAND = [sys.executable, str(PROJECT / 'surftrace.py')]
 FORK = 'e sched/sched_process_fork'
 
 
+@pytest.fixture(autouse=True)
+def _no_survivors(tracefs: Path) -> Iterator[None]:
+    """A run that a failed test forgot ends before tracefs is compared."""
+    yield
+    for run in Running.started:
+        if run.process.poll() is None:
+            run.end(signal.SIGTERM)
+    Running.started.clear()
+
+
 class Running:
     """A surftrace that traces; its two outputs grow while it runs."""
+    started: List['Running'] = []
 
     def __init__(self, *arguments: str, stdout: Optional[int] = None) -> None:
         self.process = subprocess.Popen([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, errors='surrogateescape')
+        self.started.append(self)
         self.err: List[str] = []
         self._tracing = threading.Event()
         self._listener = threading.Thread(target=self._listen)

@@ -6,7 +6,9 @@ the fetch-args, read from that program's memory as the kernel would, have to giv
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,113 @@ def test_what_is_fetched_is_what_c_reads(oracle, backend: str, info: DebugInfo):
             if not same(text, kind_of(case), said, asked):
                 wrong.setdefault(case.line, (text, said))
     assert not wrong
+
+
+# ---- what a debugger sees at entry and at return
+
+# Calls with known arguments, and what each expression has to give in them. A word is wider than most arguments: what
+# stands above them in their registers is whatever the caller left there.
+CALLED = {
+    'take_eight(-7, 60000, -123456, 0x1122334455667788, bytes, NINE, -300, 0xfedcba9876543210)': {
+        'a': -7, 'b': 60000, 'c': -123456, 'd': 0x1122334455667788, 'f': 9, 'g': -300, 'h': 0xfedcba9876543210, '%0': -7, '%6': -300,
+        '%7': 0xfedcba9876543210, '$arg6': 9, '(long)c': -123456, '(u8)d': 0x88, 'X(g)': 0xfed4, 'h:x16': 0x3210},
+    'take_float(-1, 2.5, -3, 4.5, -5)': {'a': -1, 'c': -3, 'e': -5, '%2': -3},
+    'take_int128(-1, (__int128)-2, -3)': {'a': -1, 'c': -3},
+    'take_s4((struct s4){-4}, -5)': {'v.a': -4, 'v': -4, 'after': -5},
+    'take_s8((struct s8){-1, 2, -3}, -4)': {'v.a': -1, 'v.b': 2, 'v.c': -3, 'after': -4},
+    'take_s12((struct s12){-1, -2, -3}, -4)': {'v.a': -1, 'v.b': -2, 'v.c': -3, 'after': -4},
+    'take_s16((struct s16){-1, -2, -3, -4}, -5)': {
+        'v.a': -1, 'v.b': -2, 'v.c': -3, 'v.d': -4, 'after': -5, '(u8)v.b': 0xfe, '(char)v.d': -4, 'v.b:u8': 0xfe, 'X(v.d)': 0xffffc},
+    'take_s24((struct s24){-1, -2, -3}, -4)': {'v.a': -1, 'v.b': -2, 'v.c': -3, 'after': -4, '(&v)->b': -2},
+    'take_sfloat((struct sfloat){-1, 2.5}, -3)': {'v.a': -1, 'after': -3},
+    'take_spacked((struct spacked){-1, -2}, -3)': {'v.a': -1, 'v.b': -2, 'after': -3},
+    'take_sarray((struct sarray){-1, {-2, -3}}, -4)': {'v.a': -1, 'v.b[1]': -3, 'after': -4},
+    'take_sbits((struct sbits){1, 0xabcde}, -3)': {'v.a': 1, 'v.b': 0xabcde, 'after': -3},
+    'take_swide(-1, (struct swide){-2}, -3)': {'before': -1, 'after': -3},
+    'take_doubles(1, 2, 3, 4, 5, 6, 7, 8, 9, -10, 11, 12, 13, 14, -15, -16)': {'j': -10, 'o': -15, 'p': -16},
+    'take_long_double(1, -2, 3, 4, 5, 6, 7, -8)': {'b': -2, 'h': -8},
+    'take_full(-1, 2, 3, 4, -5, (struct s16){-6, -7, -8, -9}, -10)': {
+        'a': -1, 'e': -5, 'v.a': -6, 'v.b': -7, 'v.c': -8, 'v.d': -9, 'after': -10},
+    'take_any(-1, 2)': {'a': -1},
+    'give_s4(-1)': {'$retval': -1, '$retval.a': -1},
+    'give_s12(-1)': {'a': -1, '$retval.a': -1, '$retval.b': -1},
+    'give_s16(-1)': {'a': -1, '$retval.a': -1},
+    'give_s24(-1, "x")': {'a': -1, '*name': ord('x'), '$retval.a': -1, '$retval.b': ord('x'), '$retval.c': -1},
+    'give_sfloat(-1)': {'a': -1},
+    'give_pointer(77)': {'$retval->id': 77, '$retval->bits.h': 0},
+    'give_enum(-2)': {'$retval': -2},
+    'give_text()': {'$retval': 'text', '$retval[1]': ord('e')},
+    'give_bool(300)': {'$retval': 1},
+    'give_double(-1)': {'a': -1},
+}
+ASKED = {(case.place[2:], case.expression): case for case in GOLDEN if case.dwarf[0] != '!'}
+
+
+def gdb_script() -> str:
+    """What makes gdb print registers, stack and what some point to, at each function's first instruction and return."""
+    script = ['set pagination off', 'set confirm off', 'set disable-randomization off']
+    script += [f"break *{call.partition('(')[0]}" for call in CALLED] + ['run']
+    for call, values in CALLED.items():
+        pointers = ['$rsi'] if '*name' in values else []
+        script += ['printf "stop\\n"', 'info registers', 'x/40xb $rsp', 'x/40xb $rsp+40'] + ['x/40xb $rdx'] * len(pointers)
+        if any('$retval' in expression for expression in values):
+            behind = any(re.search(r'->|\[|\.c', expression) for expression in values)
+            script += ['finish', 'printf "stop\\n"', 'info registers'] + ['x/40xb $rax', 'x/40xb $rax+40'] * (
+                behind and 's12' not in call and 's16' not in call)
+        script.append('continue')
+    return '\n'.join(script) + '\n'
+
+
+def machines(said: str) -> Iterator[Machine]:
+    """The states of the machine that gdb printed."""
+    for stop in said.split('stop\n')[1:]:
+        registers = dict(re.findall(r'^r?(\w+) +(0x[0-9a-f]+)', stop, re.M))
+        rows = re.findall(r'^(0x[0-9a-f]+)[^:]*:((?:\s+0x[0-9a-f]{2})+)$', stop, re.M)
+        memory: dict[int, bytes] = {}
+        for start, row in ((int(start, 16), bytes(int(byte, 16) for byte in row.split())) for start, row in rows):
+            before = next((at for at, data in memory.items() if at + len(data) == start), start)
+            memory[before] = memory.get(before, b'') + row
+        yield Machine({f'r{name}' if name.isdigit() else name: int(value, 16) for name, value in registers.items()}, memory)
+
+
+@pytest.fixture(scope='module')
+def stops(compile_c, tmp_path_factory) -> dict[tuple[str, str], Machine]:
+    """The machine at each function's entry ('p') and return ('r')."""
+    calls = '\n'.join(f'    {call};' for call in CALLED)
+    program = compile_c(f'{SOURCE}\nint main(void) {{\n    u8 bytes[4] = {{0}};\n{calls}\n    return 0;\n}}\n', '-O2', '-g', '-w')
+    script = tmp_path_factory.mktemp('gdb') / 'script'
+    script.write_text(gdb_script())
+    if not shutil.which('gdb'):
+        pytest.skip('gdb is not installed')
+    run = subprocess.run(['gdb', '-nx', '-batch', '-x', script, program], capture_output=True, text=True, timeout=60)
+    if 'ptrace' in run.stderr or 'not permitted' in run.stderr:
+        pytest.skip(f'gdb may not run programs here: {run.stderr.strip()}')
+    found = machines(run.stdout)
+    stops = {}
+    for call, values in CALLED.items():
+        name = call.partition('(')[0]
+        stops[name, 'p'] = next(found)
+        if any('$retval' in expression for expression in values):
+            stops[name, 'r'] = next(found)
+    assert next(found, None) is None, run.stdout
+    return stops
+
+
+@pytest.mark.parametrize('call', CALLED, ids=[call.partition('(')[0] for call in CALLED])
+def test_an_argument_is_where_a_debugger_finds_it(call: str, stops, backend: str, info: DebugInfo):
+    name, seen = call.partition('(')[0], {}
+    for expression in CALLED[call]:
+        kind = 'r' if '$retval' in expression else 'p'
+        case = ASKED[name, expression]
+        if case.result(backend)[0] != '!':
+            machine = stops[name, kind]
+            text = shown(resolved(info, case.line), with_arguments(machine))
+            seen[expression] = text.strip('"') if text[0] == '"' else number(text)
+    assert seen == {expression: value for expression, value in CALLED[call].items() if expression in seen}
+    assert seen or backend == 'BTF'
+
+
+def with_arguments(machine: Machine) -> Machine:
+    """The same with the kernel's $argN."""
+    arguments = {f'arg{count}': machine.registers[name] for count, name in enumerate(REGISTERS, 1)}
+    return machine._replace(registers={**machine.registers, **arguments})

@@ -1,0 +1,223 @@
+"""C types out of DWARF 4, DWARF 5 and BTF: the same from each, and laid out as the compiler says."""
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from golden import ENUMERATORS
+from imitation import Machine, printed
+from test_resolve import SOURCE, resolved
+
+import surftrace
+from surftrace import Array, DebugInfo, Enum, Float, Int, Pointer, Struct, find_member, member_names, size_of, spell
+
+STRUCTS = re.findall(r'^(struct|union) (\w+) \{', SOURCE, re.M)
+
+
+def named(info: DebugInfo, keyword: str, name: str) -> surftrace.Type:
+    """The type of that name, which has to be there."""
+    found = info.named(keyword, name)
+    assert found is not None
+    return found
+
+
+def leaves(struct: Struct, path: str = '', bit: int = 0) -> Iterator[tuple[str, surftrace.Member, int]]:
+    """Every member that can be named, to the bottom: its path, itself, its bit from the start of all."""
+    for name in member_names(struct):
+        member = find_member(struct, name)
+        inner = member.type()
+        yield f'{path}{name}', member, bit + member.bit
+        if isinstance(inner, Struct) and inner.size is not None:
+            yield from leaves(inner, f'{path}{name}.', bit + member.bit)
+
+
+def test_offsets_and_sizes_are_the_compilers(backend, info: DebugInfo, compile_c):
+    ours, asked = {}, []
+    for keyword, name in STRUCTS:
+        struct = named(info, keyword, name)
+        ours[f'{keyword} {name}'] = size_of(struct)
+        asked.append(f'printf("{keyword} {name}=%zu\\n", sizeof({keyword} {name}));')
+        for path, member, bit in leaves(struct):
+            if member.width is None:
+                whole = f'{keyword} {name}, {path}'
+                ours[f'offset {whole}'], ours[f'size {whole}'] = bit, size_of(member.type())
+                asked.append(f'printf("offset {whole}=%zu\\n", 8 * __builtin_offsetof({whole}));')
+                flexible = re.search(rf'\b{path}\[0?\];', SOURCE)
+                asked.append('' if flexible else f'printf("size {whole}=%zu\\n", sizeof((({keyword} {name} *)0)->{path}));')
+                if flexible:
+                    assert ours.pop(f'size {whole}') is None
+    program = compile_c(f'#include <stdio.h>\n{SOURCE}\nint main(void) {{\n{chr(10).join(asked)}\n}}\n', '-w')
+    said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    assert ours == {what: int(number) for what, number in (line.split('=') for line in said.splitlines())}
+    assert len(ours) > 250
+
+
+@pytest.mark.parametrize(('keyword', 'name', 'path', 'bit', 'spelled'), [
+    ('struct', 'nested', 'a', 64, 'short int'), ('struct', 'nested', 'b', 96, 'unsigned char'), ('struct', 'nested', 'c', 96, 'char [3]'),
+    ('struct', 'nested', 'skip', 96, 'unsigned char'), ('struct', 'nested', 'd', 104, 'int'), ('struct', 'nested', 'f', 64, 'long int'),
+    ('struct', 'nested', 'named.deep.y', 160, 'short int [3]'), ('struct', 'nested', 'u.hi', 236, 'int'),
+    ('struct', 'nested', 'next', 320, 'struct nested *'), ('struct', 'text', 'cvs', 128, 'char *'), ('struct', 'text', 'list', 384, 'char **'),
+    ('struct', 'scalars', 'chain', 320, 'short unsigned int'), ('struct', 'scalars', 'refs', 704, 'atomic_t'),
+    ('struct', 'scalars', 'uid', 736, 'kuid_t'), ('struct', 'scalars', 'fn', 832, 'int (int) *'),
+    ('struct', 'scalars', 'handle', 896, 'int (struct point *, long int) *'), ('struct', 'scalars', 'hidden', 960, 'struct opaque *'),
+    ('struct', 'scalars', 'en', 448, 'enum negative'), ('struct', 'scalars', 'anonymous', 672, 'enum <anonymous>'),
+    ('struct', 'arrays', 'tail', 10208, 'struct point []'), ('struct', 'arrays', 'words', 9600, 'char * [4]'),
+    ('union', 'bit_union', 'mid', 4, 'unsigned int'), ('', 'atomic_t', 'counter', 0, 'int'), ('', 'kuid_t', 'val', 0, 'unsigned int'),
+])
+def test_a_member_is_found(keyword, name, path, bit, spelled, info: DebugInfo):
+    at, type_ = 0, named(info, keyword, name)
+    for part in path.split('.'):
+        member = find_member(type_, part)
+        at, type_ = at + member.bit, member.type()
+    assert (at, spell(type_)) == (bit, spelled)
+
+
+def test_a_member_that_is_not_there_is_not_found(info: DebugInfo):
+    struct = named(info, 'struct', 'nested')
+    assert [find_member(struct, name) for name in ('x', 'deep', '', 'beforehand', 'befor')] == [None] * 5
+    assert member_names(struct) == ['before', 'a', 'b', 'c', 'skip', 'd', 'e', 'f', 'named', 'u', 'where', 'next']
+
+
+@pytest.mark.parametrize(('name', 'size', 'signed', 'names'), [
+    ('plain', 4, False, 'ZERO ONE TWO NINE'), ('negative', 4, True, 'MINUS_TWO MINUS_ONE NOUGHT SOME'), ('wide', 8, False, 'SMALL LARGE'),
+    ('wide_negative', 8, True, 'LOW HIGH'), ('tiny', 1, False, 'T0 T1 T200'), ('tiny_negative', 1, True, 'M5 P6'),
+])
+def test_an_enum_has_the_values_of_c(name, size, signed, names, info: DebugInfo):
+    enum = named(info, 'enum', name)
+    assert isinstance(enum, Enum)
+    assert (enum.size, enum.signed) == (size, signed)
+    assert enum.enumerators() == tuple((each, ENUMERATORS[each]) for each in names.split())
+
+
+@pytest.mark.parametrize(('name', 'kind', 'size', 'signed'), [
+    ('char', Int, 1, True), ('signed char', Int, 1, True), ('unsigned char', Int, 1, False), ('_Bool', Int, 1, False), ('short int', Int, 2, True),
+    ('long unsigned int', Int, 8, False), ('__int128', Int, 16, True), ('float', Float, 4, None), ('double', Float, 8, None),
+    ('long double', Float, 16, None), ('u16', Int, 2, False), ('chain16', Int, 2, False),
+])
+def test_a_base_type_has_the_size_and_sign_of_c(name, kind, size, signed, info: DebugInfo):
+    type_ = named(info, '', name)
+    assert (type(type_), type_.size, getattr(type_, 'signed', None)) == (kind, size, signed)
+
+
+def test_arrays_of_arrays_are_nested_in_dwarf_and_flat_in_btf(backend, info: DebugInfo):
+    """pahole writes one dimension, as long as all together: what BTF cannot tell, nobody can ask for."""
+    shapes = {}
+    for name in ('grid', 'matrix'):
+        type_, counts = find_member(named(info, 'struct', 'arrays'), name).type(), []
+        while isinstance(type_, Array):
+            counts.append(type_.count)
+            type_ = type_.element()
+        shapes[name] = counts
+    assert shapes == ({'grid': [48], 'matrix': [12]} if backend == 'BTF' else {'grid': [3, 16], 'matrix': [3, 4]})
+
+
+def test_a_type_that_is_only_declared_has_no_size(info: DebugInfo):
+    for name, keyword in (('hidden', 'struct'), ('unseen', 'union')):
+        pointer = find_member(named(info, 'struct', 'scalars'), name).type()
+        assert isinstance(pointer, Pointer)
+        target = pointer.target()
+        assert (type(target), target.keyword, target.size, size_of(target)) == (Struct, keyword, None, None)
+        with pytest.raises(surftrace.DebugInfoError, match='declared, but defined nowhere'):
+            target.members()
+
+
+@pytest.mark.parametrize(('keyword', 'name'), [('struct', 'plain'), ('enum', 'bits'), ('union', 'nested'), ('struct', 'nonsense'), ('', 'bits'),
+                                               ('struct', 'bit'), ('struct', 'its'), ('struct', '')])
+def test_what_has_no_such_name_is_not_found(keyword, name, info: DebugInfo):
+    assert info.named(keyword, name) is None
+
+
+@pytest.mark.parametrize(('name', 'returns', 'parameters'), [
+    ('take_holder', 'int', 'p: struct holder *, l: struct list *, address: long unsigned int'), ('take_nothing', 'int', ''),
+    ('take_any', 'int', 'a: int, ...'), ('give_nothing', 'void', 'a: int'), ('give_text', 'char *', ''), ('give_enum', 'enum negative', 'a: int'),
+    ('take_float', 'int', 'a: int, b: float, c: int, d: double, e: long int'), ('take_s12', 'int', 'v: struct s12, after: int'),
+])
+def test_a_function_has_its_prototype(name, returns, parameters, info: DebugInfo):
+    function = info.function(name)
+    told = [f'{parameter.name}: {spell(parameter.type())}' for parameter in function.parameters] + ['...'] * function.variadic
+    assert (spell(function.returns()), ', '.join(told)) == (returns, parameters)
+
+
+# ---- structs nobody has thought of
+
+INTEGERS = {'unsigned char': 8, 'signed char': 8, 'char': 8, '_Bool': 1, 'short': 16, 'unsigned short': 16, 'int': 32, 'unsigned': 32,
+            'long': 64, 'unsigned long': 64, 'enum plain': 32, 'enum negative': 32}
+COUNT, ROUNDS = 120, 25
+
+
+def random_members(random_: random.Random, names: Iterator[str], depth: int) -> str:
+    """The members of a struct or union, some of them anonymous structs and unions."""
+    members = []
+    for _ in range(random_.randint(1, 6)):
+        kind = random_.random()
+        if kind < 0.15 and depth:
+            inner = random_members(random_, names, depth - 1)
+            members.append(f"{random_.choice(('struct', 'union'))} {{ {inner} }}{random_.choice(('', '', ' packed'))};")
+        elif kind < 0.2:
+            members.append(f"{random_.choice(('int', 'unsigned char', 'long'))} :{random_.randint(0, 7)};")
+        else:
+            type_ = random_.choice(list(INTEGERS))
+            width = f':{random_.randint(1, INTEGERS[type_])}' if kind < 0.85 or type_ == '_Bool' else ''
+            members.append(f'{type_} {next(names)}{width};')
+    return ' '.join(members) + f' int {next(names)}:{random_.randint(1, 32)};'
+
+
+@pytest.fixture(scope='module')
+def strange() -> tuple[str, dict[str, list[str]]]:
+    """A C source of random structs, each the parameter of a function, and the names of their members."""
+    random_, source, members = random.Random(20), [], {}
+    for number in range(COUNT):
+        names = (f'm{i}' for i in range(1000))
+        body = random_members(random_, names, 3)
+        packed = random_.choice(('', '', ' packed'))
+        source.append(f'struct s{number} {{ {body} }}{packed};\n__attribute__((noipa)) void f{number}(struct s{number} *p) {{ *(char *)p = 1; }}')
+        members[f's{number}'] = re.findall(r'\b(m\d+)\b', body)
+    enums = 'enum plain { ZERO, ONE, TWO, NINE = 9 };\nenum negative { MINUS_TWO = -2, MINUS_ONE, NOUGHT, SOME = 100 };'
+    return f'#define packed __attribute__((packed))\n{enums}\n' + '\n'.join(source), members
+
+
+@pytest.fixture(scope='module')
+def strange_values(strange, compile_c) -> dict[str, list[tuple[bytes, dict[str, int]]]]:
+    """Of each struct, some of random bytes, and what C says its members are then."""
+    source, members = strange
+    shows = [f'for (int i = 0; i < {ROUNDS}; i++) {{ static struct {name} x; fill("{name}", &x, sizeof x);' + ''.join(
+        f' printf(" %lld", (long long)x.{member});' for member in members[name]) + ' printf("\\n"); }' for name in members]
+    fill = '''static void fill(const char *name, void *object, unsigned size) {
+        printf("%s ", name);
+        for (unsigned i = 0; i < size; i++)
+            printf("%02x", ((unsigned char *)object)[i] = random() % 4 ? random() : random() % 2 ? 0 : 0xff);
+    }'''
+    program = compile_c('\n'.join(['#include <stdio.h>\n#include <stdlib.h>', source, fill, 'int main(void) {', *shows, '}\n']), '-w')
+    values: dict[str, list[tuple[bytes, dict[str, int]]]] = {}
+    for line in subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines():
+        name, data, *numbers = line.split(' ')
+        values.setdefault(name, []).append((bytes.fromhex(data), dict(zip(members[name], map(int, numbers)))))
+    return values
+
+
+def test_members_of_random_structs_are_read_as_c_reads_them(strange, strange_values, backend, compile_c, with_btf):
+    source, members = strange
+    program = compile_c(source + '\nint main(void) { return 0; }\n', '-O2', '-gdwarf-4' if backend == 'DWARF 4' else '-gdwarf-5', '-w')
+    path, mode = (with_btf(program), 'btf') if backend == 'BTF' else (program, 'dwarf')
+    info = surftrace.given_debug_info(str(path), mode, None, surftrace.arch_named('x86_64'))
+    wrong, refused, right = {}, [], 0
+    for number in range(COUNT):
+        for member in members[f's{number}']:
+            try:
+                field, = resolved(info, f'p f{number} p->{member}').fields
+            except surftrace.InputError as error:
+                refused.append((number, member, error.message))
+                continue
+            text = field.fetches[0].text()
+            for data, values in strange_values[f's{number}']:
+                raw = printed(field.kind, Machine({'di': 0x1000}, {0x1000: data + bytes(8)}).fetch(text)).decode()
+                shown = field.format.show([raw]) if field.format else raw
+                right += 1
+                if (ENUMERATORS[shown] if shown in ENUMERATORS else int(shown, 0)) != values[member]:
+                    wrong[f'struct s{number}.{member}'] = (text, data.hex(), shown, values[member])
+    assert not wrong
+    assert right > COUNT * ROUNDS * 4
+    assert {message for _, _, message in refused} <= {f'a bit-field of {bits} bits in more than 8 bytes' for bits in range(58, 65)}
