@@ -590,7 +590,7 @@ class Executable:
         for at in range(0, len(self._symbols), self._symbol_format.size):
             start = self._symbol_format.unpack_from(self._symbols, at)[0]
             name = self._strings[start:self._strings.find(b'\0', start)].decode(errors='replace')
-            symbol = self._symbol(name, at) if name else None
+            symbol = self._symbol(name, at) if name and name[:6] != '__pfx_' else None      # the padding before a function
             if symbol and symbol.code:
                 table.setdefault(name, []).append(symbol)
         return table
@@ -2762,7 +2762,7 @@ class Resolver:
         if location.how == 'register' and location.number in self.arch.dwarf:
             fetch = Fetch('%' + self.arch.dwarf[location.number])
             if isinstance(type_, Struct):
-                return Lvalue(type_, 'pieces', fetch, pieces=((fetch, self.arch.word),), name=name)
+                return Lvalue(type_, 'pieces', fetch, pieces=((fetch, type_.size or self.arch.word),), name=name)
             return Lvalue(type_, 'value', fetch, name=name)
         if location.how == 'frame' and self.entry:
             # the frame address is the stack pointer before the call: x86 has pushed the return address since
@@ -2902,10 +2902,10 @@ class Resolver:
             if start <= lvalue.bit and lvalue.bit + bits <= start + 8 * size:
                 if fetch is None:
                     break
+                if self.arch.order == 'big' and bits != 8 * size:
+                    break
                 if lvalue.bit == start:
                     return fetch
-                if self.arch.order == 'big':
-                    break
                 return fetch._replace(kind=f'b{bits}@{lvalue.bit - start}/{self.arch.bits}')
             start += 8 * size
         return refuse('this part of the value is in no single register that ftrace can read', at)
@@ -3218,7 +3218,8 @@ class Resolver:
         container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then right)."""
         width = lvalue.width or 0
         if lvalue.how == 'pieces':
-            return self._piece(lvalue, width, at)
+            fetch = self._piece(lvalue, width, at)
+            return fetch if fetch.kind else fetch._replace(kind=f'b{width}@0/{self.arch.bits}')
         if lvalue.how != 'memory':
             refuse('a bit-field of what is not in memory', at)
         units = [size for size in (1, 2, 4, 8) if size <= (size_of(lvalue.type) or 0)]
@@ -3547,7 +3548,8 @@ def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel:
         kernel.note(f"'{name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls there "
                     f'are not seen')
     text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset else ''}"
-    return Target(text, name, function, offset == 0)
+    copy = function is None and '.' in name                             # whose arguments are where nobody knows
+    return Target(text, name, function, offset == 0 and not copy)
 
 
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
@@ -3678,7 +3680,7 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     args += [(label, check.fetch) for label, check in hidden]
     limits(probe, fields, args)
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
-    filter_ = FilterText(fields, hidden, resolver.fields, resolver.arch).text(probe.filter) if probe.filter else ''
+    filter_ = FilterText(fields, hidden, {}, resolver.arch).text(probe.filter) if probe.filter else ''
     source = filter_source(probe)
     return Event(name, '', (EventDef(letter, name, place, tuple(args)),), tuple(fields), tuple(hidden), filter_,
                  ' '.join(words + [source] * bool(source)), probe)
@@ -3739,8 +3741,7 @@ class FilterText:
                  event: Optional[Dict[str, EventField]], arch: Arch) -> None:
         self._fields = {field.name: field for field in fields}
         self._labels = {check: label for label, check in hidden}
-        self._event, self._arch = event, arch
-        self._own = bool(fields)
+        self._event, self._arch = event, arch           # None: the fields of this event are not known here
 
     def text(self, filter_: Filter, negated: bool = False) -> str:
         """The kernel's text."""
@@ -3754,7 +3755,7 @@ class FilterText:
 
     def _compare(self, compare: Compare, negated: bool) -> str:
         op = OPPOSITE.get(compare.op) if negated else compare.op
-        field = self._fields.get(compare.field)
+        field = self._fields.get(compare.field.split('.')[0])
         if op is None:                                                  # & and ~ have no opposite
             return self._guarded(field, f'!({self._plain(compare, compare.op, field)})')
         return self._guarded(field, self._plain(compare, op, field))
@@ -3777,14 +3778,14 @@ class FilterText:
         if field:
             return self._own_field(compare, op, field)
         name = compare.field.split('.')[0]
-        known = self._event.get(name) if self._event and not self._own else None
+        known = self._event.get(name) if self._event else None
         if known:
             kind = 'string' if known.string or compare.field.endswith('.ustring') else self._kind(known.type)
             return f'{compare.field}{op}{self._constant(compare, op, kind)}'
-        if name not in GENERIC_FIELDS and (self._own or self._event is not None):
-            names = [*self._fields, *(() if self._own or not self._event else self._event), *GENERIC_FIELDS]
-            listed = f"; there are {', '.join([*self._fields, *(self._event or ())][:12] or ['common_pid', 'comm', 'cpu'])}"
-            refuse(f"the event has no field '{name}'{near(name, names) or listed}", compare.at)
+        if name not in GENERIC_FIELDS and self._event is not None:
+            names = [*self._fields, *self._event]
+            listed = f"; there are {', '.join(names[:12] or ['common_pid', 'comm', 'cpu'])}"
+            refuse(f"the event has no field '{name}'{near(name, [*names, *GENERIC_FIELDS]) or listed}", compare.at)
         kind = GENERIC_FIELDS.get(name, '')
         return f'{compare.field}{op}{self._constant(compare, op, kind)}'
 
@@ -3795,6 +3796,8 @@ class FilterText:
 
     def _own_field(self, compare: Compare, op: str, field: Field) -> str:
         name, format_, kind = field.name, field.format, field.kind or 'string'
+        if '.' in compare.field:
+            return self._in_function(compare, op, kind)
         if kind in STRINGS:
             self._fits(compare, op, format_)
         if not format_ or kind in STRINGS:
@@ -3814,9 +3817,19 @@ class FilterText:
         return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), numbers))
 
     @staticmethod
+    def _in_function(compare: Compare, op: str, kind: str) -> str:
+        """x.function==f: whether an address is within a function (Linux 6.4)."""
+        if not compare.field.endswith('.function') or kind not in ('u64', 'x64', 's64', 'symbol') or op not in ('==', '!='):
+            refuse('.function is for addresses, with == and !=', compare.at)
+        if not re.fullmatch(r'[\w.]+', compare.value):
+            refuse("a function's name expected", compare.value_at)
+        return f'{compare.field}{op}{compare.value}'
+
+    @staticmethod
     def _fits(compare: Compare, op: str, format_: Optional[Format]) -> None:
         """A string in an array of N bytes that fills it is read on by the kernel, and so is never equal."""
-        if format_ and format_.word.startswith('cut(') and op != '~' and len(compare.value.encode()) >= int(format_.word[4:-1]):
+        size = len(compare.value.encode('utf-8', 'surrogateescape'))
+        if format_ and format_.word.startswith('cut(') and op != '~' and size >= int(format_.word[4:-1]):
             refuse(f'the array holds {format_.word[4:-1]} bytes, this is longer than what fits with a NUL', compare.value_at)
 
     @staticmethod
@@ -3851,8 +3864,8 @@ class FilterText:
     def _string(compare: Compare, op: str) -> str:
         if op not in ('==', '!=', '~'):
             refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it", compare.at)
-        if len(compare.value.encode()) > 255:
-            refuse('the kernel compares with up to 255 bytes', compare.value_at)
+        if len(compare.value.encode('utf-8', 'surrogateescape')) > 255 or '\0' in compare.value:
+            refuse('the kernel compares with up to 255 bytes, none of them NUL', compare.value_at)
         quote = '"' if '"' not in compare.value else "'"
         if quote in compare.value:
             refuse('the kernel cannot compare with a text that has both kinds of quotes', compare.value_at)
@@ -3862,13 +3875,15 @@ class FilterText:
     def _in_range(compare: Compare, kind: str, value: int) -> int:
         """The number, held against the field's width: the kernel cuts it without a word."""
         match = re.match(r'([suxb])(\d+)', kind)
-        bits = int(match[2]) if match else 64 if kind == 'symbol' else 8 if kind == 'char' else 64
-        low = -(1 << bits - 1)
-        if match and match[1] != 's' and value < 0:
+        bits, signed = int(match[2]) if match else 8 if kind == 'char' else 64, bool(match and match[1] == 's')
+        low, high = -(1 << bits - 1), 1 << bits - 1 if signed else 1 << bits
+        if signed and high <= value < 1 << bits and compare.op in ('==', '!=', '&') and '0x' in compare.value.lower():
+            value -= 1 << bits                                          # its bits, as one reads them in a dump
+        if not signed and value < 0:
             if compare.op not in ('==', '!=') or value < low:
                 refuse(f"'{compare.field}' has no sign; S before its expression makes it signed", compare.value_at)
-            return value + (1 << bits)
-        if not low <= value < 1 << bits or match and match[1] == 's' and value >> bits - 1 > 0 and '0x' not in compare.value.lower():
+            value += 1 << bits
+        if not low <= value < high:
             refuse(f"'{compare.field}' has {bits} bits: it is never {compare.value}", compare.value_at)
         return value
 
@@ -3893,7 +3908,6 @@ LOST = re.compile(rb'^CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]\n', re.M)
 BETWEEN = re.compile(rb'^(?:CPU:\d+ \[LOST .*| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
-PIECES = 4                                              # so many heads of records are looked for in a string, its own included
 
 
 class Decoder:
@@ -3907,6 +3921,7 @@ class Decoder:
         self.lost = 0
         self._events = {event.name: event for event in events}
         self._records = {event.name: record_pattern(event) for event in events if event.definitions}
+        self._seals = {event.name: seal_text(event) for event in events}
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
         self._names = list(self._events)
         self._tasks = tasks                             # threads and processes to be shown; none: all
@@ -3949,23 +3964,25 @@ class Decoder:
 
     def _record(self, data: bytes, heads: Sequence[re.Match[bytes]], at: int) -> Tuple[bytes, int]:
         """The record at that head, and which head is next."""
-        head, name, to_end = heads[at], (heads[at]['event'] or b'').decode(), at + PIECES >= len(heads)
-        ends = [other.start() for other in heads[at + 1:at + PIECES + 1]] + [len(data)] * to_end
+        head, name, next_ = heads[at], (heads[at]['event'] or b'').decode(), at + 1
+        end = heads[next_].start() if next_ < len(heads) else len(data)
         if name not in self._records:
-            lost = LOST.search(data, head.end(), ends[0])
-            end = lost.start() if lost else ends[0]
-            whole = visible(data[head.start():end]) if name in self._events else self._between(data[head.start():end])
-            return self._if_wanted(head, whole) + self._between(data[end:ends[0]]), at + 1
-        for more, end in enumerate(ends[:PIECES], 1):
-            match = self._records[name].match(data, head.end(), end)
-            rest = data[match.end():end] if match else b''
-            if match and not BETWEEN.sub(b'', rest) and not ambiguous(self._events[name], match):
-                shown = visible(head[0]) + visible(match[1]) + decoded(self._events[name], match) + b'\n'
-                return self._if_wanted(head, shown) + self._between(rest), at + more
-        if to_end and len(data) - head.start() < 1 << 16:
+            lost = LOST.search(data, head.end(), end)
+            stop = lost.start() if lost else end
+            whole = visible(data[head.start():stop]) if name in self._events else self._between(data[head.start():stop])
+            return self._if_wanted(head, whole) + self._between(data[stop:end]), next_
+        sealed = data.find(self._seals[name], head.end()) + len(self._seals[name])
+        while next_ < len(heads) and heads[next_].start() < sealed:         # heads in a string
+            next_ += 1
+            end = heads[next_].start() if next_ < len(heads) else len(data)
+        match = self._records[name].match(data, head.end(), end)
+        if next_ == len(heads) and (not match or sealed < head.end()) and len(data) - head.start() < 1 << 16:
             self._pending = data[head.start():]
-            return b'', len(heads)
-        return self._if_wanted(head, self._broken(head)), at + 1
+            return b'', next_
+        if not match or BETWEEN.sub(b'', data[match.end():end]) or ambiguous(self._events[name], match):
+            return self._if_wanted(head, self._broken(head)), next_
+        shown = visible(head[0]) + visible(match[1]) + decoded(self._events[name], match) + b'\n'
+        return self._if_wanted(head, shown) + self._between(data[match.end():end]), next_
 
     def _if_wanted(self, head: re.Match[bytes], text: bytes) -> bytes:
         """The text of a record and its place in the count, if it is of a task that is to be shown."""
@@ -3988,10 +4005,15 @@ VALUE = rb'\S+|\{[^}]*\}'
 def record_pattern(event: Event) -> re.Pattern[bytes]:
     """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place, each argument. Of
     two readings the one in which the last string is longest is taken, since the numbers behind it are the kernel's."""
-    parts, seals = [rb'(\([^)]*\))'], {label: str(check.low).encode() for label, check in event.hidden if check == sealed_with(check.low)}
+    parts = [rb'(\([^)]*\))']
     for name, fetch in event.definitions[0].args:
-        parts.append(rb' ' + name.encode() + rb'=(' + (seals.get(name) or value_pattern(fetch)) + rb')')
+        parts.append(rb' ' + name.encode() + rb'=(' + value_pattern(fetch) + rb')')
     return re.compile(b''.join(parts) + rb'\n', re.S)
+
+
+def seal_text(event: Event) -> bytes:
+    """How a record of the event ends, b'' where it has no seal."""
+    return b''.join(f' {label}={check.low}\n'.encode() for label, check in event.hidden if check == sealed_with(check.low))
 
 
 def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
@@ -4690,13 +4712,16 @@ class Stream:
         self._tracefs, self._instance, self._seconds, self._count = tracefs, instance, seconds, count
         self._rest, self._stop, self._closed, self._last = b'', False, False, False
         self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._go = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._piece = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(1).st_mode) else 1 << 20
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """INT, TERM, HUP and QUIT ask for an end; nothing is interrupted, so that every change is followed by its undo."""
+        """INT, TERM, HUP and QUIT ask for an end; nothing is interrupted, so that every change is followed by its undo. The
+        reader is started here, before any probe could see a thread of ours begin."""
         import signal
+        self._reader.start()
 
         def ask(*_: object) -> None:
             self._stop = True
@@ -4707,6 +4732,8 @@ class Stream:
         finally:
             for name, handler in before:
                 signal.signal(name, handler)
+            self._closed = True
+            self._go.set()
 
     def stopped(self) -> bool:
         """Whether an end has been asked for."""
@@ -4716,7 +4743,7 @@ class Stream:
         """Read and write until the end; a word when nothing comes."""
         import time
         start, spoken = time.monotonic(), False
-        self._reader.start()
+        self._go.set()
         while not self._stop:
             now = time.monotonic() - start
             if self._seconds and now >= self._seconds:
@@ -4730,6 +4757,9 @@ class Stream:
     def _read(self) -> None:
         """The reader: blocks as the kernel gives them; an empty one when there are no more."""
         import time
+        self._go.wait()
+        if self._closed:
+            return
         pipe = self._tracefs.held[f'{self._instance}/trace_pipe']
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
@@ -4781,7 +4811,7 @@ class Stream:
 
     def drain(self) -> None:
         """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
-        if not self._reader.ident:
+        if not self._go.is_set():
             return
         self.lost = lost_events(self._tracefs, self._instance)
         self._last = True

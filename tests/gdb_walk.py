@@ -41,7 +41,7 @@ def members(type_, start=0):
 def count_of(array):
     """How many elements an array has, 0 where its type does not say."""
     low, high = array.range()
-    return max(0, high - low + 1)
+    return high - low + 1 if array.sizeof else 0
 
 
 def leaf(type_, width=0):
@@ -91,7 +91,7 @@ def chain(dice, name, type_):
     """A chain that begins at a parameter: its text, where it leads, what is there."""
     text, path, width = name, [0] if type_.code in STRUCTS else [], 0       # a struct by value is its own place
     begins = 'inside' if path else 'value'
-    for _ in range(dice.randrange(STEPS + 1)):
+    for _ in range(dice.choice(range(STEPS + 1))):
         after = step(dice, type_, width)
         if not after:
             break
@@ -117,7 +117,10 @@ def parameters(symbol, address):
         block = block.superblock
     if not block or block.function.name != symbol.split('.')[0]:
         return []
-    scope = gdb.execute(f'info scope *{address:#x}', to_string=True)
+    try:
+        scope = gdb.execute(f'info scope *{address:#x}', to_string=True)
+    except gdb.error:                        # it takes another symbol of the scope for damaged
+        scope = ''
     places = dict(re.findall(r'^Symbol (\S+) is (.*?)(?:, length \d+)?\.$', scope, re.M | re.S))
     return [(p.name, at_entry(places.get(p.name, ''), address), p) for p in block if p.is_argument]
 
@@ -127,11 +130,12 @@ def walk(order):
     dice = random.Random(order['seed'])
     with open(order['out'], 'w') as out:
         for symbol, address in order['functions']:
-            found = parameters(symbol, address)
-            chains = [chain(dice, p.name, plain(p.type)) for p in dice.choices([p for _, _, p in found], k=order['chains'])
-                      ] if found else []
-            print(json.dumps({'function': symbol, 'parameters': [[name, place, leaf(plain(p.type))] for name, place, p in found],
-                              'chains': chains}), file=out)
+            found = [(name, place, plain(p.type)) for name, place, p in parameters(symbol, address)]
+            worth = [1 if step(dice, type_, 0) is None else 6 for _, _, type_ in found]      # a number leads nowhere
+            chosen = dice.choices(found, worth, k=order['chains']) if found else []
+            chains = {row['text']: row for row in (chain(dice, name, type_) for name, _, type_ in chosen)}
+            print(json.dumps({'function': symbol, 'chains': list(chains.values()),
+                              'parameters': [[name, place, leaf(type_)] for name, place, type_ in found]}), file=out)
 
 
 gdb.execute('set complaints 0')

@@ -154,7 +154,7 @@ def _one(tokens: list[str], values: Mapping[str, tuple[str, Value]]) -> bool:
 def _text_passes(kind: str, value: bytes | None, op: str, constant: str) -> bool:
     """A predicate on a string; one that could not be read is equal to nothing."""
     assert op in ('==', '!=', '~') and constant[0] in '"\'' and constant[-1] == constant[0], (op, constant)
-    have, want = value and value.decode('utf-8', 'surrogateescape'), constant[1:-1]
+    have, want = None if value is None else value.decode('utf-8', 'surrogateescape'), constant[1:-1]
     equal = value is not None and (fnmatchcase(have, want) if op == '~' else have == want)
     return not equal if op == '!=' else equal
 

@@ -1,0 +1,365 @@
+"""Random walks over real kernels, to be told by others: gdb and pahole where members are, gdb and perf where parameters.
+
+The walk is gdb's (gdb_walk.py): hundreds of functions, thousands of chains of members, each with the bits that gdb has
+between pointers. Surftrace resolves the same text, with DWARF and with BTF, and what the kernel would be told to read
+has to be that. A walk is repeated with its seed, which is printed: SURFTRACE_ORACLE_SEED=7 walks another way, and
+SURFTRACE_ORACLE_SCALE=10 ten times as far.
+"""
+from __future__ import annotations
+
+import collections
+import functools
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+import kernels
+import pytest
+from cache import Unavailable
+
+import surftrace
+
+SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
+SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
+HERE = Path(__file__).resolve().parent
+WALKS = {'6.1-amd64': (240, 14), '6.1-arm64': (70, 10), '5.10-amd64': (50, 10)}     # functions, and chains from each
+AMD64 = surftrace.arch_named('x86_64')
+
+# gdb's names of the registers that DWARF numbers 0, 1, ... on x86-64. A gdb that knows no arm64 reads an arm64 kernel
+# as if it were one of x86-64, so there too they stand for the numbers.
+GDB_REGISTERS = 'rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip xmm0 xmm1 xmm2 xmm3'.split()
+
+
+def have(tool: str) -> None:
+    """Skip without the tool."""
+    if not shutil.which(tool):
+        raise Unavailable(f'{tool} is not installed')
+
+
+class Answer(NamedTuple):
+    """What the kernel is told to read: from a register (or $stack) on, at which bit of each object a pointer leads to;
+    as what; how wide if it is a bit-field, and whether that is signed."""
+    base: str
+    bits: tuple[int, ...]
+    kind: str
+    width: int = 0
+    signed: bool = False
+
+
+class Refusal(NamedTuple):
+    """Why surftrace does not."""
+    message: str
+
+
+# surftrace's side
+
+
+@functools.lru_cache(None)
+def surftrace_kernel(label: str, mode: str) -> surftrace.Kernel:
+    """A kernel as -v VMLINUX -m MODE gives it."""
+    info = surftrace.given_debug_info(str(kernels.kernel(label) / 'vmlinux'), mode, None, AMD64)
+    return surftrace.kernel_of(info, None, False)
+
+
+@functools.lru_cache(None)
+def target(label: str, mode: str, function: str) -> surftrace.Target:
+    """The place `p FUNCTION`."""
+    return surftrace.one_target(surftrace.parse_probe(f'p {function}'), surftrace_kernel(label, mode)._replace(note=str))
+
+
+def asked(label: str, mode: str, function: str, text: str) -> Union[Answer, Refusal]:
+    """What surftrace makes of `p FUNCTION v=TEXT`; anything but an answer or a refusal is a bug."""
+    try:
+        probe = surftrace.parse_probe(f'p {function} v={text}')
+        place = target(label, mode, function)
+        field = surftrace.Resolver(surftrace_kernel(label, mode).info, 'p', place.function, place.entry).field(probe.args[0])
+    except surftrace.SurftraceError as error:
+        assert str(error).strip(), f'{function} {text}: refused without a word'
+        return Refusal(str(error).split('\n')[0])
+    assert len(field.fetches) == 1
+    return understood(field.fetches[0].text(), bool(field.format) and field.format.word.startswith('S('))
+
+
+def understood(text: str, signed: bool = False) -> Answer:
+    """A fetch-arg as Documentation/trace/kprobetrace.rst has it; a bit-field's place counted from its struct's begin."""
+    text, _, kind = text.rpartition(':')
+    offsets: list[int] = []
+    while match := re.fullmatch(r'([-+]\d+)\((.*)\)', text):
+        offsets.insert(0, int(match[1]))
+        text = match[2]
+    bits = [8 * offset for offset in offsets]
+    match = re.fullmatch(r'b(\d+)@(\d+)/(8|16|32|64)', kind)
+    if not match:
+        return Answer(text, tuple(bits), kind)
+    width, shift, container = map(int, match.groups())
+    assert width + shift <= container, f'{text}:{kind} is beyond its container'
+    return Answer(text, (*bits[:-1], (bits or [0])[-1] + shift), 'bits', width, signed)
+
+
+# gdb's side
+
+
+@functools.lru_cache(None)
+def functions(label: str) -> list[tuple[str, int]]:
+    """The functions that have their name for themselves, and where their code begins: on arm64 behind ftrace's no-ops."""
+    have('nm')
+    listed = subprocess.run(['nm', kernels.kernel(label) / 'vmlinux'], capture_output=True, text=True, check=True).stdout
+    found = [(name, int(address, 16)) for address, name in re.findall(r'^(\w+) [tT] (\S+)$', listed, re.M)]
+    count = collections.Counter(name for name, _ in found)
+    return sorted((name, address + (8 if 'arm64' in label else 0)) for name, address in found
+                  if count[name] == 1 and not re.match(r'__pfx_|__kvm_nvhe|__efistub|\$', name) and '.cold' not in name)
+
+
+def some_functions(label: str, count: int) -> list[tuple[str, int]]:
+    """As many of them, or SCALE times as many, by SEED."""
+    print(f'{label}: SURFTRACE_ORACLE_SEED={SEED}')
+    listed = functions(label)
+    return random.Random(SEED).sample(listed, min(int(SCALE * count), len(listed)))
+
+
+@pytest.fixture(scope='module')
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[dict[str, Any]]]:
+    """walk(LABEL): what gdb says of some of that kernel's functions; one run of gdb."""
+    @functools.lru_cache(None)
+    def walk(label: str) -> list[dict[str, Any]]:
+        have('gdb')
+        vmlinux, out = kernels.kernel(label) / 'vmlinux', tmp_path_factory.mktemp('walk') / 'out.json'
+        count, chains = WALKS[label]
+        chosen = some_functions(label, count)
+        order = json.dumps({'seed': SEED, 'chains': chains, 'functions': chosen, 'out': str(out)})
+        run = subprocess.run(['gdb', '-nx', '-batch', '-ex', 'set architecture i386:x86-64', '-ex', f'file {vmlinux}',
+                              '-x', HERE / 'gdb_walk.py'], capture_output=True, text=True, env={**os.environ, 'GDB_WALK': order})
+        assert 'Traceback' not in run.stderr and out.exists(), run.stderr
+        return [json.loads(line) for line in out.read_text().splitlines()]
+    return walk
+
+
+def begin(label: str, place: str) -> Optional[tuple[str, tuple[int, ...]]]:
+    """gdb's word of where a parameter is, as surftrace would begin to read it. None where gdb has it nowhere, computed or
+    in pieces, or in a register that holds no argument: gcc could not follow it, and that is where it will be later."""
+    arch = surftrace_kernel(label, 'dwarf').info.arch
+    register = re.fullmatch(r'a variable in \$(\w+)', place)
+    if register:
+        name = arch.dwarf.get(GDB_REGISTERS.index(register[1]), '')
+        return (f'%{name}', ()) if name in arch.arguments else None
+    frame = re.fullmatch(r'a complex DWARF expression:\s+0: DW_OP_fbreg (\d+)', place)
+    if frame:                                # from where the stack pointer was before the call; x86 pushes 8 bytes
+        return '$stack', (8 * (int(frame[1]) + (8 if arch == AMD64 else 0)),)
+    return None
+
+
+def number(leaf: dict[str, Any]) -> Optional[str]:
+    """The fetch type of a scalar, None where there is none; README, What a type becomes."""
+    while leaf['is'] == 'struct' and leaf['only']:
+        leaf = leaf['only']
+    if leaf.get('size') not in (1, 2, 4, 8):
+        return None
+    letter = 'x' if leaf['is'].endswith('pointer') else 's' if leaf['signed'] else 'u'
+    return f"{letter}{8 * leaf['size']}"
+
+
+def expected(start: tuple[str, tuple[int, ...]], chain: dict[str, Any]) -> Optional[Answer]:
+    """What surftrace should say of a chain that begins there, by what gdb said; None if it should refuse."""
+    leaf, (base, bits) = chain['leaf'], start
+    first, *rest = chain['path'] or [0]
+    if chain['begins'] == 'value':
+        bits = (*bits, *chain['path'])
+    elif bits:                                                              # a struct by value, on the stack
+        bits = (bits[0] + first, *rest)
+    elif rest:                                                              # ... in a register, and a pointer in it
+        bits = tuple(rest)
+    elif leaf.get('width') or first:
+        width = leaf.get('width') or 8 * leaf.get('size', 0)
+        return Answer(base, (first,), 'bits', width, leaf['signed']) if width else None
+    if leaf.get('width'):
+        return Answer(base, bits, 'bits', leaf['width'], leaf['signed'] and leaf['is'] == 'number')
+    if leaf['is'] == 'text':
+        return Answer(base, bits, 'string')
+    if leaf['is'] == 'text pointer':
+        return Answer(base, (*bits, 0), 'string')
+    if leaf['is'] == 'code pointer':
+        return Answer(base, bits, 'symbol')
+    if leaf['is'] == 'array':
+        element = number(leaf['of'])
+        return Answer(base, bits, f"{element}[{leaf['count']}]") if element and 0 < leaf['count'] <= 64 else None
+    kind = number(leaf)
+    return Answer(base, bits, kind) if kind else None
+
+
+# the comparison
+
+
+# Refusals that are right though gdb has an answer.
+EXPLAINED = {
+    'both': {
+        'a name with several definitions': r'is defined differently in|has several definitions',
+        'a declaration without a definition': r'is declared, but defined nowhere',
+    },
+    'dwarf': {},
+    'btf': {
+        "a compiler's copy": r'the compiler changed the parameters of this copy',
+        'two functions of that name': r'BTF has two functions of that name',
+        'no function of that name in BTF': r'no debug information for this function',
+        'the prototype of a weak function of that name': r'has no parameter',
+    },
+}
+
+
+class Comparison(NamedTuple):
+    """Disagreements in words, and how many chains there were of each kind, or refused for each reason."""
+    wrong: list[str]
+    count: collections.Counter[str]
+
+    @property
+    def compared(self) -> int:
+        """How many were answered."""
+        return sum(number for kind, number in self.count.items() if not kind.startswith('refused'))
+
+
+def compare(label: str, mode: str, rows: list[dict[str, Any]]) -> Comparison:
+    """Ask surftrace for every chain."""
+    result = Comparison([], collections.Counter())
+    for row in rows:
+        places = {name: begin(label, place) for name, place, _ in row['parameters']}
+        for chain in row['chains']:
+            start = places[re.findall(r'\w+', chain['text'])[0]]
+            kind, complaint = verdict(mode, start, chain, asked(label, mode, row['function'], chain['text']))
+            result.count[kind] += 1
+            result.wrong.extend([f"p {row['function']} v={chain['text']} ({chain['type']}): {complaint}"] * bool(complaint))
+    return result
+
+
+def verdict(mode: str, start: Optional[tuple[str, tuple[int, ...]]], chain: dict[str, Any], answer: Union[Answer, Refusal]
+            ) -> tuple[str, str]:
+    """(what kind of chain it was, what is wrong with the answer). Where gdb does not know the parameter's place, only what
+    follows from there on is compared."""
+    wanted = expected(start or ('?', ()), chain)
+    if isinstance(answer, Refusal):
+        reasons = {**EXPLAINED['both'], **EXPLAINED[mode], **({} if start else {'no place at entry': 'cannot be had here'})}
+        reason = next((word for word, pattern in reasons.items() if re.search(pattern, answer.message)), '')
+        reason = reason or ('no single value' if wanted is None else '')
+        return f'refused: {reason}', '' if reason else f'refused: {answer.message}'
+    if start is None and wanted:
+        behind = len(wanted.bits) - (chain['begins'] == 'inside')
+        cut = len(answer.bits) - behind
+        answer, wanted = (each._replace(base='?', bits=each.bits[start:]) for each, start in ((answer, cut), (wanted, -behind or 99)))
+    kind = re.sub(r'\d+$', '', wanted.kind) if wanted else 'nothing'
+    return kind, '' if answer == wanted else f'surftrace has {answer}, gdb {wanted}'
+
+
+# the tests
+
+
+Walk = Callable[[str], 'list[dict[str, Any]]']
+
+
+def told(result: Comparison) -> str:
+    """What a failure shows."""
+    return f'SURFTRACE_ORACLE_SEED={SEED}: {len(result.wrong)} wrong, as\n  ' + '\n  '.join(result.wrong[:20])
+
+
+@pytest.mark.parametrize('mode', ['dwarf', 'btf'])
+@pytest.mark.parametrize('label', WALKS)
+def test_every_chain_of_a_walk_is_what_gdb_says(walk: Walk, label: str, mode: str) -> None:
+    """Offsets, widths, signs, bit-fields' places, the register the chain begins in; or a refusal that has a reason."""
+    result = compare(label, mode, walk(label))
+    print(f'{label} {mode}: {result.compared} compared; {dict(result.count)}')
+    assert not result.wrong, told(result)
+    assert result.compared > 0.75 * result.count.total()
+    if label == '6.1-amd64' and SCALE >= 1:
+        assert result.count.total() >= 2000
+        few = [kind for kind, least in {'u': 300, 's': 100, 'x': 100, 'bits': 150, 'symbol': 50, 'string': 5}.items()
+               if result.count[kind] < least]
+        assert not few, f'a walk that meets too few of {few}: {result.count}'
+
+
+def wrong_members(change: Callable[[surftrace.Member], surftrace.Member]) -> Callable[..., Optional[surftrace.Member]]:
+    """surftrace.find_member with a defect."""
+    right = surftrace.find_member
+
+    def find_member(struct: surftrace.Struct, name: str) -> Optional[surftrace.Member]:
+        found = right(struct, name)
+        return found and change(found)
+    return find_member
+
+
+def other_sign(member: surftrace.Member) -> surftrace.Member:
+    """The member with its sign turned, where it has one."""
+    type_ = member.type()
+    if isinstance(type_, surftrace.Int):
+        return member._replace(type=lambda: type_._replace(signed=not type_.signed))
+    return member
+
+
+DEFECTS = {
+    'each member a byte on': lambda member: member._replace(bit=member.bit + 8),
+    'each bit-field a bit on': lambda member: member._replace(bit=member.bit + bool(member.width)),
+    'each bit-field a bit wider': lambda member: member._replace(width=member.width and member.width + 1),
+    'each number of the other sign': other_sign,
+}
+
+
+@pytest.mark.parametrize('defect', DEFECTS)
+def test_the_comparison_would_find(walk: Walk, monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
+    """A test that cannot fail proves nothing: with a defect put in, what can show it does."""
+    rows = walk('6.1-amd64')[:60]
+    monkeypatch.setattr(surftrace, 'find_member', wrong_members(DEFECTS[defect]))
+    assert len(compare('6.1-amd64', 'btf', rows).wrong) >= 10
+
+
+def test_the_comparison_would_find_a_wrong_register(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for where a chain begins."""
+    right = surftrace.convention
+    monkeypatch.setattr(surftrace, 'convention', lambda arch, function: right(arch, function)[::-1])
+    assert len(compare('6.1-amd64', 'btf', walk('6.1-amd64')[:60]).wrong) >= 10
+
+
+def impossible(chain: dict[str, Any]) -> Iterator[str]:
+    """What nobody can mean, made of a chain by what gdb says is at its end."""
+    text, leaf = chain['text'], chain['leaf']
+    yield f'{text}->no_such_member'
+    yield f'{text}.no_such_member'
+    if leaf['is'] in ('array', 'text') and leaf['count']:
+        yield f"{text}[{leaf['count']}]"
+    if leaf.get('width'):
+        yield from (f'&{text}', f'*{text}', f'{text}[0]', f'{text}:u8')
+    if leaf['is'] in ('number', 'enum'):
+        yield from (f'*{text}', f'{text}[0]', f'{text}:x64[2]')
+    if leaf['is'] == 'struct':
+        yield from (f'*{text}', f'{text}[0]')
+
+
+@pytest.mark.parametrize('mode', ['dwarf', 'btf'])
+def test_what_c_would_not_compile_is_refused(walk: Walk, mode: str) -> None:
+    """A member that is not there, an index past the end, the address of a bit-field, a number as a pointer."""
+    rows = [row for row in walk('6.1-amd64')[:100] if '.' not in row['function']]
+    texts = [(row['function'], text) for row in rows for chain in row['chains'] for text in impossible(chain)]
+    answered = [(function, text, answer) for function, text in texts
+                if isinstance(answer := asked('6.1-amd64', mode, function, text), Answer)]
+    assert len(texts) > 1000
+    assert not answered, answered[:10]
+
+
+@pytest.mark.parametrize('mode', ['dwarf', 'btf'])
+@pytest.mark.parametrize('label', WALKS)
+def test_parameters_by_number_and_by_name_are_where_gdb_has_them(walk: Walk, label: str, mode: str) -> None:
+    """Registers, and the stack behind the last of them; numbers count as the source does."""
+    wrong, compared = [], 0
+    for row in walk(label):
+        for index, (name, place, leaf) in enumerate(row['parameters']):
+            start = begin(label, place)
+            numbered, named = (asked(label, mode, row['function'], text) for text in (f'%{index}', name))
+            if start is None or leaf['is'] == 'struct' or isinstance(numbered, Refusal) and isinstance(named, Refusal):
+                continue
+            compared += 1
+            if numbered != named or (numbered.base, numbered.bits[:len(start[1])]) != start:
+                wrong.append((row['function'], index, name, place, numbered, named))
+    print(f'{label} {mode}: {compared} parameters')
+    assert not wrong, wrong[:10]
+    assert compared > WALKS[label][0] * min(SCALE, 1)

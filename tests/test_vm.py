@@ -1,0 +1,102 @@
+"""surftrace on real kernels. What is checked, and how, is in vm/guest_checks.py: many checks share a boot."""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import guest_checks
+import kernels
+import machine
+import pytest
+
+pytestmark = pytest.mark.vm
+PROJECT = Path(__file__).resolve().parents[1]
+USERS = 'p:users wake_up_new_task comm=%0->comm users=S%0->mm->mm_users f:users<4'
+
+
+def surftrace(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """surftrace on this machine, for a kernel elsewhere."""
+    return subprocess.run([sys.executable, PROJECT / 'surftrace.py', *arguments], capture_output=True, text=True)
+
+
+def made(*arguments: str) -> str:
+    """What it makes without a complaint."""
+    done = surftrace(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def boot(label: str, checks: list[str], folder: Path) -> dict[str, str]:
+    """Runs the checks in one guest; what each came to, '' if it passed."""
+    vmlinux = str(kernels.kernel(label) / 'vmlinux')
+    (folder / 'dwarf.lines').write_text(made('-S', '-v', vmlinux, *guest_checks.DWARF))
+    made('-v', vmlinux, '-o', str(folder / 'script.sh'), USERS)
+    made('-v', vmlinux, '-o', str(folder / 'one_second.sh'), '-d', '1', USERS)
+    done = machine.run(label, f"python3 tests/vm/guest_checks.py {label} '{folder}' {' '.join(checks)}", timeout=600)
+    results = dict(re.findall(r'^(?:PASS|FAIL) (\w+)(.*)$', done.output, re.M))
+    passed = set(re.findall(r'^PASS (\w+)', done.output, re.M))
+    return {check: '' if check in passed else results.get(check, f'no result: {done.output[-3000:]}') for check in checks}
+
+
+@pytest.fixture(scope='module')
+def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str]:
+    """result(LABEL, CHECK): what came of it, in a boot for all the checks of that kernel that were asked for."""
+    wanted: dict[str, list[str]] = {}
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.originalname == test_in_a_guest.__name__:
+            wanted.setdefault(item.callspec.params['label'], []).append(item.callspec.params['check'])
+    with ThreadPoolExecutor(max_workers=2) as pool:     # a guest has one processor
+        boots: dict[str, Future[dict[str, str]]] = {
+            label: pool.submit(boot, label, checks, tmp_path_factory.mktemp(label)) for label, checks in wanted.items()}
+        yield lambda label, check: boots[label].result()[check]
+
+
+@pytest.mark.parametrize(('label', 'check'), [
+    (label, check) for label in ('7-amd64', '6.1-amd64', '6.12-amd64', '5.10-amd64')
+    for check, (_, labels) in guest_checks.CHECKS.items() if label in labels])
+def test_in_a_guest(label, check, result):
+    failure = result(label, check)
+    assert not failure, f'{check} on {label}{failure}'
+
+
+def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
+    vmlinux = str(kernels.kernel('6.1-arm64') / 'vmlinux')
+    line = 'p:status proc_pid_status name=%3->comm pid=%3->pid parent=%3->real_parent->pid f:name==known'
+    definition = made('-S', '-v', vmlinux, line).strip()
+    made('-v', vmlinux, '-o', str(tmp_path / 'script.sh'), line)
+    (tmp_path / 'known').write_text("printf known >/proc/$$/comm; grep -E '^(Name|Pid|PPid):' /proc/$$/status\n")
+    status, output = machine.run('6.1-arm64', f"""
+        {guest_snapshot}
+        cd /sys/kernel/tracing
+        snapshot >/run/before
+        echo '{definition}' >kprobe_events
+        echo 1 >events/kprobes/status/enable
+        sh '/host{tmp_path}/known'
+        grep known trace
+        echo 0 >events/kprobes/status/enable
+        : >kprobe_events
+        echo '== the script'
+        busybox sh '/host{tmp_path}/script.sh' >/run/out 2>/run/err &
+        until grep tracing /run/err || ! kill -0 $!; do sleep 0.1; done
+        sh '/host{tmp_path}/known'
+        until [ -s /run/out ] || ! kill -0 $!; do sleep 0.1; done
+        kill -TERM $!           # INT is ignored by what a shell runs in the background
+        wait $! || echo "failed: $?"
+        cat /run/out
+        snapshot | diff /run/before - && echo 'nothing left'""", timeout=60)
+    assert status == 0, output
+    for part in output.split('== the script\n'):
+        pid, parent = re.search(r'^Name:\tknown\nPid:\t(\d+)\nPPid:\t(\d+)$', part, re.M).groups()
+        assert re.search(rf'name="known" pid={pid} parent={parent}', part), output
+    assert 'failed' not in output, output
+    assert output.endswith('nothing left\n'), output
+
+
+def test_a_function_that_is_only_inlined():
+    done = surftrace('-S', '-v', str(kernels.kernel('6.1-amd64') / 'vmlinux'), 'p get_task_struct')
+    assert done.returncode == 2
+    assert "'get_task_struct' is inlined everywhere it is called" in done.stderr
