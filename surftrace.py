@@ -830,7 +830,7 @@ class Dwarf(TypeInfo):
 
     def _is_sound(self, die: Any) -> bool:
         """Whether what was found is an entry, not bytes that look like one: its sibling comes after a list of children that
-        has an end, its type is a type of this unit; a struct is referred to."""
+        has an end, its type is a type of this unit; a struct is referred to, or one of the unit's own entries."""
         unit, sibling, type_ = die.cu, die.attributes.get('DW_AT_sibling'), die.attributes.get('DW_AT_type')
         start, end = unit.cu_offset, unit.cu_offset + unit.size
         if sibling and sibling.form == 'DW_FORM_ref4' and not (
@@ -843,7 +843,10 @@ class Dwarf(TypeInfo):
                 return False
             return bool(target.tag) and target.tag.endswith(('_type', '_typedef', '_enumeration'))
         reference = struct.pack(self._mark + 'I', die.offset - start)
-        return die.tag not in STRUCT_TAGS or next(occurrences(self._info[start:end], reference), None) is not None
+        if die.tag not in STRUCT_TAGS or next(occurrences(self._info[start:end], reference), None) is not None:
+            return True
+        return bool(die.offset == next((at for at in (child.offset for child in self._children(unit.get_top_DIE()))
+                                        if at >= die.offset), None))
 
     def _children(self, die: Any) -> Iterator[Any]:
         """The entries below; a sibling reference that leads back is damage, not a loop."""
@@ -2294,7 +2297,7 @@ def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...],
     told = []
     for match in re.finditer(r'\S+', text[start:end]):
         at = (start + match.start(), start + match.end())
-        pair = re.fullmatch(r'(\w+(?:\+\w+)*):(\S+)', match[0])
+        pair = re.fullmatch(r'=?(\w+(?:\+\w+)*):(\S+)', match[0])
         if not pair:
             raise InputError('NAME:FORMAT expected behind #!', at)
         told.append((tuple(pair[1].split('+')), pair[2], at))
@@ -2872,7 +2875,10 @@ class Resolver:
         return Lvalue(Array(lambda: Int('char', 1, True), None) if text else self.word, 'value', Fetch(expr.text), name='imm')
 
     def _offset(self, expr: Offset) -> Lvalue:
-        lvalue = self._address_in(self.value(expr.inner), expr.at)
+        inner = self.value(expr.inner)
+        if isinstance(expr.inner, Special) and inner.how == 'memory':       # $retval of a struct is where it lies
+            inner = Lvalue(self.word, 'value', inner.fetch)
+        lvalue = self._address_in(inner, expr.at)
         return Lvalue(self.word, 'memory', lvalue.fetch, lvalue.bit + 8 * expr.offset, user=expr.user or lvalue.user, name='mem')
 
     def _address_in(self, lvalue: Lvalue, at: Span) -> Lvalue:
@@ -3266,6 +3272,9 @@ class Resolver:
             return place.fetch.at(place.bit // 8, place.user and base != 'ustring')._replace(kind=kind) if (
                 place.how == 'memory') else place.fetch._replace(kind=kind)
         scalar = lvalue if untyped else self._scalar(lvalue)
+        if not scalar and isinstance(type_, Struct) and not lvalue.bit and (
+                lvalue.how == 'pieces' or lvalue.fetch.base[:1] == '@' and not lvalue.fetch.derefs):
+            untyped, scalar = True, lvalue._replace(type=self.word)     # the kernel's own %REG, $retval or @SYM
         if not scalar:
             self._refuse_whole(lvalue, at)
         return self._narrowed(scalar, kind, untyped, at)
@@ -3339,7 +3348,8 @@ class Resolver:
         if size != format_.size and not untyped:
             refuse(f'{word} needs {format_.size} bytes, and {spell(lvalue.type)} has {size}', at)
         if len(format_.kinds) == 1 and lvalue.how != 'memory':
-            return (self._fetched(lvalue, at)._replace(kind=format_.kinds[0]),), format_
+            fetch = self._fetched(lvalue, at)
+            return (fetch if fetch.kind else fetch._replace(kind=format_.kinds[0]),), format_
         if lvalue.how != 'memory':
             refuse(f'{word} needs something in memory', at)
         fetches, offset = [], lvalue.bit // 8
@@ -3353,7 +3363,7 @@ def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
     """The fields with what stands behind #! applied: formats, parts joined, packet headers."""
     for names, words, at in probe.words:
         found = [field for name in names for field in fields if field.name == name]
-        if len(found) != len(names):
+        if len(found) != len(names) or len(set(names)) != len(names):
             refuse(f"no argument is called {' or '.join(names)}", at)
         field = found[0]._replace(fetches=tuple(fetch for part in found for fetch in part.fetches), words=(), checks=())
         for word in re.split(r',(?![^(]*\))', words):
@@ -3364,18 +3374,26 @@ def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
                 field = field._replace(words=(*field.words, word), checks=header_checks(
                     data, header[1], header[3], bool(header[2]), resolver.arch.order))
                 continue
-            field = field._replace(format=_word_format(word, field.kind, resolver, at))
+            field = field._replace(format=_word_format(word, field, resolver, at))
         joined = resolver.checked(field)
         fields = [joined if f is found[0] else f for f in fields if f is found[0] or f not in found]
     return fields
 
 
-def _word_format(word: str, kind: str, resolver: Resolver, at: Span) -> Format:
-    found = format_named(word, resolver.arch.order, kind)
+def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Format:
+    found = format_named(word, resolver.arch.order, field.kind)
     if not found and re.fullmatch(r'enum\(\w+\)', word):
         type_ = resolver.info.named('enum', word[5:-1], resolver.scope) or resolver.info.named('', word[5:-1], resolver.scope)
-        found = enum_format(word, type_.enumerators(), bit_width(kind)) if isinstance(type_, Enum) else None
-    return found or refuse(f"'{word}' is no format surftrace knows", at)
+        found = enum_format(word, type_.enumerators(), bit_width(field.kind)) if isinstance(type_, Enum) else None
+    if not found:
+        refuse(f"'{word}' is no format surftrace knows", at)
+    kinds = [fetch.kind or 'string' for fetch in field.fetches]
+    number_, cut, signed = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]', r'b%s@\d+/\d+'
+    wanted = [rf'[ux]{kind[1:]}|b{kind[1:]}@\d+/\d+' for kind in found.kinds] or [
+        cut if word.startswith('cut(') else signed % word[2:-1] if word.startswith('S(') else number_]
+    if len(kinds) != len(wanted) or not all(map(re.fullmatch, wanted, kinds)):
+        refuse(f"{word} wants {' and '.join(found.kinds) or 'another type'}, and this is {' and '.join(kinds)}", at)
+    return found
 
 
 # ---- Events ------------------------------------------------------------------------------------------------
@@ -3655,7 +3673,7 @@ def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kerne
 def filter_source(probe: Probe) -> str:
     """The filter as it was written, with its f:."""
     at = split_line(probe.text, probe.place.at[1])[2]
-    return probe.text[at:].strip() if at >= 0 else ''
+    return re.sub(r'\s*\n\s*', ' ', probe.text[at:].strip()) if at >= 0 else ''     # none of them in quotes: _string
 
 
 def part_names(field: Field) -> Tuple[str, ...]:
@@ -3680,6 +3698,7 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     args += [(label, check.fetch) for label, check in hidden]
     limits(probe, fields, args)
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
+    words = [f'={word}' if word.startswith('f:') else word for word in words]       # f: would be the filter
     filter_ = FilterText(fields, hidden, {}, resolver.arch).text(probe.filter) if probe.filter else ''
     source = filter_source(probe)
     return Event(name, '', (EventDef(letter, name, place, tuple(args)),), tuple(fields), tuple(hidden), filter_,
@@ -3864,8 +3883,8 @@ class FilterText:
     def _string(compare: Compare, op: str) -> str:
         if op not in ('==', '!=', '~'):
             refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it", compare.at)
-        if len(compare.value.encode('utf-8', 'surrogateescape')) > 255 or '\0' in compare.value:
-            refuse('the kernel compares with up to 255 bytes, none of them NUL', compare.value_at)
+        if len(compare.value.encode('utf-8', 'surrogateescape')) > 255 or re.search('[\0\n]', compare.value):
+            refuse('a text is up to 255 bytes for the kernel, none of them NUL, and on one line', compare.value_at)
         quote = '"' if '"' not in compare.value else "'"
         if quote in compare.value:
             refuse('the kernel cannot compare with a text that has both kinds of quotes', compare.value_at)
@@ -4557,9 +4576,9 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
     texts = [(line, '') for line in options.lines]
     for name in options.file:
         try:
-            with (open(0, closefd=False, errors='surrogateescape') if name == '-' else open(
-                    name, encoding='utf-8', errors='surrogateescape')) as file:
-                lines = file.read().splitlines()
+            with open(0 if name == '-' else name, encoding='utf-8', errors='surrogateescape', newline='\n',
+                      closefd=name != '-') as file:
+                lines = file.read().split('\n')             # not splitlines(): a string may hold what it takes for an end
         except OSError as error:
             raise SurftraceError(f'{name}: {error.strerror}') from None
         label = 'standard input' if name == '-' else name
@@ -4607,6 +4626,8 @@ def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Ker
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
     options = arguments().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='surrogateescape')    # bytes that are no UTF-8 leave as they came
     try:
         return run(options)
     except SurftraceError as error:
@@ -4707,14 +4728,15 @@ class Stream:
     """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe. The
     kernel makes the text while it is read, so a thread of its own reads on while the last blocks are decoded."""
 
-    def __init__(self, tracefs: Tracefs, instance: str, decoder: Decoder, seconds: Optional[float], count: Optional[int]) -> None:
+    def __init__(self, tracefs: Tracefs, instance: str, decoder: Decoder, seconds: Optional[float], count: Optional[int],
+                 output: int = 1) -> None:
         self.decoder, self.lost, self.profile = decoder, 0, {}  # type: Decoder, int, Dict[str, Tuple[int, int]]
         self._tracefs, self._instance, self._seconds, self._count = tracefs, instance, seconds, count
-        self._rest, self._stop, self._closed, self._last = b'', False, False, False
+        self._rest, self._stop, self._closed, self._last, self._output = b'', False, False, False, output
         self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._go = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._piece = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(1).st_mode) else 1 << 20
+        self._piece = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(output).st_mode) else 1 << 20
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
@@ -4799,24 +4821,31 @@ class Stream:
         """To standard output; a pipe gets no more than it takes without blocking, so that a signal is heard also when nobody
         reads."""
         try:
-            free = writable(0)
+            free = writable(self._output, 0)
             while data and not self._closed:
                 if free:
-                    data = data[os.write(1, data[:self._piece]):]
+                    data = data[os.write(self._output, data[:self._piece]):]
                 elif self._stop:
                     self._closed = True
-                free = not data or writable(100)
+                free = not data or writable(self._output, 100)
         except BrokenPipeError:
             self._stop = self._closed = True
+
+    def read_to_the_end(self) -> None:
+        """What there is now, and no more."""
+        self._last = True
+        self._go.set()
+        if not self._reader.ident:
+            self._reader.start()
+        while not self._closed and self._take(1):
+            pass
 
     def drain(self) -> None:
         """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
         if not self._go.is_set():
             return
         self.lost = lost_events(self._tracefs, self._instance)
-        self._last = True
-        while not self._closed and self._take(1):
-            pass
+        self.read_to_the_end()
         self._write(self.decoder.finish())
         self._closed = True
         while self._reader.is_alive():                      # it may wait for room
@@ -4824,10 +4853,10 @@ class Stream:
                 self._blocks.get(timeout=0.05)
 
 
-def writable(milliseconds: int) -> bool:
-    """Whether standard output takes data now; BrokenPipeError when nobody will ever read it."""
+def writable(output: int, milliseconds: int) -> bool:
+    """Whether the output takes data now; BrokenPipeError when nobody will ever read it."""
     poll = select.poll()
-    poll.register(1, select.POLLOUT)
+    poll.register(output, select.POLLOUT)
     ready = poll.poll(milliseconds)
     if ready and ready[0][1] & (select.POLLERR | select.POLLHUP):
         raise BrokenPipeError

@@ -28,7 +28,7 @@ import surftrace
 SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
 SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
 HERE = Path(__file__).resolve().parent
-WALKS = {'6.1-amd64': (240, 14), '6.1-arm64': (70, 10), '5.10-amd64': (50, 10)}     # functions, and chains from each
+WALKS = {'6.1-amd64': (190, 14), '6.1-arm64': (50, 8), '5.10-amd64': (40, 8)}     # functions, and chains from each
 AMD64 = surftrace.arch_named('x86_64')
 
 # gdb's names of the registers that DWARF numbers 0, 1, ... on x86-64. A gdb that knows no arm64 reads an arm64 kernel
@@ -271,9 +271,9 @@ def test_every_chain_of_a_walk_is_what_gdb_says(walk: Walk, label: str, mode: st
     result = compare(label, mode, walk(label))
     print(f'{label} {mode}: {result.compared} compared; {dict(result.count)}')
     assert not result.wrong, told(result)
-    assert result.compared > 0.75 * result.count.total()
+    assert result.compared > 0.6 * result.count.total()
     if label == '6.1-amd64' and SCALE >= 1:
-        assert result.count.total() >= 2000
+        assert result.count.total() >= 1500
         few = [kind for kind, least in {'u': 300, 's': 100, 'x': 100, 'bits': 150, 'symbol': 50, 'string': 5}.items()
                if result.count[kind] < least]
         assert not few, f'a walk that meets too few of {few}: {result.count}'
@@ -330,7 +330,9 @@ def impossible(chain: dict[str, Any]) -> Iterator[str]:
     if leaf.get('width'):
         yield from (f'&{text}', f'*{text}', f'{text}[0]', f'{text}:u8')
     if leaf['is'] in ('number', 'enum'):
-        yield from (f'*{text}', f'{text}[0]', f'{text}:x64[2]')
+        yield from (f'*{text}', f'{text}[0]')
+        if leaf['size'] < 8:                 # an unsigned long may well be an address
+            yield f'{text}:x64[2]'
     if leaf['is'] == 'struct':
         yield from (f'*{text}', f'{text}[0]')
 
@@ -354,12 +356,132 @@ def test_parameters_by_number_and_by_name_are_where_gdb_has_them(walk: Walk, lab
     for row in walk(label):
         for index, (name, place, leaf) in enumerate(row['parameters']):
             start = begin(label, place)
-            numbered, named = (asked(label, mode, row['function'], text) for text in (f'%{index}', name))
+            named = asked(label, mode, row['function'], name)           # gdb counts those of a copy in another way
+            numbered = named if '.' in row['function'] else asked(label, mode, row['function'], f'%{index}')
             if start is None or leaf['is'] == 'struct' or isinstance(numbered, Refusal) and isinstance(named, Refusal):
                 continue
             compared += 1
+            if isinstance(named, Refusal) and 'no debug information' in named.message:
+                named = numbered             # a number is worth something by itself
             if numbered != named or (numbered.base, numbered.bits[:len(start[1])]) != start:
                 wrong.append((row['function'], index, name, place, numbered, named))
     print(f'{label} {mode}: {compared} parameters')
     assert not wrong, wrong[:10]
     assert compared > WALKS[label][0] * min(SCALE, 1)
+
+
+# perf and pahole
+
+
+def test_registers_are_those_that_perf_probe_would_take(walk: Walk) -> None:
+    """A third reader of DWARF, elfutils'. It takes a second for each function, so a few: those with the most parameters.
+    Where perf and gdb differ from us there is one reason, which `begin` has: gcc could not follow the parameter."""
+    have('perf')
+    rows = [row for row in walk('6.1-amd64') if '.' not in row['function'] and all(begin('6.1-amd64', p[1]) for p in row['parameters'])]
+    rows = sorted(rows, key=lambda row: -len(row['parameters']))[:4]
+    definitions = [word for row in rows for word in ('-D', f"{row['function']} $params")]
+    run = subprocess.run(['perf', 'probe', '-k', kernels.kernel('6.1-amd64') / 'vmlinux', *definitions], capture_output=True, text=True)
+    for row in rows:
+        line = re.search(rf"^p:probe/\S+ {row['function']}\+0 (.*)", run.stdout, re.M)
+        assert line, f"perf knows no {row['function']}: {run.stdout}{run.stderr}"
+        for name, text in re.findall(r'(\S+)=(\S+)', line[1]):
+            ours, theirs = asked('6.1-amd64', 'dwarf', row['function'], name), understood(text.replace('(%sp)', '($stack)'))
+            if isinstance(ours, Answer):             # perf calls a pointer's word x64 and a string's address too
+                assert (ours.base, ours.bits[:len(theirs.bits)]) == (theirs.base, theirs.bits), (row['function'], name, text, ours)
+
+
+class BitField(NamedTuple):
+    """A line of pahole's: a path of members from a struct, its bit there, its width."""
+    struct: str
+    path: str
+    bit: int
+    width: int
+    type: str
+
+
+def bit_fields(text: str) -> Iterator[BitField]:
+    """Every bit-field in what pahole prints, also those in anonymous and in nested structs."""
+    stack: list[tuple[str, list[BitField]]] = []                            # what is open: its first line, its fields
+    for line in text.splitlines():
+        field = re.match(r'\s+(.+?)\s+(\w+):(\d+);\s+/\*\s*(\d+):\s*(\d+)\s', line)
+        if line.endswith('{'):
+            stack.append((line[:-1].strip(), []))
+        elif close := re.match(r'\s*}\s*(?:__attribute__\(\(\S+\)\)\s*)*(\w*)((?:\[\d+\])*)', line):
+            (head, inner), prefix = stack.pop(), close[1] and close[1] + re.sub(r'\d+', '0', close[2]) + '.'
+            if stack:
+                stack[-1][1].extend(each._replace(path=prefix + each.path) for each in inner)
+            elif re.fullmatch(r'(struct|union) \w+', head):
+                yield from (each._replace(struct=head) for each in inner)
+        elif field and stack:
+            stack[-1][1].append(BitField('', field[2], 8 * int(field[4]) + int(field[5]), int(field[3]), field[1]))
+
+
+@pytest.mark.parametrize(('label', 'mode', 'share'), [
+    ('6.1-amd64', 'btf', 1), ('6.1-arm64', 'btf', 0.3), ('5.10-amd64', 'btf', 0.3), ('6.1-amd64', 'dwarf', 0.04),
+    ('5.10-amd64', 'dwarf', 0.05)])
+def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: float) -> None:
+    """Those of all structs with BTF, of some with DWARF: of version 4 in 5.10, which counts from the other end."""
+    have('pahole')
+    vmlinux = kernels.kernel(label) / 'vmlinux'
+    listed = subprocess.run(['pahole', '-F', 'btf', vmlinux], capture_output=True, text=True, check=True).stdout
+    every = list(bit_fields(listed))
+    assert len(every) > 1000
+    structs = collections.Counter(re.findall(r'^((?:struct|union) \w+) {', listed, re.M))
+    single = sorted({field.struct for field in every if structs[field.struct] == 1})
+    chosen = set(random.Random(SEED).sample(single, int(min(1, share * SCALE) * len(single))))
+    wrong, compared = [], 0
+    for field in every:
+        if field.struct in chosen:
+            answer = asked(label, mode, 'vfs_read', f'!({field.struct} *)%0->{field.path}')
+            signed = bool(re.fullmatch(r'(__)?s\d+|(signed |long )?int', field.type))
+            bit = answer.bits[-1] if isinstance(answer, Answer) else None
+            if isinstance(answer, Refusal) and 'is defined differently in' in answer.message:
+                continue
+            compared += 1
+            if bit != field.bit or answer != Answer(answer.base, (bit,), 'bits', field.width, signed):
+                wrong.append((field, answer))
+    print(f'{label} {mode}: {compared} bit-fields')
+    assert not wrong, wrong[:10]
+    assert compared > 40
+
+
+# the calling convention
+
+
+def at_convention(arch: surftrace.Arch, location: surftrace.Location) -> surftrace.Location:
+    """A place in the terms of the convention: from the stack pointer, and a lone piece as its register."""
+    if location.how == 'frame':
+        stack = next(number for number, name in arch.dwarf.items() if name == arch.stack_pointer)
+        return surftrace.Location('memory', number=stack, offset=location.offset + (8 if arch == AMD64 else 0))
+    if location.how == 'pieces' and len(location.pieces) == 1:
+        return location.pieces[0][0]
+    return location
+
+
+@pytest.mark.parametrize(('label', 'count'), [('6.1-amd64', 250), ('6.1-arm64', 120)])
+def test_the_calling_convention_is_right_for_every_function_with_its_own_name(label: str, count: int) -> None:
+    """BTF knows only the convention. DWARF knows where each argument came in; they differ for the copies that gcc makes
+    (.isra, .constprop, .part), which is why these have no arguments with BTF, and for nothing else. (Of all functions of
+    6.1, 93000 parameters on x86-64 and 90000 on arm64, 22 differ, in 17 functions, and the code proves DWARF wrong in each:
+    gcc could not follow them. Such a place is none to surftrace.)"""
+    info = surftrace_kernel(label, 'dwarf').info
+    assert info.dwarf and isinstance(info.symbols, surftrace.Executable)
+    same, wrong, copies = 0, [], 0
+    for name, _ in some_functions(label, count):
+        function = info.dwarf.function(name)
+        places = surftrace.convention(info.arch, function) if function else []
+        for parameter, place in zip(function.parameters if function else (), places):
+            location = parameter.location and at_convention(info.arch, parameter.location)
+            if location is None or location.how not in ('register', 'memory') or place.how == 'gone' or (
+                    isinstance(parameter.type(), surftrace.Struct) and location.how == 'memory'):
+                continue
+            if location == at_convention(info.arch, place):
+                same += 1
+            elif '.' in name:
+                copies += 1
+            else:
+                wrong.append((name, parameter.name, location, place))
+    print(f'{label}: {same} parameters as the convention has them, {copies} of copies elsewhere')
+    assert not wrong, wrong[:10]
+    assert same > count * min(SCALE, 1)
+    assert copies, 'no copy that differs: whatever this compares, it does not see a difference'

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Speed, as ratios measured in the same run: against perf probe -D, gdb, and cat trace_pipe. Prints, asserts nothing.
+
+    python3 tests/bench.py [VMLINUX]        (left out: Debian's 6.1, fetched as the tests do)
+
+Draining needs root and uprobes: an event that looks like a kprobe's is made with a uprobe in a small program."""
+from __future__ import annotations
+
+import functools
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable, List, Sequence, Tuple
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(PROJECT), str(PROJECT / 'tests' / 'vm')]
+
+import kernels  # noqa: E402
+
+import surftrace  # noqa: E402
+
+OURS = [sys.executable, '-m', 'surftrace', '-S']        # as a module: compiled once, as an installed one is
+LINE = 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
+EVENTS = 200_000
+
+
+def measured(command: Sequence[str]) -> Tuple[float, float]:
+    """(seconds, MB at the most) of a command."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, usage = os.wait4(process.pid, 0)
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def compare(title: str, ours: Sequence[str], theirs: Sequence[str], runs: int, wanted: float) -> None:
+    """Both in turn, and the median of the ratios."""
+    measured(ours), measured(theirs)
+    pairs = [(measured(ours), measured(theirs)) for _ in range(runs)]
+    ratio = statistics.median(a[0] / b[0] for a, b in pairs)
+    seconds, memory = (tuple(statistics.median(pair[i][j] for pair in pairs) for i in (0, 1)) for j in (0, 1))
+    print(f'{title}: {seconds[0]:.2f} s against {seconds[1]:.2f} s: {ratio:.3f} (wanted: at most {wanted}); '
+          f'{memory[0]:.0f} MB against {memory[1]:.0f} MB', flush=True)
+
+
+def hundred(vmlinux: str) -> Tuple[List[str], List[str]]:
+    """A hundred lines on a hundred functions, the same for perf: an integer behind the first parameter."""
+    info = surftrace.given_debug_info(vmlinux, 'btf', None, surftrace.arch_named('x86_64'))
+    assert isinstance(info.symbols, surftrace.Executable)
+    ours, perfs = [], []
+    for name, symbols in sorted(info.symbols.function_symbols.items(), key=lambda item: hash_of(item[0])):
+        function = info.function(name) if len(symbols) == 1 and name.isidentifier() and '.init' not in symbols[0].section else None
+        first = function.parameters[0] if function and function.parameters else None
+        type_ = first.type() if first else None
+        struct_ = type_.target() if isinstance(type_, surftrace.Pointer) else None
+        members = struct_.members() if isinstance(struct_, surftrace.Struct) and struct_.size else ()
+        found = [m.name for m in members if m.name and m.width is None and isinstance(m.type(), surftrace.Int)]
+        if first and found:
+            ours.append(f'p {name} v=%0->{found[0]}')
+            perfs.append(f'{name} v={first.name}->{found[0]}')
+        if len(ours) == 100:
+            break
+    return ours, perfs
+
+
+def hash_of(name: str) -> int:
+    """The same order in every run, and none that means anything."""
+    return sum(ord(c) * 131 ** i for i, c in enumerate(name)) % 1_000_003
+
+
+def resolving(vmlinux: str) -> None:
+    """-S against perf probe -D and gdb."""
+    perf = ['perf', 'probe', '-k', vmlinux, '-D']
+    one = [*perf, 'wake_up_new_task comm=p->comm:string users=p->mm->mm_users.counter']
+    compare('one line, DWARF, perf', [*OURS, '-v', vmlinux, LINE], one, 5, 0.4)
+    gdb = ['gdb', '-nx', '-batch', '-ex', 'print &((struct task_struct *)0)->comm', '-ex',
+           'print &((struct mm_struct *)0)->mm_users', vmlinux]
+    compare('one line, DWARF, gdb', [*OURS, '-v', vmlinux, LINE], gdb, 1, 0.03)
+    compare('one line, BTF, perf', [*OURS, '-m', 'btf', '-v', vmlinux, LINE], one, 5, 0.42)
+    ours, perfs = hundred(vmlinux)
+    with tempfile.NamedTemporaryFile('w', suffix='.lines') as lines:
+        lines.write('\n'.join(ours) + '\n')
+        lines.flush()
+        command = ['perf', 'probe', '-f', '-k', vmlinux]
+        for line in perfs:
+            command += ['-D', line]
+        compare('a hundred lines, perf', [*OURS, '-v', vmlinux, '-f', lines.name], command, 1, 0.1)
+
+
+HIT = '''#include <stdlib.h>
+__attribute__((noinline)) void hit(char *comm, int users) { __asm__ volatile("" :: "r"(comm), "r"(users)); }
+int main(int n, char **argv) { for (int i = 0; i < atoi(argv[1]); i++) hit("bash-worker", i & 7); }'''
+
+
+def draining() -> None:
+    """A full buffer read by cat, and decoded by us."""
+    if os.geteuid() != 0:
+        print('draining: needs root')
+        return
+    with tempfile.TemporaryDirectory() as folder, surftrace.tracefs_mounted(print) as tracefs:
+        program = Path(folder, 'hit')
+        program.with_suffix('.c').write_text(HIT)
+        subprocess.run(['gcc', '-O1', '-no-pie', '-o', program, program.with_suffix('.c')], check=True)
+        symbols = subprocess.run(['nm', program], capture_output=True, text=True, check=True).stdout
+        offset = int(re.search(r'^(\w+) T hit$', symbols, re.M)[1], 16) - 0x400000       # type: ignore[index]
+        group = f'surftracebench_{os.getpid()}'
+        place = f'instances/{group}'
+        good = f'\\{0xffff888000001000}:x64'
+        write = surftrace.Write
+        steps = [surftrace.Step(surftrace.Mkdir(place), surftrace.Rmdir(place)),
+                 surftrace.Step(write(f'{place}/buffer_size_kb', '40000'), None),
+                 surftrace.Step(write(f'{place}/options/irq-info', '0'), None),
+                 surftrace.Step(write('uprobe_events', f'p:{group}/f0 {program}:{offset:#x} comm=+0(%di):string '
+                                      f'users=%si:s32 ptr1={good} ptr2={good}'), write('uprobe_events', f'-:{group}/f0')),
+                 surftrace.Step(write(f'{place}/events/{group}/f0/enable', '1'), write(f'{place}/events/{group}/f0/enable', '0'))]
+        info = surftrace.running_debug_info('auto', surftrace.arch_named(os.uname().machine), os.uname().release)
+        events = surftrace.make_events([(surftrace.parse_probe(LINE), '')], surftrace.kernel_of(info, None, False))
+        us = functools.partial(by_us, events)
+        with surftrace.session(tracefs, steps, lambda change: None, lambda: False, lambda: None, print):
+            hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
+            pairs = [(drained(tracefs, place, hit, us), drained(tracefs, place, hit, by_cat)) for _ in range(5)]
+    ours, cats = (statistics.median(column) for column in zip(*pairs))
+    ratio = statistics.median(cat / us for us, cat in pairs)
+    print(f'{EVENTS} events, decoded: {EVENTS / ours:.0f}/s against {EVENTS / cats:.0f}/s by cat: {ratio:.2f} (wanted: at least 0.8)')
+
+
+def drained(tracefs: surftrace.Tracefs, place: str, hit: Sequence[str], reader: Callable[[surftrace.Tracefs, str], None]) -> float:
+    """Seconds in which a full buffer is read to its end."""
+    subprocess.run(hit, check=True)
+    start = time.perf_counter()
+    reader(tracefs, place)
+    return time.perf_counter() - start
+
+
+def by_cat(tracefs: surftrace.Tracefs, place: str) -> None:
+    with subprocess.Popen(['cat', tracefs.path(f'{place}/trace_pipe')], stdout=subprocess.DEVNULL) as cat:
+        while 'entries: 0\n' not in tracefs.read(f'{place}/per_cpu/cpu0/stats'):
+            time.sleep(0.001)
+        cat.kill()
+
+
+def by_us(events: Sequence[surftrace.Event], tracefs: surftrace.Tracefs, place: str) -> None:
+    decoder = surftrace.Decoder(events)
+    pipe = surftrace.Open(f'{place}/trace_pipe')
+    tracefs.apply(pipe)
+    stream = surftrace.Stream(tracefs, place, decoder, None, None, output=os.open(os.devnull, os.O_WRONLY))
+    stream.read_to_the_end()
+    tracefs.apply(surftrace.Close(pipe.path))
+    assert decoder.counts['f0'] == EVENTS, decoder.counts
+
+
+if __name__ == '__main__':
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resolving(sys.argv[1] if len(sys.argv) > 1 else str(kernels.kernel('6.1-amd64') / 'vmlinux'))
+    draining()

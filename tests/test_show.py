@@ -1,0 +1,193 @@
+"""-S and -o: what is printed can be read again and means the same, and a shell reads in a script what was meant."""
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from golden import GOLDEN
+from test_filters import ARGS, KERNEL
+from test_resolve import kernel_of
+
+import surftrace
+from surftrace import DebugInfo, Event, InputError, Kernel, Run, make_events, parse_probe, plan, script
+
+GOOD = [case.line for case in GOLDEN if case.dwarf[0] != '!']
+LINES = [   # with what other lines have: names, filters, formats, several values, kinds and places
+    'p take_bits', 'p:name take_bits p->a', 'p take_bits p->a b=p->c S(p->a) f:a==1&&b<0', 'p take_bits h=p->h f:h==MINUS_ONE||h>NOUGHT',
+    'p take_bits way=p->way g=p->g f:way==LEFT&&!(g==NINE)', 'p take_bits+4 %di %si:u32', 'p take_bits u=p->n f:u&0x10',
+    'p take_scalars ip_a=p->u b16_p=p->us B16_q=p->us B32_x=p->u f:ip_a==10.0.0.1&&b16_p==80&&B16_q==0x50', 'p take_scalars p->u:ip p->us:be16 p->ul:be64',
+    'p take_arrays p->text p->bytes:x8[6] f:text==abc', 'p take_arrays a=p->bytes:ip6 f:a!=::1',
+    'p take_text p->s p->s p->cs a=p->c f:s==""', 'p take_text p->s f:s=="a b"||s~"*\'*"', 'p take_text user(p->s) p->list[1]',
+    'p take_holder container_of(l, struct holder, link)->bits.h p->s->en f:h<0', 'p take_eight a b c d e f=f:x32 g h f:a<0||h==-1', 'p take_nothing $comm $stack1',
+    'r take_bits p->a $retval', 'r16:back take_scalars $retval p->en f:retval<0', 'r give_enum $retval f:retval==SOME', 'p take_void @held:u64 @held+8:x32 \\5 \\-1:s8',
+    'p give_*', 'r give_s* f:common_pid!=1', 'p take_s24 v.a v.b (&v)->c', 'p take_scalars p->fn p->address:symbol f:fn.function==main',
+]
+EVENTS = ['e system/event', 'e system/event f:prev_pid==1&&prev_comm=="a b"', 'e:name system/event prev_pid c=$prev_comm f:prev_pid<0', ARGS, f'{ARGS} f:sb<0&&a==10.0.0.1']
+
+
+def meaning(events: list[Event]) -> list:
+    """All that makes two lists of events do and show the same."""
+    return [(event.name, event.system, event.definitions, event.hidden, event.filter, event.lines(), [
+        (field.name, field.fetches, field.format and field.format.word, field.checks) for field in event.fields]) for event in events]
+
+
+def made(lines: list[str], kernel: Kernel) -> list[Event]:
+    """The events of those lines."""
+    return make_events([(parse_probe(line), '') for line in lines], kernel)
+
+
+def shown(events: list[Event]) -> list[str]:
+    """What -S prints."""
+    return [line for event in events for line in event.lines()]
+
+
+@pytest.mark.parametrize('line', [*GOOD, *LINES])
+def test_what_is_shown_can_be_read_again_and_means_the_same(line: str, info: DebugInfo):
+    try:
+        first = made([line], kernel_of(info))
+    except InputError as error:
+        if any(case.line == line and case.btf[0] == '!' for case in GOLDEN):
+            return
+        raise error
+    again = made(shown(first), kernel_of(info))
+    assert meaning(again) == meaning(first)
+    assert shown(again) == shown(first)
+
+
+@pytest.mark.parametrize('line', EVENTS, ids=[line[:60] for line in EVENTS])
+def test_what_is_shown_of_events_can_be_read_again(line: str):
+    first = made([line], KERNEL)
+    assert meaning(made(shown(first), KERNEL)) == meaning(first)
+
+
+def test_several_lines_can_be_read_again(info: DebugInfo):
+    lines = ['p:one take_bits p->a', 'p take_scalars p->i', 'r:one_more take_bits', 'p:two take_bits a=p->a', 'p:two take_long_bits a=S(p->low)']
+    with pytest.raises(InputError, match='several places'):
+        made(lines, kernel_of(info))
+    lines[-1] = 'p:two take_union a=p->lo:b3@0/8' if False else 'p:two take_nested a=+0(%di):b3@0/8'
+    first = made(lines, kernel_of(info))
+    assert [len(event.definitions) for event in first] == [1, 1, 1, 2]
+    assert meaning(made(shown(first), kernel_of(info))) == meaning(first)
+
+
+def test_a_line_may_be_broken_where_it_has_blanks_but_not_in_a_text():
+    first = made(['p f\n  a=%di:u32\n  b=%si:u32\nf:a==1 &&\n  b==2'], KERNEL)
+    assert len(shown(first)) == 1 and '\n' not in shown(first)[0]
+    assert meaning(made(shown(first), KERNEL)) == meaning(first)
+    with pytest.raises(InputError, match='on one line'):
+        made(['p f a=+0(%di):string f:a=="x\ny"'], KERNEL)
+
+
+def test_lines_in_a_file_are_those_that_were_shown(tmp_path, capfdbinary, types_file):
+    """What str.splitlines() takes for the end of a line may stand in a string."""
+    line = f'p take_text p->s f:s=="{"".join(chr(code) for code in (9, 11, 12, 13, 28, 29, 30, 0x85, 0x2028, 0xdcff))}"'
+    command = ['-S', '-v', str(types_file('DWARF 5'))]
+    for given in ([line], ['-f', str(tmp_path / 'lines')]):
+        assert surftrace.main([*command, *given]) == 0
+        (tmp_path / 'lines').write_bytes(b'# a comment\n\n' + (said := capfdbinary.readouterr().out))
+    assert said.decode('utf-8', 'surrogateescape') == f"p:f0 take_text s=+0(+0(%di)):string {line[line.index('f:'):]}\n".replace(' f:', ' #! f:')
+
+
+def test_what_is_shown_is_what_the_kernel_reads():
+    """A line of kprobe_events: words without blanks, and what is for surftrace behind a #."""
+    for line in shown(made([ARGS], KERNEL)):
+        definition = line.partition(' #! ')[0]
+        assert re.fullmatch(r'p:\w+ [\w.+:]+( \w+=[^\s#"\']+)*', definition)
+        assert 'ptr1' not in line and 'hdr' not in line
+
+
+def test_the_words_are_not_read_from_a_string():
+    event, = made(['p f s=+0(%di):string f:s=="x #! s:ip f:s==1"'], KERNEL)
+    assert event.filter == 's=="x #! s:ip f:s==1"'
+    assert meaning(made(shown([event]), KERNEL)) == meaning([event])
+
+
+@pytest.mark.parametrize(('line', 'message'), [
+    ('p f a=%di:u32 #! b:ip', 'no argument is called b'), ('p f a=%di:u32 #! a:nonsense', 'no format surftrace knows'), ('p f a=%di:u32 #! a:enum(nonsense)', 'no format'),
+    ('p f a=%di:u32 #! a+b:ip6', 'no argument'), ('p f a=%di:u32 b=%si:u8 #! a+b:ip6', 'wants'), ('p f a=%di:u8 #! a:ip', 'wants'), ('p f a=%di:u32 #! a:S(5)', 'wants'),
+    ('p f a=+0(%di):string #! a:be16', 'wants'), ('p f a=%di:u32 #! a:cut(3)', 'wants'), ('p f a=+0(%di):b5@0/8 #! a:S(6)', 'wants'),
+    ('p f a=%di:s8 #! a:X', None), ('p f a=+0(%di):u8[4] #! a:X', 'wants'), ('p f a=+0(%di):string #! a:enum(A=1)', 'wants'), ('p f a=%di:u16 b=%si:u16 #! a+b:be16', 'wants'),
+    ('p f a=%di:u32 #! a+a:ip', 'no argument'),
+])
+def test_words_that_do_not_fit_are_refused(line, message):
+    if message is None:
+        made([line], KERNEL)
+        return
+    with pytest.raises(InputError, match=message) as caught:
+        made([line], KERNEL)
+    assert line.index('#!') < caught.value.at[0] < len(line)
+
+
+# ---- scripts
+
+HOSTILE = ['$(touch owned)', '`touch owned`', '$HOME', '${x}', '\\', '\\\\', "'", "a'b'c", '!', '*', ';', '&&', '|', '>x', '%s%n', '\\n', '-n', '~', '#', '$$', '"$@', '\t', 'é',
+           '$group', '\x1b[2J', '\udcff', '{}', '{lines}', '\\x41', '(', ')', '\r', "'\"'\"'", 'EOF', '\\$x', '\\`x', "$'x'", '  two  blanks  ']
+SHELLS = [['bash', '-n'], ['bash', '--posix', '-n'], ['dash', '-n'], ['busybox', 'sh', '-n']]
+
+
+def hostile_line(text: str) -> str:
+    """A line with a filter for that text."""
+    quote = "'" if '"' in text else '"'
+    return f'p f s=+0(%di):string f:s=={quote}{text}{quote}'
+
+
+def hostile() -> list[str]:
+    """Lines with filters for all texts the kernel can compare with."""
+    return [hostile_line(text) for text in HOSTILE if not ('"' in text and "'" in text)]
+
+
+def run_sh(*command: str, text: str) -> subprocess.CompletedProcess:
+    """The command with the text as its input."""
+    return subprocess.run(command, input=text.encode('utf-8', 'surrogateescape'), capture_output=True, timeout=20)
+
+
+@pytest.mark.parametrize('shell', SHELLS, ids=[' '.join(shell) for shell in SHELLS])
+def test_a_shell_can_read_the_script(shell):
+    if not shutil.which(shell[0]):
+        pytest.skip(f'{shell[0]} is not installed')
+    for lines, seconds, count in (hostile(), None, None), ([ARGS], 2.5, 7), (['e system/event f:prev_pid==1', 'r f $retval'], 1.0, None):
+        text = script(made(lines, KERNEL), Run('', stacks=True, buffer_kb=100), seconds, count)
+        run = run_sh(*shell, text=text)
+        assert (run.returncode, run.stderr) == (0, b'')
+        assert '\0' not in text
+
+
+@pytest.mark.parametrize('shell', [shell[:-1] for shell in SHELLS], ids=[' '.join(shell[:-1]) for shell in SHELLS])
+def test_what_a_script_writes_is_what_a_run_writes(shell, tmp_path):
+    """Its commands, as that shell understands them, without what they would do."""
+    if not shutil.which(shell[0]):
+        pytest.skip(f'{shell[0]} is not installed')
+    events = made([*hostile(), ARGS, 'e system/event f:prev_comm=="$(x)"'], KERNEL)
+    text = script(events, Run(''))
+    changes = re.sub(r'(?m)^.*exec 3<.*\n', '', text[text.index('\ndone=1; '):text.index('\necho "tracing;')])
+    stubs = """group=G; tracefs=/nowhere
+        put() { printf '%s\\0%s\\0' "$1" "$2"; }
+        maybe() { put "$@"; }
+        mkdir() { :; }
+        fail() { echo "FAILED $*"; }
+    """
+    said = run_sh(*shell, text=f'{stubs}\ncd {tmp_path}\n{changes}')
+    told = said.stdout.decode('utf-8', 'surrogateescape').split('\0')[:-1]
+    wanted = [part for step in plan(events, Run('G')) if isinstance(step.do, surftrace.Write) for part in (step.do.path, step.do.text)]
+    assert told == wanted
+    assert len(wanted) > 100 and said.stderr == b'' and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('text', HOSTILE)
+def test_a_command_that_is_shown_is_what_a_run_does(text):
+    """The echo commands of a live run: sh gives the kernel the same bytes."""
+    if '"' in text and "'" in text:
+        return
+    event, = made([hostile_line(text)], KERNEL)
+    for step in plan([event], Run('G')):
+        if isinstance(step.do, surftrace.Write):
+            command = surftrace.shown_command(step.do, '/tracefs').rpartition(' >')[0].rstrip('>')
+            said = run_sh('bash', text=command).stdout.decode('utf-8', 'surrogateescape')
+            assert said == step.do.text + '\n'
+
+
+def test_a_script_says_what_it_was_made_from_without_obeying_it():
+    text = script(made(['p f s=+0(%di):string f:s=="\x1b[2J\r"'], KERNEL), Run(''))
+    assert '\x1b' not in text.partition('group=')[0] and '\r' not in text.partition('group=')[0]
