@@ -2539,7 +2539,7 @@ class EventField(NamedTuple):
     string: bool
 
 
-KERNEL_TYPE = re.compile(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d+@\d+/(?:8|16|32|64)|%p[dD])(?:\[\d+\])?')
+KERNEL_TYPE = re.compile(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d{1,3}@\d{1,3}/(?:8|16|32|64)|%p[dD])(?:\[\d{1,9}\])?')
 STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
 
 
@@ -3481,8 +3481,9 @@ def matching(place: Place, kernel: Kernel) -> List[str]:
     functions = kernel.functions()
     names = sorted(name for name in kernel.info.function_names() if fnmatch.fnmatchcase(name, place.function)
                    and (functions is None or name in functions) and '.' not in name)
-    if isinstance(kernel.info.symbols, Kallsyms) and place.module:
-        names = [name for name in names if any(s.module == place.module for s in kernel.info.symbols.symbols(name))]
+    if kernel.info.symbols is not None:                         # one of several functions of a name has to be chosen by its file
+        table = kernel.info.symbols.function_symbols
+        names = [name for name in names if len(table[name]) == 1 and place.module in ('', table[name][0].module)]
     if not names:
         refuse(f"no function that can be traced matches '{place.function}'", place.at)
     if len(names) > GLOB_CAP:
@@ -3528,6 +3529,10 @@ def absent(place: Place, kernel: Kernel) -> NoReturn:
 def chosen(probe: Probe, found: List[Symbol], kernel: Kernel) -> Target:
     """The one of several functions of a name that FUNC@FILE means, as _text+N: the kernel takes no file names."""
     place, dwarf = probe.place, kernel.info.dwarf
+    modules = sorted({symbol.module for symbol in found})
+    if len(modules) == len(found) > 1:
+        refuse(f"'{place.function}' is there {len(found)} times; say which: "
+               f"{', '.join(f'{module}:{place.function}' for module in modules if module)}", place.at)
     if not dwarf:
         refuse(f"'{place.function}' is there {len(found)} times, and only DWARF tells which is in which file", place.at)
     compiled = [symbol for symbol in dwarf.executable.symbols(place.function) if symbol.code]
@@ -3598,11 +3603,11 @@ def merged(first: Event, second: Event) -> Event:
     """One event of two that have a name in common: the kernel wants the same arguments, by name and type."""
     if not first.definitions or not second.definitions:
         refuse(f"the event {first.system}/{first.name} is traced already", second.probe.place.at)
-    signatures = [[(name, fetch.kind) for name, fetch in event.definitions[0].args] + [event.definitions[0].letter, event.filter]
-                  for event in (first, second)]
+    signatures = [([(name, fetch.kind) for name, fetch in event.definitions[0].args], event.definitions[0].letter, event.filter,
+                   event.told) for event in (first, second)]
     if signatures[0] != signatures[1] or [c._replace(fetch=Fetch('')) for _, c in first.hidden] != [
             c._replace(fetch=Fetch('')) for _, c in second.hidden]:
-        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, pointers and filter",
+        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats, pointers and filter",
                second.probe.place.at)
     return first._replace(definitions=first.definitions + second.definitions)
 
@@ -3612,15 +3617,32 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
         return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
-    targets, events = function_targets(probe, kernel), []
+    targets = function_targets(probe, kernel)
+    if not probe.place.glob:
+        return [target_event(probe, name, target, kernel) for target in targets]
+    events, refusals = [], []
     for target in targets:
-        hint = syscall_hint(probe, target, kernel.info.arch)
-        if hint:
-            kernel.note(hint)
-        resolver = Resolver(kernel.info, probe.kind, target.function, target.entry, kernel.abilities)
-        own = f"{name}_{re.sub(r'[^A-Za-z0-9_]', '_', target.name)}"[:63] if probe.place.glob else name
-        events.append(own_event(probe, own, probe.kind + probe.maxactive, target.place, resolver, kernel.seal))
+        try:
+            own = f"{name}_{re.sub(r'[^A-Za-z0-9_]', '_', target.name)}"[:63]
+            events.append(target_event(probe, own, target, kernel))
+        except InputError as error:
+            refusals.append((target.name, error))
+    if not events:
+        raise refusals[0][1]
+    if refusals:
+        kernel.note(f"{len(refusals)} functions that match '{probe.place.function}' are left out, as they have no such arguments: "
+                    f"{', '.join(left for left, _ in refusals[:5])}{', ...' if len(refusals) > 5 else ''}")
     return events
+
+
+def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
+    """The event of a p or r line at one place."""
+    hint = syscall_hint(probe, target, kernel.info.arch)
+    if hint:
+        kernel.note(hint)
+    info = kernel.info.for_module(target.place.partition(':')[0] if ':' in target.place else '')
+    resolver = Resolver(info, probe.kind, target.function, target.entry, kernel.abilities)
+    return own_event(probe, name, probe.kind + probe.maxactive, target.place, resolver, kernel.seal)
 
 
 def matching_events(place: Place, kernel: Kernel) -> List[Tuple[str, str]]:

@@ -1,0 +1,266 @@
+"""Whatever is typed, and whatever a debug file holds: an exit status of 0, 1 or 2, a message, and an end."""
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from golden import GOLDEN
+from test_expressions import NESTED, nested
+from test_show import EVENTS, HOSTILE, LINES, hostile_line
+
+import surftrace
+
+SECONDS, BYTES = 5, 2 << 30             # what a case may take
+
+
+class TooLong(BaseException):
+    """The case did not end in time."""
+
+
+@contextlib.contextmanager
+def limited() -> Iterator[None]:
+    """An end to what takes too long or too much memory."""
+    def stop(*_: object) -> None:
+        raise TooLong
+    before, limits = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGE_SIZE')
+    resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, limits[1]))
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def outcome(*arguments: str) -> tuple[int, str, str]:
+    """The exit status, what was said, and what was complained; none but main's own ends."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), limited():
+        try:
+            status = surftrace.main(arguments)
+        except SystemExit as error:     # argparse's own
+            status = error.code
+    return status, out.getvalue(), err.getvalue()
+
+
+def check(*arguments: str, caret: bool = False) -> int:
+    """Run that, and hold it to the promise; with a line alone, a complaint shows where."""
+    status, out, err = outcome(*arguments)
+    assert status in (0, 1, 2), arguments
+    assert 'Traceback' not in err
+    if status:
+        assert out == '' and (err.startswith('surftrace: ') or 'surftrace: error: ' in err) and len(err.splitlines()[0]) > 20, arguments
+    else:
+        assert out.strip() and err.count('\n') == err.count('surftrace: note: '), arguments
+    if status == 2 and caret:
+        assert '\n  ' in err and '^' in err.splitlines()[-1], err
+    return status
+
+
+@pytest.fixture(scope='module')
+def raw_btf(types_file, tmp_path_factory) -> Path:
+    """The BTF of fixtures/types.c alone."""
+    path = tmp_path_factory.mktemp('btf') / 'types.btf'
+    elf = surftrace.Executable(str(types_file('BTF')))
+    path.write_bytes(bytes(elf.contents('.BTF')))
+    return path
+
+
+# ---- lines
+
+SEEDS = [case.line for case in GOLDEN] + LINES + EVENTS + [hostile_line(text) for text in HOSTILE] + [
+    'p take_bits a=p->a b=S%0:u32 c=$comm d=+8(%di):b3@4/32 e=@held f=f:x8 #! a:ip b+c:ip6 f:a==1&&!(b<2||c~"x*")', 'p:x take_eight+4 *a',
+    'p nonsense', 'p take_eight %0 %1 %2', 'p take_bits @(struct iphdr *)l3%0->saddr', 'e a/b c=$d f:c==1', 'p take_*', 'r99:x give_* $retval']
+CHARACTERS = 'pre %0123456789$@()[]<>->.,:;=!&|~*+#"\'\\/_^{}?abxfSUX\t\n\0\x1b\x7fé\udcff\udc80٣　'
+MUTATIONS = 1500
+
+
+INSERTED = [' f:', ' #! ', '->', '(', ')', '"', "'", ':', '[0]', '%', '9' * 20, '0x', '-', '\\', '(T *)', '&', '*', '()', '=']
+WRONG = [   # what may go wrong with a line between two of its columns
+    lambda random, line, at, to: line[:at] + line[at + 1:],
+    lambda random, line, at, to: line[:at] + line[to:],
+    lambda random, line, at, to: line[:at],
+    lambda random, line, at, to: line[at:],
+    lambda random, line, at, to: line[:at] + random.choice(CHARACTERS) + line[at:],
+    lambda random, line, at, to: line[:at] + random.choice(CHARACTERS) + line[at + 1:],
+    lambda random, line, at, to: line[:at] + line[to:] + line[at:to],
+    lambda random, line, at, to: line[:to] + line[at:],
+    lambda random, line, at, to: line.replace(' ', random.choice(['', '  ', '\t', '\0'])),
+    lambda random, line, at, to: line[:at] + random.choice(INSERTED) + line[at:],
+    lambda random, line, at, to: ''.join(random.sample(line, len(line))),
+    lambda random, line, at, to: line[:at] + ''.join(random.choices(CHARACTERS, k=9)) + line[to:],
+    lambda random, line, at, to: line.swapcase(),
+    lambda random, line, at, to: line[::-1],
+    lambda random, line, at, to: line + ' ' + random.choice(SEEDS),
+]
+
+
+def mutated(random: Random, line: str) -> str:
+    """The line with something wrong in it."""
+    for _ in range(random.choice([1, 1, 1, 2, 4])):
+        at, to = sorted(random.randint(0, len(line)) for _ in range(2))
+        line = random.choice(WRONG)(random, line, at, to)
+    return line
+
+
+def test_mutated_lines_are_read_or_refused(raw_btf):
+    counts = {0: 0, 1: 0, 2: 0}
+    for seed in range(MUTATIONS):
+        random = Random(seed)
+        line = mutated(random, random.choice(SEEDS))
+        if not line.startswith('-'):
+            counts[check('-S', '-v', str(raw_btf), line, caret=bool(line))] += 1
+    print(counts)
+    assert counts[0] > 30 and counts[2] > MUTATIONS // 2
+
+
+def test_mutated_files_of_lines_are_read_or_refused(raw_btf, tmp_path):
+    for seed in range(60):
+        random = Random(seed)
+        lines = [mutated(random, line) if random.random() < 0.1 else line for line in random.sample(SEEDS, 5)]
+        (tmp_path / 'lines').write_bytes('\n'.join(lines).encode('utf-8', 'surrogateescape') + bytes(random.choices(range(256), k=random.choice([0, 0, 40]))))
+        check('-S', '-v', str(raw_btf), '-f', str(tmp_path / 'lines'))
+
+
+@pytest.mark.parametrize('kind', NESTED)
+@pytest.mark.parametrize('depth', [30, 63, 65, 500, 5000])
+def test_what_is_nested_deeply_is_read_or_refused(kind, depth, raw_btf):
+    line = nested(kind, depth).replace('p f ', 'p take_void ', 1)
+    assert check('-S', '-v', str(raw_btf), line, caret=True) == 2 or depth < 64
+
+
+@pytest.mark.parametrize('line', [
+    'p ' + 'f' * 100_000, 'p take_bits ' + 'a' * 100_000, 'p take_bits ' + 'a=%0 ' * 50_000, 'p take_bits ' + ' '.join(f'a{i}=p->a' for i in range(500)),
+    'p take_bits ' + ' '.join('p->a' for _ in range(125)), 'p take_bits ' + ' ' * 100_000, 'p take_bits p->a f:a==' + '1' * 100_000, 'p take_bits f:' + 'common_pid==1||' * 20_000 + 'cpu==1',
+    'p take_text p->s f:s=="' + 'x' * 100_000 + '"', 'p:' + 'x' * 100_000 + ' take_bits', 'r' + '9' * 100_000 + ' take_bits', 'p take_bits+' + '9' * 100_000, 'p take_bits:' + '9' * 100_000,
+    'p take_bits p->a #! ' + 'a:ip ' * 20_000, 'p take_bits p->a #! a:' + 'S(9)' * 20_000, 'p take_bits p->a #! a:enum(' + 'x=1,' * 20_000 + 'x=1)', 'p take_bits p->a:' + 'u32' * 50_000,
+    'p take_bits %' + '9' * 100_000, 'p take_bits $stack' + '9' * 5_000, 'p take_bits $arg' + '9' * 5_000, 'p take_bits @0x' + 'f' * 5_000, 'p take_bits +' + '9' * 5_000 + '(%di)',
+    'p take_bits \\' + '9' * 5_000, 'p take_bits @held+' + '9' * 5_000, 'p take_arrays p->text[' + '9' * 5_000 + ']', 'p take_text p->s[' + '9' * 4_000 + ']', 'p take_arrays p->text:x8[' + '9' * 5_000 + ']',
+    'p take_bits ' + '"' * 100_000, 'p take_bits ' + '(' * 100_000, 'p take_bits ' + ')' * 100_000, '(' * 100_000, 'p take_bits f:' + '(a==1)||' * 20_000, 'p take_bits p->' + 'x' * 10_000,
+    'p ' + '*' * 1000, 'p ' + '[' * 50, 'p ' + '*a' * 30 + 'b', 'p [', 'p [!', 'p [a-', 'p ?*[]]', 'e ' + 'a' * 10_000 + '/*', 'p take_bits\0', '\0', 'p take_bits a=\0%0', '', ' ', '\n', '#', '#!', '#! ', '#! p',
+], ids=lambda line: line[:40].strip() or repr(line))
+def test_what_is_long_or_strange_is_read_or_refused(line, raw_btf):
+    check('-S', '-v', str(raw_btf), line)
+
+
+# ---- options
+
+def test_files_that_are_none_are_refused(tmp_path, raw_btf):
+    (tmp_path / 'empty').write_bytes(b'')
+    (tmp_path / 'short').write_bytes(b'\x7fEL')
+    (tmp_path / 'text').write_bytes(b'p take_bits\n')
+    (tmp_path / 'elf').write_bytes(b'\x7fELF')
+    (tmp_path / 'btf').write_bytes(b'\x9f\xeb\x01\x00')
+    (tmp_path / 'link').symlink_to(tmp_path / 'nowhere')
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    for name in ('nowhere', 'empty', 'short', 'text', 'elf', 'btf', 'link', 'loop', '.', '', 'text/below', 'x' * 5000, '\udcff'):
+        path = str(tmp_path / name) if name else ''
+        for mode in ('auto', 'btf', 'dwarf'):
+            assert check('-S', '-m', mode, '-v', path, 'p take_bits') == (2 if (name, mode) == ('btf', 'dwarf') else 1)
+    for path, status in (('nowhere', 1), ('.', 1), ('loop', 1), ('empty', 2), ('elf', 2), ('text', 0)):
+        assert check('-S', '-v', str(raw_btf), '-f', str(tmp_path / path)) == status
+    for path in ('nowhere/x', '.', 'text/below', 'loop'):
+        assert check('-o', str(tmp_path / path), '-v', str(raw_btf), 'p take_bits') == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may read and write anything')
+def test_files_that_may_not_be_read_are_refused(tmp_path, raw_btf):
+    (tmp_path / 'secret').write_bytes(raw_btf.read_bytes())
+    (tmp_path / 'secret').chmod(0)
+    assert check('-S', '-v', str(tmp_path / 'secret'), 'p take_bits') == 1
+    assert check('-S', '-v', str(raw_btf), '-f', str(tmp_path / 'secret')) == 1
+    assert check('-o', str(tmp_path / 'secret'), '-v', str(raw_btf), 'p take_bits') == 1
+
+
+OPTIONS = [['-S'], ['-m', 'btf'], ['-m', 'dwarf'], ['-m', 'x'], ['-a', 'x86_64'], ['-a', 'arm64'], ['-a', 's390x'], ['-a', 'i386'], ['-a', ''], ['-a', 'nonsense'], ['-s'], ['-d', '1'], ['-d', '0'],
+           ['-d', 'nan'], ['-d', 'inf'], ['-d', '-1'], ['-d', 'x'], ['-n', '5'], ['-n', '0'], ['-n', '1.5'], ['-n', '9' * 5000], ['-b', '64'], ['-b', 'x'], ['-q'], ['-c'], ['-p', '1'], ['-p', ''], ['-p', '1,x'],
+           ['-p', '0'], ['-p', '99999999'], ['-f', '/nowhere'], ['-v', '/nowhere'], ['--nonsense'], ['-o'], ['-S', '-S'], ['p take_bits p->a'], ['p take_bits'], ['p'], ['']]
+
+
+def test_any_options_together_are_obeyed_or_refused(raw_btf):
+    """Never without -S: that would trace."""
+    for seed in range(250):
+        random = Random(seed)
+        chosen = list(itertools.chain(*random.sample(OPTIONS, random.randint(0, 4))))
+        check('-S', '-v', str(raw_btf), *chosen, *['p take_scalars p->i'] * random.randint(0, 1))
+
+
+@pytest.mark.parametrize('arch', [arch.name for arch in surftrace.ARCHES] + sorted(surftrace.ARCH_ALIASES))
+def test_every_architecture_reads_every_line(arch, raw_btf):
+    for line in SEEDS[::9]:
+        check('-S', '-a', arch, '-v', str(raw_btf), line)
+
+
+# ---- debug files
+
+LINES_ON_FILES = ['p take_nested p->next->next->d p->u.hi p->named.deep.y', 'p take_scalars p->en p->ewn p->refs p->anonymous p->hidden f:en==MINUS_ONE', 'p take_arrays p->grid[1] p->counters p->words[1]',
+                  'p take_holder container_of(l, struct holder, link)->bits.h ((struct holder *)address)->s->fn', 'p take_eight a b c d e f=f g h', 'p take_s16 v.d after', 'r give_s24 $retval.b a',
+                  'p take_bits+4 p', 'p take_bits:1 %di', 'p take_void @held (u32)@held', 'p nonsense', 'p take_*', 'p take_scalars (nonsense *)p->v']
+
+
+@pytest.fixture(scope='module')
+def files(types_file, raw_btf, tmp_path_factory) -> dict[str, bytes]:
+    """Small debug files of all kinds."""
+    compressed = tmp_path_factory.mktemp('compressed') / 'types'
+    subprocess.run(['objcopy', '--compress-debug-sections=zlib', types_file('DWARF 5'), compressed], check=True)
+    return {'DWARF 4': types_file('DWARF 4').read_bytes(), 'DWARF 5': types_file('DWARF 5').read_bytes(), 'compressed DWARF': compressed.read_bytes(),
+            'BTF in ELF': types_file('BTF').read_bytes(), 'BTF': raw_btf.read_bytes()}
+
+
+KINDS = ('DWARF 4', 'DWARF 5', 'compressed DWARF', 'BTF in ELF', 'BTF')
+
+
+def interesting(kind: str, data: bytes, path: Path) -> list[tuple[int, int]]:
+    """Where what is read stands in the file."""
+    if kind == 'BTF':
+        return [(0, 24), (24, len(data))]
+    path.write_bytes(data)
+    sections = surftrace.Executable(str(path)).sections
+    names = ('.BTF',) if kind == 'BTF in ELF' else ('.debug_info', '.debug_abbrev', '.debug_str', '.debug_aranges', '.debug_loc', '.debug_loclists', '.debug_line', '.debug_ranges')
+    spans = [(sections[name].offset, sections[name].offset + sections[name].size) for name in (*names, '.symtab', '.strtab', '.shstrtab') if name in sections]
+    table = int.from_bytes(data[40:48], 'little')
+    return [*spans, (0, 64), (table, len(data))]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_file_that_is_cut_short_is_read_or_refused(kind, files, tmp_path):
+    data, path, statuses = files[kind], tmp_path / 'file', set()
+    ends = [0, 1, 3, 4, 16, 17, 20, 23, 24, 25, 40, 63, 64, 65] + [len(data) * i // 40 for i in range(40)] + [len(data) - i for i in range(1, 9)]
+    for end in ends:
+        path.write_bytes(data[:end])
+        statuses.add(check('-S', '-m', 'btf' if 'BTF' in kind else 'auto', '-v', str(path), Random(end).choice(LINES_ON_FILES)))
+    assert 1 in statuses
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_file_with_wrong_bits_is_read_or_refused(kind, files, tmp_path):
+    data, path, statuses = files[kind], tmp_path / 'file', []
+    spans = interesting(kind, data, path)
+    for seed in range(160):
+        random, damaged = Random(seed), bytearray(data)
+        for _ in range(random.choice([1, 1, 3, 20])):
+            start, end = random.choice(spans)
+            at = random.randrange(start, end)
+            damaged[at] = random.choice([damaged[at] ^ 1 << random.randrange(8), 0, 0xff, 0x80, random.randrange(256)])
+        path.write_bytes(damaged)
+        statuses.append(check('-S', '-m', 'btf' if 'BTF' in kind else 'auto', '-v', str(path), random.choice(LINES_ON_FILES)))
+    assert len(set(statuses)) > 1
+
+
+def test_lines_on_a_whole_file_are_read(files, tmp_path):
+    """What the files above are damaged versions of: the same with nothing wrong."""
+    for kind in KINDS:
+        (tmp_path / 'file').write_bytes(files[kind])
+        statuses = [check('-S', '-m', 'btf' if 'BTF' in kind else 'auto', '-v', str(tmp_path / 'file'), line) for line in LINES_ON_FILES]
+        assert statuses.count(0) >= 6
