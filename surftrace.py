@@ -316,11 +316,7 @@ def spell(type_: Type) -> str:
         target = type_.target()
         return spell(target) + ('*' if isinstance(target, Pointer) else ' *')
     if isinstance(type_, Array):
-        dimensions = ''
-        while isinstance(type_, Array):
-            dimensions += f"[{'' if type_.length is None else type_.length}]"
-            type_ = type_.element()
-        return f'{spell(type_)} {dimensions}'
+        return f'{spell(innermost(type_))} {_dimensions(type_)}'
     if isinstance(type_, Struct):
         return f"{type_.keyword} {type_.name or '<anonymous>'}".strip()
     if isinstance(type_, Enum):
@@ -328,6 +324,16 @@ def spell(type_: Type) -> str:
     if isinstance(type_, Function):
         return f"{spell(type_.returns())} ({', '.join(spell(p.type()) for p in type_.parameters)})"
     return type_.name or 'a word of no known type'
+
+
+def _dimensions(array: Array) -> str:
+    element = array.element()
+    return f"[{'' if array.length is None else array.length}]" + (_dimensions(element) if isinstance(element, Array) else '')
+
+
+def innermost(type_: Type) -> Type:
+    """The type itself, of an array (of arrays) that of its elements."""
+    return innermost(type_.element()) if isinstance(type_, Array) else type_
 
 
 def size_of(type_: Type) -> Optional[int]:
@@ -2633,9 +2639,7 @@ def _is_packed(struct_: Struct) -> bool:
     """Whether a member is not aligned to its size, or is wider than a register, which aligns the struct to 16: such a struct
     is passed in memory, or by rules of its own."""
     for member in struct_.members():
-        type_ = member.type()
-        while isinstance(type_, Array):
-            type_ = type_.element()
+        type_ = innermost(member.type())
         if _alignment(type_) > 8 or isinstance(type_, Struct) and _is_packed(type_):
             return True
         if member.width is None and member.bit % (8 * _alignment(type_)):
@@ -2645,8 +2649,7 @@ def _is_packed(struct_: Struct) -> bool:
 
 def _alignment(type_: Type) -> int:
     """The bytes a type is aligned to where nobody says otherwise."""
-    while isinstance(type_, Array):
-        type_ = type_.element()
+    type_ = innermost(type_)
     if isinstance(type_, Struct):
         return max((_alignment(member.type()) for member in type_.members()), default=1)
     return size_of(type_) or 1
@@ -2694,6 +2697,11 @@ def header_checks(data: Fetch, header: str, layer: str, payload: bool, order: An
     if payload and header == 'tcphdr':
         checks.append(byte(header_offset(header, layer) + 12, 0x50, 0x5f))
     return tuple(checks)
+
+
+def skb_text(expr: Expr) -> str:
+    """The expression as one would write it, where it is a plain one."""
+    return f'%{expr.number}' if isinstance(expr, Argument) else expr.name if isinstance(expr, Name) else 'x'
 
 
 class Resolver:
@@ -2842,7 +2850,7 @@ class Resolver:
             fields = self.fields
             if fields is not None and expr.name not in fields:
                 refuse(f"the event has no field '{expr.name}'{near(expr.name, fields)}; it has {', '.join(fields)}", expr.at)
-            field = fields[expr.name] if fields else EventField(expr.name, self.word, False)
+            field = fields[expr.name] if fields is not None else EventField(expr.name, Void(), False)
             type_ = Array(lambda: Int('char', 1, True), None) if field.string else field.type
             return Lvalue(type_, 'value', Fetch('$' + expr.name), name=expr.name)
         if not self.function:
@@ -3075,7 +3083,7 @@ class Resolver:
         if isinstance(skb.type, Int) and not skb.type.name:
             skb = skb._replace(type=self.type_named(TypeName('struct sk_buff', 1, expr.at)))
         if not isinstance(skb.type, Pointer) or spell(skb.type.target()) != 'struct sk_buff':
-            way = ': write *x for x' if spell(skb.type) == 'struct sk_buff **' else ''
+            way = f': write (*{skb_text(expr.inner)})' if spell(skb.type) == 'struct sk_buff **' else ''
             refuse(f'a struct sk_buff * is needed, and this is {spell(skb.type)}{way}', expr.inner.at)
         data = self._loaded(self._member(self._pointee(skb, expr.at), 'data', expr.at), expr.at)
         type_ = self.type_named(TypeName('struct ' + expr.header, 1, expr.at))
@@ -3161,6 +3169,8 @@ class Resolver:
                    f"{', ...' if len(members) > 8 else ''}", at)
         if isinstance(type_, Float):
             refuse(f'{spell(type_)}: ftrace reads no floating-point numbers', at)
+        if isinstance(type_, Void) and self.kind == 'e':
+            refuse(f"the fields of this event are not known here; say its type: {lvalue.name}:u32, {lvalue.name}:string", at)
         if isinstance(type_, Void) and lvalue.how == 'memory' and lvalue.fetch.base.startswith('@'):
             refuse(f"no type is known for '{lvalue.name}'; say one: @{lvalue.name}:u64, !(struct T *)@{lvalue.name}->member", at)
         refuse(f'{spell(type_)} is no value ftrace can fetch', at)
@@ -3257,13 +3267,15 @@ class Resolver:
         if lvalue.how == 'memory':
             return lvalue.fetch.at(lvalue.bit // 8, lvalue.user)._replace(kind='string')
         if lvalue.how == 'value' and not lvalue.bit and lvalue.fetch.base[0] in '$\\':
-            return lvalue.fetch._replace(kind='' if lvalue.fetch.base == '$comm' else 'string')
+            return lvalue.fetch._replace(kind='' if lvalue.fetch.base == '$comm' and self.kind != 'e' else 'string')
         return refuse('a string in registers: ftrace cannot read it', at)
 
     def _typed(self, lvalue: Lvalue, kind: str, at: Span) -> Fetch:
         """One of the kernel's fetch types, asked for by name."""
         base, type_ = kind.split('[')[0], lvalue.type
         untyped = isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
+        if self.kind == 'e' and lvalue.how == 'value' and isinstance(type_, Void):
+            return lvalue.fetch._replace(kind=kind)                         # a field nothing is known of: the kernel knows
         if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs:
             return lvalue.fetch if kind == 'string' else refuse('$comm is a string', at)
         if base in ('string', 'ustring') or '[' in kind:
@@ -3592,11 +3604,20 @@ def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Eve
     """The events of all lines; (probe, source) each. Lines that give the same name are one event with several places."""
     made: Dict[str, Event] = {}
     for index, (probe, source) in enumerate(probes):
-        with located(probe.text, source):
+        with located(probe.text, source), finite():
             for event in probe_events(probe, index, kernel):
                 key = f'{event.system}/{event.name}'
                 made[key] = merged(made[key], event) if key in made else event
     return list(made.values())
+
+
+@contextlib.contextmanager
+def finite() -> Iterator[None]:
+    """A line is never nested so deeply (DEEPEST), a C type never contains itself; what a damaged file has may."""
+    try:
+        yield
+    except RecursionError:
+        raise DebugInfoError('the debug information is damaged: it has a type that contains itself') from None
 
 
 def merged(first: Event, second: Event) -> Event:
@@ -3680,10 +3701,25 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
     return fields
 
 
+def raw_event_fields(event: str, info: DebugInfo) -> Optional[Dict[str, EventField]]:
+    """The fields of an event of a kernel elsewhere, from the struct that include/trace/stages makes of it: an event of a
+    class of its own has one of its name."""
+    found = info.named('struct', f'trace_event_raw_{event}')
+    if not isinstance(found, Struct):
+        return None
+    fields = {}
+    for member in found.members():
+        type_, name = member.type(), re.sub('^__data_loc_', '', member.name)
+        if member.name not in ('ent', '__data'):
+            string = isinstance(type_, Array) and is_char(type_.element())
+            fields[name] = EventField(name, Void() if name != member.name else type_, string)
+    return fields
+
+
 def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kernel) -> Event:
     """A trace event as it is, or with arguments an event probe on it."""
     text = kernel.event_format(system, event)
-    fields = event_fields(text, kernel.info.arch) if text else None
+    fields = event_fields(text, kernel.info.arch) if text else raw_event_fields(event, kernel.info)
     if not probe.args:
         filter_ = FilterText((), (), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
         return Event(event, system, (), (), (), filter_, filter_source(probe), probe)
@@ -3832,6 +3868,8 @@ class FilterText:
 
     @staticmethod
     def _kind(type_: Type) -> str:
+        if isinstance(type_, Void):
+            return ''
         return f"{'s' if type_.signed else 'u'}{8 * type_.size}" if isinstance(type_, Int) and type_.size in (1, 2, 4, 8) else (
             'u64' if isinstance(type_, Pointer) else 'array')
 
@@ -4549,11 +4587,11 @@ def arguments() -> Any:
                         'fetch; f: and a filter')
     add = parser.add_argument
     add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
-    add('-v', '--vmlinux', metavar='FILE', help='debug information: a vmlinux with DWARF or BTF, or a BTF file')
+    add('-v', '--vmlinux', metavar='FILE', type=_file_name, help='debug information: a vmlinux with DWARF or BTF, or a BTF file')
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
-    add('-o', '--output', metavar='FILE', help="write a shell script that does the run ('-': standard output), and do nothing")
+    add('-o', '--output', metavar='FILE', type=_file_name, help="write a shell script that does the run ('-': standard output), and do nothing")
     add('-s', '--stack', action='store_true', help='show the kernel stack of each event')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
@@ -4580,6 +4618,15 @@ def _pids(text: str) -> Tuple[int, ...]:
 
 
 _pids.__name__ = 'list of process ids'
+
+
+def _file_name(text: str) -> str:
+    if not text:                                        # an unset variable is no option left out
+        raise ValueError(text)
+    return text
+
+
+_file_name.__name__ = 'file name'
 
 
 def say(text: str) -> None:

@@ -264,3 +264,65 @@ def test_lines_on_a_whole_file_are_read(files, tmp_path):
         (tmp_path / 'file').write_bytes(files[kind])
         statuses = [check('-S', '-m', 'btf' if 'BTF' in kind else 'auto', '-v', str(tmp_path / 'file'), line) for line in LINES_ON_FILES]
         assert statuses.count(0) >= 6
+
+
+# ---- types that no compiler makes
+
+INT, PTR, ARRAY, STRUCT, FWD, TYPEDEF, CONST, FUNC, PROTO = 1, 2, 3, 4, 7, 8, 10, 12, 13
+
+
+def btf(*types: tuple) -> bytes:
+    """BTF of types (kind, name, size or type, then words), numbered from 1; each other text in the words is a name."""
+    strings, words = b'\0', []
+
+    def offset(name: str) -> int:
+        nonlocal strings
+        strings += name.encode() + b'\0'
+        return len(strings) - len(name) - 1 if name else 0
+    for kind, name, value, *more in types:
+        count = {STRUCT: len(more) // 3, PROTO: len(more) // 2}.get(kind, 0)
+        words += [offset(name), kind << 24 | count, value, *(offset(word) if isinstance(word, str) else word for word in more)]
+    data = b''.join(word.to_bytes(4, 'little') for word in words)
+    header = [0x1eb9f, 24, 0, len(data), len(data), len(strings)]
+    return b''.join(word.to_bytes(4, 'little') for word in header) + data + strings
+
+
+NUMBER = (INT, 'int', 4, 1 << 24 | 32)
+FUNCTION = [(PROTO, '', 1, 'p', 4), (FUNC, 'f', 2)]                     # types 2 and 3: int f(TYPE_4 p)
+STRANGE = {
+    'a pointer to itself': [(PTR, '', 4)],
+    'a typedef of itself': [(TYPEDEF, 't', 4)],
+    'const const const, in a circle': [(CONST, '', 5), (CONST, '', 4)],
+    'an array of itself': [(PTR, '', 5), (ARRAY, '', 0, 5, 1, 3)],
+    'arrays of one another': [(PTR, '', 5), (ARRAY, '', 0, 6, 1, 3), (ARRAY, '', 0, 5, 1, 0xffffffff)],
+    'a struct with itself in it, without a name': [(PTR, '', 5), (STRUCT, 's', 4, '', 5, 0)],
+    'structs in one another, without names': [(PTR, '', 5), (STRUCT, 's', 4, '', 6, 0, 'x', 1, 0), (STRUCT, 's', 4, '', 5, 0)],
+    'a struct that is its only member': [(PTR, '', 5), (STRUCT, 's', 4, 'x', 5, 0)],
+    'a struct by value in itself': [(STRUCT, 's', 4, 'x', 4, 0)],
+    'a struct by value with an array of itself': [(STRUCT, 's', 4, 'x', 5, 0), (ARRAY, '', 0, 4, 1, 1)],
+    'a function that returns itself': [(PTR, '', 5), (PROTO, '', 5, 'x', 4)],
+    'a type that is not there': [(PTR, '', 99)],
+    'a member whose type is not there': [(PTR, '', 5), (STRUCT, 's', 4, 'x', 99, 0)],
+    'a member whose name is not there': [(PTR, '', 5), (STRUCT, 's', 4, 1 << 30, 1, 0)],
+    'a member at the end of the world': [(PTR, '', 5), (STRUCT, 's', 4, 'x', 1, 0xffffffff)],
+    'a struct of the largest size': [(PTR, '', 5), (STRUCT, 's', 0xffffffff, 'x', 1, 0)],
+    'an int of no size': [(INT, 'x', 0, 0)],
+    'an int of a strange size': [(INT, 'x', 3, 24)],
+    'a function as the type of a parameter': [(FUNC, 'x', 2)],
+    'an unknown kind': [(31, 'x', 0)],
+}
+QUESTIONS = ['p f', 'p f %0', 'p f p', 'p f *p', 'p f p->x', 'p f p->x->x', 'p f p[1]', 'p f p->x[1]', 'p f *p->x', 'p f p.x', 'p f p.x[0]', 'p f p.x.x', 'p f &p->x', 'p f p->nope', 'p f (struct s *)p',
+             'p f p:u8', 'p f p:string', 'p f p->x:x8[2]', 'p f (int)p', 'p f (long)p->x', 'p f container_of(p, struct s, x)->x', 'p f user(p)->x', 'p f S(p) X(p->x)', 'r f $retval', 'p f (t)p']
+
+
+@pytest.mark.parametrize('types', STRANGE.values(), ids=STRANGE)
+def test_types_that_no_compiler_makes_are_read_or_refused(types, tmp_path):
+    (tmp_path / 'btf').write_bytes(btf(NUMBER, *FUNCTION, *types))
+    for question in QUESTIONS:
+        check('-S', '-v', str(tmp_path / 'btf'), question)
+
+
+def test_types_that_a_compiler_makes_are_read(tmp_path):
+    """What the strange ones are made with gives good ones as well."""
+    (tmp_path / 'btf').write_bytes(btf(NUMBER, *FUNCTION, (PTR, '', 5), (STRUCT, 's', 8, 'x', 1, 0, 'y', 4, 32)))
+    assert check('-S', '-v', str(tmp_path / 'btf'), 'p f p->x p->y->x') == 0
