@@ -2800,7 +2800,8 @@ class Resolver:
 
     def _special(self, expr: Special) -> Lvalue:
         name = expr.name
-        if name in ('$comm', '$COMM'):
+        own = self.kind == 'e' and (self.fields is None or name[1:] in self.fields)     # an event's field comes first
+        if name in ('$comm', '$COMM') and not own:
             return Lvalue(Array(lambda: Int('char', 1, True), None), 'value', Fetch('$comm'), name='comm')
         if self.kind == 'e':
             return self._name(Name(name[1:], expr.at))
@@ -3276,7 +3277,7 @@ class Resolver:
         untyped = isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
         if self.kind == 'e' and lvalue.how == 'value' and isinstance(type_, Void):
             return lvalue.fetch._replace(kind=kind)                         # a field nothing is known of: the kernel knows
-        if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs:
+        if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs and self.kind != 'e':
             return lvalue.fetch if kind == 'string' else refuse('$comm is a string', at)
         if base in ('string', 'ustring') or '[' in kind:
             place = self._behind(lvalue, kind, at)
