@@ -607,7 +607,7 @@ def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
     return (match.start() for match in re.finditer(re.escape(wanted), data))
 
 
-def uleb128(data: bytes, at: int) -> Tuple[int, int]:
+def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
     """An unsigned LEB128 number (DWARF 5, 7.6) and where it ends."""
     value = shift = 0
     while True:
@@ -641,7 +641,32 @@ QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type',
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
                   'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
+# Tag, attributes, the first that takes room, its form; entry_layout() of them.
+Abbreviation = Tuple[str, Tuple[str, ...], str, str, Tuple[Union[int, str], ...]]
+# DWARF 5, 7.5.6: how many bytes an attribute of a form takes, or what tells it.
+FORM_BYTES: Dict[str, Union[int, str]] = {
+    **dict.fromkeys('flag_present implicit_const'.split(), 0),
+    **dict.fromkeys('data1 ref1 flag strx1 addrx1'.split(), 1), **dict.fromkeys('data2 ref2 strx2 addrx2'.split(), 2),
+    **dict.fromkeys('strx3 addrx3'.split(), 3), **dict.fromkeys('data8 ref8 ref_sig8 ref_sup8'.split(), 8), 'data16': 16,
+    **dict.fromkeys('data4 ref4 strx4 addrx4 strp line_strp sec_offset ref_addr strp_sup ref_sup4 GNU_strp_alt GNU_ref_alt'.split(), 4),
+    **dict.fromkeys('udata sdata ref_udata strx addrx loclistx rnglistx GNU_addr_index GNU_str_index'.split(), 'number'),
+    'string': 'string', 'exprloc': 'block', 'block': 'block', 'block1': 'B', 'block2': 'H', 'block4': 'I'}
 NO_BYTES = {'DW_FORM_flag_present', 'DW_FORM_implicit_const'}       # attributes that take no room in an entry
+
+
+@functools.lru_cache(None)
+def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[int, str], ...]:
+    """How long an entry with these (attribute, form) is: bytes in a row, 'sibling', and what is as long as it says."""
+    layout: List[Union[int, str]] = []
+    for name, form in pairs:
+        size: Union[int, str] = word if form == 'DW_FORM_addr' else FORM_BYTES.get(form[len('DW_FORM_'):], 'unknown')
+        if name == 'DW_AT_sibling' and form == 'DW_FORM_ref4':
+            layout.append('sibling')
+        elif layout and isinstance(size, int) and isinstance(layout[-1], int):
+            layout[-1] += size
+        else:
+            layout.append(size)
+    return tuple(layout)
 
 
 class Dwarf(TypeInfo):
@@ -653,6 +678,7 @@ class Dwarf(TypeInfo):
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         self._types: Dict[int, Type] = {}
         self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
+        self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
         with reading(self.path):
             self._open()
 
@@ -782,14 +808,14 @@ class Dwarf(TypeInfo):
     def _beginning(self, pattern: bytes, attributes: Sequence[str], form: str, tags: Sequence[str], unit: Optional[Any],
                    defined: bool = False) -> Iterator[Any]:
         """The entries with one of the tags whose first attribute that takes room is one of these, in that form, with these
-        bytes. Whether they are entries at all, the abbreviation before them tells, and then what they refer to."""
+        bytes."""
         start, end = (unit.cu_die_offset, unit.cu_offset + unit.size) if unit is not None else (0, len(self._info))
         for at in occurrences(self._info[start:end], pattern):
             holder = unit.cu_offset if unit is not None else self._unit_holding(start + at)
             offset = self._entry_before(holder, start + at, attributes, form, tags, defined)
-            die = self._dwarf.get_CU_at(holder).get_DIE_from_refaddr(offset) if offset else None
-            if die is not None and self._is_sound(die):
-                yield die
+            held = self._dwarf.get_CU_at(holder) if offset else None
+            if held and offset and self._is_entry(held, offset):
+                yield held.get_DIE_from_refaddr(offset)
 
     def _entry_before(self, unit: int, at: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool
                       ) -> Optional[int]:
@@ -798,13 +824,13 @@ class Dwarf(TypeInfo):
             code = bytes(self._info[at - size:at])
             if len(code) < size or code[-1] & 0x80 or not all(byte & 0x80 for byte in code[:-1]):
                 continue
-            tag, names, first, first_form = self._abbreviations(unit).get(uleb128(code, 0)[0], ('', (), '', ''))
+            tag, names, first, first_form, _ = self._abbreviations(unit).get(uleb128(code, 0)[0], ('', (), '', '', ()))
             if tag in tags and first in attributes and first_form == form and not (defined and 'DW_AT_declaration' in names):
                 return at - size
         return None
 
-    def _read_abbreviations(self, unit: int) -> Dict[int, Tuple[str, Tuple[str, ...], str, str]]:
-        """The unit's abbreviations: code -> (tag, attributes, the first that takes room, its form). pyelftools reads a table
+    def _read_abbreviations(self, unit: int) -> Dict[int, Abbreviation]:
+        """The unit's abbreviations. pyelftools reads a table
         whole and with care, which is for the few units an answer comes from, not for all that have a name."""
         from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
         names, forms, tags = ({number: name for name, number in table.items() if isinstance(number, int)}
@@ -826,7 +852,7 @@ class Dwarf(TypeInfo):
                     break
                 pairs.append((names.get(name, ''), forms.get(form, '')))
             first = next((pair for pair in pairs if pair[1] not in NO_BYTES), ('', ''))
-            found[code] = (tags.get(tag, ''), tuple(pair[0] for pair in pairs), *first)
+            found[code] = (tags.get(tag, ''), tuple(pair[0] for pair in pairs), *first, entry_layout(tuple(pairs), self.arch.word))
             code, at = uleb128(data, at)
         return found
 
@@ -834,25 +860,48 @@ class Dwarf(TypeInfo):
     def _abbreviation_bytes(self) -> bytes:
         return bytes(self.executable.contents('.debug_abbrev'))
 
-    def _is_sound(self, die: Any) -> bool:
-        """Whether what was found is an entry, not bytes that look like one: its sibling comes after a list of children that
-        has an end, its type is a type of this unit; a struct is referred to, or one of the unit's own entries."""
-        unit, sibling, type_ = die.cu, die.attributes.get('DW_AT_sibling'), die.attributes.get('DW_AT_type')
-        start, end = unit.cu_offset, unit.cu_offset + unit.size
-        if sibling and sibling.form == 'DW_FORM_ref4' and not (
-                die.offset + die.size < start + sibling.value <= end and self._info[start + sibling.value - 1] == 0):
-            return False
-        if type_ and type_.form == 'DW_FORM_ref4':
-            try:
-                target = unit.get_DIE_from_refaddr(start + type_.value)
-            except Exception:                                           # whatever bytes that are no entry make of it
-                return False
-            return bool(target.tag) and target.tag.endswith(('_type', '_typedef', '_enumeration'))
-        reference = struct.pack(self._mark + 'I', die.offset - start)
-        if die.tag not in STRUCT_TAGS or next(occurrences(self._info[start:end], reference), None) is not None:
-            return True
-        return bool(die.offset == next((at for at in (child.offset for child in self._children(unit.get_top_DIE()))
-                                        if at >= die.offset), None))
+    def _is_entry(self, unit: Any, wanted: int) -> bool:
+        """Whether an entry begins there, and not bytes that look like one (a kernel has 20,000 such)."""
+        entries = self._outer_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size)
+        outer = entries[bisect.bisect(entries, wanted) - 1]
+        return next((at for at in self._entries(unit.cu_offset, outer, wanted) if at >= wanted), -1) == wanted
+
+    def _entries(self, unit: int, at: int, end: int) -> Iterator[int]:
+        """Where the unit's entries begin from there on; those inside one that names a sibling before the end are left out."""
+        info, table = self._info, self._abbreviations(unit)
+        while at < end:
+            code, behind = uleb128(info, at)
+            if code:
+                yield at
+                sibling, behind = self._extent(table[code][4], behind)
+                behind = unit + sibling if behind <= unit + sibling <= end else behind
+            at = behind
+        yield at
+
+    def _read_outer_entries(self, unit: int, start: int, end: int) -> List[int]:
+        return list(self._entries(unit, start, end))
+
+    def _extent(self, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
+        """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
+        info, sibling = self._info, 0
+        for part in layout:
+            if isinstance(part, int):
+                at += part
+            elif part == 'sibling':
+                sibling = struct.unpack_from(self._mark + 'I', info, at)[0]
+                at += 4
+            elif part == 'string':
+                while info[at]:
+                    at += 1
+                at += 1
+            elif part == 'number':
+                at = uleb128(info, at)[1]
+            elif part == 'block':
+                size, at = uleb128(info, at)
+                at += size
+            else:                                                       # a block with a length of 'B', 'H' or 'I'
+                at += struct.calcsize('<' + part) + struct.unpack_from(self._mark + part, info, at)[0]
+        return sibling, at
 
     def _children(self, die: Any) -> Iterator[Any]:
         """The entries below; a sibling reference that leads back is damage, not a loop."""
@@ -4079,9 +4128,6 @@ class Decoder:
         return visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
 
 
-VALUE = rb'\S+|\{[^}]*\}'
-
-
 def record_pattern(event: Event) -> re.Pattern[bytes]:
     """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place, each argument. Of
     two readings the one in which the last string is longest is taken, since the numbers behind it are the kernel's."""
@@ -4592,7 +4638,8 @@ def arguments() -> Any:
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
-    add('-o', '--output', metavar='FILE', type=_file_name, help="write a shell script that does the run ('-': standard output), and do nothing")
+    add('-o', '--output', metavar='FILE', type=_file_name,
+        help="write a shell script that does the run ('-': standard output), and do nothing")
     add('-s', '--stack', action='store_true', help='show the kernel stack of each event')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')

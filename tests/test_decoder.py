@@ -54,12 +54,14 @@ CHAIN, = events_of('p f users=+84(+2272(%di)):s32 pid=+1256(%di):s32 n=%si:u32')
 
 @pytest.mark.parametrize(('pointers', 'expected'), [
     ({}, 'users=7 pid=8 n=9'),
-    ({'ptr2': 0}, 'users=(null) pid=8 n=9'), ({'ptr2': 0x10}, 'users=(null) pid=8 n=9'), ({'ptr2': 4095}, 'users=(null) pid=8 n=9'),
+    ({'ptr2': 0}, 'users=(null) pid=8 n=9'), ({'ptr2': 0x10}, 'users=(null) pid=8 n=9'),
+    ({'ptr2': 4095}, 'users=(null) pid=8 n=9'),
     ({'ptr2': 4096}, 'users=(fault) pid=8 n=9'), ({'ptr2': 0x7fffdeadbeef}, 'users=(fault) pid=8 n=9'),
     ({'ptr2': (1 << 64) - 12}, 'users=(fault) pid=8 n=9'), ({'ptr2': (1 << 64) - 4096}, 'users=7 pid=8 n=9'),
     ({'ptr1': 0}, 'users=(null) pid=(null) n=9'), ({'ptr1': (1 << 64) - 1}, 'users=(fault) pid=(fault) n=9'),
     # behind a bad pointer the next one is whatever the buffer held: the first decides
-    ({'ptr1': 0, 'ptr2': 0x1234567}, 'users=(null) pid=(null) n=9'), ({'ptr1': 0x1234567, 'ptr2': 0}, 'users=(fault) pid=(fault) n=9'),
+    ({'ptr1': 0, 'ptr2': 0x1234567}, 'users=(null) pid=(null) n=9'),
+    ({'ptr1': 0x1234567, 'ptr2': 0}, 'users=(fault) pid=(fault) n=9'),
 ])
 def test_a_number_behind_a_bad_pointer_is_not_shown(pointers, expected):
     line = text_of(CHAIN, {'users': 7, 'pid': 8, 'n': 9}, pointers)
@@ -69,17 +71,25 @@ def test_a_number_behind_a_bad_pointer_is_not_shown(pointers, expected):
 
 @pytest.mark.parametrize(('line', 'values', 'expected'), [
     ('p f a=%di:s32 b=%si:x64 c=%dx:u8', {'a': -5, 'b': 255, 'c': 7}, 'a=-5 b=0xff c=7'),
-    ('p f a=+0(%di):b5@3/8 #! a:S(5)', {'a': 31}, 'a=-1'), ('p f a=+0(%di):b5@3/8 #! a:S(5)', {'a': 15}, 'a=15'), ('p f a=+0(%di):b5@3/8 #! a:X', {'a': 31}, 'a=0x1f'),
+    ('p f a=+0(%di):b5@3/8 #! a:S(5)', {'a': 31}, 'a=-1'), ('p f a=+0(%di):b5@3/8 #! a:S(5)', {'a': 15}, 'a=15'),
+    ('p f a=+0(%di):b5@3/8 #! a:X', {'a': 31}, 'a=0x1f'),
     ('p f a=%di:s32 #! a:enum(A=-1,B=2)', {'a': -1}, 'a=A'), ('p f a=%di:s32 #! a:enum(A=-1,B=2)', {'a': 3}, 'a=3'),
     ('p f a=+0(%di):b3@0/8 #! a:enum(A=-1,B=2)', {'a': 7}, 'a=A'), ('p f a=+0(%di):b3@0/8 #! a:enum(A=-1,B=2)', {'a': 6}, 'a=-2'),
-    ('p f a=%di:u16 #! a:be16', {'a': 0x5000}, 'a=80'), ('p f a=%di:u16 #! a:BE16', {'a': 0x5000}, 'a=0x50'), ('p f a=%di:u32:ip', None, None),
-    ('p f a=+8(%di):u32 #! a:ip', {'a': 0x0100007f}, 'a=127.0.0.1'), ('p f a=+0(%di):x64 a_2=+8(%di):x64 #! a+a_2:ip6', {'a': 0, 'a_2': 1 << 56}, 'a=::1'),
+    ('p f a=%di:u16 #! a:be16', {'a': 0x5000}, 'a=80'), ('p f a=%di:u16 #! a:BE16', {'a': 0x5000}, 'a=0x50'),
+    ('p f a=%di:u32:ip', None, None),
+    ('p f a=+8(%di):u32 #! a:ip', {'a': 0x0100007f}, 'a=127.0.0.1'),
+    ('p f a=+0(%di):x64 a_2=+8(%di):x64 #! a+a_2:ip6', {'a': 0, 'a_2': 1 << 56}, 'a=::1'),
     ('p f a=+0(%di):x32 a_2=+4(%di):x16 #! a+a_2:mac', {'a': 0x33221100, 'a_2': 0x5544}, 'a=00:11:22:33:44:55'),
-    ('p f a=+0(%di):string b=%si:u32', {'a': b'x y', 'b': 1}, 'a="x y" b=1'), ('p f a=+0(%di):string b=%si:u32', {'a': None, 'b': 1}, 'a=(fault) b=1'),
-    ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcdefg'}, 'a="abcd"'), ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcd'}, 'a="abcd"'),
-    ('p f a=+0(%di):string #! a:cut(4)', {'a': 'aéé'.encode()}, 'a="aé\udcc3"'), ('p f a=+0(%di):string #! a:cut(4)', {'a': None}, 'a=(fault)'),
-    ('p f a=+0(%di):string #! a:cut(4)', {'a': b'(fault)'}, 'a="(fau"'), ('p f a=+0(%di):string #! a:cut(2)', {'a': b'a"b'}, 'a="a""'),
-    ('p f a=+0(%di):x8[3]', {'a': [1, 2, 255]}, 'a={0x1,0x2,0xff}'), ('p f c=$comm n=%di:s8', {'c': b'a b', 'n': -1}, 'c="a b" n=-1'),
+    ('p f a=+0(%di):string b=%si:u32', {'a': b'x y', 'b': 1}, 'a="x y" b=1'),
+    ('p f a=+0(%di):string b=%si:u32', {'a': None, 'b': 1}, 'a=(fault) b=1'),
+    ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcdefg'}, 'a="abcd"'),
+    ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcd'}, 'a="abcd"'),
+    ('p f a=+0(%di):string #! a:cut(4)', {'a': 'aéé'.encode()}, 'a="aé\udcc3"'),
+    ('p f a=+0(%di):string #! a:cut(4)', {'a': None}, 'a=(fault)'),
+    ('p f a=+0(%di):string #! a:cut(4)', {'a': b'(fault)'}, 'a="(fau"'),
+    ('p f a=+0(%di):string #! a:cut(2)', {'a': b'a"b'}, 'a="a""'),
+    ('p f a=+0(%di):x8[3]', {'a': [1, 2, 255]}, 'a={0x1,0x2,0xff}'),
+    ('p f c=$comm n=%di:s8', {'c': b'a b', 'n': -1}, 'c="a b" n=-1'),
     ('p f a=$stack2:x64 b=+8($stack):u32', {'a': 1, 'b': 2}, 'a=0x1 b=2'), ('p f a=@jiffies:u64', None, None),
 ])
 def test_a_value_is_shown(line, values, expected):
@@ -105,7 +115,8 @@ def test_what_does_not_fit_a_guard_is_not_decoded():
 # ---- heads
 
 @pytest.mark.parametrize('comm', [
-    b'bash', b'a b', b'a-1', b'a-1 [000]', b'[000] 1.0: f0:', b'a: f0: (x) n=1', b'-', b' => x', b'kworker/0:1-ev', b'x' * 15, b'<...>', b'CPU:1 [LOST 5', b'\xff\xfe',
+    b'bash', b'a b', b'a-1', b'a-1 [000]', b'[000] 1.0: f0:', b'a: f0: (x) n=1', b'-', b' => x', b'kworker/0:1-ev',
+    b'x' * 15, b'<...>', b'CPU:1 [LOST 5', b'\xff\xfe',
     'été'.encode(), b'"', b'(f) n=1 ptr1=0', b'f0: (f) users=', b'1', b' ', b'a\tb', b'<stack trace>',
 ])
 def test_a_task_may_have_any_name(comm):
@@ -129,7 +140,8 @@ def test_the_group_of_threads_may_stand_in_the_head():
         assert fields_of(shown([CHAIN], text_of(CHAIN, values, {'ptr2': 0}, tgid=tgid))) == 'users=(null) pid=8 n=9'
 
 
-@pytest.mark.parametrize(('tasks', 'wanted'), [((77,), [1, 2, 3]), ((4711,), [1, 4]), ((5,), [4]), ((4711, 77), [1, 2, 3, 4]), ((6,), [])])
+@pytest.mark.parametrize(('tasks', 'wanted'),
+                         [((77,), [1, 2, 3]), ((4711,), [1, 4]), ((5,), [4]), ((4711, 77), [1, 2, 3, 4]), ((6,), [])])
 def test_only_wanted_tasks_are_shown(tasks, wanted):
     event, = events_of('p f n=%di:u32')
     heads = [{'tgid': '4711'}, {'tgid': '-------'}, {}, {'pid': 5, 'tgid': '4711'}]
@@ -150,7 +162,8 @@ def test_lost_events_are_counted_and_shown():
     event, = events_of('p f n=%di:u32 s=+0(%si):string')
     line = text_of(event, {'n': 1, 's': b'x'})
     decoder = Decoder([event])
-    out = decoder.block(line + b'CPU:0 [LOST 5760 EVENTS]\n' + line + b'CPU:11 [LOST EVENTS]\n') + decoder.block(b'CPU:1 [LOST 2 EVENTS]\n' + line)
+    out = decoder.block(line + b'CPU:0 [LOST 5760 EVENTS]\n' + line + b'CPU:11 [LOST EVENTS]\n')
+    out += decoder.block(b'CPU:1 [LOST 2 EVENTS]\n' + line)
     assert (decoder.lost, decoder.counts) == (5763, {'f0': 3})
     assert out.count(b'LOST') == 3 and out.count(b'n=1 s="x"\n') == 3
 
@@ -183,9 +196,12 @@ def test_a_tracepoint_is_shown_as_the_kernel_prints_it():
 # ---- strings
 
 @pytest.mark.parametrize('text', [
-    b'', b'"', b'""', b'a"b', b'" n=5', b'" n=5 end1=1', b'\n', b'a\nb\n', b'"\n', b'\\', b'\xff\xfe', 'é'.encode(), b'x' * 3000, b'\t', b'a=b', b'(fault)', b'{', b'}', b') n=4',
-    b'f0: (f+0x0/0x40) s="y" n=5', b'x\n            bash-77      [001]   421.123456: f0: (f+0x0/0x40) s="y" n=5 end1=1\n', b'x" n=5\n            bash-77      [001]   4.1: f0: (f) s="y',
-    b'\n' * 5, b'\n => f\n', b'\n<stack trace>\n', b'\nCPU:0 [LOST 5 EVENTS]\n', b'\nx-1 [000] 1.0: ', b'\nx-1 [000] 1.0: other: ', b'" n=5 end1=1587633825', b'\r\n',
+    b'', b'"', b'""', b'a"b', b'" n=5', b'" n=5 end1=1', b'\n', b'a\nb\n', b'"\n', b'\\', b'\xff\xfe', 'é'.encode(),
+    b'x' * 3000, b'\t', b'a=b', b'(fault)', b'{', b'}', b') n=4',
+    b'f0: (f+0x0/0x40) s="y" n=5', b'x\n            bash-77      [001]   421.123456: f0: (f+0x0/0x40) s="y" n=5 end1=1\n',
+    b'x" n=5\n            bash-77      [001]   4.1: f0: (f) s="y',
+    b'\n' * 5, b'\n => f\n', b'\n<stack trace>\n', b'\nCPU:0 [LOST 5 EVENTS]\n', b'\nx-1 [000] 1.0: ',
+    b'\nx-1 [000] 1.0: other: ', b'" n=5 end1=1587633825', b'\r\n',
 ])
 def test_a_string_may_hold_anything(text):
     """Its neighbours' values are never what it says, and lines behind it are read as before."""
@@ -195,16 +211,20 @@ def test_a_string_may_hold_anything(text):
         decoder = Decoder([event])
         out = b''.join(decoder.block(piece) for piece in pieces) + decoder.finish()
         lines = out.split(b'\n')[:-1]
-        assert [fields_of(line + b'\n').encode('utf-8', 'surrogateescape') for line in lines] == [b's="' + visible(text) + b'" n=(null)'] * 2
+        assert [fields_of(line + b'\n').encode('utf-8', 'surrogateescape')
+                for line in lines] == [b's="' + visible(text) + b'" n=(null)'] * 2
         assert decoder.counts == {'f0': 2}
 
 
 def visible(text: bytes) -> bytes:
     """The text with what a terminal would obey as \\xNN."""
-    return re.sub(rb'[\x00-\x08\x0a-\x1f\x7f]|\xc2[\x80-\x9f]', lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]), text)
+    return re.sub(rb'[\x00-\x08\x0a-\x1f\x7f]|\xc2[\x80-\x9f]', lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]),
+                  text)
 
 
-@pytest.mark.parametrize('text', [b'\x1b[2J', b'\x07', b'\x00', b'\x7f', b'\r', b'\x9b31m', '\x9b31m'.encode(), b'\x0b\x0c', b'a\x08b', b'\x1b]0;title\x07'])
+@pytest.mark.parametrize('text',
+                         [b'\x1b[2J', b'\x07', b'\x00', b'\x7f', b'\r', b'\x9b31m', '\x9b31m'.encode(), b'\x0b\x0c', b'a\x08b',
+                          b'\x1b]0;title\x07'])
 def test_what_a_terminal_would_obey_is_made_visible(text):
     event, = events_of('p f s=+0(%si):string n=%di:u32')
     out = shown([event], text_of(event, {'s': text, 'n': 7}))
@@ -214,13 +234,17 @@ def test_what_a_terminal_would_obey_is_made_visible(text):
 
 def test_of_two_strings_none_lends_its_end_to_the_other():
     """Where the end of one cannot be told from the other's text, the record is not decoded."""
-    event, = events_of('p f a=+0(%si):string n=%di:u32 b=+0(%dx):string m=%cx:u32')
-    for a, b in ((b'x', b'y'), (b'x" n=5 b="y', b'z'), (b'x', b'y" n=5 b="z'), (b'" n=5', b'" m=5'), (b'" n=5 b="" m=6', b''), (b'x', b'y\n" n=5 b="z" m=5')):
-        out = shown([event], text_of(event, {'a': a, 'b': b, 'n': 7, 'm': 8}) * 2)
-        right = b'a="' + visible(a) + b'" n=7 b="' + visible(b) + b'" m=8'
+    event, = events_of('p f a=+0(%si):string n=+4(%di):u32 b=+0(%dx):string m=%cx:u32')
+    decoded = 0
+    for a, b in ((b'x', b'y'), (b'x" n=5 b="y', b'z'), (b'x', b'y" n=5 b="z'), (b'" n=5', b'" m=5'), (b'" n=5 b="" m=6', b''),
+                 (b'x', b'y\n" n=5 b="z" m=5')):
+        out = shown([event], text_of(event, {'a': a, 'b': b, 'n': 7, 'm': 8}, {'ptr1': 0}) * 2)
+        right = b'a="' + visible(a) + b'" n=(null) b="' + visible(b) + b'" m=8'
         for line in out.split(b'\n')[:-1]:
-            said = fields_of(line + b'\n').encode() if b'not decoded' not in line else right
-            assert said == right
+            if b'not decoded' not in line:
+                decoded += 1
+                assert fields_of(line + b'\n').encode() == right
+    assert decoded >= 2                                     # where nothing is strange
 
 
 # ---- blocks
@@ -235,9 +259,11 @@ def some_records(random: Random, events: list[Event], count: int) -> list[bytes]
             text = bytes(random.choice(b'ab"\n\x1b\xc3 =') for _ in range(random.randint(0, 6))) if rare else b'ab'
             number = random.randint(0, 7) if fetch.kind[:1] == 'b' else random.randint(0, 100)
             values[name] = text if (fetch.kind or 'string') == 'string' else [number] * 3 if fetch.kind.endswith(']') else number
-        pointers = {label: random.choice([0, 5000, GOOD]) for label, check in event.hidden if check.low != check.high} if random.random() < 0.1 else {}
+        pointers = {label: random.choice([0, 5000, GOOD]) for label, check in event.hidden
+                    if check.low != check.high} if random.random() < 0.1 else {}
         head = {'comm': random.choice([b'bash', b'a b', b'x-1']), 'tgid': random.choice(['', '77'])} if rare else {'tgid': '77'}
-        lines.append(text_of(event, values, pointers, **head) if event.definitions else b'            bash-77      (     77) [001]   421.123456: b: x=1\n')
+        lines.append(text_of(event, values, pointers, **head)
+                     if event.definitions else b'            bash-77      (     77) [001]   421.123456: b: x=1\n')
         if random.random() < 0.02:
             lines.append(random.choice([b'CPU:0 [LOST 5 EVENTS]\n', STACK]))
     return lines
@@ -260,7 +286,8 @@ def test_the_fast_way_and_the_slow_way_give_the_same(lines):
     for size in (0, 1, 2, 10, 300):
         records = some_records(random, events, size)
         decoders = [Decoder(events), Decoder(events, frozenset([77])), Decoder(events), Decoder(events)]
-        out = [decoders[0].block(b''.join(records)), decoders[1].block(b''.join(records)), b''.join(map(decoders[2].block, records))]
+        out = [decoders[0].block(b''.join(records)), decoders[1].block(b''.join(records)),
+               b''.join(map(decoders[2].block, records))]
         out.append(b''.join(decoders[3].block(line) for line in b''.join(records).splitlines(True)))
         out = [text + decoder.finish() for text, decoder in zip(out, decoders)]
         assert out[0] == out[1] == out[2]
@@ -272,8 +299,11 @@ def test_the_fast_way_and_the_slow_way_give_the_same(lines):
 @pytest.mark.parametrize('lines', SETS.values(), ids=SETS)
 def test_a_record_cut_by_the_end_of_a_block_is_read_when_it_is_whole(lines):
     events = events_of(*lines)
-    event = next(event for event in events if any((fetch.kind or 'string') == 'string' for _, fetch in event.definitions[0].args)) if 'string' in str(lines) else events[0]
-    values = {name: b'x\ny\n\nz' if (fetch.kind or 'string') == 'string' else [1, 2, 3] if fetch.kind.endswith(']') else 1 for name, fetch in event.definitions[0].args}
+    event = next(event for event in events
+                 if any((fetch.kind or 'string') == 'string' for _,
+                        fetch in event.definitions[0].args)) if 'string' in str(lines) else events[0]
+    values = {name: b'x\ny\n\nz' if (fetch.kind or 'string') == 'string' else [1, 2, 3] if fetch.kind.endswith(']') else 1
+              for name, fetch in event.definitions[0].args}
     data = text_of(event, values) * 3
     whole = shown(events, data)
     for at in (match.end() for match in re.finditer(rb'\n', data)):
@@ -308,8 +338,10 @@ def test_no_more_than_so_many_events(limit, size):
 
 # ---- any string at all
 
-PIECES = [b'"', b'\n', b' n=5', b' end1=', str(SEAL).encode(), b'x', b' => ', b'bash-77 [001] 4.1: ', b'            bash-77      [001]   421.123456: ', b'f0: ', b'g0: ', b'(f+0x0/0x40)',
-          b' s="', b' ptr1=0xffff888000001000', b'CPU:0 [LOST 5 EVENTS]', b'\x1b[2J', b'\xff', b'(fault)', b'{', b'1', b' b=', b'="']
+PIECES = [b'"', b'\n', b' n=5', b' end1=', str(SEAL).encode(), b'x', b' => ', b'bash-77 [001] 4.1: ',
+          b'            bash-77      [001]   421.123456: ', b'f0: ', b'g0: ', b'(f+0x0/0x40)',
+          b' s="', b' ptr1=0xffff888000001000', b'CPU:0 [LOST 5 EVENTS]', b'\x1b[2J', b'\xff', b'(fault)', b'{', b'1',
+          b' b=', b'="']
 
 
 def test_no_string_changes_what_is_said_of_its_neighbours():
@@ -327,7 +359,8 @@ def test_no_string_changes_what_is_said_of_its_neighbours():
             data += text_of(event, {'s': text, 'n': number}, {'ptr1': 0} if null else {}) + text_of(other, {'n': 100 + number})
             expected += [b's="%s" n=%s' % (visible(text), b'(null)' if null else b'%d' % number), b'n=%d' % (100 + number)]
         out = shown([event, other], data)
-        known = [fields_of(line + b'\n').encode('utf-8', 'surrogateescape') if b'not decoded' not in line else None for line in out.split(b'\n')[:-1]]
+        known = [fields_of(line + b'\n').encode('utf-8', 'surrogateescape') if b'not decoded' not in line else None
+                 for line in out.split(b'\n')[:-1]]
         assert len(known) == len(expected), (seed, out)
         assert all(have in (None, want) for have, want in zip(known, expected)), (seed, known, expected)
         assert known.count(None) <= len(known) // 2

@@ -47,7 +47,8 @@ def written(arg) -> str:
 
 ARGUMENTS = [
     # atoms
-    ('%0', '%0'), ('%12', '%12'), ('%di', '%di'), ('%x0', '%x0'), ('name', 'name'), ('$retval', '$retval'), ('$stack3', '$stack3'),
+    ('%0', '%0'), ('%12', '%12'), ('%di', '%di'), ('%x0', '%x0'), ('name', 'name'), ('$retval', '$retval'),
+    ('$stack3', '$stack3'),
     ('@jiffies', '@jiffies'), ('@sym+8', '@sym+8'), ('@sym-0x10', '@sym-16'), ('@sym.2', '@sym.2'), ('@0xffff', '@0xffff'),
     ('@1234', '@0x4d2'), ('(p)', 'p'), ('((p))', 'p'), (r'\5', r'\5'), (r'\-0x10', r'\-0x10'), (r'\"text"', r'\"text"'),
     # members and elements bind left to right
@@ -63,7 +64,8 @@ ARGUMENTS = [
     ('(struct T*)(struct U*)x', '((struct T*) ((struct U*) x))'), ('*(u64 *)x', '(* ((u64*) x))'),
     ('(struct T *)&x->y', '((struct T*) (& (-> x y)))'), ('&(struct T *)x', '(& ((struct T*) x))'),
     ('((struct T *)x->y)->z', '(-> ((struct T*) (-> x y)) z)'), ('(unsigned long)x', '((unsigned long) x)'),
-    ('(unsigned  long\tint)x', '((unsigned long int) x)'), ('(const char *)x', '((char*) x)'), ('(char const *const *)x', '((char**) x)'),
+    ('(unsigned  long\tint)x', '((unsigned long int) x)'), ('(const char *)x', '((char*) x)'),
+    ('(char const *const *)x', '((char**) x)'),
     ('(volatile int)x', '((int) x)'), ('(struct T * *)x', '((struct T**) x)'), ('( struct T * ) x', '((struct T*) x)'),
     # a bracket is a cast where a type's word, a star, or something that begins an expression says so
     ('(T)x', '((T) x)'), ('(T *)x', '((T*) x)'), ('(T)(x)', '((T) x)'), ('(T)*x', '((T) (* x))'), ('(T)&x', '((T) (& x))'),
@@ -74,16 +76,20 @@ ARGUMENTS = [
     ('+8(%di)', '(+8 %di)'), ('-8(+240(%di))', '(-8 (+240 %di))'), ('+u0x10(%si)', '(+16u %si)'), ('+8(p->x)', '(+8 (-> p x))'),
     ('+8(p)->x', '(-> (+8 p) x)'), ('+010(%di)', '(+8 %di)'),
     # functions and packet headers
-    ('container_of(p, struct T, a.b)', '(container_of p struct T a.b)'), ('container_of(p->x,T,m)->y', '(-> (container_of (-> p x) T m) y)'),
-    ('user(p)->x', '(-> (user p) x)'), ('user(!(char *)p->x)', '(user (-> ((char*) p) x))'), ('user', 'user'), ('container_of', 'container_of'),
+    ('container_of(p, struct T, a.b)', '(container_of p struct T a.b)'),
+    ('container_of(p->x,T,m)->y', '(-> (container_of (-> p x) T m) y)'),
+    ('user(p)->x', '(-> (user p) x)'), ('user(!(char *)p->x)', '(user (-> ((char*) p) x))'), ('user', 'user'),
+    ('container_of', 'container_of'),
     ('@(struct iphdr *)%0->saddr', '(-> (iphdr@l3 %0) saddr)'), ('@(struct iphdr*)l2skb->x', '(-> (iphdr@l3 l2skb) x)'),
     ('@(struct iphdr*)l2%0->x', '(-> (iphdr@l2 %0) x)'), ('@(struct tcphdr *)l4(*p)->dest', '(-> (tcphdr@l4 (* p)) dest)'),
     ('@(struct icmphdr*)l3%0->sdata[1]', '([1] (-> (icmphdr@l3 %0) sdata))'),
     # FORMAT is a letter before what cannot continue a name; else the letter is a name, or begins one
     ('S%0', '<S>%0'), ('U%0->x', '<U>(-> %0 x)'), ('X(p->x)', '<X>(-> p x)'), ('S(name)', '<S>name'), ('X*p', '<X>(* p)'),
-    ('X&p->x', '<X>(& (-> p x))'), ('S$retval', '<S>$retval'), ('X@sym', '<X>@sym'), ('X@(struct iphdr *)%0->x', '<X>(-> (iphdr@l3 %0) x)'),
+    ('X&p->x', '<X>(& (-> p x))'), ('S$retval', '<S>$retval'), ('X@sym', '<X>@sym'),
+    ('X@(struct iphdr *)%0->x', '<X>(-> (iphdr@l3 %0) x)'),
     ('X!(struct file*)%ax->f_pos', '<X>(-> ((struct file*) %ax) f_pos)'), ('X+8(%di)', '<X>(+8 %di)'), (r'S\5', r'<S>\5'),
-    ('X@0xff', '<X>@0xff'), ('X(struct T *)p', '<X>((struct T*) p)'), ('Sname', 'Sname'), ('Sname->x', '(-> Sname x)'), ('S', 'S'),
+    ('X@0xff', '<X>@0xff'), ('X(struct T *)p', '<X>((struct T*) p)'), ('Sname', 'Sname'), ('Sname->x', '(-> Sname x)'),
+    ('S', 'S'),
     ('S->x', '(-> S x)'), ('S.x', '(. S x)'), ('S[1]', '([1] S)'), ('U:u8', 'U:u8'), ('XS%0', None),
     # names and types
     ('a=%0', 'a=%0'), ('a = %0', 'a=%0'), ('a=S%0->x', 'a=<S>(-> %0 x)'), ('S=%0', 'S=%0'), ('X=X%0', 'X=<X>%0'), ('f=f', 'f=f'),
@@ -113,7 +119,8 @@ def test_an_argument_is_parsed(text, tree):
     pytest.param('a=p->x:u8 b=q', ['a=(-> p x):u8', 'b=q'], id='a blank ends a type'),
     pytest.param('a:text(p->x ) b', ['a:text(p->x )', 'b'], id='but not in its brackets'),
     pytest.param('\ta  \t b ', ['a', 'b'], id='blanks of all kinds'),
-    pytest.param('container_of(a, struct T , m . n)->x *b', ['(-> (container_of a struct T m.n) x)', '(* b)'], id='blanks in brackets'),
+    pytest.param('container_of(a, struct T , m . n)->x *b', ['(-> (container_of a struct T m.n) x)', '(* b)'],
+                 id='blanks in brackets'),
     pytest.param('X @a X@a', ['X', '@a', '<X>@a'], id='a letter, a blank, a global; a global in hexadecimal'),
     pytest.param('', [], id='none'),
 ])
@@ -130,10 +137,12 @@ def test_an_argument_is_the_same_among_others(text, tree):
 FILTERS = [
     ('x==1', 'x==1'), ('x == 1', 'x==1'), ('x<=-5', 'x<=-5'), ('x&0x10', 'x&0x10'), ('x~*a?', 'x~*a?'), ('x=="a b"', "x=='a b'"),
     ("x=='a\"b'", "x=='a\"b'"), ('x==a.b-c:d/e*', 'x==a.b-c:d/e*'), ('x==::1', 'x==::1'), ('x==CPUS{1-3,5}', 'x==CPUS{1-3,5}'),
-    ('x.ustring=="a"', "x.ustring=='a'"), ('x.function==schedule', 'x.function==schedule'), ('!x==1', '(! x==1)'), ('!!x==1', '(! (! x==1))'),
+    ('x.ustring=="a"', "x.ustring=='a'"), ('x.function==schedule', 'x.function==schedule'), ('!x==1', '(! x==1)'),
+    ('!!x==1', '(! (! x==1))'),
     ('a==1&&b==2||c==3', '(|| (&& a==1 b==2) c==3)'), ('a==1&&(b==2||c==3)', '(&& a==1 (|| b==2 c==3))'),
     ('a==1||b==2&&!c==3', '(|| a==1 (&& b==2 (! c==3)))'), ('a==1||b==2||c==3', '(|| a==1 b==2 c==3)'),
-    ('!(a==1||b==2)', '(! (|| a==1 b==2))'), ('((a==1))', 'a==1'), ('a==f:1', 'a==f:1'), ('a=="x f:y"&&b==1', "(&& a=='x f:y' b==1)"),
+    ('!(a==1||b==2)', '(! (|| a==1 b==2))'), ('((a==1))', 'a==1'), ('a==f:1', 'a==f:1'),
+    ('a=="x f:y"&&b==1', "(&& a=='x f:y' b==1)"),
     ('a=="#! b"', "a=='#! b'"), ('a==")("', "a==')('"), ('a==été', 'a==été'),
 ]
 
@@ -145,9 +154,11 @@ def test_a_filter_is_parsed(text, tree):
 
 
 PLACES = [
-    ('p f', {'function': 'f'}), ('p f+10', {'offset': 10}), ('p f+0x10', {'offset': 16}), ('p f+010', {'offset': 8}), ('p f:3', {'line': 3}),
+    ('p f', {'function': 'f'}), ('p f+10', {'offset': 10}), ('p f+0x10', {'offset': 16}), ('p f+010', {'offset': 8}),
+    ('p f:3', {'line': 3}),
     ('p f:0', {'line': 0}), ('p mod:f', {'function': 'f', 'module': 'mod'}), ('p m-o:f+4', {'module': 'm-o', 'offset': 4}),
-    ('p f@net/a-b.c', {'file': 'net/a-b.c'}), ('p f@a.c+4', {'file': 'a.c', 'offset': 4}), ('p f@a.c:3', {'file': 'a.c', 'line': 3}),
+    ('p f@net/a-b.c', {'file': 'net/a-b.c'}), ('p f@a.c+4', {'file': 'a.c', 'offset': 4}),
+    ('p f@a.c:3', {'file': 'a.c', 'line': 3}),
     ('p tcp_*', {'function': 'tcp_*', 'glob': True}), ('p m:[a-c]?', {'function': '[a-c]?', 'module': 'm', 'glob': True}),
     ('p f.isra.0', {'function': 'f.isra.0'}), ('p f.constprop.0+8', {'function': 'f.constprop.0', 'offset': 8}),
     ('r f', {'function': 'f'}), ('r mod:f', {'module': 'mod'}), ('r tcp_*', {'glob': True}),
@@ -181,40 +192,61 @@ def test_what_surftrace_told_itself_is_read():
 ERRORS = [
     # the ^ stands before the column that the caret has to be at
     ('p f a=%0->^', "a member's name expected after '->', but nothing follows"), ('p f a=%0.^', 'but nothing follows'),
-    ('p f a=%0->^ f:a==1', 'but nothing follows'), ('p f a=%0->^1', "a member's name expected"), ('p f a=%0-> ^x', "a member's name"),
+    ('p f a=%0->^ f:a==1', 'but nothing follows'), ('p f a=%0->^1', "a member's name expected"),
+    ('p f a=%0-> ^x', "a member's name"),
     ('p f p ^->x', 'no blank before it'), ('p f p ^[1]', 'no blank before it'), ('p f p ^.x', 'no blank before it'),
-    ('p f p[^i]', 'a number expected as index'), ('p f p[^-1]', 'a number expected'), ('p f p[^]', 'a number'), ('p f p[1^', "']' expected"),
+    ('p f p[^i]', 'a number expected as index'), ('p f p[^-1]', 'a number expected'), ('p f p[^]', 'a number'),
+    ('p f p[1^', "']' expected"),
     ('p f p[^08]', "'08' is no number"), ('p f a=^', 'an expression expected'), ('p f ^=%0', 'an expression expected'),
-    ('p f a=^)', 'an expression'), ('p f (p^', "')' expected to close"), ('p f (p ^f:x==1', "')' expected"), ('p f p^)', 'complete before this'),
+    ('p f a=^)', 'an expression'), ('p f (p^', "')' expected to close"), ('p f (p ^f:x==1', "')' expected"),
+    ('p f p^)', 'complete before this'),
     ('p f (^)', 'an expression'), ('p f %0^%1', 'complete before this'), ('p f a^-b=%0', 'complete'), ('p f a^+1', 'complete'),
     ('p f a^,b', 'complete'), ('p f a^/2', 'complete'), ('p f a^;b', 'means nothing here'), ('p f a^?b:c', 'means nothing'),
-    ('p f ^"x"', 'means nothing'), ('p f ^é=%0', 'means nothing'), ('p f a^\0b', 'means nothing'), ('p f a^\udcffb', 'means nothing'),
+    ('p f ^"x"', 'means nothing'), ('p f ^é=%0', 'means nothing'), ('p f a^\0b', 'means nothing'),
+    ('p f a^\udcffb', 'means nothing'),
     ('p f ^1a=%0', 'an expression'), ('p f ^->x', 'an expression'), ('p f ^-p', 'an expression'), ('p f a=^\\', 'means nothing'),
     ('p f %0:^', 'a type expected behind the colon'), ('p f %0: ^u32', 'a type expected'), ('p f %0 ^:u32', 'an expression'),
-    ('p f %0:^x8[6', 'a type expected'), ('p f (^struct)p', 'the name of the struct expected'), ('p f (^struct *)p', 'the name of the struct'),
-    ('p f (^struct a b)p', 'the name of the struct'), ('p f (const^)p', 'a type expected'), ('p f (struct T^', "')' expected after the type"),
-    ('p f (struct T *)^', 'an expression'), ('p f (u32)^3', 'complete before this'), ('p f !^p', "'(' expected after '!'"), ('p f !(T *^p)', "')' expected"),
+    ('p f %0:^x8[6', 'a type expected'), ('p f (^struct)p', 'the name of the struct expected'),
+    ('p f (^struct *)p', 'the name of the struct'),
+    ('p f (^struct a b)p', 'the name of the struct'), ('p f (const^)p', 'a type expected'),
+    ('p f (struct T^', "')' expected after the type"),
+    ('p f (struct T *)^', 'an expression'), ('p f (u32)^3', 'complete before this'), ('p f !^p', "'(' expected after '!'"),
+    ('p f !(T *^p)', "')' expected"),
     ('p f ^foo(p)', "'foo' is no function"), ('p f ^sizeof(p)', 'container_of'), ('p f container_of(p^)', "',' expected"),
-    ('p f container_of(p, ^)', 'a type expected'), ('p f container_of(p, T^)', "',' expected"), ('p f container_of(p, T, ^)', "a member's name"),
+    ('p f container_of(p, ^)', 'a type expected'), ('p f container_of(p, T^)', "',' expected"),
+    ('p f container_of(p, T, ^)', "a member's name"),
     ('p f container_of(p, T, m^', "')' expected"), ('p f user(p^', "')' expected"), ('p f user(^)', 'an expression'),
     ('p f @(^iphdr *)%0->x', 'a pointer to a packet header'), ('p f @(^struct iphdr)%0->x', 'a pointer to a packet header'),
     ('p f @^', "'(' expected after '@'"), ('p f @(struct foo *)l5^%0->x', 'complete'), ('p f ^@+16', 'for programs (P, R)'),
-    ('p f +8(%di^', "')' expected"), ('p f ^+8', 'an expression'), ('p f ^+ 8(%di)', 'an expression'), ('p f ^+8 (%di)', 'an expression'),
-    ('p f a=%0 ^a=%1', "'a' is there already"), ('p f ^common_pid=%0', 'a field every event has'), (f"p f ^{'a' * 32}=%0", '31 characters'),
-    ('p f a ^%', 'means nothing'), ('p f a=^$', 'means nothing'), ('p f ^%08', "'08' is no number"), (f"p f ^%{'9' * 5000}", 'is no number'),
-    (f"p f a[^{'9' * 5000}]", 'is no number'), (f"p f +{'9' * 5000}(%di)", 'is no number'), (f"p f @{'9' * 5000}", 'is no number'),
+    ('p f +8(%di^', "')' expected"), ('p f ^+8', 'an expression'), ('p f ^+ 8(%di)', 'an expression'),
+    ('p f ^+8 (%di)', 'an expression'),
+    ('p f a=%0 ^a=%1', "'a' is there already"), ('p f ^common_pid=%0', 'a field every event has'),
+    (f"p f ^{'a' * 32}=%0", '31 characters'),
+    ('p f a ^%', 'means nothing'), ('p f a=^$', 'means nothing'), ('p f ^%08', "'08' is no number"),
+    (f"p f ^%{'9' * 5000}", 'is no number'),
+    (f"p f a[^{'9' * 5000}]", 'is no number'), (f"p f +{'9' * 5000}(%di)", 'is no number'),
+    (f"p f @{'9' * 5000}", 'is no number'),
     # filters
-    ('p f f:^', "a field's name expected"), ('p f f:x^', 'an operator expected'), ('p f f:x==^', 'a value expected'), ('p f f:x^=1', 'means nothing'),
-    ('p f f:x==1 ^y==2', 'join comparisons with && or ||'), ('p f f:x==1 ^f:y==2', 'join comparisons'), ('p f f:x==1&&^', "a field's name"),
-    ('p f f:(x==1^', "')' expected"), ('p f f:x==1^)', 'complete before this'), ('p f f:x==^"abc', 'means nothing'), ('p f f:^1==x', 'left side'),
-    ('p f f:^"x"==1', "a field's name"), ('p f f:x==^==1', 'a value'), ('p f f:!^', "a field's name"), ('p f f:x ^y', 'an operator'),
-    ('p f f:x==1^|y==1', 'means nothing'), ('p f f:x<^>1', 'a value'), ('p f f:^x-y==1', 'left side'), ('p f f:x==1 ^&y', 'complete before this'), ('p f f:x==^&&y==1', 'a value'),
+    ('p f f:^', "a field's name expected"), ('p f f:x^', 'an operator expected'), ('p f f:x==^', 'a value expected'),
+    ('p f f:x^=1', 'means nothing'),
+    ('p f f:x==1 ^y==2', 'join comparisons with && or ||'), ('p f f:x==1 ^f:y==2', 'join comparisons'),
+    ('p f f:x==1&&^', "a field's name"),
+    ('p f f:(x==1^', "')' expected"), ('p f f:x==1^)', 'complete before this'), ('p f f:x==^"abc', 'means nothing'),
+    ('p f f:^1==x', 'left side'),
+    ('p f f:^"x"==1', "a field's name"), ('p f f:x==^==1', 'a value'), ('p f f:!^', "a field's name"),
+    ('p f f:x ^y', 'an operator'),
+    ('p f f:x==1^|y==1', 'means nothing'), ('p f f:x<^>1', 'a value'), ('p f f:^x-y==1', 'left side'),
+    ('p f f:x==1 ^&y', 'complete before this'), ('p f f:x==^&&y==1', 'a value'),
     # kinds and places
-    ('^', 'begins with the kind'), ('^x f', 'begins with the kind'), ('  ^pf', 'begins with the kind'), ('^p/f', 'begins with the kind'),
-    ('p^', 'a function expected'), ('p:a^', 'a function expected'), ('p ^a,b', 'a function'), ('p ^f+x', 'a function'), ('p ^f+', 'a function'),
-    ('p:^1ev f', "an event's name"), ('p:^enable f', "an event's name"), ('p:^a.b f', "an event's name"), ('p:^é f', "an event's name"),
+    ('^', 'begins with the kind'), ('^x f', 'begins with the kind'), ('  ^pf', 'begins with the kind'),
+    ('^p/f', 'begins with the kind'),
+    ('p^', 'a function expected'), ('p:a^', 'a function expected'), ('p ^a,b', 'a function'), ('p ^f+x', 'a function'),
+    ('p ^f+', 'a function'),
+    ('p:^1ev f', "an event's name"), ('p:^enable f', "an event's name"), ('p:^a.b f', "an event's name"),
+    ('p:^é f', "an event's name"),
     (f"p:^{'a' * 64} f", "an event's name"), ('p^5 f', 'only r takes a number'), ('e^5 s/e', 'only r takes a number'),
-    ('p ^f+10:3', 'an offset or a line'), ('p ^tcp_*+4', 'a pattern'), ('p ^tcp_*:4', 'a pattern'), ('r ^f+4', 'no offset or line'),
+    ('p ^f+10:3', 'an offset or a line'), ('p ^tcp_*+4', 'a pattern'), ('p ^tcp_*:4', 'a pattern'),
+    ('r ^f+4', 'no offset or line'),
     ('r ^f:4', 'no offset or line'), ('e ^sched_switch', 'SYSTEM/EVENT'), ('e ^a/b/c', 'SYSTEM/EVENT'), ('e^', 'SYSTEM/EVENT'),
     ('p ^f+08', 'no number'), (f"p ^f+{'9' * 5000}", 'no number'), (f"p ^f:{'9' * 5000}", 'no number'),
     # the words behind #!
@@ -252,7 +284,8 @@ def nested(kind: str, depth: int) -> str:
             'elements': 'p f p' + '[0]' * depth, 'dereferences': 'p f ' + '+0(' * depth + 'p' + ')' * depth,
             'stars of a type': 'p f (T ' + '*' * depth + ')p', 'user()': 'p f ' + 'user(' * depth + 'p' + ')' * depth,
             'container_of()': 'p f ' + 'container_of(' * depth + 'p' + ', T, m)' * depth,
-            'brackets of a filter': 'p f f:' + '(' * depth + 'x==1' + ')' * depth, 'negations': 'p f f:' + '!' * depth + 'x==1'}[kind]
+            'brackets of a filter': 'p f f:' + '(' * depth + 'x==1' + ')' * depth,
+            'negations': 'p f f:' + '!' * depth + 'x==1'}[kind]
 
 
 NESTED = ('brackets', 'stars', 'ampersands', 'casts', 'members', 'elements', 'dereferences', 'stars of a type', 'user()',
@@ -288,7 +321,8 @@ def larger(inner):
         st.builds(lambda x, blank: (f'&{blank}{x[0]}', f'(& {x[1]})'), inner, BLANKS),
         st.builds(lambda x, t: (f'({t}){x[0]}', f"(({bare(t)}) {x[1]})"), inner, TYPES),
         st.builds(lambda x: (f'user({x[0]})', f'(user {x[1]})'), inner),
-        st.builds(lambda x, blank: (f'container_of({x[0]},{blank}struct T, a.b)', f'(container_of {x[1]} struct T a.b)'), inner, BLANKS),
+        st.builds(lambda x, blank: (f'container_of({x[0]},{blank}struct T, a.b)', f'(container_of {x[1]} struct T a.b)'), inner,
+                  BLANKS),
         st.builds(lambda x, n: (f'-{n}({x[0]})', f'({-n:+} {x[1]})' if n else f'(+0 {x[1]})'), inner, st.integers(0, 99)))
 
 
@@ -297,7 +331,8 @@ def bare(type_: str) -> str:
     return type_.replace('const ', '').replace(' *', '*')
 
 
-TREES = st.recursive(st.builds(lambda atom: (atom, compact(parse_probe(f'p f ({atom})').args[0].expr)), ATOMS), larger, max_leaves=6)
+TREES = st.recursive(st.builds(lambda atom: (atom, compact(parse_probe(f'p f ({atom})').args[0].expr)), ATOMS), larger,
+                     max_leaves=6)
 
 
 @given(TREES)

@@ -32,15 +32,16 @@ FORMAT = '''\
 	field:u8 mac[6];	offset:56;	size:6;	signed:0;
 	field:unsigned int flags;	offset:64;	size:4;	signed:0;
 '''
-KERNEL = Kernel(DebugInfo(ARCH, Kallsyms(b'ffffffff81000000 T f\n'), []), frozenset(), lambda system, name: FORMAT if name == 'event' else None,
+KERNEL = Kernel(DebugInfo(ARCH, Kallsyms(b'ffffffff81000000 T f\n'), []), frozenset(), lambda system, name: FORMAT
+                if name == 'event' else None,
                 lambda: [], lambda: None, lambda text: None)
 
 # One field of each kind; those behind pointers are b to a6, m, users.
-ARGS = ('p f n=%di:s32 u8=%si:u8 u=%si:u32 x=%si:x64 s64=%cx:s64 s8=%cx:s8 b=+4(%dx):b5@3/8 sb=+4(%dx):b5@3/8 xb=+4(%dx):b5@3/8 e=%di:s32 '
-        'eb=+0(%r8):b3@0/8 port=%di:u16 PORT=%di:u32 a=+12(%r9):u32 a6=+0(%r9):x64 a6_2=+8(%r9):x64 m=+0(%r9):x32 m_2=+4(%r9):x16 '
-        's=+0(%si):string c=+8(+16(%si)):string users=+84(+2272(%di)):s32 fn=%ax:symbol ch=%di:char arr=%di:u8[4] comm=$comm us=+u0(%r10):s32'
-        .replace(' arr=%di:u8[4]', ' arr=+0(%bx):u8[4]') +
-        ' #! sb:S(5) xb:X e:enum(A=-1,B=2) eb:enum(A=-1,B=2) port:be16 PORT:BE32 a:ip a6+a6_2:ip6 m+m_2:mac s:cut(8)')
+ARGS = ('p f n=%di:s32 u8=%si:u8 u=%si:u32 x=%si:x64 s64=%cx:s64 s8=%cx:s8 b=+4(%dx):b5@3/8 sb=+4(%dx):b5@3/8 '
+        'xb=+4(%dx):b5@3/8 e=%di:s32 eb=+0(%r8):b3@0/8 port=%di:u16 PORT=%di:u32 a=+12(%r9):u32 a6=+0(%r9):x64 '
+        'a6_2=+8(%r9):x64 m=+0(%r9):x32 m_2=+4(%r9):x16 s=+0(%si):string c=+8(+16(%si)):string users=+84(+2272(%di)):s32 '
+        'fn=%ax:symbol ch=%di:char arr=+0(%bx):u8[4] comm=$comm us=+u0(%r10):s32 '
+        '#! sb:S(5) xb:X e:enum(A=-1,B=2) eb:enum(A=-1,B=2) port:be16 PORT:BE32 a:ip a6+a6_2:ip6 m+m_2:mac s:cut(8)')
 DX = 'ptr1>=0xff00000000000000&&ptr1<=0xfffffffffffff000&&'
 
 
@@ -51,32 +52,43 @@ def event_of(filter_: str, args: str = ARGS) -> Event:
 
 @pytest.mark.parametrize(('text', 'kernels'), [
     # numbers: as C writes them; negative ones and dumps of them in the field's own width
-    ('n==-5', 'n==-5'), ('n == -5', 'n==-5'), ('n==010', 'n==8'), ('n==0x10', 'n==16'), ('n==0xfffffffb', 'n==-5'), ('n&0x80000000', 'n&-2147483648'),
-    ('s64==0xffffffffffffffff', 's64==-1'), ('u8==-1', 'u8==255'), ('u!=-1', 'u!=4294967295'), ('x==-1', 'x==18446744073709551615'),
-    ('n>2147483647', 'n>2147483647'), ('fn==-1', 'fn==18446744073709551615'), ('ch==116', 'ch==116'), ('ch=="t"', 'ch==116'), ('ch==-1', 'ch==255'),
+    ('n==-5', 'n==-5'), ('n == -5', 'n==-5'), ('n==010', 'n==8'), ('n==0x10', 'n==16'), ('n==0xfffffffb', 'n==-5'),
+    ('n&0x80000000', 'n&-2147483648'),
+    ('s64==0xffffffffffffffff', 's64==-1'), ('u8==-1', 'u8==255'), ('u!=-1', 'u!=4294967295'),
+    ('x==-1', 'x==18446744073709551615'),
+    ('n>2147483647', 'n>2147483647'), ('fn==-1', 'fn==18446744073709551615'), ('ch==116', 'ch==116'), ('ch=="t"', 'ch==116'),
+    ('ch==-1', 'ch==255'),
     ('x.function==schedule', 'x.function==schedule'), ('fn.function!=f.cold', 'fn.function!=f.cold'),
     # strings: quotes may be left out; the kernel has no escapes, but two kinds of quotes
-    ('s==abc', 's=="abc"'), ('s=="a b"', 's=="a b"'), ("s=='a b'", 's=="a b"'), ('s==\'a"b\'', 's==\'a"b\''), ('s=="a\'b"', 's=="a\'b"'),
-    ('c~/etc/*', 'c~"/etc/*"'), ('c==a.b-c:d', 'c=="a.b-c:d"'), ('c!=""', 'c!=""'), ('comm==bash', 'comm=="bash"'), ('s==1234567', 's=="1234567"'),
+    ('s==abc', 's=="abc"'), ('s=="a b"', 's=="a b"'), ("s=='a b'", 's=="a b"'), ('s==\'a"b\'', 's==\'a"b\''),
+    ('s=="a\'b"', 's=="a\'b"'),
+    ('c~/etc/*', 'c~"/etc/*"'), ('c==a.b-c:d', 'c=="a.b-c:d"'), ('c!=""', 'c!=""'), ('comm==bash', 'comm=="bash"'),
+    ('s==1234567', 's=="1234567"'),
     ('c=="$(reboot)`x`\\"', 'c=="$(reboot)`x`\\"'),
     # what surftrace shows decoded is given decoded
-    ('port==80', 'port==20480'), ('port==0x50', 'port==20480'), ('PORT!=1', 'PORT!=16777216'), ('port&1', 'port&256'), ('e==A', 'e==-1'), ('e<B', 'e<2'),
+    ('port==80', 'port==20480'), ('port==0x50', 'port==20480'), ('PORT!=1', 'PORT!=16777216'), ('port&1', 'port&256'),
+    ('e==A', 'e==-1'), ('e<B', 'e<2'),
     ('e==7', 'e==7'), ('e==-1', 'e==-1'),
     ('a==127.0.0.1', '(ptr3>=0xff00000000000000&&ptr3<=0xfffffffffffff000&&a==16777343)'),
     ('m==00:11:22:33:44:55', '(ptr3>=0xff00000000000000&&ptr3<=0xfffffffffffff000&&m==857870592&&m_2==21828)'),
     ('a6!=fe80::1', '(ptr3>=0xff00000000000000&&ptr3<=0xfffffffffffff000&&(a6!=33022||a6_2!=72057594037927936))'),
     # bit-fields, behind a pointer
-    ('b==31', f'({DX}b==31)'), ('b==-1', f'({DX}b==31)'), ('sb==-1', f'({DX}sb==31)'), ('sb<0', f'({DX}(sb>=16||sb<0))'), ('sb>3', f'({DX}(sb<16&&sb>3))'),
-    ('sb<=-3', f'({DX}(sb>=16&&sb<=29))'), ('sb>=-3', f'({DX}(sb<16||sb>=29))'), ('xb==0x1f', f'({DX}xb==31)'), ('xb==-1', f'({DX}xb==31)'),
+    ('b==31', f'({DX}b==31)'), ('b==-1', f'({DX}b==31)'), ('sb==-1', f'({DX}sb==31)'), ('sb<0', f'({DX}(sb>=16||sb<0))'),
+    ('sb>3', f'({DX}(sb<16&&sb>3))'),
+    ('sb<=-3', f'({DX}(sb>=16&&sb<=29))'), ('sb>=-3', f'({DX}(sb<16||sb>=29))'), ('xb==0x1f', f'({DX}xb==31)'),
+    ('xb==-1', f'({DX}xb==31)'),
     ('eb==A', '(ptr2>=0xff00000000000000&&ptr2<=0xfffffffffffff000&&eb==7)'),
     # a user's pointer
     ('us==4', '(ptr7>4095&&ptr7<=0x7fffffffffffffff&&us==4)'),
     # negation is pushed down to the comparisons, whose guards stay
-    ('!(b<4)', f'({DX}b>=4)'), ('!!(b<4)', f'({DX}b<4)'), ('!(n==1||n==2)', 'n!=1&&n!=2'), ('!(n==1&&(n<2||n>3))', 'n!=1||n>=2&&n<=3'), ('!s==abc', 's!="abc"'),
+    ('!(b<4)', f'({DX}b>=4)'), ('!!(b<4)', f'({DX}b<4)'), ('!(n==1||n==2)', 'n!=1&&n!=2'),
+    ('!(n==1&&(n<2||n>3))', 'n!=1||n>=2&&n<=3'), ('!s==abc', 's!="abc"'),
     ('!s~a*', '!(s~"a*")'), ('!(b&4)', f'({DX}!(b&4))'),
     # precedence
-    ('n==1||n==2&&n==3', 'n==1||n==2&&n==3'), ('(n==1||n==2)&&n==3', '(n==1||n==2)&&n==3'), ('n==1&&(n==2&&n==3)', 'n==1&&n==2&&n==3'),
-    ('!(n==1&&n==2)&&u==3', '(n!=1||n!=2)&&u==3'), ('c=="a||b"&&n==1', 'c=="a||b"&&n==1'), ('c=="("&&(n==1||n==2)', 'c=="("&&(n==1||n==2)'),
+    ('n==1||n==2&&n==3', 'n==1||n==2&&n==3'), ('(n==1||n==2)&&n==3', '(n==1||n==2)&&n==3'),
+    ('n==1&&(n==2&&n==3)', 'n==1&&n==2&&n==3'),
+    ('!(n==1&&n==2)&&u==3', '(n!=1||n!=2)&&u==3'), ('c=="a||b"&&n==1', 'c=="a||b"&&n==1'),
+    ('c=="("&&(n==1||n==2)', 'c=="("&&(n==1||n==2)'),
     # the kernel's own fields
     ('common_pid==1', 'common_pid==1'), ('cpu==CPUS{1-3}', 'cpu==CPUS{1-3}'), ('CPU<4', 'CPU<4'),
 ])
@@ -85,15 +97,18 @@ def test_a_filter_is_the_kernels(text, kernels):
 
 
 @pytest.mark.parametrize(('text', 'kernels'), [
-    ('prev_comm==bash', 'prev_comm=="bash"'), ('prev_pid==-1&&prev_state!=0', 'prev_pid==-1&&prev_state!=0'), ('name~"a*"', 'name~"a*"'),
-    ('filename=="x"', 'filename=="x"'), ('filename.ustring~x*', 'filename.ustring~"x*"'), ('flags==-1', 'flags==4294967295'), ('comm==x', 'comm=="x"'),
+    ('prev_comm==bash', 'prev_comm=="bash"'), ('prev_pid==-1&&prev_state!=0', 'prev_pid==-1&&prev_state!=0'),
+    ('name~"a*"', 'name~"a*"'),
+    ('filename=="x"', 'filename=="x"'), ('filename.ustring~x*', 'filename.ustring~"x*"'), ('flags==-1', 'flags==4294967295'),
+    ('comm==x', 'comm=="x"'),
 ])
 def test_a_filter_of_an_event_is_the_kernels(text, kernels):
     assert event_of(text, 'e system/event').filter == kernels
 
 
 @pytest.mark.parametrize(('text', 'kernels'), [
-    ('delay>1000', 'delay>1000'), ('name==abc', 'name==abc'), ('name=="a b"', 'name=="a b"'), ('name~a*', 'name~a*'), ("name=='$x'", 'name=="$x"'),
+    ('delay>1000', 'delay>1000'), ('name==abc', 'name==abc'), ('name=="a b"', 'name=="a b"'), ('name~a*', 'name~a*'),
+    ("name=='$x'", 'name=="$x"'),
     ('name==a$x', 'name=="a$x"'), ('!(delay<-5)', 'delay>=-5'),
 ])
 def test_a_filter_of_an_event_that_is_not_known_here_is_passed_on(text, kernels):
@@ -102,17 +117,28 @@ def test_a_filter_of_an_event_that_is_not_known_here_is_passed_on(text, kernels)
 
 @pytest.mark.parametrize(('marked', 'message'), [
     # the ^ stands before the column of the caret
-    ('n==^4294967291', 'it is never 4294967291'), ('n==^2147483648', 'has 32 bits'), ('n==^-2147483649', 'has 32 bits'), ('n<^0xfffffffb', 'has 32 bits'),
-    ('n==^0x100000005', 'has 32 bits'), ('u8==^256', 'has 8 bits'), ('u8==^-129', 'no sign'), ('u8<^-1', 'no sign'), ('u8&^-1', 'no sign'), ('b==^32', 'has 5 bits'),
-    ('s8==^128', 'has 8 bits'), ('x==^0x1ffffffffffffffff', 'has 64 bits'), ('n==^08', 'no number'), ('n==^1.5', 'no number'), ('n==^abc', 'no number'), ('n==^1_0', 'no number'),
-    ('n==^٣', 'no number'), ('n==^"1"', 'is a number'), ('^n~1', '~ is for strings'), ('ch==^t', 'no number'), ('n==^99999999999999999999999', 'has 32 bits'),
-    (f"n==^{'9' * 5000}", 'no number'), ('^s<abc', 'is a string'), ('^s&1', 'is a string'), ('s==^12345678', 'the array holds 8 bytes'), ('s==^"été  été"', 'holds 8 bytes'),
-    (f"c==^\"{'x' * 256}\"", '255 bytes'), ('c==^"a\0b"', 'NUL'), ('sb==^16', 'no value of'), ('sb==^-17', 'no value of'), ('xb==^32', 'has 5 bits'), ('e==^C', 'no value of'), ('e==^"A"', 'no string'),
-    ('eb==^7', 'no value'), ('port==^65536', 'no value'), ('port==^-1', 'no value'), ('^port<80', 'cannot order'), ('^PORT>=80', 'cannot order'), ('a==^127.0.0.256', 'no value of'),
-    ('a==^1', 'no value'), ('^a<127.0.0.1', 'cannot order'), ('a6==^127.0.0.1', 'no value'), ('^a6<::1', 'cannot order'), ('^a6&::1', 'only with =='),
-    ('m==^00:11:22:33:44', 'no value'), ('m==^00:11:22:33:44:zz', 'no value'), ('m==^0:1:2:3:4:256', 'no value'), ('^m>00:11:22:33:44:55', 'cannot order'),
-    ('^arr==1', 'is an array'), ('^nope==1', "no field 'nope'; there are n, u8"), ('^user==1', "did you mean 'users'?"), ('^common_comm==x', "no field 'common_comm'"),
-    ('^ptr1==1', "no field 'ptr1'"), ('^a6_2==1', "no field 'a6_2'"), ('^n.function==f', 'for addresses'), ('^s.ustring==f', 'for addresses'), ('^x.function<f', 'with == and !='),
+    ('n==^4294967291', 'it is never 4294967291'), ('n==^2147483648', 'has 32 bits'), ('n==^-2147483649', 'has 32 bits'),
+    ('n<^0xfffffffb', 'has 32 bits'),
+    ('n==^0x100000005', 'has 32 bits'), ('u8==^256', 'has 8 bits'), ('u8==^-129', 'no sign'), ('u8<^-1', 'no sign'),
+    ('u8&^-1', 'no sign'), ('b==^32', 'has 5 bits'),
+    ('s8==^128', 'has 8 bits'), ('x==^0x1ffffffffffffffff', 'has 64 bits'), ('n==^08', 'no number'), ('n==^1.5', 'no number'),
+    ('n==^abc', 'no number'), ('n==^1_0', 'no number'),
+    ('n==^٣', 'no number'), ('n==^"1"', 'is a number'), ('^n~1', '~ is for strings'), ('ch==^t', 'no number'),
+    ('n==^99999999999999999999999', 'has 32 bits'),
+    (f"n==^{'9' * 5000}", 'no number'), ('^s<abc', 'is a string'), ('^s&1', 'is a string'),
+    ('s==^12345678', 'the array holds 8 bytes'), ('s==^"été  été"', 'holds 8 bytes'),
+    (f"c==^\"{'x' * 256}\"", '255 bytes'), ('c==^"a\0b"', 'NUL'), ('sb==^16', 'no value of'), ('sb==^-17', 'no value of'),
+    ('xb==^32', 'has 5 bits'), ('e==^C', 'no value of'), ('e==^"A"', 'no string'),
+    ('eb==^7', 'no value'), ('port==^65536', 'no value'), ('port==^-1', 'no value'), ('^port<80', 'cannot order'),
+    ('^PORT>=80', 'cannot order'), ('a==^127.0.0.256', 'no value of'),
+    ('a==^1', 'no value'), ('^a<127.0.0.1', 'cannot order'), ('a6==^127.0.0.1', 'no value'), ('^a6<::1', 'cannot order'),
+    ('^a6&::1', 'only with =='),
+    ('m==^00:11:22:33:44', 'no value'), ('m==^00:11:22:33:44:zz', 'no value'), ('m==^0:1:2:3:4:256', 'no value'),
+    ('^m>00:11:22:33:44:55', 'cannot order'),
+    ('^arr==1', 'is an array'), ('^nope==1', "no field 'nope'; there are n, u8"), ('^user==1', "did you mean 'users'?"),
+    ('^common_comm==x', "no field 'common_comm'"),
+    ('^ptr1==1', "no field 'ptr1'"), ('^a6_2==1', "no field 'a6_2'"), ('^n.function==f', 'for addresses'),
+    ('^s.ustring==f', 'for addresses'), ('^x.function<f', 'with == and !='),
     ('x.function==^"a b"', "a function's name"), ('n==1&&!(u8==2||^nope==3)', "no field 'nope'"),
 ])
 def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
@@ -124,7 +150,8 @@ def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
 
 
 @pytest.mark.parametrize(('line', 'message'), [
-    ('p f f:^nope==1', "no field 'nope'; there are common_pid"), ('e system/event f:^prev_pidd==1', "did you mean 'prev_pid'"), ('e system/event f:^mac==1', 'is an array'),
+    ('p f f:^nope==1', "no field 'nope'; there are common_pid"), ('e system/event f:^prev_pidd==1', "did you mean 'prev_pid'"),
+    ('e system/event f:^mac==1', 'is an array'),
     ('e system/event f:prev_pid==^99999999999', 'has 32 bits'), ('e system/event f:prev_pid==^abc', 'no number'),
     ('e system/event p=prev_pid f:^prev_pid==1', "no field 'prev_pid'; there are p"), ('p f c=$comm f:c==^"\'\\""', None),
 ])
@@ -155,13 +182,15 @@ class Kind(NamedTuple):
 
     def value(self, random: Random) -> int:
         """A value, often one of few, so that comparisons meet."""
-        return random.choice([random.randint(self.low, self.high), self.low, self.high, (self.low + self.high + random.randint(0, 1)) // 2,
+        return random.choice([random.randint(self.low, self.high), self.low, self.high,
+                              (self.low + self.high + random.randint(0, 1)) // 2,
                               random.randint(max(self.low, -3), min(self.high, 3))])
 
 
 def signed(bits: int, write: Callable[[int], str] = str) -> Kind:
     """A signed number; the kernel has those of fewer than 8 bits as unsigned."""
-    return Kind(-1 << bits - 1, (1 << bits - 1) - 1, write, (lambda value: [value & (1 << bits) - 1]) if bits < 8 else lambda value: [value])
+    return Kind(-1 << bits - 1, (1 << bits - 1) - 1, write, (lambda value: [value & (1 << bits) - 1])
+                if bits < 8 else lambda value: [value])
 
 
 def swapped(write: Callable[[int], str], *sizes: int) -> Kind:
@@ -178,10 +207,13 @@ def enumerator(value: int) -> str:
 
 
 KINDS = {
-    'n': signed(32), 'u8': Kind(0, 255, hex), 'x': Kind(0, (1 << 64) - 1, hex), 's64': signed(64), 'b': Kind(0, 31), 'sb': signed(5),
-    'xb': Kind(0, 31, hex), 'e': Kind(-3, 3, enumerator), 'eb': signed(3, enumerator), 'users': signed(32), 'us': signed(32, hex), 'ch': Kind(0, 255),
+    'n': signed(32), 'u8': Kind(0, 255, hex), 'x': Kind(0, (1 << 64) - 1, hex), 's64': signed(64), 'b': Kind(0, 31),
+    'sb': signed(5),
+    'xb': Kind(0, 31, hex), 'e': Kind(-3, 3, enumerator), 'eb': signed(3, enumerator), 'users': signed(32),
+    'us': signed(32, hex), 'ch': Kind(0, 255),
     'port': swapped(str, 2), 'PORT': swapped(hex, 4), 'a': swapped(lambda value: str(ipaddress.IPv4Address(value)), 4),
-    'a6': swapped(lambda value: str(ipaddress.IPv6Address(value)), 8, 8), 'm': swapped(lambda value: value.to_bytes(6, 'big').hex(':'), 4, 2),
+    'a6': swapped(lambda value: str(ipaddress.IPv6Address(value)), 8, 8),
+    'm': swapped(lambda value: value.to_bytes(6, 'big').hex(':'), 4, 2),
 }
 STRINGS = ('s', 'c', 'comm')
 Meaning = Callable[[dict], Optional[bool]]              # of the values of all fields; None is: it is not there
@@ -237,8 +269,10 @@ def filter_of(random: Random, depth: int) -> tuple[str, Meaning]:
 def pointer(random: Random, user: bool, good: bool) -> int:
     """A pointer, or what is none."""
     if good:
-        return random.choice([4096, (1 << 63) - 1, 0x7fff0000]) if user else random.choice([0xff00 << 48, (1 << 64) - 4096, 0xffff888000001234])
-    return random.choice([0, 8, 4095, (1 << 64) - 1, (1 << 64) - 4095, *([1 << 63] if user else [4096, (0xff00 << 48) - 1, 0x7fff0000])])
+        return random.choice([4096, (1 << 63) - 1, 0x7fff0000]) if user else random.choice([0xff00 << 48, (1 << 64) - 4096,
+            0xffff888000001234])
+    return random.choice([0, 8, 4095, (1 << 64) - 1, (1 << 64) - 4095,
+                          *([1 << 63] if user else [4096, (0xff00 << 48) - 1, 0x7fff0000])])
 
 
 def test_any_filter_lets_through_what_it_describes():
@@ -277,9 +311,11 @@ def state(event: Event, text: str, random: Random) -> tuple[dict, dict[str, tupl
 
 def test_null_is_neither_less_nor_not_less():
     """The case that other tools get wrong: users=4294958887 of a kernel thread, whose mm is NULL."""
-    for text in ('users<4', '!(users<4)', 'users>=4', 'users==4', 'users!=4', '!(users==4)', 'users<4||users>=4', 'users&1', '!(users&1)'):
+    for text in ('users<4', '!(users<4)', 'users>=4', 'users==4', 'users!=4', '!(users==4)', 'users<4||users>=4', 'users&1',
+                 '!(users&1)'):
         event = event_of(text, 'p f users=+84(+2272(%di)):s32')
         bad = {'users': ('s32', 3), 'ptr1': ('x64', 0xffff888000000000), 'ptr2': ('x64', 0)}
         assert not passes(event.filter, bad)
         assert not passes(event.filter, {**bad, 'users': ('s32', 4)})
-        assert any(passes(event.filter, {**bad, 'users': ('s32', number), 'ptr2': ('x64', 0xffff888000001000)}) for number in (3, 4))
+        assert any(passes(event.filter, {**bad, 'users': ('s32', number), 'ptr2': ('x64', 0xffff888000001000)})
+                   for number in (3, 4))

@@ -13,13 +13,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from btf_writer import ARRAY, CONST, FUNC, INT, PROTO, PTR, STRUCT, TYPEDEF, btf
 from golden import GOLDEN
 from test_expressions import NESTED, nested
 from test_show import EVENTS, HOSTILE, LINES, hostile_line
 
 import surftrace
 
-SECONDS, BYTES = 5, 2 << 30             # what a case may take
+SECONDS, BYTES = 10, 2 << 30            # what a case may take
 
 
 class TooLong(BaseException):
@@ -60,7 +61,8 @@ def check(*arguments: str, caret: bool = False) -> int:
     assert status in (0, 1, 2), arguments
     assert 'Traceback' not in err
     if status:
-        assert out == '' and (err.startswith('surftrace: ') or 'surftrace: error: ' in err) and len(err.splitlines()[0]) > 20, arguments
+        assert out == '' and (err.startswith('surftrace: ')
+                              or 'surftrace: error: ' in err) and len(err.splitlines()[0]) > 20, arguments
     else:
         assert out.strip() and err.count('\n') == err.count('surftrace: note: '), arguments
     if status == 2 and caret:
@@ -80,8 +82,10 @@ def raw_btf(types_file, tmp_path_factory) -> Path:
 # ---- lines
 
 SEEDS = [case.line for case in GOLDEN] + LINES + EVENTS + [hostile_line(text) for text in HOSTILE] + [
-    'p take_bits a=p->a b=S%0:u32 c=$comm d=+8(%di):b3@4/32 e=@held f=f:x8 #! a:ip b+c:ip6 f:a==1&&!(b<2||c~"x*")', 'p:x take_eight+4 *a',
-    'p nonsense', 'p take_eight %0 %1 %2', 'p take_bits @(struct iphdr *)l3%0->saddr', 'e a/b c=$d f:c==1', 'p take_*', 'r99:x give_* $retval']
+    'p take_bits a=p->a b=S%0:u32 c=$comm d=+8(%di):b3@4/32 e=@held f=f:x8 #! a:ip b+c:ip6 f:a==1&&!(b<2||c~"x*")',
+    'p:x take_eight+4 *a',
+    'p nonsense', 'p take_eight %0 %1 %2', 'p take_bits @(struct iphdr *)l3%0->saddr', 'e a/b c=$d f:c==1', 'p take_*',
+    'r99:x give_* $retval']
 CHARACTERS = 'pre %0123456789$@()[]<>->.,:;=!&|~*+#"\'\\/_^{}?abxfSUX\t\n\0\x1b\x7fé\udcff\udc80٣　'
 MUTATIONS = 1500
 
@@ -129,7 +133,9 @@ def test_mutated_files_of_lines_are_read_or_refused(raw_btf, tmp_path):
     for seed in range(60):
         random = Random(seed)
         lines = [mutated(random, line) if random.random() < 0.1 else line for line in random.sample(SEEDS, 5)]
-        (tmp_path / 'lines').write_bytes('\n'.join(lines).encode('utf-8', 'surrogateescape') + bytes(random.choices(range(256), k=random.choice([0, 0, 40]))))
+        (tmp_path / 'lines').write_bytes('\n'.join(lines).encode('utf-8',
+                                                                 'surrogateescape') + bytes(random.choices(range(256),
+                                                                     k=random.choice([0, 0, 40]))))
         check('-S', '-v', str(raw_btf), '-f', str(tmp_path / 'lines'))
 
 
@@ -141,14 +147,22 @@ def test_what_is_nested_deeply_is_read_or_refused(kind, depth, raw_btf):
 
 
 @pytest.mark.parametrize('line', [
-    'p ' + 'f' * 100_000, 'p take_bits ' + 'a' * 100_000, 'p take_bits ' + 'a=%0 ' * 50_000, 'p take_bits ' + ' '.join(f'a{i}=p->a' for i in range(500)),
-    'p take_bits ' + ' '.join('p->a' for _ in range(125)), 'p take_bits ' + ' ' * 100_000, 'p take_bits p->a f:a==' + '1' * 100_000, 'p take_bits f:' + 'common_pid==1||' * 20_000 + 'cpu==1',
-    'p take_text p->s f:s=="' + 'x' * 100_000 + '"', 'p:' + 'x' * 100_000 + ' take_bits', 'r' + '9' * 100_000 + ' take_bits', 'p take_bits+' + '9' * 100_000, 'p take_bits:' + '9' * 100_000,
-    'p take_bits p->a #! ' + 'a:ip ' * 20_000, 'p take_bits p->a #! a:' + 'S(9)' * 20_000, 'p take_bits p->a #! a:enum(' + 'x=1,' * 20_000 + 'x=1)', 'p take_bits p->a:' + 'u32' * 50_000,
-    'p take_bits %' + '9' * 100_000, 'p take_bits $stack' + '9' * 5_000, 'p take_bits $arg' + '9' * 5_000, 'p take_bits @0x' + 'f' * 5_000, 'p take_bits +' + '9' * 5_000 + '(%di)',
-    'p take_bits \\' + '9' * 5_000, 'p take_bits @held+' + '9' * 5_000, 'p take_arrays p->text[' + '9' * 5_000 + ']', 'p take_text p->s[' + '9' * 4_000 + ']', 'p take_arrays p->text:x8[' + '9' * 5_000 + ']',
-    'p take_bits ' + '"' * 100_000, 'p take_bits ' + '(' * 100_000, 'p take_bits ' + ')' * 100_000, '(' * 100_000, 'p take_bits f:' + '(a==1)||' * 20_000, 'p take_bits p->' + 'x' * 10_000,
-    'p ' + '*' * 1000, 'p ' + '[' * 50, 'p ' + '*a' * 30 + 'b', 'p [', 'p [!', 'p [a-', 'p ?*[]]', 'e ' + 'a' * 10_000 + '/*', 'p take_bits\0', '\0', 'p take_bits a=\0%0', '', ' ', '\n', '#', '#!', '#! ', '#! p',
+    'p ' + 'f' * 100_000, 'p take_bits ' + 'a' * 100_000, 'p take_bits ' + 'a=%0 ' * 10_000,
+    'p take_bits ' + ' '.join(f'a{i}=p->a' for i in range(500)),
+    'p take_bits ' + ' '.join('p->a' for _ in range(125)), 'p take_bits ' + ' ' * 100_000,
+    'p take_bits p->a f:a==' + '1' * 100_000, 'p take_bits f:' + 'common_pid==1||' * 20_000 + 'cpu==1',
+    'p take_text p->s f:s=="' + 'x' * 100_000 + '"', 'p:' + 'x' * 100_000 + ' take_bits', 'r' + '9' * 100_000 + ' take_bits',
+    'p take_bits+' + '9' * 100_000, 'p take_bits:' + '9' * 100_000,
+    'p take_bits p->a #! ' + 'a:ip ' * 20_000, 'p take_bits p->a #! a:' + 'S(9)' * 20_000,
+    'p take_bits p->a #! a:enum(' + 'x=1,' * 20_000 + 'x=1)', 'p take_bits p->a:' + 'u32' * 50_000,
+    'p take_bits %' + '9' * 100_000, 'p take_bits $stack' + '9' * 5_000, 'p take_bits $arg' + '9' * 5_000,
+    'p take_bits @0x' + 'f' * 5_000, 'p take_bits +' + '9' * 5_000 + '(%di)',
+    'p take_bits \\' + '9' * 5_000, 'p take_bits @held+' + '9' * 5_000, 'p take_arrays p->text[' + '9' * 5_000 + ']',
+    'p take_text p->s[' + '9' * 4_000 + ']', 'p take_arrays p->text:x8[' + '9' * 5_000 + ']',
+    'p take_bits ' + '"' * 100_000, 'p take_bits ' + '(' * 100_000, 'p take_bits ' + ')' * 100_000, '(' * 100_000,
+    'p take_bits f:' + '(a==1)||' * 20_000, 'p take_bits p->' + 'x' * 10_000,
+    'p ' + '*' * 1000, 'p ' + '[' * 50, 'p ' + '*a' * 30 + 'b', 'p [', 'p [!', 'p [a-', 'p ?*[]]', 'e ' + 'a' * 10_000 + '/*',
+    'p take_bits\0', '\0', 'p take_bits a=\0%0', '', ' ', '\n', '#', '#!', '#! ', '#! p',
 ], ids=lambda line: line[:40].strip() or repr(line))
 def test_what_is_long_or_strange_is_read_or_refused(line, raw_btf):
     check('-S', '-v', str(raw_btf), line)
@@ -167,7 +181,8 @@ def test_files_that_are_none_are_refused(tmp_path, raw_btf):
     for name in ('nowhere', 'empty', 'short', 'text', 'elf', 'btf', 'link', 'loop', '.', '', 'text/below', 'x' * 5000, '\udcff'):
         path = str(tmp_path / name) if name else ''
         for mode in ('auto', 'btf', 'dwarf'):
-            assert check('-S', '-m', mode, '-v', path, 'p take_bits') == (2 if (name, mode) == ('btf', 'dwarf') else 1)
+            assert check('-S', '-m', mode, '-v', path, 'p take_bits') == (2 if (name, mode) == ('btf', 'dwarf')
+                or not name else 1)
     for path, status in (('nowhere', 1), ('.', 1), ('loop', 1), ('empty', 2), ('elf', 2), ('text', 0)):
         assert check('-S', '-v', str(raw_btf), '-f', str(tmp_path / path)) == status
     for path in ('nowhere/x', '.', 'text/below', 'loop'):
@@ -183,9 +198,12 @@ def test_files_that_may_not_be_read_are_refused(tmp_path, raw_btf):
     assert check('-o', str(tmp_path / 'secret'), '-v', str(raw_btf), 'p take_bits') == 1
 
 
-OPTIONS = [['-S'], ['-m', 'btf'], ['-m', 'dwarf'], ['-m', 'x'], ['-a', 'x86_64'], ['-a', 'arm64'], ['-a', 's390x'], ['-a', 'i386'], ['-a', ''], ['-a', 'nonsense'], ['-s'], ['-d', '1'], ['-d', '0'],
-           ['-d', 'nan'], ['-d', 'inf'], ['-d', '-1'], ['-d', 'x'], ['-n', '5'], ['-n', '0'], ['-n', '1.5'], ['-n', '9' * 5000], ['-b', '64'], ['-b', 'x'], ['-q'], ['-c'], ['-p', '1'], ['-p', ''], ['-p', '1,x'],
-           ['-p', '0'], ['-p', '99999999'], ['-f', '/nowhere'], ['-v', '/nowhere'], ['--nonsense'], ['-o'], ['-S', '-S'], ['p take_bits p->a'], ['p take_bits'], ['p'], ['']]
+OPTIONS = [['-S'], ['-m', 'btf'], ['-m', 'dwarf'], ['-m', 'x'], ['-a', 'x86_64'], ['-a', 'arm64'], ['-a', 's390x'],
+           ['-a', 'i386'], ['-a', ''], ['-a', 'nonsense'], ['-s'], ['-d', '1'], ['-d', '0'],
+           ['-d', 'nan'], ['-d', 'inf'], ['-d', '-1'], ['-d', 'x'], ['-n', '5'], ['-n', '0'], ['-n', '1.5'], ['-n', '9' * 5000],
+           ['-b', '64'], ['-b', 'x'], ['-q'], ['-c'], ['-p', '1'], ['-p', ''], ['-p', '1,x'],
+           ['-p', '0'], ['-p', '99999999'], ['-f', '/nowhere'], ['-v', '/nowhere'], ['--nonsense'], ['-o'], ['-S',
+               '-S'], ['p take_bits p->a'], ['p take_bits'], ['p'], ['']]
 
 
 def test_any_options_together_are_obeyed_or_refused(raw_btf):
@@ -204,9 +222,14 @@ def test_every_architecture_reads_every_line(arch, raw_btf):
 
 # ---- debug files
 
-LINES_ON_FILES = ['p take_nested p->next->next->d p->u.hi p->named.deep.y', 'p take_scalars p->en p->ewn p->refs p->anonymous p->hidden f:en==MINUS_ONE', 'p take_arrays p->grid[1] p->counters p->words[1]',
-                  'p take_holder container_of(l, struct holder, link)->bits.h ((struct holder *)address)->s->fn', 'p take_eight a b c d e f=f g h', 'p take_s16 v.d after', 'r give_s24 $retval.b a',
-                  'p take_bits+4 p', 'p take_bits:1 %di', 'p take_void @held (u32)@held', 'p nonsense', 'p take_*', 'p take_scalars (nonsense *)p->v']
+LINES_ON_FILES = [
+    'p take_nested p->next->next->d p->u.hi p->named.deep.y',
+    'p take_scalars p->en p->ewn p->refs p->anonymous p->hidden f:en==MINUS_ONE',
+    'p take_arrays p->grid[1] p->counters p->words[1]',
+                  'p take_holder container_of(l, struct holder, link)->bits.h ((struct holder *)address)->s->fn',
+                  'p take_eight a b c d e f=f g h', 'p take_s16 v.d after', 'r give_s24 $retval.b a',
+                  'p take_bits+4 p', 'p take_bits:1 %di', 'p take_void @held (u32)@held', 'p nonsense', 'p take_*',
+                  'p take_scalars (nonsense *)p->v']
 
 
 @pytest.fixture(scope='module')
@@ -214,7 +237,8 @@ def files(types_file, raw_btf, tmp_path_factory) -> dict[str, bytes]:
     """Small debug files of all kinds."""
     compressed = tmp_path_factory.mktemp('compressed') / 'types'
     subprocess.run(['objcopy', '--compress-debug-sections=zlib', types_file('DWARF 5'), compressed], check=True)
-    return {'DWARF 4': types_file('DWARF 4').read_bytes(), 'DWARF 5': types_file('DWARF 5').read_bytes(), 'compressed DWARF': compressed.read_bytes(),
+    return {'DWARF 4': types_file('DWARF 4').read_bytes(), 'DWARF 5': types_file('DWARF 5').read_bytes(),
+            'compressed DWARF': compressed.read_bytes(),
             'BTF in ELF': types_file('BTF').read_bytes(), 'BTF': raw_btf.read_bytes()}
 
 
@@ -227,8 +251,10 @@ def interesting(kind: str, data: bytes, path: Path) -> list[tuple[int, int]]:
         return [(0, 24), (24, len(data))]
     path.write_bytes(data)
     sections = surftrace.Executable(str(path)).sections
-    names = ('.BTF',) if kind == 'BTF in ELF' else ('.debug_info', '.debug_abbrev', '.debug_str', '.debug_aranges', '.debug_loc', '.debug_loclists', '.debug_line', '.debug_ranges')
-    spans = [(sections[name].offset, sections[name].offset + sections[name].size) for name in (*names, '.symtab', '.strtab', '.shstrtab') if name in sections]
+    names = ('.BTF',) if kind == 'BTF in ELF' else ('.debug_info', '.debug_abbrev', '.debug_str', '.debug_aranges', '.debug_loc',
+                                                    '.debug_loclists', '.debug_line', '.debug_ranges')
+    spans = [(sections[name].offset, sections[name].offset + sections[name].size)
+             for name in (*names, '.symtab', '.strtab', '.shstrtab') if name in sections]
     table = int.from_bytes(data[40:48], 'little')
     return [*spans, (0, 64), (table, len(data))]
 
@@ -236,7 +262,8 @@ def interesting(kind: str, data: bytes, path: Path) -> list[tuple[int, int]]:
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_file_that_is_cut_short_is_read_or_refused(kind, files, tmp_path):
     data, path, statuses = files[kind], tmp_path / 'file', set()
-    ends = [0, 1, 3, 4, 16, 17, 20, 23, 24, 25, 40, 63, 64, 65] + [len(data) * i // 40 for i in range(40)] + [len(data) - i for i in range(1, 9)]
+    ends = [0, 1, 3, 4, 16, 17, 20, 23, 24, 25, 40, 63, 64, 65] + [len(data) * i // 40 for i in range(40)] + [len(data) - i
+        for i in range(1, 9)]
     for end in ends:
         path.write_bytes(data[:end])
         statuses.add(check('-S', '-m', 'btf' if 'BTF' in kind else 'auto', '-v', str(path), Random(end).choice(LINES_ON_FILES)))
@@ -262,30 +289,12 @@ def test_lines_on_a_whole_file_are_read(files, tmp_path):
     """What the files above are damaged versions of: the same with nothing wrong."""
     for kind in KINDS:
         (tmp_path / 'file').write_bytes(files[kind])
-        statuses = [check('-S', '-m', 'btf' if 'BTF' in kind else 'auto', '-v', str(tmp_path / 'file'), line) for line in LINES_ON_FILES]
+        statuses = [check('-S', '-m', 'btf' if 'BTF' in kind else 'auto', '-v', str(tmp_path / 'file'), line)
+                    for line in LINES_ON_FILES]
         assert statuses.count(0) >= 6
 
 
 # ---- types that no compiler makes
-
-INT, PTR, ARRAY, STRUCT, FWD, TYPEDEF, CONST, FUNC, PROTO = 1, 2, 3, 4, 7, 8, 10, 12, 13
-
-
-def btf(*types: tuple) -> bytes:
-    """BTF of types (kind, name, size or type, then words), numbered from 1; each other text in the words is a name."""
-    strings, words = b'\0', []
-
-    def offset(name: str) -> int:
-        nonlocal strings
-        strings += name.encode() + b'\0'
-        return len(strings) - len(name) - 1 if name else 0
-    for kind, name, value, *more in types:
-        count = {STRUCT: len(more) // 3, PROTO: len(more) // 2}.get(kind, 0)
-        words += [offset(name), kind << 24 | count, value, *(offset(word) if isinstance(word, str) else word for word in more)]
-    data = b''.join(word.to_bytes(4, 'little') for word in words)
-    header = [0x1eb9f, 24, 0, len(data), len(data), len(strings)]
-    return b''.join(word.to_bytes(4, 'little') for word in header) + data + strings
-
 
 NUMBER = (INT, 'int', 4, 1 << 24 | 32)
 FUNCTION = [(PROTO, '', 1, 'p', 4), (FUNC, 'f', 2)]                     # types 2 and 3: int f(TYPE_4 p)
@@ -296,6 +305,7 @@ STRANGE = {
     'an array of itself': [(PTR, '', 5), (ARRAY, '', 0, 5, 1, 3)],
     'arrays of one another': [(PTR, '', 5), (ARRAY, '', 0, 6, 1, 3), (ARRAY, '', 0, 5, 1, 0xffffffff)],
     'a struct with itself in it, without a name': [(PTR, '', 5), (STRUCT, 's', 4, '', 5, 0)],
+    'a struct with itself in it twice, without a name': [(PTR, '', 5), (STRUCT, 's', 4, '', 5, 0, '', 5, 0)],
     'structs in one another, without names': [(PTR, '', 5), (STRUCT, 's', 4, '', 6, 0, 'x', 1, 0), (STRUCT, 's', 4, '', 5, 0)],
     'a struct that is its only member': [(PTR, '', 5), (STRUCT, 's', 4, 'x', 5, 0)],
     'a struct by value in itself': [(STRUCT, 's', 4, 'x', 4, 0)],
@@ -311,8 +321,10 @@ STRANGE = {
     'a function as the type of a parameter': [(FUNC, 'x', 2)],
     'an unknown kind': [(31, 'x', 0)],
 }
-QUESTIONS = ['p f', 'p f %0', 'p f p', 'p f *p', 'p f p->x', 'p f p->x->x', 'p f p[1]', 'p f p->x[1]', 'p f *p->x', 'p f p.x', 'p f p.x[0]', 'p f p.x.x', 'p f &p->x', 'p f p->nope', 'p f (struct s *)p',
-             'p f p:u8', 'p f p:string', 'p f p->x:x8[2]', 'p f (int)p', 'p f (long)p->x', 'p f container_of(p, struct s, x)->x', 'p f user(p)->x', 'p f S(p) X(p->x)', 'r f $retval', 'p f (t)p']
+QUESTIONS = ['p f', 'p f %0', 'p f p', 'p f *p', 'p f p->x', 'p f p->x->x', 'p f p[1]', 'p f p->x[1]', 'p f *p->x', 'p f p.x',
+             'p f p.x[0]', 'p f p.x.x', 'p f &p->x', 'p f p->nope', 'p f (struct s *)p',
+             'p f p:u8', 'p f p:string', 'p f p->x:x8[2]', 'p f (int)p', 'p f (long)p->x',
+             'p f container_of(p, struct s, x)->x', 'p f user(p)->x', 'p f S(p) X(p->x)', 'r f $retval', 'p f (t)p']
 
 
 @pytest.mark.parametrize('types', STRANGE.values(), ids=STRANGE)

@@ -49,18 +49,21 @@ def test_an_expression_becomes_fetch_args(case: Case, backend: str, info: DebugI
 REGISTERS = ('di', 'si', 'dx', 'cx', 'r8', 'r9')
 ROUNDS = 60
 CALLS = {   # the arguments of each function that is asked
-    'take_bits': '&all.bits', 'take_packed': '&all.packed_bits', 'take_long_bits': '&all.long_bits', 'take_union': '&all.bit_union',
+    'take_bits': '&all.bits', 'take_packed': '&all.packed_bits', 'take_long_bits': '&all.long_bits',
+    'take_union': '&all.bit_union',
     'take_nested': '&all.nested[0]', 'take_arrays': '&all.arrays', 'take_text': '&all.text', 'take_scalars': '&all.scalars',
     'take_holder': '&all.holder[0], all.holder[1].link.next, (u64)&all.holder[2]',
     'take_void': '&all.bits, all.words[4], random(), (unsigned char *)all.words[5], &all.refs'}
-SCALARS = {'p->refs': 'p->refs.counter', '(int)p->refs': 'p->refs.counter', 'p->uid': 'p->uid.val', 'p->counters[1]': 'p->counters[1].counter', '*refs': 'refs->counter'}
+SCALARS = {'p->refs': 'p->refs.counter', '(int)p->refs': 'p->refs.counter', 'p->uid': 'p->uid.val',
+           'p->counters[1]': 'p->counters[1].counter', '*refs': 'refs->counter'}
 ARRAYS = {'p->points': '(short *)p->points', 'p->points[2]': '(short *)&p->points[2]', 'p->tail[1]': '(short *)&p->tail[1]',
           'p->counters': '(int *)p->counters', 'p->u': '(u8 *)&p->u', 'p->d': '(u8 *)&p->d', 'p->s': '(u8 *)p->s'}
 
 
 def in_c(case: Case) -> str:
     """The expression of a case in C, without format letter and type; '' where C has no word for it."""
-    if case.place[0] != 'p' or case.place[2:] not in CALLS or case.dwarf[0] == '!' or re.search(r'[%$@\\]|^[-+]', case.expression):
+    if case.place[0] != 'p' or case.place[2:] not in CALLS or case.dwarf[0] == '!' or re.search(r'[%$@\\]|^[-+]',
+        case.expression):
         return ''
     text = re.sub(r':\w+(@.*|\[\d+\])?$', '', case.expression)
     text = re.sub(r'^[SUX](?=\()', '', text)
@@ -167,7 +170,8 @@ def test_what_is_fetched_is_what_c_reads(oracle, backend: str, info: DebugInfo):
 # stands above them in their registers is whatever the caller left there.
 CALLED = {
     'take_eight(-7, 60000, -123456, 0x1122334455667788, bytes, NINE, -300, 0xfedcba9876543210)': {
-        'a': -7, 'b': 60000, 'c': -123456, 'd': 0x1122334455667788, 'f': 9, 'g': -300, 'h': 0xfedcba9876543210, '%0': -7, '%6': -300,
+        'a': -7, 'b': 60000, 'c': -123456, 'd': 0x1122334455667788, 'f': 9, 'g': -300, 'h': 0xfedcba9876543210, '%0': -7,
+        '%6': -300,
         '%7': 0xfedcba9876543210, '$arg6': 9, '(long)c': -123456, '(u8)d': 0x88, 'X(g)': 0xfed4, 'h:x16': 0x3210},
     'take_float(-1, 2.5, -3, 4.5, -5)': {'a': -1, 'c': -3, 'e': -5, '%2': -3},
     'take_int128(-1, (__int128)-2, -3)': {'a': -1, 'c': -3},
@@ -175,7 +179,8 @@ CALLED = {
     'take_s8((struct s8){-1, 2, -3}, -4)': {'v.a': -1, 'v.b': 2, 'v.c': -3, 'after': -4},
     'take_s12((struct s12){-1, -2, -3}, -4)': {'v.a': -1, 'v.b': -2, 'v.c': -3, 'after': -4},
     'take_s16((struct s16){-1, -2, -3, -4}, -5)': {
-        'v.a': -1, 'v.b': -2, 'v.c': -3, 'v.d': -4, 'after': -5, '(u8)v.b': 0xfe, '(char)v.d': -4, 'v.b:u8': 0xfe, 'X(v.d)': 0xffffc},
+        'v.a': -1, 'v.b': -2, 'v.c': -3, 'v.d': -4, 'after': -5, '(u8)v.b': 0xfe, '(char)v.d': -4, 'v.b:u8': 0xfe,
+        'X(v.d)': 0xffffc},
     'take_s24((struct s24){-1, -2, -3}, -4)': {'v.a': -1, 'v.b': -2, 'v.c': -3, 'after': -4, '(&v)->b': -2},
     'take_sfloat((struct sfloat){-1, 2.5}, -3)': {'v.a': -1, 'after': -3},
     'take_spacked((struct spacked){-1, -2}, -3)': {'v.a': -1, 'v.b': -2, 'after': -3},

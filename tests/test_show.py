@@ -15,22 +15,29 @@ from surftrace import DebugInfo, Event, InputError, Kernel, Run, make_events, pa
 
 GOOD = [case.line for case in GOLDEN if case.dwarf[0] != '!']
 LINES = [   # with what other lines have: names, filters, formats, several values, kinds and places
-    'p take_bits', 'p:name take_bits p->a', 'p take_bits p->a b=p->c S(p->a) f:a==1&&b<0', 'p take_bits h=p->h f:h==MINUS_ONE||h>NOUGHT',
+    'p take_bits', 'p:name take_bits p->a', 'p take_bits p->a b=p->c S(p->a) f:a==1&&b<0',
+    'p take_bits h=p->h f:h==MINUS_ONE||h>NOUGHT',
     'p take_bits way=p->way g=p->g f:way==LEFT&&!(g==NINE)', 'p take_bits+4 %di %si:u32', 'p take_bits u=p->n f:u&0x10',
-    'p take_scalars ip_a=p->u b16_p=p->us B16_q=p->us B32_x=p->u f:ip_a==10.0.0.1&&b16_p==80&&B16_q==0x50', 'p take_scalars p->u:ip p->us:be16 p->ul:be64',
+    'p take_scalars ip_a=p->u b16_p=p->us B16_q=p->us B32_x=p->u f:ip_a==10.0.0.1&&b16_p==80&&B16_q==0x50',
+    'p take_scalars p->u:ip p->us:be16 p->ul:be64',
     'p take_arrays p->text p->bytes:x8[6] f:text==abc', 'p take_arrays a=p->bytes:ip6 f:a!=::1',
     'p take_text p->s p->s p->cs a=p->c f:s==""', 'p take_text p->s f:s=="a b"||s~"*\'*"', 'p take_text user(p->s) p->list[1]',
-    'p take_holder container_of(l, struct holder, link)->bits.h p->s->en f:h<0', 'p take_eight a b c d e f=f:x32 g h f:a<0||h==-1', 'p take_nothing $comm $stack1',
-    'r take_bits p->a $retval', 'r16:back take_scalars $retval p->en f:retval<0', 'r give_enum $retval f:retval==SOME', 'p take_void @held:u64 @held+8:x32 \\5 \\-1:s8',
-    'p give_*', 'r give_s* f:common_pid!=1', 'p take_s24 v.a v.b (&v)->c', 'p take_scalars p->fn p->address:symbol f:fn.function==main',
+    'p take_holder container_of(l, struct holder, link)->bits.h p->s->en f:h<0',
+    'p take_eight a b c d e f=f:x32 g h f:a<0||h==-1', 'p take_nothing $comm $stack1',
+    'r take_bits p->a $retval', 'r16:back take_scalars $retval p->en f:retval<0', 'r give_enum $retval f:retval==SOME',
+    'p take_void @held:u64 @held+8:x32 \\5 \\-1:s8',
+    'p give_*', 'r give_s* f:common_pid!=1', 'p take_s24 v.a v.b (&v)->c',
+    'p take_scalars p->fn p->address:symbol f:fn.function==main',
 ]
-EVENTS = ['e system/event', 'e system/event f:prev_pid==1&&prev_comm=="a b"', 'e:name system/event prev_pid c=$prev_comm f:prev_pid<0', ARGS, f'{ARGS} f:sb<0&&a==10.0.0.1']
+EVENTS = ['e system/event', 'e system/event f:prev_pid==1&&prev_comm=="a b"',
+          'e:name system/event prev_pid c=$prev_comm f:prev_pid<0', ARGS, f'{ARGS} f:sb<0&&a==10.0.0.1']
 
 
 def meaning(events: list[Event]) -> list:
     """All that makes two lists of events do and show the same."""
     return [(event.name, event.system, event.definitions, event.hidden, event.filter, event.lines(), [
-        (field.name, field.fetches, field.format and field.format.word, field.checks) for field in event.fields]) for event in events]
+        (field.name, field.fetches, field.format and field.format.word,
+         field.checks) for field in event.fields]) for event in events]
 
 
 def made(lines: list[str], kernel: Kernel) -> list[Event]:
@@ -63,7 +70,8 @@ def test_what_is_shown_of_events_can_be_read_again(line: str):
 
 
 def test_several_lines_can_be_read_again(info: DebugInfo):
-    lines = ['p:one take_bits p->a', 'p take_scalars p->i', 'r:one_more take_bits', 'p:two take_bits a=p->a', 'p:two take_long_bits a=S(p->low)']
+    lines = ['p:one take_bits p->a', 'p take_scalars p->i', 'r:one_more take_bits', 'p:two take_bits a=p->a',
+             'p:two take_long_bits a=S(p->low)']
     with pytest.raises(InputError, match='several places'):
         made(lines, kernel_of(info))
     lines[-1] = 'p:two take_union a=p->lo:b3@0/8' if False else 'p:two take_nested a=+0(%di):b3@0/8'
@@ -87,7 +95,9 @@ def test_lines_in_a_file_are_those_that_were_shown(tmp_path, capfdbinary, types_
     for given in ([line], ['-f', str(tmp_path / 'lines')]):
         assert surftrace.main([*command, *given]) == 0
         (tmp_path / 'lines').write_bytes(b'# a comment\n\n' + (said := capfdbinary.readouterr().out))
-    assert said.decode('utf-8', 'surrogateescape') == f"p:f0 take_text s=+0(+0(%di)):string {line[line.index('f:'):]}\n".replace(' f:', ' #! f:')
+    assert said.decode('utf-8',
+                       'surrogateescape') == f"p:f0 take_text s=+0(+0(%di)):string {line[line.index('f:'):]}\n".replace(' f:',
+                           ' #! f:')
 
 
 def test_what_is_shown_is_what_the_kernel_reads():
@@ -105,10 +115,14 @@ def test_the_words_are_not_read_from_a_string():
 
 
 @pytest.mark.parametrize(('line', 'message'), [
-    ('p f a=%di:u32 #! b:ip', 'no argument is called b'), ('p f a=%di:u32 #! a:nonsense', 'no format surftrace knows'), ('p f a=%di:u32 #! a:enum(nonsense)', 'no format'),
-    ('p f a=%di:u32 #! a+b:ip6', 'no argument'), ('p f a=%di:u32 b=%si:u8 #! a+b:ip6', 'wants'), ('p f a=%di:u8 #! a:ip', 'wants'), ('p f a=%di:u32 #! a:S(5)', 'wants'),
-    ('p f a=+0(%di):string #! a:be16', 'wants'), ('p f a=%di:u32 #! a:cut(3)', 'wants'), ('p f a=+0(%di):b5@0/8 #! a:S(6)', 'wants'),
-    ('p f a=%di:s8 #! a:X', None), ('p f a=+0(%di):u8[4] #! a:X', 'wants'), ('p f a=+0(%di):string #! a:enum(A=1)', 'wants'), ('p f a=%di:u16 b=%si:u16 #! a+b:be16', 'wants'),
+    ('p f a=%di:u32 #! b:ip', 'no argument is called b'), ('p f a=%di:u32 #! a:nonsense', 'no format surftrace knows'),
+    ('p f a=%di:u32 #! a:enum(nonsense)', 'no format'),
+    ('p f a=%di:u32 #! a+b:ip6', 'no argument'), ('p f a=%di:u32 b=%si:u8 #! a+b:ip6', 'wants'),
+    ('p f a=%di:u8 #! a:ip', 'wants'), ('p f a=%di:u32 #! a:S(5)', 'wants'),
+    ('p f a=+0(%di):string #! a:be16', 'wants'), ('p f a=%di:u32 #! a:cut(3)', 'wants'),
+    ('p f a=+0(%di):b5@0/8 #! a:S(6)', 'wants'),
+    ('p f a=%di:s8 #! a:X', None), ('p f a=+0(%di):u8[4] #! a:X', 'wants'), ('p f a=+0(%di):string #! a:enum(A=1)', 'wants'),
+    ('p f a=%di:u16 b=%si:u16 #! a+b:be16', 'wants'),
     ('p f a=%di:u32 #! a+a:ip', 'no argument'),
 ])
 def test_words_that_do_not_fit_are_refused(line, message):
@@ -122,8 +136,10 @@ def test_words_that_do_not_fit_are_refused(line, message):
 
 # ---- scripts
 
-HOSTILE = ['$(touch owned)', '`touch owned`', '$HOME', '${x}', '\\', '\\\\', "'", "a'b'c", '!', '*', ';', '&&', '|', '>x', '%s%n', '\\n', '-n', '~', '#', '$$', '"$@', '\t', 'é',
-           '$group', '\x1b[2J', '\udcff', '{}', '{lines}', '\\x41', '(', ')', '\r', "'\"'\"'", 'EOF', '\\$x', '\\`x', "$'x'", '  two  blanks  ']
+HOSTILE = ['$(touch owned)', '`touch owned`', '$HOME', '${x}', '\\', '\\\\', "'", "a'b'c", '!', '*', ';', '&&', '|', '>x',
+           '%s%n', '\\n', '-n', '~', '#', '$$', '"$@', '\t', 'é',
+           '$group', '\x1b[2J', '\udcff', '{}', '{lines}', '\\x41', '(', ')', '\r', "'\"'\"'", 'EOF', '\\$x', '\\`x', "$'x'",
+           '  two  blanks  ']
 SHELLS = [['bash', '-n'], ['bash', '--posix', '-n'], ['dash', '-n'], ['busybox', 'sh', '-n']]
 
 
@@ -147,7 +163,8 @@ def run_sh(*command: str, text: str) -> subprocess.CompletedProcess:
 def test_a_shell_can_read_the_script(shell):
     if not shutil.which(shell[0]):
         pytest.skip(f'{shell[0]} is not installed')
-    for lines, seconds, count in (hostile(), None, None), ([ARGS], 2.5, 7), (['e system/event f:prev_pid==1', 'r f $retval'], 1.0, None):
+    for lines, seconds, count in (hostile(), None, None), ([ARGS], 2.5, 7), (['e system/event f:prev_pid==1', 'r f $retval'],
+        1.0, None):
         text = script(made(lines, KERNEL), Run('', stacks=True, buffer_kb=100), seconds, count)
         run = run_sh(*shell, text=text)
         assert (run.returncode, run.stderr) == (0, b'')
@@ -170,7 +187,8 @@ def test_what_a_script_writes_is_what_a_run_writes(shell, tmp_path):
     """
     said = run_sh(*shell, text=f'{stubs}\ncd {tmp_path}\n{changes}')
     told = said.stdout.decode('utf-8', 'surrogateescape').split('\0')[:-1]
-    wanted = [part for step in plan(events, Run('G')) if isinstance(step.do, surftrace.Write) for part in (step.do.path, step.do.text)]
+    wanted = [part for step in plan(events, Run('G')) if isinstance(step.do, surftrace.Write)
+              for part in (step.do.path, step.do.text)]
     assert told == wanted
     assert len(wanted) > 100 and said.stderr == b'' and list(tmp_path.iterdir()) == []
 

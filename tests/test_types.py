@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from btf_writer import ENUM, ENUM64, FLOAT, INT, KFLAG, STRUCT, btf
 from golden import ENUMERATORS
 from imitation import WORD, Machine, printed
 from test_resolve import SOURCE, resolved
@@ -56,16 +57,21 @@ def test_offsets_and_sizes_are_the_compilers(backend, info: DebugInfo, compile_c
 
 
 @pytest.mark.parametrize(('keyword', 'name', 'path', 'bit', 'spelled'), [
-    ('struct', 'nested', 'a', 64, 'short int'), ('struct', 'nested', 'b', 96, 'unsigned char'), ('struct', 'nested', 'c', 96, 'char [3]'),
-    ('struct', 'nested', 'skip', 96, 'unsigned char'), ('struct', 'nested', 'd', 104, 'int'), ('struct', 'nested', 'f', 64, 'long int'),
+    ('struct', 'nested', 'a', 64, 'short int'), ('struct', 'nested', 'b', 96, 'unsigned char'),
+    ('struct', 'nested', 'c', 96, 'char [3]'),
+    ('struct', 'nested', 'skip', 96, 'unsigned char'), ('struct', 'nested', 'd', 104, 'int'),
+    ('struct', 'nested', 'f', 64, 'long int'),
     ('struct', 'nested', 'named.deep.y', 160, 'short int [3]'), ('struct', 'nested', 'u.hi', 236, 'int'),
-    ('struct', 'nested', 'next', 320, 'struct nested *'), ('struct', 'text', 'cvs', 128, 'char *'), ('struct', 'text', 'list', 384, 'char **'),
+    ('struct', 'nested', 'next', 320, 'struct nested *'), ('struct', 'text', 'cvs', 128, 'char *'),
+    ('struct', 'text', 'list', 384, 'char **'),
     ('struct', 'scalars', 'chain', 320, 'short unsigned int'), ('struct', 'scalars', 'refs', 704, 'atomic_t'),
     ('struct', 'scalars', 'uid', 736, 'kuid_t'), ('struct', 'scalars', 'fn', 832, 'int (int) *'),
-    ('struct', 'scalars', 'handle', 896, 'int (struct point *, long int) *'), ('struct', 'scalars', 'hidden', 960, 'struct opaque *'),
+    ('struct', 'scalars', 'handle', 896, 'int (struct point *, long int) *'),
+    ('struct', 'scalars', 'hidden', 960, 'struct opaque *'),
     ('struct', 'scalars', 'en', 448, 'enum negative'), ('struct', 'scalars', 'anonymous', 672, 'enum <anonymous>'),
     ('struct', 'arrays', 'tail', 10208, 'struct point []'), ('struct', 'arrays', 'words', 9600, 'char * [4]'),
-    ('union', 'bit_union', 'mid', 4, 'unsigned int'), ('', 'atomic_t', 'counter', 0, 'int'), ('', 'kuid_t', 'val', 0, 'unsigned int'),
+    ('union', 'bit_union', 'mid', 4, 'unsigned int'), ('', 'atomic_t', 'counter', 0, 'int'),
+    ('', 'kuid_t', 'val', 0, 'unsigned int'),
 ])
 def test_a_member_is_found(keyword, name, path, bit, spelled, info: DebugInfo):
     at, type_ = 0, named(info, keyword, name)
@@ -82,7 +88,8 @@ def test_a_member_that_is_not_there_is_not_found(info: DebugInfo):
 
 
 @pytest.mark.parametrize(('name', 'size', 'signed', 'names'), [
-    ('plain', 4, False, 'ZERO ONE TWO NINE'), ('negative', 4, True, 'MINUS_TWO MINUS_ONE NOUGHT SOME'), ('wide', 8, False, 'SMALL LARGE'),
+    ('plain', 4, False, 'ZERO ONE TWO NINE'), ('negative', 4, True, 'MINUS_TWO MINUS_ONE NOUGHT SOME'),
+    ('wide', 8, False, 'SMALL LARGE'),
     ('wide_negative', 8, True, 'LOW HIGH'), ('tiny', 1, False, 'T0 T1 T200'), ('tiny_negative', 1, True, 'M5 P6'),
 ])
 def test_an_enum_has_the_values_of_c(name, size, signed, names, info: DebugInfo):
@@ -130,7 +137,8 @@ def test_a_type_that_is_only_declared_has_no_size(info: DebugInfo):
             target.members()
 
 
-@pytest.mark.parametrize(('keyword', 'name'), [('struct', 'plain'), ('enum', 'bits'), ('union', 'nested'), ('struct', 'nonsense'), ('', 'bits'),
+@pytest.mark.parametrize(('keyword', 'name'),
+                         [('struct', 'plain'), ('enum', 'bits'), ('union', 'nested'), ('struct', 'nonsense'), ('', 'bits'),
                                                ('struct', 'bit'), ('struct', 'its'), ('struct', '')])
 def test_what_has_no_such_name_is_not_found(keyword, name, info: DebugInfo):
     assert info.named(keyword, name) is None
@@ -138,7 +146,8 @@ def test_what_has_no_such_name_is_not_found(keyword, name, info: DebugInfo):
 
 @pytest.mark.parametrize(('name', 'returns', 'parameters'), [
     ('take_holder', 'int', 'p: struct holder *, l: struct list *, address: long unsigned int'), ('take_nothing', 'int', ''),
-    ('take_any', 'int', 'a: int, ...'), ('give_nothing', 'void', 'a: int'), ('give_text', 'char *', ''), ('give_enum', 'enum negative', 'a: int'),
+    ('take_any', 'int', 'a: int, ...'), ('give_nothing', 'void', 'a: int'), ('give_text', 'char *', ''),
+    ('give_enum', 'enum negative', 'a: int'),
     ('take_float', 'int', 'a: int, b: float, c: int, d: double, e: long int'), ('take_s12', 'int', 'v: struct s12, after: int'),
 ])
 def test_a_function_has_its_prototype(name, returns, parameters, info: DebugInfo):
@@ -147,9 +156,48 @@ def test_a_function_has_its_prototype(name, returns, parameters, info: DebugInfo
     assert (spell(function.returns()), ', '.join(told)) == (returns, parameters)
 
 
+# ---- what older kernels have in their BTF
+
+INTEGER = (INT, 'int', 4, 1 << 24 | 32)
+
+
+def old_btf(*types: tuple) -> surftrace.Btf:
+    """BTF with these types behind `int`."""
+    return surftrace.Btf(btf(INTEGER, *types), 'made', surftrace.arch_named('x86_64'))
+
+
+@pytest.mark.parametrize(('kind', 'values', 'signed', 'expected'), [
+    (ENUM, [1, 5], False, [1, 5]), (ENUM | KFLAG, [0xfffffffe, 5], True, [-2, 5]), (ENUM, [0xffffffff, 5], True, [-1, 5]),
+    (ENUM, [0xffffffff, 0xfffffffe], True, [-1, -2]), (ENUM, [0x80000000, 1], False, [0x80000000, 1]),
+    (ENUM64, [(5, 1), (0, 0)], False, [(1 << 32) + 5, 0]), (ENUM64 | KFLAG, [(0xfffffffe, 0xffffffff), (1, 0)], True, [-2, 1]),
+])
+def test_an_enum_is_signed_where_btf_says_so_or_has_minus_one(kind, values, signed, expected):
+    """The flag is there since Linux 6.0; before, -1 was the only value that could not be meant otherwise."""
+    words = [word for number, value in enumerate(values)
+             for word in (f'E{number}', *(value if isinstance(value, tuple) else (value,)))]
+    enum = old_btf((kind, 'e', 8 if kind & 0xff == ENUM64 else 4, *words)).named('enum', 'e')
+    assert (enum.signed, [value for _, value in enum.enumerators()]) == (signed, expected)
+
+
+def test_a_bit_field_of_a_struct_without_the_flag_has_its_width_in_its_int():
+    """btf.rst, 2.2.4: bits in the lowest byte, their offset in the third."""
+    info = old_btf((INT, 'unsigned int', 4, 5), (INT, 'unsigned int', 4, 3 << 16 | 7),
+                   (STRUCT, 's', 8, 'a', 2, 3, 'b', 3, 8, 'c', 1, 32))
+    members = info.named('struct', 's').members()
+    assert [(member.name, member.bit, member.width) for member in members] == [('a', 3, 5), ('b', 11, 7), ('c', 32, None)]
+
+
+def test_a_floating_point_number_is_known_by_its_name():
+    """pahole without --btf_gen_floats writes integers of that name."""
+    info = old_btf((INT, 'float', 4, 32), (INT, 'long double', 16, 128), (FLOAT, 'double', 8),
+                   (STRUCT, 's', 28, 'a', 2, 0, 'b', 3, 32, 'c', 4, 160, 'd', 1, 0))
+    assert [type(member.type()) for member in info.named('struct', 's').members()] == [Float, Float, Float, Int]
+
+
 # ---- structs nobody has thought of
 
-INTEGERS = {'unsigned char': 8, 'signed char': 8, 'char': 8, '_Bool': 1, 'short': 16, 'unsigned short': 16, 'int': 32, 'unsigned': 32,
+INTEGERS = {'unsigned char': 8, 'signed char': 8, 'char': 8, '_Bool': 1, 'short': 16, 'unsigned short': 16, 'int': 32,
+            'unsigned': 32,
             'long': 64, 'unsigned long': 64, 'enum plain': 32, 'enum negative': 32}
 COUNT, ROUNDS = 120, 25
 
@@ -179,7 +227,8 @@ def strange() -> tuple[str, dict[str, list[str]]]:
         names = (f'm{i}' for i in range(1000))
         body = random_members(random_, names, 3)
         packed = random_.choice(('', '', ' packed'))
-        source.append(f'struct s{number} {{ {body} }}{packed};\n__attribute__((noipa)) void f{number}(struct s{number} *p) {{ *(char *)p = 1; }}')
+        source.append(f'struct s{number} {{ {body} }}{packed};\n'
+                      f'__attribute__((noipa)) void f{number}(struct s{number} *p) {{ *(char *)p = 1; }}')
         members[f's{number}'] = re.findall(r'\b(m\d+)\b', body)
     enums = 'enum plain { ZERO, ONE, TWO, NINE = 9 };\nenum negative { MINUS_TWO = -2, MINUS_ONE, NOUGHT, SOME = 100 };'
     return f'#define packed __attribute__((packed))\n{enums}\n' + '\n'.join(source), members
@@ -196,7 +245,8 @@ def strange_values(strange, compile_c) -> dict[str, list[tuple[bytes, dict[str, 
         for (unsigned i = 0; i < size; i++)
             printf("%02x", ((unsigned char *)object)[i] = random() % 4 ? random() : random() % 2 ? 0 : 0xff);
     }'''
-    program = compile_c('\n'.join(['#include <stdio.h>\n#include <stdlib.h>', source, fill, 'int main(void) {', *shows, '}\n']), '-w')
+    program = compile_c('\n'.join(['#include <stdio.h>\n#include <stdlib.h>', source, fill, 'int main(void) {', *shows, '}\n']),
+                        '-w')
     values: dict[str, list[tuple[bytes, dict[str, int]]]] = {}
     for line in subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines():
         name, data, *numbers = line.split(' ')
@@ -206,7 +256,8 @@ def strange_values(strange, compile_c) -> dict[str, list[tuple[bytes, dict[str, 
 
 def test_members_of_random_structs_are_read_as_c_reads_them(strange, strange_values, backend, compile_c, with_btf):
     source, members = strange
-    program = compile_c(source + '\nint main(void) { return 0; }\n', '-O2', '-gdwarf-4' if backend == 'DWARF 4' else '-gdwarf-5', '-w')
+    program = compile_c(source + '\nint main(void) { return 0; }\n', '-O2', '-gdwarf-4' if backend == 'DWARF 4' else '-gdwarf-5',
+                        '-w')
     path, mode = (with_btf(program), 'btf') if backend == 'BTF' else (program, 'dwarf')
     info = surftrace.given_debug_info(str(path), mode, None, surftrace.arch_named('x86_64'))
     wrong, refused, right = {}, [], 0
@@ -226,4 +277,5 @@ def test_members_of_random_structs_are_read_as_c_reads_them(strange, strange_val
                     wrong[f'struct s{number}.{member}'] = (text, data.hex(), shown, values[member])
     assert not wrong
     assert right > COUNT * ROUNDS * 4
-    assert {message for _, _, message in refused} <= {f'a bit-field of {bits} bits in more than 8 bytes' for bits in range(58, 65)}
+    assert {message for _, _, message in refused} <= {f'a bit-field of {bits} bits in more than 8 bytes'
+                                                      for bits in range(58, 65)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import io
 import lzma
 import os
@@ -104,8 +105,18 @@ class Run:
         """Sends it SIGNALS and waits for its end."""
         for number in signals:
             os.kill(self.pid, number)
-        wait_until(self.ended, 60, 'surftrace to end')
+        try:
+            wait_until(self.ended, 60, 'surftrace to end')
+        except AssertionError as failure:
+            raise AssertionError(f'{failure}; {self._where()}') from None
         return self
+
+    def _where(self) -> str:
+        """What keeps it, in Python and in the kernel."""
+        stacks = [stack.read_text() for stack in Path(f'/proc/{self.pid}/task').glob('*/stack')]
+        os.kill(self.pid, signal.SIGUSR2)
+        time.sleep(1)
+        return f'{self.err} {stacks}'
 
 
 def _be_surftrace(arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int, before: Callable[[], object]) -> None:
@@ -115,6 +126,7 @@ def _be_surftrace(arguments: tuple[str, ...], stdin: int, stdout: int, stderr: i
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         os.closerange(3, 64)
+        faulthandler.register(signal.SIGUSR2)
         before()
         status = surftrace.main(['-m', 'btf', *arguments])
     except SystemExit as end:
