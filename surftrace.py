@@ -2654,10 +2654,11 @@ def _hidden_pointer(arch: Arch, function: Function) -> int:
     returns = function.returns()
     if not isinstance(returns, Struct):
         return 0
-    size = returns.size or 0
     if arch.by_value == 'aapcs64':
         return 0                                                        # in x8, no argument's register
-    return (1 if size > 16 else 0 if not _has_float(returns) else -1) if arch.by_value == 'sysv' else -1
+    if arch.by_value != 'sysv' or returns.size is None or _has_float(returns) or _is_packed(returns):
+        return -1
+    return int(returns.size > 16)
 
 
 def _has_float(type_: Type) -> bool:
@@ -2809,10 +2810,14 @@ class Resolver:
         if '$arg' not in self.abilities:
             refuse("at return the argument's register holds something else, and this kernel keeps no arguments ($argN in return "
                    "probes: Linux 6.9); trace it at entry with p", at)
-        name = self.arch.dwarf.get(location.number, '') if location.how == 'register' else ''
-        if name not in self.arch.arguments or not (size_of(parameter.type()) or 99) <= self.arch.word:
+        location = location.pieces[0][0] if len(location.pieces) == 1 else location
+        name, type_ = self.arch.dwarf.get(location.number, '') if location.how == 'register' else '', parameter.type()
+        if name not in self.arch.arguments or not (size_of(type_) or 99) <= self.arch.word:
             refuse("the kernel keeps only arguments passed in one register each; trace it at entry with p", at)
-        return Lvalue(parameter.type(), 'value', Fetch(f'$arg{self.arch.arguments.index(name) + 1}'), name=parameter.name)
+        fetch = Fetch(f'$arg{self.arch.arguments.index(name) + 1}')
+        if isinstance(type_, Struct):
+            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, self.arch.word),), name=parameter.name)
+        return Lvalue(type_, 'value', fetch, name=parameter.name)
 
     def _placed(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
         """The parameter at its Location."""
@@ -2886,7 +2891,7 @@ class Resolver:
         if isinstance(type_, Float):
             refuse(f'{self.function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers', at)
         if isinstance(type_, Struct):
-            if self.arch.by_value != 'sysv' or _has_float(type_):
+            if self.arch.by_value != 'sysv' or _has_float(type_) or _is_packed(type_):
                 refuse(f'{self.function.name} returns {spell(type_)} by value: where it is then is not settled', at)
             if (type_.size or 0) > 16:
                 return Lvalue(type_, 'memory', fetch, name='retval')
@@ -3161,6 +3166,8 @@ class Resolver:
         """What the kernel is asked for an argument, and how the answer is shown."""
         lvalue = self.value(arg.expr)
         name = arg.name or lvalue.name or 'arg'
+        if lvalue.words and lvalue.how == 'value':
+            refuse('name a member of the header, with ->', arg.at)
         format_: Optional[Format]
         if arg.word and not KERNEL_TYPE.fullmatch(arg.word):
             fetches, format_ = self._formatted(lvalue, arg.word, arg.format, arg.word_at)

@@ -90,15 +90,16 @@ def step(dice, type_, width):
 def chain(dice, name, type_):
     """A chain that begins at a parameter: its text, where it leads, what is there."""
     text, path, width = name, [0] if type_.code in STRUCTS else [], 0       # a struct by value is its own place
-    begins = 'inside' if path else 'value'
+    begins, nested = 'inside' if path else 'value', False
     for _ in range(dice.choice(range(STEPS + 1))):
         after = step(dice, type_, width)
         if not after:
             break
+        nested = nested or type_.code == gdb.TYPE_CODE_ARRAY and plain(type_.target()).code == gdb.TYPE_CODE_ARRAY
         form, follows, bit, type_, width = after
         text = form.format(text)
         path = [*path, bit] if follows else [*path[:-1], path[-1] + bit]
-    return {'text': text, 'begins': begins, 'path': path, 'leaf': leaf(type_, width), 'type': str(type_)}
+    return {'text': text, 'begins': begins, 'path': path, 'leaf': leaf(type_, width), 'type': str(type_), 'nested': nested}
 
 
 def at_entry(place, address):

@@ -140,17 +140,23 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[dict[
     return walk
 
 
-def begin(label: str, place: str) -> Optional[tuple[str, tuple[int, ...]]]:
-    """gdb's word of where a parameter is, as surftrace would begin to read it. None where gdb has it nowhere, computed or
-    in pieces, or in a register that holds no argument: gcc could not follow it, and that is where it will be later."""
+class Start(NamedTuple):
+    """Where a chain begins: a register, or one after the other with 8 bytes each; or $stack and a bit from there."""
+    bases: tuple[str, ...]
+    bits: tuple[int, ...] = ()
+
+
+def begin(label: str, place: str) -> Optional[Start]:
+    """gdb's word of where a parameter is, as surftrace would begin to read it. None where gdb has it nowhere, or computed;
+    or in a register that holds no argument: gcc could not follow it, and that is where it will be later."""
     arch = surftrace_kernel(label, 'dwarf').info.arch
-    register = re.fullmatch(r'a variable in \$(\w+)', place)
-    if register:
-        name = arch.dwarf.get(GDB_REGISTERS.index(register[1]), '')
-        return (f'%{name}', ()) if name in arch.arguments else None
+    piece = r'a variable in \$(\w+)(?: \[8-byte piece\])?'
+    if re.fullmatch(f'{piece}(?:, and {piece})*', place):
+        names = [arch.dwarf.get(GDB_REGISTERS.index(name), '') for name in re.findall(r'\$(\w+)', place)]
+        return Start(tuple(f'%{name}' for name in names)) if set(names) <= set(arch.arguments) else None
     frame = re.fullmatch(r'a complex DWARF expression:\s+0: DW_OP_fbreg (\d+)', place)
     if frame:                                # from where the stack pointer was before the call; x86 pushes 8 bytes
-        return '$stack', (8 * (int(frame[1]) + (8 if arch == AMD64 else 0)),)
+        return Start(('$stack',), (8 * (int(frame[1]) + (8 if arch == AMD64 else 0)),))
     return None
 
 
@@ -164,19 +170,19 @@ def number(leaf: dict[str, Any]) -> Optional[str]:
     return f"{letter}{8 * leaf['size']}"
 
 
-def expected(start: tuple[str, tuple[int, ...]], chain: dict[str, Any]) -> Optional[Answer]:
+def expected(start: Start, chain: dict[str, Any]) -> Optional[Answer]:
     """What surftrace should say of a chain that begins there, by what gdb said; None if it should refuse."""
-    leaf, (base, bits) = chain['leaf'], start
+    leaf, bits, base = chain['leaf'], start.bits, start.bases[0]
     first, *rest = chain['path'] or [0]
     if chain['begins'] == 'value':
         bits = (*bits, *chain['path'])
     elif bits:                                                              # a struct by value, on the stack
         bits = (bits[0] + first, *rest)
-    elif rest:                                                              # ... in a register, and a pointer in it
-        bits = tuple(rest)
-    elif leaf.get('width') or first:
-        width = leaf.get('width') or 8 * leaf.get('size', 0)
-        return Answer(base, (first,), 'bits', width, leaf['signed']) if width else None
+    else:                                                                   # ... in registers
+        base, first, bits = start.bases[min(first // 64, len(start.bases) - 1)], first % 64, tuple(rest)
+        width = leaf.get('width') or first and 8 * leaf.get('size', 0)
+        if not rest and width:
+            return Answer(base, (first,), 'bits', width, leaf['signed'])
     if leaf.get('width'):
         return Answer(base, bits, 'bits', leaf['width'], leaf['signed'] and leaf['is'] == 'number')
     if leaf['is'] == 'text':
@@ -230,25 +236,27 @@ def compare(label: str, mode: str, rows: list[dict[str, Any]]) -> Comparison:
         for chain in row['chains']:
             start = places[re.findall(r'\w+', chain['text'])[0]]
             kind, complaint = verdict(mode, start, chain, asked(label, mode, row['function'], chain['text']))
+            if mode == 'btf' and chain['nested']:        # there surftrace can only believe BTF
+                kind, complaint = 'refused: an array of arrays', ''
             result.count[kind] += 1
             result.wrong.extend([f"p {row['function']} v={chain['text']} ({chain['type']}): {complaint}"] * bool(complaint))
     return result
 
 
-def verdict(mode: str, start: Optional[tuple[str, tuple[int, ...]]], chain: dict[str, Any], answer: Union[Answer, Refusal]
-            ) -> tuple[str, str]:
+def verdict(mode: str, start: Optional[Start], chain: dict[str, Any], answer: Union[Answer, Refusal]) -> tuple[str, str]:
     """(what kind of chain it was, what is wrong with the answer). Where gdb does not know the parameter's place, only what
     follows from there on is compared."""
-    wanted = expected(start or ('?', ()), chain)
+    wanted = expected(start or Start(('?',)), chain)
     if isinstance(answer, Refusal):
-        reasons = {**EXPLAINED['both'], **EXPLAINED[mode], **({} if start else {'no place at entry': 'cannot be had here'})}
+        reasons = {**EXPLAINED['both'], **EXPLAINED[mode]}
+        reasons |= {} if start else {'no place at entry': r'cannot be had here|of this copy, DWARF does not tell'}
         reason = next((word for word, pattern in reasons.items() if re.search(pattern, answer.message)), '')
         reason = reason or ('no single value' if wanted is None else '')
         return f'refused: {reason}', '' if reason else f'refused: {answer.message}'
     if start is None and wanted:
-        behind = len(wanted.bits) - (chain['begins'] == 'inside')
-        cut = len(answer.bits) - behind
-        answer, wanted = (each._replace(base='?', bits=each.bits[start:]) for each, start in ((answer, cut), (wanted, -behind or 99)))
+        if chain['begins'] == 'inside' and len(chain['path']) == 1:
+            return 'of a struct by value, its place unknown', ''
+        answer = answer._replace(base='?', bits=answer.bits[len(answer.bits) - len(wanted.bits):])
     kind = re.sub(r'\d+$', '', wanted.kind) if wanted else 'nothing'
     return kind, '' if answer == wanted else f'surftrace has {answer}, gdb {wanted}'
 
@@ -358,16 +366,34 @@ def test_parameters_by_number_and_by_name_are_where_gdb_has_them(walk: Walk, lab
             start = begin(label, place)
             named = asked(label, mode, row['function'], name)           # gdb counts those of a copy in another way
             numbered = named if '.' in row['function'] else asked(label, mode, row['function'], f'%{index}')
+            if isinstance(named, Refusal) and re.search('no debug information|has no parameter', named.message):
+                named = numbered                                         # a number is worth something by itself
             if start is None or leaf['is'] == 'struct' or isinstance(numbered, Refusal) and isinstance(named, Refusal):
                 continue
             compared += 1
-            if isinstance(named, Refusal) and 'no debug information' in named.message:
-                named = numbered             # a number is worth something by itself
-            if numbered != named or (numbered.base, numbered.bits[:len(start[1])]) != start:
+            if numbered != named or ((numbered.base,), numbered.bits[:len(start.bits)]) != start:
                 wrong.append((row['function'], index, name, place, numbered, named))
     print(f'{label} {mode}: {compared} parameters')
     assert not wrong, wrong[:10]
     assert compared > WALKS[label][0] * min(SCALE, 1)
+
+
+# what is an entry
+
+
+@pytest.mark.parametrize('label', ['6.1-amd64', '5.10-amd64'])
+def test_bytes_that_look_like_an_entry_are_none(label: str) -> None:
+    """Surftrace finds DWARF's entries by the bytes they begin with, and each kernel has thousands of places that begin so
+    and are something else. Whether one is an entry is not guessed: pyelftools, which reads all of a unit, agrees."""
+    dwarf = surftrace_kernel(label, 'dwarf').info.dwarf
+    assert dwarf
+    dice = random.Random(SEED)
+    for offset in dice.sample(dwarf._unit_offsets, 3):
+        unit = dwarf._dwarf.get_CU_at(offset)
+        entries = {die.offset for die in unit.iter_DIEs()}
+        some = dice.sample(range(unit.cu_die_offset, unit.cu_offset + unit.size), min(500, unit.size // 2))
+        some += dice.sample(sorted(entries), min(200, len(entries)))
+        assert [at for at in some if dwarf._is_entry(unit, at) != (at in entries)] == []
 
 
 # perf and pahole
@@ -416,11 +442,12 @@ def bit_fields(text: str) -> Iterator[BitField]:
             stack[-1][1].append(BitField('', field[2], 8 * int(field[4]) + int(field[5]), int(field[3]), field[1]))
 
 
-@pytest.mark.parametrize(('label', 'mode', 'share'), [
-    ('6.1-amd64', 'btf', 1), ('6.1-arm64', 'btf', 0.3), ('5.10-amd64', 'btf', 0.3), ('6.1-amd64', 'dwarf', 0.04),
-    ('5.10-amd64', 'dwarf', 0.05)])
-def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: float) -> None:
-    """Those of all structs with BTF, of some with DWARF: of version 4 in 5.10, which counts from the other end."""
+@pytest.mark.parametrize(('label', 'mode', 'share', 'most'), [
+    ('6.1-amd64', 'btf', 1, 99), ('6.1-arm64', 'btf', 0.3, 99), ('5.10-amd64', 'btf', 0.3, 99),
+    ('6.1-amd64', 'dwarf', 0.06, 2), ('5.10-amd64', 'dwarf', 0.1, 2)])
+def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: float, most: int) -> None:
+    """Those of all structs with BTF; with DWARF, which takes longer, two of some: of version 4 in 5.10, which counts from
+    the other end."""
     have('pahole')
     vmlinux = kernels.kernel(label) / 'vmlinux'
     listed = subprocess.run(['pahole', '-F', 'btf', vmlinux], capture_output=True, text=True, check=True).stdout
@@ -429,9 +456,10 @@ def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: floa
     structs = collections.Counter(re.findall(r'^((?:struct|union) \w+) {', listed, re.M))
     single = sorted({field.struct for field in every if structs[field.struct] == 1})
     chosen = set(random.Random(SEED).sample(single, int(min(1, share * SCALE) * len(single))))
-    wrong, compared = [], 0
-    for field in every:
-        if field.struct in chosen:
+    wrong, compared, done = [], 0, collections.Counter[str]()
+    for field in random.Random(SEED).sample(every, len(every)):
+        if field.struct in chosen and done[field.struct] < most:
+            done[field.struct] += 1
             answer = asked(label, mode, 'vfs_read', f'!({field.struct} *)%0->{field.path}')
             signed = bool(re.fullmatch(r'(__)?s\d+|(signed |long )?int', field.type))
             bit = answer.bits[-1] if isinstance(answer, Answer) else None
@@ -442,7 +470,7 @@ def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: floa
                 wrong.append((field, answer))
     print(f'{label} {mode}: {compared} bit-fields')
     assert not wrong, wrong[:10]
-    assert compared > 40
+    assert compared > 25
 
 
 # the calling convention
@@ -467,7 +495,8 @@ def test_the_calling_convention_is_right_for_every_function_with_its_own_name(la
     info = surftrace_kernel(label, 'dwarf').info
     assert info.dwarf and isinstance(info.symbols, surftrace.Executable)
     same, wrong, copies = 0, [], 0
-    for name, _ in some_functions(label, count):
+    changed = random.Random(SEED).sample([name for name, _ in functions(label) if re.search(r'\.(isra|constprop|part)\.', name)], 40)
+    for name in [*dict(some_functions(label, count)), *changed]:
         function = info.dwarf.function(name)
         places = surftrace.convention(info.arch, function) if function else []
         for parameter, place in zip(function.parameters if function else (), places):

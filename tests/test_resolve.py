@@ -197,6 +197,7 @@ CALLED = {
     'give_s16(-1)': {'a': -1, '$retval.a': -1},
     'give_s24(-1, "x")': {'a': -1, '*name': ord('x'), '$retval.a': -1, '$retval.b': ord('x'), '$retval.c': -1},
     'give_sfloat(-1)': {'a': -1},
+    'give_spacked(-1)': {'a': -1},
     'give_pointer(77)': {'$retval->id': 77, '$retval->bits.h': 0},
     'give_enum(-2)': {'$retval': -2},
     'give_text()': {'$retval': 'text', '$retval[1]': ord('e')},

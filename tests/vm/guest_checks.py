@@ -87,7 +87,7 @@ class Run:
         """The values of that NAME in all events, or in those called EVENT."""
         return [e.values[name] for e in self.events if not event or e.name == event]
 
-    def wait_for(self, text: str, seconds: float = 20) -> None:
+    def wait_for(self, text: str, seconds: float = 60) -> None:
         """Waits until surftrace has said TEXT."""
         wait_until(lambda: text in self.err or self.ended(), seconds, f'surftrace to say {text!r}')
         if text not in self.err:
@@ -590,7 +590,7 @@ def a_global_has_its_type() -> None:
 def dwarf_inside() -> None:
     vmlinux = f'{os.environ["KERNEL"]}/vmlinux'
     run = Run('-v', vmlinux, '-m', 'dwarf', 'p m_start@fs/namespace.c position=*%1')
-    run.wait_for('surftrace: tracing', 60)
+    run.wait_for('surftrace: tracing')
     Path('/proc/self/mounts').read_bytes()
     equal(run.end(signal.SIGINT).status, 0, run.err)
     equal(run.values('position')[:1], ['0'], run.out)
