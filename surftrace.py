@@ -1190,7 +1190,18 @@ class Dwarf(TypeInfo):
         with reading(self.path):
             found = [symbol for symbol in self.executable.symbols(scope) if symbol.code] if scope else []
             unit = self._unit_at(found[0].address) if len(found) == 1 else None
+            if (keyword, name) == ('', 'char'):
+                return self._char(unit)
             return (self._definition(keyword, name, unit) if unit is not None else None) or self._definition(keyword, name)
+
+    def _char(self, unit: Optional[Any]) -> Optional[Type]:
+        """Plain char, whose sign is the compiler's option (Linux has been built with -funsigned-char since 6.2). Compilers
+        do not begin a base type with its name, but put it among the first entries of a unit."""
+        for offset in [unit.cu_offset] if unit is not None else self._unit_offsets[:8]:
+            for _, die in zip(range(1000), self._children(self._dwarf.get_CU_at(offset).get_top_DIE())):
+                if die.tag == 'DW_TAG_base_type' and self._text(die, 'DW_AT_name') == 'char':
+                    return self._type(die)
+        return None
 
     def _definition(self, keyword: str, name: str, unit: Optional[Any] = None) -> Optional[Type]:
         found = self._by_name(name, KEYWORD_TAGS[keyword], unit, defined=True)
@@ -1381,7 +1392,7 @@ class Btf(TypeInfo):
             encoding = holder._words[at + 3] >> 24
             if re.search(r'\b(float|double|_Float\d+x?)\b', name):      # pahole without --btf_gen_floats calls them integers
                 return Float(name, value)
-            return Int(name, value, bool(encoding & 1) or name == 'char' and self._plain_char_signed())
+            return Int(name, value, bool(encoding & 1) or name == 'signed char' or name == 'char' and self._plain_char_signed())
         if kind in ('struct', 'union'):
             keyword = kind if name or not alias else ''
             return Struct(keyword, name or alias, value, functools.lru_cache(None)(
@@ -1403,6 +1414,12 @@ class Btf(TypeInfo):
         return Void()
 
     def _plain_char_signed(self) -> bool:
+        """Whether a char without the flag has a sign. Where `signed char` has the flag, pahole knew: it has none (Linux has been
+        built with -funsigned-char since 6.2); else it is as always on this architecture."""
+        for number in self._numbered('signed char', ('int',)):
+            holder, at = self._at(number)
+            if holder._words[at + 3] >> 24 & 1:
+                return False
         plain = plain_type('char', self.arch)
         return isinstance(plain, Int) and plain.signed
 
@@ -2599,8 +2616,8 @@ STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
 
 
 def is_char(type_: Type) -> bool:
-    """Plain char: what C writes text in."""
-    return isinstance(type_, Int) and type_.name == 'char'
+    """Plain char: what C writes text in (Rust's has four bytes)."""
+    return isinstance(type_, Int) and type_.name == 'char' and type_.size == 1
 
 
 def refuse(message: str, at: Span) -> NoReturn:
@@ -2868,16 +2885,29 @@ class Resolver:
             refuse('the variables are $retval, $comm, $stack, $stackN and $argN', expr.at)
         if not self.entry:
             refuse(f"{name} is an argument only at the function's entry; name a register (%REG)", expr.at)
-        if self.function:
-            lvalue = self._argument(Argument(int(match[1]) - 1, expr.at))
-            plain = lvalue.how == 'value' and lvalue.fetch.base in ('%' + ''.join(
-                self.arch.arguments[int(match[1]) - 1:int(match[1])]), name)
-            if not plain:
-                refuse(f"{name} counts registers, and this argument is not in the one it means; write %{int(match[1]) - 1}", expr.at)
-            return lvalue._replace(fetch=Fetch(name))
         if self.kind == 'r' and '$arg' not in self.abilities:
             refuse('this kernel has no $argN in return probes (Linux 6.9)', expr.at)
-        return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
+        word = Lvalue(self.word, 'value', Fetch(name), name=name[1:])
+        return self._counted(int(match[1]), word, expr.at) if self.function else word
+
+    def _counted(self, number: int, word: Lvalue, at: Span) -> Lvalue:
+        """$argN counts registers: it is the parameter with that number where that is in the register with that number. At
+        return it is the only way to write the others as well, for who says the type (as -S does)."""
+        register = ''.join(self.arch.arguments[number - 1:number])
+        if self.kind == 'r' and register and number > len(self.function.parameters if self.function else ()):
+            return word
+        lvalue = self._argument(Argument(number - 1, at)) if self.kind != 'r' else self._at_return(number - 1, at)
+        if lvalue.how == 'value' and lvalue.fetch in (Fetch('%' + register), word.fetch):
+            return lvalue._replace(fetch=word.fetch)
+        if self.kind == 'r' and register:
+            return word
+        refuse(f"{word.fetch.base} counts registers, and this argument is not in the one it means; write %{number - 1}", at)
+
+    def _at_return(self, index: int, at: Span) -> Lvalue:
+        try:
+            return self._argument(Argument(index, at))
+        except InputError:                              # passed in no register
+            return Lvalue(Void(), 'memory', Fetch(''))
 
     def _returned(self, at: Span) -> Lvalue:
         if self.kind != 'r':
@@ -3060,9 +3090,9 @@ class Resolver:
             with self._about(name):
                 found = self.info.named(keyword, rest, self.scope)
         else:
-            found = plain_type(name.words, self.arch)
+            found = plain_type(name.words, self.arch) if name.words != 'char' else None
             with self._about(name):
-                found = found or self.info.named('', name.words, self.scope)
+                found = found or self.info.named('', name.words, self.scope) or plain_type(name.words, self.arch)
         if not found:
             refuse(f"no type '{name.words}' in the debug information", name.at)
         for _ in range(name.stars):
@@ -3168,6 +3198,8 @@ class Resolver:
         name = arg.name or lvalue.name or 'arg'
         if lvalue.words and lvalue.how == 'value':
             refuse('name a member of the header, with ->', arg.at)
+        if lvalue.fetch.base[:4] == '$arg' and not lvalue.fetch.derefs and lvalue.type == self.word and self.function and not arg.word:
+            refuse(f'{lvalue.fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
         format_: Optional[Format]
         if arg.word and not KERNEL_TYPE.fullmatch(arg.word):
             fetches, format_ = self._formatted(lvalue, arg.word, arg.format, arg.word_at)
@@ -4871,6 +4903,7 @@ class Stream:
 
         def ask(*_: object) -> None:
             self._stop = True
+            self._blocks.put(b'')       # up to Python 3.12 get(timeout) waits for ever when a signal comes as its time is over
         names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         before = [(name, signal.signal(name, ask)) for name in names if signal.getsignal(name) != signal.SIG_IGN]
         try:
@@ -4961,8 +4994,8 @@ class Stream:
         self._go.set()
         if not self._reader.ident:
             self._reader.start()
-        while not self._closed and self._take(1):
-            pass
+        while not self._closed and (self._take(1) or self._reader.is_alive() or not self._blocks.empty()):
+            pass                                            # an empty block may also be a signal's
 
     def drain(self) -> None:
         """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""

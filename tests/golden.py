@@ -575,6 +575,18 @@ _TABLE = [
     ('r take_s16', 'after', 'after=$arg3:s32'),
     ('r take_s24', 'after', 'after=$arg1:s32'),
     ('r take_eight', 'f', 'f=$arg6:u32 #! =f:enum(plain)'),
+    ('r take_s16', '$arg1', '!$arg1 counts registers, and none of the parameters is in'),
+    ('r take_s16', '$arg2:u8', 'arg2=$arg2:u8'),
+    ('r take_s16', '$arg3', '!$arg3 counts registers, and none of the parameters is in'),
+    ('r take_s16', '$arg3:s32', 'arg3=$arg3:s32'),
+    ('r take_s16', '+8($arg3):u32', 'mem=+8($arg3):u32'),
+    ('r take_s16', '$arg7', '!$arg7 counts registers, and this argument is not in the one'),
+    ('r take_eight', '$arg7', '!$arg7 counts registers, and this argument is not in the one'),
+    ('r take_eight', '$arg6', 'f=$arg6:u32 #! =f:enum(plain)'),
+    ('r take_float', '$arg2', '!$arg2 counts registers, and none of the parameters is in'),
+    ('r take_float', 'c', 'c=$arg2:s32'),
+    ('r take_bits', '$arg1->h', 'h=+20($arg1):b8@13/32 #! h:enum(negative)'),
+    ('r take_holder', 'container_of(l, struct holder, link)->id', 'id=-8($arg2):u32'),
 ]
 
 GOLDEN = [Case(place, expression, results[0], results[-1]) for place, expression, *results in _TABLE]

@@ -125,7 +125,6 @@ def test_mutated_lines_are_read_or_refused(raw_btf):
         line = mutated(random, random.choice(SEEDS))
         if not line.startswith('-'):
             counts[check('-S', '-v', str(raw_btf), line, caret=bool(line))] += 1
-    print(counts)
     assert counts[0] > 30 and counts[2] > MUTATIONS // 2
 
 

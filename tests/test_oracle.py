@@ -28,7 +28,7 @@ import surftrace
 SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
 SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
 HERE = Path(__file__).resolve().parent
-WALKS = {'6.1-amd64': (190, 14), '6.1-arm64': (50, 8), '5.10-amd64': (40, 8)}     # functions, and chains from each
+WALKS = {'6.1-amd64': (125, 26), '6.1-arm64': (35, 12), '5.10-amd64': (25, 12), '7-amd64': (20, 12)}     # functions, and chains from each
 AMD64 = surftrace.arch_named('x86_64')
 
 # gdb's names of the registers that DWARF numbers 0, 1, ... on x86-64. A gdb that knows no arm64 reads an arm64 kernel
@@ -113,7 +113,7 @@ def functions(label: str) -> list[tuple[str, int]]:
     found = [(name, int(address, 16)) for address, name in re.findall(r'^(\w+) [tT] (\S+)$', listed, re.M)]
     count = collections.Counter(name for name, _ in found)
     return sorted((name, address + (8 if 'arm64' in label else 0)) for name, address in found
-                  if count[name] == 1 and not re.match(r'__pfx_|__kvm_nvhe|__efistub|\$', name) and '.cold' not in name)
+                  if count[name] == 1 and not re.match(r'__pfx_|__kvm_nvhe|__efistub|_R|\$', name) and '.cold' not in name)
 
 
 def some_functions(label: str, count: int) -> list[tuple[str, int]]:
@@ -281,7 +281,7 @@ def test_every_chain_of_a_walk_is_what_gdb_says(walk: Walk, label: str, mode: st
     assert not result.wrong, told(result)
     assert result.compared > 0.6 * result.count.total()
     if label == '6.1-amd64' and SCALE >= 1:
-        assert result.count.total() >= 1500
+        assert result.count.total() >= 1300
         few = [kind for kind, least in {'u': 300, 's': 100, 'x': 100, 'bits': 150, 'symbol': 50, 'string': 5}.items()
                if result.count[kind] < least]
         assert not few, f'a walk that meets too few of {few}: {result.count}'
@@ -375,7 +375,7 @@ def test_parameters_by_number_and_by_name_are_where_gdb_has_them(walk: Walk, lab
                 wrong.append((row['function'], index, name, place, numbered, named))
     print(f'{label} {mode}: {compared} parameters')
     assert not wrong, wrong[:10]
-    assert compared > WALKS[label][0] * min(SCALE, 1)
+    assert compared > WALKS[label][0] * min(SCALE, 1) / 2
 
 
 # what is an entry
@@ -388,7 +388,7 @@ def test_bytes_that_look_like_an_entry_are_none(label: str) -> None:
     dwarf = surftrace_kernel(label, 'dwarf').info.dwarf
     assert dwarf
     dice = random.Random(SEED)
-    for offset in dice.sample(dwarf._unit_offsets, 3):
+    for offset in dice.sample(dwarf._unit_offsets, 2):
         unit = dwarf._dwarf.get_CU_at(offset)
         entries = {die.offset for die in unit.iter_DIEs()}
         some = dice.sample(range(unit.cu_die_offset, unit.cu_offset + unit.size), min(500, unit.size // 2))
@@ -404,7 +404,7 @@ def test_registers_are_those_that_perf_probe_would_take(walk: Walk) -> None:
     Where perf and gdb differ from us there is one reason, which `begin` has: gcc could not follow the parameter."""
     have('perf')
     rows = [row for row in walk('6.1-amd64') if '.' not in row['function'] and all(begin('6.1-amd64', p[1]) for p in row['parameters'])]
-    rows = sorted(rows, key=lambda row: -len(row['parameters']))[:4]
+    rows = sorted(rows, key=lambda row: -len(row['parameters']))[:3]
     definitions = [word for row in rows for word in ('-D', f"{row['function']} $params")]
     run = subprocess.run(['perf', 'probe', '-k', kernels.kernel('6.1-amd64') / 'vmlinux', *definitions], capture_output=True, text=True)
     for row in rows:
@@ -443,8 +443,8 @@ def bit_fields(text: str) -> Iterator[BitField]:
 
 
 @pytest.mark.parametrize(('label', 'mode', 'share', 'most'), [
-    ('6.1-amd64', 'btf', 1, 99), ('6.1-arm64', 'btf', 0.3, 99), ('5.10-amd64', 'btf', 0.3, 99),
-    ('6.1-amd64', 'dwarf', 0.06, 2), ('5.10-amd64', 'dwarf', 0.1, 2)])
+    ('6.1-amd64', 'btf', 0.5, 99), ('6.1-arm64', 'btf', 0.3, 99), ('5.10-amd64', 'btf', 0.3, 99),
+    ('6.1-amd64', 'dwarf', 0.06, 1), ('5.10-amd64', 'dwarf', 0.15, 1)])
 def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: float, most: int) -> None:
     """Those of all structs with BTF; with DWARF, which takes longer, two of some: of version 4 in 5.10, which counts from
     the other end."""
@@ -470,7 +470,7 @@ def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: floa
                 wrong.append((field, answer))
     print(f'{label} {mode}: {compared} bit-fields')
     assert not wrong, wrong[:10]
-    assert compared > 25
+    assert compared > 12
 
 
 # the calling convention
@@ -486,7 +486,7 @@ def at_convention(arch: surftrace.Arch, location: surftrace.Location) -> surftra
     return location
 
 
-@pytest.mark.parametrize(('label', 'count'), [('6.1-amd64', 250), ('6.1-arm64', 120)])
+@pytest.mark.parametrize(('label', 'count'), [('6.1-amd64', 220), ('6.1-arm64', 100)])
 def test_the_calling_convention_is_right_for_every_function_with_its_own_name(label: str, count: int) -> None:
     """BTF knows only the convention. DWARF knows where each argument came in; they differ for the copies that gcc makes
     (.isra, .constprop, .part), which is why these have no arguments with BTF, and for nothing else. (Of all functions of

@@ -62,8 +62,8 @@ ARRAYS = {'p->points': '(short *)p->points', 'p->points[2]': '(short *)&p->point
 
 def in_c(case: Case) -> str:
     """The expression of a case in C, without format letter and type; '' where C has no word for it."""
-    if case.place[0] != 'p' or case.place[2:] not in CALLS or case.dwarf[0] == '!' or re.search(r'[%$@\\]|^[-+]',
-        case.expression):
+    asked = case.place[0] == 'p' and case.place[2:] in CALLS and case.dwarf[0] != '!'
+    if not asked or re.search(r'[%$@\\]|^[-+]', case.expression):
         return ''
     text = re.sub(r':\w+(@.*|\[\d+\])?$', '', case.expression)
     text = re.sub(r'^[SUX](?=\()', '', text)
@@ -204,7 +204,8 @@ CALLED = {
     'give_bool(300)': {'$retval': 1},
     'give_double(-1)': {'a': -1},
 }
-ASKED = {(case.place[2:], case.expression): case for case in GOLDEN if case.dwarf[0] != '!'}
+ASKED = {(case.place[2:], case.expression): case for case in GOLDEN
+         if case.dwarf[0] != '!' and case.place[0] == ('r' if '$retval' in case.expression else 'p')}
 
 
 def gdb_script() -> str:

@@ -187,6 +187,31 @@ def test_a_bit_field_of_a_struct_without_the_flag_has_its_width_in_its_int():
     assert [(member.name, member.bit, member.width) for member in members] == [('a', 3, 5), ('b', 11, 7), ('c', 32, None)]
 
 
+@pytest.mark.parametrize(('char', 'signed_char', 'arch', 'expected'), [
+    (1, 1, 'x86_64', True), (0, 1, 'x86_64', False), (0, 0, 'x86_64', True), (0, 0, 'aarch64', False), (0, 1, 'aarch64', False),
+    (1, 1, 'aarch64', True), (0, None, 'x86_64', True), (0, None, 'aarch64', False),
+])
+def test_a_char_without_a_flag_has_a_sign_where_signed_char_has_no_flag_either(char, signed_char, arch, expected):
+    """Linux is built with -funsigned-char since 6.2; older pahole has the flag for neither."""
+    types = [(INT, 'char', 1, char << 24 | 8)] + ([] if signed_char is None else [(INT, 'signed char', 1, signed_char << 24 | 8)])
+    info = surftrace.Btf(btf(*types), 'made', surftrace.arch_named(arch))
+    assert info.named('', 'char') == Int('char', 1, expected)
+    assert signed_char is None or info.named('', 'signed char') == Int('signed char', 1, True)
+
+
+@pytest.mark.parametrize(('flag', 'letter'), [('-fsigned-char', 's'), ('-funsigned-char', 'u')])
+def test_a_char_has_the_sign_the_compiler_was_told(flag, letter, backend, compile_c, with_btf):
+    source = """struct s { char c; signed char s; unsigned char u; };
+        __attribute__((noipa)) int f(struct s *p, char c) { return p->c + c; }
+        int main(void) { return 0; }"""
+    program = compile_c(source, flag, '-O2', '-gdwarf-4' if backend == 'DWARF 4' else '-gdwarf-5')
+    path, mode = (with_btf(program), 'btf') if backend == 'BTF' else (program, 'dwarf')
+    info = surftrace.given_debug_info(str(path), mode, None, surftrace.arch_named('x86_64'))
+    shown, = resolved(info, 'p f p->c c (char)p->u *(char *)p p->s p->u').lines()
+    assert shown.split(' ', 2)[2] == (f'c=+0(%di):{letter}8 c_2=%si:{letter}8 u=+2(%di):{letter}8 p=+0(%di):{letter}8 '
+                                      's=+1(%di):s8 u_2=+2(%di):u8')
+
+
 def test_a_floating_point_number_is_known_by_its_name():
     """pahole without --btf_gen_floats writes integers of that name."""
     info = old_btf((INT, 'float', 4, 32), (INT, 'long double', 16, 128), (FLOAT, 'double', 8),
