@@ -33,6 +33,8 @@ def made(*arguments: str) -> str:
 def boot(label: str, checks: list[str], folder: Path) -> dict[str, str]:
     """Runs the checks in one guest; what each came to, '' if it passed."""
     vmlinux = str(kernels.kernel(label) / 'vmlinux')
+    if 'the_vmlinux_of_another_kernel' in checks:
+        kernels.kernel('6.1-amd64')
     (folder / 'dwarf.lines').write_text(made('-S', '-v', vmlinux, *guest_checks.DWARF))
     made('-v', vmlinux, '-o', str(folder / 'script.sh'), USERS)
     made('-v', vmlinux, '-o', str(folder / 'one_second.sh'), '-d', '1', USERS)
