@@ -280,9 +280,9 @@ def test_every_chain_of_a_walk_is_what_gdb_says(walk: Walk, label: str, mode: st
     result = compare(label, mode, walk(label))
     print(f'{label} {mode}: {result.compared} compared; {dict(result.count)}')
     assert not result.wrong, told(result)
-    assert result.compared > 0.6 * result.count.total()
+    assert result.compared > 0.6 * sum(result.count.values())
     if label == '6.1-amd64' and SCALE >= 1:
-        assert result.count.total() >= 1300
+        assert sum(result.count.values()) >= 1300
         few = [kind for kind, least in {'u': 300, 's': 100, 'x': 100, 'bits': 150, 'symbol': 50, 'string': 5}.items()
                if result.count[kind] < least]
         assert not few, f'a walk that meets too few of {few}: {result.count}'
@@ -493,9 +493,9 @@ def at_convention(arch: surftrace.Arch, location: surftrace.Location) -> surftra
 @pytest.mark.parametrize(('label', 'count'), [('6.1-amd64', 220), ('6.1-arm64', 100)])
 def test_the_calling_convention_is_right_for_every_function_with_its_own_name(label: str, count: int) -> None:
     """BTF knows only the convention. DWARF knows where each argument came in; they differ for the copies that gcc makes
-    (.isra, .constprop, .part), which is why these have no arguments with BTF, and for nothing else. (Of all functions of
-    6.1, 93000 parameters on x86-64 and 90000 on arm64, 22 differ, in 17 functions, and the code proves DWARF wrong in each:
-    gcc could not follow them. Such a place is none to surftrace.)"""
+    (.isra, .constprop, .part), which is why these have no arguments with BTF, and for nothing else. (Of all the
+    parameters of 6.1, 92,595 on x86-64 and 96,600 on arm64, 52 differ, in 45 functions: gcc could not follow them, and
+    DWARF names at entry where they are moved to later. Such a place is none to surftrace.)"""
     info = surftrace_kernel(label, 'dwarf').info
     assert info.dwarf and isinstance(info.symbols, surftrace.Executable)
     same, wrong, copies = 0, [], 0
@@ -519,3 +519,22 @@ def test_the_calling_convention_is_right_for_every_function_with_its_own_name(la
     assert not wrong, wrong[:10]
     assert same > count * min(SCALE, 1)
     assert copies, 'no copy that differs: whatever this compares, it does not see a difference'
+
+
+@pytest.mark.parametrize('mode', ['dwarf', 'btf'])
+@pytest.mark.parametrize(('label', 'function', 'text', 'answer'), [
+    pytest.param('6.1-amd64', 'ip_rt_update_pmtu', 'mtu', Answer('%cx', (), 'u32'), id='DWARF has %r14 all the time'),
+    pytest.param('6.1-amd64', 'dmar_alloc_hwirq', 'id', Answer('%di', (), 's32'), id='DWARF has %rbx all the time'),
+    pytest.param('6.1-amd64', 'css_rightmost_descendant', 'pos', Answer('%di', (), 'x64'), id='DWARF has 0'),
+    pytest.param('6.1-amd64', 'acpi_sleep_run_lps0_dsm', 'dsm_guid.b[9]', Answer('%cx', (8,), 'bits', 8), id='DWARF has %sp'),
+    pytest.param('6.1-amd64', 'address_val', 'spec.type', Answer('%cx', (0,), 'bits', 8), id='a bit-field at bit 0'),
+    pytest.param('6.1-amd64', '__napi_poll', 'n->weight', Answer('%di', (192,), 's32'), id='a function in two parts'),
+    pytest.param('6.1-arm64', 'trace_vprintk', 'args.__stack', Answer('%x2', (0,), 'x64'), id='DWARF has %x3, of another'),
+    pytest.param('6.1-arm64', 'down_killable', 'sem->count', Answer('%x0', (32,), 'u32'), id='code that begins behind no-ops'),
+])
+def test_what_dwarf_makes_hard(label: str, mode: str, function: str, text: str, answer: Answer) -> None:
+    """Functions of 6.1 that walks have found; one that a later 6.1 has no more proves nothing."""
+    ours = asked(label, mode, function, text)
+    if isinstance(ours, Refusal) and 'the kernel has no function' in ours.message:
+        pytest.skip(ours.message)
+    assert ours == answer
