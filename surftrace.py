@@ -655,7 +655,7 @@ FORM_BYTES: Dict[str, Union[int, str]] = {
     **dict.fromkeys('data4 ref4 strx4 addrx4 strp line_strp sec_offset ref_addr strp_sup ref_sup4 GNU_strp_alt GNU_ref_alt'.split(), 4),
     **dict.fromkeys('udata sdata ref_udata strx addrx loclistx rnglistx GNU_addr_index GNU_str_index'.split(), 'number'),
     'string': 'string', 'exprloc': 'block', 'block': 'block', 'block1': 'B', 'block2': 'H', 'block4': 'I'}
-NO_BYTES = {'DW_FORM_flag_present', 'DW_FORM_implicit_const'}       # attributes that take no room in an entry
+NO_BYTES = {f'DW_FORM_{form}' for form, size in FORM_BYTES.items() if size == 0}
 
 
 @functools.lru_cache(None)
@@ -834,8 +834,8 @@ class Dwarf(TypeInfo):
         return None
 
     def _read_abbreviations(self, unit: int) -> Dict[int, Abbreviation]:
-        """The unit's abbreviations. pyelftools reads a table
-        whole and with care, which is for the few units an answer comes from, not for all that have a name."""
+        """The unit's abbreviations. pyelftools reads a table whole and with care, which is for the few units an answer comes
+        from, not for all that have a name."""
         from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
         names, forms, tags = ({number: name for name, number in table.items() if isinstance(number, int)}
                               for table in (ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG))
@@ -2624,6 +2624,11 @@ def is_char(type_: Type) -> bool:
     return isinstance(type_, Int) and type_.name == 'char' and type_.size == 1
 
 
+def is_untyped(type_: Type) -> bool:
+    """Whether nothing is known of what is there: a register's word, or memory at an address."""
+    return isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
+
+
 def refuse(message: str, at: Span) -> NoReturn:
     """Refuse an expression there."""
     raise InputError(message, at)
@@ -3021,7 +3026,7 @@ class Resolver:
                 refuse(f'{spell(type_)} is not in memory', at)
             return lvalue._replace(type=type_.element())
         if not isinstance(type_, Pointer):
-            hint = ': write !(struct T *) before it' if isinstance(type_, Int) and not type_.name or isinstance(type_, Void) else ''
+            hint = ': write !(struct T *) before it' if is_untyped(type_) else ''
             refuse(f"no pointer, but {spell(type_)}{hint}", at)
         loaded = self._loaded(lvalue, at)
         return Lvalue(type_.target(), 'memory', loaded.fetch, loaded.bit, user=loaded.user, name=lvalue.name,
@@ -3114,7 +3119,7 @@ class Resolver:
     def _cast(self, expr: Cast) -> Lvalue:
         inner: Lvalue = self.value(expr.inner)
         type_ = self.type_named(expr.type)
-        known = not (isinstance(inner.type, Void) or isinstance(inner.type, Int) and not inner.type.name)
+        known = not is_untyped(inner.type)
         if isinstance(type_, (Struct, Void, Float, Array)):
             refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)', expr.type.at)
         if isinstance(inner.type, Array) and isinstance(type_, Pointer) and (inner.how == 'memory' or self.kind == 'e'):
@@ -3366,7 +3371,7 @@ class Resolver:
     def _typed(self, lvalue: Lvalue, kind: str, at: Span) -> Fetch:
         """One of the kernel's fetch types, asked for by name."""
         base, type_ = kind.split('[')[0], lvalue.type
-        untyped = isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
+        untyped = is_untyped(type_)
         if self.kind == 'e' and lvalue.how == 'value' and isinstance(type_, Void):
             return lvalue.fetch._replace(kind=kind)                         # a field nothing is known of: the kernel knows
         if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs and self.kind != 'e':
@@ -3387,7 +3392,7 @@ class Resolver:
     def _behind(self, lvalue: Lvalue, kind: str, at: Span) -> Lvalue:
         """What a string or an array is read from: what an address points to, or the object itself where it is none."""
         type_, size = lvalue.type, size_of(lvalue.type)
-        untyped = isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
+        untyped = is_untyped(type_)
         word = isinstance(type_, Int) and size == self.arch.word
         if isinstance(type_, Pointer) or word and (lvalue.how != 'memory' or not untyped and '[' not in kind):
             return self._loaded(lvalue, at)._replace(how='memory')
@@ -3401,7 +3406,7 @@ class Resolver:
     def _fits_array(self, lvalue: Lvalue, kind: str, at: Span) -> None:
         """Refuse an array that reaches beyond the C object it is asked of, or that the kernel cannot hold."""
         match = re.fullmatch(r'(?:[sux](\d+)|b\d+@\d+/(\d+)|(char)|.*)\[(\d+)\]', kind)
-        untyped = isinstance(lvalue.type, (Pointer, Void)) or isinstance(lvalue.type, Int) and not lvalue.type.name
+        untyped = isinstance(lvalue.type, Pointer) or is_untyped(lvalue.type)
         if not match:
             return
         count, size = int(match[4]), None if untyped or lvalue.how == 'value' else size_of(lvalue.type)
@@ -3446,7 +3451,7 @@ class Resolver:
                    f"surftrace's ip ip6 mac be16 be32 be64", at)
         if letter and not (letter == 'X' and word[:2] == 'BE'):
             refuse(f"'{letter}' and ':{word}' both say how to show it", at)
-        untyped = isinstance(lvalue.type, Void) or isinstance(lvalue.type, Int) and not lvalue.type.name
+        untyped = is_untyped(lvalue.type)
         size = self._size(lvalue)
         if isinstance(lvalue.type, Pointer) and format_.size > 8:
             lvalue, size = self._pointee(lvalue, at), format_.size
