@@ -266,11 +266,13 @@ class Array(NamedTuple):
 
 
 class Struct(NamedTuple):
-    """A struct, union or class. `size` is None where only a declaration is known; `members()` then raises."""
+    """A struct, union or class. `size` is None where only a declaration is known; `members()` then raises. `passed` is how
+    an argument of this type is passed where C++ leaves C's rules: by 'reference', or by 'value' as ever; '' is not known."""
     keyword: str
     name: str
     size: Optional[int]
     members: Callable[[], Tuple[Member, ...]]
+    passed: Callable[[], str] = str
 
 
 class Location(NamedTuple):
@@ -294,12 +296,16 @@ class Parameter(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted."""
+    """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted. `language`
+    is '' for C, whose calling convention the psABI tells; 'C++', 'Rust' and 'Go' add to it or have their own. `changed` tells
+    that the compiler changed how this one is called."""
     name: str
     returns: Callable[[], Type]
     parameters: Tuple[Parameter, ...]
     variadic: bool = False
     inlined: Optional[int] = None
+    language: str = ''
+    changed: bool = False
 
 
 Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
@@ -409,6 +415,11 @@ class TypeInfo:
         return ()
 
 
+def is_changed_copy(name: str) -> bool:
+    """Whether the symbol is one that gcc gives to a copy with other parameters, or to a part of a function."""
+    return re.search(r'\.(isra|constprop|part|cold)(\.|$)', name) is not None
+
+
 # C's own type names and those of the kernel's include/uapi/asm-generic/int-ll64.h and of stdint.h: (bytes, signed);
 # 0 bytes is the machine's word.
 PLAIN_TYPES: Dict[str, Tuple[int, bool]] = {
@@ -443,13 +454,15 @@ def plain_type(words: str, arch: Arch) -> Optional[Type]:
 # ---- ELF files ---------------------------------------------------------------------------------------------
 
 class Symbol(NamedTuple):
-    """A symbol: its link-time address (or the running one, from kallsyms), section or module, and whether it is code."""
+    """A symbol: its link-time address (or the running one, from kallsyms), section or module, whether it is code, and what is
+    special about it: 'ifunc', 'tls', 'undefined', 'exported' data that a program may have a copy of, an 'old' version."""
     name: str
     address: int
     size: int
     code: bool
     section: str = ''
     module: str = ''
+    sort: str = ''
 
 
 class Section(NamedTuple):
@@ -460,6 +473,32 @@ class Section(NamedTuple):
     address: int
     kind: str
     compressed: bool
+    code: bool
+
+
+class Segment(NamedTuple):
+    """What of a file is loaded where, in bytes (PT_LOAD)."""
+    offset: int
+    address: int
+    size: int
+    code: bool
+
+
+class UsdtNote(NamedTuple):
+    """A site of a USDT probe: link-time addresses of its instruction and of its semaphore (0: none), its operands as the
+    compiler wrote them."""
+    provider: str
+    name: str
+    address: int
+    semaphore: int
+    operands: str
+
+
+class SymbolTable(NamedTuple):
+    """Entries, their names, and for dynamic symbols their versions (u16 each)."""
+    entries: bytes
+    names: bytes
+    versions: bytes
 
 
 class Slice(io.RawIOBase):
@@ -514,19 +553,19 @@ def reading(path: str) -> Iterator[None]:
 
 
 class Executable:
-    """An ELF file, mapped: sections, symbols, build-id."""
+    """An ELF file, mapped (or its bytes): sections, segments, symbols, build-id, USDT notes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, data: bytes = b'') -> None:
         self.path = path
         with reading(path):
             from elftools.elf.elffile import ELFFile
-            with open(path, 'rb') as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self.elf = ELFFile(self._map)  # type: ignore[arg-type]
-            self.sections = {section.name: Section(
-                section.name, section['sh_offset'], section['sh_size'], section['sh_addr'], section['sh_type'],
-                bool(section['sh_flags'] & 0x800)) for section in self.elf.iter_sections()}
-            self._section_names = list(self.sections)
+            self._map: Union[bytes, mmap.mmap] = data or mapped(path)
+            self.elf = ELFFile(io.BytesIO(data) if data else self._map)  # type: ignore[arg-type]
+            found = [Section(section.name, section['sh_offset'], section['sh_size'], section['sh_addr'], section['sh_type'],
+                             bool(section['sh_flags'] & 0x800), bool(section['sh_flags'] & 4))
+                     for section in self.elf.iter_sections()]
+            self.sections = {section.name: section for section in found}
+            self._numbered_sections = found
             self.arch = self._arch()
 
     def _arch(self) -> Arch:
@@ -542,6 +581,9 @@ class Executable:
     def contents(self, name: str) -> memoryview:
         """The bytes of a section, inflated where it is compressed; empty when there is none of that name."""
         section = self.sections.get(name)
+        if not section and name.startswith('.debug_') and '.z' + name[1:] in self.sections:    # 'ZLIB', the size, the stream
+            with reading(self.path):
+                return memoryview(zlib.decompress(self.contents('.z' + name[1:])[12:]))
         if not section or section.kind == 'SHT_NOBITS':
             return memoryview(b'')
         if section.compressed:
@@ -569,41 +611,133 @@ class Executable:
                              ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH'))
 
     @functools.cached_property
-    def _strings(self) -> bytes:
-        return bytes(self.contents('.strtab'))
+    def _tables(self) -> List[SymbolTable]:
+        return [SymbolTable(bytes(self.contents(entries)), bytes(self.contents(names)), bytes(self.contents(versions)))
+                for entries, names, versions in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version'))]
 
-    @functools.cached_property
-    def _symbols(self) -> bytes:
-        return bytes(self.contents('.symtab'))
-
-    def _symbol(self, name: str, at: int) -> Optional[Symbol]:
-        fields = self._symbol_format.unpack_from(self._symbols, at)
+    def _symbol(self, name: str, table: SymbolTable, at: int) -> Symbol:
+        fields = self._symbol_format.unpack_from(table.entries, at)
         info, index, value, size = (fields[1], fields[3], fields[4], fields[5]) if self.arch.bits == 64 else (
             fields[3], fields[5], fields[1], fields[2])
+        found = self._numbered_sections[index] if index < len(self._numbered_sections) else None
+        version = at // self._symbol_format.size * 2
+        sort = {6: 'tls', 10: 'ifunc'}.get(info & 15, '')
         if index == 0 or index >= 0xff00 and index != 0xfff1:       # undefined, common and the like; 0xfff1 is absolute
-            return None
-        section = self._section_names[index] if index < len(self._section_names) else ''
-        return Symbol(name, value, size, info & 15 in (0, 2) and '.text' in section, section)
+            sort = 'undefined'
+        elif int.from_bytes(table.versions[version:version + 2], self.arch.order) & 0x8000:  # type: ignore[arg-type]
+            sort = sort or 'old'
+        elif table.versions and info & 15 == 1 and self._is_library:
+            sort = 'exported'
+        return Symbol(name, value, size, info & 15 in (0, 2) and found is not None and found.code, found.name if found else '',
+                      sort=sort)
+
+    @functools.cached_property
+    def _is_library(self) -> bool:
+        """Whether other files link against it: whoever does may have a copy of its data (R_*_COPY)."""
+        section: Any = self.elf.get_section_by_name('.dynamic')
+        return bool(section) and any(tag.entry.d_tag == 'DT_SONAME' for tag in section.iter_tags())
+
+    @functools.cached_property
+    def needed(self) -> List[str]:
+        """The sonames of the libraries it is linked with."""
+        section: Any = self.elf.get_section_by_name('.dynamic')
+        with reading(self.path):
+            return [tag.needed for tag in section.iter_tags() if tag.entry.d_tag == 'DT_NEEDED'] if section else []
+
+    def every_symbol(self, name: str) -> List[Symbol]:
+        """The symbols of that name, also undefined ones. One search for the name's bytes, one for its offset: no table is
+        built."""
+        found, size = [], self._symbol_format.size
+        for table in self._tables:
+            for text in occurrences(table.names, name.encode() + b'\0'):
+                number = struct.pack(self._symbol_format.format[0] + 'I', text)
+                found += [self._symbol(name, table, at) for at in occurrences(table.entries, number) if at % size == 0]
+        return sorted(set(found), key=lambda symbol: symbol.address)
 
     def symbols(self, name: str) -> List[Symbol]:
-        """The defined symbols of that name. One search for the name's bytes, one for its offset: no table is built."""
-        found, size = [], self._symbol_format.size
-        for text in occurrences(self._strings, name.encode() + b'\0'):
-            number = struct.pack(self._symbol_format.format[0] + 'I', text)
-            found += [self._symbol(name, at) for at in occurrences(self._symbols, number) if at % size == 0]
-        return sorted({symbol for symbol in found if symbol}, key=lambda symbol: symbol.address)
+        """The defined symbols of that name; an old version only where there is no other."""
+        found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
+        return [symbol for symbol in found if symbol.sort != 'old'] or found
 
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every defined function, by name; a pass over the whole table."""
-        table: Dict[str, List[Symbol]] = {}
-        for at in range(0, len(self._symbols), self._symbol_format.size):
-            start = self._symbol_format.unpack_from(self._symbols, at)[0]
-            name = self._strings[start:self._strings.find(b'\0', start)].decode(errors='replace')
-            symbol = self._symbol(name, at) if name and name[:6] != '__pfx_' else None      # the padding before a function
-            if symbol and symbol.code:
-                table.setdefault(name, []).append(symbol)
-        return table
+        found: Dict[str, List[Symbol]] = {}
+        for table in self._tables:
+            for at in range(0, len(table.entries), self._symbol_format.size):
+                start = self._symbol_format.unpack_from(table.entries, at)[0]
+                name = table.names[start:table.names.find(b'\0', start)].decode(errors='replace')
+                if name and name[:6] != '__pfx_':                       # the padding before a function
+                    symbol = self._symbol(name, table, at)
+                    if symbol.code and symbol.sort != 'undefined' and symbol not in found.setdefault(name, []):
+                        found[name].append(symbol)
+        return {name: symbols for name, symbols in found.items() if symbols}
+
+    @functools.cached_property
+    def descriptor(self) -> int:
+        """A file descriptor for the file, kept open as long as this process lives."""
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    @functools.cached_property
+    def segments(self) -> List[Segment]:
+        """The parts that are loaded."""
+        with reading(self.path):
+            return [Segment(s['p_offset'], s['p_vaddr'], s['p_filesz'], bool(s['p_flags'] & 1))
+                    for s in self.elf.iter_segments() if s['p_type'] == 'PT_LOAD']
+
+    def offset_of(self, address: int) -> Optional[int]:
+        """Where in the file is what is loaded at that address."""
+        return next((address - s.address + s.offset for s in self.segments if s.address <= address < s.address + s.size), None)
+
+    def code_at(self, offset: int) -> Optional[int]:
+        """The address at which the code at that place of the file is loaded."""
+        return next((offset - s.offset + s.address for s in self.segments if s.code and s.offset <= offset < s.offset + s.size), None)
+
+    def bytes_at(self, address: int, size: int) -> bytes:
+        """What the file has for these addresses."""
+        offset = self.offset_of(address)
+        return b'' if offset is None else bytes(memoryview(self._map)[offset:offset + size])
+
+    def usdt_notes(self) -> List[UsdtNote]:
+        """The sites of USDT probes (.note.stapsdt; https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
+        notes, word = bytes(self.contents('.note.stapsdt')), 'Q' if self.arch.bits == 64 else 'I'
+        base = self.sections.get('.stapsdt.base')
+        mark = '<' if self.arch.order == 'little' else '>'
+        found = []
+        with reading(self.path):
+            for name, kind, text in notes_in(notes, self.arch.order):
+                if name == b'stapsdt\0' and kind == 3:
+                    address, linked, semaphore = struct.unpack_from(mark + 3 * word, text)
+                    moved = base.address - linked if base and linked else 0
+                    words = [part.decode(errors='replace') for part in text[3 * self.arch.word:].split(b'\0')]
+                    found.append(UsdtNote(words[0], words[1], address + moved, semaphore + moved if semaphore else 0,
+                                          words[2] if len(words) > 2 else ''))
+        return found
+
+    def named_in_source(self, name: str) -> List[Symbol]:
+        """The functions whose name in C++ or Rust is that, with its parameters or without them."""
+        last = re.search(r'(\w+)[^\w:]*$', without_parameters(name).partition('<')[0])
+        piece = f'{len(last[1])}{last[1]}' if last and 'operator' not in name else ''
+        return [symbol for mangled, symbols in self.function_symbols.items() if mangled[:2] in ('_Z', '_R') and piece in mangled
+                and name in spellings(demangled(mangled)) for symbol in symbols]
+
+    @functools.cached_property
+    def _by_address(self) -> Tuple[List[int], List[Symbol]]:
+        symbols = sorted((symbol for symbols in self.function_symbols.values() for symbol in symbols),
+                         key=lambda symbol: (symbol.address, symbol.size))
+        return [symbol.address for symbol in symbols], symbols
+
+    def function_at(self, address: int) -> Optional[Symbol]:
+        """The function that has the address, by the symbols' sizes."""
+        addresses, symbols = self._by_address
+        at = bisect.bisect(addresses, address)
+        return next((symbol for symbol in reversed(symbols[max(0, at - 8):at]) if address < symbol.address + symbol.size), None)
+
+
+def mapped(path: str) -> mmap.mmap:
+    """The file, to be read without reading it."""
+    with open(path, 'rb') as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
@@ -623,16 +757,182 @@ def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
         shift += 7
 
 
-def build_id_of(notes: bytes, order: str) -> str:
-    """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
+def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
+    """(name, type, descriptor) of each note of a SHT_NOTE section."""
     at, head = 0, struct.Struct('<III' if order == 'little' else '>III')
     while at + 12 <= len(notes):
         name_size, size, kind = head.unpack_from(notes, at)
         name_at, text_at = at + 12, at + 12 + (name_size + 3 & ~3)
-        if kind == 3 and notes[name_at:name_at + name_size] == b'GNU\0':
-            return notes[text_at:text_at + size].hex()
+        yield notes[name_at:name_at + name_size], kind, notes[text_at:text_at + size]
         at = text_at + (size + 3 & ~3)
-    return ''
+
+
+def build_id_of(notes: bytes, order: str) -> str:
+    """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
+    return next((text.hex() for name, kind, text in notes_in(notes, order) if name == b'GNU\0' and kind == 3), '')
+
+
+def instruction_starts(arch: Arch, code: bytes, address: int) -> Optional[List[int]]:
+    """The addresses at which an instruction of this code begins; None where nothing here can tell."""
+    if arch.name in ('aarch64', 'ppc64le', 'loongarch64'):
+        return list(range(address, address + len(code), 4))
+    try:
+        import capstone  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError:
+        return None
+    modes = {'x86_64': (capstone.CS_ARCH_X86, capstone.CS_MODE_64), 'i386': (capstone.CS_ARCH_X86, capstone.CS_MODE_32)}
+    if arch.name not in modes:
+        return None
+    return [start for start, _, _, _ in capstone.Cs(*modes[arch.name]).disasm_lite(code, address)]
+
+
+# names of C++ and Rust
+
+
+@functools.lru_cache(None)
+def _cxa_demangle() -> Optional[Callable[[str], str]]:
+    """The C++ library's own demangler (Itanium C++ ABI, 3.4: __cxa_demangle), where there is one."""
+    import ctypes
+    try:
+        library = ctypes.CDLL('libstdc++.so.6')
+    except OSError:
+        return None
+    library.__cxa_demangle.restype = ctypes.c_void_p
+    release = ctypes.CDLL(None).free
+    release.argtypes = [ctypes.c_void_p]
+
+    def demangle(name: str) -> str:
+        status = ctypes.c_int()
+        text = library.__cxa_demangle(name.encode(), None, None, ctypes.byref(status))
+        if not text:
+            return ''
+        try:
+            return ctypes.string_at(text).decode(errors='replace')
+        finally:
+            release(text)
+    return demangle
+
+
+RUST_ESCAPES = {'SP': '@', 'BP': '*', 'RF': '&', 'LT': '<', 'GT': '>', 'LP': '(', 'RP': ')', 'C': ','}
+
+
+def demangled(name: str) -> str:
+    """A C++ or Rust name as its source has it, '' for one that is not mangled. Of Rust's newer mangling (RFC 2603) only plain
+    paths are read; of its older one (C++'s, with a hash behind it) the hash is left out."""
+    if name.startswith('_R'):
+        path = re.fullmatch(r'_R(?:N[a-zA-Z])*C(?:s[0-9a-zA-Z]*_)?((?:(?:s[0-9a-zA-Z]*_)?\d+_?[A-Za-z_]\w*)+)', name)
+        return '::'.join(_identifiers(path[1])) if path else ''
+    demangle = _cxa_demangle() if name.startswith('_Z') else None
+    text = demangle(name) if demangle else ''
+    rust = re.fullmatch(r'(.*)::h[0-9a-f]{16}', text)
+    if not rust:
+        return text
+    text = re.sub(r'\$(\w+)\$', lambda match: RUST_ESCAPES.get(match[1]) or _rust_character(match), rust[1])
+    return re.sub(r'(^|::)_<', r'\1<', text.replace('..', '::'))
+
+
+def _rust_character(match: re.Match[str]) -> str:
+    """$u20$ is the character with that number."""
+    return chr(int(match[1][1:], 16)) if re.fullmatch('u[0-9a-f]{1,5}', match[1]) else match[0]
+
+
+def _identifiers(text: str) -> List[str]:
+    """'4prog6module' -> ['prog', 'module']"""
+    found = []
+    while text:
+        head = re.match(r'(?:s[0-9a-zA-Z]*_)?(\d+)_?', text)
+        if not head:
+            return []
+        end = head.end() + int(head[1])
+        found.append(text[head.end():end])
+        text = text[end:]
+    return found
+
+
+def without_parameters(name: str) -> str:
+    """'ns::f(int) const' -> 'ns::f'"""
+    name = re.sub(r'( const| volatile| &&?|\[[^\]]*\])*$', '', name)
+    depth = 0
+    for at in range(len(name) - 1, -1, -1) if name.endswith(')') else ():
+        depth += {')': 1, '(': -1}.get(name[at], 0)
+        if not depth:
+            return name if name[:at].endswith('operator') or not at else name[:at]
+    return name
+
+
+def spellings(name: str) -> Set[str]:
+    """What one may write for a demangled name: with and without parameters, a template's result, an ABI tag."""
+    if '[abi:' in name:
+        return {name} | spellings(re.sub(r'\[abi:\w+\]', '', name))
+    bare, depth = without_parameters(name), 0
+    found = {name, bare}
+    for at, char in enumerate(bare):
+        depth += {'<': 1, '(': 1, '>': -1, ')': -1}.get(char, 0)
+        if char == ' ' and not depth and 'operator' not in bare:
+            found |= {bare[at + 1:], name[at + 1:]}
+    return found - {''}
+
+
+# where programs and libraries are
+
+
+def library_paths() -> List[Tuple[str, str]]:
+    """(soname, path) of every library the dynamic linker knows (glibc: sysdeps/generic/dl-cache.h; the new format, which may
+    stand behind the old one)."""
+    try:
+        with open('/etc/ld.so.cache', 'rb') as file:
+            data = file.read()
+    except OSError:
+        return []
+    start, found = data.find(b'glibc-ld.so.cache1.1'), []
+    if start < 0:
+        return []
+    count = struct.unpack_from('=I', data, start + 20)[0]
+    for at in range(start + 48, min(start + 48 + 24 * count, len(data) - 23), 24):
+        name, path = struct.unpack_from('=II', data, at + 4)
+        found.append(tuple(data[start + p:data.index(b'\0', start + p)].decode(errors='replace') for p in (name, path)))
+    return found  # type: ignore[return-value]
+
+
+def is_library(file: str, name: str) -> bool:
+    """Whether that is the file's soname, whole or without what is behind .so ('libc' is libc.so.6, in old files libc-2.31.so)."""
+    return file == name or re.fullmatch(re.escape(name) + r'(-[\d.]+)?\.so(\.[\w.]+)?', file) is not None
+
+
+def mapped_objects(pid: int) -> List[str]:
+    """The files a process has mapped to execute, as /proc/PID/maps has them."""
+    try:
+        with open(f'/proc/{pid}/maps', errors='surrogateescape') as file:
+            found = re.findall(r'^\S+ \S\Sx\S \S+ \S+ [1-9]\d* +(/.*)$', file.read(), re.M)
+    except OSError:
+        return []
+    return list(dict.fromkeys(found))
+
+
+def object_of_process(pid: int, name: str) -> Optional[str]:
+    """What a process calls so, as a path that is good here: the same file through its root, where that is another."""
+    for path in mapped_objects(pid):
+        inside = path[:-len(' (deleted)')] if path.endswith(' (deleted)') else path
+        base = os.path.basename(inside)
+        if inside == name or '/' not in name and (base == name or is_library(base, name)):
+            if inside != path:
+                raise SurftraceError(f"process {pid} runs a '{base}' that has been deleted or replaced since; start it again, or "
+                                     'name the new file by its path without -p')
+            through = f'/proc/{pid}/root{inside}'
+            with contextlib.suppress(OSError):
+                return inside if os.path.samefile(inside, through) else through
+            return through
+    return None
+
+
+def object_paths(name: str, folders: Sequence[str]) -> List[str]:
+    """The files that may be meant: a path, a program in one of the folders, a library by its soname."""
+    if '/' in name:
+        return [os.path.abspath(name)] if os.path.isfile(name) else []
+    programs = [path for path in (os.path.join(folder or '.', name) for folder in folders)
+                if os.path.isfile(path) and os.access(path, os.X_OK)]
+    return [os.path.abspath(path) for path in programs[:1]] or list(dict.fromkeys(
+        path for soname, path in library_paths() if is_library(soname, name)))
 
 
 # ---- DWARF -------------------------------------------------------------------------------------------------
@@ -645,6 +945,8 @@ QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type',
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
                   'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
+# DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
+LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust'}
 # Tag, attributes, the first that takes room, its form; entry_layout() of them.
 Abbreviation = Tuple[str, Tuple[str, ...], str, str, Tuple[Union[int, str], ...]]
 # DWARF 5, 7.5.6: how many bytes an attribute of a form takes, or what tells it.
@@ -678,13 +980,16 @@ class Dwarf(TypeInfo):
     its origin, so the entry is found by searching for the four bytes of that reference, and checked by its abbreviation.
     """
 
-    def __init__(self, executable: Executable) -> None:
+    def __init__(self, executable: Executable, shared: Optional[Dwarf] = None) -> None:
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
-        self._types: Dict[int, Type] = {}
+        self._types: Dict[Tuple[bool, int], Type] = {}
         self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
         self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
+        self._tagged_entries = functools.lru_cache(None)(self._read_tagged)
         with reading(self.path):
             self._open()
+        if shared:
+            self._dwarf.supplementary_dwarfinfo = shared._dwarf
 
     def _open(self) -> None:
         from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
@@ -787,8 +1092,10 @@ class Dwarf(TypeInfo):
         """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself. `defined`
         leaves declarations out."""
         if unit is not None and not self._is_gnu(unit):
-            yield from (die for die in unit.iter_DIEs() if die.tag in tags and self._text(die, 'DW_AT_name') == name
-                        and not (defined and 'DW_AT_declaration' in die.attributes))
+            for at in self._tagged(unit, tags):
+                die = unit.get_DIE_from_refaddr(at)
+                if self._text(die, 'DW_AT_name') == name and not (defined and 'DW_AT_declaration' in die.attributes):
+                    yield die
             return
         if len(name) < 4:
             yield from self._beginning(name.encode() + b'\0', ('DW_AT_name',), 'DW_FORM_string', tags, unit, defined)
@@ -926,15 +1233,46 @@ class Dwarf(TypeInfo):
                 if len(found) != 1:
                     return None
                 address = found[0].address
-            unit = self._unit_at(address)
-            if unit is None:
+            source, concrete, inlined = self._found(name, address)
+            if source is None or concrete is None:
                 return None
-            for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit):
-                concrete, inlined = self._concrete(die, address)
-                if concrete is not None:
-                    pc = max(address + offset, self._low(concrete) or 0)
-                    return self._function(name, die, concrete, pc, offset == 0, inlined)
-        return None
+            pc = max(address + offset, self._low(concrete) or 0)
+            return self._function(name, source, concrete, pc, offset == 0, inlined)
+
+    def _found(self, name: str, address: int) -> Tuple[Optional[Any], Optional[Any], Optional[int]]:
+        """The function at that address: the entry that has its prototype, the one that has its code, and at how many places it
+        is inlined. In C it is found by its name; where the symbol's is another (C++, Rust, Go), by its address."""
+        unit = self._unit_at(address)
+        if unit is None:
+            return None, None, None
+        for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit) if self._is_gnu(unit) else ():
+            concrete, inlined = self._concrete(die, address)
+            if concrete is not None:
+                return die, concrete, inlined
+        for offset in self._tagged(unit, FUNCTION_TAGS):
+            concrete = unit.get_DIE_from_refaddr(offset)
+            if self._begins(concrete, address):
+                source = concrete
+                while 'DW_AT_abstract_origin' in source.attributes:
+                    source = source.get_DIE_from_attribute('DW_AT_abstract_origin')
+                return source, concrete, self._concrete(source, address)[1] if source is not concrete else 0
+        return None, None, None
+
+    def _tagged(self, unit: Any, tags: Sequence[str]) -> List[int]:
+        return self._tagged_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size, tuple(tags))
+
+    def _read_tagged(self, unit: int, at: int, end: int, tags: Sequence[str]) -> List[int]:
+        """Where the unit's entries with one of these tags begin, also those within others; functions only with their code."""
+        table, found = self._abbreviations(unit), []
+        while at < end:
+            code, behind = uleb128(self._info, at)
+            if code:
+                tag, names, _, _, layout = table[code]
+                if tag in tags and (tag not in FUNCTION_TAGS or 'DW_AT_low_pc' in names or 'DW_AT_ranges' in names):
+                    found.append(at)
+                behind = self._extent(layout, behind)[1]
+            at = behind
+        return found
 
     def _concrete(self, die: Any, address: int) -> Tuple[Optional[Any], Optional[int]]:
         """The entry with code at that address among the named one and those it is the origin of; and how many of
@@ -970,17 +1308,29 @@ class Dwarf(TypeInfo):
         places = {self._origin(child).offset: child for child in self._children(concrete)
                   if child.tag == 'DW_TAG_formal_parameter'}
         parameters, variadic, frame = [], False, self._frame_base(concrete)
+        language = self._language(concrete.cu)
         for child in self._children(source):
             variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
-            if child.tag == 'DW_TAG_formal_parameter':
+            if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
                 place = places.get(child.offset)
                 location = self._location(place, pc, frame, entry) if place is not None else Location(
                     'gone', why='the compiler removed it')
                 parameters.append(Parameter(self._text(self._origin(child), 'DW_AT_name'),
                                             self._lazy_type(self._origin(child)), location))
-        if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and '.' not in name:
+        changed = is_changed_copy(name) or getattr(concrete.attributes.get('DW_AT_calling_convention'), 'value', 0) == 3    # nocall
+        if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and not changed:
             parameters = [parameter._replace(location=None) for parameter in parameters]
-        return Function(name, self._lazy_type(source), tuple(parameters), variadic, inlined)
+        return Function(name, self._lazy_type(self._origin(source)), tuple(parameters), variadic, inlined, language, changed)
+
+    @staticmethod
+    def _is_result(die: Any) -> bool:
+        """Go has its results among the parameters, marked."""
+        mark = die.attributes.get('DW_AT_variable_parameter')
+        return bool(mark and mark.value)
+
+    @staticmethod
+    def _language(unit: Any) -> str:
+        return LANGUAGES.get(getattr(unit.get_top_DIE().attributes.get('DW_AT_language'), 'value', 0), '')
 
     def _origin(self, die: Any) -> Any:
         """The entry this one is a copy of, to the end of the chain."""
@@ -1031,7 +1381,7 @@ class Dwarf(TypeInfo):
         moved = found.how == 'memory' or found.how == 'register' and self.arch.dwarf.get(found.number) not in self.arch.arguments
         if moved and self._is_gnu(unit):
             return None if entry else Location('gone', why='the compiler did not say from where on it is in its place')
-        at_home = found.how == 'frame' and found.offset < 0 or found.how == 'gone'
+        at_home = found.how == 'frame' and (found.offset < 0 or self._language(unit) == 'Go') or found.how == 'gone'
         return None if entry and at_home else found
 
     @staticmethod
@@ -1100,9 +1450,10 @@ class Dwarf(TypeInfo):
             if 'DW_AT_type' not in die.attributes:
                 return Void()
             die = die.get_DIE_from_attribute('DW_AT_type')
-        if die.offset not in self._types:
-            self._types[die.offset] = self._read_type(die, alias)
-        return self._types[die.offset]
+        key = (die.dwarfinfo is self._dwarf, die.offset)
+        if key not in self._types:
+            self._types[key] = self._read_type(die, alias)
+        return self._types[key]
 
     def _read_type(self, die: Any, alias: str) -> Type:
         """A type that is neither typedef nor qualifier; an anonymous one takes the name of its typedef."""
@@ -1111,7 +1462,8 @@ class Dwarf(TypeInfo):
         if die.tag in STRUCT_TAGS:
             if 'DW_AT_declaration' in die.attributes:
                 return self._declared(STRUCT_TAGS[die.tag], name, die)
-            return Struct(STRUCT_TAGS[die.tag] if name or not alias else '', name or alias, size, self._lazy_members(die))
+            return Struct(STRUCT_TAGS[die.tag] if name or not alias else '', name or alias, size, self._lazy_members(die),
+                          functools.partial(self._passed, die))
         if die.tag == 'DW_TAG_base_type':
             encoding = getattr(die.attributes.get('DW_AT_encoding'), 'value', 0)      # DWARF 5 table 7.11
             if encoding in (3, 4, 9, 0xf):
@@ -1128,6 +1480,41 @@ class Dwarf(TypeInfo):
                                if child.tag == 'DW_TAG_formal_parameter')
             return Function('', self._lazy_type(die), parameters)
         return Void(name or die.tag[len('DW_TAG_'):])
+
+    def _passed(self, die: Any) -> str:
+        """How C++ passes an object of this class (Itanium C++ ABI, 3.1.1): by reference where it has a copy or move constructor
+        or a destructor that is not trivial, of its own or of what it holds. Clang says it; gcc leaves it to be found out."""
+        said = getattr(die.attributes.get('DW_AT_calling_convention'), 'value', 0)           # DWARF 5 table 7.18
+        if said in (4, 5):
+            return 'reference' if said == 4 else 'value'
+        with reading(self.path):
+            found = {self._passed_by(child, die) for child in self._children(die)}
+        return next((word for word in ('reference', '', 'value') if word in found), 'value')
+
+    def _passed_by(self, child: Any, owner: Any) -> str:
+        """What one entry of a class says of it: 'reference', 'value' (nothing against it), or '' for what is not known."""
+        virtual = getattr(child.attributes.get('DW_AT_virtuality'), 'value', 0)
+        if virtual or self._text(child, 'DW_AT_name').startswith('_vptr'):
+            return 'reference'
+        if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance') and 'DW_AT_external' not in child.attributes:
+            type_ = innermost(self._lazy_type(child)())
+            return type_.passed() if isinstance(type_, Struct) else 'value'
+        if child.tag not in FUNCTION_TAGS or not self._copies_or_ends(child, owner) or 'DW_AT_artificial' in child.attributes:
+            return 'value'
+        if 'DW_AT_deleted' in child.attributes or child.cu['version'] < 5:      # DW_AT_defaulted came with DWARF 5
+            return ''
+        return 'value' if getattr(child.attributes.get('DW_AT_defaulted'), 'value', 0) == 1 else 'reference'
+
+    def _copies_or_ends(self, function: Any, owner: Any) -> bool:
+        """Whether it is a class's destructor, or a constructor from another object of the class."""
+        name = self._text(function, 'DW_AT_name')
+        if name != self._text(owner, 'DW_AT_name').partition('<')[0]:
+            return name.startswith('~')
+        other = next((child for child in self._children(function) if child.tag == 'DW_TAG_formal_parameter'
+                      and 'DW_AT_artificial' not in child.attributes), None)
+        while other is not None and other.offset != owner.offset and 'DW_AT_type' in other.attributes:
+            other = other.get_DIE_from_attribute('DW_AT_type')
+        return other is not None and other.offset == owner.offset
 
     def _declared(self, keyword: str, name: str, die: Any) -> Type:
         """A type this unit only declares: the one definition that the other units have."""
@@ -1506,7 +1893,7 @@ class Btf(TypeInfo):
             function = self._prototype(name, found[0])
             prototypes = [self._prototype(name, number) for number in set(found)]
             why = ('BTF has two functions of that name' if len({spell(p) for p in prototypes}) > 1 else
-                   'the compiler changed the parameters of this copy, and only DWARF tells how' if '.' in name else
+                   'the compiler changed the parameters of this copy, and only DWARF tells how' if is_changed_copy(name) else
                    'only DWARF tells where it is inside a function' if offset else '')
             lost = Location('gone', why=why) if why else None
             return function._replace(parameters=tuple(p._replace(location=lost) for p in function.parameters))
@@ -1591,7 +1978,7 @@ class DebugInfo(TypeInfo):
     """What is known of one kernel: its symbols, and sources of types in the order to be asked; a source is opened when
     the ones before it had no answer."""
 
-    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Executable, None], sources: Sequence[Callable[[], TypeInfo]],
+    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Executable, ProgramSymbols, None], sources: Sequence[Callable[[], TypeInfo]],
                  modules: Callable[[str], Optional[TypeInfo]] = lambda module: None) -> None:
         self.arch, self.symbols = arch, symbols
         self._sources = [functools.lru_cache(None)(source) for source in sources]
@@ -1730,6 +2117,122 @@ def _no_types(mode: str, release: str) -> TypeInfo:
                          f'linux-image-{release}-dbg) or name a file with -v')
 
 
+# programs
+
+
+DEBUG_FOLDER = '/usr/lib/debug'
+
+
+class ProgramSymbols:
+    """The symbols of a program: its own, then those that its debug files kept."""
+
+    def __init__(self, files: Sequence[Executable]) -> None:
+        self.files = files
+
+    def symbols(self, name: str) -> List[Symbol]:
+        """The defined symbols of that name, one of several at an address."""
+        return self._first(lambda file: file.symbols(name))
+
+    def every_symbol(self, name: str) -> List[Symbol]:
+        """Also the undefined ones."""
+        return self._first(lambda file: file.every_symbol(name))
+
+    def named_in_source(self, name: str) -> List[Symbol]:
+        """The functions of that name in C++ or Rust."""
+        return self._first(lambda file: file.named_in_source(name))
+
+    def function_at(self, address: int) -> Optional[Symbol]:
+        """The function that has the address."""
+        return next((found for found in (file.function_at(address) for file in self.files) if found), None)
+
+    def _first(self, ask: Callable[[Executable], List[Symbol]]) -> List[Symbol]:
+        found: Dict[Tuple[int, str], Symbol] = {}
+        for file in self.files:
+            for symbol in ask(file):
+                found.setdefault((symbol.address, symbol.name), symbol)
+        return sorted(found.values(), key=lambda symbol: symbol.address)
+
+    @functools.cached_property
+    def function_symbols(self) -> Dict[str, List[Symbol]]:
+        """Every function, by name."""
+        found: Dict[str, List[Symbol]] = {}
+        for file in reversed(self.files):
+            found.update(file.function_symbols)
+        return found
+
+
+class Program(NamedTuple):
+    """A program or library that is traced: its file as it is to be shown, and what is known of it."""
+    path: str
+    executable: Executable
+    info: DebugInfo
+    symbols: ProgramSymbols
+
+    @property
+    def is_go(self) -> bool:
+        """Whether it is Go's, whose stacks move: a return address put there by the kernel would crash it."""
+        return '.gopclntab' in self.executable.sections or '.note.go.buildid' in self.executable.sections
+
+
+def program_at(path: str, debug: Optional[Executable] = None) -> Program:
+    """The program in that file, with its debug file (the one given, else where distributions put it)."""
+    executable = Executable(path)
+    if not executable.segments:
+        raise DebugInfoError(f'{path}: nothing in this file is ever loaded: an object file, or a debug file?')
+    files = [executable, *([debug] if debug else debug_files(executable))]
+    sources: List[Callable[[], TypeInfo]] = []
+    for file in files:
+        if file.contents('.debug_info'):
+            shared = [Dwarf(other) for other in shared_debug_files(file)]
+            sources += [functools.partial(Dwarf, file, *shared), *(functools.partial(_same, other) for other in shared)]
+    arch = executable.arch if executable.arch.name != 'i386' else executable.arch._replace(arguments=())   # all on the stack
+    symbols = ProgramSymbols(files)
+    return Program(path, executable, DebugInfo(arch, symbols, sources), symbols)
+
+
+def debug_files(executable: Executable) -> List[Executable]:
+    """The separate debug file (GDB manual, 18.3: by build-id, then by .gnu_debuglink), and MiniDebugInfo."""
+    found, id_ = [], executable.build_id
+    folder = os.path.dirname(os.path.realpath(executable.path))
+    root = re.match(r'/proc/\d+/root|', executable.path)
+    places = [f'{root[0] if root else ""}{DEBUG_FOLDER}/.build-id/{id_[:2]}/{id_[2:]}.debug'] if id_ else []
+    link = bytes(executable.contents('.gnu_debuglink')).partition(b'\0')[0].decode(errors='replace')
+    if link and '/' not in link:
+        places += [f'{folder}/{link}', f'{folder}/.debug/{link}', f'{DEBUG_FOLDER}{folder}/{link}']
+    for place in places:
+        if os.path.isfile(place) and os.path.realpath(place) != os.path.realpath(executable.path):
+            with contextlib.suppress(SurftraceError):
+                other = Executable(place)
+                if is_debug_file_of(other, executable):
+                    found.append(other)
+                    break
+    packed = bytes(executable.contents('.gnu_debugdata'))
+    if packed:
+        import lzma
+        with contextlib.suppress(SurftraceError, lzma.LZMAError):
+            found.append(Executable(f'{executable.path} (.gnu_debugdata)', lzma.decompress(packed)))
+    return found
+
+
+def is_debug_file_of(other: Executable, executable: Executable) -> bool:
+    """By the build-id, or where there is none by the checksum beside the name in .gnu_debuglink."""
+    if executable.build_id or other.build_id:
+        return executable.build_id == other.build_id
+    link = bytes(executable.contents('.gnu_debuglink'))
+    return link[-4:] == zlib.crc32(read_file(other.path)).to_bytes(4, executable.arch.order)  # type: ignore[arg-type]
+
+
+def shared_debug_files(executable: Executable) -> List[Executable]:
+    """The file that dwz moved what several debug files have in common to (.gnu_debugaltlink: its path, its build-id)."""
+    path = bytes(executable.contents('.gnu_debugaltlink')).partition(b'\0')[0].decode(errors='replace')
+    place = os.path.join(os.path.dirname(os.path.realpath(executable.path)), path)
+    if not path or not os.path.isfile(place):
+        return []
+    with contextlib.suppress(SurftraceError):
+        return [Executable(place)]
+    return []
+
+
 def check_same_kernel(info: DebugInfo, path: str) -> None:
     """Refuse the file of another kernel than the running one: its offsets would read the wrong members."""
     running = running_build_id(info.arch)
@@ -1745,7 +2248,7 @@ def check_same_kernel(info: DebugInfo, path: str) -> None:
 # ---- Expressions -------------------------------------------------------------------------------------------
 #
 #   line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
-#   KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event
+#   KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
 #   ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
 #   FORMAT  := S | U | X                                  only before a character that cannot continue a name
 #   EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
@@ -1797,6 +2300,12 @@ class Address(NamedTuple):
 class Immediate(NamedTuple):
     """\\N or \\"text", for the kernel as it stands."""
     text: str
+    at: Span
+
+
+class FileOffset(NamedTuple):
+    """@+N: the memory at an offset that the kernel counts from a program's probe."""
+    number: int
     at: Span
 
 
@@ -1871,18 +2380,19 @@ class Packet(NamedTuple):
     at: Span
 
 
-Expr = Union[Argument, Register, Special, Name, Global, Address, Immediate, Offset, MemberOf, Index, Dereference, AddressOf,
-             Cast, ContainerOf, UserMemory, Packet]
+Expr = Union[Argument, Register, Special, Name, Global, Address, Immediate, FileOffset, Offset, MemberOf, Index, Dereference,
+             AddressOf, Cast, ContainerOf, UserMemory, Packet]
 
 
 class Arg(NamedTuple):
-    """One argument as written; `word` is the type behind its colon."""
+    """One argument as written; `word` is the type behind its colon, `length` what stands in the brackets of text(LENGTH)."""
     name: str
     format: str
     expr: Expr
     word: str
     at: Span
     word_at: Span
+    length: Optional[Expr] = None
 
 
 class Compare(NamedTuple):
@@ -1910,7 +2420,8 @@ Filter = Union[Compare, Not, Junction]
 
 
 class Place(NamedTuple):
-    """Where a probe is put; which parts are there depends on the kind and the form."""
+    """Where a probe is put; which parts are there depends on the kind and the form. Of P, R and u only the text is known
+    here: files tell what of it names one."""
     text: str
     at: Span
     function: str = ''
@@ -1962,7 +2473,9 @@ TYPE_WORDS = {'struct', 'union', 'enum', 'const', 'volatile', 'unsigned', 'signe
               'bool', '_Bool', 'float', 'double', 'class'}
 KIND_PATTERN = re.compile(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)',
                           re.A)
-KINDS = 'p kprobe, r kretprobe, e trace event'
+KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT probe'
+# How the kernel itself writes a place in a program (uprobetracer.rst), with the offset of a semaphore
+PROGRAM_PLACE = re.compile(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\((?P<semaphore>0[xX][0-9a-fA-F]+|\d+)\))?')
 PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
                                (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
 DEEPEST = 64                                # levels of an expression or a filter
@@ -2060,13 +2573,22 @@ class Parser:
         expr = self.expr()
         if self.here.text in ('->', '.', '[') and self.here.kind == 'mark':
             self.fail(f"a blank ends an argument, and '{self.here.text}' cannot begin one: no blank before it")
-        word, word_at = '', self.here.at
+        word, word_at, length = '', self.here.at, None
         if self.here.text == ':' and not self.spaced():
             self.take()
-            word, word_at = self.type_word()
+            counted = self.here.text == 'text' and self.ahead().text == '(' and self.ahead().at[0] == self.here.at[1]
+            word, word_at, length = self.counted_text() if counted else (*self.type_word(), None)
         if self.here.kind != 'end' and not self.spaced():
             self.fail('the argument is complete before this')
-        return Arg(name, format_, expr, word, self.span(start), word_at)
+        return Arg(name, format_, expr, word, self.span(start), word_at, length)
+
+    def counted_text(self) -> Tuple[str, Span, Expr]:
+        """text(LENGTH)"""
+        start = self.take().at
+        self.take()
+        length = self.expr()
+        self.expect(')', 'behind the length, as in text(%1)')
+        return 'text', self.span(start), length
 
     def type_word(self) -> Tuple[str, Span]:
         """What stands behind the colon, up to the next blank outside brackets."""
@@ -2202,7 +2724,7 @@ class Parser:
         return Immediate(token.text, token.at)
 
     def _atom_fileoffset(self, token: Token) -> Expr:
-        self.fail('@+OFFSET is for programs (P, R); in the kernel write @symbol', token.at)
+        return FileOffset(self.number(token, token.text[2:]), token.at)
 
     def _atom_raw(self, token: Token) -> Expr:
         sign, user, number = re.fullmatch(r'([-+])(u?)(\w+)', token.text).groups()  # type: ignore[union-attr]
@@ -2320,23 +2842,22 @@ def parse_probe(text: str) -> Probe:
     if not head:
         start = len(text) - len(text.lstrip())
         raise InputError(f'a line begins with the kind of probe: {KINDS}', (start, start + max(1, len(text.split(' ')[0]))))
-    if head['kind'] in 'PRu':
-        raise InputError('probes in programs (P, R, u) are not in this version; ' + KINDS, head.span('kind'))
-    if head['maxactive'] and head['kind'] != 'r':
-        raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
     event = head['event'] or ''
     if event and (not re.fullmatch(r'[A-Za-z_]\w{0,62}', event, re.A) or event in ('enable', 'filter')):
         raise InputError("an event's name is letters, digits and _, and neither 'enable' nor 'filter'", head.span('event'))
-    word = re.compile(r'\s*(\S*)').match(text, head.end())
+    word = re.compile(r'\s*((?:"[^"]*"|[^\s"])*)').match(text, head.end())
     assert word
-    place = parse_place(head['kind'], word[1], word.span(1))
+    kind = head['kind'].upper() if head['kind'] in 'pr' and PROGRAM_PLACE.fullmatch(word[1]) else head['kind']
+    if head['maxactive'] and kind != 'r':
+        raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
+    place = parse_place(kind, word[1], word.span(1))
     end, words, filter_at = split_line(text, word.end())
     parser, args = Parser(TOKENS, text, word.end(), end), []
     while parser.here.kind != 'end':
         args.append(parser.arg())
     parsed = parse_filter(text, filter_at + 2, len(text.rstrip())) if filter_at >= 0 else None
     told = parse_words(text, words + 2, filter_at if filter_at >= 0 else len(text)) if words >= 0 else ()
-    probe = Probe(text, head['kind'], event, head['maxactive'], place, tuple(args), parsed, told)
+    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, told)
     check_names(probe)
     return probe
 
@@ -2348,6 +2869,11 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
         if not event:
             raise InputError('an event is SYSTEM/EVENT, as in e sched/sched_switch', (at[0], max(at[1], at[0] + 1)))
         return Place(text, at, event[2], system=event[1], glob=bool(re.search(r'[*?\[]', text)))
+    if kind in 'PRu':
+        form = {'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}[kind]
+        if ':' not in text[:-1]:
+            raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', (at[0], max(at[1], at[0] + 1)))
+        return Place(text, at)
     if '@' not in text and re.search(r'(/|\.(c|h|S|rs)):\d+$', text) or '/' in text.split('@')[0]:
         raise InputError('FILE:LINE is not in this version; write FUNCTION:LINE, counted from its declaration', at)
     match = PLACE_PATTERN.match(text)
@@ -2506,8 +3032,28 @@ def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) 
                   lambda text: (whole_number(numbers.get(text, text)),), True)
 
 
+TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftrace fetches
+
+
+def text_format(word: str, order: Any) -> Format:
+    """Counted text: its length and up to 256 bytes of it. A byte that cannot be read becomes 0 and those behind it are old
+    (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a zero is not shown."""
+    def show(values: Sequence[str]) -> str:
+        length = number(values[0])
+        if not 0 <= length < 1 << 31:
+            return f'(no text: its length is {length})'
+        data = bytes(int(byte, 16) for part in values[1:] for byte in part[1:-1].split(','))
+        whole, more = data[:length].split(b'\0')[0], ''
+        if len(whole) < min(length, len(data)):
+            more = f' ({length - len(whole)} more, from a NUL or an unreadable byte on)'
+        elif length > len(data):
+            more = f'... ({length} bytes)'
+        return '"' + whole.decode('utf-8', 'surrogateescape') + '"' + more
+    return Format(word, (), 0, show, _no_number)
+
+
 FORMATS: Dict[str, Callable[[str, Any], Format]] = {
-    'ip': ip_format, 'ip6': ip6_format, 'mac': mac_format, 'X': hex_format,
+    'ip': ip_format, 'ip6': ip6_format, 'mac': mac_format, 'X': hex_format, 'text': text_format,
     **{f'{end}{bits}': big_endian_format for end in ('be', 'BE') for bits in (16, 32, 64)}}
 PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
                                   for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
@@ -2549,7 +3095,8 @@ class Fetch(NamedTuple):
         text, derefs = self.base, self.derefs
         if text.startswith('@') and derefs:
             offset, derefs = derefs[0][0], derefs[1:]
-            text = f'@{int(text[1:], 0) + offset:#x}' if text[1].isdigit() else f'{text}{offset:+d}' if offset else text
+            plus = '+' if text[1] == '+' else ''
+            text = f'@{plus}{int(text[1:], 0) + offset:#x}' if plus or text[1].isdigit() else f'{text}{offset:+d}' if offset else text
         for offset, user in derefs:
             text = f"{'-' if offset < 0 else '+'}{'u' if user else ''}{abs(offset)}({text})"
         return f'{text}:{self.kind}' if self.kind else text
@@ -2641,6 +3188,9 @@ def convention(arch: Arch, function: Function) -> List[Location]:
     """The Location of each parameter at entry, by the calling convention of integers and pointers; from the first one that
     the convention's simple part does not settle, 'gone' with the reason."""
     numbers = {name: number_ for number_, name in reversed(sorted(arch.dwarf.items()))}
+    if function.language == 'Go':
+        why = 'Go has its own calling convention, and DWARF tells no place for it here'
+        return [Location('gone', why=why)] * len(function.parameters)
     registers, used, stack = [numbers[name] for name in arch.arguments], _hidden_pointer(arch, function), 0
     if function.variadic and arch.name == 'i386':
         registers = []                                                  # gcc's regparm is not for them
@@ -2655,7 +3205,7 @@ def convention(arch: Arch, function: Function) -> List[Location]:
             in_register = bool(arch.by_value) and type_.size <= 8 and sum(isinstance(p.type(), Float) for p in function.parameters) <= 8
             why = '' if in_register else 'it comes after a floating-point argument'
         elif isinstance(type_, (Struct, Array)) or (size or 0) > arch.word:
-            place, words = _by_value(arch, type_, size, registers[used:])
+            place, words = _passed(arch, function.language, type_, size, registers[used:])
             in_memory = place.how == 'stack'
             places.append(_on_stack(arch, numbers, stack, (size or 0)) if in_memory else place)
             why = place.why and 'it comes after an argument whose place is not settled'
@@ -2678,13 +3228,42 @@ def _on_stack(arch: Arch, numbers: Dict[str, int], word: int, size: int) -> Loca
 def _hidden_pointer(arch: Arch, function: Function) -> int:
     """Registers taken by the address of a struct to be returned; -1 where that is not settled here."""
     returns = function.returns()
-    if not isinstance(returns, Struct):
+    if not isinstance(returns, Struct) or function.language == 'Rust' and rust_words(returns):
         return 0
+    if function.language == 'Rust' or function.language == 'C++' and not returns.passed() and (returns.size or 0) <= 16:
+        return -1
+    if function.language == 'C++' and returns.passed() == 'reference':
+        return 1 if arch.by_value == 'sysv' else 0 if arch.by_value == 'aapcs64' else -1
     if arch.by_value == 'aapcs64':
         return 0                                                        # in x8, no argument's register
     if arch.by_value != 'sysv' or returns.size is None or _has_float(returns) or _is_packed(returns):
         return -1
     return int(returns.size > 16)
+
+
+def rust_words(type_: Type) -> int:
+    """The registers a Rust value takes where that is plain (rustc_ty_utils::abi, ScalarPair): one for a number or pointer, also
+    as the only member of a struct, two for a reference that carries a length; 0 where it is not settled."""
+    if not isinstance(type_, Struct):
+        return int(not isinstance(type_, (Array, Float)) and (size_of(type_) or 0) <= 8)
+    members = [member for member in type_.members() if size_of(member.type()) != 0] if type_.size else []
+    if [member.name for member in members] == ['data_ptr', 'length']:
+        return 2
+    return rust_words(members[0].type()) if len(members) == 1 and size_of(members[0].type()) == type_.size else 0
+
+
+def _passed(arch: Arch, language: str, type_: Type, size: Optional[int], free: List[int]) -> Tuple[Location, int]:
+    """Where a struct or a double word is passed, by the rules of the language, and how many words it takes."""
+    if language == 'Rust':
+        words = rust_words(type_)
+        if not words or words > len(free):
+            return Location('gone', why=f'where Rust passes {spell(type_)} here is not settled'), 0
+        return Location('pieces', pieces=tuple((Location('register', number=free[i]), arch.word) for i in range(words))), words
+    if language == 'C++' and isinstance(type_, Struct) and type_.passed() != 'value':
+        if type_.passed() == 'reference' and free:
+            return Location('memory', number=free[0]), 1
+        return Location('gone', why=f'whether C++ passes {spell(type_)} by value or by reference is not known (DWARF 5 tells)'), 0
+    return _by_value(arch, type_, size, free)
 
 
 def _has_float(type_: Type) -> bool:
@@ -2780,14 +3359,79 @@ def skb_text(expr: Expr) -> str:
     return f'%{expr.number}' if isinstance(expr, Argument) else expr.name if isinstance(expr, Name) else 'x'
 
 
+# Texts that carry their length: (the type's name, the member that is or points to the text, the one that is its length)
+TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
+    (r'string', 'str', 'len'), (r'\[\]uint8', 'array', 'len'),                                    # Go
+    (r'&(mut )?(str|\[u8\])', 'data_ptr', 'length'),                                           # Rust
+    (r'String', 'vec.buf.ptr.pointer.pointer', 'vec.len'), (r'String', 'vec.buf.inner.ptr.pointer.pointer', 'vec.len'),
+    (r'(std::)?(\w+::)*basic_string_view<char,.*', '_M_str', '_M_len'),                           # libstdc++
+    (r'(std::)?(\w+::)*basic_string<char,.*', '_M_dataplus._M_p', '_M_string_length'),
+    (r'qstr', 'name', 'len'), (r'Symbol', '_body', '_length'))                                    # the kernel; HotSpot
+
+
+def text_members(type_: Struct) -> Optional[Tuple[str, str]]:
+    """The paths to the text and to its length in a type that is text."""
+    for pattern, text, length in TEXT_TYPES:
+        if re.fullmatch(pattern, type_.name) and _path_in(type_, text) and _path_in(type_, length):
+            return text, length
+    return None
+
+
+def _path_in(type_: Type, path: str) -> bool:
+    for name in path.split('.'):
+        found = find_member(type_, name) if isinstance(type_, Struct) and type_.size is not None else None
+        if not found:
+            return False
+        type_ = found.type()
+    return True
+
+
+# Programs
+
+
+class Site(NamedTuple):
+    """A place in a program: the link-time address of the instruction, and of a USDT probe its operands, 'N@OP' each."""
+    program: Program
+    address: int
+    operands: Optional[Tuple[str, ...]] = None
+
+    def global_at(self, address: int) -> Fetch:
+        """The memory at a link-time address of the same file. The kernel counts @+N from where the file's first byte would be
+        if all of it were loaded as the probed instruction's part is (trace_uprobe.c, translate_user_vaddr)."""
+        offset = self.program.executable.offset_of(self.address) or 0
+        return Fetch(f'@+{address - (self.address - offset):#x}')
+
+
+def split_operands(text: str) -> Tuple[str, ...]:
+    """The operands of a USDT note; those of some architectures have blanks within."""
+    return tuple(re.findall(r'(?:-?\d+f?@)?\S(?:\[[^\]]*\]|(?!\s+-?\d+f?@).)*', text.strip()))
+
+
+X86_BYTES = {f'{name}l': f'{name}x' for name in 'abcd'}
+X86_NAMES = {**X86_BYTES, **{f'{prefix}{name}{suffix}': name for name in ('ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp', 'sp')
+                             for prefix, suffix in (('r', ''), ('e', ''), ('', ''), ('', 'l'))},
+             **{f'r{i}{suffix}': f'r{i}' for i in range(8, 16) for suffix in ('', 'd', 'w', 'b')}}
+
+
+def operand_register(arch: Arch, name: str) -> str:
+    """The kernel's name for a register as an assembler writes it, '' for one that ftrace cannot read."""
+    if arch.name in ('x86_64', 'i386'):
+        name = X86_NAMES.get(name, '')
+    elif arch.name == 'aarch64' and re.fullmatch(r'w\d+', name):
+        name = 'x' + name[1:]
+    return name if name in arch.registers else ''
+
+
 class Resolver:
     """From expressions to fields, for one place. `entry` says whether the place is a function's first instruction;
-    `at_return` and `abilities` what a return probe may read ('$arg': the kernel keeps the arguments of the call)."""
+    `abilities` what a return probe may read ('$arg': the kernel keeps the arguments of the call); `kind` is 'p', 'r' or 'e',
+    and with a `site` the place is one in a program."""
 
     def __init__(self, info: DebugInfo, kind: str, function: Optional[Function] = None, entry: bool = True,
-                 abilities: FrozenSet[str] = frozenset(), fields: Optional[Dict[str, EventField]] = None) -> None:
+                 abilities: FrozenSet[str] = frozenset(), fields: Optional[Dict[str, EventField]] = None,
+                 site: Optional[Site] = None) -> None:
         self.info, self.arch, self.kind, self.function, self.entry = info, info.arch, kind, function, entry
-        self.abilities, self.fields = abilities, fields
+        self.abilities, self.fields, self.site = abilities, fields, site
         self.scope = function.name if function else ''
         self.word = Int('', self.arch.word, False)
 
@@ -2801,11 +3445,10 @@ class Resolver:
     def _argument(self, expr: Argument) -> Lvalue:
         if self.kind == 'e':
             refuse("an event has named fields, not numbered arguments", expr.at)
+        if self.site and self.site.operands is not None:
+            return self._operand(self.site, self.site.operands, expr)
         if not self.function:
-            if self.kind == 'r' or not self.entry or expr.number >= len(self.arch.arguments):
-                refuse('no debug information for this function tells where its arguments are here; name a register (%REG)',
-                       expr.at)
-            return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=f'arg{expr.number}')
+            return self._word_argument(expr)
         parameters = self.function.parameters
         if expr.number >= len(parameters):
             many = 'no parameters' if not parameters else 'one parameter, %0' if len(parameters) == 1 else (
@@ -2814,6 +3457,53 @@ class Resolver:
             refuse(f"{self.function.name} has {many}{more}", expr.at)
         return self._parameter(expr.number, expr.at)
 
+    def _word_argument(self, expr: Argument) -> Lvalue:
+        """An argument of a function nothing is known of, as a word: the place it has if all are integers or pointers."""
+        if self.kind == 'r' or not self.entry:
+            refuse('no debug information for this function tells where its arguments are here; name a register (%REG)', expr.at)
+        beyond, name = expr.number - len(self.arch.arguments), f'arg{expr.number}'
+        if beyond < 0:
+            return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=name)
+        return Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name)
+
+    def _operand(self, site: Site, operands: Tuple[str, ...], expr: Argument) -> Lvalue:
+        """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
+        if expr.number >= len(operands):
+            refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0", expr.at)
+        text = operands[expr.number]
+        size, what = re.fullmatch(r'(?:(-?\d+f?)@)?(.*)', text).groups()  # type: ignore[union-attr]
+        if size and (size.endswith('f') or abs(int(size)) not in (1, 2, 4, 8)):
+            refuse(f"this argument is '{text}': a floating-point number or wider than a word, which ftrace cannot read", expr.at)
+        count, signed = abs(int(size)) if size else self.arch.word, bool(size) and size[0] == '-'
+        type_ = Int('' if count == self.arch.word else f"{'s' if signed else 'u'}{8 * count}", count, signed)
+        place = self._operand_place(site, what, type_)
+        if not place:
+            refuse(f"this argument is '{text}', and ftrace cannot read that", expr.at)
+        return place._replace(name=f'arg{expr.number}')
+
+    def _operand_place(self, site: Site, text: str, type_: Int) -> Optional[Lvalue]:
+        x86 = self.arch.name in ('x86_64', 'i386')
+        constant = re.fullmatch(r'\$(-?\w+)' if x86 else r'[#i]?(-?\d\w*)', text)
+        if constant:
+            with contextlib.suppress(ValueError):
+                return Lvalue(type_, 'value', Fetch(f'\\{whole_number(constant[1])}'))
+        if x86 and re.fullmatch(r'%[abcd]h', text):
+            return Lvalue(type_, 'pieces', Fetch(''), 8, pieces=((Fetch(f'%{text[1]}x'), self.arch.word),))
+        register = operand_register(self.arch, text[1:] if text[:1] in '%$' else text)
+        if register and (text[:1] == '%' or not x86):
+            return Lvalue(type_, 'value', Fetch('%' + register))
+        memory = re.fullmatch(r'([-+]?\d+)?\(%?(\w+)\)', text) or re.fullmatch(r'\[\$?(\w+)(?:,\s*#?(-?\d+))?\]', text)
+        if memory:
+            name, offset = (memory[2], memory[1]) if text[0] != '[' else (memory[1], memory[2])
+            base = operand_register(self.arch, name)
+            stack = base == self.arch.stack_pointer
+            return Lvalue(type_, 'memory', Fetch('$stack' if stack else '%' + base), 8 * int(offset or 0)) if base else None
+        linked = re.fullmatch(r'(?:([-+]?\d+)\+)?([A-Za-z_][\w.@]*)([-+]\d+)?(\(%rip\))?', text) if x86 else None
+        found = site.program.symbols.symbols(linked[2]) if linked else []
+        if not linked or len({symbol.address for symbol in found}) != 1 or found[0].sort in ('tls', 'exported'):
+            return None
+        return Lvalue(type_, 'memory', site.global_at(found[0].address + int(linked[1] or 0) + int(linked[3] or 0)))
+
     def _parameter(self, index: int, at: Span) -> Lvalue:
         assert self.function
         parameter = self.function.parameters[index]
@@ -2821,9 +3511,9 @@ class Resolver:
         if location is None:
             if not self.entry:
                 refuse(f"'{parameter.name}' is known only at the function's entry; name a register (%REG)", at)
-            if '.' in self.function.name:
+            if self.function.changed:
                 refuse(f"where '{parameter.name}' is at the entry of this copy, DWARF does not tell; name a register (%REG)", at)
-        ours = convention(self.arch, self.function)[index] if self.entry and '.' not in self.function.name else None
+        ours = convention(self.arch, self.function)[index] if self.entry and not self.function.changed else None
         if location is None or location.how in ('memory', 'pieces') and ours and ours.how != 'gone':
             location = ours
         assert location
@@ -2833,6 +3523,8 @@ class Resolver:
 
     def _kept_argument(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
         """An argument when the function returns: its register is used up, so only what the kernel kept of the call."""
+        if self.site:
+            refuse("at return the argument's register holds something else: trace it at entry, with P", at)
         if '$arg' not in self.abilities:
             refuse("at return the argument's register holds something else, and this kernel keeps no arguments ($argN in return "
                    "probes: Linux 6.9); trace it at entry with p", at)
@@ -2890,6 +3582,8 @@ class Resolver:
         if re.fullmatch(r'\$stack\d*', name):
             return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
         match = re.fullmatch(r'\$arg([1-9]\d?)', name)
+        if self.site:
+            refuse('in programs the variables are $retval, $comm, $stack and $stackN; an argument is %0, %1, ...', expr.at)
         if not match:
             refuse('the variables are $retval, $comm, $stack, $stackN and $argN', expr.at)
         if not self.entry:
@@ -2920,7 +3614,7 @@ class Resolver:
 
     def _returned(self, at: Span) -> Lvalue:
         if self.kind != 'r':
-            refuse('$retval is there when a function returns: use r', at)
+            refuse(f"$retval is there when a function returns: use {'R' if self.site else 'r'}", at)
         fetch = Fetch('$retval')
         if not self.function:
             return Lvalue(self.word, 'value', fetch, name='retval')
@@ -2930,7 +3624,10 @@ class Resolver:
         if isinstance(type_, Float):
             refuse(f'{self.function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers', at)
         if isinstance(type_, Struct):
-            if self.arch.by_value != 'sysv' or _has_float(type_) or _is_packed(type_):
+            passed = type_.passed() if self.function.language == 'C++' else '' if self.function.language else 'value'
+            if passed == 'reference' and self.arch.by_value == 'sysv':
+                return Lvalue(type_, 'memory', fetch, name='retval')
+            if self.arch.by_value != 'sysv' or _has_float(type_) or _is_packed(type_) or not passed:
                 refuse(f'{self.function.name} returns {spell(type_)} by value: where it is then is not settled', at)
             if (type_.size or 0) > 16:
                 return Lvalue(type_, 'memory', fetch, name='retval')
@@ -2947,6 +3644,8 @@ class Resolver:
             field = fields[expr.name] if fields is not None else EventField(expr.name, Void(), False)
             type_ = Array(lambda: Int('char', 1, True), None) if field.string else field.type
             return Lvalue(type_, 'value', Fetch('$' + expr.name), name=expr.name)
+        if self.site and self.site.operands is not None:
+            refuse(f"a USDT probe's arguments have numbers, not names: %0 to %{max(len(self.site.operands) - 1, 0)}", expr.at)
         if not self.function:
             refuse(f"no debug information for this function: '{expr.name}' cannot be looked up; %0 or a register (%REG) can",
                    expr.at)
@@ -2958,6 +3657,8 @@ class Resolver:
         return self._parameter(names.index(expr.name), expr.at)
 
     def _global(self, expr: Global) -> Lvalue:
+        if self.site:
+            return self._own_global(self.site, expr)
         variable = self.info.variable(expr.name)
         if variable and variable.per_cpu:
             refuse(f"'{expr.name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell whose to read", expr.at)
@@ -2969,11 +3670,32 @@ class Resolver:
         type_ = variable.type if variable and not expr.offset else Void()
         return Lvalue(type_, 'memory', Fetch('@' + expr.name), 8 * expr.offset, name=expr.name)
 
+    def _own_global(self, site: Site, expr: Global) -> Lvalue:
+        """A global of the program or library itself."""
+        found = {symbol.address: symbol for symbol in site.program.symbols.symbols(expr.name)}
+        if len(found) != 1:
+            refuse(f"{site.program.path} has {'no' if not found else len(found)} symbol{'s' * (len(found) > 1)} '{expr.name}'", expr.at)
+        symbol = next(iter(found.values()))
+        if symbol.sort == 'tls':
+            refuse(f"'{expr.name}' is a thread's own (TLS), and ftrace cannot tell whose to read", expr.at)
+        if symbol.sort == 'exported':
+            refuse(f"'{expr.name}' is exported: a program linked with this library may have a copy of it that is used instead", expr.at)
+        variable = self.info.variable(expr.name)
+        type_ = variable.type if variable and not expr.offset else Void()
+        return Lvalue(type_, 'memory', site.global_at(symbol.address), 8 * expr.offset, name=expr.name)
+
+    def _fileoffset(self, expr: FileOffset) -> Lvalue:
+        if not self.site:
+            refuse('@+OFFSET is for programs (P, R); in the kernel write @symbol', expr.at)
+        return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
+
     def _address(self, expr: Address) -> Lvalue:
         return Lvalue(Void(), 'memory', Fetch(f'@{expr.number:#x}'), name='mem')
 
     def _immediate(self, expr: Immediate) -> Lvalue:
         text = expr.text[1:].startswith('"')
+        if text and self.site:
+            refuse('the kernel shows (fault) for a text written here when the probe is in a program', expr.at)
         return Lvalue(Array(lambda: Int('char', 1, True), None) if text else self.word, 'value', Fetch(expr.text), name='imm')
 
     def _offset(self, expr: Offset) -> Lvalue:
@@ -3164,7 +3886,7 @@ class Resolver:
 
     def _usermemory(self, expr: UserMemory) -> Lvalue:
         lvalue = self._address_in(self.value(expr.inner), expr.at)
-        return lvalue._replace(user=True)
+        return lvalue._replace(user=not self.site)                      # a program's probe reads no other memory
 
     def _packet(self, expr: Packet) -> Lvalue:
         """A pointer to the header, with the checks that it is there."""
@@ -3210,7 +3932,9 @@ class Resolver:
         if lvalue.fetch.base[:4] == '$arg' and not lvalue.fetch.derefs and lvalue.type == self.word and self.function and not arg.word:
             refuse(f'{lvalue.fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
         format_: Optional[Format]
-        if arg.word and not KERNEL_TYPE.fullmatch(arg.word):
+        if arg.word == 'text':
+            fetches, format_ = self._counted_text(lvalue, arg.length, arg.word_at)
+        elif arg.word and not KERNEL_TYPE.fullmatch(arg.word):
             fetches, format_ = self._formatted(lvalue, arg.word, arg.format, arg.word_at)
         elif arg.word:
             fetches, format_ = (self._typed(lvalue, arg.word, arg.word_at),), self._cut(lvalue, arg.word)
@@ -3234,7 +3958,7 @@ class Resolver:
     def _pointer_check(self, pointer: Fetch, user: bool) -> Check:
         top = (1 << self.arch.bits - 1) - 1 if self.arch.bits == 64 else self.arch.last_address
         pointer = pointer._replace(kind=f'x{self.arch.bits}')
-        return Check(pointer, 4096, top) if user else Check(pointer, self.arch.kernel_from, self.arch.last_address)
+        return Check(pointer, 4096, top) if user or self.site else Check(pointer, self.arch.kernel_from, self.arch.last_address)
 
     def _default(self, lvalue: Lvalue, letter: str, name: str, at: Span) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
         """By the C type: the table in the README, 'What a type becomes'."""
@@ -3249,7 +3973,9 @@ class Resolver:
             return (self._text(lvalue, at),), cut_format(f'cut({type_.length})', self.arch.order) if bounded else None
         if isinstance(type_, Pointer) and is_char(type_.target()) and not letter:
             return (self._text(self._pointee(lvalue, at), at),), None
-        if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e':
+        if isinstance(type_, Struct) and not letter and text_members(type_):
+            return self._counted_text(lvalue, None, at)
+        if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e' and not self.site:
             return (self._fetched(lvalue, at)._replace(kind='symbol'),), None
         scalar = self._scalar(lvalue)
         if not scalar:
@@ -3372,6 +4098,8 @@ class Resolver:
         """One of the kernel's fetch types, asked for by name."""
         base, type_ = kind.split('[')[0], lvalue.type
         untyped = is_untyped(type_)
+        if self.site and base in ('symbol', 'symstr', '%pd', '%pD'):
+            refuse(f'{base} is for the kernel; in a program an address is x{self.arch.bits}', at)
         if self.kind == 'e' and lvalue.how == 'value' and isinstance(type_, Void):
             return lvalue.fetch._replace(kind=kind)                         # a field nothing is known of: the kernel knows
         if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs and self.kind != 'e':
@@ -3415,6 +4143,43 @@ class Resolver:
             refuse('the kernel takes arrays of 1 to 64 elements', at)
         if size and count * bits // 8 > size:
             refuse(f'{spell(lvalue.type)} has {size} bytes, {kind} would read on behind it', at)
+
+    def _counted_text(self, lvalue: Lvalue, length: Optional[Expr], at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
+        """A pointer and a length, the length an expression or, in a type that has both, a member."""
+        if length is None:
+            lvalue, counted = self._text_by_type(lvalue, at)
+        else:
+            counted = self.value(length)
+        scalar = self._scalar(counted)
+        if not scalar or not isinstance(scalar.type, (Int, Enum)):
+            refuse(f'the length is {spell(counted.type)}, and not a number', at)
+        count, _ = self._number(scalar, '', at)
+        text = lvalue if isinstance(lvalue.type, Array) else self._behind(lvalue, 'text', at)
+        if text.how != 'memory' or text.user or size_of(innermost(text.type) if isinstance(text.type, Array) else self._element(text)) != 1:
+            refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(lvalue.type)}', at)
+        chunks = tuple(text.fetch.at(text.bit // 8 + 64 * i)._replace(kind='x8[64]') for i in range(TEXT_CHUNKS))
+        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format('text', self.arch.order)
+
+    @staticmethod
+    def _element(lvalue: Lvalue) -> Type:
+        """What a pointer to text points to; a plain word may be one."""
+        target = lvalue.type.target() if isinstance(lvalue.type, Pointer) else lvalue.type
+        return Int('char', 1, True) if is_untyped(target) else target
+
+    def _text_by_type(self, lvalue: Lvalue, at: Span) -> Tuple[Lvalue, Lvalue]:
+        """(the text, its length) of a type that is known to be text."""
+        if isinstance(lvalue.type, Pointer):
+            lvalue = self._pointee(lvalue, at)
+        paths = text_members(lvalue.type) if isinstance(lvalue.type, Struct) else None
+        if not paths:
+            refuse(f'{spell(lvalue.type)} carries no length: say it, as in %0:text(%1)', at)
+        found = []
+        for path in paths:
+            place = lvalue
+            for name in path.split('.'):
+                place = self._member(place, name, at)
+            found.append(place)
+        return found[0], found[1]
 
     def _cut(self, lvalue: Lvalue, kind: str) -> Optional[Format]:
         """How a string is shown that is asked of an array or struct in memory: not past its end."""
@@ -3499,7 +4264,8 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
         refuse(f"'{word}' is no format surftrace knows", at)
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
     number_, cut, signed = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]', r'b%s@\d+/\d+'
-    wanted = [rf'[ux]{kind[1:]}|b{kind[1:]}@\d+/\d+' for kind in found.kinds] or [
+    wanted = [rf'[ux]{kind[1:]}|b{kind[1:]}@\d+/\d+' for kind in found.kinds] or (
+        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word == 'text' else []) or [
         cut if word.startswith('cut(') else signed % word[2:-1] if word.startswith('S(') else number_]
     if len(kinds) != len(wanted) or not all(map(re.fullmatch, wanted, kinds)):
         refuse(f"{word} wants {' and '.join(found.kinds) or 'another type'}, and this is {' and '.join(kinds)}", at)
@@ -3509,7 +4275,7 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
 # ---- Events ------------------------------------------------------------------------------------------------
 
 class EventDef(NamedTuple):
-    """One definition line of an event: letter 'p', 'r' (with its maxactive) or 'e', its place, its arguments."""
+    """One definition line of an event: letter 'p', 'r' (with its maxactive), 'e', 'P' or 'R', its place, its arguments."""
     letter: str
     name: str
     place: str
@@ -3518,11 +4284,11 @@ class EventDef(NamedTuple):
     @property
     def file(self) -> str:
         """The file of tracefs that takes it."""
-        return 'dynamic_events' if self.letter == 'e' else 'kprobe_events'
+        return {'e': 'dynamic_events', 'P': 'uprobe_events', 'R': 'uprobe_events'}.get(self.letter, 'kprobe_events')
 
     def definition(self, group: str = '') -> str:
-        """As the kernel reads it (kprobetrace.rst, eprobetrace.rst)."""
-        words = [f"{self.letter}:{group + '/' if group else ''}{self.name}", self.place]
+        """As the kernel reads it (kprobetrace.rst, uprobetracer.rst, eprobetrace.rst)."""
+        words = [f"{self.letter.lower()}:{group + '/' if group else ''}{self.name}", self.place]
         return ' '.join(words + [f'{name}={fetch.text()}' for name, fetch in self.args])
 
     def argument_at(self, column: int, group: str) -> Optional[int]:
@@ -3554,11 +4320,12 @@ class Event(NamedTuple):
 
 
 class Target(NamedTuple):
-    """One place a probe is put at: as the kernel is told, and what is known of the function."""
+    """One place a probe is put at: as the kernel is told, what is known of the function, and where it is in a program."""
     place: str
     name: str
     function: Optional[Function]
     entry: bool
+    site: Optional[Site] = None
 
 
 class Kernel(NamedTuple):
@@ -3570,6 +4337,9 @@ class Kernel(NamedTuple):
     functions: Callable[[], Optional[FrozenSet[str]]]       # those ftrace lists as traceable
     note: Callable[[str], None]                             # a word for the user
     seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
+    program: Callable[[str], Optional[Program]] = lambda name: None     # what a path or name means, None if nothing
+    live: bool = False                                      # whether the probes are to be set, by this process
+    force: bool = False                                     # whether to do what may crash a program
 
 
 GLOB_CAP = 100                              # a pattern that matches more functions than this is cut, with a word
@@ -3681,8 +4451,202 @@ def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel:
         kernel.note(f"'{name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls there "
                     f'are not seen')
     text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset else ''}"
-    copy = function is None and '.' in name                             # whose arguments are where nobody knows
+    copy = function is None and is_changed_copy(name)                             # whose arguments are where nobody knows
     return Target(text, name, function, offset == 0 and not copy)
+
+
+# where: programs
+
+
+def split_object(place: Place, kernel: Kernel) -> Tuple[Program, str]:
+    """What the shortest part of the text before a colon names, and what is behind it."""
+    for match in re.finditer(':', place.text):
+        program = kernel.program(place.text[:match.start()]) if match.start() else None
+        if program:
+            return program, place.text[match.end():]
+    name = place.text.partition(':')[0]
+    refuse(f"no program or library '{name}': a path, a program in $PATH or a library's soname, whole or up to .so, is looked for",
+           (place.at[0], place.at[0] + len(name)))
+
+
+def kernel_path(program: Program, kernel: Kernel, at: Span) -> str:
+    """The program's path in a definition, in which words end at blanks and # begins a comment: a process may name such a
+    file by a descriptor of its own, which is looked up while the definition is written."""
+    if not re.search(r'[\s#]', program.path):
+        return program.path
+    if kernel.live:
+        return f'/proc/{os.getpid()}/fd/{program.executable.descriptor}'
+    refuse('the kernel takes no path with a blank or a # in it; make a link to it', at)
+
+
+def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
+    """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst)."""
+    executable = site.program.executable
+    offset = executable.offset_of(site.address)
+    if offset is None or executable.code_at(offset) is None:
+        refuse(f'{site.address:#x} is not in a part of {site.program.path} that is loaded to be executed', at)
+    counter = executable.offset_of(semaphore) if semaphore else None
+    return f'{kernel_path(site.program, kernel, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
+
+
+def program_targets(probe: Probe, kernel: Kernel) -> List[Target]:
+    """The places of a P or R line: several where FUNC is a pattern."""
+    place = probe.place
+    program, rest = split_object(place, kernel)
+    if program.is_go and probe.kind == 'R' and not kernel.force:
+        refuse(f'{program.path} is a Go program: a return probe changes return addresses, and Go moves its stacks, so it would '
+               f'crash. Probe the entry with P; --force does it all the same', place.at)
+    raw = re.fullmatch(r'(0[xX][0-9a-fA-F]+|\d+)(?:\((\w+)\))?', rest)
+    if raw:
+        return [raw_target(probe, program, int(raw[1], 0), int(raw[2] or '0', 0), kernel)]
+    name, quoted = (rest[1:-1], True) if re.fullmatch('"[^"]*"', rest) else (rest, False)
+    found, offset = named_functions(name, program), 0
+    split = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found else None
+    if split:
+        name, offset = split[1].strip('"'), whole_number(split[2])
+        found = named_functions(name, program)
+    if not found and not quoted and not offset and re.search(r'[*?\[]', name):
+        return [function_target(probe, program, symbol, 0, kernel) for symbol in matching_functions(name, program, place, kernel)]
+    if not found:
+        absent_in_program(name, program, place, kernel)
+    if len(found) > 1:
+        ways = {f'"{demangled(s.name)}"' if demangled(s.name) else f'{program.executable.offset_of(s.address) or 0:#x}' for s in found}
+        refuse(f"'{name}' is there {len(found)} times; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
+    if offset and probe.kind == 'R':
+        refuse('a return is that of a whole function: no offset', place.at)
+    return [function_target(probe, program, found[0], offset, kernel)]
+
+
+def named_functions(name: str, program: Program) -> List[Symbol]:
+    """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
+    found = [symbol for symbol in program.symbols.symbols(name) if symbol.code] or program.symbols.named_in_source(name)
+    return list({symbol.address: symbol for symbol in found}.values())
+
+
+def matching_functions(pattern: str, program: Program, place: Place, kernel: Kernel) -> List[Symbol]:
+    """The functions a pattern stands for, one an address, at most GLOB_CAP of them."""
+    found: Dict[int, Symbol] = {}
+    for name, symbols in sorted(program.symbols.function_symbols.items()):
+        source = demangled(name) if '::' in pattern or '<' in pattern else ''
+        if any(fnmatch.fnmatchcase(text, pattern) for text in ({name} | spellings(source))):
+            for symbol in symbols:
+                found.setdefault(symbol.address, symbol)
+    if not found:
+        refuse(f"no function in {program.path} matches '{pattern}'", place.at)
+    if len(found) > GLOB_CAP:
+        kernel.note(f"'{pattern}' matches {len(found)} functions; only the first {GLOB_CAP} are traced")
+    return list(found.values())[:GLOB_CAP]
+
+
+def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel) -> NoReturn:
+    """Say why a function is not there: another file's, chosen at run time, no function, or not at all."""
+    found = program.symbols.every_symbol(name)
+    sorts = {symbol.sort for symbol in found}
+    if 'ifunc' in sorts:
+        others = sorted(other for other in program.symbols.function_symbols if other.lstrip('_').startswith(name.lstrip('_') + '_'))
+        refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it"
+               + (f" ({', '.join(others[:8])}{', ...' if len(others) > 8 else ''}): probe that one" if others else ', whose names '
+                  "are not in this file; its debug package may have them"), place.at)
+    if sorts == {'undefined'}:
+        owner = next((soname for soname in program.executable.needed for other in [kernel.program(soname)]
+                      if other and named_functions(name, other)), '')
+        refuse(f"{program.path} calls '{name}' and has it not"
+               + (f': it is in {owner}, write {owner}:{name}' if owner else '; it is in a library'), place.at)
+    if any(symbol.section and not symbol.code for symbol in found):
+        refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
+    files = program.info.dwarf.inlined_into(name) if program.info.dwarf else []
+    if files:
+        refuse(f"'{name}' is inlined everywhere it is called ({', '.join(files[:3])}): there is no function to probe; probe one that "
+               'calls it', place.at)
+    names = program.symbols.function_symbols
+    stems = {other: other.partition('.')[0] for other in names if '.' in other}
+    copies = [other for other, stem in stems.items() if name == stem or name in spellings(demangled(stem))]
+    if copies:
+        refuse(f"'{name}' is there only as {', '.join(sorted(copies))}: the compiler changed its parameters in that copy. Name the copy; "
+               'with debug information its parameters are found where they are', place.at)
+    sources = {without_parameters(demangled(other)) for other in names} if '::' in name else set()
+    known = near(name, [*names, *sources])
+    stripped = '' if known or program.executable.contents('.symtab') or len(program.symbols.files) > 1 else (
+        ': its symbols are stripped, and no debug file for it is installed')
+    refuse(f"{program.path} has no function '{name}'{known or stripped}", place.at)
+
+
+def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> Target:
+    """The Target of a function of a program, or of a place inside it."""
+    site = Site(program, symbol.address + offset)
+    function = program.info.function(symbol.name, symbol.address, offset)
+    if offset:
+        check_boundary(probe, program, symbol, offset, kernel)
+    if function and function.inlined:
+        kernel.note(f"'{symbol.name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls "
+                    f'there are not seen')
+    name = demangled(symbol.name) or symbol.name
+    return Target(site_place(site, kernel, probe.place.at), name, function, not offset, site)
+
+
+def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kernel: Kernel) -> Target:
+    """The Target at an offset in the file."""
+    address = program.executable.code_at(offset)
+    if address is None:
+        refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed', probe.place.at)
+    site = Site(program, address)
+    text = site_place(site, kernel, probe.place.at) + (f'({semaphore:#x})' if semaphore else '')
+    if any(note.address == address for note in program.executable.usdt_notes()):
+        return Target(text, f'{offset:#x}', None, False, site)
+    symbol = program.symbols.function_at(address)
+    if symbol and symbol.address == address:
+        return function_target(probe, program, symbol, 0, kernel)
+    if symbol:
+        return function_target(probe, program, symbol, address - symbol.address, kernel)
+    if not kernel.force:
+        refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
+               'inside one crashes the program. --force sets it all the same', probe.place.at)
+    return Target(text, f'{offset:#x}', None, False, site)
+
+
+def check_boundary(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> None:
+    """Refuse a place that is not the first byte of an instruction, which would crash the program."""
+    if kernel.force:
+        return
+    if symbol.size and offset >= symbol.size:
+        refuse(f"'{symbol.name}' has {symbol.size} bytes, +{offset} is behind it", probe.place.at)
+    code = program.executable.bytes_at(symbol.address, symbol.size)
+    starts = instruction_starts(program.executable.arch, code, symbol.address)
+    if starts is None:
+        refuse(f'whether an instruction begins at {symbol.name}+{offset} is not known, as Python has no capstone here (pip install '
+               'capstone); a probe inside one crashes the program. --force sets it all the same', probe.place.at)
+    if symbol.address + offset not in starts:
+        at = bisect.bisect(starts, symbol.address + offset)
+        around = [f'+{start - symbol.address}' for start in starts[max(0, at - 1):at + 1]]
+        refuse(f'no instruction begins at {symbol.name}+{offset}, and a probe inside one crashes the program; the nearest are '
+               f"{' and '.join(around) or 'not known'}", probe.place.at)
+
+
+def usdt_targets(probe: Probe, kernel: Kernel) -> List[Target]:
+    """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
+    place = probe.place
+    program, rest = split_object(place, kernel)
+    notes = program.executable.usdt_notes()
+    provider, _, name = rest.rpartition(':')
+    found = [note for note in notes if fnmatch.fnmatchcase(note.name, name) and fnmatch.fnmatchcase(note.provider, provider or '*')]
+    names = sorted({f'{note.provider}:{note.name}' for note in notes})
+    if not notes:
+        refuse(f'{program.path} has no USDT probes (.note.stapsdt)', place.at)
+    if not found:
+        listed = f"; it has {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
+        known = near(rest, [*names, *(text.partition(':')[2] for text in names)])
+        refuse(f"{program.path} has no USDT probe '{rest}'{known or listed}", place.at)
+    if len({note.provider for note in found}) > 1 and not provider:
+        refuse(f"several providers have '{name}': {', '.join(sorted({note.provider for note in found}))}", place.at)
+    if any(note.semaphore for note in found) and 'ref_ctr' not in kernel.abilities:
+        refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux 4.20)', place.at)
+    return [usdt_target(note, program, kernel, place.at) for note in found]
+
+
+def usdt_target(note: UsdtNote, program: Program, kernel: Kernel, at: Span) -> Target:
+    """The Target of one site."""
+    site = Site(program, note.address, split_operands(note.operands))
+    return Target(site_place(site, kernel, at, note.semaphore), f'{note.provider}:{note.name}', None, False, site)
 
 
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
@@ -3722,13 +4686,17 @@ def merged(first: Event, second: Event) -> Event:
     """One event of two that have a name in common: the kernel wants the same arguments, by name and type."""
     if not first.definitions or not second.definitions:
         refuse(f"the event {first.system}/{first.name} is traced already", second.probe.place.at)
-    signatures = [([(name, fetch.kind) for name, fetch in event.definitions[0].args], event.definitions[0].letter, event.filter,
-                   event.told) for event in (first, second)]
-    if signatures[0] != signatures[1] or [c._replace(fetch=Fetch('')) for _, c in first.hidden] != [
-            c._replace(fetch=Fetch('')) for _, c in second.hidden]:
+    if signature(first) != signature(second):
         refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats, pointers and filter",
                second.probe.place.at)
     return first._replace(definitions=first.definitions + second.definitions)
+
+
+def signature(event: Event) -> object:
+    """What two events have in common whose places the kernel takes for one event, and whose records are shown alike."""
+    return ([(name, fetch.kind) for name, fetch in event.definitions[0].args], event.definitions[0].letter, event.filter, event.told,
+            [check._replace(fetch=Fetch('')) for _, check in event.hidden],
+            [[[check._replace(fetch=Fetch('')) for check in field.checks], field.name] for field in event.fields])
 
 
 def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
@@ -3736,22 +4704,33 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
         return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
-    targets = function_targets(probe, kernel)
-    if not probe.place.glob:
-        return [target_event(probe, name, target, kernel) for target in targets]
+    targets = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind, function_targets)(probe, kernel)
+    several = probe.place.glob or len({target.name for target in targets}) > 1
     events, refusals = [], []
     for target in targets:
         try:
-            own = f"{name}_{re.sub(r'[^A-Za-z0-9_]', '_', target.name)}"[:63]
+            own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
             events.append(target_event(probe, own, target, kernel))
         except InputError as error:
-            refusals.append((target.name, error))
+            refusals.append((target.place if probe.kind == 'u' else target.name, error))
     if not events:
         raise refusals[0][1]
     if refusals:
-        kernel.note(f"{len(refusals)} functions that match '{probe.place.function}' are left out, as they have no such arguments: "
-                    f"{', '.join(left for left, _ in refusals[:5])}{', ...' if len(refusals) > 5 else ''}")
-    return events
+        kernel.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out, as they have no such "
+                    f"arguments: {', '.join(left for left, _ in refusals[:5])}{', ...' if len(refusals) > 5 else ''}")
+    return of_one_kind(events)
+
+
+def of_one_kind(events: Sequence[Event]) -> List[Event]:
+    """The events with those of a name made one, as far as the kernel takes them for one: the same arguments, by name and
+    type; what differs gets a number."""
+    made: Dict[str, Event] = {}
+    for event in events:
+        names = (event.name, *(f'{event.name[:60]}_{i}' for i in range(2, 1000)))
+        name = next(name for name in names if name not in made or signature(made[name]) == signature(event))
+        renamed = event._replace(name=name, definitions=tuple(d._replace(name=name) for d in event.definitions))
+        made[name] = merged(made[name], renamed) if name in made else renamed
+    return list(made.values())
 
 
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
@@ -3759,9 +4738,13 @@ def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Eve
     hint = syscall_hint(probe, target, kernel.info.arch)
     if hint:
         kernel.note(hint)
-    info = kernel.info.for_module(target.place.partition(':')[0] if ':' in target.place else '')
-    resolver = Resolver(info, probe.kind, target.function, target.entry, kernel.abilities)
-    return own_event(probe, name, probe.kind + probe.maxactive, target.place, resolver, kernel.seal)
+    if target.site:
+        info = target.site.program.info
+    else:
+        info = kernel.info.for_module(target.place.partition(':')[0] if ':' in target.place else '')
+    resolver = Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
+    letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
+    return own_event(probe, name, letter, target.place, resolver, kernel.seal)
 
 
 def matching_events(place: Place, kernel: Kernel) -> List[Tuple[str, str]]:
@@ -4082,6 +5065,7 @@ def _splits(text: str, op: str) -> bool:
 HEAD = re.compile(rb'^(?! =>) *(?s:.{0,15})-(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[\d+\] (?:\S{5} )? *[\d.]+: '
                   rb'(?:(?P<event>\w+): )?', re.M)
 LOST = re.compile(rb'^CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]\n', re.M)
+FRAME = re.compile(rb' => +(/.*)\[\+0x([0-9a-f]+)\]')
 BETWEEN = re.compile(rb'^(?:CPU:\d+ \[LOST .*| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
@@ -4093,7 +5077,8 @@ class Decoder:
     value to be rewritten) goes through one regular expression; any other goes record by record: a string may hold newlines
     and all that a record has, but not the seal at its end."""
 
-    def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset()) -> None:
+    def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
+                 function_at: Optional[Callable[[str, int], str]] = None) -> None:
         self.counts = {event.name: 0 for event in events}
         self.lost = 0
         self._events = {event.name: event for event in events}
@@ -4102,6 +5087,7 @@ class Decoder:
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
         self._names = list(self._events)
         self._tasks = tasks                             # threads and processes to be shown; none: all
+        self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None      # of a user stack
         self._pending = b''                             # records that are not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
@@ -4137,7 +5123,16 @@ class Decoder:
     def _between(self, text: bytes) -> bytes:
         """What is no record: lost events, the lines of a stack."""
         self.lost += sum(int(count or 1) for count in LOST.findall(text))
-        return b''.join(visible(line + b'\n') for line in text.split(b'\n')[:-1])
+        return b''.join(visible(self._frame(line) + b'\n') for line in text.split(b'\n')[:-1])
+
+    def _frame(self, line: bytes) -> bytes:
+        """A line of a user stack with the function in it (trace_output.c, seq_print_user_ip: the file, and how far behind the
+        start of its mapping)."""
+        frame = FRAME.fullmatch(line) if self._function_at else None
+        if not frame or not self._function_at:
+            return line
+        found = self._function_at(frame[1].decode('utf-8', 'surrogateescape'), int(frame[2], 16))
+        return b' => ' + found.encode('utf-8', 'surrogateescape') + b' (' + frame[1] + b')' if found else line
 
     def _record(self, data: bytes, heads: Sequence[re.Match[bytes]], at: int) -> Tuple[bytes, int]:
         """The record at that head, and which head is next."""
@@ -4218,7 +5213,9 @@ def decoded(event: Event, match: re.Match[bytes]) -> bytes:
     for field in event.fields:
         parts = values[at:at + len(field.fetches)]
         at += len(field.fetches)
-        verdict = next((word for word in (check.verdict(numbers[check]) for check in field.checks) if word), '')
+        empty = field.format is not None and field.format.word == 'text' and parts[0] == b'0'     # then the pointer may be any
+        checks = field.checks[:-1] if empty else field.checks
+        verdict = next((word for word in (check.verdict(numbers[check]) for check in checks) if word), '')
         text = verdict.encode() if verdict else parts[0] if not field.format or parts[0] == b'(fault)' else field.format.show(
             [part.decode('utf-8', 'surrogateescape') for part in parts]).encode('utf-8', 'surrogateescape')
         shown.append(b' ' + field.name.encode() + b'=' + visible(text))
@@ -4250,6 +5247,8 @@ def good_pattern(check: Check) -> bytes:
     """The text of a value that is surely within the bounds; others are looked at one by one."""
     if check.low == check.high:
         return str(check.low).encode() if check.fetch.kind[0] != 'x' else hex(check.low).encode()
+    if (check.low, check.high) == (4096, (1 << 63) - 1):
+        return rb'0x[1-9a-f][0-9a-f]{3,14}'
     digits = f'{check.low:x}'
     if check.high == 0xfffffffffffff000 and len(digits) == 16:
         stem = digits.rstrip('0')
@@ -4311,6 +5310,7 @@ class Run(NamedTuple):
     """What a run wants beside its events."""
     group: str                              # the name of its instance and of its group of events
     stacks: bool = False
+    user_stacks: bool = False
     buffer_kb: Optional[int] = None         # for each processor
     pids: Tuple[int, ...] = ()              # thread ids to trace, those they start included
 
@@ -4323,6 +5323,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     settings = [('options/irq-info', '0'), ('buffer_percent', '0'), ('options/disable_on_free', '1')]
     wanted = [('buffer_size_kb', str(run.buffer_kb))] if run.buffer_kb else []
     wanted += [('options/stacktrace', '1')] if run.stacks else []
+    wanted += [('options/userstacktrace', '1'), ('options/sym-userobj', '1')] if run.user_stacks else []
     if run.pids:
         wanted += [('options/record-tgid', '1'), ('options/event-fork', '1'), ('set_event_pid', ' '.join(map(str, run.pids)))]
     steps += [Step(Write(f'{instance}/{path}', text, True), None) for path, text in settings]
@@ -4643,9 +5644,11 @@ def lost_events(tracefs: Tracefs, instance: str) -> int:
 
 
 def probe_profile(tracefs: Tracefs) -> Dict[str, Tuple[int, int]]:
-    """Hits and misses of each kprobe event, by name (kprobe_profile); names of other groups may be among them."""
-    return {line.split()[0]: (int(line.split()[1]), int(line.split()[2]))
-            for line in tracefs.read('kprobe_profile').splitlines() if len(line.split()) == 3}
+    """Hits and misses of each probe event, by name (kprobe_profile; uprobe_profile, which has no misses); names of other groups
+    may be among them."""
+    kprobes = re.findall(r'^ *(\S+) +(\d+) +(\d+)$', tracefs.read('kprobe_profile'), re.M)
+    uprobes = re.findall(r'^ *\S.* (\S+) +(\d+)$', tracefs.read('uprobe_profile'), re.M)
+    return {name: (int(hits), int(missed)) for name, hits, missed in (*kprobes, *((name, hits, 0) for name, hits in uprobes))}
 
 
 # ---- Command line ------------------------------------------------------------------------------------------
@@ -4688,13 +5691,14 @@ def arguments() -> Any:
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
-    add('-s', '--stack', action='store_true', help='show the kernel stack of each event')
+    add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
     add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
     add('-c', '--children', action='store_true', help='with -p: their children too')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
     add('-q', '--quiet', action='store_true', help='do not show the commands')
+    add('--force', action='store_true', help='set probes in programs that may crash them')
     add('--version', action='version', version=f'surftrace {__version__}')
     return parser
 
@@ -4758,10 +5762,12 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
     return probes
 
 
-def debug_info(options: Any) -> DebugInfo:
-    """The debug information the options choose."""
+def debug_info(options: Any, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
+    """The kernel's debug information that the options choose; none is looked for where all probes are in programs."""
     uname = os.uname()
     arch = arch_named(options.arch) if options.arch else None
+    if all(probe.kind in 'PRu' for probe, _ in probes):
+        return DebugInfo(arch or arch_named(uname.machine), None, [])
     if options.vmlinux:
         machine = arch or arch_named(uname.machine)
         return given_debug_info(options.vmlinux, options.mode, arch, machine)
@@ -4771,12 +5777,18 @@ def debug_info(options: Any) -> DebugInfo:
     return running_debug_info(options.mode, machine, uname.release)
 
 
-def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Kernel:
+def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], options: Any, probes: Sequence[Tuple[Probe, str]]) -> Kernel:
     """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
+    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
+    running, shown = not (options.vmlinux and in_kernel), bool(options.show or options.output)
     readme = tracefs.read('README') if tracefs else ''
     kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None or not running
+    counted = not tracefs or shown or 'ref_ctr_offset' in readme
+    abilities = frozenset(['$arg'] * kept + ['ref_ctr'] * counted)
+    kernel = Kernel(info, abilities, lambda system, name: None, lambda: [], lambda: None, note, live=not shown, force=options.force,
+                    program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)))
     if not tracefs or not running or not tracefs.has('events'):
-        return Kernel(info, frozenset(['$arg'] * kept), lambda system, name: None, lambda: [], lambda: None, note)
+        return kernel
     found = tracefs
 
     def functions() -> Optional[FrozenSet[str]]:
@@ -4784,8 +5796,38 @@ def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Ker
 
     def event_names() -> List[str]:
         return found.read('available_events').replace(':', '/').split()
-    return Kernel(info, frozenset(['$arg'] * kept), lambda system, name: found.read(f'events/{system}/{name}/format') or None,
-                  event_names, functools.lru_cache(None)(functions), note)
+    return kernel._replace(event_format=lambda system, name: found.read(f'events/{system}/{name}/format') or None,
+                           event_names=event_names, functions=functools.lru_cache(None)(functions))
+
+
+def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
+    """The program or library of that name: of the processes of -p what they have mapped, else a path, what is in $PATH, a
+    library. With -v and no probe in the kernel, -v names its debug file, or a copy of the file of another machine."""
+    inside = [path for path in (object_of_process(pid, name) for pid in options.pid) if path]
+    paths = inside[:1] or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
+    given = Executable(options.vmlinux) if options.vmlinux and debug_given else None
+    if given and given.contents('.text') and (options.show or options.output) and (paths or name.startswith('/')):
+        return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else paths[0])
+    programs = [program_at(path, given) for path in paths if read_head(path) == b'\x7fELF']
+    if paths and not programs:
+        raise InputError(f"{paths[0]} is no ELF file: a script? Then name its interpreter")
+    if len(programs) > 1:
+        machine = os.uname().machine
+        programs = [program for program in programs if program.executable.arch == arch_named(options.arch or machine)] or programs
+    if len({program.path for program in programs}) > 1:
+        raise InputError(f"'{name}' may be {', '.join(program.path for program in programs)}: name one by its path or soname")
+    return checked_program(programs[0], given, options) if programs else None
+
+
+def checked_program(program: Program, given: Optional[Executable], options: Any) -> Program:
+    """The program, refused where what is known of it would be wrong in a live run."""
+    if given and not is_debug_file_of(given, program.executable):
+        raise InputError(f'{given.path} is not the debug file of {program.path}: their build-ids differ')
+    word = program.executable.arch.bits
+    if word != arch_named(os.uname().machine).bits and not (options.show or options.output):
+        raise SurftraceError(f'{program.path} has {word} bits and the kernel has not: ftrace would read its pointers and its stack as '
+                             "the kernel's own are; -S and -o, for a machine of its kind, take it")
+    return program
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -4810,14 +5852,14 @@ def run(options: Any) -> int:
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
     probes = read_lines(options)
-    info = debug_info(options)
+    info = debug_info(options, probes)
     if options.show or options.output:
         tracefs = mounted_tracefs() if not options.vmlinux else None
-        events = make_events(probes, kernel_of(info, tracefs, not options.vmlinux))
+        events = make_events(probes, kernel_of(info, tracefs, options, probes))
         if options.show:
             print('\n'.join(line for event in events for line in event.lines()), flush=True)
-        return save(options, script(events, wanted_run(options, ''), options.duration, options.count)) if options.output else 0
-    if options.vmlinux:
+        return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
+    if options.vmlinux and info.symbols is not None:
         check_same_kernel(info, options.vmlinux)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
@@ -4839,15 +5881,16 @@ def save(options: Any, text: str) -> int:
     return 0
 
 
-def wanted_run(options: Any, group: str) -> Run:
+def wanted_run(options: Any, group: str, events: Sequence[Event]) -> Run:
     """The Run the options describe; a process stands for its threads."""
+    in_programs = [event.probe.kind in 'PRu' for event in events]
     threads: List[int] = []
     for pid in options.pid:
         try:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
         except OSError:
             raise SurftraceError(f'there is no process {pid}') from None
-    return Run(group, options.stack, options.buffer, tuple(threads))
+    return Run(group, options.stack and not all(in_programs), options.stack and any(in_programs), options.buffer, tuple(threads))
 
 
 def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tracefs: Tracefs) -> int:
@@ -4855,12 +5898,13 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
     check_abilities(probes, tracefs)
     for name in sweep(tracefs):
         note(f'removed what the killed run {name} had left')
-    kernel = kernel_of(info, tracefs, True)
+    kernel = kernel_of(info, tracefs, options, probes)
     if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
         kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
     events = make_events(probes, kernel)
-    wanted = wanted_run(options, free_group(tracefs))
-    decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset())
+    wanted = wanted_run(options, free_group(tracefs), events)
+    decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset(),
+                      functools.partial(frame_function, kernel.program) if wanted.user_stacks else None)
     stream = Stream(tracefs, f'instances/{wanted.group}', decoder, options.duration, options.count)
     show = (lambda change: None) if options.quiet else (lambda change: say(shown_command(change, tracefs.root)))
     log = tracefs.last_error('error_log')
@@ -4885,8 +5929,22 @@ def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> No
     if kprobes and not tracefs.has('kprobe_events'):
         raise SurftraceError('this kernel has no kprobes for ftrace (CONFIG_KPROBE_EVENTS); -S shows what they would be, and trace '
                              'events (e SYSTEM/EVENT) work')
+    if any(probe.kind in 'PRu' for probe, _ in probes) and not tracefs.has('uprobe_events'):
+        raise SurftraceError('this kernel has no uprobes for ftrace (CONFIG_UPROBE_EVENTS)')
     if any(probe.kind == 'e' and probe.args for probe, _ in probes) and 'e[:' not in tracefs.read('README'):
         raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line can only filter')
+
+
+def frame_function(program: Callable[[str], Optional[Program]], path: str, behind: int) -> str:
+    """function+0x12 for a place that many bytes behind where a file's code is mapped."""
+    with contextlib.suppress(SurftraceError):
+        found = program(path)
+        segment = next((segment for segment in found.executable.segments if segment.code), None) if found else None
+        if found and segment:
+            address = (segment.address & ~0xfff) + behind
+            symbol = found.symbols.function_at(address)
+            return f'{demangled(symbol.name) or symbol.name}+{address - symbol.address:#x}' if symbol else ''
+    return ''
 
 
 class Stream:

@@ -24,6 +24,7 @@ def compact(node) -> str:
         'Global': lambda: f'@{node.name}{node.offset:+}' if node.offset else f'@{node.name}',
         'Address': lambda: f'@{node.number:#x}',
         'Immediate': lambda: node.text,
+        'FileOffset': lambda: f'@+{node.number}',
         'Offset': lambda: f"({node.offset:+}{'u' * node.user} {inner})",
         'MemberOf': lambda: f"({'->' if node.arrow else '.'} {inner} {node.name})",
         'Index': lambda: f'([{node.number}] {inner})',
@@ -42,7 +43,7 @@ def compact(node) -> str:
 def written(arg) -> str:
     """An Arg: its name, its format in <>, its expression, its type."""
     return (f'{arg.name}=' if arg.name else '') + (f'<{arg.format}>' if arg.format else '') + compact(arg.expr) + (
-        f':{arg.word}' if arg.word else '')
+        f':{arg.word}' if arg.word else '') + (f'({compact(arg.length)})' if arg.length else '')
 
 
 ARGUMENTS = [
@@ -50,7 +51,7 @@ ARGUMENTS = [
     ('%0', '%0'), ('%12', '%12'), ('%di', '%di'), ('%x0', '%x0'), ('name', 'name'), ('$retval', '$retval'),
     ('$stack3', '$stack3'),
     ('@jiffies', '@jiffies'), ('@sym+8', '@sym+8'), ('@sym-0x10', '@sym-16'), ('@sym.2', '@sym.2'), ('@0xffff', '@0xffff'),
-    ('@1234', '@0x4d2'), ('(p)', 'p'), ('((p))', 'p'), (r'\5', r'\5'), (r'\-0x10', r'\-0x10'), (r'\"text"', r'\"text"'),
+    ('@1234', '@0x4d2'), ('@+16', '@+16'), ('(p)', 'p'), ('((p))', 'p'), (r'\5', r'\5'), (r'\-0x10', r'\-0x10'), (r'\"text"', r'\"text"'),
     # members and elements bind left to right
     ('%0->mm->mm_users', '(-> (-> %0 mm) mm_users)'), ('p->a.b', '(. (-> p a) b)'), ('p->a[3]', '([3] (-> p a))'),
     ('p->m[1][0x10].x', '(. ([16] ([1] (-> p m))) x)'), ('p[010]', '([8] p)'), ('$retval->x', '(-> $retval x)'),
@@ -94,7 +95,8 @@ ARGUMENTS = [
     # names and types
     ('a=%0', 'a=%0'), ('a = %0', 'a=%0'), ('a=S%0->x', 'a=<S>(-> %0 x)'), ('S=%0', 'S=%0'), ('X=X%0', 'X=<X>%0'), ('f=f', 'f=f'),
     ('f=f:x64', 'f=f:x64'), ('%0:u32', '%0:u32'), ('p->x:b3@4/32', '(-> p x):b3@4/32'), ('a=p->x:x8[6]', 'a=(-> p x):x8[6]'),
-    ('p->x:be16', '(-> p x):be16'), ('%0:text(p->len)', '%0:text(p->len)'), ('%0:text(p->len - 1)', '%0:text(p->len - 1)'),
+    ('p->x:be16', '(-> p x):be16'), ('%0:text(p->len)', '%0:text((-> p len))'), ('%0:text', '%0:text'), ('%0:text()', None), ('%0:text(%1', None),
+    ('%0:text(p->len - 1)', None),
     ('%0:%pd', '%0:%pd'), ('user(p->x):ustring', '(user (-> p x)):ustring'), ('S%0:u32', '<S>%0:u32'),
 ]
 
@@ -117,7 +119,7 @@ def test_an_argument_is_parsed(text, tree):
     pytest.param('(a *) b', ['((a*) b)'], id='with a star it is one'),
     pytest.param('S%0 U(a) X', ['<S>%0', '<U>a', 'X'], id='formats'),
     pytest.param('a=p->x:u8 b=q', ['a=(-> p x):u8', 'b=q'], id='a blank ends a type'),
-    pytest.param('a:text(p->x ) b', ['a:text(p->x )', 'b'], id='but not in its brackets'),
+    pytest.param('a:text(p->x ) b', ['a:text((-> p x))', 'b'], id='but not in its brackets'),
     pytest.param('\ta  \t b ', ['a', 'b'], id='blanks of all kinds'),
     pytest.param('container_of(a, struct T , m . n)->x *b', ['(-> (container_of a struct T m.n) x)', '(* b)'],
                  id='blanks in brackets'),
@@ -217,7 +219,7 @@ ERRORS = [
     ('p f container_of(p, T, ^)', "a member's name"),
     ('p f container_of(p, T, m^', "')' expected"), ('p f user(p^', "')' expected"), ('p f user(^)', 'an expression'),
     ('p f @(^iphdr *)%0->x', 'a pointer to a packet header'), ('p f @(^struct iphdr)%0->x', 'a pointer to a packet header'),
-    ('p f @^', "'(' expected after '@'"), ('p f @(struct foo *)l5^%0->x', 'complete'), ('p f ^@+16', 'for programs (P, R)'),
+    ('p f @^', "'(' expected after '@'"), ('p f @(struct foo *)l5^%0->x', 'complete'),
     ('p f +8(%di^', "')' expected"), ('p f ^+8', 'an expression'), ('p f ^+ 8(%di)', 'an expression'),
     ('p f ^+8 (%di)', 'an expression'),
     ('p f a=%0 ^a=%1', "'a' is there already"), ('p f ^common_pid=%0', 'a field every event has'),
