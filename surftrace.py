@@ -3,7 +3,7 @@
 # requires-python = ">=3.9"
 # dependencies = ["pyelftools>=0.29"]
 # ///
-"""surftrace: trace kernel functions and events with C expressions, through ftrace and nothing else.
+"""surftrace: trace the functions and events of the kernel and of programs with C expressions, through ftrace alone.
 
     text --parse--> Probe --resolve(types, arch)--> Field --> EventDef --plan--> [Step(do, undo), ...]
     "p wake_up.."   (AST)                     "+2976(%di):string"              |       |       |
@@ -502,10 +502,10 @@ class SymbolTable(NamedTuple):
 
 
 class Slice(io.RawIOBase):
-    """A part of a mapped file as a stream: what pyelftools reads, without a copy of it."""
+    """A section as a stream, which is inflated when it is read, if it is compressed; else there is no copy of it."""
 
-    def __init__(self, data: memoryview) -> None:
-        self._data, self._at = data, 0
+    def __init__(self, contents: Callable[[], memoryview], size: int) -> None:
+        self._contents, self._size, self._at = contents, size, 0
 
     def readable(self) -> bool:
         return True
@@ -514,14 +514,14 @@ class Slice(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, len(self._data))[whence]
+        self._at = offset + (0, self._at, self._size)[whence]
         return self._at
 
     def tell(self) -> int:
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        part = self._data[self._at:self._at + len(buffer)]
+        part = self._contents()[self._at:self._at + len(buffer)]
         buffer[:len(part)] = part
         self._at += len(part)
         return len(part)
@@ -559,6 +559,7 @@ class Executable:
         self.path = path
         with reading(path):
             from elftools.elf.elffile import ELFFile
+            self.identity = identity(path)
             self._map: Union[bytes, mmap.mmap] = data or mapped(path)
             self.elf = ELFFile(io.BytesIO(data) if data else self._map)  # type: ignore[arg-type]
             found = [Section(section.name, section['sh_offset'], section['sh_size'], section['sh_addr'], section['sh_type'],
@@ -566,6 +567,7 @@ class Executable:
                      for section in self.elf.iter_sections()]
             self.sections = {section.name: section for section in found}
             self._numbered_sections = found
+            self._inflated = functools.lru_cache(None)(self._inflate)
             self.arch = self._arch()
 
     def _arch(self) -> Arch:
@@ -581,18 +583,32 @@ class Executable:
     def contents(self, name: str) -> memoryview:
         """The bytes of a section, inflated where it is compressed; empty when there is none of that name."""
         section = self.sections.get(name)
-        if not section and name.startswith('.debug_') and '.z' + name[1:] in self.sections:    # 'ZLIB', the size, the stream
-            with reading(self.path):
-                return memoryview(zlib.decompress(self.contents('.z' + name[1:])[12:]))
         if not section or section.kind == 'SHT_NOBITS':
-            return memoryview(b'')
+            old = '.z' + name[1:]                           # how debug sections were compressed before ELF had a way
+            return self._inflated(old) if name.startswith('.debug_') and old in self.sections else memoryview(b'')
         if section.compressed:
-            with reading(self.path):
-                found: Any = self.elf.get_section_by_name(name)
-                return memoryview(found.data())
+            return self._inflated(name)
         if section.offset + section.size > len(self._map):
             raise DebugInfoError(f'{self.path}: cut short: section {name} ends behind the end of the file')
         return memoryview(self._map)[section.offset:section.offset + section.size]
+
+    def _inflate(self, name: str) -> memoryview:
+        with reading(self.path):
+            if name.startswith('.zdebug_'):                 # 'ZLIB', the size in eight bytes, the stream
+                return memoryview(zlib.decompress(self.contents(name)[12:]))
+            section: Any = self.elf.get_section_by_name(name)
+            return memoryview(section.data())
+
+    def size(self, name: str) -> int:
+        """The bytes contents() will give, without inflating anything."""
+        section, old = self.sections.get(name), self.sections.get('.z' + name[1:])
+        if section and section.compressed:
+            with reading(self.path):
+                header: Any = self.elf.get_section_by_name(name)
+                return int(header.data_size)
+        if not section and old and name.startswith('.debug_'):
+            return int.from_bytes(self.contents(old.name)[4:12], 'big')
+        return section.size if section and section.kind != 'SHT_NOBITS' else 0
 
     @functools.cached_property
     def build_id(self) -> str:
@@ -732,6 +748,15 @@ class Executable:
         addresses, symbols = self._by_address
         at = bisect.bisect(addresses, address)
         return next((symbol for symbol in reversed(symbols[max(0, at - 8):at]) if address < symbol.address + symbol.size), None)
+
+
+def identity(path: str) -> Tuple[int, int]:
+    """What tells a file from another of its name: device and inode; (0, 0) where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def mapped(path: str) -> mmap.mmap:
@@ -995,11 +1020,11 @@ class Dwarf(TypeInfo):
         from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
         sections: Dict[str, Any] = dict.fromkeys(('eh_frame_sec', 'gnu_debugaltlink_sec'))
         for name in DEBUG_SECTIONS:
-            data = self.executable.contents('.debug_' + name)
+            size = self.executable.size('.debug_' + name)
+            stream = Slice(functools.partial(self.executable.contents, '.debug_' + name), size)
             sections[f'debug_{name}_sec'] = DebugSectionDescriptor(
-                io.BufferedReader(Slice(data), 4096), '.debug_' + name, 0, len(data), 0) if data else None
+                io.BufferedReader(stream, 4096), '.debug_' + name, 0, size, 0) if size else None
         self._info = self.executable.contents('.debug_info')
-        self._strings = self.executable.contents('.debug_str')
         if not self._info:
             raise DebugInfoError(f'{self.path}: no DWARF in this file (no .debug_info)')
         known = DWARFInfo.__init__.__code__.co_varnames                 # older releases know fewer sections
@@ -1007,6 +1032,10 @@ class Dwarf(TypeInfo):
                                      **{name: section for name, section in sections.items() if name in known})
         self._mark = '<' if self.arch.order == 'little' else '>'
         self._locations = self._dwarf.location_lists()
+
+    @functools.cached_property
+    def _strings(self) -> memoryview:
+        return self.executable.contents('.debug_str')
 
     # units
 
@@ -1255,7 +1284,8 @@ class Dwarf(TypeInfo):
                 source = concrete
                 while 'DW_AT_abstract_origin' in source.attributes:
                     source = source.get_DIE_from_attribute('DW_AT_abstract_origin')
-                return source, concrete, self._concrete(source, address)[1] if source is not concrete else 0
+                alone = source is concrete or source.cu.cu_offset != concrete.cu.cu_offset      # LTO: its copies are in other units
+                return source, concrete, None if alone else self._concrete(source, address)[1]
         return None, None, None
 
     def _tagged(self, unit: Any, tags: Sequence[str]) -> List[int]:
@@ -2182,7 +2212,7 @@ def program_at(path: str, debug: Optional[Executable] = None) -> Program:
     files = [executable, *([debug] if debug else debug_files(executable))]
     sources: List[Callable[[], TypeInfo]] = []
     for file in files:
-        if file.contents('.debug_info'):
+        if file.size('.debug_info'):
             shared = [Dwarf(other) for other in shared_debug_files(file)]
             sources += [functools.partial(Dwarf, file, *shared), *(functools.partial(_same, other) for other in shared)]
     arch = executable.arch if executable.arch.name != 'i386' else executable.arch._replace(arguments=())   # all on the stack
@@ -4309,6 +4339,7 @@ class Event(NamedTuple):
     filter: str
     told: str                               # what -S adds: the words behind #!, the filter as the user wrote it
     probe: Probe
+    program: Optional[Program] = None
 
     def lines(self) -> List[str]:
         """What -S prints."""
@@ -4459,11 +4490,14 @@ def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel:
 
 
 def split_object(place: Place, kernel: Kernel) -> Tuple[Program, str]:
-    """What the shortest part of the text before a colon names, and what is behind it."""
-    for match in re.finditer(':', place.text):
-        program = kernel.program(place.text[:match.start()]) if match.start() else None
+    """What the shortest part of the text before a colon names, and what is behind it; either may be quoted, or the whole."""
+    quoted = re.fullmatch(r'"([^"]*)"(:.*)?', place.text)
+    text = place.text if not quoted else f'{quoted[1]}{quoted[2] or ""}'
+    for match in re.finditer(':', text):
+        program = kernel.program(text[:match.start()]) if match.start() else None
         if program:
-            return program, place.text[match.end():]
+            rest = text[match.end():]
+            return program, f'"{rest}"' if quoted and not quoted[2] else rest
     name = place.text.partition(':')[0]
     refuse(f"no program or library '{name}': a path, a program in $PATH or a library's soname, whole or up to .so, is looked for",
            (place.at[0], place.at[0] + len(name)))
@@ -4744,7 +4778,8 @@ def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Eve
         info = kernel.info.for_module(target.place.partition(':')[0] if ':' in target.place else '')
     resolver = Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
-    return own_event(probe, name, letter, target.place, resolver, kernel.seal)
+    event = own_event(probe, name, letter, target.place, resolver, kernel.seal)
+    return event._replace(program=target.site and target.site.program)
 
 
 def matching_events(place: Place, kernel: Kernel) -> List[Tuple[str, str]]:
@@ -5653,7 +5688,7 @@ def probe_profile(tracefs: Tracefs) -> Dict[str, Tuple[int, int]]:
 
 # ---- Command line ------------------------------------------------------------------------------------------
 
-DESCRIPTION = 'Trace kernel functions and events with C expressions, through ftrace and nothing else.'
+DESCRIPTION = 'Trace functions and events of the kernel, functions and USDT probes of programs, with C expressions.'
 EXAMPLES = '''\
 examples:
   surftrace 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
@@ -5667,6 +5702,12 @@ examples:
                                             a trace event
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
                                             a packet header in an sk_buff
+  surftrace 'R bash:readline line=!(char *)$retval'
+                                            what a program's function returns
+  surftrace -p 1234 'P ./server:handle id=req->id name=req->user.name f:id>10'
+                                            a program's function, its types from its debug information
+  surftrace 'u python3.11:function__entry file=!(char *)%0 func=!(char *)%1'
+                                            a USDT probe
   surftrace -S -v vmlinux 'p ...'           print the ftrace expressions, for another machine
   surftrace -o run.sh -v vmlinux 'p ...'    a shell script that does the whole run
 '''
@@ -5681,11 +5722,12 @@ def arguments() -> Any:
         """Examples as they stand."""
     parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, epilog=EXAMPLES, formatter_class=Formatter,
                                      usage='surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]')
-    parser.add_argument('lines', nargs='*', metavar='LINE', help='a probe: p FUNCTION, r FUNCTION, e SYSTEM/EVENT; what to '
-                        'fetch; f: and a filter')
+    parser.add_argument('lines', nargs='*', metavar='LINE', help='a probe: p FUNCTION, r FUNCTION, e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
+                        'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
     add = parser.add_argument
     add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
-    add('-v', '--vmlinux', metavar='FILE', type=_file_name, help='debug information: a vmlinux with DWARF or BTF, or a BTF file')
+    add('-v', '--vmlinux', metavar='FILE', type=_file_name,
+        help='debug information: a vmlinux with DWARF or BTF, or a BTF file; where all lines are P, R and u, of the program')
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
@@ -5913,7 +5955,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
             with session(tracefs, plan(events, wanted), show, stream.stopped, stream.drain, note):
                 if not stream.stopped():
                     say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
-                    stream.follow(functools.partial(silence, events, tracefs))
+                    stream.follow(functools.partial(silence, events, tracefs), changes_of(events))
                     stream.profile = probe_profile(tracefs)
         except TracefsError as error:
             raise explained(error, events, wanted, tracefs, log) from None
@@ -5985,13 +6027,17 @@ class Stream:
         """Whether an end has been asked for."""
         return self._stop
 
-    def follow(self, silence: Callable[[], str]) -> None:
-        """Read and write until the end; a word when nothing comes."""
+    def follow(self, silence: Callable[[], str], changes: Callable[[], List[str]]) -> None:
+        """Read and write until the end; a word when nothing comes, and once a second when what is traced changed."""
         import time
-        start, spoken = time.monotonic(), False
+        start, spoken, looked = time.monotonic(), False, 0.0
         self._go.set()
         while not self._stop:
             now = time.monotonic() - start
+            if now >= looked + 1:
+                looked = now
+                for text in changes():
+                    note(text)
             if self._seconds and now >= self._seconds:
                 break
             self._take(min(0.1, self._seconds - now if self._seconds else 0.1))
@@ -6098,8 +6144,30 @@ def silence(events: Sequence[Event], tracefs: Tracefs) -> str:
         reasons.append('sched_stat_* events need sysctl kernel.sched_schedstats=1')
     if read_text('/sys/kernel/debug/kprobes/enabled').strip() == '0':
         reasons.append('kprobes are switched off (/sys/kernel/debug/kprobes/enabled)')
+    for path in sorted({os.path.realpath(event.program.path) for event in events if event.program}):
+        old = runs_old_copy(path)
+        if old:
+            reasons.append(f'{path} has been replaced, and processes run the old copy: {", ".join(map(str, old[:5]))}')
     return 'nothing yet: ' + ('; '.join(reasons) or 'the function may not be called now, be inlined where it is, or the filter '
                               'may let nothing through')
+
+
+def changes_of(events: Sequence[Event]) -> Callable[[], List[str]]:
+    """A function that tells, once each, which of the traced programs is another file now: a probe stays with the inode."""
+    files = {event.program.path: event.program.executable.identity for event in events if event.program}
+
+    def changes() -> List[str]:
+        other = [path for path, known in files.items() if identity(path) != known]
+        for path in other:
+            del files[path]
+        return [f'{path} has been replaced or removed; the probes stay with the old file and the processes that run it. Start '
+                'again to trace the new one' for path in other]
+    return changes
+
+
+def runs_old_copy(path: str) -> List[int]:
+    """The processes that run a file of that name which has been replaced since."""
+    return [int(pid) for pid in os.listdir('/proc') if pid.isdigit() and f'{path} (deleted)' in mapped_objects(int(pid))]
 
 
 def explained(error: TracefsError, events: Sequence[Event], wanted: Run, tracefs: Tracefs, log: Tuple[str, str, int]) -> SurftraceError:
