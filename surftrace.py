@@ -4494,7 +4494,8 @@ def split_object(place: Place, kernel: Kernel) -> Tuple[Program, str]:
     quoted = re.fullmatch(r'"([^"]*)"(:.*)?', place.text)
     text = place.text if not quoted else f'{quoted[1]}{quoted[2] or ""}'
     for match in re.finditer(':', text):
-        program = kernel.program(text[:match.start()]) if match.start() else None
+        with Resolver._about(place):
+            program = kernel.program(text[:match.start()]) if match.start() else None
         if program:
             rest = text[match.end():]
             return program, f'"{rest}"' if quoted and not quoted[2] else rest

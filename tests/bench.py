@@ -118,8 +118,9 @@ def draining() -> None:
                  surftrace.Step(write('uprobe_events', f'p:{group}/f0 {program}:{offset:#x} comm=+0(%di):string '
                                       f'users=%si:s32 ptr1={good} ptr2={good}'), write('uprobe_events', f'-:{group}/f0')),
                  surftrace.Step(write(f'{place}/events/{group}/f0/enable', '1'), write(f'{place}/events/{group}/f0/enable', '0'))]
-        info = surftrace.running_debug_info('auto', surftrace.arch_named(os.uname().machine), os.uname().release)
-        events = surftrace.make_events([(surftrace.parse_probe(LINE), '')], surftrace.kernel_of(info, None, False))
+        probes = [(surftrace.parse_probe(LINE), '')]
+        options = surftrace.arguments().parse_args(['-S', LINE])
+        events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options, probes), None, options, probes))
         us = functools.partial(by_us, events)
         with surftrace.session(tracefs, steps, lambda change: None, lambda: False, lambda: None, print):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
