@@ -2910,10 +2910,7 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
     if not match:
         raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, MODULE:FUNC, or a pattern (tcp_*)',
                          (at[0], max(at[1], at[0] + 1)))
-    try:
-        offset, line = whole_number(match['offset'] or '0'), int(match['line']) if match['line'] else None
-    except ValueError:
-        raise InputError('no number is so long, or begins with 0 and has an 8 or a 9', at) from None
+    offset, line = place_number(match['offset'] or '0', at), place_number(match['line'], at, 10) if match['line'] else None
     if kind == 'r' and (offset or line is not None):
         raise InputError('a return is that of a whole function: no offset or line', (at[0], at[1]))
     if offset and line is not None:
@@ -2922,6 +2919,14 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
     if glob and (offset or line is not None or match['file']):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
     return Place(text, at, match['function'], match['module'] or '', offset, line, match['file'] or '', glob)
+
+
+def place_number(text: str, at: Span, base: int = 0) -> int:
+    """A number in a place, in C's notation or, as lines are, with that base."""
+    try:
+        return int(text, base) if base else whole_number(text)
+    except ValueError:
+        raise InputError('no number is so long, or begins with 0 and has an 8 or a 9', at) from None
 
 
 def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:
@@ -4526,30 +4531,35 @@ def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
 
 def program_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     """The places of a P or R line: several where FUNC is a pattern."""
-    place = probe.place
-    program, rest = split_object(place, kernel)
+    program, rest = split_object(probe.place, kernel)
     if program.is_go and probe.kind == 'R' and not kernel.force:
         refuse(f'{program.path} is a Go program: a return probe changes return addresses, and Go moves its stacks, so it would '
-               f'crash. Probe the entry with P; --force does it all the same', place.at)
-    raw = re.fullmatch(r'(0[xX][0-9a-fA-F]+|\d+)(?:\((\w+)\))?', rest)
+               f'crash. Probe the entry with P; --force does it all the same', probe.place.at)
+    raw = re.fullmatch(r'(0[xX][0-9a-fA-F]+|\d+)(?:\((0[xX][0-9a-fA-F]+|\d+)\))?', rest)
     if raw:
-        return [raw_target(probe, program, int(raw[1], 0), int(raw[2] or '0', 0), kernel)]
-    name, quoted = (rest[1:-1], True) if re.fullmatch('"[^"]*"', rest) else (rest, False)
-    found, offset = named_functions(name, program), 0
-    split = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found else None
-    if split:
-        name, offset = split[1].strip('"'), whole_number(split[2])
+        offset, semaphore = (place_number(number_, probe.place.at) for number_ in (raw[1], raw[2] or '0'))
+        return [raw_target(probe, program, offset, semaphore, kernel)]
+    return [function_target(probe, program, symbol, offset, kernel)
+            for symbol, offset in program_functions(rest, program, probe.place, kernel)]
+
+
+def program_functions(rest: str, program: Program, place: Place, kernel: Kernel) -> List[Tuple[Symbol, int]]:
+    """(function, offset into it) of FUNC[+OFF]: the exact name first, a pattern only when there is none."""
+    exact = re.fullmatch(r'"([^"]*)"(?:\+(0[xX][0-9a-fA-F]+|\d+))?', rest)
+    name, offset = (exact[1], place_number(exact[2] or '0', place.at)) if exact else (rest, 0)
+    found = named_functions(name, program)
+    inside = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found and not exact else None
+    if inside:
+        name, offset = inside[1], place_number(inside[2], place.at)
         found = named_functions(name, program)
-    if not found and not quoted and not offset and re.search(r'[*?\[]', name):
-        return [function_target(probe, program, symbol, 0, kernel) for symbol in matching_functions(name, program, place, kernel)]
+    if not found and not exact and not inside and re.search(r'[*?\[]', name):
+        return [(symbol, 0) for symbol in matching_functions(name, program, place, kernel)]
     if not found:
         absent_in_program(name, program, place, kernel)
     if len(found) > 1:
         ways = {f'"{demangled(s.name)}"' if demangled(s.name) else f'{program.executable.offset_of(s.address) or 0:#x}' for s in found}
         refuse(f"'{name}' is there {len(found)} times; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
-    if offset and probe.kind == 'R':
-        refuse('a return is that of a whole function: no offset', place.at)
-    return [function_target(probe, program, found[0], offset, kernel)]
+    return [(found[0], offset)]
 
 
 def named_functions(name: str, program: Program) -> List[Symbol]:
@@ -4608,6 +4618,8 @@ def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel)
 
 def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> Target:
     """The Target of a function of a program, or of a place inside it."""
+    if offset and probe.kind == 'R':
+        refuse('a return is that of a whole function: no offset', probe.place.at)
     site = Site(program, symbol.address + offset)
     function = program.info.function(symbol.name, symbol.address, offset)
     if offset:
