@@ -936,17 +936,20 @@ def mapped_objects(pid: int) -> List[str]:
 
 def object_of_process(pid: int, name: str) -> Optional[str]:
     """What a process calls so, as a path that is good here: the same file through its root, where that is another."""
+    root = ''                                           # of a chroot: maps has the paths as they are from here
+    with contextlib.suppress(OSError):
+        root = os.readlink(f'/proc/{pid}/root').rstrip('/')
     for path in mapped_objects(pid):
         inside = path[:-len(' (deleted)')] if path.endswith(' (deleted)') else path
         base = os.path.basename(inside)
-        if inside == name or '/' not in name and (base == name or is_library(base, name)):
+        if inside in (name, root + name) or '/' not in name and (base == name or is_library(base, name)):
             if inside != path:
                 raise SurftraceError(f"process {pid} runs a '{base}' that has been deleted or replaced since; start it again, or "
                                      'name the new file by its path without -p')
             through = f'/proc/{pid}/root{inside}'
             with contextlib.suppress(OSError):
                 return inside if os.path.samefile(inside, through) else through
-            return through
+            return inside if root else through
     return None
 
 
