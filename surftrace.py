@@ -634,9 +634,9 @@ class Executable:
                 table.append((value, extent, count * size))
         return sorted(table)
 
-    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+    def symbol_at(self, address: int, code: bool = True, kind: int = 2) -> Optional[Symbol]:
         """The function (or the object) the link-time address is in; of several names for it one that nothing else has."""
-        table = self._extents(2 if code else 1)
+        table = self._extents(kind if code else 1)
         at = bisect.bisect(table, (address, 1 << 64, 0)) - 1
         found, start = [], table[at][0] if at >= 0 else 0
         while at >= 0 and table[at][0] == start:
@@ -645,8 +645,11 @@ class Executable:
                 name = self._strings[begin:self._strings.find(b'\0', begin)].decode(errors='replace')
                 found.append(self._symbol(name, table[at][2]))
             at -= 1
-        named = [symbol for symbol in found if symbol and symbol.name[:6] != '__pfx_']
-        return next((symbol for symbol in named if len(self.symbols(symbol.name)) == 1), named[0] if named else None)
+        named = [symbol for symbol in found if symbol and symbol.name[:6] != '__pfx_' and symbol.name[:1] != '$']
+        if not named and code and kind == 2:
+            return self.symbol_at(address, True, 0)                     # a label of assembly
+        alone = (symbol for symbol in named if len(named) == 1 or len(self.symbols(symbol.name)) == 1)
+        return next(alone, named[0] if named else None)
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """What the file has for that link-time address; b'' where it has nothing (one of debug information has no code)."""
@@ -890,6 +893,7 @@ class Dwarf(TypeInfo):
         self._scope_of = functools.lru_cache(None)(self._read_scope_of)
         self._frame_common = functools.lru_cache(None)(self._read_frame_common)
         self._frame_rows = functools.lru_cache(64)(self._read_frame_rows)
+        self._places_at = functools.lru_cache(None)(self._read_places_at)
         with reading(self.path):
             self._open()
 
@@ -1728,21 +1732,17 @@ class Dwarf(TypeInfo):
                          else f'{what} has no code, nor has another')
 
     def short_path(self, path: str) -> str:
-        """The path as the sources' own directory has it."""
-        return next((path[len(root) + 1:] for root in self._source_roots if path.startswith(root + '/')), path)
+        """The path without what it has in common with the directory that one of the units was compiled in."""
+        root = self._source_root
+        if path.startswith('/') and root.startswith('/') and not path.startswith(root + '/'):
+            root = os.path.commonpath([root, path])
+        return path[len(root) + 1:] if len(root) > 1 and path.startswith(root + '/') else path
 
     @functools.cached_property
-    def _source_roots(self) -> List[str]:
-        """Where most of some units were compiled, and what the paths of all of these have in common."""
-        folders: Dict[str, int] = {}
-        names = []
-        for offset in self._unit_offsets[::max(1, len(self._unit_offsets) // 60)]:
-            unit = self._dwarf.get_CU_at(offset)
-            folder = self._text(unit.get_top_DIE(), 'DW_AT_comp_dir')
-            folders[folder] = folders.get(folder, 0) + 1
-            names += [os.path.dirname(self._unit_path(unit))]
-        common = os.path.commonpath(names) if len({name[:1] for name in names}) == 1 else ''
-        return [root for root in (max(folders, key=lambda folder: folders[folder], default=''), common) if len(root) > 1]
+    def _source_root(self) -> str:
+        offsets = self._line_offsets
+        folders = self._line_header(offsets[len(offsets) // 2]).directories if offsets else ()
+        return os.path.normpath(folders[0]) if folders and folders[0] else ''
 
     # the scopes of a function, and the places of its copies
 
@@ -1882,7 +1882,8 @@ class Dwarf(TypeInfo):
             for copy in copies:
                 rows = list(self._rows_of_copy(copy))
                 lines.update(row.line for row in rows)
-                spots += [copy._replace(address=place, line=wanted) for place in sorted({row.address for row in rows if row.line == wanted})]
+                places = sorted({row.address for row in rows if row.line == wanted})
+                spots += [copy._replace(address=place, line=wanted) for place in places]
             if not spots:
                 self._refuse_line(wanted, sorted(lines), f'line {line} of this function (line {wanted} of its file)', copies[0].line)
             return spots
@@ -1964,8 +1965,14 @@ class Dwarf(TypeInfo):
                 return self._on_stack(self._place(operations, frame, entry))
         return Location('gone', why='the compiler has it nowhere at this instruction')
 
-    def _places_of(self, die: Any) -> Iterator[Tuple[Optional[int], Optional[int], List[Any]]]:
+    def _places_of(self, die: Any) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
         """(first address, end, operations) of each place of a variable; without addresses the only one it ever has."""
+        return self._places_at(die.cu.cu_offset, die.offset)
+
+    def _read_places_at(self, unit: int, offset: int) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
+        return list(self._places(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset)))
+
+    def _places(self, die: Any) -> Iterator[Tuple[Optional[int], Optional[int], List[Any]]]:
         from elftools.dwarf.locationlists import LocationParser
         parsed: Any = LocationParser(self._locations).parse_from_attribute(die.attributes['DW_AT_location'], die.cu['version'], die)
         if not isinstance(parsed, list):
@@ -2015,7 +2022,7 @@ class Dwarf(TypeInfo):
             return ''
         ranges = [(start, end) for start, end, operations in self._places_of(holder) if start is not None and end is not None
                   and start < end and self._place(operations, Location('frame')).how != 'gone']
-        if not ranges and next(self._places_of(holder), (0,))[0] is None:
+        if not ranges and any(start is None for start, _, _ in self._places_of(holder)):
             return ''
         ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
         told = [self._told(start, end) for start, end in ranges[:3]]
@@ -2025,6 +2032,26 @@ class Dwarf(TypeInfo):
         """A range as a place to type, and the offset it ends before."""
         symbol = self.executable.symbol_at(start)
         return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})' if symbol else f'{start:#x}'
+
+    def changes_in(self, spot: Spot) -> List[int]:
+        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
+        with reading(self.path):
+            found = {start for start, _, _, _ in self._frame_rows(spot.address)}
+            scopes = [spot.scope]
+            for scope in scopes:
+                scopes += scope.inner
+                found.update(address for pair in scope.ranges for address in pair)
+                for die in scope.variables:
+                    source = self._origin(die)
+                    holder = die if 'DW_AT_location' in die.attributes else source
+                    if 'DW_AT_location' in holder.attributes:
+                        found.update(address for start, end, _ in self._places_of(holder) for address in (start or 0, end or 0))
+            return sorted(found)
+
+    def inlined_at(self, spot: Spot) -> str:
+        """The name of the function whose copy the address is in, '' for the function's own code."""
+        scopes = [scope for scope in self._path_to(spot.scope, spot.address) if scope.function]
+        return self._text(self._origin(scopes[-1].die), 'DW_AT_name') if len(scopes) > 1 else ''
 
     # the frame
 
@@ -2058,7 +2085,8 @@ class Dwarf(TypeInfo):
         for start, end, number, offset in self._frame_rows(pc):
             lengths[number, offset] = lengths.get((number, offset), 0) + end - start
         here = self._cfa(pc)
-        return bool(lengths) and here.how == 'memory' and (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
+        stack = self.arch.dwarf.get(here.number) == self.arch.stack_pointer         # else nothing tells where that one is
+        return stack and here.how == 'memory' and (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
 
     @functools.cached_property
     def _frame_entries(self) -> List[Tuple[int, int, str, int]]:
@@ -2657,6 +2685,27 @@ def check_same_kernel(info: DebugInfo, path: str) -> None:
                                  f'({running[:12]}): what it says would be read from the wrong places. -S and -o take it')
     elif os.path.exists(RUNNING_BTF) and read_head(path) != b'\x7fELF' and read_file(path) != read_file(RUNNING_BTF):
         raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
+
+
+KCORE = '/proc/kcore'
+
+
+def running_code(address: int, size: int) -> bytes:
+    """The running kernel's code at that address, from /proc/kcore (an ELF core file of 64 bits; root alone may read it)."""
+    try:
+        with open(KCORE, 'rb', buffering=0) as file:
+            head = file.read(64)
+            start, size_of_one, count = struct.unpack_from('=Q', head, 32)[0], *struct.unpack_from('=HH', head, 54)
+            file.seek(start)
+            table = file.read(size_of_one * count)
+            for at in range(0, len(table), size_of_one):
+                kind, _, offset, place, _, extent = struct.unpack_from('=IIQQQQ', table, at)
+                if kind == 1 and place <= address and address + size <= place + extent:      # PT_LOAD
+                    file.seek(offset + address - place)
+                    return file.read(size)
+    except (OSError, struct.error) as error:
+        raise DebugInfoError(f"{KCORE}: the running kernel's code cannot be read: {getattr(error, 'strerror', '') or error}") from None
+    raise DebugInfoError(f'{KCORE}: the address {address:#x} is not in it')
 
 
 # ---- Expressions -------------------------------------------------------------------------------------------
@@ -4599,7 +4648,8 @@ def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
         return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
     if place.line:
         return spot_targets(line_spots(place, kernel.info), probe, kernel)
-    symbols, dwarf = kernel.info.symbols, kernel.info.dwarf if probe.kind == 'p' and not place.offset and not place.module else None
+    whole = probe.kind == 'p' and not place.module and '+' not in place.text        # FUNC+0: the function alone
+    symbols, dwarf = kernel.info.symbols, kernel.info.dwarf if whole else None
     if dwarf and symbols is not None and not any(symbol.code for symbol in symbols.symbols(place.function)):
         copies = dwarf.copies(place.function, None, place.file)
         if copies:
@@ -4607,8 +4657,23 @@ def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     target = one_target(probe, kernel)
     if not dwarf or not target.function or not target.function.inlined:
         return [target]
-    address = compiled_at(place, target, dwarf)
-    return [target, *spot_targets(dwarf.copies(place.function, address), probe, kernel)]
+    if any(names_registers(arg.expr) for arg in probe.args):            # which hold something else in a copy
+        kernel.note(inlined_too(place.function, target.function.inlined))
+        return [target]
+    others = spot_targets(dwarf.copies(place.function, compiled_at(place, target, dwarf)), probe, kernel)
+    return [target._replace(place=target.place + '+0' * ('+' not in target.place)), *others] if others else [target]
+
+
+def names_registers(expr: Any) -> bool:
+    """Whether an expression names a register, or a word of the stack."""
+    if isinstance(expr, (Register, Special)):
+        return isinstance(expr, Register) or expr.name[:4] in ('$sta', '$arg')
+    return isinstance(expr, tuple) and any(names_registers(part) for part in expr)
+
+
+def inlined_too(name: str, count: int) -> str:
+    """That a probe of a function does not see its copies."""
+    return f"'{name}' is also inlined at {count} place{'s' * (count > 1)} of its file; calls there are not seen"
 
 
 def compiled_at(place: Place, target: Target, dwarf: Dwarf) -> Optional[int]:
@@ -4681,8 +4746,7 @@ def spot_text(address: int, dwarf: Dwarf) -> str:
     symbol, start = executable.symbol_at(address), executable.symbols('_text')
     assert symbol
     if len(executable.symbols(symbol.name)) == 1 or not start:
-        offset = address - symbol.address
-        return f'{symbol.name}+{offset}' if offset else symbol.name
+        return f'{symbol.name}+{address - symbol.address}'
     return f'_text+{address - start[0].address}'
 
 
@@ -4767,9 +4831,8 @@ def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel:
     offset = place.offset
     function = function_inside(place, name, address, info) if offset and not module else info.function(name, address, offset)
     if function and function.inlined and (probe.kind == 'r' or place.glob):
-        kernel.note(f"'{name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls there "
-                    f'are not seen')
-    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset else ''}"
+        kernel.note(inlined_too(name, function.inlined))
+    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset or '+' in place.text else ''}"
     copy = function is None and '.' in name                             # whose arguments are where nobody knows
     return Target(text, name, function, offset == 0 and not copy)
 
@@ -5476,6 +5539,202 @@ def visible(line: bytes) -> bytes:
     return CONTROL.sub(lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]), line)
 
 
+# ---- Listing -----------------------------------------------------------------------------------------------
+# What -F and -l show: where a probe can be put inside a function, and what it can read there.
+
+SOURCE_PLACES = ('', '/usr/src/linux', '/lib/modules/{release}/source', '/lib/modules/{release}/build')
+
+
+class Code(NamedTuple):
+    """The code of a function: its bytes, its link-time address, where they were read from, and at which address there."""
+    symbol: Symbol
+    code: bytes
+    path: str
+    address: int
+
+
+def function_code(place: Place, info: DebugInfo) -> Code:
+    """The code of a function: a vmlinux's, or where that has none the running kernel's."""
+    executable = info.dwarf.executable if info.dwarf else info.symbols if isinstance(info.symbols, Executable) else None
+    running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
+    found = [symbol for symbol in (executable.symbols(place.function) if executable else running) if symbol.code]
+    if place.file and info.dwarf:
+        found = [symbol for symbol in found if ('/' + info.dwarf.source_at(symbol.address)).endswith('/' + place.file)]
+    if not found:
+        copies = info.dwarf.copies(place.function) if info.dwarf else []
+        listed = f'; it is inlined at {len(copies)} places, which -l {place.function} lists' if copies else ''
+        refuse(f"no function '{place.function}'{listed or near(place.function, info.function_names())}", place.at)
+    if len(found) > 1:
+        files = ', '.join(sorted({info.dwarf.source_at(symbol.address) for symbol in found})) if info.dwarf else ''
+        refuse(f"'{place.function}' is there {len(found)} times" + (f'; say which: {place.function}@FILE with one of {files}' if files else
+                                                                   ''), place.at)
+    symbol = found[0] if found[0].size else found[0]._replace(size=size_by_next(found[0], info))
+    code = executable.bytes_at(symbol.address, symbol.size) if executable else b''
+    if code and executable:
+        return Code(symbol, code, executable.path, symbol.address)
+    if not running or not running[0].address:
+        where = executable.path if executable else 'here'
+        raise SurftraceError(f"the code of '{place.function}' is not in {where}, and the running kernel's can be read only by root"
+                             if isinstance(info.symbols, Kallsyms) else f"{where} has no code of '{place.function}'")
+    return Code(symbol, running_code(running[0].address, symbol.size), KCORE, running[0].address)
+
+
+def size_by_next(symbol: Symbol, info: DebugInfo) -> int:
+    """The bytes up to the next function, where the symbols have no sizes."""
+    table = info.symbols.function_symbols if info.symbols else {}
+    following = [other.address for symbols in table.values() for other in symbols if other.address > symbol.address]
+    return min(min(following, default=symbol.address + 4096) - symbol.address, 1 << 16)
+
+
+def code_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+    """-F: the instructions of a function with their offsets, the source lines they are of, and beside them the variables whose
+    place changes there ('name=place'; '-name' where it cannot be had any more)."""
+    found = function_code(place, info)
+    shift, start = found.address - found.symbol.address, found.symbol.address
+    code = [instruction._replace(address=instruction.address - shift, target=instruction.target and instruction.target - shift,
+                                 data=instruction.data and instruction.data - shift)
+            for instruction in disassembled(found.code, found.address, info.arch, found.path)]
+    dwarf = info.dwarf
+    spot = dwarf.spot_at(start) if dwarf else None
+    rows = {row.address: (path, row.line) for row, path in dwarf.rows_in(start, start + found.symbol.size)} if dwarf else {}
+    changes = dwarf.changes_in(spot) if dwarf and spot else []
+    lines, head, source = [code_head(found, spot, info)], '', Sources(info, release)
+    shown: Dict[str, str] = {}
+    last = -1
+    for instruction in code:
+        here = spot._replace(address=instruction.address) if spot else None
+        if dwarf and here and instruction.address in rows:
+            line = source.line(*rows[instruction.address], dwarf.inlined_at(here))
+            lines += [line] if line != head else []
+            head = line
+        told, change = '', bisect.bisect(changes, instruction.address)
+        if dwarf and here and change != last:
+            live = live_variables(here, info)
+            told, shown, last = changed(shown, live), live, change
+        lines.append(f"  {f'<+{instruction.address - start}>':8} {instruction_text(instruction, found, info):46} {told}".rstrip())
+    return lines
+
+
+def code_head(found: Code, spot: Optional[Spot], info: DebugInfo) -> str:
+    """What a listing begins with."""
+    where = f', {info.dwarf.short_path(spot.file)}:{spot.line}' if info.dwarf and spot else ''
+    parts = sorted({symbol.name for start, _ in spot.scope.ranges for symbol in [info.dwarf.executable.symbol_at(start)]
+                    if symbol and symbol.name != found.symbol.name}) if info.dwarf and spot else []
+    more = f"; the unlikely part is {', '.join(parts)}" if parts else ''
+    return f'{found.symbol.name}{where}: {len(found.code)} bytes{more}'
+
+
+def instruction_text(instruction: Instruction, found: Code, info: DebugInfo) -> str:
+    """An instruction with the names of what it jumps to, calls or reads."""
+    executable = info.dwarf.executable if info.dwarf else info.symbols if isinstance(info.symbols, Executable) else None
+    if instruction.target is not None:
+        offset = instruction.target - found.symbol.address
+        if 0 <= offset < len(found.code):
+            return f'{instruction.text} <+{offset}>'
+        symbol = executable.symbol_at(instruction.target) if executable else None
+        inside = instruction.target - symbol.address if symbol else 0
+        return f'{instruction.text} ' + (f"<{symbol.name}{f'+{inside}' if inside else ''}>" if symbol else f'{instruction.target:#x}')
+    symbol = executable.symbol_at(instruction.data, False) if executable and instruction.data is not None else None
+    return f'{instruction.text} # {symbol.name}' if symbol else instruction.text
+
+
+def changed(before: Dict[str, str], after: Dict[str, str]) -> str:
+    """What is other in the second than in the first."""
+    return ' '.join([f'{name}={place}' for name, place in after.items() if before.get(name) != place] +
+                    [f'-{name}' for name in before if name not in after])
+
+
+def live_variables(spot: Spot, info: DebugInfo) -> Dict[str, str]:
+    """The variables that can be had at a place, and where each is, as the kernel would be told."""
+    return {name: where for name, _, where, why in variables(spot, info) if not why}
+
+
+def variables(spot: Spot, info: DebugInfo) -> List[Tuple[str, str, str, str]]:
+    """(name, type, place, why not) of each variable that can be named at a place."""
+    function = info.dwarf.function_here(spot) if info.dwarf else None
+    if not function:
+        return []
+    resolver = Resolver(info, 'p', function, False)
+    table: Dict[str, Tuple[str, str, str, str]] = {}
+    for variable in (*function.parameters, *function.locals):
+        if variable.name and variable.name not in table:
+            try:
+                told = place_text(resolver.value(Name(variable.name, (0, 1)))), ''
+            except InputError as error:
+                told = '', error.message.replace(f"'{variable.name}' cannot be had here", 'not here', 1)
+            table[variable.name] = variable.name, spell(variable.type()), *told
+    return list(table.values())
+
+
+def place_text(lvalue: Lvalue) -> str:
+    """Where an object is: a register, memory, a constant, or several of them."""
+    if lvalue.how == 'memory':
+        return lvalue.fetch.at(lvalue.bit // 8).text()
+    if lvalue.how == 'pieces':
+        return '{' + ','.join(fetch.text() if fetch else '-' for fetch, _ in lvalue.pieces) + '}'
+    sign = '&' if lvalue.fetch.base.startswith('@') and not lvalue.fetch.derefs else ''
+    return f"{sign}{lvalue.fetch.text()}{f'{lvalue.bit // 8:+d}' if lvalue.bit else ''}"
+
+
+class Sources:
+    """The lines of source files, where these are found."""
+
+    def __init__(self, info: DebugInfo, release: str) -> None:
+        self._info, self._release = info, release
+        self._read = functools.lru_cache(None)(self._lines)
+
+    def line(self, path: str, number: int, inlined: str) -> str:
+        """A line of a listing: the file, the number, the text, and whose copy it is of."""
+        lines = self._read(path)
+        text = f'  {lines[number - 1].strip()}' if 0 < number <= len(lines) else ''
+        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
+        return f"{short}:{number}{f' ({inlined}, inlined)' if inlined else ''}{text}"
+
+    def _lines(self, path: str) -> List[str]:
+        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
+        for folder in SOURCE_PLACES:
+            place = os.path.join(folder.format(release=self._release), short) if folder else path
+            if os.path.isfile(place):
+                with contextlib.suppress(DebugInfoError):
+                    return read_file(place).decode(errors='replace').splitlines()
+        return []
+
+
+def place_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+    """-l: what a place became: its addresses, by function and copy, and the variables at the one that is probed."""
+    dwarf = info.dwarf
+    if not dwarf:
+        refuse('lines and variables need DWARF: a vmlinux with debug information (-v)', place.at)
+    spots, source = listed_spots(place, info, dwarf), Sources(info, release)
+    probed = {spot.address for spot in dwarf.first_of_each(spots)}
+    lines, last = [], ('', 0)
+    for spot in spots:
+        if (spot.file, spot.line) != last and spot.file:
+            lines.append(source.line(spot.file, spot.line, ''))
+            last = spot.file, spot.line
+        copy = f'  (copy of {spot.function})' if spot.inlined else ''
+        lines.append(f"  {spot_text(spot.address, dwarf):40} {spot.address:#x}{copy}{'' if spot.address in probed else '  (not probed)'}")
+        table = variables(spot, info) if spot.address in probed else []
+        wide = [max((len(row[i]) for row in table), default=0) for i in (0, 1)]
+        lines += [f'      {name:{wide[0]}}  {type_:{wide[1]}}  {where or why}' for name, type_, where, why in table]
+    return lines
+
+
+def listed_spots(place: Place, info: DebugInfo, dwarf: Dwarf) -> List[Spot]:
+    """The places that -l lists: all those of a line, an instruction, or the entry of a function and of its copies."""
+    if place.line:
+        return line_spots(place, info, True)
+    found = [symbol.address for symbol in dwarf.executable.symbols(place.function) if symbol.code]
+    if place.offset and len(found) == 1:
+        with Resolver._about(place):
+            check_boundary(dwarf, place.function, found[0], place.offset)
+    own = [dwarf.spot_at(address + place.offset) for address in found]
+    spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function))
+    if not spots:
+        refuse(f"no function '{place.function}'{near(place.function, info.function_names())}", place.at)
+    return spots
+
+
 # ---- Plan --------------------------------------------------------------------------------------------------
 # Paths are below tracefs. An undo of None: the change goes with the instance, or with an undo before it.
 
@@ -5895,6 +6154,9 @@ def arguments() -> Any:
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
+    add('-F', '--disassemble', metavar='FUNC', help='print the code of a function: offsets, source lines, the variables that can be '
+        'had and where they are')
+    add('-l', '--list', metavar='PLACE', help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
     add('-s', '--stack', action='store_true', help='show the kernel stack of each event')
@@ -6018,6 +6280,9 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    if options.disassemble or options.list:
+        print('\n'.join(listing(options)), flush=True)
+        return 0
     probes = read_lines(options)
     info = debug_info(options)
     if options.show or options.output:
@@ -6030,6 +6295,21 @@ def run(options: Any) -> int:
         check_same_kernel(info, options.vmlinux)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
+
+
+def listing(options: Any) -> List[str]:
+    """What -F and -l print."""
+    info, release, lines = debug_info(options), os.uname().release if not options.vmlinux else '', []
+    for text, make in ((options.disassemble, code_listing), (options.list, place_listing)):
+        if text:
+            with located(text):
+                place = parse_place('p', text, (0, len(text)))
+                if make is code_listing and (place.offset or place.line is not None or place.glob):
+                    refuse('-F takes a function; -l takes a place in it', place.at)
+                if place.glob:
+                    refuse('one place, not a pattern', place.at)
+                lines += make(place, info, release)
+    return lines
 
 
 def save(options: Any, text: str) -> int:
