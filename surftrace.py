@@ -893,6 +893,7 @@ class Dwarf(TypeInfo):
         self._scope_of = functools.lru_cache(None)(self._read_scope_of)
         self._frame_common = functools.lru_cache(None)(self._read_frame_common)
         self._frame_rows = functools.lru_cache(64)(self._read_frame_rows)
+        self._found_file = functools.lru_cache(4)(self._read_found_file)
         self._places_at = functools.lru_cache(None)(self._read_places_at)
         with reading(self.path):
             self._open()
@@ -1707,19 +1708,23 @@ class Dwarf(TypeInfo):
             if any(number == 1 or b'\x04' + _uleb(number) in program for number in numbers[start]):    # DW_LNS_set_file
                 yield from (row for row in self._line_rows(header, numbers[start]) if row.is_stmt and not row.end)
 
+    def _read_found_file(self, file: str) -> Tuple[str, List[LineRow]]:
+        """The path that the end of one means, and the rows that are statements of it; InputError where it means none or several."""
+        files = self._files_like(file)
+        if not files:
+            raise InputError(f"no source file '{file}' in {self.path}")
+        exact = [path for path in files if self.short_path(path) == file]
+        if len(files) > 1 and len(exact) != 1:
+            raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
+                             f"{', '.join(sorted(self.short_path(path) for path in files)[:6])}{', ...' if len(files) > 6 else ''}")
+        path = exact[0] if exact else next(iter(files))
+        return path, list(self._rows_of_file(files[path]))
+
     def line_spots(self, file: str, line: int) -> List[Spot]:
         """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it is
         none, or has no code."""
         with reading(self.path):
-            files = self._files_like(file)
-            if not files:
-                raise InputError(f"no source file '{file}' in {self.path}")
-            exact = [path for path in files if self.short_path(path) == file]
-            if len(files) > 1 and len(exact) != 1:
-                raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
-                                 f"{', '.join(sorted(self.short_path(path) for path in files)[:6])}{', ...' if len(files) > 6 else ''}")
-            path = exact[0] if exact else next(iter(files))
-            rows = list(self._rows_of_file(files[path]))
+            path, rows = self._found_file(file)
             places = sorted({row.address for row in rows if row.line == line})
             if not places:
                 self._refuse_line(line, sorted({row.line for row in rows}), f'line {line} of {self.short_path(path)}')
@@ -1922,9 +1927,29 @@ class Dwarf(TypeInfo):
                 if child.tag == 'DW_TAG_formal_parameter':
                     parameters.append(self._variable_here(places.get(self._origin(child).offset, child), spot, frame))
             rest = [self._variable_here(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.attributes]
-            symbol = self.executable.symbol_at(spot.address)
-            return Function(spot.function, self._lazy_type(source), tuple(parameters), variadic, None,
-                            tuple(variable for variable in rest if variable.name), symbol.name if symbol else '')
+            symbol, shadowed = self.executable.symbol_at(spot.address), self._shadowed(spot)
+            known = [variable if variable.name not in shadowed else variable._replace(location=shadowed[variable.name])
+                     for variable in (*parameters, *rest)]
+            return Function(spot.function, self._lazy_type(source), tuple(known[:len(parameters)]), variadic, None,
+                            tuple(variable for variable in known[len(parameters):] if variable.name), symbol.name if symbol else '')
+
+    def _shadowed(self, spot: Spot) -> Dict[str, Location]:
+        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable of
+        its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
+        found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
+        for scope in scopes:
+            scopes += [inner for inner in scope.inner if not inner.function]
+            for die in scope.variables if not scope.holds(spot.address) else ():
+                source = self._origin(die)
+                line = getattr(source.attributes.get('DW_AT_decl_line'), 'value', spot.line + 1)
+                if line <= spot.line <= self._last_line(scope, spot.file):
+                    found[self._text(source, 'DW_AT_name')] = Location('gone', why=(
+                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
+        return found
+
+    def _last_line(self, scope: Scope, file: str) -> int:
+        """The last line of a file that has code in a scope."""
+        return max((row.line for start, end in scope.ranges for row, path in self.rows_in(start, end) if path == file), default=0)
 
     def _visible(self, spot: Spot) -> Tuple[List[Any], List[Any]]:
         """What is declared in the function itself, and what else is, in the order in which a name is looked up."""
