@@ -2047,11 +2047,29 @@ class Dwarf(TypeInfo):
             return ''
         ranges = [(start, end) for start, end, operations in self._places_of(holder) if start is not None and end is not None
                   and start < end and self._place(operations, Location('frame')).how != 'gone']
+        holders = self._declaring(spot.scope, die)
+        ranges = [(max(start, low), min(end, high)) for start, end in ranges for low, high in holders.ranges
+                  if max(start, low) < min(end, high) and self._meant(spot._replace(address=max(start, low)), die)]
         if not ranges and any(start is None for start, _, _ in self._places_of(holder)):
             return ''
         ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
         told = [self._told(start, end) for start, end in ranges[:3]]
         return f"; it can be had at {', '.join(told)}{', ...' if len(ranges) > 3 else ''}" if told else ', and nowhere in this copy'
+
+    def _meant(self, spot: Spot, die: Any) -> bool:
+        """Whether at that place the name of a variable means this one."""
+        name, (own, others) = self._text(self._origin(die), 'DW_AT_name'), self._visible(spot)
+        parameters = [other for other in own if other.tag == 'DW_TAG_formal_parameter']
+        return next((other for other in (*parameters, *others) if self._text(self._origin(other), 'DW_AT_name') == name), die) == die
+
+    def _declaring(self, scope: Scope, die: Any) -> Scope:
+        """The scope in this one that a variable is declared in."""
+        scopes = [scope]
+        for inner in scopes:
+            if any(other.offset == die.offset for other in inner.variables):
+                return inner
+            scopes += inner.inner
+        return scope
 
     def _told(self, start: int, end: int) -> str:
         """A range as a place to type, and the offset it ends before."""
