@@ -278,14 +278,24 @@ class Struct(NamedTuple):
 class Location(NamedTuple):
     """Where a parameter is at the probed instruction, in DWARF's words.
 
-    how: 'register' (number), 'frame' (offset from the call frame address), 'memory' (number, offset), 'address' (offset),
-    'constant' (offset is the value), 'pieces' (a Location and a size in bytes each), 'gone' (why).
+    how: 'register' (number), 'frame' (offset from the call frame address), 'memory' (at register `number` + offset), 'address'
+    (at the link-time address `offset`), 'constant' (offset is the value), 'pieces' (a Location and a size in bytes each), 'gone'
+    (why). Each of `derefs` reads a word at the address so far and adds itself; `value`: what comes out is no address but the
+    value, as of a pointer that the compiler keeps only as another one and a number of bytes.
     """
     how: str
     number: int = 0
     offset: int = 0
     pieces: Tuple[Tuple[Location, int], ...] = ()
     why: str = ''
+    derefs: Tuple[int, ...] = ()
+    value: bool = False
+
+    def plus(self, count: int) -> Location:
+        """As many bytes further on."""
+        if self.derefs:
+            return self._replace(derefs=(*self.derefs[:-1], self.derefs[-1] + count))
+        return self._replace(offset=self.offset + count)
 
 
 class Parameter(NamedTuple):
@@ -298,7 +308,8 @@ class Parameter(NamedTuple):
 class Function(NamedTuple):
     """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted. `language`
     is '' for C, whose calling convention the psABI tells; 'C++', 'Rust' and 'Go' add to it or have their own. `changed` tells
-    that the compiler changed how this one is called."""
+    that the compiler changed how this one is called. At a place inside it there are `locals`, the innermost first; of a copy
+    inlined elsewhere `home` is the symbol whose code it is in."""
     name: str
     returns: Callable[[], Type]
     parameters: Tuple[Parameter, ...]
@@ -306,6 +317,8 @@ class Function(NamedTuple):
     inlined: Optional[int] = None
     language: str = ''
     changed: bool = False
+    locals: Tuple[Parameter, ...] = ()
+    home: str = ''
 
 
 Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
@@ -552,6 +565,10 @@ def reading(path: str) -> Iterator[None]:
                              ) from error
 
 
+class DisassemblyError(SurftraceError):
+    """Nothing here takes apart the code of that architecture."""
+
+
 class Executable:
     """An ELF file, mapped (or its bytes): sections, segments, symbols, build-id, USDT notes."""
 
@@ -569,6 +586,7 @@ class Executable:
             self._numbered_sections = found
             self._inflated = functools.lru_cache(None)(self._inflate)
             self.arch = self._arch()
+        self._extents = functools.lru_cache(None)(self._read_extents)
 
     def _arch(self) -> Arch:
         header = self.elf.header
@@ -709,10 +727,44 @@ class Executable:
         """The address at which the code at that place of the file is loaded."""
         return next((offset - s.offset + s.address for s in self.segments if s.code and s.offset <= offset < s.offset + s.size), None)
 
+    def _read_extents(self, kind: int) -> List[Tuple[int, int, int, int]]:
+        """(address, size, which table, where the symbol is in it) of every defined symbol of that ELF type (1 objects, 2
+        functions), sorted."""
+        wide, size, found = self.arch.bits == 64, self._symbol_format.size, []
+        for number_, table in enumerate(self._tables):
+            whole = table.entries[:len(table.entries) // size * size]
+            for count, fields in enumerate(self._symbol_format.iter_unpack(whole)):
+                info, index, value, extent = (fields[1], fields[3], fields[4], fields[5]) if wide else (
+                    fields[3], fields[5], fields[1], fields[2])
+                if info & 15 == kind and index:
+                    found.append((value, extent, number_, count * size))
+        return sorted(found)
+
+    def symbol_at(self, address: int, code: bool = True, kind: int = 2) -> Optional[Symbol]:
+        """The function (or the object) the link-time address is in; of several names for it one that nothing else has."""
+        extents = self._extents(kind if code else 1)
+        at = bisect.bisect(extents, (address, 1 << 64, 0, 0)) - 1
+        found, start = [], extents[at][0] if at >= 0 else 0
+        while at >= 0 and extents[at][0] == start:
+            _, extent, number_, place = extents[at]
+            if address < start + max(extent, 1):
+                table = self._tables[number_]
+                begin = self._symbol_format.unpack_from(table.entries, place)[0]
+                found.append(self._symbol(table.names[begin:table.names.find(b'\0', begin)].decode(errors='replace'), table, place))
+            at -= 1
+        named = [symbol for symbol in found if symbol.name[:6] != '__pfx_' and symbol.name[:1] != '$' and symbol.sort != 'undefined']
+        if not named and code and kind == 2:
+            return self.symbol_at(address, True, 0)                     # a label of assembly
+        alone = (symbol for symbol in named if len(named) == 1 or len(self.symbols(symbol.name)) == 1)
+        return next(alone, named[0] if named else None)
+
     def bytes_at(self, address: int, size: int) -> bytes:
-        """What the file has for these addresses."""
-        offset = self.offset_of(address)
-        return b'' if offset is None else bytes(memoryview(self._map)[offset:offset + size])
+        """What the file has for that link-time address; b'' where it has nothing (one of debug information has no code)."""
+        for section in self.sections.values():
+            start = section.address
+            if start and start <= address and address + size <= start + section.size and section.kind == 'SHT_PROGBITS':
+                return bytes(self.contents(section.name)[address - start:address - start + size])
+        return b''
 
     def usdt_notes(self) -> List[UsdtNote]:
         """The sites of USDT probes (.note.stapsdt; https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
@@ -737,17 +789,6 @@ class Executable:
         return [symbol for mangled, symbols in self.function_symbols.items() if mangled[:2] in ('_Z', '_R') and piece in mangled
                 and name in spellings(demangled(mangled)) for symbol in symbols]
 
-    @functools.cached_property
-    def _by_address(self) -> Tuple[List[int], List[Symbol]]:
-        symbols = sorted((symbol for symbols in self.function_symbols.values() for symbol in symbols),
-                         key=lambda symbol: (symbol.address, symbol.size))
-        return [symbol.address for symbol in symbols], symbols
-
-    def function_at(self, address: int) -> Optional[Symbol]:
-        """The function that has the address, by the symbols' sizes."""
-        addresses, symbols = self._by_address
-        at = bisect.bisect(addresses, address)
-        return next((symbol for symbol in reversed(symbols[max(0, at - 8):at]) if address < symbol.address + symbol.size), None)
 
 
 def identity(path: str) -> Tuple[int, int]:
@@ -782,6 +823,13 @@ def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
         shift += 7
 
 
+def sleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
+    """A signed LEB128 number (DWARF 5, 7.6) and where it ends."""
+    value, end = uleb128(data, at)
+    bits = 7 * (end - at)
+    return value - (1 << bits if value >> bits - 1 else 0), end
+
+
 def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
     """(name, type, descriptor) of each note of a SHT_NOTE section."""
     at, head = 0, struct.Struct('<III' if order == 'little' else '>III')
@@ -795,20 +843,6 @@ def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
 def build_id_of(notes: bytes, order: str) -> str:
     """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
     return next((text.hex() for name, kind, text in notes_in(notes, order) if name == b'GNU\0' and kind == 3), '')
-
-
-def instruction_starts(arch: Arch, code: bytes, address: int) -> Optional[List[int]]:
-    """The addresses at which an instruction of this code begins; None where nothing here can tell."""
-    if arch.name in ('aarch64', 'ppc64le', 'loongarch64'):
-        return list(range(address, address + len(code), 4))
-    try:
-        import capstone  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        return None
-    modes = {'x86_64': (capstone.CS_ARCH_X86, capstone.CS_MODE_64), 'i386': (capstone.CS_ARCH_X86, capstone.CS_MODE_32)}
-    if arch.name not in modes:
-        return None
-    return [start for start, _, _, _ in capstone.Cs(*modes[arch.name]).disasm_lite(code, address)]
 
 
 # names of C++ and Rust
@@ -964,7 +998,149 @@ def object_paths(name: str, folders: Sequence[str]) -> List[str]:
         path for soname, path in library_paths() if is_library(soname, name)))
 
 
+# code as text
+
+
+class Instruction(NamedTuple):
+    """A machine instruction: its address and bytes, its text without the address it jumps to or calls (`target`); `data` is
+    the address of what it reads or writes where that is told from its own place."""
+    address: int
+    size: int
+    text: str
+    target: Optional[int] = None
+    data: Optional[int] = None
+
+
+# What capstone calls an architecture, and its modes; up to capstone 5 AARCH64 is ARM64.
+CAPSTONE = {'x86_64': ('X86', '64'), 'i386': ('X86', '32'), 'aarch64': ('AARCH64 ARM64', 'ARM'), 'arm': ('ARM', 'ARM'),
+            'riscv64': ('RISCV', 'RISCV64 RISCVC'), 's390x': ('SYSTEMZ SYSZ', 'BIG_ENDIAN'), 'ppc64le': ('PPC', '64 LITTLE_ENDIAN'),
+            'loongarch64': ('LOONGARCH', 'LOONGARCH64')}
+
+
+def disassembled(code: bytes, address: int, arch: Arch, path: str) -> List[Instruction]:
+    """The instructions of these bytes, by capstone; else by objdump, which reads them from the file `path` itself.
+    SurftraceError where neither can."""
+    decoder = _capstone(arch)
+    if decoder:
+        return [_by_capstone(instruction, decoder) for instruction in decoder.disasm(code, address)]
+    found = _by_objdump(address, len(code), path)
+    if not found:
+        raise DisassemblyError(f'disassembling {arch.name} needs capstone (pip install capstone, or your distribution\'s '
+                             f'python3-capstone), or an objdump that knows {arch.name} (binutils)')
+    return found
+
+
+def _capstone(arch: Arch) -> Any:
+    try:
+        import capstone  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    names, modes = CAPSTONE[arch.name]
+    number = next((getattr(capstone, f'CS_ARCH_{name}') for name in names.split() if hasattr(capstone, f'CS_ARCH_{name}')), None)
+    if number is None or not capstone.cs_support(number):
+        return None
+    decoder = capstone.Cs(number, sum(getattr(capstone, f'CS_MODE_{mode}', 0) for mode in modes.split()))
+    decoder.skipdata = decoder.detail = True
+    if names == 'X86':
+        decoder.syntax = capstone.CS_OPT_SYNTAX_ATT                     # as gdb, objdump and the kernel's own sources write
+    return decoder
+
+
+def _by_capstone(found: Any, decoder: Any) -> Instruction:
+    text = f'{found.mnemonic:7} {found.op_str}'.rstrip()
+    jumps = found.id and (found.group(1) or found.group(2) or found.group(7))       # CS_GRP_JUMP, CALL, BRANCH_RELATIVE
+    place = re.fullmatch(r'(.*?)[#$]?(0x[0-9a-f]+)', text) if jumps and '*' not in text else None
+    if place:
+        return Instruction(found.address, found.size, place[1].rstrip(), int(place[2], 16))
+    own = re.search(r'(-?)(0x[0-9a-f]+|\d+)\(%rip\)', text)
+    data = found.address + found.size + int(own[1] + own[2], 0) if own else None
+    return Instruction(found.address, found.size, text, None, data)
+
+
+def _by_objdump(address: int, size: int, path: str) -> List[Instruction]:
+    """The lines 'ADDRESS:\\tBYTES\\tTEXT' of objdump -d."""
+    import subprocess
+    with contextlib.suppress(OSError):
+        done = subprocess.run(['objdump', '-d', '--wide', '-z', f'--start-address={address:#x}', f'--stop-address={address + size:#x}',
+                               '--', path], capture_output=True, text=True, errors='replace')
+        return [_objdump_line(match) for match in re.finditer(r'^ *([0-9a-f]+):\t((?:[0-9a-f]+ )+)\s*\t(.*)$', done.stdout, re.M)]
+    return []
+
+
+def _objdump_line(match: re.Match[str]) -> Instruction:
+    place, text = int(match[1], 16), re.sub(r'\s+', ' ', match[3]).strip()
+    size = len(match[2].replace(' ', '')) // 2
+    target = re.fullmatch(r'(.*?)\b(?:0x)?([0-9a-f]+) <[^>]*>', text.split('#')[0].strip())
+    data = re.search(r'# (?:0x)?([0-9a-f]+) <', text)
+    bare = (target[1] if target else text.split(' #')[0]).strip()
+    return Instruction(place, size, f"{bare.split(' ')[0]:7} {' '.join(bare.split(' ')[1:])}".rstrip(),
+                       int(target[2], 16) if target else None, int(data[1], 16) if data else None)
+
+
 # ---- DWARF -------------------------------------------------------------------------------------------------
+
+class LineRow(NamedTuple):
+    """A row of a line-number table: from this address on the code is of that line (of the file with that number), until the
+    next row's. `is_stmt`: a good place to stop; `end`: the first address behind the sequence."""
+    address: int
+    file: int
+    line: int
+    is_stmt: bool
+    end: bool
+
+
+class LineHeader(NamedTuple):
+    """A line-number program: the directories and (directory, name) of the files as DW_AT_decl_file counts them, where it
+    begins and ends in .debug_line, and the numbers it is read with (DWARF 5, 6.2.4)."""
+    directories: Tuple[str, ...]
+    files: Tuple[Tuple[int, str], ...]
+    start: int
+    end: int
+    step: int                               # bytes of the shortest instruction
+    is_stmt: bool
+    line_base: int
+    line_range: int
+    lengths: Tuple[int, ...]                # operands of the standard opcodes
+
+    def path(self, file: int) -> str:
+        """The path of the file with that number, as far as the table tells it."""
+        if not 0 <= file < len(self.files):
+            return ''
+        directory, name = self.files[file]
+        folder = self.directories[directory] if directory < len(self.directories) else ''
+        return os.path.normpath(os.path.join(self.directories[0] if self.directories else '', folder, name))
+
+
+class Scope(NamedTuple):
+    """A function, a copy of one inlined into it (`function`), or a block: its entry, the addresses of its code, what is declared
+    in it, and the scopes in it."""
+    die: Any
+    function: bool
+    ranges: Tuple[Tuple[int, int], ...]
+    variables: Tuple[Any, ...]
+    inner: Tuple[Scope, ...]
+
+    def holds(self, address: int) -> bool:
+        """Whether the address is in its code."""
+        return any(start <= address < end for start, end in self.ranges)
+
+    def rank(self, address: int) -> Tuple[int, int]:
+        """By which the places of a scope are ordered: the part that it is entered by comes first."""
+        return next((i for i, (start, end) in enumerate(self.ranges) if start <= address < end), len(self.ranges)), address
+
+
+class Spot(NamedTuple):
+    """An instruction of a function or of a copy of it: its link-time address, the name of the function in the source, the file
+    and line that the source has it at, the function that the code is part of (`home`) and the copy itself (`scope`); `inlined`
+    where these differ."""
+    address: int
+    function: str
+    file: str
+    line: int
+    home: Any
+    scope: Scope
+    inlined: bool
+
 
 STRUCT_TAGS = {'DW_TAG_structure_type': 'struct', 'DW_TAG_class_type': 'class', 'DW_TAG_union_type': 'union'}
 KEYWORD_TAGS = {'struct': ('DW_TAG_structure_type', 'DW_TAG_class_type'), 'union': ('DW_TAG_union_type',),
@@ -1015,6 +1191,15 @@ class Dwarf(TypeInfo):
         self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
         self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
         self._tagged_entries = functools.lru_cache(None)(self._read_tagged)
+        self._line_header = functools.lru_cache(None)(self._read_line_header)
+        self._line_string = functools.lru_cache(None)(self._read_line_string)
+        self._rows_of = functools.lru_cache(8)(self._read_rows_of)
+        self._code_of = functools.lru_cache(None)(self._read_code_of)
+        self._scope_of = functools.lru_cache(None)(self._read_scope_of)
+        self._frame_common = functools.lru_cache(None)(self._read_frame_common)
+        self._frame_rows = functools.lru_cache(64)(self._read_frame_rows)
+        self._found_file = functools.lru_cache(4)(self._read_found_file)
+        self._places_at = functools.lru_cache(None)(self._read_places_at)
         with reading(self.path):
             self._open()
         if shared:
@@ -1285,9 +1470,7 @@ class Dwarf(TypeInfo):
         for offset in self._tagged(unit, FUNCTION_TAGS):
             concrete = unit.get_DIE_from_refaddr(offset)
             if self._begins(concrete, address):
-                source = concrete
-                while 'DW_AT_abstract_origin' in source.attributes:
-                    source = source.get_DIE_from_attribute('DW_AT_abstract_origin')
+                source = self._abstract(concrete)
                 alone = source is concrete or source.cu.cu_offset != concrete.cu.cu_offset      # LTO: its copies are in other units
                 return source, concrete, None if alone else self._concrete(source, address)[1]
         return None, None, None
@@ -1366,6 +1549,15 @@ class Dwarf(TypeInfo):
     def _language(unit: Any) -> str:
         return LANGUAGES.get(getattr(unit.get_top_DIE().attributes.get('DW_AT_language'), 'value', 0), '')
 
+    @staticmethod
+    def _abstract(die: Any) -> Any:
+        """The entry with the names and types of a function that this one is a copy of, or itself."""
+        for _ in range(8):
+            if 'DW_AT_abstract_origin' not in die.attributes:
+                break
+            die = die.get_DIE_from_attribute('DW_AT_abstract_origin')
+        return die
+
     def _origin(self, die: Any) -> Any:
         """The entry this one is a copy of, to the end of the chain."""
         for _ in range(8):
@@ -1423,44 +1615,80 @@ class Dwarf(TypeInfo):
         """Whether gcc, or gas, made the unit."""
         return b'GNU' in getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b'')
 
-    def _place(self, operations: List[Any], frame: str) -> Location:
-        """A Location from a DWARF expression; what is more than one of the simple forms is 'gone' with its operations."""
+    def _place(self, operations: List[Any], frame: Union[str, Location], entry: bool = False) -> Location:
+        """A Location from a DWARF expression. `frame` is the frame base, or the one operation that it is; `entry` says whether
+        registers still hold what they held when the function was called. What no probe could compute is 'gone' with its
+        operations."""
         names = [operation.op_name for operation in operations]
+        if isinstance(frame, str):
+            frame = Location('frame') if frame == 'DW_OP_call_frame_cfa' else Location('gone', why='where its frame is, is not known')
         if 'DW_OP_piece' in names:
-            return self._pieces(operations, frame)
-        if names and names[-1] == 'DW_OP_stack_value':
-            inner = self._place(operations[:-1], frame)
-            if inner.how == 'address':
-                return Location('constant', offset=inner.offset)
-            if names[:-1] and names[0] in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value') and len(names) == 2:
-                return Location('gone', why='only its value at entry is known')
-        if len(operations) == 1:
-            return self._simple_place(operations[0], frame)
-        return Location('gone', why=f"it is computed ({' '.join(names) or 'optimised out'})")
+            return self._pieces(operations, frame, entry)
+        stack: List[Location] = []
+        for operation in operations:
+            last = stack[-1].how if stack else ''
+            done = last not in ('register', 'value', 'gone') and self._step(stack, operation, frame, entry)
+            if not done:
+                only_at_entry = names[0] in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
+                return stack[-1] if last == 'gone' else Location('gone', why='only its value at entry is known' if only_at_entry else (
+                    f"it is computed ({' '.join(names)})" if len(names) > 1 else f'DWARF has it as {names[0]}'))
+        return stack[0] if len(stack) == 1 else Location('gone', why='it is optimised out')
+
+    def _step(self, stack: List[Location], operation: Any, frame: Location, entry: bool) -> bool:
+        """One operation on the stack; False where a probe cannot do it. (DWARF 5, 2.5 and 2.6)"""
+        name, arguments = operation.op_name, operation.args
+        numbered = re.fullmatch(r'DW_OP_(reg|breg|lit)(\d+)', name)
+        if numbered and numbered[1] == 'reg' or name == 'DW_OP_regx':
+            stack.append(Location('register', number=int(numbered[2]) if numbered else arguments[0]))
+        elif numbered and numbered[1] == 'breg' or name == 'DW_OP_bregx':
+            stack.append(Location('memory', number=int(numbered[2]) if numbered else arguments[0], offset=arguments[-1]))
+        elif numbered or re.fullmatch(r'DW_OP_const(\d[us]|[us])', name):
+            stack.append(Location('constant', offset=int(numbered[2]) if numbered else arguments[0]))
+        elif name in ('DW_OP_fbreg', 'DW_OP_call_frame_cfa'):
+            stack.append(frame.plus(arguments[0] if arguments else 0))
+        elif name == 'DW_OP_addr':
+            stack.append(Location('address', offset=arguments[0]))
+        elif name == 'DW_OP_implicit_value':
+            stack.append(Location('constant', offset=int.from_bytes(bytes(arguments[0]), self._order), value=True))
+        elif name in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value') and entry:
+            stack.append(self._place(arguments[0], frame, True)._replace(value=False))
+            stack[-1] = stack[-1]._replace(how='memory') if stack[-1].how == 'register' else Location('gone', why='it is computed')
+        else:
+            return self._combine(stack, name, arguments)
+        return True
+
+    @property
+    def _order(self) -> Any:
+        return self.arch.order
 
     @staticmethod
-    def _simple_place(operation: Any, frame: str) -> Location:
-        name, arguments = operation.op_name, operation.args
-        if re.fullmatch(r'DW_OP_reg\d+', name):
-            return Location('register', number=int(name[9:]))
-        if re.fullmatch(r'DW_OP_breg\d+', name):
-            return Location('memory', number=int(name[10:]), offset=arguments[0])
-        if name == 'DW_OP_regx':
-            return Location('register', number=arguments[0])
-        if name == 'DW_OP_fbreg' and frame == 'DW_OP_call_frame_cfa':
-            return Location('frame', offset=arguments[0])
-        if name == 'DW_OP_addr' or re.fullmatch(r'DW_OP_(lit\d+|const\d[us]|const[us])', name):
-            return Location('address', offset=arguments[0] if arguments else int(name[9:]))
-        if name == 'DW_OP_implicit_value':
-            return Location('constant', offset=int.from_bytes(bytes(arguments[0]), 'little'))
-        return Location('gone', why=f'DWARF has it as {name}')
+    def _combine(stack: List[Location], name: str, arguments: List[Any]) -> bool:
+        """An operation on what is there already."""
+        if not stack or stack[-1].value:
+            return False
+        top = stack[-1]
+        if name == 'DW_OP_plus_uconst':
+            stack[-1] = top.plus(arguments[0])
+        elif name in ('DW_OP_plus', 'DW_OP_minus') and len(stack) > 1 and top.how == 'constant' and not top.derefs:
+            stack[-2:] = [stack[-2].plus(top.offset if name == 'DW_OP_plus' else -top.offset)]
+        elif name == 'DW_OP_plus' and len(stack) > 1 and stack[-2].how == 'constant' and not stack[-2].derefs:
+            stack[-2:] = [top.plus(stack[-2].offset)]
+        elif name == 'DW_OP_deref':
+            stack[-1] = top._replace(derefs=(*top.derefs, 0))
+        elif name == 'DW_OP_stack_value':
+            plain = top.how == 'memory' and not top.offset and not top.derefs
+            stack[-1] = Location('register', number=top.number) if plain else top._replace(value=True)
+        else:
+            return False
+        return True
 
-    def _pieces(self, operations: List[Any], frame: str) -> Location:
+    def _pieces(self, operations: List[Any], frame: Location, entry: bool) -> Location:
         pieces: List[Tuple[Location, int]] = []
         part: List[Any] = []
         for operation in operations:
             if operation.op_name == 'DW_OP_piece':
-                pieces.append((self._place(part, frame), int(operation.args[0])))
+                place = self._place(part, frame, entry) if part else Location('gone', why='it is optimised out')
+                pieces.append((place, int(operation.args[0])))
                 part = []
             else:
                 part.append(operation)
@@ -1682,33 +1910,775 @@ class Dwarf(TypeInfo):
         """See TypeInfo: those with a symbol."""
         return self.executable.function_symbols
 
-    # lines
+    # lines: a reader of our own, since the table of one kernel has millions of rows
 
-    def line_offset(self, name: str, address: int, line: int) -> int:
-        """The offset into the function of the first statement that begins `line` lines below its declaration."""
+    @functools.cached_property
+    def _line_bytes(self) -> bytes:
+        return bytes(self.executable.contents('.debug_line'))
+
+    @functools.cached_property
+    def _line_offsets(self) -> List[int]:
+        """Where each program begins in .debug_line."""
+        offsets, at = [], 0
+        while at + 12 <= len(self._line_bytes):
+            offsets.append(at)
+            at += 4 + int(struct.unpack_from(self._mark + 'I', self._line_bytes, at)[0])
+        return offsets
+
+    def _read_line_header(self, at: int) -> LineHeader:
+        """The header of the program there (DWARF 5, 6.2.4; up to DWARF 4 its files are numbered from 1)."""
+        data = self._line_bytes
+        length, version = struct.unpack_from(self._mark + 'IH', data, at)
+        if not 2 <= version <= 5 or length >= 0xfffffff0:
+            raise DebugInfoError(f'{self.path}: line numbers of DWARF {version} or of 64-bit DWARF, which surftrace does not read')
+        place = at + (8 if version >= 5 else 6)
+        start = place + 4 + struct.unpack_from(self._mark + 'I', data, place)[0]
+        step, place = data[place + 4], place + (6 if version >= 4 else 5)
+        is_stmt, base, range_, opcodes = struct.unpack_from(self._mark + 'BbBB', data, place)
+        lengths, place = tuple(data[place + 4:place + 3 + opcodes]), place + 3 + opcodes
+        directories, files = self._line_names(place) if version >= 5 else self._old_line_names(place)
+        return LineHeader(directories, files, start, at + 4 + length, step, bool(is_stmt), base, range_, lengths)
+
+    def _old_line_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
+        data, directories, files = self._line_bytes, [''], [(0, '')]
+        while data[at]:
+            end = data.index(0, at)
+            directories.append(data[at:end].decode(errors='replace'))
+            at = end + 1
+        at += 1
+        while data[at]:
+            end = data.index(0, at)
+            folder, place = uleb128(data, end + 1)
+            files.append((folder, data[at:end].decode(errors='replace')))
+            at = uleb128(data, uleb128(data, place)[1])[1]
+        return tuple(directories), tuple(files)
+
+    def _line_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
+        directories, at = self._line_entries(at)
+        files, _ = self._line_entries(at)
+        return tuple(name for _, name in directories), tuple(files)
+
+    def _line_entries(self, at: int) -> Tuple[List[Tuple[int, str]], int]:
+        """(directory, name) of each entry of a table of DWARF 5, and where it ends: its format says of what an entry is made."""
+        data, found, layout = self._line_bytes, [], []
+        kinds, at = data[at], at + 1
+        for _ in range(kinds):
+            content, at = uleb128(data, at)
+            form, at = uleb128(data, at)
+            layout.append((content, form))
+        count, at = uleb128(data, at)
+        for _ in range(count):
+            name, folder = '', 0
+            for content, form in layout:
+                value, at = self._line_value(form, at)
+                name, folder = (value, folder) if content == 1 else (name, value) if content == 2 else (name, folder)
+            found.append((folder, name))
+        return found, at
+
+    def _line_value(self, form: int, at: int) -> Tuple[Any, int]:
+        """A value in the header of a program of DWARF 5, and where it ends (forms: DWARF 5, 7.5.6)."""
+        data = self._line_bytes
+        if form in (0x1f, 0x0e):                                        # line_strp, strp
+            return self._line_string(form, struct.unpack_from(self._mark + 'I', data, at)[0]), at + 4
+        if form == 0x08:                                                # string
+            end = data.index(0, at)
+            return data[at:end].decode(errors='replace'), end + 1
+        if form == 0x0f:                                                # udata
+            return uleb128(data, at)
+        if form == 0x09:                                                # block
+            size, at = uleb128(data, at)
+            return 0, at + size
+        size = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}[form]    # data1, 2, 4, 8, 16
+        return int.from_bytes(data[at:at + size], self._order), at + size
+
+    def _read_line_string(self, form: int, offset: int) -> str:
+        data = self._line_strings if form == 0x1f else self._strings
+        end = bytes(data[offset:offset + 4096]).index(0)
+        return bytes(data[offset:offset + end]).decode(errors='replace')
+
+    @functools.cached_property
+    def _line_strings(self) -> bytes:
+        return bytes(self.executable.contents('.debug_line_str'))
+
+    def _line_rows(self, header: LineHeader, files: Optional[Set[int]] = None) -> List[LineRow]:
+        """The rows of a program, in its order (DWARF 5, 6.2.5); those of some files only, where these are named."""
+        data, at, end, rows = self._line_bytes, header.start, header.end, []  # type: bytes, int, int, List[LineRow]
+        opcodes, base, range_, step = len(header.lengths) + 1, header.line_base, header.line_range, header.step
+        skipped = (255 - opcodes) // range_ * step
+        address, file, line, is_stmt = 0, 1, 1, header.is_stmt
+        while at < end:
+            opcode = data[at]
+            at += 1
+            if opcode >= opcodes:                                       # a special one: a row
+                address += (opcode - opcodes) // range_ * step
+                line += base + (opcode - opcodes) % range_
+                opcode = 1
+            if opcode == 1:
+                if files is None or file in files:
+                    rows.append(LineRow(address, file, line, is_stmt, False))
+            elif opcode == 5:                                           # the column
+                at = at + 1 if data[at] < 0x80 else uleb128(data, at)[1]
+            elif opcode == 3:
+                count, at = sleb128(data, at)
+                line += count
+            elif opcode == 8:
+                address += skipped
+            else:
+                at, (address, file, line, is_stmt) = self._line_opcode(header, opcode, at, (address, file, line, is_stmt), rows)
+        return rows
+
+    def _line_opcode(self, header: LineHeader, opcode: int, at: int, state: Tuple[int, int, int, bool], rows: List[LineRow]
+                     ) -> Tuple[int, Tuple[int, int, int, bool]]:
+        """An opcode that is less frequent: where the next is, and (address, file, line, is_stmt) then."""
+        data, (address, file, line, is_stmt) = self._line_bytes, state
+        if opcode == 0:
+            size, at = uleb128(data, at)
+            if data[at] == 1:                                           # end of a sequence
+                rows.append(LineRow(address, file, line, False, True))
+                return at + size, (0, 1, 1, header.is_stmt)
+            if data[at] == 2:
+                address = int.from_bytes(data[at + 1:at + size], self._order)
+            at += size
+        elif opcode == 2:
+            count, at = uleb128(data, at)
+            address += count * header.step
+        elif opcode == 4:
+            file, at = uleb128(data, at)
+        elif opcode == 6:
+            is_stmt = not is_stmt
+        elif opcode == 9:
+            address, at = address + int(struct.unpack_from(self._mark + 'H', data, at)[0]), at + 2
+        else:                                                           # block, prologue, epilogue, isa
+            for _ in range(header.lengths[opcode - 1]):
+                at = uleb128(data, at)[1]
+        return at, (address, file, line, is_stmt)
+
+    def _unit_lines(self, unit: Any) -> Optional[LineHeader]:
+        """The header of the unit's line numbers."""
+        attribute = unit.get_top_DIE().attributes.get('DW_AT_stmt_list')
+        return self._line_header(attribute.value) if attribute else None
+
+    def _read_rows_of(self, unit: int) -> List[LineRow]:
+        header = self._unit_lines(self._dwarf.get_CU_at(unit))
+        return self._line_rows(header) if header else []
+
+    def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
+        """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
         with reading(self.path):
-            unit = self._unit_at(address)
-            for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit) if unit is not None else ():
-                concrete = self._concrete(die, address)[0]
-                if concrete is not None:
-                    return self._line_in(die, self._ranges(concrete)[:1], address, line)
-        raise InputError(f"{name}: no line numbers for this function in {self.path}")
+            unit = self._unit_at(start)
+            header = self._unit_lines(unit) if unit else None
+            if unit is None or header is None:
+                return []
+            rows = [row for row in self._rows_of(unit.cu_offset) if start <= row.address < end and not row.end]
+            return [(row, header.path(row.file)) for row in sorted(rows, key=lambda row: row.address)]
 
-    def _line_in(self, die: Any, ranges: List[Tuple[int, int]], address: int, line: int) -> int:
-        first, file = die.attributes['DW_AT_decl_line'].value, die.attributes['DW_AT_decl_file'].value
-        program = self._dwarf.line_program_for_CU(die.cu)
-        rows = [entry.state for entry in program.get_entries() if entry.state] if program else []
-        lines: Dict[int, int] = {}
-        for row in rows:
-            if row.is_stmt and row.file == file and not row.end_sequence and any(a <= row.address < b for a, b in ranges):
-                lines[row.line] = min(lines.get(row.line, row.address), row.address)
-        if line == 0:
-            return 0
-        if first + line not in lines:
-            offered = sorted(lines, key=lambda number: abs(number - first - line))[:3]
-            raise InputError(f'line {line} of this function (line {first + line} of its file) has no code; lines that have: '
-                             + ', '.join(str(number - first) for number in sorted(offered)))
-        return int(lines[first + line] - address)
+    def _headers_naming(self, file: str) -> Iterator[Tuple[LineHeader, int]]:
+        """The programs that have a file of that last name, and its number there: found by the bytes of the name, or of a
+        reference to it (to the end of a longer string, too: linkers merge tails)."""
+        base, data = os.path.basename(file).encode() + b'\0', self._line_bytes
+        places = set(occurrences(data, base))
+        for strings in (self._line_strings, self._strings if not self._line_strings else b''):
+            for at in occurrences(strings, base):
+                start = bytes(strings[max(0, at - 4096):at]).rfind(b'\0') + 1 + max(0, at - 4096)
+                starts = [at, *(i for i in range(start, at) if i == start or strings[i - 1] == 0x2f)]
+                places.update(place for i in starts for place in occurrences(data, struct.pack(self._mark + 'I', i)))
+        holders = {self._line_offsets[bisect.bisect(self._line_offsets, place) - 1] for place in places}
+        for at in sorted(holders):
+            header = self._line_header(at)
+            for number, (_, name) in enumerate(header.files):
+                if name.endswith(base[:-1].decode(errors='replace')):
+                    yield header, number
+
+    def _files_like(self, file: str) -> Dict[str, List[Tuple[LineHeader, int]]]:
+        """By path, the programs and numbers of the files whose path ends so."""
+        found: Dict[str, List[Tuple[LineHeader, int]]] = {}
+        for header, number in self._headers_naming(file):
+            path = header.path(number)
+            if ('/' + path).endswith('/' + file):
+                found.setdefault(path, []).append((header, number))
+        return found
+
+    def _rows_of_file(self, tables: List[Tuple[LineHeader, int]]) -> Iterator[LineRow]:
+        """The rows that are statements of one file."""
+        numbers: Dict[int, Set[int]] = {}
+        headers = {header.start: header for header, _ in tables}
+        for header, number in tables:
+            numbers.setdefault(header.start, set()).add(number)
+        for start, header in headers.items():
+            program = self._line_bytes[start:header.end]
+            if any(number == 1 or b'\x04' + _uleb(number) in program for number in numbers[start]):    # DW_LNS_set_file
+                yield from (row for row in self._line_rows(header, numbers[start]) if row.is_stmt and not row.end)
+
+    def _read_found_file(self, file: str) -> Tuple[str, List[LineRow]]:
+        """The path that the end of one means, and the rows that are statements of it; InputError where it means none or several."""
+        files = self._files_like(file)
+        if not files:
+            raise InputError(f"no source file '{file}' in {self.path}")
+        exact = [path for path in files if self.short_path(path) == file]
+        if len(files) > 1 and len(exact) != 1:
+            raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
+                             f"{', '.join(sorted(self.short_path(path) for path in files)[:6])}{', ...' if len(files) > 6 else ''}")
+        path = exact[0] if exact else next(iter(files))
+        return path, list(self._rows_of_file(files[path]))
+
+    def line_spots(self, file: str, line: int) -> List[Spot]:
+        """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it is
+        none, or has no code."""
+        with reading(self.path):
+            path, rows = self._found_file(file)
+            places = sorted({row.address for row in rows if row.line == line})
+            if not places:
+                self._refuse_line(line, sorted({row.line for row in rows}), f'line {line} of {self.short_path(path)}')
+            return [self._spot(address, path, line) for address in places]
+
+    @staticmethod
+    def _refuse_line(line: int, lines: List[int], what: str, first: int = 0) -> NoReturn:
+        nearest = sorted(sorted(lines, key=lambda number: abs(number - line))[:3])
+        raise InputError(f"{what} has no code; lines that have: {', '.join(str(number - first) for number in nearest)}" if nearest
+                         else f'{what} has no code, nor has another')
+
+    def short_path(self, path: str) -> str:
+        """The path without what it has in common with the directory that one of the units was compiled in."""
+        root = self._source_root
+        if path.startswith('/') and root.startswith('/') and not path.startswith(root + '/'):
+            root = os.path.commonpath([root, path])
+        return path[len(root) + 1:] if len(root) > 1 and path.startswith(root + '/') else path
+
+    @functools.cached_property
+    def _source_root(self) -> str:
+        offsets = self._line_offsets
+        folders = self._line_header(offsets[len(offsets) // 2]).directories if offsets else ()
+        return os.path.normpath(folders[0]) if folders and folders[0] else ''
+
+    # the scopes of a function, and the places of its copies
+
+    def _read_code_of(self, unit: int) -> List[Tuple[int, int, int]]:
+        """(first address, end, where its entry is) of the code of each function of the unit, sorted."""
+        held = self._dwarf.get_CU_at(unit)
+        dies = (held.get_DIE_from_refaddr(at) for at in self._functions_in(held))
+        return sorted((start, end, die.offset) for die in dies for start, end in self._ranges(die))
+
+    def _functions_in(self, unit: Any) -> Iterator[int]:
+        """Where the entries of functions with code are."""
+        table = self._abbreviations(unit.cu_offset)
+        for at in self._outer_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size):
+            if at < unit.cu_offset + unit.size:
+                tag, names = table.get(uleb128(self._info, at)[0], ('', (), '', '', ()))[:2]
+                if tag in FUNCTION_TAGS and ('DW_AT_low_pc' in names or 'DW_AT_ranges' in names):
+                    yield at
+                elif tag in ('DW_TAG_namespace', 'DW_TAG_module'):
+                    yield from self._functions_below(unit.get_DIE_from_refaddr(at))
+
+    def _functions_below(self, die: Any) -> Iterator[int]:
+        for child in self._children(die):
+            if child.tag in FUNCTION_TAGS and ('DW_AT_low_pc' in child.attributes or 'DW_AT_ranges' in child.attributes):
+                yield child.offset
+            elif child.tag in ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS):
+                yield from self._functions_below(child)
+
+    def _home(self, address: int) -> Optional[Any]:
+        """The function whose code the address is in, or behind whose no-ops."""
+        unit = self._unit_at(address)
+        table = self._code_of(unit.cu_offset) if unit is not None else []
+        for place in (address, address + self.arch.nops):
+            at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
+            if unit is not None and at >= 0 and place < table[at][1]:
+                return unit.get_DIE_from_refaddr(table[at][2])
+        return None
+
+    def _scope(self, die: Any) -> Scope:
+        """The scope that an entry is, with those in it."""
+        variables, inner = [], []
+        for child in self._children(die):
+            if child.tag in ('DW_TAG_formal_parameter', 'DW_TAG_variable'):
+                variables.append(child)
+            elif child.tag in ('DW_TAG_lexical_block', 'DW_TAG_inlined_subroutine'):
+                inner.append(self._scope(child))
+        entry = self._entry(die)
+        ranges = sorted(((start, end) for start, end in self._ranges(die) if end > start),
+                        key=lambda pair: (entry is None or not pair[0] <= entry < pair[1], pair))
+        return Scope(die, die.tag != 'DW_TAG_lexical_block', tuple(ranges), tuple(variables), tuple(inner))
+
+    def _entry(self, die: Any) -> Optional[int]:
+        """The address that a scope is entered at."""
+        entry, low = die.attributes.get('DW_AT_entry_pc'), self._low(die)
+        if entry is None:
+            return low
+        return int(entry.value) if entry.form in ('DW_FORM_addr', 'DW_FORM_addrx') else int(entry.value) + (low or 0)
+
+    @staticmethod
+    def _path_to(scope: Scope, address: int) -> List[Scope]:
+        """The scopes that the address is in, from the outermost."""
+        path: List[Scope] = []
+        inner: Optional[Scope] = scope
+        while inner is not None:
+            path.append(inner)
+            inner = next((below for below in inner.inner if below.holds(address)), None)
+        return path
+
+    def _declared_at(self, die: Any) -> Tuple[str, int]:
+        """The file and line of a function's declaration."""
+        source = self._origin(die)
+        file, line = source.attributes.get('DW_AT_decl_file'), source.attributes.get('DW_AT_decl_line')
+        header = self._unit_lines(source.cu)
+        return (header.path(file.value) if header and file else '', line.value if line else 0)
+
+    def _spot(self, address: int, path: str, line: int) -> Spot:
+        """The place of a line: of the scopes there, the copy is that of the function the line is of."""
+        home = self._home(address)
+        if home is None:
+            symbol = self.executable.symbol_at(address)
+            return Spot(address, symbol.name if symbol else '', path, line, None, Scope(None, True, (), (), ()), False)
+        scopes = [scope for scope in self._path_to(self._scope_of(home.cu.cu_offset, home.offset), address) if scope.function]
+        lines = [self._declared_at(scope.die) for scope in scopes]
+        fitting = [number for number, (file, start) in enumerate(lines) if file == path and start <= line]
+        chosen = max(fitting, key=lambda number: lines[number][1]) if fitting else len(scopes) - 1
+        name = self._text(self._origin(scopes[chosen].die), 'DW_AT_name')
+        return Spot(address, name, path, line, home, scopes[chosen], chosen > 0)
+
+    def _read_scope_of(self, unit: int, offset: int) -> Scope:
+        return self._scope(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset))
+
+    def spot_at(self, address: int) -> Optional[Spot]:
+        """The place of an instruction in the function whose code it is."""
+        with reading(self.path):
+            home = self._home(address)
+            if home is None:
+                return None
+            file, line = self._declared_at(home)
+            return Spot(max(address, self._low(home) or 0) if address + self.arch.nops == self._low(home) else address,
+                        self._text(self._origin(home), 'DW_AT_name'), file, line, home, self._scope_of(home.cu.cu_offset, home.offset),
+                        False)
+
+    def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
+        """Where the copies of a function that are inlined into others begin, by address: of all functions of that name, or of
+        those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
+        with reading(self.path):
+            unit = self._unit_at(near) if near is not None else None
+            sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS, unit))
+            if unit is not None and any(self._declared_at(die)[0] != self._unit_path(die.cu) for die in sources):
+                sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS))        # a header's
+            spots = [spot for die in sources if 'DW_AT_inline' in die.attributes
+                     and (not file or ('/' + self._unit_path(die.cu)).endswith('/' + file)) for spot in self._copies_of(die)]
+            return sorted(spots, key=lambda spot: spot.address)
+
+    def _unit_path(self, unit: Any) -> str:
+        top = unit.get_top_DIE()
+        return os.path.normpath(os.path.join(self._text(top, 'DW_AT_comp_dir'), self._text(top, 'DW_AT_name')))
+
+    def _copies_of(self, source: Any) -> Iterator[Spot]:
+        reference = struct.pack(self._mark + 'I', source.offset - source.cu.cu_offset)
+        path, line = self._declared_at(source)
+        for die in self._beginning(reference, ('DW_AT_abstract_origin',), 'DW_FORM_ref4', ('DW_TAG_inlined_subroutine',), source.cu):
+            entry = self._entry(die)
+            home = self._home(entry) if entry is not None else None
+            if entry is not None and home is not None and any(start <= entry < end for start, end in self._ranges(die)):
+                yield Spot(entry, self._text(source, 'DW_AT_name'), path, line, home, self._scope(die), True)
+
+    def function_line(self, name: str, address: Optional[int], line: int) -> List[Spot]:
+        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's own. InputError
+        where it has none."""
+        with reading(self.path):
+            own = self.spot_at(address) if address is not None else None
+            copies = [*([own] if own else []), *self.copies(name, address)]
+            if not copies:
+                raise InputError(f'{name}: no line numbers for this function in {self.path}')
+            wanted, spots = copies[0].line + line, []  # type: int, List[Spot]
+            lines: Set[int] = set()
+            for copy in copies:
+                rows = list(self._rows_of_copy(copy))
+                lines.update(row.line for row in rows)
+                places = sorted({row.address for row in rows if row.line == wanted})
+                spots += [copy._replace(address=place, line=wanted) for place in places]
+            if not spots:
+                self._refuse_line(wanted, sorted(lines), f'line {line} of this function (line {wanted} of its file)', copies[0].line)
+            return spots
+
+    def _rows_of_copy(self, copy: Spot) -> Iterator[LineRow]:
+        """The rows that are statements of the copy's own function, not of what is inlined into it."""
+        header = self._unit_lines(copy.home.cu)
+        numbers = {number for number in range(len(header.files)) if header.path(number) == copy.file} if header else set()
+        for row in self._rows_of(copy.home.cu.cu_offset):
+            if row.file in numbers and row.line >= copy.line and row.is_stmt and not row.end and copy.scope.holds(row.address):
+                if self._spot(row.address, copy.file, row.line).scope.die.offset == copy.scope.die.offset:
+                    yield row
+
+    @staticmethod
+    def first_of_each(spots: Sequence[Spot]) -> List[Spot]:
+        """Of the places of a line the first in each copy of its function."""
+        best: Dict[Any, Spot] = {}
+        for spot in sorted(spots, key=lambda spot: spot.scope.rank(spot.address)):
+            best.setdefault(spot.scope.die.offset if spot.scope.die is not None else spot.function, spot)
+        return sorted(best.values(), key=lambda spot: spot.address)
+
+    # the variables at an instruction
+
+    def function_here(self, spot: Spot) -> Optional[Function]:
+        """The function of a place with its parameters, and the variables that can be named there: those of the innermost block
+        first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
+        if spot.home is None:
+            return None
+        with reading(self.path):
+            source, frame = self._abstract(spot.scope.die), self._frame(spot.home, spot.address)
+            own, others = self._visible(spot)
+            places = {self._origin(die).offset: die for die in own if die.tag == 'DW_TAG_formal_parameter'}
+            parameters, variadic = [], False
+            for child in self._children(source):
+                variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
+                if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
+                    parameters.append(self._variable_here(places.get(self._origin(child).offset, child), spot, frame))
+            rest = [self._variable_here(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.attributes]
+            symbol, shadowed = self.executable.symbol_at(spot.address), self._shadowed(spot)
+            known = [variable if variable.name not in shadowed else variable._replace(location=shadowed[variable.name])
+                     for variable in (*parameters, *rest)]
+            return Function(spot.function, self._lazy_type(self._origin(source)), tuple(known[:len(parameters)]), variadic,
+                            language=self._language(spot.home.cu), home=symbol.name if symbol else '',
+                            locals=tuple(variable for variable in known[len(parameters):] if variable.name))
+
+    def _shadowed(self, spot: Spot) -> Dict[str, Location]:
+        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable of
+        its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
+        found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
+        for scope in scopes:
+            scopes += [inner for inner in scope.inner if not inner.function]
+            for die in scope.variables if not scope.holds(spot.address) else ():
+                source = self._origin(die)
+                line = getattr(source.attributes.get('DW_AT_decl_line'), 'value', spot.line + 1)
+                if line <= spot.line <= self._last_line(scope, spot.file):
+                    found[self._text(source, 'DW_AT_name')] = Location('gone', why=(
+                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
+        return found
+
+    def _last_line(self, scope: Scope, file: str) -> int:
+        """The last line of a file that has code in a scope."""
+        return max((row.line for start, end in scope.ranges for row, path in self.rows_in(start, end) if path == file), default=0)
+
+    def _visible(self, spot: Spot) -> Tuple[List[Any], List[Any]]:
+        """What is declared in the function itself, and what else is, in the order in which a name is looked up."""
+        parts: List[List[Scope]] = []
+        for scope in self._path_to(spot.scope, spot.address):
+            if scope.function:
+                parts.append([])
+            parts[-1].insert(0, scope)
+        scopes = [scope for part in (parts[0], *reversed(parts[1:])) for scope in part]
+        own = list(spot.scope.variables)
+        return own, [die for scope in scopes for die in scope.variables
+                     if scope is not spot.scope or die.tag != 'DW_TAG_formal_parameter']
+
+    def _variable_here(self, die: Any, spot: Spot, frame: Location) -> Parameter:
+        source = self._origin(die)
+        location = self._location_here(die, spot, frame)
+        if location.how == 'gone':
+            elsewhere = self._elsewhere(die, spot)
+            location = location._replace(why=location.why + elsewhere)
+        return Parameter(self._text(source, 'DW_AT_name'), self._lazy_type(source), location)
+
+    def _location_here(self, die: Any, spot: Spot, frame: Location) -> Location:
+        """Where a variable is at a place."""
+        source, pc = self._origin(die), spot.address
+        holder = die if 'DW_AT_location' in die.attributes or 'DW_AT_location' not in source.attributes else source
+        if 'DW_AT_location' not in holder.attributes:
+            value = die.attributes.get('DW_AT_const_value', source.attributes.get('DW_AT_const_value'))
+            raw = value.value if value else None
+            number = raw if isinstance(raw, int) else int.from_bytes(bytes(raw), self._order) if isinstance(raw, list) else None
+            return Location('constant', offset=number, value=True) if number is not None else Location(
+                'gone', why='the compiler left no place for it')
+        entry = not spot.inlined and pc == self._low(spot.home)
+        first = die.tag == 'DW_TAG_formal_parameter' and pc == self._entry(spot.scope.die)
+        for start, end, operations in self._places_of(holder):
+            if start is None:
+                return self._kept(self._place(operations, Location('frame')), self._place(operations, frame, entry), die, spot)
+            if start <= pc < (end or 0) or first and start == pc:
+                return self._on_stack(self._place(operations, frame, entry))
+        return Location('gone', why='the compiler has it nowhere at this instruction')
+
+    def _places_of(self, die: Any) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
+        """(first address, end, operations) of each place of a variable; without addresses the only one it ever has."""
+        return self._places_at(die.cu.cu_offset, die.offset)
+
+    def _read_places_at(self, unit: int, offset: int) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
+        return list(self._places(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset)))
+
+    def _places(self, die: Any) -> Iterator[Tuple[Optional[int], Optional[int], List[Any]]]:
+        from elftools.dwarf.locationlists import LocationParser
+        parsed: Any = LocationParser(self._locations).parse_from_attribute(die.attributes['DW_AT_location'], die.cu['version'], die)
+        if not isinstance(parsed, list):
+            yield None, None, self._operations(die.cu, parsed.loc_expr)
+            return
+        base = self._base(die)
+        for item in parsed:
+            if type(item).__name__ == 'BaseAddressEntry':
+                base = item.base_address
+            elif type(item).__name__ == 'LocationEntry':
+                start = 0 if item.is_absolute else base
+                yield start + item.begin_offset, start + item.end_offset, self._operations(die.cu, item.loc_expr)
+
+    def _on_stack(self, found: Location) -> Location:
+        """The Location, refused where it is below the stack pointer: what is there belongs to nobody."""
+        stack = found.how == 'memory' and self.arch.dwarf.get(found.number) == self.arch.stack_pointer
+        return Location('gone', why='its place on the stack is not there at this instruction') if stack and found.offset < 0 else found
+
+    def _kept(self, bare: Location, found: Location, die: Any, spot: Spot) -> Location:
+        """The only place that a variable ever has (`bare`: with the call frame address left open), where that can be true. A
+        parameter kept in the function's frame is put there by its first instructions. What is told from the stack pointer is so
+        while that is where it is in most of the function. And where gcc cannot follow a variable through a function, it names
+        the register or pointer it is moved to at some time."""
+        if bare.how == 'frame':
+            early = die.tag == 'DW_TAG_formal_parameter' and bare.offset < 0 and not spot.inlined and self._in_prologue(spot)
+            return Location('gone', why='the first instructions put it in its place') if early else self._on_stack(found)
+        if bare.how not in ('memory', 'register') or not self._is_gnu(die.cu):
+            return found
+        name = self.arch.dwarf.get(bare.number)
+        if bare.how == 'memory' and name == self.arch.stack_pointer and self._usual_stack(spot.address):
+            return found
+        return Location('gone', why='the stack pointer is elsewhere at this instruction' if name == self.arch.stack_pointer else
+                        'the compiler did not say from where on it is in its place')
+
+    def _in_prologue(self, spot: Spot) -> bool:
+        """Whether the place is before the second row of the function's line numbers: there what it is called with has been put in
+        its frame (gdb stops there, too)."""
+        low = self._low(spot.home) or 0
+        rows = sorted({row.address for row, _ in self.rows_in(low, low + 4096) if row.address > low})
+        return low <= spot.address < (rows[0] if rows else low + 1)
+
+    def _elsewhere(self, die: Any, spot: Spot) -> str:
+        """Where in the function a variable can be had that cannot be here, the nearest first, as places of a probe."""
+        source = self._origin(die)
+        holder = die if 'DW_AT_location' in die.attributes else source
+        if 'DW_AT_location' not in holder.attributes:
+            return ''
+        ranges = [(start, end) for start, end, operations in self._places_of(holder) if start is not None and end is not None
+                  and start < end and self._place(operations, Location('frame')).how != 'gone']
+        holders = self._declaring(spot.scope, die)
+        ranges = [(max(start, low), min(end, high)) for start, end in ranges for low, high in holders.ranges
+                  if max(start, low) < min(end, high) and self._meant(spot._replace(address=max(start, low)), die)]
+        if not ranges and any(start is None for start, _, _ in self._places_of(holder)):
+            return ''
+        ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
+        told = [self._told(start, end) for start, end in ranges[:3]]
+        return f"; it can be had at {', '.join(told)}{', ...' if len(ranges) > 3 else ''}" if told else ', and nowhere in this copy'
+
+    def _meant(self, spot: Spot, die: Any) -> bool:
+        """Whether at that place the name of a variable means this one."""
+        name, (own, others) = self._text(self._origin(die), 'DW_AT_name'), self._visible(spot)
+        parameters = [other for other in own if other.tag == 'DW_TAG_formal_parameter']
+        called = (other for other in (*parameters, *others) if self._text(self._origin(other), 'DW_AT_name') == name)
+        return bool(next(called, die).offset == die.offset)
+
+    def _declaring(self, scope: Scope, die: Any) -> Scope:
+        """The scope in this one that a variable is declared in."""
+        scopes = [scope]
+        for inner in scopes:
+            if any(other.offset == die.offset for other in inner.variables):
+                return inner
+            scopes += inner.inner
+        return scope
+
+    def _told(self, start: int, end: int) -> str:
+        """A range as a place to type, and the offset it ends before."""
+        symbol = self.executable.symbol_at(start)
+        return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})' if symbol else f'{start:#x}'
+
+    def changes_in(self, spot: Spot) -> List[int]:
+        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
+        with reading(self.path):
+            found = {start for start, _, _, _ in self._frame_rows(spot.address)}
+            scopes = [spot.scope]
+            for scope in scopes:
+                scopes += scope.inner
+                found.update(address for pair in scope.ranges for address in pair)
+                for die in scope.variables:
+                    source = self._origin(die)
+                    holder = die if 'DW_AT_location' in die.attributes else source
+                    if 'DW_AT_location' in holder.attributes:
+                        found.update(address for start, end, _ in self._places_of(holder) for address in (start or 0, end or 0))
+            return sorted(found)
+
+    def inlined_at(self, spot: Spot) -> str:
+        """The name of the function whose copy the address is in, '' for the function's own code."""
+        scopes = [scope for scope in self._path_to(spot.scope, spot.address) if scope.function]
+        return self._text(self._origin(scopes[-1].die), 'DW_AT_name') if len(scopes) > 1 else ''
+
+    # the frame
+
+    def _frame(self, home: Any, pc: int) -> Location:
+        """The frame base of a function at an instruction, as a place in memory."""
+        holder = self._origin(home) if 'DW_AT_frame_base' not in home.attributes else home
+        attribute = holder.attributes.get('DW_AT_frame_base')
+        operations = self._operations(home.cu, attribute.value) if attribute and isinstance(attribute.value, list) else []
+        names = [operation.op_name for operation in operations]
+        if names == ['DW_OP_call_frame_cfa']:
+            return self._cfa(pc)
+        found = self._place(operations, Location('gone', why='it has no frame base')) if operations else Location(
+            'gone', why='where its frame is, is not known')
+        if found.how == 'register':                                     # clang's frame pointer, when it is one already
+            frame = self._cfa(pc)
+            return Location('memory', number=found.number) if frame.number == found.number and frame.how == 'memory' else Location(
+                'gone', why='its frame is not set up, or not any more, at this instruction')
+        return found
+
+    def _cfa(self, pc: int) -> Location:
+        """The call frame address at an instruction, by .debug_frame or .eh_frame (DWARF 5, 6.4)."""
+        for start, end, number, offset in self._frame_rows(pc):
+            if start <= pc < end:
+                return Location('memory', number=number, offset=offset) if number >= 0 else Location(
+                    'gone', why='its frame is computed in a way no probe can')
+        return Location('gone', why='no call frame information tells where its frame is')
+
+    def _usual_stack(self, pc: int) -> bool:
+        """Whether the stack pointer is where it is in most of the function's code."""
+        lengths: Dict[Tuple[int, int], int] = {}
+        for start, end, number, offset in self._frame_rows(pc):
+            lengths[number, offset] = lengths.get((number, offset), 0) + end - start
+        here = self._cfa(pc)
+        stack = self.arch.dwarf.get(here.number) == self.arch.stack_pointer         # else nothing tells where that one is
+        return stack and here.how == 'memory' and (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
+
+    @functools.cached_property
+    def _frame_entries(self) -> List[Tuple[int, int, str, int]]:
+        """(first address, end, section, where) of every frame description entry, sorted."""
+        found, pair = [], struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
+        for section in ('.debug_frame', '.eh_frame'):
+            data, at, is_eh = self.executable.contents(section), 0, section == '.eh_frame'
+            while at + 8 <= len(data):
+                length, identity = struct.unpack_from(self._mark + 'II', data, at)
+                if length >= 0xfffffff0:
+                    break
+                if length and is_eh and identity:
+                    start, place = self._frame_address(section, at)
+                    found.append((start, start + self._frame_number(section, at, place)[0], section, at))
+                elif length and not is_eh and identity != 0xffffffff:
+                    start, size = pair.unpack_from(data, at + 8)
+                    found.append((start, start + size, section, at))
+                at += 4 + length
+        return sorted(found)
+
+    def _frame_head(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
+        """Of the entry there: (code factor, data factor, encoding of addresses, whether it is augmented, where the initial
+        instructions begin and end)."""
+        identity = struct.unpack_from(self._mark + 'I', self.executable.contents(section), at + 4)[0]
+        return self._frame_common(section, at + 4 - identity if section == '.eh_frame' else identity)
+
+    def _read_frame_common(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
+        data = bytes(self.executable.contents(section)[at:at + 4096])
+        length, version, place = struct.unpack_from(self._mark + 'I', data)[0], data[8], data.index(0, 9) + 1
+        augmentation, encoding = data[9:place - 1].decode(errors='replace'), 0
+        place += 2 if version >= 4 else 0                               # address and segment size
+        code, place = uleb128(data, place)
+        factor, place = sleb128(data, place)
+        place = uleb128(data, place)[1] if version > 1 else place + 1   # the return address's register
+        if augmentation[:1] == 'z':
+            size, place = uleb128(data, place)
+            inside = place
+            for letter in augmentation[1:]:
+                if letter == 'R':
+                    encoding = data[inside]
+                inside += {'R': 1, 'L': 1, 'P': 1 + {0: self.arch.word, 2: 2, 3: 4, 4: 8}.get(data[inside] & 7, 4)}.get(letter, 0)
+            place += size
+        return code, factor, encoding, augmentation[:1] == 'z', at + place, at + 4 + length
+
+    def _frame_address(self, section: str, at: int) -> Tuple[int, int]:
+        """The first address of an entry, and where that ends."""
+        encoding = self._frame_head(section, at)[2]
+        value, place = self._frame_number(section, at, at + 8)
+        if encoding & 0x70 == 0x10:                                     # DW_EH_PE_pcrel
+            value += self.executable.sections[section].address + at + 8
+        return value & (1 << self.arch.bits) - 1, place
+
+    def _frame_number(self, section: str, at: int, place: int) -> Tuple[int, int]:
+        """A number as the entry's encoding has it (LSB, 10.5.1: DW_EH_PE_*), and where it ends."""
+        encoding = self._frame_head(section, at)[2] & 15
+        size = {2: 2, 3: 4, 4: 8, 10: 2, 11: 4, 12: 8}.get(encoding, self.arch.word)
+        data = bytes(self.executable.contents(section)[place:place + size])
+        return int.from_bytes(data, self._order, signed=encoding > 8), place + size
+
+    def _read_frame_rows(self, pc: int) -> List[Tuple[int, int, int, int]]:
+        """(first address, end, register, offset) of the call frame address in the function at `pc`; register -1 where it is an
+        expression."""
+        at = bisect.bisect(self._frame_entries, (pc, 1 << 64, '', 0)) - 1
+        if at < 0 or pc >= self._frame_entries[at][1]:
+            return []
+        start, end, section, place = self._frame_entries[at]
+        code, factor, _, augmented, first, last = self._frame_head(section, place)
+        data = self.executable.contents(section)
+        length = struct.unpack_from(self._mark + 'I', data, place)[0]
+        begin = self._frame_number(section, place, self._frame_address(section, place)[1])[1]
+        if augmented:
+            size, begin = uleb128(data, begin)
+            begin += size
+        program = FrameProgram(self.arch, code, factor)
+        program.run(bytes(data[first:last]), start)
+        program.rows = []
+        program.run(bytes(data[begin:place + 4 + length]), start)
+        program.row(end)
+        return program.rows
+
+
+class FrameProgram:
+    """What runs the instructions of call frame information as far as they tell the call frame address (DWARF 5, 6.4.2)."""
+    # Operands of those that tell where registers are saved: u an unsigned number, s a signed one, b a block.
+    SAVING = {0x05: 'uu', 0x06: 'u', 0x07: 'u', 0x08: 'u', 0x09: 'uu', 0x10: 'ub', 0x11: 'us', 0x14: 'uu', 0x15: 'us', 0x16: 'ub',
+              0x2e: 'u', 0x2f: 'uu', 0x00: '', 0x2d: ''}
+
+    def __init__(self, arch: Arch, code: int, factor: int) -> None:
+        self._arch, self._code, self._factor = arch, code, factor
+        self._number, self._offset, self._address = -1, 0, 0
+        self._kept: List[Tuple[int, int]] = []
+        self.rows: List[Tuple[int, int, int, int]] = []
+
+    def row(self, until: int) -> None:
+        """What has been so from the last address on is so until there."""
+        if until > self._address:
+            self.rows.append((self._address, until, self._number, self._offset))
+        self._address = until
+
+    def run(self, data: bytes, address: int) -> None:
+        """The instructions, from that address on."""
+        self._address, at = address, 0
+        while at < len(data):
+            opcode, at = data[at], at + 1
+            if opcode >> 6 == 1:                                        # advance_loc
+                self.row(self._address + (opcode & 63) * self._code)
+            elif opcode >> 6 == 2:                                      # offset
+                at = uleb128(data, at)[1]
+            elif opcode in (1, 2, 3, 4):                                # set_loc, advance_loc1, 2, 4
+                size = {1: self._arch.word, 2: 1, 3: 2, 4: 4}[opcode]
+                value = int.from_bytes(data[at:at + size], self._arch.order)  # type: ignore[arg-type]
+                self.row(value if opcode == 1 else self._address + value * self._code)
+                at += size
+            elif opcode >> 6 != 3:                                      # 3: restore
+                at = self._rule(opcode, data, at)
+
+    def _rule(self, opcode: int, data: bytes, at: int) -> int:
+        """def_cfa and its kin, remember and restore; where the next instruction is."""
+        if opcode == 0x0a:
+            self._kept.append((self._number, self._offset))
+        elif opcode == 0x0b:
+            self._number, self._offset = self._kept.pop()
+        elif opcode in (0x0c, 0x0d, 0x12):                              # def_cfa, def_cfa_register, def_cfa_sf
+            self._number, at = uleb128(data, at)
+        if opcode in (0x0c, 0x0e):
+            self._offset, at = uleb128(data, at)
+        elif opcode in (0x12, 0x13):                                    # with a factor
+            value, at = sleb128(data, at)
+            self._offset = value * self._factor
+        elif opcode == 0x0f:                                            # def_cfa_expression
+            size, at = uleb128(data, at)
+            self._number, at = -1, at + size
+        elif opcode not in (0x0a, 0x0b, 0x0d):
+            for operand in self.SAVING[opcode]:
+                value, at = uleb128(data, at)
+                at += value if operand == 'b' else 0
+        return at
+
+
+def _uleb(value: int) -> bytes:
+    """The number as unsigned LEB128."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7f | 0x80)
+        value >>= 7
+    return bytes((*out, value))
 
 
 def _the(type_: Type) -> Type:
@@ -2175,9 +3145,9 @@ class ProgramSymbols:
         """The functions of that name in C++ or Rust."""
         return self._first(lambda file: file.named_in_source(name))
 
-    def function_at(self, address: int) -> Optional[Symbol]:
+    def symbol_at(self, address: int) -> Optional[Symbol]:
         """The function that has the address."""
-        return next((found for found in (file.function_at(address) for file in self.files) if found), None)
+        return next((found for found in (file.symbol_at(address) for file in self.files) if found), None)
 
     def _first(self, ask: Callable[[Executable], List[Symbol]]) -> List[Symbol]:
         found: Dict[Tuple[int, str], Symbol] = {}
@@ -2277,6 +3247,27 @@ def check_same_kernel(info: DebugInfo, path: str) -> None:
                                  f'({running[:12]}): what it says would be read from the wrong places. -S and -o take it')
     elif os.path.exists(RUNNING_BTF) and read_head(path) != b'\x7fELF' and read_file(path) != read_file(RUNNING_BTF):
         raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
+
+
+KCORE = '/proc/kcore'
+
+
+def running_code(address: int, size: int) -> bytes:
+    """The running kernel's code at that address, from /proc/kcore (an ELF core file of 64 bits; root alone may read it)."""
+    try:
+        with open(KCORE, 'rb', buffering=0) as file:
+            head = file.read(64)
+            start, size_of_one, count = struct.unpack_from('=Q', head, 32)[0], *struct.unpack_from('=HH', head, 54)
+            file.seek(start)
+            table = file.read(size_of_one * count)
+            for at in range(0, len(table), size_of_one):
+                kind, _, offset, place, _, extent = struct.unpack_from('=IIQQQQ', table, at)
+                if kind == 1 and place <= address and address + size <= place + extent:      # PT_LOAD
+                    file.seek(offset + address - place)
+                    return file.read(size)
+    except (OSError, struct.error) as error:
+        raise DebugInfoError(f"{KCORE}: the running kernel's code cannot be read: {getattr(error, 'strerror', '') or error}") from None
+    raise DebugInfoError(f'{KCORE}: the address {address:#x} is not in it')
 
 
 # ---- Expressions -------------------------------------------------------------------------------------------
@@ -2512,6 +3503,7 @@ KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT pro
 PROGRAM_PLACE = re.compile(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\((?P<semaphore>0[xX][0-9a-fA-F]+|\d+)\))?')
 PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
                                (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
+FILE_LINE_PATTERN = re.compile(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc))):(?P<line>\d{1,9})$')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
             '__probe_func'}
@@ -2908,11 +3900,14 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
         if ':' not in text[:-1]:
             raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', (at[0], max(at[1], at[0] + 1)))
         return Place(text, at)
-    if '@' not in text and re.search(r'(/|\.(c|h|S|rs)):\d+$', text) or '/' in text.split('@')[0]:
-        raise InputError('FILE:LINE is not in this version; write FUNCTION:LINE, counted from its declaration', at)
+    line_of_file = FILE_LINE_PATTERN.match(text)
+    if line_of_file and kind == 'r':
+        raise InputError('a return is that of a whole function: no offset or line', at)
+    if line_of_file:
+        return Place(text, at, line=place_number(line_of_file['line'], at, 10), file=line_of_file['file'])
     match = PLACE_PATTERN.match(text)
     if not match:
-        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, MODULE:FUNC, or a pattern (tcp_*)',
+        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a pattern (tcp_*)',
                          (at[0], max(at[1], at[0] + 1)))
     offset, line = place_number(match['offset'] or '0', at), place_number(match['line'], at, 10) if match['line'] else None
     if kind == 'r' and (offset or line is not None):
@@ -3154,6 +4149,7 @@ class Check(NamedTuple):
     low: int
     high: int
     word: str = ''
+    column: int = 0                         # tells apart those that are fetched alike at the first of several places
 
     def verdict(self, value: int) -> str:
         """What to show instead of the field, '' when it can be trusted."""
@@ -3349,6 +4345,25 @@ def _alignment(type_: Type) -> int:
     return size_of(type_) or 1
 
 
+# Members that are macros of the kernel's headers, for a struct that has no member of that name itself: include/net/sock.h
+# (struct sock), include/net/inet_sock.h (inet_sock, inet_request_sock), include/net/request_sock.h (request_sock),
+# include/net/inet_timewait_sock.h (inet_timewait_sock).
+MEMBER_MACROS = {
+    **{f'sk_{name}': f'__sk_common.skc_{name}' for name in (
+        'node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end hash portpair num dport addrpair daddr '
+        'rcv_saddr family state reuse reuseport ipv6only net_refcnt bound_dev_if bind_node prot net v6_daddr v6_rcv_saddr cookie '
+        'incoming_cpu flags rxhash').split()},
+    **{f'inet_{name}': f'sk.__sk_common.skc_{name}' for name in 'daddr rcv_saddr dport num'.split()},
+    **{f'ir_{name}': f'req.__req_common.skc_{other}' for name, other in (
+        ('loc_addr', 'rcv_saddr'), ('num', 'num'), ('rmt_addr', 'daddr'), ('rmt_port', 'dport'), ('v6_rmt_addr', 'v6_daddr'),
+        ('v6_loc_addr', 'v6_rcv_saddr'), ('iif', 'bound_dev_if'), ('cookie', 'cookie'))},
+    'ireq_net': 'req.__req_common.skc_net', 'ireq_state': 'req.__req_common.skc_state', 'ireq_family': 'req.__req_common.skc_family',
+    'rsk_refcnt': '__req_common.skc_refcnt', 'rsk_hash': '__req_common.skc_hash', 'rsk_listener': '__req_common.skc_listener',
+    **{f'tw_{name}': f'__tw_common.skc_{name}' for name in (
+        'family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node refcnt hash prot net daddr v6_daddr rcv_saddr '
+        'v6_rcv_saddr dport num cookie').split()}}
+
+
 # Packet headers
 
 
@@ -3471,7 +4486,7 @@ class Resolver:
                  site: Optional[Site] = None) -> None:
         self.info, self.arch, self.kind, self.function, self.entry = info, info.arch, kind, function, entry
         self.abilities, self.fields, self.site = abilities, fields, site
-        self.scope = function.name if function else ''
+        self.scope = function.home or function.name if function else ''
         self.word = Int('', self.arch.word, False)
 
     # walking C
@@ -3546,6 +4561,8 @@ class Resolver:
     def _parameter(self, index: int, at: Span) -> Lvalue:
         assert self.function
         parameter = self.function.parameters[index]
+        if self.function.home:
+            return self._placed(parameter, parameter.location or Location('gone'), at)
         location = parameter.location
         if location is None:
             if not self.entry:
@@ -3586,21 +4603,70 @@ class Resolver:
             if isinstance(type_, Struct):
                 return Lvalue(type_, 'pieces', fetch, pieces=((fetch, type_.size or self.arch.word),), name=name)
             return Lvalue(type_, 'value', fetch, name=name)
+        if location.how == 'constant':
+            return self._constant(type_, location.offset, name)
+        if location.how == 'pieces':
+            pieces = tuple((self._piece_of(place), size) for place, size in location.pieces)
+            return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
+        begin = self._begin(location)
+        if begin is None:
+            refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}", at)
+        fetch, offset = begin
+        if location.value and offset and not isinstance(type_, Pointer):
+            refuse(f"'{name}' cannot be had here: it is {fetch.text()} {offset:+d}, and ftrace cannot add", at)
+        if location.value and isinstance(type_, Struct):
+            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, type_.size or self.arch.word),), name=name)
+        return Lvalue(type_, 'value' if location.value else 'memory', fetch, 8 * offset, name=name)
+
+    def _constant(self, type_: Type, value: int, name: str) -> Lvalue:
+        """A value that the compiler has put in place of the variable."""
+        fetch = Fetch(f'\\{value}')
+        if isinstance(type_, (Struct, Array)):
+            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, size_of(type_) or self.arch.word),), name=name)
+        return Lvalue(type_, 'value', fetch, name=name)
+
+    def _begin(self, location: Location) -> Optional[Tuple[Fetch, int]]:
+        """What a Location in memory starts from, all but the last step of it done, and the bytes of that step."""
+        offset = location.offset
         if location.how == 'frame' and self.entry:
             # the frame address is the stack pointer before the call: x86 has pushed the return address since
-            shift = {'x86_64': 8, 'i386': 4, 's390x': 160}.get(self.arch.name, 0)
-            return Lvalue(type_, 'memory', Fetch('$stack'), 8 * (location.offset + shift), name=name)
-        if location.how == 'memory' and location.number in self.arch.dwarf:
+            fetch, offset = Fetch('$stack'), offset + {'x86_64': 8, 'i386': 4, 's390x': 160}.get(self.arch.name, 0)
+        elif location.how == 'memory' and location.number in self.arch.dwarf:
             base = self.arch.dwarf[location.number]
-            return Lvalue(type_, 'memory', Fetch('$stack' if base == self.arch.stack_pointer else '%' + base),
-                          8 * location.offset, name=name)
-        if location.how == 'constant':
-            return Lvalue(type_, 'value', Fetch(f'\\{location.offset}'), name=name)
-        if location.how == 'pieces':
-            pieces = tuple((Fetch('%' + self.arch.dwarf[place.number]) if place.how == 'register' and place.number in
-                            self.arch.dwarf else None, size) for place, size in location.pieces)
-            return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
-        return refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}", at)
+            fetch = Fetch('$stack' if base == self.arch.stack_pointer else '%' + base)
+        elif location.how == 'address':
+            symbol = self._symbol_of(offset)
+            if symbol is None:
+                return None
+            fetch, offset = symbol
+        else:
+            return None
+        for step in location.derefs:
+            fetch, offset = fetch.at(offset), step
+        return fetch, offset
+
+    def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
+        """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image and no per-cpu
+        variable, by its beginning."""
+        dwarf = self.info.dwarf
+        executable = dwarf.executable if dwarf else None
+        symbol = (executable.symbol_at(address, False) or executable.symbol_at(address)) if executable else None
+        names = self.info.symbols.symbols(symbol.name) if symbol and self.info.symbols else []
+        start = executable.symbols('_text') if executable else []
+        if symbol and len(names) == 1 and 'percpu' not in symbol.section and re.fullmatch(r'[A-Za-z_]\w*(\.\d+)*', symbol.name):
+            return Fetch('@' + symbol.name), address - symbol.address
+        if start and address >= start[0].address and (not symbol or 'percpu' not in symbol.section):
+            return Fetch('@_text'), address - start[0].address
+        return None
+
+    def _piece_of(self, place: Location) -> Optional[Fetch]:
+        """The whole of a part of a variable that is in several places."""
+        if place.how == 'register':
+            return Fetch('%' + self.arch.dwarf[place.number]) if place.number in self.arch.dwarf else None
+        if place.how == 'constant':
+            return Fetch(f'\\{place.offset}')
+        begin = None if place.value else self._begin(place)
+        return begin[0].at(begin[1]) if begin else None
 
     def _register(self, expr: Register) -> Lvalue:
         if self.kind == 'e':
@@ -3689,11 +4755,20 @@ class Resolver:
             refuse(f"no debug information for this function: '{expr.name}' cannot be looked up; %0 or a register (%REG) can",
                    expr.at)
         names = [parameter.name for parameter in self.function.parameters]
-        if expr.name not in names:
-            more = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
-            refuse(f"{self.function.name} has no parameter '{expr.name}'{near(expr.name, names) or more}"
-                   f" (a global is @{expr.name})", expr.at)
-        return self._parameter(names.index(expr.name), expr.at)
+        if expr.name in names:
+            return self._parameter(names.index(expr.name), expr.at)
+        local = next((variable for variable in self.function.locals if variable.name == expr.name), None)
+        if local and local.location:
+            return self._placed(local, local.location, expr.at)
+        variable = self.info.variable(expr.name)
+        if variable and not isinstance(variable.type, Void):
+            return self._global(Global(expr.name, 0, expr.at))
+        listed = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
+        others = list(dict.fromkeys(variable.name for variable in self.function.locals))
+        listed += f"; variables here: {', '.join(others[:12])}" if others else ''
+        what = 'parameter or variable' if self.function.home else 'parameter'
+        return refuse(f"{self.function.name} has no {what} '{expr.name}'{near(expr.name, names + others) or listed}"
+                      f" (a global is @{expr.name})", expr.at)
 
     def _global(self, expr: Global) -> Lvalue:
         if self.site:
@@ -3771,7 +4846,13 @@ class Resolver:
             if start <= lvalue.bit and lvalue.bit + bits <= start + 8 * size:
                 if fetch is None:
                     break
-                if self.arch.order == 'big' and bits != 8 * size:
+                if fetch.derefs and not bits % 8 and not (lvalue.bit - start) % 8:      # in memory
+                    (*before, (offset, user)) = fetch.derefs
+                    return fetch._replace(derefs=(*before, (offset + (lvalue.bit - start) // 8, user)))
+                if fetch.base[0] == '\\' and not fetch.derefs:
+                    shift = lvalue.bit - start if self.arch.order == 'little' else 8 * size - bits - lvalue.bit + start
+                    return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
+                if fetch.derefs or self.arch.order == 'big' and bits != 8 * size:
                     break
                 if lvalue.bit == start:
                     return fetch
@@ -3811,6 +4892,12 @@ class Resolver:
             refuse(f"{spell(type_)} has no members{way}", at)
         type_ = self._defined(type_, at)
         found = find_member(type_, name)
+        if not found and name in MEMBER_MACROS and not inner.width:
+            *path, last = MEMBER_MACROS[name].split('.')
+            with contextlib.suppress(InputError):                       # a macro is for one kind of struct
+                for step in path:
+                    inner = self._member(inner, step, at)
+                return self._member(inner, last, at)._replace(name=name)
         if not found:
             refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}", at)
         return inner._replace(type=found.type(), bit=inner.bit + found.bit, width=found.width, name=name)
@@ -4348,6 +5435,7 @@ class Event(NamedTuple):
     filter: str
     told: str                               # what -S adds: the words behind #!, the filter as the user wrote it
     probe: Probe
+    arch: Arch
     program: Optional[Program] = None
 
     def lines(self) -> List[str]:
@@ -4393,7 +5481,108 @@ def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     place = probe.place
     if place.glob:
         return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
-    return [one_target(probe, kernel)]
+    if place.line:
+        return spot_targets(line_spots(place, kernel.info), probe, kernel)
+    whole = probe.kind == 'p' and not place.module and '+' not in place.text        # FUNC+0: the function alone
+    symbols, dwarf = kernel.info.symbols, kernel.info.dwarf if whole else None
+    if dwarf and symbols is not None and not any(symbol.code for symbol in symbols.symbols(place.function)):
+        copies = dwarf.copies(place.function, None, place.file)
+        if copies:
+            return spot_targets(copies, probe, kernel)
+    target = one_target(probe, kernel)
+    if not dwarf or not target.function or not target.function.inlined:
+        return [target]
+    if any(names_registers(arg.expr) for arg in probe.args):            # which hold something else in a copy
+        kernel.note(inlined_too(place.function, target.function.inlined))
+        return [target]
+    others = spot_targets(dwarf.copies(place.function, compiled_at(place, target, dwarf)), probe, kernel)
+    return [target._replace(place=target.place + '+0' * ('+' not in target.place)), *others] if others else [target]
+
+
+def names_registers(expr: Any) -> bool:
+    """Whether an expression names a register, or a word of the stack."""
+    if isinstance(expr, (Register, Special)):
+        return isinstance(expr, Register) or expr.name[:4] in ('$sta', '$arg')
+    return isinstance(expr, tuple) and any(names_registers(part) for part in expr)
+
+
+def inlined_too(name: str, count: int) -> str:
+    """That a probe of a function does not see its copies."""
+    return f"'{name}' is also inlined at {count} place{'s' * (count > 1)} of its file; calls there are not seen"
+
+
+def compiled_at(place: Place, target: Target, dwarf: Dwarf) -> Optional[int]:
+    """The link-time address of a target's function: of several of that name, of the one in the file that was named."""
+    found = [symbol.address for symbol in dwarf.executable.symbols(target.name) if symbol.code]
+    wanted = [address for address in found if ('/' + dwarf.source_at(address)).endswith('/' + place.file)] if place.file else found
+    return wanted[0] if len(wanted) == 1 else None
+
+
+def line_spots(place: Place, info: DebugInfo, every: bool = False) -> List[Spot]:
+    """The places that FILE:LINE or FUNC:LINE means: the first in each copy of the function, or every one."""
+    dwarf = info.dwarf
+    if not dwarf:
+        refuse('line numbers need DWARF', place.at)
+    with Resolver._about(place):
+        if not place.function:
+            spots = dwarf.line_spots(place.file, place.line or 0)
+        else:
+            found = [symbol.address for symbol in dwarf.executable.symbols(place.function) if symbol.code]
+            if place.file:
+                found = [address for address in found if ('/' + dwarf.source_at(address)).endswith('/' + place.file)]
+            if len(found) > 1:
+                files = sorted({dwarf.source_at(address) or '?' for address in found})
+                refuse(f"'{place.function}' is there {len(found)} times; say which: {place.function}@FILE:LINE with one of "
+                       f"{', '.join(files)}", place.at)
+            spots = dwarf.function_line(place.function, found[0] if found else None, place.line or 0)
+    return spots if every else dwarf.first_of_each(spots)
+
+
+COPY_CAP = 1000                             # copies of one function or line that are probed; more are cut, with a word
+
+
+def spot_targets(spots: Sequence[Spot], probe: Probe, kernel: Kernel) -> List[Target]:
+    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a word."""
+    place, dwarf = probe.place, kernel.info.dwarf
+    assert dwarf
+    reasons = [(spot, unprobeable(spot, kernel)) for spot in spots]
+    wanted = [spot for spot, reason in reasons if not reason]
+    left = sorted({reason for _, reason in reasons if reason})
+    if spots and not wanted:
+        refuse(f"'{place.text}' is only {' and '.join(left)}", place.at)
+    if left:
+        kernel.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {'; '.join(left)}")
+    if len(wanted) > COPY_CAP:
+        kernel.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
+    return [Target(spot_text(spot.address, dwarf), spot.function, dwarf.function_here(spot), False) for spot in wanted[:COPY_CAP]]
+
+
+def unprobeable(spot: Spot, kernel: Kernel) -> str:
+    """Why the kernel would take no probe there, where that is known."""
+    dwarf = kernel.info.dwarf
+    symbol = dwarf.executable.symbol_at(spot.address) if dwarf else None
+    if dwarf is None or symbol is None:
+        return 'where no function is'
+    if '.init' in symbol.section or '.exit' in symbol.section:
+        return 'in code of the boot, which is gone'
+    for name in ('noinstr', 'entry', 'kprobes', 'cpuidle', 'irqentry', 'softirqentry')[:4]:
+        start, end = (dwarf.executable.symbols(f'__{name}_text_{side}') for side in ('start', 'end'))
+        if start and end and start[0].address <= spot.address < end[0].address:
+            return f'in code that the kernel keeps probes away from (.{name}.text)'
+    functions = kernel.functions()
+    if functions is not None and symbol.name not in functions and symbol.name.split('.')[0] not in functions:
+        return f"in functions that are not traceable ({symbol.name})"
+    return ''
+
+
+def spot_text(address: int, dwarf: Dwarf) -> str:
+    """A link-time address as the kernel is told: from its function, or where several have that name from _text."""
+    executable = dwarf.executable
+    symbol, start = executable.symbol_at(address), executable.symbols('_text')
+    assert symbol
+    if len(executable.symbols(symbol.name)) == 1 or not start:
+        return f'{symbol.name}+{address - symbol.address}'
+    return f'_text+{address - start[0].address}'
 
 
 def matching(place: Place, kernel: Kernel) -> List[str]:
@@ -4475,24 +5664,58 @@ def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel:
     """The Target of a function that is one."""
     place, info = probe.place, kernel.info.for_module(module)
     offset = place.offset
-    if place.line is not None:
-        dwarf = info.dwarf
-        if not dwarf:
-            refuse('line numbers need DWARF', place.at)
-        if address is None:
-            compiled = [symbol for symbol in dwarf.executable.symbols(name) if symbol.code]
-            address = compiled[0].address if len(compiled) == 1 else None
-        if address is None:
-            refuse(f"'{name}' is not one function in {dwarf.path}", place.at)
-        with Resolver._about(place):
-            offset = dwarf.line_offset(name, address, place.line)
-    function = info.function(name, address, offset)
-    if function and function.inlined:
-        kernel.note(f"'{name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls there "
-                    f'are not seen')
-    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset else ''}"
+    function = function_inside(place, name, address, info) if offset and not module else info.function(name, address, offset)
+    if function and function.inlined and (probe.kind == 'r' or place.glob):
+        kernel.note(inlined_too(name, function.inlined))
+    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset or '+' in place.text else ''}"
     copy = function is None and is_changed_copy(name)                             # whose arguments are where nobody knows
     return Target(text, name, function, offset == 0 and not copy)
+
+
+def function_inside(place: Place, name: str, address: Optional[int], info: DebugInfo) -> Optional[Function]:
+    """The function at FUNC+OFFSET, with the variables there; an offset that begins no instruction is refused."""
+    dwarf = info.dwarf
+    if dwarf and address is None:
+        found = [symbol.address for symbol in dwarf.executable.symbols(name) if symbol.code]
+        address = found[0] if len(found) == 1 else None
+    if not dwarf or address is None:
+        return info.function(name, address, place.offset)
+    symbol = next((symbol for symbol in dwarf.executable.symbols(name) if symbol.address == address), None)
+    with Resolver._about(place):
+        if symbol:
+            check_boundary(symbol, place.offset, dwarf.executable, dwarf)
+    spot = dwarf.spot_at(address + place.offset)
+    return dwarf.function_here(spot) if spot else None
+
+
+def check_boundary(symbol: Symbol, offset: int, executable: Executable, dwarf: Optional[Dwarf], certain: bool = False) -> None:
+    """Refuse an offset behind the function's end or inside an instruction. A row of the line table begins one; from the last
+    before it on the code is taken apart. Where nothing here can do that, the kernel will for its own (EILSEQ); in a program,
+    which would crash, it has to be `certain`."""
+    name, start = symbol.name, symbol.address
+    if symbol.size and offset >= symbol.size:
+        refuse_offset(f'{name} has {symbol.size} bytes: +{offset} is behind its end')
+    rows = [row.address for row, _ in dwarf.rows_in(start, start + offset + 1)] if dwarf else []
+    first = max(rows, default=start)
+    if first == start + offset:
+        return
+    code = executable.bytes_at(first, min(start + offset + 16, start + (symbol.size or offset + 16)) - first)
+    try:
+        places = [found.address - start for found in disassembled(code, first, executable.arch, executable.path)] if code else []
+    except DisassemblyError as error:
+        if certain:
+            refuse_offset(f'whether an instruction begins at {name}+{offset} is not known, and a probe inside one crashes the '
+                          f'program: {error}. --force sets it all the same')
+        return
+    if offset not in places and (code or certain):
+        nearest = sorted(sorted(places, key=lambda place: abs(place - offset))[:2])
+        refuse_offset(f"{name}+{offset} is inside an instruction{', and a probe there crashes the program' * certain}; the nearest "
+                      f"begin at {' and '.join(f'{name}+{place}' for place in nearest) or 'places nothing here tells'}")
+
+
+def refuse_offset(message: str) -> NoReturn:
+    """Refuse an offset; where it stands the caller knows."""
+    raise InputError(message)
 
 
 # where: programs
@@ -4628,8 +5851,9 @@ def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int,
         refuse('a return is that of a whole function: no offset', probe.place.at)
     site = Site(program, symbol.address + offset)
     function = program.info.function(symbol.name, symbol.address, offset)
-    if offset:
-        check_boundary(probe, program, symbol, offset, kernel)
+    if offset and not kernel.force:
+        with Resolver._about(probe.place):
+            check_boundary(symbol, offset, program.executable, program.info.dwarf, True)
     if function and function.inlined:
         kernel.note(f"'{symbol.name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls "
                     f'there are not seen')
@@ -4646,7 +5870,7 @@ def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kern
     text = site_place(site, kernel, probe.place.at) + (f'({semaphore:#x})' if semaphore else '')
     if any(note.address == address for note in program.executable.usdt_notes()):
         return Target(text, f'{offset:#x}', None, False, site)
-    symbol = program.symbols.function_at(address)
+    symbol = program.symbols.symbol_at(address)
     if symbol and symbol.address == address:
         return function_target(probe, program, symbol, 0, kernel)
     if symbol:
@@ -4655,24 +5879,6 @@ def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kern
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
                'inside one crashes the program. --force sets it all the same', probe.place.at)
     return Target(text, f'{offset:#x}', None, False, site)
-
-
-def check_boundary(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> None:
-    """Refuse a place that is not the first byte of an instruction, which would crash the program."""
-    if kernel.force:
-        return
-    if symbol.size and offset >= symbol.size:
-        refuse(f"'{symbol.name}' has {symbol.size} bytes, +{offset} is behind it", probe.place.at)
-    code = program.executable.bytes_at(symbol.address, symbol.size)
-    starts = instruction_starts(program.executable.arch, code, symbol.address)
-    if starts is None:
-        refuse(f'whether an instruction begins at {symbol.name}+{offset} is not known, as Python has no capstone here (pip install '
-               'capstone); a probe inside one crashes the program. --force sets it all the same', probe.place.at)
-    if symbol.address + offset not in starts:
-        at = bisect.bisect(starts, symbol.address + offset)
-        around = [f'+{start - symbol.address}' for start in starts[max(0, at - 1):at + 1]]
-        refuse(f'no instruction begins at {symbol.name}+{offset}, and a probe inside one crashes the program; the nearest are '
-               f"{' and '.join(around) or 'not known'}", probe.place.at)
 
 
 def usdt_targets(probe: Probe, kernel: Kernel) -> List[Target]:
@@ -4717,13 +5923,15 @@ def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
 
 def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Event]:
     """The events of all lines; (probe, source) each. Lines that give the same name are one event with several places."""
-    made: Dict[str, Event] = {}
+    made: Dict[str, List[Event]] = {}
     for index, (probe, source) in enumerate(probes):
         with located(probe.text, source), finite():
             for event in probe_events(probe, index, kernel):
-                key = f'{event.system}/{event.name}'
-                made[key] = merged(made[key], event) if key in made else event
-    return list(made.values())
+                events = made.setdefault(f'{event.system}/{event.name}', [])
+                if events:
+                    check_alike(events[0], event)
+                events.append(event)
+    return [merged(events) for events in made.values()]
 
 
 @contextlib.contextmanager
@@ -4735,55 +5943,120 @@ def finite() -> Iterator[None]:
         raise DebugInfoError('the debug information is damaged: it has a type that contains itself') from None
 
 
-def merged(first: Event, second: Event) -> Event:
-    """One event of two that have a name in common: the kernel wants the same arguments, by name and type."""
+def check_alike(first: Event, second: Event) -> None:
+    """Refuse two events with one name that are not alike: the kernel wants the same arguments, by name and type."""
     if not first.definitions or not second.definitions:
         refuse(f"the event {first.system}/{first.name} is traced already", second.probe.place.at)
     if signature(first) != signature(second):
-        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats, pointers and filter",
+        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats and filter",
                second.probe.place.at)
-    return first._replace(definitions=first.definitions + second.definitions)
+
+
+def other_checks(field: Field) -> List[Check]:
+    """The checks of a field that are not of pointers, but for where they are fetched from."""
+    return [check._replace(fetch=Fetch('')) for check in field.checks if check.word]
+
+
+def merged(events: Sequence[Event]) -> Event:
+    """One event of those with the same name. Each of its places fetches the same arguments; where a value is behind more
+    pointers at one place than at another, the others fetch numbers that pass in their stead."""
+    if len(events) == 1:
+        return events[0]
+    columns, fields = aligned([event.fields for event in events])
+    seal = [(label, check) for label, check in events[0].hidden if check == sealed_with(check.low)]
+    taken = {name for name, _ in events[0].definitions[0].args} - {label for label, _ in events[0].hidden}
+    labels = fresh_labels([column[0] for column in columns] + [check for _, check in seal], taken)
+    hidden = [*zip(labels, (column[0] for column in columns)), *zip(labels[len(columns):], (check for _, check in seal))]
+    definitions: List[EventDef] = []
+    for number, event in enumerate(events):
+        shown = event.definitions[0].args[:len(event.definitions[0].args) - len(event.hidden)]
+        checks = [column[number].fetch for column in columns] + [check.fetch for _, check in seal]
+        definition = event.definitions[0]._replace(args=(*shown, *zip(labels, checks)))
+        definitions += [definition] if definition not in definitions else []
+    limits(events[0].probe, fields, definitions[0].args)
+    filter_ = events[0].filter
+    if events[0].probe.filter:
+        filter_ = FilterText(fields, hidden, {}, events[0].arch).text(events[0].probe.filter)
+    return events[0]._replace(definitions=tuple(definitions), fields=tuple(fields), hidden=tuple(hidden), filter=filter_)
+
+
+def aligned(rows: Sequence[Sequence[Field]]) -> Tuple[List[Tuple[Check, ...]], List[Field]]:
+    """The checks of the same fields at several places side by side, each column once; and the fields of the first place with
+    the checks that are on top of these, told apart by `column`."""
+    columns: Dict[Tuple[Check, ...], Check] = {}
+    fields = []
+    for same in zip(*rows):
+        pointers = [[check for check in field.checks if not check.word] for field in same]
+        longest = max(pointers, key=len)
+        filled = [[_passing(check) for check in longest[:len(longest) - len(checks)]] + checks for checks in pointers]
+        others = [[check for check in field.checks if check.word] for field in same]
+        tops = []
+        for column in zip(*(a + b for a, b in zip(filled, others))):
+            top = columns.setdefault(column, column[0]._replace(column=len(columns)))
+            tops.append(top)
+        fields.append(same[0]._replace(checks=tuple(tops)))
+    return [(top, *column[1:]) for column, top in columns.items()], fields
+
+
+def _passing(check: Check) -> Check:
+    """A check of a number that always passes."""
+    return check._replace(fetch=Fetch(f'\\{check.low}', kind=check.fetch.kind))
+
+
+def fresh_labels(checks: Sequence[Check], taken: Set[str]) -> List[str]:
+    """A name for each check that no field has."""
+    labels: List[str] = []
+    for check in checks:
+        stem = 'hdr' if check.word else 'ptr' if check.low != check.high else 'end'
+        labels.append(next(f'{stem}{i}' for i in range(1, 9999) if f'{stem}{i}' not in taken and f'{stem}{i}' not in labels))
+    return labels
 
 
 def signature(event: Event) -> object:
-    """What two events have in common whose places the kernel takes for one event, and whose records are shown alike."""
-    return ([(name, fetch.kind) for name, fetch in event.definitions[0].args], event.definitions[0].letter, event.filter, event.told,
-            [check._replace(fetch=Fetch('')) for _, check in event.hidden],
-            [[[check._replace(fetch=Fetch('')) for check in field.checks], field.name] for field in event.fields])
+    """What two events have in common whose places can be one event: their kind, their arguments by name and type, and how these
+    are shown."""
+    return ([(name, fetch.kind) for field in event.fields for name, fetch in zip(part_names(field), field.fetches)],
+            event.definitions[0].letter, event.told, [other_checks(field) for field in event.fields])
 
 
 def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
-    """The events of one line: several where its place is a pattern."""
+    """The events of one line, one for each place; where the place is a pattern, each function has a name of its own. Places at
+    which an argument cannot be had are left out with a word, unless none remains."""
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
         return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
     targets = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind, function_targets)(probe, kernel)
-    several = probe.place.glob or len({target.name for target in targets}) > 1
-    events, refusals = [], []
+    several = probe.place.glob or probe.kind in 'PRu' and len({target.name for target in targets}) > 1
+    events: List[Event] = []
+    refusals: List[Tuple[Target, InputError]] = []
     for target in targets:
         try:
             own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
             events.append(target_event(probe, own, target, kernel))
         except InputError as error:
-            refusals.append((target.place if probe.kind == 'u' else target.name, error))
+            refusals.append((target, error))
     if not events:
-        raise refusals[0][1]
+        first = refusals[0][1]
+        more = f' (the first of {len(targets)} places, {targets[0].place}; the others have none either)' if len(targets) > 1 else ''
+        raise InputError(first.message + more, first.at)
     if refusals:
-        kernel.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out, as they have no such "
-                    f"arguments: {', '.join(left for left, _ in refusals[:5])}{', ...' if len(refusals) > 5 else ''}")
-    return of_one_kind(events)
+        told = ', '.join(target.name if several else target.place for target, _ in refusals[:5])
+        kernel.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out ({told}"
+                    f"{', ...' if len(refusals) > 5 else ''}): {refusals[0][1].message}")
+    return named_by_kind(events)
 
 
-def of_one_kind(events: Sequence[Event]) -> List[Event]:
-    """The events with those of a name made one, as far as the kernel takes them for one: the same arguments, by name and
-    type; what differs gets a number."""
+def named_by_kind(events: Sequence[Event]) -> List[Event]:
+    """The events, those renamed that differ in their arguments from others of their name (a USDT probe may have an operand of
+    four bytes here and of eight there): the kernel would not take them for one."""
     made: Dict[str, Event] = {}
+    renamed = []
     for event in events:
         names = (event.name, *(f'{event.name[:60]}_{i}' for i in range(2, 1000)))
         name = next(name for name in names if name not in made or signature(made[name]) == signature(event))
-        renamed = event._replace(name=name, definitions=tuple(d._replace(name=name) for d in event.definitions))
-        made[name] = merged(made[name], renamed) if name in made else renamed
-    return list(made.values())
+        made.setdefault(name, event)
+        renamed.append(event._replace(name=name, definitions=tuple(d._replace(name=name) for d in event.definitions)))
+    return renamed
 
 
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
@@ -4857,7 +6130,7 @@ def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kerne
     fields = event_fields(text, kernel.info.arch) if text else raw_event_fields(event, kernel.info)
     if not probe.args:
         filter_ = FilterText((), (), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
-        return Event(event, system, (), (), (), filter_, filter_source(probe), probe)
+        return Event(event, system, (), (), (), filter_, filter_source(probe), probe, kernel.info.arch)
     resolver = Resolver(kernel.info, 'e', fields=fields)
     own = f'{name}_{event}'[:63] if probe.place.glob else name
     return own_event(probe, own, 'e', f'{system}/{event}', resolver)
@@ -4879,14 +6152,9 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     which the end of a record is told from a text that imitates it."""
     fields = unique(told([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
     taken = {part for field in fields for part in part_names(field)}
-    hidden: List[Tuple[str, Check]] = []
     sealed = seal and any((fetch.kind or 'string').split('[')[0] in STRINGS for field in fields for fetch in field.fetches)
-    for check in (*dict.fromkeys(check for field in fields for check in field.checks), *[sealed_with(seal)] * bool(sealed)):
-        stem = 'hdr' if check.word else 'ptr' if check.low != check.high else 'end'
-        fresh = (f'{stem}{i}' for i in range(1, 999))
-        label = next(label for label in fresh if label not in taken)
-        taken.add(label)
-        hidden.append((label, check))
+    checks = [*dict.fromkeys(check for field in fields for check in field.checks), *[sealed_with(seal)] * bool(sealed)]
+    hidden = list(zip(fresh_labels(checks, taken), checks))
     args = [pair for field in fields for pair in zip(part_names(field), field.fetches)]
     args += [(label, check.fetch) for label, check in hidden]
     limits(probe, fields, args)
@@ -4895,7 +6163,7 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     filter_ = FilterText(fields, hidden, {}, resolver.arch).text(probe.filter) if probe.filter else ''
     source = filter_source(probe)
     return Event(name, '', (EventDef(letter, name, place, tuple(args)),), tuple(fields), tuple(hidden), filter_,
-                 ' '.join(words + [source] * bool(source)), probe)
+                 ' '.join(words + [source] * bool(source)), probe, resolver.arch)
 
 
 def sealed_with(seal: int) -> Check:
@@ -5318,6 +6586,202 @@ def visible(line: bytes) -> bytes:
     if not CONTROL.search(line):
         return line
     return CONTROL.sub(lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]), line)
+
+
+# ---- Listing -----------------------------------------------------------------------------------------------
+# What -F and -l show: where a probe can be put inside a function, and what it can read there.
+
+SOURCE_PLACES = ('', '/usr/src/linux', '/lib/modules/{release}/source', '/lib/modules/{release}/build')
+
+
+class Code(NamedTuple):
+    """The code of a function: its bytes, its link-time address, where they were read from, and at which address there."""
+    symbol: Symbol
+    code: bytes
+    path: str
+    address: int
+
+
+def function_code(place: Place, info: DebugInfo) -> Code:
+    """The code of a function: a vmlinux's, or where that has none the running kernel's."""
+    executable = info.dwarf.executable if info.dwarf else info.symbols if isinstance(info.symbols, Executable) else None
+    running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
+    found = [symbol for symbol in (executable.symbols(place.function) if executable else running) if symbol.code]
+    if place.file and info.dwarf:
+        found = [symbol for symbol in found if ('/' + info.dwarf.source_at(symbol.address)).endswith('/' + place.file)]
+    if not found:
+        copies = info.dwarf.copies(place.function) if info.dwarf else []
+        listed = f'; it is inlined at {len(copies)} places, which -l {place.function} lists' if copies else ''
+        refuse(f"no function '{place.function}'{listed or near(place.function, info.function_names())}", place.at)
+    if len(found) > 1:
+        files = ', '.join(sorted({info.dwarf.source_at(symbol.address) for symbol in found})) if info.dwarf else ''
+        refuse(f"'{place.function}' is there {len(found)} times" + (f'; say which: {place.function}@FILE with one of {files}' if files else
+                                                                   ''), place.at)
+    symbol = found[0] if found[0].size else found[0]._replace(size=size_by_next(found[0], info))
+    code = executable.bytes_at(symbol.address, symbol.size) if executable else b''
+    if code and executable:
+        return Code(symbol, code, executable.path, symbol.address)
+    if not running or not running[0].address:
+        where = executable.path if executable else 'here'
+        raise SurftraceError(f"the code of '{place.function}' is not in {where}, and the running kernel's can be read only by root"
+                             if isinstance(info.symbols, Kallsyms) else f"{where} has no code of '{place.function}'")
+    return Code(symbol, running_code(running[0].address, symbol.size), KCORE, running[0].address)
+
+
+def size_by_next(symbol: Symbol, info: DebugInfo) -> int:
+    """The bytes up to the next function, where the symbols have no sizes."""
+    table = info.symbols.function_symbols if info.symbols else {}
+    following = [other.address for symbols in table.values() for other in symbols if other.address > symbol.address]
+    return min(min(following, default=symbol.address + 4096) - symbol.address, 1 << 16)
+
+
+def code_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+    """-F: the instructions of a function with their offsets, the source lines they are of, and beside them the variables whose
+    place changes there ('name=place'; '-name' where it cannot be had any more)."""
+    found = function_code(place, info)
+    shift, start = found.address - found.symbol.address, found.symbol.address
+    code = [instruction._replace(address=instruction.address - shift, target=instruction.target and instruction.target - shift,
+                                 data=instruction.data and instruction.data - shift)
+            for instruction in disassembled(found.code, found.address, info.arch, found.path)]
+    dwarf = info.dwarf
+    spot = dwarf.spot_at(start) if dwarf else None
+    rows = {row.address: (path, row.line) for row, path in dwarf.rows_in(start, start + found.symbol.size)} if dwarf else {}
+    changes = dwarf.changes_in(spot) if dwarf and spot else []
+    lines, head, source = [code_head(found, spot, info)], '', Sources(info, release)
+    shown: Dict[str, str] = {}
+    last = -1
+    for instruction in code:
+        here = spot._replace(address=instruction.address) if spot else None
+        if dwarf and here and instruction.address in rows:
+            line = source.line(*rows[instruction.address], dwarf.inlined_at(here))
+            lines += [line] if line != head else []
+            head = line
+        told, change = '', bisect.bisect(changes, instruction.address)
+        if dwarf and here and change != last:
+            live = live_variables(here, info)
+            told, shown, last = changed(shown, live), live, change
+        lines.append(f"  {f'<+{instruction.address - start}>':8} {instruction_text(instruction, found, info):46} {told}".rstrip())
+    return lines
+
+
+def code_head(found: Code, spot: Optional[Spot], info: DebugInfo) -> str:
+    """What a listing begins with."""
+    where = f', {info.dwarf.short_path(spot.file)}:{spot.line}' if info.dwarf and spot else ''
+    parts = sorted({symbol.name for start, _ in spot.scope.ranges for symbol in [info.dwarf.executable.symbol_at(start)]
+                    if symbol and symbol.name != found.symbol.name}) if info.dwarf and spot else []
+    more = f"; the unlikely part is {', '.join(parts)}" if parts else ''
+    return f'{found.symbol.name}{where}: {len(found.code)} bytes{more}'
+
+
+def instruction_text(instruction: Instruction, found: Code, info: DebugInfo) -> str:
+    """An instruction with the names of what it jumps to, calls or reads."""
+    executable = info.dwarf.executable if info.dwarf else info.symbols if isinstance(info.symbols, Executable) else None
+    if instruction.target is not None:
+        offset = instruction.target - found.symbol.address
+        if 0 <= offset < len(found.code):
+            return f'{instruction.text} <+{offset}>'
+        symbol = executable.symbol_at(instruction.target) if executable else None
+        inside = instruction.target - symbol.address if symbol else 0
+        return f'{instruction.text} ' + (f"<{symbol.name}{f'+{inside}' if inside else ''}>" if symbol else f'{instruction.target:#x}')
+    symbol = executable.symbol_at(instruction.data, False) if executable and instruction.data is not None else None
+    return f'{instruction.text} # {symbol.name}' if symbol else instruction.text
+
+
+def changed(before: Dict[str, str], after: Dict[str, str]) -> str:
+    """What is other in the second than in the first."""
+    return ' '.join([f'{name}={place}' for name, place in after.items() if before.get(name) != place] +
+                    [f'-{name}' for name in before if name not in after])
+
+
+def live_variables(spot: Spot, info: DebugInfo) -> Dict[str, str]:
+    """The variables that can be had at a place, and where each is, as the kernel would be told."""
+    return {name: where for name, _, where, why in variables(spot, info) if not why}
+
+
+def variables(spot: Spot, info: DebugInfo) -> List[Tuple[str, str, str, str]]:
+    """(name, type, place, why not) of each variable that can be named at a place."""
+    function = info.dwarf.function_here(spot) if info.dwarf else None
+    if not function:
+        return []
+    resolver = Resolver(info, 'p', function, False)
+    table: Dict[str, Tuple[str, str, str, str]] = {}
+    for variable in (*function.parameters, *function.locals):
+        if variable.name and variable.name not in table:
+            try:
+                told = place_text(resolver.value(Name(variable.name, (0, 1)))), ''
+            except InputError as error:
+                told = '', error.message.replace(f"'{variable.name}' cannot be had here", 'not here', 1)
+            table[variable.name] = variable.name, spell(variable.type()), *told
+    return list(table.values())
+
+
+def place_text(lvalue: Lvalue) -> str:
+    """Where an object is: a register, memory, a constant, or several of them."""
+    if lvalue.how == 'memory':
+        return lvalue.fetch.at(lvalue.bit // 8).text()
+    if lvalue.how == 'pieces':
+        return '{' + ','.join(fetch.text() if fetch else '-' for fetch, _ in lvalue.pieces) + '}'
+    sign = '&' if lvalue.fetch.base.startswith('@') and not lvalue.fetch.derefs else ''
+    return f"{sign}{lvalue.fetch.text()}{f'{lvalue.bit // 8:+d}' if lvalue.bit else ''}"
+
+
+class Sources:
+    """The lines of source files, where these are found."""
+
+    def __init__(self, info: DebugInfo, release: str) -> None:
+        self._info, self._release = info, release
+        self._read = functools.lru_cache(None)(self._lines)
+
+    def line(self, path: str, number: int, inlined: str) -> str:
+        """A line of a listing: the file, the number, the text, and whose copy it is of."""
+        lines = self._read(path)
+        text = f'  {lines[number - 1].strip()}' if 0 < number <= len(lines) else ''
+        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
+        return f"{short}:{number}{f' ({inlined}, inlined)' if inlined else ''}{text}"
+
+    def _lines(self, path: str) -> List[str]:
+        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
+        for folder in SOURCE_PLACES:
+            place = os.path.join(folder.format(release=self._release), short) if folder else path
+            if os.path.isfile(place):
+                with contextlib.suppress(DebugInfoError):
+                    return read_file(place).decode(errors='replace').splitlines()
+        return []
+
+
+def place_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+    """-l: what a place became: its addresses, by function and copy, and the variables at the one that is probed."""
+    dwarf = info.dwarf
+    if not dwarf:
+        refuse('lines and variables need DWARF: a vmlinux with debug information (-v)', place.at)
+    spots, source = listed_spots(place, info, dwarf), Sources(info, release)
+    probed = {spot.address for spot in dwarf.first_of_each(spots)}
+    lines, last = [], ('', 0)
+    for spot in spots:
+        if (spot.file, spot.line) != last and spot.file:
+            lines.append(source.line(spot.file, spot.line, ''))
+            last = spot.file, spot.line
+        copy = f'  (copy of {spot.function})' if spot.inlined else ''
+        lines.append(f"  {spot_text(spot.address, dwarf):40} {spot.address:#x}{copy}{'' if spot.address in probed else '  (not probed)'}")
+        table = variables(spot, info) if spot.address in probed else []
+        wide = [max((len(row[i]) for row in table), default=0) for i in (0, 1)]
+        lines += [f'      {name:{wide[0]}}  {type_:{wide[1]}}  {where or why}' for name, type_, where, why in table]
+    return lines
+
+
+def listed_spots(place: Place, info: DebugInfo, dwarf: Dwarf) -> List[Spot]:
+    """The places that -l lists: all those of a line, an instruction, or the entry of a function and of its copies."""
+    if place.line:
+        return line_spots(place, info, True)
+    found = [symbol for symbol in dwarf.executable.symbols(place.function) if symbol.code]
+    if place.offset and len(found) == 1:
+        with Resolver._about(place):
+            check_boundary(found[0], place.offset, dwarf.executable, dwarf)
+    own = [dwarf.spot_at(symbol.address + place.offset) for symbol in found]
+    spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function))
+    if not spots:
+        refuse(f"no function '{place.function}'{near(place.function, info.function_names())}", place.at)
+    return spots
 
 
 # ---- Plan --------------------------------------------------------------------------------------------------
@@ -5750,6 +7214,9 @@ def arguments() -> Any:
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
+    add('-F', '--disassemble', metavar='FUNC', help='print the code of a function: offsets, source lines, the variables that can be '
+        'had and where they are')
+    add('-l', '--list', metavar='PLACE', help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
     add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
@@ -5823,11 +7290,11 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
     return probes
 
 
-def debug_info(options: Any, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
-    """The kernel's debug information that the options choose; none is looked for where all probes are in programs."""
+def debug_info(options: Any, in_kernel: bool = True) -> DebugInfo:
+    """The kernel's debug information that the options choose; none is looked for where no probe is in the kernel."""
     uname = os.uname()
     arch = arch_named(options.arch) if options.arch else None
-    if all(probe.kind in 'PRu' for probe, _ in probes):
+    if not in_kernel:
         return DebugInfo(arch or arch_named(uname.machine), None, [])
     if options.vmlinux:
         machine = arch or arch_named(uname.machine)
@@ -5912,8 +7379,11 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    if options.disassemble or options.list:
+        print('\n'.join(listing(options)), flush=True)
+        return 0
     probes = read_lines(options)
-    info = debug_info(options, probes)
+    info = debug_info(options, any(probe.kind not in 'PRu' for probe, _ in probes))
     if options.show or options.output:
         tracefs = mounted_tracefs() if not options.vmlinux else None
         events = make_events(probes, kernel_of(info, tracefs, options, probes))
@@ -5924,6 +7394,21 @@ def run(options: Any) -> int:
         check_same_kernel(info, options.vmlinux)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
+
+
+def listing(options: Any) -> List[str]:
+    """What -F and -l print."""
+    info, release, lines = debug_info(options), os.uname().release if not options.vmlinux else '', []
+    for text, make in ((options.disassemble, code_listing), (options.list, place_listing)):
+        if text:
+            with located(text):
+                place = parse_place('p', text, (0, len(text)))
+                if make is code_listing and (place.offset or place.line is not None or place.glob):
+                    refuse('-F takes a function; -l takes a place in it', place.at)
+                if place.glob:
+                    refuse('one place, not a pattern', place.at)
+                lines += make(place, info, release)
+    return lines
 
 
 def save(options: Any, text: str) -> int:
@@ -6003,7 +7488,7 @@ def frame_function(program: Callable[[str], Optional[Program]], path: str, behin
         segment = next((segment for segment in found.executable.segments if segment.code), None) if found else None
         if found and segment:
             address = (segment.address & ~0xfff) + behind
-            symbol = found.symbols.function_at(address)
+            symbol = found.symbols.symbol_at(address)
             return f'{demangled(symbol.name) or symbol.name}+{address - symbol.address:#x}' if symbol else ''
     return ''
 
