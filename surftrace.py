@@ -2462,8 +2462,8 @@ class Dwarf(TypeInfo):
         """Whether at that place the name of a variable means this one."""
         name, (own, others) = self._text(self._origin(die), 'DW_AT_name'), self._visible(spot)
         parameters = [other for other in own if other.tag == 'DW_TAG_formal_parameter']
-        called = (other for other in (*parameters, *others) if self._text(self._origin(other), 'DW_AT_name') == name)
-        return bool(next(called, die).offset == die.offset)
+        found = next((other for other in (*parameters, *others) if self._text(self._origin(other), 'DW_AT_name') == name), die)
+        return bool(found.offset == die.offset)
 
     def _declaring(self, scope: Scope, die: Any) -> Scope:
         """The scope in this one that a variable is declared in."""
@@ -5545,7 +5545,9 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, kernel: Kernel) -> List[Ta
     """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a word."""
     place, dwarf = probe.place, kernel.info.dwarf
     assert dwarf
-    reasons = [(spot, unprobeable(spot, kernel)) for spot in spots]
+    reasons = [(spot, unprobeable(spot, kernel) or untraceable(spot, kernel)) for spot in spots]
+    if all(reason for _, reason in reasons):                            # the kernel may have been built to take probes anywhere
+        reasons = [(spot, unprobeable(spot, kernel)) for spot in spots]
     wanted = [spot for spot, reason in reasons if not reason]
     left = sorted({reason for _, reason in reasons if reason})
     if spots and not wanted:
@@ -5565,14 +5567,35 @@ def unprobeable(spot: Spot, kernel: Kernel) -> str:
         return 'where no function is'
     if '.init' in symbol.section or '.exit' in symbol.section:
         return 'in code of the boot, which is gone'
-    for name in ('noinstr', 'entry', 'kprobes', 'cpuidle', 'irqentry', 'softirqentry')[:4]:
+    for name in ('noinstr', 'entry', 'kprobes', 'cpuidle'):             # kernel/kprobes.c: kprobe_blacklist, and its callers
         start, end = (dwarf.executable.symbols(f'__{name}_text_{side}') for side in ('start', 'end'))
         if start and end and start[0].address <= spot.address < end[0].address:
             return f'in code that the kernel keeps probes away from (.{name}.text)'
-    functions = kernel.functions()
-    if functions is not None and symbol.name not in functions and symbol.name.split('.')[0] not in functions:
-        return f"in functions that are not traceable ({symbol.name})"
     return ''
+
+
+def untraceable(spot: Spot, kernel: Kernel) -> str:
+    """Why most kernels would take no probe there: it is in a function without a call for ftrace (CONFIG_KPROBE_EVENTS_ON_NOTRACE),
+    by the running kernel's list of those with one, or by a vmlinux's."""
+    dwarf = kernel.info.dwarf
+    symbol = dwarf.executable.symbol_at(spot.address) if dwarf else None
+    if dwarf is None or symbol is None:
+        return ''
+    names, functions, calls = (symbol.name, symbol.name.split('.')[0]), kernel.functions(), traced_calls(dwarf.executable)
+    if functions is not None:
+        return '' if functions.intersection(names) else 'in functions that ftrace does not know'
+    whole = next((s for name in reversed(names) for s in dwarf.executable.symbols(name) if s.code), symbol)
+    at = bisect.bisect_left(calls, whole.address)
+    return '' if not calls or at < len(calls) and calls[at] < whole.address + whole.size else 'in functions that ftrace does not know'
+
+
+@functools.lru_cache(1)
+def traced_calls(executable: Executable) -> List[int]:
+    """Where a vmlinux has its calls for ftrace (scripts/recordmcount, __mcount_loc), sorted; none where these are relocated at boot."""
+    bounds = [symbol.address for side in ('start', 'stop') for symbol in executable.symbols(f'__{side}_mcount_loc')]
+    data = executable.bytes_at(bounds[0], bounds[1] - bounds[0]) if len(bounds) == 2 else b''
+    form = struct.Struct(('<' if executable.arch.order == 'little' else '>') + ('Q' if executable.arch.bits == 64 else 'I'))
+    return sorted(address for address, in form.iter_unpack(data[:len(data) // form.size * form.size]) if address)
 
 
 def spot_text(address: int, dwarf: Dwarf) -> str:
@@ -7185,6 +7208,9 @@ examples:
                                             a trace event
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
                                             a packet header in an sk_buff
+  surftrace -F do_filp_open                 the code of a function: where to probe, what can be had there
+  surftrace 'p fs/namei.c:3861 name=pathname->name'
+                                            a line inside a function, its variables
   surftrace 'R bash:readline line=!(char *)$retval'
                                             what a program's function returns
   surftrace -p 1234 'P ./server:handle id=req->id name=req->user.name f:id>10'

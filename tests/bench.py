@@ -82,6 +82,8 @@ def resolving(vmlinux: str) -> None:
            'print &((struct mm_struct *)0)->mm_users', vmlinux]
     compare('one line, DWARF, gdb', [*OURS, '-v', vmlinux, LINE], gdb, 1, 0.03)
     compare('one line, BTF, perf', [*OURS, '-m', 'btf', '-v', vmlinux, LINE], one, 5, 0.42)
+    disassembly = ['gdb', '-nx', '-batch', '-ex', 'disassemble /s do_filp_open', vmlinux]
+    compare('-F, gdb', [*OURS[:-1], '-F', 'do_filp_open', '-v', vmlinux], disassembly, 3, 0.5)
     ours, perfs = hundred(vmlinux)
     with tempfile.NamedTemporaryFile('w', suffix='.lines') as lines:
         lines.write('\n'.join(ours) + '\n')
