@@ -1580,15 +1580,14 @@ class Dwarf(TypeInfo):
     def _location(self, die: Any, pc: int, frame: str, entry: bool) -> Optional[Location]:
         """Where a parameter is at `pc`; None where only the calling convention tells it. At entry the first range that begins
         there counts, though it be empty: what follows it at the same address is after the first statement."""
-        from elftools.dwarf.locationlists import LocationParser
         attribute = die.attributes.get('DW_AT_location')
         if attribute is None:
             value = die.attributes.get('DW_AT_const_value')
             return Location('constant', offset=value.value) if value and isinstance(value.value, int) else Location(
                 'gone', why='the compiler left no place for it')
-        parsed: Any = LocationParser(self._locations).parse_from_attribute(attribute, die.cu['version'], die)
-        if not isinstance(parsed, list):
-            return self._only_place(self._place(self._operations(die.cu, parsed.loc_expr), frame), die.cu, entry)
+        parsed = self._parsed_location(die)
+        if isinstance(parsed, tuple):
+            return self._only_place(self._place(self._operations(die.cu, parsed[0]), frame), die.cu, entry)
         base = self._base(die)
         for item in parsed:
             if type(item).__name__ == 'BaseAddressEntry':
@@ -1599,6 +1598,15 @@ class Dwarf(TypeInfo):
                 if first or start + item.begin_offset <= pc < start + item.end_offset:
                     return self._place(self._operations(die.cu, item.loc_expr), frame)
         return Location('gone', why='the compiler has it nowhere at this instruction')
+
+    def _parsed_location(self, die: Any) -> Union[List[Any], Tuple[List[int]]]:
+        """The entries of a location list, or the one expression; Go has its expressions in DWARF 3's form still."""
+        from elftools.dwarf.locationlists import LocationParser
+        attribute = die.attributes['DW_AT_location']
+        if isinstance(attribute.value, list):
+            return (attribute.value,)
+        parsed: Any = LocationParser(self._locations).parse_from_attribute(attribute, die.cu['version'], die)
+        return parsed if isinstance(parsed, list) else (parsed.loc_expr,)
 
     def _only_place(self, found: Location, unit: Any, entry: bool) -> Optional[Location]:
         """The one place a parameter has in the whole function. In the function's own frame it is only after the first
@@ -2262,6 +2270,13 @@ class Dwarf(TypeInfo):
                      and (not file or ('/' + self._unit_path(die.cu)).endswith('/' + file)) for spot in self._copies_of(die)]
             return sorted(spots, key=lambda spot: spot.address)
 
+    def copies_near(self, address: int) -> List[Spot]:
+        """Where the copies begin of the function that has the address, in the source files that have its definition."""
+        with reading(self.path):
+            home = self._home(address)
+            source = self._abstract(home) if home is not None else None
+            return sorted(self._copies_of(source), key=lambda spot: spot.address) if source is not None else []
+
     def _unit_path(self, unit: Any) -> str:
         top = unit.get_top_DIE()
         return os.path.normpath(os.path.join(self._text(top, 'DW_AT_comp_dir'), self._text(top, 'DW_AT_name')))
@@ -2400,10 +2415,9 @@ class Dwarf(TypeInfo):
         return list(self._places(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset)))
 
     def _places(self, die: Any) -> Iterator[Tuple[Optional[int], Optional[int], List[Any]]]:
-        from elftools.dwarf.locationlists import LocationParser
-        parsed: Any = LocationParser(self._locations).parse_from_attribute(die.attributes['DW_AT_location'], die.cu['version'], die)
-        if not isinstance(parsed, list):
-            yield None, None, self._operations(die.cu, parsed.loc_expr)
+        parsed = self._parsed_location(die)
+        if isinstance(parsed, tuple):
+            yield None, None, self._operations(die.cu, parsed[0])
             return
         base = self._base(die)
         for item in parsed:
@@ -2987,6 +3001,7 @@ class DebugInfo(TypeInfo):
         self.arch, self.symbols = arch, symbols
         self._sources = [functools.lru_cache(None)(source) for source in sources]
         self._modules = modules
+        self.program: Optional[Program] = None          # what it is the debug information of, if not the kernel
 
     def for_module(self, module: str) -> DebugInfo:
         """The same, with the types of a module first."""
@@ -3021,6 +3036,25 @@ class DebugInfo(TypeInfo):
         if self.symbols is not None:
             return self.symbols.function_symbols
         return sorted({name for source in self._sources for name in source().function_names()})
+
+    @property
+    def executable(self) -> Optional[Executable]:
+        """The file that has the code, or at least its symbols."""
+        if isinstance(self.symbols, ProgramSymbols):
+            return self.symbols.files[0]
+        return self.dwarf.executable if self.dwarf else self.symbols if isinstance(self.symbols, Executable) else None
+
+    def functions_named(self, name: str) -> List[Symbol]:
+        """The functions of that name, at link-time addresses where a file tells them."""
+        if isinstance(self.symbols, ProgramSymbols):
+            return self.symbols.functions(name)
+        table = self.executable or self.symbols
+        return [symbol for symbol in table.symbols(name) if symbol.code] if table else []
+
+    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+        """The function (or the object) that the link-time address is in."""
+        files = self.symbols.files if isinstance(self.symbols, ProgramSymbols) else [self.executable] if self.executable else []
+        return next((found for file in files for found in [file.symbol_at(address, code)] if found), None)
 
     @functools.cached_property
     def dwarf(self) -> Optional[Dwarf]:
@@ -3141,9 +3175,10 @@ class ProgramSymbols:
         """Also the undefined ones."""
         return self._first(lambda file: file.every_symbol(name))
 
-    def named_in_source(self, name: str) -> List[Symbol]:
-        """The functions of that name in C++ or Rust."""
-        return self._first(lambda file: file.named_in_source(name))
+    def functions(self, name: str) -> List[Symbol]:
+        """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
+        found = [symbol for symbol in self.symbols(name) if symbol.code] or self._first(lambda file: file.named_in_source(name))
+        return list({symbol.address: symbol for symbol in found}.values())
 
     def symbol_at(self, address: int) -> Optional[Symbol]:
         """The function that has the address."""
@@ -3191,7 +3226,9 @@ def program_at(path: str, debug: Optional[Executable] = None) -> Program:
             sources += [functools.partial(Dwarf, file, *shared), *(functools.partial(_same, other) for other in shared)]
     arch = executable.arch if executable.arch.name != 'i386' else executable.arch._replace(arguments=())   # all on the stack
     symbols = ProgramSymbols(files)
-    return Program(path, executable, DebugInfo(arch, symbols, sources), symbols)
+    info = DebugInfo(arch, symbols, sources)
+    info.program = Program(path, executable, info, symbols)
+    return info.program
 
 
 def debug_files(executable: Executable) -> List[Executable]:
@@ -3503,7 +3540,7 @@ KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT pro
 PROGRAM_PLACE = re.compile(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\((?P<semaphore>0[xX][0-9a-fA-F]+|\d+)\))?')
 PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
                                (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
-FILE_LINE_PATTERN = re.compile(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc))):(?P<line>\d{1,9})$')
+FILE_LINE_PATTERN = re.compile(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):(?P<line>\d{1,9})$')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
             '__probe_func'}
@@ -4647,7 +4684,10 @@ class Resolver:
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
         """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image and no per-cpu
-        variable, by its beginning."""
+        variable, by its beginning. In a program, counted from the probe, but for what a library's users may have copies of."""
+        if self.site:
+            known = self.info.symbol_at(address, False)
+            return None if known and known.sort == 'exported' else (self.site.global_at(address), 0)
         dwarf = self.info.dwarf
         executable = dwarf.executable if dwarf else None
         symbol = (executable.symbol_at(address, False) or executable.symbol_at(address)) if executable else None
@@ -5527,7 +5567,7 @@ def line_spots(place: Place, info: DebugInfo, every: bool = False) -> List[Spot]
         if not place.function:
             spots = dwarf.line_spots(place.file, place.line or 0)
         else:
-            found = [symbol.address for symbol in dwarf.executable.symbols(place.function) if symbol.code]
+            found = [symbol.address for symbol in info.functions_named(place.function)]
             if place.file:
                 found = [address for address in found if ('/' + dwarf.source_at(address)).endswith('/' + place.file)]
             if len(found) > 1:
@@ -5789,19 +5829,57 @@ def program_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     if raw:
         offset, semaphore = (place_number(number_, probe.place.at) for number_ in (raw[1], raw[2] or '0'))
         return [raw_target(probe, program, offset, semaphore, kernel)]
-    return [function_target(probe, program, symbol, offset, kernel)
-            for symbol, offset in program_functions(rest, program, probe.place, kernel)]
+    line = re.fullmatch(r'(.+):(\d+)', rest)
+    if line and not program.symbols.functions(rest):
+        if probe.kind == 'R':
+            refuse('a return is that of a whole function: no line', probe.place.at)
+        return spots_in_program(line_spots(place_in_program(rest, probe.place), program.info), probe, program, kernel)
+    copies = copies_in_program(rest, program) if probe.kind == 'P' and not program.symbols.functions(rest) else []
+    if copies:
+        return spots_in_program(copies, probe, program, kernel)
+    return [target for symbol, offset in program_functions(rest, program, probe.place, kernel)
+            for target in function_target(probe, program, symbol, offset, kernel)]
+
+
+def place_in_program(rest: str, place: Place) -> Place:
+    """FILE:LINE, FUNC:LINE, FUNC+OFFSET or FUNC behind OBJ:, as a place of its own."""
+    line = re.fullmatch(r'(.+):(\d+)', rest)
+    offset = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not line else None
+    if not line:
+        return Place(rest, place.at, (offset[1] if offset else rest).strip('"'), offset=place_number(offset[2], place.at) if offset else 0)
+    number_ = place_number(line[2], place.at, 10)
+    if FILE_LINE_PATTERN.match(rest):
+        return Place(rest, place.at, line=number_, file=line[1])
+    return Place(rest, place.at, line[1].strip('"'), line=number_)
+
+
+def copies_in_program(name: str, program: Program) -> List[Spot]:
+    """The copies of a function that is inlined wherever it is called."""
+    dwarf = program.info.dwarf if re.fullmatch(r'"?\w+"?', name) else None
+    return dwarf.copies(name.strip('"')) if dwarf else []
+
+
+def spots_in_program(spots: Sequence[Spot], probe: Probe, program: Program, kernel: Kernel) -> List[Target]:
+    """The Targets of places that a program's DWARF tells."""
+    dwarf, found = program.info.dwarf, []
+    for spot in spots[:COPY_CAP]:
+        site = Site(program, spot.address)
+        function = dwarf.function_here(spot) if dwarf else None
+        found.append(Target(site_place(site, kernel, probe.place.at), probe.place.text, function, False, site))
+    if len(spots) > COPY_CAP:
+        kernel.note(f"'{probe.place.text}' is at {len(spots)} places; only the first {COPY_CAP} are traced")
+    return found
 
 
 def program_functions(rest: str, program: Program, place: Place, kernel: Kernel) -> List[Tuple[Symbol, int]]:
     """(function, offset into it) of FUNC[+OFF]: the exact name first, a pattern only when there is none."""
     exact = re.fullmatch(r'"([^"]*)"(?:\+(0[xX][0-9a-fA-F]+|\d+))?', rest)
     name, offset = (exact[1], place_number(exact[2] or '0', place.at)) if exact else (rest, 0)
-    found = named_functions(name, program)
+    found = program.symbols.functions(name)
     inside = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found and not exact else None
     if inside:
         name, offset = inside[1], place_number(inside[2], place.at)
-        found = named_functions(name, program)
+        found = program.symbols.functions(name)
     if not found and not exact and not inside and re.search(r'[*?\[]', name):
         return [(symbol, 0) for symbol in matching_functions(name, program, place, kernel)]
     if not found:
@@ -5812,12 +5890,6 @@ def program_functions(rest: str, program: Program, place: Place, kernel: Kernel)
                 for source, symbol in zip(names, found)}
         refuse(f"'{name}' is there {len(found)} times; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
     return [(found[0], offset)]
-
-
-def named_functions(name: str, program: Program) -> List[Symbol]:
-    """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
-    found = [symbol for symbol in program.symbols.symbols(name) if symbol.code] or program.symbols.named_in_source(name)
-    return list({symbol.address: symbol for symbol in found}.values())
 
 
 def matching_functions(pattern: str, program: Program, place: Place, kernel: Kernel) -> List[Symbol]:
@@ -5846,15 +5918,11 @@ def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel)
                   "are not in this file; its debug package may have them"), place.at)
     if sorts == {'undefined'}:
         owner = next((soname for soname in program.executable.needed for other in [kernel.program(soname)]
-                      if other and named_functions(name, other)), '')
+                      if other and other.symbols.functions(name)), '')
         refuse(f"{program.path} calls '{name}' and has it not"
                + (f': it is in {owner}, write {owner}:{name}' if owner else '; it is in a library'), place.at)
     if any(symbol.section and not symbol.code for symbol in found):
         refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
-    files = program.info.dwarf.inlined_into(name) if program.info.dwarf else []
-    if files:
-        refuse(f"'{name}' is inlined everywhere it is called ({', '.join(files[:3])}): there is no function to probe; probe one that "
-               'calls it', place.at)
     names = program.symbols.function_symbols
     stems = {other: other.partition('.')[0] for other in names if '.' in other}
     copies = [other for other, stem in stems.items() if name == stem or name in spellings(demangled(stem))]
@@ -5868,20 +5936,25 @@ def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel)
     refuse(f"{program.path} has no function '{name}'{known or stripped}", place.at)
 
 
-def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> Target:
-    """The Target of a function of a program, or of a place inside it."""
+def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> List[Target]:
+    """The Targets of a function of a program and its copies in others, or of a place inside it."""
     if offset and probe.kind == 'R':
         refuse('a return is that of a whole function: no offset', probe.place.at)
-    site = Site(program, symbol.address + offset)
-    function = program.info.function(symbol.name, symbol.address, offset)
     if offset and not kernel.force:
         with Resolver._about(probe.place):
             check_boundary(symbol, offset, program.executable, program.info.dwarf, True)
-    if function and function.inlined:
-        kernel.note(f"'{symbol.name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls "
-                    f'there are not seen')
+    site, dwarf = Site(program, symbol.address + offset), program.info.dwarf
+    spot = dwarf.spot_at(site.address) if dwarf and offset else None
+    function = dwarf.function_here(spot) if dwarf and spot else program.info.function(symbol.name, symbol.address, offset)
+    copies: List[Target] = []
+    if function and function.inlined and dwarf:
+        if probe.kind == 'P' and not any(names_registers(arg.expr) for arg in probe.args):
+            copies = spots_in_program(dwarf.copies_near(symbol.address), probe, program, kernel)
+        else:
+            kernel.note(inlined_too(symbol.name, function.inlined))
     name = demangled(symbol.name) or symbol.name
-    return Target(site_place(site, kernel, probe.place.at), name, function, not offset, site)
+    own = Target(site_place(site, kernel, probe.place.at), name, function, not offset, site)
+    return [own, *(copy._replace(name=name) for copy in copies)]
 
 
 def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kernel: Kernel) -> Target:
@@ -5894,10 +5967,8 @@ def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kern
     if any(note.address == address for note in program.executable.usdt_notes()):
         return Target(text, f'{offset:#x}', None, False, site)
     symbol = program.symbols.symbol_at(address)
-    if symbol and symbol.address == address:
-        return function_target(probe, program, symbol, 0, kernel)
     if symbol:
-        return function_target(probe, program, symbol, address - symbol.address, kernel)
+        return function_target(probe, program, symbol, address - symbol.address, kernel)[0]
     if not kernel.force:
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
                'inside one crashes the program. --force sets it all the same', probe.place.at)
@@ -6627,9 +6698,9 @@ class Code(NamedTuple):
 
 def function_code(place: Place, info: DebugInfo) -> Code:
     """The code of a function: a vmlinux's, or where that has none the running kernel's."""
-    executable = info.dwarf.executable if info.dwarf else info.symbols if isinstance(info.symbols, Executable) else None
+    executable = info.executable
     running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
-    found = [symbol for symbol in (executable.symbols(place.function) if executable else running) if symbol.code]
+    found = info.functions_named(place.function)
     if place.file and info.dwarf:
         found = [symbol for symbol in found if ('/' + info.dwarf.source_at(symbol.address)).endswith('/' + place.file)]
     if not found:
@@ -6698,15 +6769,15 @@ def code_head(found: Code, spot: Optional[Spot], info: DebugInfo) -> str:
 
 def instruction_text(instruction: Instruction, found: Code, info: DebugInfo) -> str:
     """An instruction with the names of what it jumps to, calls or reads."""
-    executable = info.dwarf.executable if info.dwarf else info.symbols if isinstance(info.symbols, Executable) else None
     if instruction.target is not None:
         offset = instruction.target - found.symbol.address
         if 0 <= offset < len(found.code):
             return f'{instruction.text} <+{offset}>'
-        symbol = executable.symbol_at(instruction.target) if executable else None
+        symbol = info.symbol_at(instruction.target)
         inside = instruction.target - symbol.address if symbol else 0
-        return f'{instruction.text} ' + (f"<{symbol.name}{f'+{inside}' if inside else ''}>" if symbol else f'{instruction.target:#x}')
-    symbol = executable.symbol_at(instruction.data, False) if executable and instruction.data is not None else None
+        name = demangled(symbol.name) or symbol.name if symbol else ''
+        return f'{instruction.text} ' + (f"<{name}{f'+{inside}' if inside else ''}>" if name else f'{instruction.target:#x}')
+    symbol = info.symbol_at(instruction.data, False) if instruction.data is not None else None
     return f'{instruction.text} # {symbol.name}' if symbol else instruction.text
 
 
@@ -6726,7 +6797,7 @@ def variables(spot: Spot, info: DebugInfo) -> List[Tuple[str, str, str, str]]:
     function = info.dwarf.function_here(spot) if info.dwarf else None
     if not function:
         return []
-    resolver = Resolver(info, 'p', function, False)
+    resolver = Resolver(info, 'p', function, False, site=Site(info.program, spot.address) if info.program else None)
     table: Dict[str, Tuple[str, str, str, str]] = {}
     for variable in (*function.parameters, *function.locals):
         if variable.name and variable.name not in table:
@@ -6776,7 +6847,7 @@ def place_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]
     """-l: what a place became: its addresses, by function and copy, and the variables at the one that is probed."""
     dwarf = info.dwarf
     if not dwarf:
-        refuse('lines and variables need DWARF: a vmlinux with debug information (-v)', place.at)
+        refuse('lines and variables need debug information with DWARF (-v names a file)', place.at)
     spots, source = listed_spots(place, info, dwarf), Sources(info, release)
     probed = {spot.address for spot in dwarf.first_of_each(spots)}
     lines, last = [], ('', 0)
@@ -6796,10 +6867,10 @@ def listed_spots(place: Place, info: DebugInfo, dwarf: Dwarf) -> List[Spot]:
     """The places that -l lists: all those of a line, an instruction, or the entry of a function and of its copies."""
     if place.line:
         return line_spots(place, info, True)
-    found = [symbol for symbol in dwarf.executable.symbols(place.function) if symbol.code]
+    found = info.functions_named(place.function)
     if place.offset and len(found) == 1:
         with Resolver._about(place):
-            check_boundary(found[0], place.offset, dwarf.executable, dwarf)
+            check_boundary(found[0], place.offset, info.executable or dwarf.executable, dwarf)
     own = [dwarf.spot_at(symbol.address + place.offset) for symbol in found]
     spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function))
     if not spots:
@@ -7424,17 +7495,30 @@ def run(options: Any) -> int:
 
 def listing(options: Any) -> List[str]:
     """What -F and -l print."""
-    info, release, lines = debug_info(options), os.uname().release if not options.vmlinux else '', []
+    release, lines = os.uname().release if not options.vmlinux else '', []
     for text, make in ((options.disassemble, code_listing), (options.list, place_listing)):
         if text:
             with located(text):
-                place = parse_place('p', text, (0, len(text)))
+                place, info = listed_place(text, options)
                 if make is code_listing and (place.offset or place.line is not None or place.glob):
                     refuse('-F takes a function; -l takes a place in it', place.at)
                 if place.glob:
                     refuse('one place, not a pattern', place.at)
                 lines += make(place, info, release)
     return lines
+
+
+def listed_place(text: str, options: Any) -> Tuple[Place, DebugInfo]:
+    """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
+    whole = Place(text, (0, len(text)))
+    if ':' in text and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
+        program = functools.lru_cache(None)(functools.partial(find_program, options, True))
+        if any(program(text[:match.start()]) for match in re.finditer(':', text) if match.start()):
+            kernel = Kernel(DebugInfo(arch_named(os.uname().machine), None, []), frozenset(), lambda system, name: None, lambda: [],
+                            lambda: None, note, program=program)
+            found, rest = split_object(whole, kernel)
+            return place_in_program(rest, whole), found.info
+    return parse_place('p', text, whole.at), debug_info(options)
 
 
 def save(options: Any, text: str) -> int:
