@@ -7402,18 +7402,14 @@ def debug_info(options: Any, in_kernel: bool = True) -> DebugInfo:
     return running_debug_info(options.mode, machine, uname.release)
 
 
-def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], options: Any, probes: Sequence[Tuple[Probe, str]]) -> Kernel:
+def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Kernel:
     """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
-    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    running, shown = not (options.vmlinux and in_kernel), bool(options.show or options.output)
     readme = tracefs.read('README') if tracefs else ''
     kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None or not running
-    counted = not tracefs or shown or 'ref_ctr_offset' in readme
+    counted = not tracefs or not running or 'ref_ctr_offset' in readme
     abilities = frozenset(['$arg'] * kept + ['ref_ctr'] * counted)
-    kernel = Kernel(info, abilities, lambda system, name: None, lambda: [], lambda: None, note, live=not shown, force=options.force,
-                    program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)))
     if not tracefs or not running or not tracefs.has('events'):
-        return kernel
+        return Kernel(info, abilities, lambda system, name: None, lambda: [], lambda: None, note)
     found = tracefs
 
     def functions() -> Optional[FrozenSet[str]]:
@@ -7421,8 +7417,14 @@ def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], options: Any, probes:
 
     def event_names() -> List[str]:
         return found.read('available_events').replace(':', '/').split()
-    return kernel._replace(event_format=lambda system, name: found.read(f'events/{system}/{name}/format') or None,
-                           event_names=event_names, functions=functools.lru_cache(None)(functions))
+    return Kernel(info, abilities, lambda system, name: found.read(f'events/{system}/{name}/format') or None, event_names,
+                  functools.lru_cache(None)(functions), note)
+
+
+def with_programs(kernel: Kernel, options: Any, in_kernel: bool = False) -> Kernel:
+    """The same, with the programs of this machine; where nothing is traced in the kernel, -v is about these."""
+    return kernel._replace(program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
+                           live=not (options.show or options.output), force=options.force)
 
 
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
@@ -7480,14 +7482,15 @@ def run(options: Any) -> int:
         print('\n'.join(listing(options)), flush=True)
         return 0
     probes = read_lines(options)
-    info = debug_info(options, any(probe.kind not in 'PRu' for probe, _ in probes))
+    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
+    info = debug_info(options, in_kernel)
     if options.show or options.output:
         tracefs = mounted_tracefs() if not options.vmlinux else None
-        events = make_events(probes, kernel_of(info, tracefs, options, probes))
+        events = make_events(probes, with_programs(kernel_of(info, tracefs, not options.vmlinux), options, in_kernel))
         if options.show:
             print('\n'.join(line for event in events for line in event.lines()), flush=True)
         return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
-    if options.vmlinux and info.symbols is not None:
+    if options.vmlinux and in_kernel:
         check_same_kernel(info, options.vmlinux)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
@@ -7512,10 +7515,8 @@ def listed_place(text: str, options: Any) -> Tuple[Place, DebugInfo]:
     """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
     whole = Place(text, (0, len(text)))
     if ':' in text and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
-        program = functools.lru_cache(None)(functools.partial(find_program, options, True))
-        if any(program(text[:match.start()]) for match in re.finditer(':', text) if match.start()):
-            kernel = Kernel(DebugInfo(arch_named(os.uname().machine), None, []), frozenset(), lambda system, name: None, lambda: [],
-                            lambda: None, note, program=program)
+        kernel = with_programs(kernel_of(debug_info(options, False), None, False), options)
+        if any(kernel.program(text[:match.start()]) for match in re.finditer(':', text) if match.start()):
             found, rest = split_object(whole, kernel)
             return place_in_program(rest, whole), found.info
     return parse_place('p', text, whole.at), debug_info(options)
@@ -7554,7 +7555,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
     check_abilities(probes, tracefs)
     for name in sweep(tracefs):
         note(f'removed what the killed run {name} had left')
-    kernel = kernel_of(info, tracefs, options, probes)
+    kernel = with_programs(kernel_of(info, tracefs, True), options, any(probe.kind not in 'PRu' for probe, _ in probes))
     if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
         kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
     events = make_events(probes, kernel)

@@ -122,7 +122,7 @@ def draining() -> None:
                  surftrace.Step(write(f'{place}/events/{group}/f0/enable', '1'), write(f'{place}/events/{group}/f0/enable', '0'))]
         probes = [(surftrace.parse_probe(LINE), '')]
         options = surftrace.arguments().parse_args(['-S', LINE])
-        events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options), None, options, probes))
+        events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options), None, False))
         us = functools.partial(by_us, events)
         with surftrace.session(tracefs, steps, lambda change: None, lambda: False, lambda: None, print):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
