@@ -785,7 +785,8 @@ class Executable:
     def named_in_source(self, name: str) -> List[Symbol]:
         """The functions whose name in C++ or Rust is that, with its parameters or without them."""
         last = re.search(r'(\w+)[^\w:]*$', without_parameters(name).partition('<')[0])
-        piece = f'{len(last[1])}{last[1]}' if last and 'operator' not in name else ''
+        short = re.compile(r'(basic_)?(string|istream|ostream|iostream)|allocator')     # Sb Ss Si So Sd Sa (Itanium C++ ABI, 5.1.8)
+        piece = f'{len(last[1])}{last[1]}' if last and 'operator' not in name and not short.fullmatch(last[1]) else ''
         return [symbol for mangled, symbols in self.function_symbols.items() if mangled[:2] in ('_Z', '_R') and piece in mangled
                 and name in spellings(demangled(mangled)) for symbol in symbols]
 
@@ -4555,7 +4556,7 @@ class Resolver:
         beyond, name = expr.number - len(self.arch.arguments), f'arg{expr.number}'
         if beyond < 0:
             return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=name)
-        return Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name)
+        return self._whole_word(Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name))
 
     def _operand(self, site: Site, operands: Tuple[str, ...], expr: Argument) -> Lvalue:
         """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
@@ -4570,7 +4571,14 @@ class Resolver:
         place = self._operand_place(site, what, type_)
         if not place:
             refuse(f"this argument is '{text}', and ftrace cannot read that", expr.at)
-        return place._replace(name=f'arg{expr.number}')
+        return self._whole_word(place, signed)._replace(name=f'arg{expr.number}') if count == self.arch.word else (
+            place._replace(name=f'arg{expr.number}'))
+
+    def _whole_word(self, place: Lvalue, signed: bool = False) -> Lvalue:
+        """A word in memory that may be an address: what is read behind it (a string) is not read from the place itself."""
+        if place.how != 'memory':
+            return place
+        return place._replace(type=Int('s64', self.arch.word, True) if signed else Pointer(self.arch.word, Void))
 
     def _operand_place(self, site: Site, text: str, type_: Int) -> Optional[Lvalue]:
         x86 = self.arch.name in ('x86_64', 'i386')
@@ -7046,7 +7054,8 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
     files = sorted({definition.file for event in events for definition in event.definitions})
     needs = '\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files)
     reader = f'head -n {count} <&3 &' if count else 'cat <&3 &'
-    timer = f'(sleep {seconds:g}; kill "$reader") 2>/dev/null &\ntimer=$!\n' if seconds else ''
+    # sleep outlives the subshell when that is killed: it may hold neither trace_pipe, or rmdir says EBUSY, nor the output
+    timer = f'(exec 3<&-; sleep {seconds:g}; kill "$reader") >/dev/null 2>&1 &\ntimer=$!\n' if seconds else ''
     return SCRIPT.format(lines=lines, guards=guards, undo='\n'.join(reversed(undo)), needs=needs, do='\n'.join(do),
                          read=reader, timer=timer)
 
