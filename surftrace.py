@@ -3945,7 +3945,8 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
         return Place(text, at, line=place_number(line_of_file['line'], at, 10), file=line_of_file['file'])
     match = PLACE_PATTERN.match(text)
     if not match:
-        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a pattern (tcp_*)',
+        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a pattern (tcp_*)'
+                         + '; one of a program is for P' * (text[:1] in ('/', '.')),
                          (at[0], max(at[1], at[0] + 1)))
     offset, line = place_number(match['offset'] or '0', at), place_number(match['line'], at, 10) if match['line'] else None
     if kind == 'r' and (offset or line is not None):
@@ -4108,11 +4109,13 @@ TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftr
 
 
 def text_format(word: str, order: Any) -> Format:
-    """Counted text: its length and up to 256 bytes of it. A byte that cannot be read becomes 0 and those behind it are old
-    (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a zero is not shown."""
+    """Counted text: its length and up to 256 bytes of it; 'text[8]' in an array of eight. A byte that cannot be read becomes 0
+    and those behind it are old (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a zero is not shown."""
+    most = int(word[5:-1]) if '[' in word else (1 << 31) - 1
+
     def show(values: Sequence[str]) -> str:
         length = number(values[0])
-        if not 0 <= length < 1 << 31:
+        if not 0 <= length <= most:
             return f'(no text: its length is {length})'
         data = bytes(int(byte, 16) for part in values[1:] for byte in part[1:-1].split(','))
         whole, more = data[:length].split(b'\0')[0], ''
@@ -4129,7 +4132,8 @@ FORMATS: Dict[str, Callable[[str, Any], Format]] = {
     **{f'{end}{bits}': big_endian_format for end in ('be', 'BE') for bits in (16, 32, 64)}}
 PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
                                   for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
-FORMAT_PATTERNS = ((re.compile(r'cut\(\d{1,9}\)'), cut_format), (re.compile(r'S\([1-9]\d?\)'), signed_format))
+FORMAT_PATTERNS = ((re.compile(r'text\[\d{1,9}\]'), text_format), (re.compile(r'cut\(\d{1,9}\)'), cut_format),
+                   (re.compile(r'S\([1-9]\d?\)'), signed_format))
 
 
 def bit_width(kind: str) -> int:
@@ -5106,6 +5110,8 @@ class Resolver:
         if lvalue.fetch.base[:4] == '$arg' and not lvalue.fetch.derefs and lvalue.type == self.word and self.function and not arg.word:
             refuse(f'{lvalue.fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
         format_: Optional[Format]
+        if arg.word == 'text' and arg.format:
+            refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
         if arg.word == 'text':
             fetches, format_ = self._counted_text(lvalue, arg.length, arg.word_at)
         elif arg.word and not KERNEL_TYPE.fullmatch(arg.word):
@@ -5320,10 +5326,12 @@ class Resolver:
 
     def _counted_text(self, lvalue: Lvalue, length: Optional[Expr], at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
         """A pointer and a length, the length an expression or, in a type that has both, a member."""
+        word = 'text'
         if length is None:
             lvalue, counted = self._text_by_type(lvalue, at)
         else:
-            counted = self.value(length)
+            counted, size = self.value(length), size_of(lvalue.type) if isinstance(lvalue.type, Array) else None
+            word = f'text[{size}]' if size else word
         scalar = self._scalar(counted)
         if not scalar or not isinstance(scalar.type, (Int, Enum)):
             refuse(f'the length is {spell(counted.type)}, and not a number', at)
@@ -5332,7 +5340,7 @@ class Resolver:
         if text.how != 'memory' or text.user or size_of(innermost(text.type) if isinstance(text.type, Array) else self._element(text)) != 1:
             refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(lvalue.type)}', at)
         chunks = tuple(text.fetch.at(text.bit // 8 + 64 * i)._replace(kind='x8[64]') for i in range(TEXT_CHUNKS))
-        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format('text', self.arch.order)
+        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format(word, self.arch.order)
 
     @staticmethod
     def _element(lvalue: Lvalue) -> Type:
@@ -5439,7 +5447,7 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
     number_, cut, signed = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]', r'b%s@\d+/\d+'
     wanted = [rf'[ux]{kind[1:]}|b{kind[1:]}@\d+/\d+' for kind in found.kinds] or (
-        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word == 'text' else []) or [
+        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word.startswith('text') else []) or [
         cut if word.startswith('cut(') else signed % word[2:-1] if word.startswith('S(') else number_]
     if len(kinds) != len(wanted) or not all(map(re.fullmatch, wanted, kinds)):
         refuse(f"{word} wants {' and '.join(found.kinds) or 'another type'}, and this is {' and '.join(kinds)}", at)
@@ -5937,7 +5945,7 @@ def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel)
     if copies:
         refuse(f"'{name}' is there only as {', '.join(sorted(copies))}: the compiler changed its parameters in that copy. Name the copy; "
                'with debug information its parameters are found where they are', place.at)
-    sources = {without_parameters(demangled(other)) for other in names} if '::' in name else set()
+    sources = {text for other in names for text in spellings(demangled(other)) if '(' not in text} if '::' in name else set()
     known = near(name, [*names, *sources])
     stripped = '' if known or program.executable.contents('.symtab') or len(program.symbols.files) > 1 else (
         ': its symbols are stripped, and no debug file for it is installed')
@@ -6386,6 +6394,9 @@ class FilterText:
             self._fits(compare, op, format_)
         if not format_ or kind in STRINGS:
             return f'{name}{op}{self._constant(compare, op, kind)}'
+        if format_.word.startswith('text'):
+            refuse(f"'{name}' is text that carries its length, and only the length can be compared: fetch it under a name of its own, "
+                   f'as in len=%1 f:len>3', compare.at)
         if compare.quoted or op == '~':
             refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
         try:
@@ -6637,7 +6648,7 @@ def decoded(event: Event, match: re.Match[bytes]) -> bytes:
     for field in event.fields:
         parts = values[at:at + len(field.fetches)]
         at += len(field.fetches)
-        empty = field.format is not None and field.format.word == 'text' and parts[0] == b'0'     # then the pointer may be any
+        empty = field.format is not None and field.format.word.startswith('text') and parts[0] == b'0'     # then the pointer may be any
         checks = field.checks[:-1] if empty else field.checks
         verdict = next((word for word in (check.verdict(numbers[check]) for check in checks) if word), '')
         text = verdict.encode() if verdict else parts[0] if not field.format or parts[0] == b'(fault)' else field.format.show(
@@ -7439,8 +7450,10 @@ def with_programs(kernel: Kernel, options: Any, in_kernel: bool = False) -> Kern
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
     """The program or library of that name: of the processes of -p what they have mapped, else a path, what is in $PATH, a
     library. With -v and no probe in the kernel, -v names its debug file, or a copy of the file of another machine."""
-    inside = [path for path in (object_of_process(pid, name) for pid in options.pid) if path]
-    paths = inside[:1] or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
+    inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
+    if len(inside) > 1:
+        raise InputError(f"'{name}' is another file in each of these processes ({', '.join(inside.values())}): trace them one by one")
+    paths = list(inside.values()) or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
     given = Executable(options.vmlinux) if options.vmlinux and debug_given else None
     if given and given.contents('.text') and (options.show or options.output) and (paths or name.startswith('/')):
         return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else paths[0])
