@@ -1195,6 +1195,8 @@ class Dwarf(TypeInfo):
         self._line_header = functools.lru_cache(None)(self._read_line_header)
         self._line_string = functools.lru_cache(None)(self._read_line_string)
         self._rows_of = functools.lru_cache(8)(self._read_rows_of)
+        self._sorted_rows = functools.lru_cache(64)(self._read_sorted_rows)
+        self._function_offsets = functools.lru_cache(None)(self._read_function_offsets)
         self._code_of = functools.lru_cache(None)(self._read_code_of)
         self._scope_of = functools.lru_cache(None)(self._read_scope_of)
         self._frame_common = functools.lru_cache(None)(self._read_frame_common)
@@ -2078,8 +2080,14 @@ class Dwarf(TypeInfo):
             header = self._unit_lines(unit) if unit else None
             if unit is None or header is None:
                 return []
-            rows = [row for row in self._rows_of(unit.cu_offset) if start <= row.address < end and not row.end]
-            return [(row, header.path(row.file)) for row in sorted(rows, key=lambda row: row.address)]
+            addresses, rows = self._sorted_rows(unit.cu_offset)
+            found = rows[bisect.bisect_left(addresses, start):bisect.bisect_left(addresses, end)]
+            paths = {number: header.path(number) for number in {row.file for row in found}}
+            return [(row, paths[row.file]) for row in found]
+
+    def _read_sorted_rows(self, unit: int) -> Tuple[List[int], List[LineRow]]:
+        rows = sorted((row for row in self._rows_of(unit) if not row.end), key=lambda row: row.address)
+        return [row.address for row in rows], rows
 
     def _headers_naming(self, file: str) -> Iterator[Tuple[LineHeader, int]]:
         """The programs that have a file of that last name, and its number there: found by the bytes of the name, or of a
@@ -2164,8 +2172,12 @@ class Dwarf(TypeInfo):
     def _read_code_of(self, unit: int) -> List[Tuple[int, int, int]]:
         """(first address, end, where its entry is) of the code of each function of the unit, sorted."""
         held = self._dwarf.get_CU_at(unit)
-        dies = (held.get_DIE_from_refaddr(at) for at in self._functions_in(held))
+        dies = (held.get_DIE_from_refaddr(at) for at in self._function_offsets(unit))
         return sorted((start, end, die.offset) for die in dies for start, end in self._ranges(die))
+
+    def _read_function_offsets(self, unit: int) -> List[int]:
+        """Where the entries of a unit's functions with code are, sorted; each is followed by what is in it."""
+        return sorted(self._functions_in(self._dwarf.get_CU_at(unit)))
 
     def _functions_in(self, unit: Any) -> Iterator[int]:
         """Where the entries of functions with code are."""
@@ -2286,9 +2298,10 @@ class Dwarf(TypeInfo):
         reference = struct.pack(self._mark + 'I', source.offset - source.cu.cu_offset)
         path, line = self._declared_at(source)
         for die in self._beginning(reference, ('DW_AT_abstract_origin',), 'DW_FORM_ref4', ('DW_TAG_inlined_subroutine',), source.cu):
-            entry = self._entry(die)
-            home = self._home(entry) if entry is not None else None
-            if entry is not None and home is not None and any(start <= entry < end for start, end in self._ranges(die)):
+            entry, functions = self._entry(die), self._function_offsets(die.cu.cu_offset)
+            at = bisect.bisect(functions, die.offset) - 1
+            if entry is not None and at >= 0 and any(start <= entry < end for start, end in self._ranges(die)):
+                home = die.cu.get_DIE_from_refaddr(functions[at])
                 yield Spot(entry, self._text(source, 'DW_AT_name'), path, line, home, self._scope(die), True)
 
     def function_line(self, name: str, address: Optional[int], line: int) -> List[Spot]:
@@ -2355,12 +2368,15 @@ class Dwarf(TypeInfo):
         """The names that mean another variable at this line than at this instruction: the line is in a block with a variable of
         its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
         found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
+        own, others = self._visible(spot)
+        names = {self._text(self._origin(die), 'DW_AT_name') for die in (*own, *others)}
         for scope in scopes:
             scopes += [inner for inner in scope.inner if not inner.function]
             for die in scope.variables if not scope.holds(spot.address) else ():
                 source = self._origin(die)
                 line = getattr(source.attributes.get('DW_AT_decl_line'), 'value', spot.line + 1)
-                if line <= spot.line <= self._last_line(scope, spot.file):
+                hides = line <= spot.line and self._text(source, 'DW_AT_name') in names
+                if hides and spot.line <= self._last_line(scope, spot.file):
                     found[self._text(source, 'DW_AT_name')] = Location('gone', why=(
                         f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
         return found
@@ -5623,11 +5639,21 @@ def unprobeable(spot: Spot, kernel: Kernel) -> str:
         return 'where no function is'
     if '.init' in symbol.section or '.exit' in symbol.section:
         return 'in code of the boot, which is gone'
-    for name in ('noinstr', 'entry', 'kprobes', 'cpuidle'):             # kernel/kprobes.c: kprobe_blacklist, and its callers
-        start, end = (dwarf.executable.symbols(f'__{name}_text_{side}') for side in ('start', 'end'))
-        if start and end and start[0].address <= spot.address < end[0].address:
+    for name, start, end in kept_away(dwarf.executable):
+        if start <= spot.address < end:
             return f'in code that the kernel keeps probes away from (.{name}.text)'
     return ''
+
+
+@functools.lru_cache(1)
+def kept_away(executable: Executable) -> List[Tuple[str, int, int]]:
+    """(name, first address, end) of the sections that kprobes themselves run through (kernel/kprobes.c,
+    populate_kprobe_blacklist)."""
+    found = []
+    for name in ('noinstr', 'entry', 'kprobes', 'cpuidle'):
+        start, end = (executable.symbols(f'__{name}_text_{side}') for side in ('start', 'end'))
+        found += [(name, start[0].address, end[0].address)] if start and end else []
+    return found
 
 
 def untraceable(spot: Spot, kernel: Kernel) -> str:
@@ -5640,7 +5666,7 @@ def untraceable(spot: Spot, kernel: Kernel) -> str:
     names, functions, calls = (symbol.name, symbol.name.split('.')[0]), kernel.functions(), traced_calls(dwarf.executable)
     if functions is not None:
         return '' if functions.intersection(names) else 'in functions that ftrace does not know'
-    whole = next((s for name in reversed(names) for s in dwarf.executable.symbols(name) if s.code), symbol)
+    whole = next((s for s in dwarf.executable.symbols(names[1]) if s.code), symbol) if names[0] != names[1] else symbol
     at = bisect.bisect_left(calls, whole.address)
     return '' if not calls or at < len(calls) and calls[at] < whole.address + whole.size else 'in functions that ftrace does not know'
 
@@ -5656,12 +5682,16 @@ def traced_calls(executable: Executable) -> List[int]:
 
 def spot_text(address: int, dwarf: Dwarf) -> str:
     """A link-time address as the kernel is told: from its function, or where several have that name from _text."""
-    executable = dwarf.executable
-    symbol, start = executable.symbol_at(address), executable.symbols('_text')
+    symbol = dwarf.executable.symbol_at(address)
     assert symbol
-    if len(executable.symbols(symbol.name)) == 1 or not start:
-        return f'{symbol.name}+{address - symbol.address}'
-    return f'_text+{address - start[0].address}'
+    start = () if single(dwarf.executable, symbol.name) else dwarf.executable.symbols('_text')
+    return f'_text+{address - start[0].address}' if start else f'{symbol.name}+{address - symbol.address}'
+
+
+@functools.lru_cache(10000)
+def single(executable: Executable, name: str) -> bool:
+    """Whether only one symbol has that name."""
+    return len(executable.symbols(name)) == 1
 
 
 def matching(place: Place, kernel: Kernel) -> List[str]:
