@@ -417,8 +417,8 @@ def test_force_sets_a_probe_anywhere_and_without_a_disassembler_nothing_else_doe
     assert told('-S', '--force', f'P {program}:handle+1').out == [f'p:f0 {program}:{start + 1:#x}']
     monkeypatch.setitem(surftrace.sys.modules, 'capstone', None)
     monkeypatch.setenv('PATH', '/nowhere')
-    message, marked = refusal(f'P {program}:handle+3')
-    assert 'capstone' in message and '--force' in message and marked == f'{program}:handle+3'
+    message, marked = refusal(f'P {program}:handle+1')
+    assert 'capstone' in message and '--force' in message and marked == f'{program}:handle+1'
     assert shown(f'P {program}:handle+0') == [f'p:f0 {program}:{start:#x}']
 
 
