@@ -312,6 +312,60 @@ class Member(NamedTuple):
     type: Callable[[], Type]
     bit: int
     width: Optional[int] = None
+    written: Callable[[str], str] = lambda declarator: declarator       # its C declaration, typedefs and qualifiers kept
+
+
+class Written(NamedTuple):
+    """One step of a type as the source has it, for a declaration: `how` is 'name' (its words), 'qualifier' (words), 'pointer',
+    'array' (counts, None where the type does not say) or 'function' (parameters; None is '...'). `inner` and the parameters
+    are the backend's own references, None for void."""
+    how: str
+    words: str = ''
+    inner: Optional[int] = None
+    counts: Tuple[Optional[int], ...] = ()
+    parameters: Tuple[Tuple[str, Optional[int]], ...] = ()
+    variadic: bool = False
+
+
+class Prototype(NamedTuple):
+    """A function as the source declares it; `takes` are its parameters' types without qualifiers; `file` is the source file of
+    the unit it was found in, '' where nothing tells; `inline` where the compiler put copies of it into other functions, of
+    which `holders` are some, with their files."""
+    name: str
+    text: str
+    takes: Tuple[str, ...]
+    file: str = ''
+    inline: bool = False
+    holders: Tuple[str, ...] = ()
+
+
+def declaration(step: Callable[[Optional[int]], Written], type_: Optional[int], declarator: str = '') -> str:
+    """'char *argv[3]' from a reference and 'argv'; an anonymous struct is 'struct {...}'."""
+    written = step(type_)
+    if written.how == 'name':
+        return f'{written.words} {declarator}'.rstrip()
+    if written.how == 'pointer':
+        inner = step(written.inner).how
+        return declaration(step, written.inner, f'(*{declarator})' if inner in ('array', 'function') else f'*{declarator}')
+    if written.how == 'qualifier':
+        if step(written.inner).how == 'pointer':
+            return declaration(step, written.inner, f'{written.words} {declarator}'.rstrip())
+        return f'{written.words} {declaration(step, written.inner, declarator)}'
+    if written.how == 'array':
+        counts = ''.join(f"[{'' if count is None else count}]" for count in written.counts)
+        return declaration(step, written.inner, declarator + counts)
+    return declaration(step, written.inner, declarator + parameter_list(step, written))
+
+
+def parameter_list(step: Callable[[Optional[int]], Written], function: Written) -> str:
+    """'(struct sock *sk, int, ...)'"""
+    listed = [declaration(step, type_, name) for name, type_ in function.parameters] + ['...'] * function.variadic
+    return f"({', '.join(listed) or 'void'})"
+
+
+def unqualified(text: str) -> str:
+    """A declaration without qualifiers and without blanks that mean nothing, to be compared."""
+    return re.sub(r'\s*([*(),\[\]])\s*', r'\1', re.sub(r'\b(const|volatile|restrict|_Atomic) ?', '', text)).strip()
 
 
 def spell(type_: Type) -> str:
@@ -386,6 +440,15 @@ class Variable(NamedTuple):
     per_cpu: bool = False
 
 
+GLOB = re.compile(r'[*?\[]')
+
+
+def name_test(pattern: str) -> Callable[[str], bool]:
+    """Whether a name matches, asked often."""
+    matches = re.compile(fnmatch.translate(pattern)).match
+    return (lambda name: matches(name) is not None) if GLOB.search(pattern) else pattern.__eq__
+
+
 class TypeInfo:
     """What debug information can be asked, whatever its format. Nothing found is None; damage is DebugInfoError."""
     path = ''
@@ -406,6 +469,15 @@ class TypeInfo:
 
     def function_names(self) -> Iterable[str]:
         """Names of functions, for globs and for near misses."""
+        return ()
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """The functions whose name matches and that take a parameter of the type `taken` (unqualified(); '': any), those
+        without code of their own included; several of one name where files have their own."""
+        return ()
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """The names that begin so of structs, unions, enums (`keywords`) or typedefs (''), each at least once."""
         return ()
 
 
@@ -593,6 +665,32 @@ class Executable:
             found += [self._symbol(name, at) for at in occurrences(self._symbols, number) if at % size == 0]
         return sorted({symbol for symbol in found if symbol}, key=lambda symbol: symbol.address)
 
+    def beginning(self, prefix: str) -> Iterator[Symbol]:
+        """The defined symbols whose name begins so."""
+        starts = set(occurrences(self._strings, prefix.encode()))
+        for at in range(0, len(self._symbols), self._symbol_format.size):
+            start = struct.unpack_from(self._symbol_format.format[0] + 'I', self._symbols, at)[0]
+            if start in starts:
+                symbol = self._symbol(self._strings[start:self._strings.find(b'\0', start)].decode(errors='replace'), at)
+                if symbol:
+                    yield symbol
+
+    def memory(self, address: int, size: int) -> bytes:
+        """The bytes at a link-time address, b'' where the file has none."""
+        for section in self.sections.values():
+            if section.address <= address and address + size <= section.address + section.size and section.kind != 'SHT_NOBITS' and (
+                    section.address):
+                start = section.offset + address - section.address
+                return bytes(self._map[start:start + size])
+        return b''
+
+    def table(self, start: str, stop: str) -> List[int]:
+        """The words between two symbols, as linkers make tables of them."""
+        ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
+        data = self.memory(ends[0], ends[1] - ends[0]) if len(ends) == 2 and ends[0] < ends[1] else b''
+        word = ('<' if self.arch.order == 'little' else '>') + ('Q' if self.arch.bits == 64 else 'I')
+        return [number for number, in struct.iter_unpack(word, data)]
+
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every defined function, by name; a pass over the whole table."""
@@ -621,6 +719,13 @@ def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
+
+
+def sleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
+    """A signed LEB128 number (DWARF 5, 7.6) and where it ends."""
+    value, end = uleb128(data, at)
+    bits = 7 * (end - at)
+    return (value - (1 << bits) if value >> bits - 1 else value), end
 
 
 def build_id_of(notes: bytes, order: str) -> str:
@@ -671,6 +776,59 @@ def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[i
         else:
             layout.append(size)
     return tuple(layout)
+
+
+@functools.lru_cache(None)
+def dwarf_names() -> Tuple[Dict[int, str], ...]:
+    """The names of tags, attributes and forms by number."""
+    from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
+    return tuple({number: name for name, number in table.items() if isinstance(number, int)}
+                 for table in (ENUM_DW_TAG, ENUM_DW_AT, ENUM_DW_FORM))
+
+
+def abbreviations(data: bytes, at: int) -> Iterator[Tuple[int, str, bool, Tuple[Tuple[str, str, int], ...]]]:
+    """The table of .debug_abbrev that begins there: code, tag, whether it has children, and each attribute's name, form and
+    implicit constant."""
+    tags, names, forms = dwarf_names()
+    code, at = uleb128(data, at)
+    while code:
+        tag, at = uleb128(data, at)
+        children, at = data[at], at + 1
+        attributes: List[Tuple[str, str, int]] = []
+        while True:
+            name, at = uleb128(data, at)
+            form, at = uleb128(data, at)
+            value = 0
+            if form == 0x21:                                            # DW_FORM_implicit_const: the value stands here
+                value, at = sleb128(data, at)
+            if not name and not form:
+                break
+            attributes.append((names.get(name, ''), forms.get(form, ''), value))
+        yield code, tags.get(tag, ''), bool(children), tuple(attributes)
+        code, at = uleb128(data, at)
+
+
+def entry_extent(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
+    """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
+    sibling = 0
+    for part in layout:
+        if isinstance(part, int):
+            at += part
+        elif part == 'sibling':
+            sibling = struct.unpack_from(mark + 'I', info, at)[0]
+            at += 4
+        elif part == 'string':
+            while info[at]:
+                at += 1
+            at += 1
+        elif part == 'number':
+            at = uleb128(info, at)[1]
+        elif part == 'block':
+            size, at = uleb128(info, at)
+            at += size
+        else:                                                           # a block with a length of 'B', 'H' or 'I'
+            at += struct.calcsize('<' + part) + struct.unpack_from(mark + part, info, at)[0]
+    return sibling, at
 
 
 class Dwarf(TypeInfo):
@@ -836,28 +994,13 @@ class Dwarf(TypeInfo):
     def _read_abbreviations(self, unit: int) -> Dict[int, Abbreviation]:
         """The unit's abbreviations. pyelftools reads a table whole and with care, which is for the few units an answer comes
         from, not for all that have a name."""
-        from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
-        names, forms, tags = ({number: name for name, number in table.items() if isinstance(number, int)}
-                              for table in (ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG))
         at = struct.unpack_from(self._mark + 'I', self._info, unit + (
             8 if struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0] >= 5 else 6))[0]
-        data, found = self._abbreviation_bytes, {}
-        code, at = uleb128(data, at)
-        while code:
-            tag, at = uleb128(data, at)
-            at += 1                                                     # whether it has children
-            pairs: List[Tuple[str, str]] = []
-            while True:
-                name, at = uleb128(data, at)
-                form, at = uleb128(data, at)
-                if form == 0x21:                                        # DW_FORM_implicit_const: the value stands here
-                    at = uleb128(data, at)[1]
-                if not name and not form:
-                    break
-                pairs.append((names.get(name, ''), forms.get(form, '')))
+        found = {}
+        for code, tag, _, attributes in abbreviations(self._abbreviation_bytes, at):
+            pairs = tuple((name, form) for name, form, _ in attributes)
             first = next((pair for pair in pairs if pair[1] not in NO_BYTES), ('', ''))
-            found[code] = (tags.get(tag, ''), tuple(pair[0] for pair in pairs), *first, entry_layout(tuple(pairs), self.arch.word))
-            code, at = uleb128(data, at)
+            found[code] = (tag, tuple(pair[0] for pair in pairs), *first, entry_layout(pairs, self.arch.word))
         return found
 
     @functools.cached_property
@@ -877,35 +1020,13 @@ class Dwarf(TypeInfo):
             code, behind = uleb128(info, at)
             if code:
                 yield at
-                sibling, behind = self._extent(table[code][4], behind)
+                sibling, behind = entry_extent(info, self._mark, table[code][4], behind)
                 behind = unit + sibling if behind <= unit + sibling <= end else behind
             at = behind
         yield at
 
     def _read_outer_entries(self, unit: int, start: int, end: int) -> List[int]:
         return list(self._entries(unit, start, end))
-
-    def _extent(self, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
-        """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
-        info, sibling = self._info, 0
-        for part in layout:
-            if isinstance(part, int):
-                at += part
-            elif part == 'sibling':
-                sibling = struct.unpack_from(self._mark + 'I', info, at)[0]
-                at += 4
-            elif part == 'string':
-                while info[at]:
-                    at += 1
-                at += 1
-            elif part == 'number':
-                at = uleb128(info, at)[1]
-            elif part == 'block':
-                size, at = uleb128(info, at)
-                at += size
-            else:                                                       # a block with a length of 'B', 'H' or 'I'
-                at += struct.calcsize('<' + part) + struct.unpack_from(self._mark + part, info, at)[0]
-        return sibling, at
 
     def _children(self, die: Any) -> Iterator[Any]:
         """The entries below; a sibling reference that leads back is damage, not a loop."""
@@ -1170,7 +1291,8 @@ class Dwarf(TypeInfo):
 
     def _member(self, die: Any) -> Member:
         width = die.attributes.get('DW_AT_bit_size')
-        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value)
+        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value,
+                      functools.partial(self.entries.declared, die.offset))
 
     def _member_bit(self, die: Any) -> int:
         """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
@@ -1261,6 +1383,22 @@ class Dwarf(TypeInfo):
         """See TypeInfo: those with a symbol."""
         return self.executable.function_symbols
 
+    @functools.cached_property
+    def entries(self) -> Entries:
+        """All entries, for what looks at many."""
+        return Entries(self.executable)
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo."""
+        with reading(self.path):
+            return self.entries.prototypes(name_test(pattern), re.findall(r'\w+', taken)[-1:], taken,
+                                           () if GLOB.search(pattern) else (pattern,))
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo."""
+        with reading(self.path):
+            yield from self.entries.type_names([tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]], prefix)
+
     # lines
 
     def line_offset(self, name: str, address: int, line: int) -> int:
@@ -1292,6 +1430,312 @@ class Dwarf(TypeInfo):
 
 def _the(type_: Type) -> Type:
     return type_
+
+
+class Shape(NamedTuple):
+    """An abbreviation, and what of its entries is known without reading them. Places are bytes from where the attributes
+    begin, -1 where they vary or there is none: the end, the reference to the sibling, the name in .debug_str."""
+    tag: str
+    children: bool
+    attributes: Tuple[Tuple[str, str, int], ...]
+    layout: Tuple[Union[int, str], ...]
+    end: int
+    sibling: int
+    name: int
+    declared: bool                          # only a declaration
+
+
+class Unit(NamedTuple):
+    """A unit of .debug_info: where it begins, its bytes, its first entry, its shapes by code, its part of .debug_str_offsets."""
+    offset: int
+    data: bytes
+    first: int
+    shapes: Dict[int, Shape]
+    texts: int
+
+
+class Entry(NamedTuple):
+    """An entry: its place in its unit, where its attributes begin and end, its tag, their values."""
+    unit: Unit
+    at: int
+    behind: int
+    shape: Shape
+    values: Dict[str, Any]
+
+
+ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
+REFERENCES = {'ref1': 'B', 'ref2': 'H', 'ref4': 'I', 'ref8': 'Q'}
+NUMBERS = {'data1': 'B', 'data2': 'H', 'data4': 'I', 'data8': 'Q', 'flag': 'B', 'strx1': 'B', 'strx2': 'H', 'strx4': 'I', 'sec_offset': 'I',
+           'strp': 'I', 'line_strp': 'I', 'ref_addr': 'I', 'addrx1': 'B', 'addrx2': 'H', 'addrx4': 'I'}
+INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
+QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
+              'DW_TAG_atomic_type': '_Atomic'}
+
+
+class Entries:
+    """The entries of .debug_info, read fast and plainly, for what has to look at all of them. A row of entries is walked by
+    their siblings; nothing is kept but what the last units were."""
+
+    def __init__(self, executable: Executable) -> None:
+        self._executable, self._mark = executable, '<' if executable.arch.order == 'little' else '>'
+        self._info, self._abbreviations = executable.contents('.debug_info'), bytes(executable.contents('.debug_abbrev'))
+        self._texts = {'strp': bytes(executable.contents('.debug_str')), 'line_strp': bytes(executable.contents('.debug_line_str'))}
+        self._shapes = functools.lru_cache(None)(self._read_shapes)
+        self._unit = functools.lru_cache(64)(self._read_unit)
+        self.step = functools.lru_cache(1 << 16)(self._step)
+
+    @functools.cached_property
+    def _offsets(self) -> List[int]:
+        offsets, at = [], 0
+        while at + 12 <= len(self._info):
+            offsets.append(at)
+            at += 4 + int(struct.unpack_from(self._mark + 'I', self._info, at)[0])
+        return offsets
+
+    def _read_shapes(self, at: int) -> Dict[int, Shape]:
+        found = {}
+        for code, tag, children, attributes in abbreviations(self._abbreviations, at):
+            layout = entry_layout(tuple((name, form) for name, form, _ in attributes), self._executable.arch.word)
+            places, place = {}, 0
+            for name, form, _ in attributes:
+                size = FORM_BYTES.get(form[8:], 'unknown') if form != 'DW_FORM_addr' else self._executable.arch.word
+                places[name, form] = place
+                place = place + size if isinstance(size, int) and place >= 0 else -1
+            found[code] = Shape(tag, children, attributes, layout, place, places.get(('DW_AT_sibling', 'DW_FORM_ref4'), -1),
+                                places.get(('DW_AT_name', 'DW_FORM_strp'), -1), any(a[0] == 'DW_AT_declaration' for a in attributes))
+        return found
+
+    def _read_unit(self, offset: int) -> Unit:
+        """DWARF 5, 7.5.1: the header; from version 5 on, skeletons and types have more in it than an address size."""
+        length, version = struct.unpack_from(self._mark + 'IH', self._info, offset)
+        data = bytes(self._info[offset:offset + 4 + length])
+        kind = data[6] if version >= 5 else 1
+        table = struct.unpack_from(self._mark + 'I', data, 8 if version >= 5 else 6)[0]
+        first = 11 if version < 5 else {2: 24, 4: 20, 5: 20, 6: 24}.get(kind, 12)
+        unit = Unit(offset, data, first, self._shapes(table), 8)
+        top = self.entry(unit, first)
+        return unit._replace(texts=top.values.get('DW_AT_str_offsets_base', 8))
+
+    def units(self) -> Iterator[Unit]:
+        """Every unit."""
+        return (self._read_unit(offset) for offset in self._offsets)
+
+    def entry_at(self, offset: int) -> Entry:
+        """The entry at that place of .debug_info."""
+        unit = self._unit(self._offsets[bisect.bisect(self._offsets, offset) - 1])
+        return self.entry(unit, offset - unit.offset)
+
+    def entry(self, unit: Unit, at: int) -> Entry:
+        """The entry at that place of the unit, its attributes read."""
+        code, place = uleb128(unit.data, at)
+        shape, values = unit.shapes[code], {}
+        for name, form, constant in shape.attributes:
+            values[name], place = self._value(unit, form[8:], constant, place)
+        return Entry(unit, at, place, shape, values)
+
+    def _value(self, unit: Unit, form: str, constant: int, at: int) -> Tuple[Any, int]:
+        """The value of an attribute and where it ends; references are places in .debug_info."""
+        if form in ('implicit_const', 'flag_present'):
+            return constant if form == 'implicit_const' else True, at
+        if form == 'string':
+            end = unit.data.index(b'\0', at)
+            return unit.data[at:end].decode(errors='replace'), end + 1
+        layout = NUMBERS.get(form) or REFERENCES.get(form)
+        if layout:
+            number = struct.unpack_from(self._mark + layout, unit.data, at)[0]
+            at += struct.calcsize('<' + layout)
+        elif form == 'sdata':
+            number, at = sleb128(unit.data, at)
+        elif FORM_BYTES.get(form) == 'number':
+            number, at = uleb128(unit.data, at)
+        else:
+            end = entry_extent(unit.data, self._mark, entry_layout((('', f'DW_FORM_{form}'),), self._executable.arch.word), at)[1]
+            return unit.data[at:end], end
+        if form in ('strp', 'line_strp'):
+            return self._text(form, number), at
+        if form[:4] == 'strx':
+            table = self._executable.contents('.debug_str_offsets')
+            return self._text('strp', struct.unpack_from(self._mark + 'I', table, unit.texts + 4 * number)[0]), at
+        return number + (unit.offset if form in REFERENCES or form == 'ref_udata' else 0), at
+
+    def _text(self, form: str, at: int) -> str:
+        texts = self._texts[form]
+        return texts[at:texts.index(b'\0', at)].decode(errors='replace')
+
+    def row(self, unit: Unit, at: int) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries of one level from there to the end of their row: (place, shape, where the attributes begin)."""
+        data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
+        sibling = struct.Struct(self._mark + 'I').unpack_from
+        while at < end:
+            start, code = at, data[at]
+            code, at = (code, at + 1) if code < 0x80 else uleb128(data, at)
+            if not code:
+                depth -= 1
+                if depth < 0:
+                    return
+                continue
+            shape = shapes[code]
+            if not depth:
+                yield start, shape, at
+            if shape.children and shape.sibling >= 0:
+                at = max(sibling(data, at + shape.sibling)[0], at)      # one that leads back is damage, not a loop
+                continue
+            depth += shape.children
+            at = at + shape.end if shape.end >= 0 else entry_extent(data, self._mark, shape.layout, at)[1]
+
+    def top(self, unit: Unit) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries right below the unit's own."""
+        return self.row(unit, self.entry(unit, unit.first).behind)
+
+    def below(self, entry: Entry, tags: Sequence[str]) -> Iterator[Entry]:
+        """The entries right below one, with these tags."""
+        if entry.shape.children:
+            yield from (self.entry(entry.unit, at) for at, shape, _ in self.row(entry.unit, entry.behind) if shape.tag in tags)
+
+    def name_of(self, entry: Entry) -> str:
+        """The entry's name, or that of what it is a copy of."""
+        for _ in range(8):
+            origin = entry.values.get('DW_AT_abstract_origin') or entry.values.get('DW_AT_specification')
+            if 'DW_AT_name' in entry.values or not origin:
+                break
+            entry = self.entry_at(origin)
+        return str(entry.values.get('DW_AT_name', ''))
+
+    # types as they are written
+
+    def declared(self, offset: int, declarator: str) -> str:
+        """A declaration with the type of the entry there."""
+        with reading(self._executable.path):
+            return declaration(self.step, self.entry_at(offset).values.get('DW_AT_type'), declarator)
+
+    def _step(self, offset: Optional[int]) -> Written:
+        if offset is None:
+            return Written('name', 'void')
+        entry = self.entry_at(offset)
+        tag, name, inner = entry.shape.tag, entry.values.get('DW_AT_name', ''), entry.values.get('DW_AT_type')
+        keyword = STRUCT_TAGS.get(tag) or ('enum' if tag == 'DW_TAG_enumeration_type' else '')
+        if keyword:
+            return Written('name', f"{keyword} {name or '{...}'}")
+        if tag in QUALIFIERS:
+            return Written('qualifier', QUALIFIERS[tag], inner)
+        if tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
+            return Written('pointer', '', inner)
+        if tag == 'DW_TAG_array_type':
+            counts = [child.values.get('DW_AT_count', child.values.get('DW_AT_upper_bound', -1) + 1 if isinstance(
+                child.values.get('DW_AT_upper_bound', -1), int) else None) for child in self.below(entry, ('DW_TAG_subrange_type',))]
+            return Written('array', '', inner, tuple(count if isinstance(count, int) and 0 < count < 1 << 32 else None for count in counts))
+        return self._function(entry) if tag == 'DW_TAG_subroutine_type' else Written('name', name or tag[len('DW_TAG_'):])
+
+    def _function(self, entry: Entry) -> Written:
+        listed = list(self.below(entry, ('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
+        return Written('function', '', entry.values.get('DW_AT_type'), (), tuple(
+            (child.values.get('DW_AT_name', ''), child.values.get('DW_AT_type')) for child in listed
+            if child.shape.tag == 'DW_TAG_formal_parameter'), any('unspecified' in child.shape.tag for child in listed))
+
+    # looking at all units
+
+    def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
+                   ) -> List[Prototype]:
+        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
+        are few: units that mention none are passed over."""
+        found: Dict[Prototype, Dict[str, None]] = {}
+        known: Dict[int, bool] = {}
+        for unit in self.units():
+            if not all(self._mentions(unit, name) for name in (*types, *names)):
+                continue
+            row = list(self.top(unit))
+            pointing = self._pointing(unit, row, types[0]) if types else set()
+            functions = [each for each in row if each[1].tag == 'DW_TAG_subprogram']
+            for at, shape, behind in functions:
+                if shape.declared or not self._is_wanted(unit, shape, behind, wanted, known):
+                    continue
+                entry = self.entry(unit, at)
+                if types and not any(child.values.get('DW_AT_type', 0) - unit.offset in pointing
+                                     for child in self.below(entry, ('DW_TAG_formal_parameter',))):
+                    continue
+                prototype = self._prototype(entry)
+                if not taken or taken in prototype.takes:
+                    holders = found.setdefault(prototype, {})
+                    if prototype.inline and len(holders) < ENOUGH:
+                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
+        return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
+
+    def _mentions(self, unit: Unit, name: str) -> bool:
+        """Whether the unit refers to that text of .debug_str, or may hold it itself."""
+        if len(name) < 4 or not self._texts['strp'] or self._executable.sections.get('.debug_str_offsets'):
+            return True
+        return any(struct.pack(self._mark + 'I', at) in unit.data for at in self._places(name))
+
+    @functools.lru_cache(8)                                             # noqa: B019 - lives as long as the file
+    def _places(self, name: str) -> Tuple[int, ...]:
+        return tuple(occurrences(self._texts['strp'], name.encode() + b'\0'))
+
+    def _is_wanted(self, unit: Unit, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]) -> bool:
+        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
+        if shape.name < 0:
+            text = next((self._value(unit, form[8:], value, entry_extent(unit.data, self._mark, entry_layout(tuple(
+                (n, f) for n, f, _ in shape.attributes[:i]), self._executable.arch.word), behind)[1])[0]
+                for i, (name, form, value) in enumerate(shape.attributes) if name == 'DW_AT_name'), '')
+            return bool(text) and wanted(text)
+        place = struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]
+        if place not in known:
+            known[place] = wanted(self._text('strp', place))
+        return known[place]
+
+    def _pointing(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], name: str) -> Set[int]:
+        """Where in the unit the types are of that name, and those that point to one or qualify one."""
+        edges, found = [], set()
+        is_name: Dict[int, bool] = {}
+        for at, shape, behind in row:
+            if shape.tag in INNER_TAGS:
+                edges.append((at, self.entry(unit, at).values.get('DW_AT_type', 0) - unit.offset))
+            if shape.tag.endswith('_type') or shape.tag == 'DW_TAG_typedef':
+                if self._is_wanted(unit, shape, behind, lambda text: text == name, is_name):
+                    found.add(at)
+        before = -1
+        while before != len(found):
+            before = len(found)
+            found.update(at for at, inner in edges if inner in found)
+        return found
+
+    def _prototype(self, entry: Entry) -> Prototype:
+        function, name = self._function(entry), entry.values['DW_AT_name']
+        text = declaration(self.step, function.inner, name + parameter_list(self.step, function))
+        takes = tuple(unqualified(declaration(self.step, type_)) for _, type_ in function.parameters)
+        file = self.entry(entry.unit, entry.unit.first).values.get('DW_AT_name', '')
+        inline = entry.values.get('DW_AT_inline', 0) in (1, 3)                                 # DWARF 5, table 7.20
+        return Prototype(name, text, takes, '' if inline else file, inline)
+
+    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
+        """The functions in a unit that hold a copy of the one there, with the unit's file."""
+        starts, file = [at for at, _, _ in row], self.entry(unit, unit.first).values.get('DW_AT_name', '')
+        for hit in occurrences(unit.data, struct.pack(self._mark + 'I', origin)):
+            index = bisect.bisect(starts, hit) - 1
+            if index >= 0 and self._is_copy(unit, starts[index], hit):
+                yield f'{self.name_of(self.entry(unit, starts[index]))} ({file})'
+
+    def _is_copy(self, unit: Unit, at: int, hit: int) -> bool:
+        """Whether the reference there is the origin of an inlined copy, walking from the function on, entry by entry."""
+        while at < hit:
+            code, behind = uleb128(unit.data, at)
+            shape = unit.shapes[code] if code else None
+            at = behind if not shape else behind + shape.end if shape.end >= 0 else entry_extent(
+                unit.data, self._mark, shape.layout, behind)[1]
+            if behind <= hit < at:
+                first = next((name for name, form, _ in shape.attributes if form not in NO_BYTES), '') if shape else ''
+                return bool(shape) and hit == behind and shape.tag == 'DW_TAG_inlined_subroutine' and first == 'DW_AT_abstract_origin'
+        return False
+
+    def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
+        """The names of types with those tags that begin so."""
+        known: Dict[int, bool] = {}
+        for unit in self.units():
+            for at, shape, behind in self.top(unit):
+                if shape.tag in tags and not shape.declared and self._is_wanted(
+                        unit, shape, behind, lambda text: text.startswith(prefix), known):
+                    if shape.name >= 0:                                 # each text once
+                        known[struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]] = False
+                    yield str(self.entry(unit, at).values['DW_AT_name'])
 
 
 # ---- BTF ---------------------------------------------------------------------------------------------------
@@ -1449,7 +1893,8 @@ class Btf(TypeInfo):
                 bit = offset & 0xffffff if flag else offset
                 if not flag:
                     width, bit = self._old_bit_field(type_, bit)
-                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None))
+                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None,
+                                      functools.partial(declaration, self.step, type_)))
             return tuple(members)
 
     def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
@@ -1545,6 +1990,58 @@ class Btf(TypeInfo):
                     return True
         return False
 
+    # as they are written
+
+    def step(self, number: Optional[int]) -> Written:
+        """One step of the type of that number."""
+        kind, name, _, flag, below = self._head(number or 0)
+        if kind in ('struct', 'union', 'enum', 'enum64', 'fwd'):
+            keyword = ('union' if flag else 'struct') if kind == 'fwd' else kind[:4] if 'enum' in kind else kind
+            return Written('name', f"{keyword} {name or '{...}'}")
+        if kind in ('const', 'volatile', 'restrict'):
+            return Written('qualifier', kind, below)
+        if kind == 'type_tag':
+            return self.step(below)
+        if kind == 'ptr':
+            return Written('pointer', '', below)
+        if kind == 'array':
+            holder, at = self._at(number or 0)
+            return Written('array', '', holder._words[at + 3], (holder._words[at + 5] or None,))
+        return self._written_function(number or 0) if kind == 'func_proto' else Written('name', name or 'void')
+
+    def _written_function(self, number: int) -> Written:
+        _, _, vlen, _, returns = self._head(number)
+        holder, at = self._at(number)
+        pairs = [tuple(holder._words[i:i + 2]) for i in range(at + 3, at + 3 + 2 * vlen, 2)]
+        return Written('function', '', returns, (), tuple((holder._string(n), t) for n, t in pairs if (n, t) != (0, 0)), (0, 0) in pairs)
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo; BTF has only functions with code of their own."""
+        plain = functools.lru_cache(None)(lambda type_: unqualified(declaration(self.step, type_)))
+        with self._reading():
+            func, seen, wanted = BTF_KINDS.index('func'), set(), name_test(pattern)
+            for at in self._offsets:
+                name = self._string(self._words[at]) if self._words[at + 1] >> 24 & 0x1f == func else ''
+                if not name or not wanted(name):
+                    continue
+                function = self._written_function(self._words[at + 2])
+                takes = tuple(plain(type_) for _, type_ in function.parameters)
+                if not taken or taken in takes:
+                    found = Prototype(name, declaration(self.step, function.inner, name + parameter_list(self.step, function)), takes)
+                    if found not in seen:
+                        seen.add(found)
+                        yield found
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo."""
+        kinds = {kind for keyword in keywords for kind in {'enum': ('enum', 'enum64'), '': ('typedef',)}.get(keyword, (keyword,))}
+        wanted = {BTF_KINDS.index(kind) for kind in kinds}
+        with self._reading():
+            names = [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f in wanted]
+            yield from {name for name in names if name and name.startswith(prefix)}
+        if self._base:
+            yield from self._base.type_names(keywords, prefix)
+
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
         with self._reading():
@@ -1585,6 +2082,27 @@ class Kallsyms:
             if not text.startswith('__pfx_'):                       # the padding before a function, never to be probed
                 table.setdefault(text, []).append(Symbol(text, int(address, 16), 0, True, module=module.decode()))
         return table
+
+
+def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
+    """Why no probe can be put on a function, '' if one can, by the tables that a kernel is linked with: the places where ftrace
+    works (kernel/trace/ftrace.c, __start_mcount_loc), the blacklist of kprobes (kernel/kprobes.c, populate_kprobe_blacklist)
+    and the code of booting."""
+    sites = sorted(vmlinux.table('__start_mcount_loc', '__stop_mcount_loc'))
+    black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
+    known = bool(sites) and sites[0] > 0                                # a relocatable kernel's are filled in as it boots
+    spans = [tuple(symbol.address for end in ('start', 'end') for symbol in vmlinux.symbols(f'__{name}_text_{end}'))
+             for name in ('noinstr', 'kprobes', 'entry')]
+
+    def obstacle(symbol: Symbol) -> str:
+        address, end = symbol.address, symbol.address + max(symbol.size, 1)
+        if symbol.section.startswith('.init'):
+            return 'gone when the kernel has booted (__init)'
+        if address in black or any(len(span) == 2 and span[0] <= address < span[1] for span in spans):
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        at = bisect.bisect_left(sites, address - vmlinux.arch.nops)
+        return 'not traceable (notrace)' if known and (at == len(sites) or sites[at] >= end) else ''
+    return obstacle
 
 
 class DebugInfo(TypeInfo):
@@ -1630,6 +2148,14 @@ class DebugInfo(TypeInfo):
         if self.symbols is not None:
             return self.symbols.function_symbols
         return sorted({name for source in self._sources for name in source().function_names()})
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo: those of the first source."""
+        return self._sources[0]().prototypes(pattern, taken)
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo: those of the first source."""
+        return self._sources[0]().type_names(keywords, prefix)
 
     @functools.cached_property
     def dwarf(self) -> Optional[Dwarf]:
@@ -3570,6 +4096,7 @@ class Kernel(NamedTuple):
     functions: Callable[[], Optional[FrozenSet[str]]]       # those ftrace lists as traceable
     note: Callable[[str], None]                             # a word for the user
     seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
+    blacklist: Callable[[], FrozenSet[str]] = frozenset     # functions kprobes refuse
 
 
 GLOB_CAP = 100                              # a pattern that matches more functions than this is cut, with a word
@@ -4267,6 +4794,345 @@ def visible(line: bytes) -> bytes:
     return CONTROL.sub(lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]), line)
 
 
+# ---- Listing -----------------------------------------------------------------------------------------------
+# What -L says: lines of C, with comments. A kind of probe, or a type, has one function in LISTINGS.
+
+COLUMN = 58                                 # where the comments of a layout begin
+
+
+class Found(NamedTuple):
+    """A function of a listing: its declaration, why no probe can be put on it ('': one can), what else is worth to know."""
+    text: str
+    obstacle: str
+    notes: Tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """The declaration, and behind it the rest."""
+        said = [f'no probe: {self.obstacle}'] * bool(self.obstacle) + list(self.notes)
+        return f"{self.text};{'  // ' + '; '.join(said) if said else ''}"
+
+
+def listing(text: str, kernel: Kernel) -> List[str]:
+    """The lines for `-L TEXT`."""
+    words = text.split(None, 1)
+    if not words:
+        refuse(f'what is to be listed? {WAYS}', (0, 1))
+    kind = words[0].split(':')[0]
+    list_: Callable[[str, Kernel], List[str]] = LISTINGS.get(kind, list_typedef)
+    if kind in PROBE_KINDS and kind not in LISTINGS:
+        refuse('probes in programs (P, R, u) are not in this version; ' + KINDS, (0, 1))
+    if kind in LISTINGS and len(words) < 2:
+        refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
+    with located(text), finite():
+        return list_(text, kernel)
+
+
+# functions
+
+
+def list_functions(text: str, kernel: Kernel) -> List[str]:
+    """`p GLOB`, `p *(struct sk_buff *)`, or a line with arguments, whose types are laid out."""
+    match = re.match(r'\s*\S+\s+(?:(?P<module>[\w-]+):(?=\D))?(?P<glob>[\w.*?\[\]!^-]*)(?:\((?P<type>[^()]*)\))?\s*$', text)
+    if not match:
+        return list_expressions(parse_probe(text), kernel)
+    module, pattern, taken = match['module'] or '', match['glob'] or '*', unqualified(match['type'] or '')
+    found = functions_like(pattern, taken, kernel, module)
+    if not found:
+        with_type = f" with a parameter '{match['type']}'" * bool(taken)
+        if not GLOB.search(pattern) and not taken:
+            absent(Place(pattern, match.span('glob'), pattern), kernel)
+        refuse(f"no function matches '{pattern}'{with_type}", (match.start('glob'), match.end()))
+    return [each.line() for each in found]
+
+
+def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -> List[Found]:
+    """The functions of that name pattern that take such a parameter, by name."""
+    wanted = name_test(pattern)
+    table = function_table(kernel.info, wanted, module)
+    base = {name.split('.')[0] for name in table}
+    exact = '' if GLOB.search(pattern) else pattern.split('.')[0]
+    prototypes: Dict[str, List[Prototype]] = {}
+    for source in [kernel.info.for_module(module)] if module else [kernel.info, *module_infos(kernel.info, table)]:
+        for prototype in source.prototypes(exact or pattern.split('.')[0], taken):
+            prototypes.setdefault(prototype.name, []).append(prototype)
+    obstacle = obstacle_finder(kernel)
+    found = []
+    for name in sorted({*table, *([name for name in prototypes if name not in base and not module])}):
+        known = prototypes.get(name.split('.')[0], [])
+        if known or not taken:
+            found += described(name, known, table.get(name, []), obstacle, kernel)
+    return found
+
+
+def function_table(info: DebugInfo, wanted: Callable[[str], bool], module: str) -> Dict[str, List[Symbol]]:
+    """The functions with code, by name; all of the debug information where there are no symbols."""
+    if info.symbols is None:
+        return {name: [Symbol(name, 0, 0, True)] for name in info.function_names() if wanted(name)}
+    table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
+             for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
+    return {name: symbols for name, symbols in table.items() if symbols and not re.search(r'\.cold(\.|$)', name)}
+
+
+def module_infos(info: DebugInfo, table: Dict[str, List[Symbol]]) -> List[DebugInfo]:
+    """The debug information of the modules that have one of these functions."""
+    modules = {symbol.module for symbols in table.values() for symbol in symbols if symbol.module}
+    return [found for found in map(info.for_module, sorted(modules)) if found is not info]
+
+
+def obstacle_finder(kernel: Kernel) -> Callable[[Symbol], str]:
+    """Why a function cannot be probed: as the running kernel says, else as the vmlinux does."""
+    symbols, traceable, black = kernel.info.symbols, kernel.functions(), kernel.blacklist()
+    if isinstance(symbols, Executable):
+        return obstacles(symbols)
+
+    def obstacle(symbol: Symbol) -> str:
+        if symbol.name in black:
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        return 'not traceable (notrace)' if traceable and symbol.name not in traceable else ''
+    return obstacle
+
+
+def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], obstacle: Callable[[Symbol], str],
+              kernel: Kernel) -> List[Found]:
+    """A line for each prototype of a name."""
+    base, found = name.split('.')[0], []
+    for prototype in prototypes or [Prototype(name, f'{name}()', ())]:
+        text = re.sub(rf'\b{re.escape(base)}\(', lambda _: f'{name}(', prototype.text, count=1)
+        notes = [] if prototypes else ['no prototype in the debug information']
+        holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base]
+        inlined = f"inlined into {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}" if holders else ''
+        if '.' in name:
+            notes.append('the compiler changed its parameters in this copy: ' + (
+                'DWARF tells where they are' if kernel.info.dwarf else 'name registers (%REG)'))
+        if not symbols:
+            found.append(Found(text, inlined or 'inlined everywhere, or never called'))
+            continue
+        notes += [f'also {inlined}'] if inlined and '.' not in name else []
+        if len(symbols) > 1:
+            files = prototype.file and len(prototypes) > 1
+            notes.append(f"{len(symbols)} functions have this name: " + (
+                f"write {name}@{prototype.file}" if files else f'{name}@FILE says which' if kernel.info.dwarf else 'only DWARF tells which'))
+        reasons = {obstacle(symbol) for symbol in symbols}
+        modules = sorted({symbol.module for symbol in symbols} - {''})
+        notes += [f"in module {', '.join(modules)}"] if modules else []
+        found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
+    return found
+
+
+def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
+    """For each argument of a line what it is, and the layout of the struct it is or points to."""
+    if probe.kind == 'e' or probe.place.glob:
+        refuse('a line with arguments names one function', probe.place.at)
+    target, lines = one_target(probe, kernel), []
+    resolver = Resolver(kernel.info, probe.kind, target.function, target.entry, kernel.abilities)
+    for arg in probe.args or refuse(f'what is to be listed? {WAYS}', probe.place.at):
+        lvalue = resolver.value(arg.expr)
+        whole = pointed_to(lvalue.type)
+        lines += [f'// {probe.text[arg.at[0]:arg.at[1]]}: {spell(lvalue.type)}']
+        lines += layout(resolver._complete(whole)) if isinstance(whole, (Struct, Enum)) else []
+    return lines
+
+
+def pointed_to(type_: Type) -> Type:
+    """What pointers and arrays lead to."""
+    for _ in range(DEEPEST):
+        if not isinstance(type_, (Pointer, Array)):
+            break
+        type_ = type_.target() if isinstance(type_, Pointer) else type_.element()
+    return type_
+
+
+# events
+
+
+def list_events(text: str, kernel: Kernel) -> List[str]:
+    """`e GLOB/GLOB`: each event with its fields."""
+    match = re.match(r'\s*\S+\s+(\S+)', text)
+    assert match
+    pattern = match[1] if re.search('[/:]', match[1]) else f'{match[1]}/*' if not GLOB.search(match[1]) else f'*/{match[1]}'
+    wanted, lines = pattern.replace(':', '/', 1), []
+    names = kernel.event_names()
+    elsewhere = {} if names else events_of(kernel.info)
+    found = sorted(name for name in names or elsewhere if fnmatch.fnmatchcase(name, wanted))
+    if not found:
+        if not names and not elsewhere:
+            refuse('the names of events are with the running kernel (as root), or in a vmlinux', match.span(1))
+        refuse(f"no event matches '{wanted}'{near(wanted, names or elsewhere)}", match.span(1))
+    for name in found:
+        system, event = name.split('/')
+        format_ = kernel.event_format(system, event)
+        lines += [f'e {name}'] + (format_layout(format_) if format_ else raw_layout(elsewhere.get(name, event), kernel.info))
+    return lines
+
+
+def format_layout(text: str) -> List[str]:
+    """The fields of a format file, as it declares them."""
+    return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
+        r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
+
+
+def raw_layout(event: str, info: DebugInfo) -> List[str]:
+    """The fields of an event of that class, from the struct that include/trace/stages makes of it."""
+    found = info.named('struct', f'trace_event_raw_{event}')
+    if not isinstance(found, Struct):
+        return ['    // its fields are not in the debug information']
+    lines = []
+    for member in found.members():
+        name = re.sub('^__data_loc_', '', member.name)
+        if member.name not in ('ent', '__data'):
+            declared = member.written(member.name) if name == member.name else f'__data_loc {name}'
+            lines.append(commented(f'    {declared};', f'{member.bit // 8:5} {size_of(member.type()) or 0:5}'))
+    return lines
+
+
+def events_of(info: DebugInfo) -> Dict[str, str]:
+    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) names
+    its class, which names its system."""
+    vmlinux, call = info.symbols, info.named('struct', 'trace_event_call')
+    class_ = find_member(call, 'class') if isinstance(call, Struct) else None
+    if not isinstance(vmlinux, Executable) or not class_:
+        return {}
+    classes = {symbol.address: symbol.name for symbol in vmlinux.beginning('event_class_')}
+    found = {}
+
+    def word(address: int) -> int:
+        return int.from_bytes(vmlinux.memory(address, vmlinux.arch.word), vmlinux.arch.order)  # type: ignore[arg-type]
+    for symbol in vmlinux.beginning('event_'):
+        at = word(symbol.address + class_.bit // 8)
+        system = vmlinux.memory(word(at), 64).split(b'\0')[0].decode(errors='replace')
+        if at in classes and re.fullmatch(r'[\w-]+', system):
+            found[f'{system}/{symbol.name[6:]}'] = classes[at][len('event_class_'):]
+    return found
+
+
+# types
+
+
+def list_type(text: str, kernel: Kernel) -> List[str]:
+    """`struct NAME`, `union NAME`, `enum NAME`, with a path down to a member, or a pattern."""
+    match = re.match(r'\s*(\w+)\s+([\w*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    if not match:
+        refuse(f'struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
+    keyword, name, path = match.groups()
+    if GLOB.search(name) and not path:
+        prefix = re.split(r'[*?\[]', name)[0]
+        names = sorted(found for found in set(kernel.info.type_names([keyword], prefix)) if fnmatch.fnmatchcase(found, name))
+        return [f'{keyword} {found};' for found in names] or refuse(f"no {keyword} matches '{name}'", match.span(2))
+    type_ = kernel.info.named(keyword, name)
+    if type_ is None:
+        refuse(f"no {keyword} '{name}' in the debug information{near(name, kernel.info.type_names([keyword], name[:1]))}", match.span(2))
+    return member_layout(type_, path, match.start(3), kernel) if path else layout(type_)
+
+
+def list_typedef(text: str, kernel: Kernel) -> List[str]:
+    """A typedef's name, with a path."""
+    match = re.match(r'\s*(\w+)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    type_ = kernel.info.named('', match[1]) if match else None
+    if not match or type_ is None:
+        ways = [f'{keyword} {match[1]}' for keyword in ('struct', 'union', 'enum') if kernel.info.named(keyword, match[1])
+                ] if match else []
+        refuse(f"no type '{text.strip()}' in the debug information" + (f'; did you mean {ways[0]!r}?' if ways else f'; {WAYS}'),
+               (0, len(text)))
+    if match[2]:
+        return member_layout(type_, match[2], match.start(2), kernel)
+    return layout(type_, match[1]) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {match[1]};']
+
+
+def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[str]:
+    """One level down: the member at the end of the path, and the layout of what it is or points to."""
+    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(kernel.info, 'p')
+    for match in re.finditer(r'(\.|->)(\w*)|\[(\d+)\]', path):
+        at = (start + match.start(), start + match.end())
+        if match[3]:
+            if not isinstance(type_, (Array, Pointer)):
+                refuse(f'{spell(type_)} has no elements', at)
+            type_ = type_.element() if isinstance(type_, Array) else type_.target()
+            bit += 8 * int(match[3]) * (size_of(type_) or 0)
+            continue
+        bit = bit if isinstance(type_, Struct) else 0
+        whole = pointed_to(type_)
+        whole = resolver._complete(whole) if isinstance(whole, Struct) else refuse(f'{spell(type_)} has no members', at)
+        found = find_member(whole, match[2])
+        if not found:
+            refuse(f"'{spell(whole)}' has no member '{match[2]}'{near(match[2], member_names(whole))}", (at[0] + len(match[1]), at[1]))
+        member, bit, type_ = found, bit + found.bit, found.type()
+    line = member_lines(member._replace(bit=bit), '', 0)
+    below = pointed_to(type_)
+    return line + (layout(resolver._complete(below) if isinstance(below, Struct) else below)
+                   if isinstance(below, (Struct, Enum)) and (below.name or isinstance(member.type(), Pointer)) else [])
+
+
+def layout(type_: Type, alias: str = '') -> List[str]:
+    """A struct, union or enum as C, with what pahole shows: offsets and sizes in bytes, where bit-fields begin, holes."""
+    head = 'typedef ' * (alias != '') + (spell(type_) if not alias or not isinstance(type_, (Struct, Enum)) or type_.name != alias else
+                                         'enum' if isinstance(type_, Enum) else 'union' if is_union(type_) else 'struct')
+    tail = f' {alias}' * (alias != '')
+    if isinstance(type_, Enum):
+        return [commented(head + ' {', f'{type_.size} bytes'), *(f'    {name} = {value},' for name, value in type_.enumerators()), f'}}{tail};']
+    if not isinstance(type_, Struct):
+        return [f'{spell(type_)};']
+    if type_.size is None:
+        return [f'{head};  // only declared: the debug information has no definition of it']
+    return [commented(head + ' {', f'{type_.size} bytes'), *members_layout(type_, '    ', 0), f'}}{tail};']
+
+
+def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
+    """The members, their offsets counted from `base` bits on, with the holes between."""
+    lines, end, union = [], 0, is_union(struct_)
+    for member in struct_.members():
+        lines += hole(indent, member.bit - end) if not union else []
+        lines += member_lines(member, indent, base)
+        bits = member.width if member.width is not None else 8 * (size_of(member.type()) or 0)
+        end = max(end, member.bit + bits)
+    return lines + (hole(indent, 8 * (struct_.size or 0) - end, 'padding') if not union and lines else [])
+
+
+def is_union(struct_: Struct) -> bool:
+    """Whether its members lie on one another; a typedef's own struct has no keyword."""
+    members = struct_.members()
+    return struct_.keyword == 'union' or not struct_.keyword and len(members) > 1 and not any(member.bit for member in members)
+
+
+def hole(indent: str, bits: int, word: str = 'hole') -> List[str]:
+    """A word for bits nobody uses."""
+    if bits <= 0:
+        return []
+    return [f"{indent}/* {word}: {f'{bits // 8} bytes' if bits % 8 == 0 else f'{bits} bits'} */"]
+
+
+def member_lines(member: Member, indent: str, base: int) -> List[str]:
+    """A member, and what is in it where it is of an anonymous struct or union."""
+    type_, bit = member.type(), base + member.bit
+    width = '' if member.width is None else f':{member.width}'
+    text = member.written(member.name) + width
+    size = size_of(type_)
+    whole, cut = innermost(type_), text.partition('{...}')
+    if member.width is not None:
+        unit = 8 * (size or 1)
+        place = f'{bit // unit * (size or 1):5}:{bit % unit:<2} {size or 0:3}'
+    else:
+        place = f'{bit // 8:5} {size or 0:5}'
+    if cut[1] and isinstance(whole, Struct):
+        inside = members_layout(whole, indent + '    ', bit)
+        return [f'{indent}{cut[0]}{{', *inside, commented(f'{indent}}}{cut[2]};', place)]
+    if cut[1] and isinstance(whole, Enum):
+        listed = ', '.join(f'{name} = {value}' for name, value in whole.enumerators()[:8])
+        text = f"{cut[0]}{{ {listed}{', ...' if len(whole.enumerators()) > 8 else ''} }}{cut[2]}"
+    return [commented(f'{indent}{text};', place)]
+
+
+def commented(text: str, comment: str) -> str:
+    """The text and a comment, in columns."""
+    return f'{text:<{COLUMN}} /* {comment} */'
+
+
+PROBE_KINDS = ('p', 'r', 'e', 'P', 'R', 'u')
+WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct task_struct.mm', 'enum pid_type', "
+        "'p wake_up_new_task %0->mm'")
+LISTINGS: Dict[str, Callable[[str, Kernel], List[str]]] = {
+    'p': list_functions, 'r': list_functions, 'e': list_events, 'struct': list_type, 'union': list_type, 'enum': list_type}
+
+
 # ---- Plan --------------------------------------------------------------------------------------------------
 # Paths are below tracefs. An undo of None: the change goes with the instance, or with an undo before it.
 
@@ -4685,6 +5551,7 @@ def arguments() -> Any:
     add('-v', '--vmlinux', metavar='FILE', type=_file_name, help='debug information: a vmlinux with DWARF or BTF, or a BTF file')
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
+    add('-L', '--list', metavar='WHAT', action='append', default=[], help='list functions, events or types; WHAT is a pattern')
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
@@ -4785,7 +5652,12 @@ def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Ker
     def event_names() -> List[str]:
         return found.read('available_events').replace(':', '/').split()
     return Kernel(info, frozenset(['$arg'] * kept), lambda system, name: found.read(f'events/{system}/{name}/format') or None,
-                  event_names, functools.lru_cache(None)(functions), note)
+                  event_names, functools.lru_cache(None)(functions), note, blacklist=functools.lru_cache(None)(blacklist))
+
+
+def blacklist() -> FrozenSet[str]:
+    """The functions kprobes refuse, where debugfs may be read."""
+    return frozenset(re.findall(r'\t(\S+)$', read_text('/sys/kernel/debug/kprobes/blacklist'), re.M))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -4809,6 +5681,8 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    if options.list:
+        return show_listings(options)
     probes = read_lines(options)
     info = debug_info(options)
     if options.show or options.output:
@@ -4821,6 +5695,47 @@ def run(options: Any) -> int:
         check_same_kernel(info, options.vmlinux)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
+
+
+def show_listings(options: Any) -> int:
+    """-L: every listing, on a terminal through a pager."""
+    info = debug_info(options)
+    kernel = kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+    lines = [line for text in options.list for line in listing(text, kernel)]
+    page([printable(line) for line in lines])
+    return 0
+
+
+def page(lines: Sequence[str]) -> None:
+    """The lines on standard output; on a terminal in colours (unless NO_COLOR says no, https://no-color.org), and through
+    $PAGER or less, which shows what fits on one screen and ends."""
+    import shlex
+    import subprocess
+    terminal = sys.stdout.isatty()
+    if terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb':
+        lines = [coloured(line) for line in lines]
+    text = '\n'.join(lines) + '\n'
+    if terminal:
+        try:
+            command = shlex.split(os.environ.get('PAGER') or 'less -FRX')
+            with subprocess.Popen(command or ['cat'], stdin=subprocess.PIPE, env={'LESS': '-FRX', **os.environ}) as pager:
+                with contextlib.suppress(KeyboardInterrupt):
+                    pager.communicate(text.encode('utf-8', 'surrogateescape'))
+            return
+        except (OSError, ValueError):                   # no such program, a quote left open
+            pass
+    print(text, end='', flush=True)
+
+
+COLOURS = (('obstacle', '31'), ('comment', '90'), ('event', '1'), ('function', '1'), ('keyword', '36'))
+COLOURED = re.compile(r'(?P<obstacle>// no probe:.*)|(?P<comment>//.*|/\*.*?\*/)|(?P<event>^e \S+)|(?P<function>\b[\w.]+(?=\())|'
+                      r'(?P<keyword>\b(?:struct|union|enum|const|volatile|unsigned|signed|char|short|int|long|void|bool|_Bool|typedef)\b)')
+
+
+def coloured(line: str) -> str:
+    """A line of C in a terminal's colours."""
+    codes = dict(COLOURS)
+    return COLOURED.sub(lambda match: f"\x1b[{codes[match.lastgroup or '']}m{match[0]}\x1b[0m", line)
 
 
 def save(options: Any, text: str) -> int:
