@@ -665,13 +665,15 @@ class Executable:
             found += [self._symbol(name, at) for at in occurrences(self._symbols, number) if at % size == 0]
         return sorted({symbol for symbol in found if symbol}, key=lambda symbol: symbol.address)
 
-    def beginning(self, prefix: str) -> Iterator[Symbol]:
-        """The defined symbols whose name begins so."""
-        starts = set(occurrences(self._strings, prefix.encode()))
-        for at in range(0, len(self._symbols), self._symbol_format.size):
-            start = struct.unpack_from(self._symbol_format.format[0] + 'I', self._symbols, at)[0]
-            if start in starts:
-                symbol = self._symbol(self._strings[start:self._strings.find(b'\0', start)].decode(errors='replace'), at)
+    def matching(self, wanted: Callable[[str], bool]) -> Iterator[Symbol]:
+        """The defined symbols whose name is wanted; a pass over the whole table."""
+        find, strings = self._strings.find, self._strings
+        for number, fields in enumerate(self._symbol_format.iter_unpack(self._symbols[:len(
+                self._symbols) // self._symbol_format.size * self._symbol_format.size])):
+            start = fields[0]
+            name = strings[start:find(b'\0', start)].decode(errors='replace')
+            if name and wanted(name):
+                symbol = self._symbol(name, number * self._symbol_format.size)
                 if symbol:
                     yield symbol
 
@@ -1434,7 +1436,7 @@ def _the(type_: Type) -> Type:
 
 class Shape(NamedTuple):
     """An abbreviation, and what of its entries is known without reading them. Places are bytes from where the attributes
-    begin, -1 where they vary or there is none: the end, the reference to the sibling, the name in .debug_str."""
+    begin, -1 where they vary or there is none: the end, the references to the sibling and the type, the name in .debug_str."""
     tag: str
     children: bool
     attributes: Tuple[Tuple[str, str, int], ...]
@@ -1442,6 +1444,7 @@ class Shape(NamedTuple):
     end: int
     sibling: int
     name: int
+    type: int
     declared: bool                          # only a declaration
 
 
@@ -1468,8 +1471,14 @@ REFERENCES = {'ref1': 'B', 'ref2': 'H', 'ref4': 'I', 'ref8': 'Q'}
 NUMBERS = {'data1': 'B', 'data2': 'H', 'data4': 'I', 'data8': 'Q', 'flag': 'B', 'strx1': 'B', 'strx2': 'H', 'strx4': 'I', 'sec_offset': 'I',
            'strp': 'I', 'line_strp': 'I', 'ref_addr': 'I', 'addrx1': 'B', 'addrx2': 'H', 'addrx4': 'I'}
 INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
+NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
 QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
               'DW_TAG_atomic_type': '_Atomic'}
+
+
+# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
+ABBREVIATION = re.compile(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
+    b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
 
 
 class Entries:
@@ -1480,7 +1489,7 @@ class Entries:
         self._executable, self._mark = executable, '<' if executable.arch.order == 'little' else '>'
         self._info, self._abbreviations = executable.contents('.debug_info'), bytes(executable.contents('.debug_abbrev'))
         self._texts = {'strp': bytes(executable.contents('.debug_str')), 'line_strp': bytes(executable.contents('.debug_line_str'))}
-        self._shapes = functools.lru_cache(None)(self._read_shapes)
+        self._shapes, self._shape = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_shape)
         self._unit = functools.lru_cache(64)(self._read_unit)
         self.step = functools.lru_cache(1 << 16)(self._step)
 
@@ -1493,17 +1502,27 @@ class Entries:
         return offsets
 
     def _read_shapes(self, at: int) -> Dict[int, Shape]:
+        """The shapes of a unit by code. Most units have most of them in common, so each text is understood once."""
         found = {}
-        for code, tag, children, attributes in abbreviations(self._abbreviations, at):
-            layout = entry_layout(tuple((name, form) for name, form, _ in attributes), self._executable.arch.word)
-            places, place = {}, 0
-            for name, form, _ in attributes:
-                size = FORM_BYTES.get(form[8:], 'unknown') if form != 'DW_FORM_addr' else self._executable.arch.word
-                places[name, form] = place
-                place = place + size if isinstance(size, int) and place >= 0 else -1
-            found[code] = Shape(tag, children, attributes, layout, place, places.get(('DW_AT_sibling', 'DW_FORM_ref4'), -1),
-                                places.get(('DW_AT_name', 'DW_FORM_strp'), -1), any(a[0] == 'DW_AT_declaration' for a in attributes))
+        for match in ABBREVIATION.finditer(self._abbreviations, at):
+            if match.start() != at:
+                break
+            found[uleb128(match[1], 0)[0]] = self._shape(match[2])
+            at = match.end()
         return found
+
+    def _read_shape(self, text: bytes) -> Shape:
+        """The shape of an abbreviation without its code."""
+        _, tag, children, attributes = next(abbreviations(b'\1' + text + b'\0', 0))
+        word = self._executable.arch.word
+        places, place = {}, 0
+        for name, form, _ in attributes:
+            size = FORM_BYTES.get(form[8:], 'unknown') if form != 'DW_FORM_addr' else word
+            places[name, form] = place
+            place = place + size if isinstance(size, int) and place >= 0 else -1
+        wanted = ('DW_AT_sibling', 'DW_FORM_ref4'), ('DW_AT_name', 'DW_FORM_strp'), ('DW_AT_type', 'DW_FORM_ref4')
+        return Shape(tag, children, attributes, entry_layout(tuple(pair[:2] for pair in attributes), word), place,
+                     *(places.get(pair, -1) for pair in wanted), any(name == 'DW_AT_declaration' for name, _, _ in attributes))
 
     def _read_unit(self, offset: int) -> Unit:
         """DWARF 5, 7.5.1: the header; from version 5 on, skeletons and types have more in it than an address size."""
@@ -1562,8 +1581,10 @@ class Entries:
         texts = self._texts[form]
         return texts[at:texts.index(b'\0', at)].decode(errors='replace')
 
-    def row(self, unit: Unit, at: int) -> Iterator[Tuple[int, Shape, int]]:
-        """The entries of one level from there to the end of their row: (place, shape, where the attributes begin)."""
+    def row(self, unit: Unit, at: int, tags: Iterable[str] = ()) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries of one level from there to the end of their row, with those tags (none: any): (place, shape, where the
+        attributes begin)."""
+        wanted = {code for code, shape in unit.shapes.items() if not tags or shape.tag in tags}
         data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
         sibling = struct.Struct(self._mark + 'I').unpack_from
         while at < end:
@@ -1575,7 +1596,7 @@ class Entries:
                     return
                 continue
             shape = shapes[code]
-            if not depth:
+            if not depth and code in wanted:
                 yield start, shape, at
             if shape.children and shape.sibling >= 0:
                 at = max(sibling(data, at + shape.sibling)[0], at)      # one that leads back is damage, not a loop
@@ -1583,14 +1604,14 @@ class Entries:
             depth += shape.children
             at = at + shape.end if shape.end >= 0 else entry_extent(data, self._mark, shape.layout, at)[1]
 
-    def top(self, unit: Unit) -> Iterator[Tuple[int, Shape, int]]:
-        """The entries right below the unit's own."""
-        return self.row(unit, self.entry(unit, unit.first).behind)
+    def top(self, unit: Unit, tags: Iterable[str]) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries right below the unit's own, with those tags."""
+        return self.row(unit, self.entry(unit, unit.first).behind, tags)
 
     def below(self, entry: Entry, tags: Sequence[str]) -> Iterator[Entry]:
         """The entries right below one, with these tags."""
         if entry.shape.children:
-            yield from (self.entry(entry.unit, at) for at, shape, _ in self.row(entry.unit, entry.behind) if shape.tag in tags)
+            yield from (self.entry(entry.unit, at) for at, _, _ in self.row(entry.unit, entry.behind, tags))
 
     def name_of(self, entry: Entry) -> str:
         """The entry's name, or that of what it is a copy of."""
@@ -1643,15 +1664,14 @@ class Entries:
         for unit in self.units():
             if not all(self._mentions(unit, name) for name in (*types, *names)):
                 continue
-            row = list(self.top(unit))
-            pointing = self._pointing(unit, row, types[0]) if types else set()
-            functions = [each for each in row if each[1].tag == 'DW_TAG_subprogram']
+            pointing = self._pointing(unit, types[0]) if types else set()
+            functions = list(self.top(unit, FUNCTION_TAGS))
             for at, shape, behind in functions:
                 if shape.declared or not self._is_wanted(unit, shape, behind, wanted, known):
                     continue
                 entry = self.entry(unit, at)
-                if types and not any(child.values.get('DW_AT_type', 0) - unit.offset in pointing
-                                     for child in self.below(entry, ('DW_TAG_formal_parameter',))):
+                if types and not any(self._type(unit, *child) in pointing for child in self.row(
+                        unit, entry.behind, ('DW_TAG_formal_parameter',)) if entry.shape.children):
                     continue
                 prototype = self._prototype(entry)
                 if not taken or taken in prototype.takes:
@@ -1682,17 +1702,21 @@ class Entries:
             known[place] = wanted(self._text('strp', place))
         return known[place]
 
-    def _pointing(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], name: str) -> Set[int]:
+    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
+        """Where in the unit the type of an entry is; 0 where it has none."""
+        if shape.type >= 0:
+            return int(struct.unpack_from(self._mark + 'I', unit.data, behind + shape.type)[0])
+        return int(self.entry(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
+
+    def _pointing(self, unit: Unit, name: str) -> Set[int]:
         """Where in the unit the types are of that name, and those that point to one or qualify one."""
-        edges, found = [], set()
-        is_name: Dict[int, bool] = {}
-        for at, shape, behind in row:
+        known = dict.fromkeys(self._places(name), True)
+        edges, found, before = [], set(), -1
+        for at, shape, behind in self.top(unit, NAMED_TAGS | INNER_TAGS):
             if shape.tag in INNER_TAGS:
-                edges.append((at, self.entry(unit, at).values.get('DW_AT_type', 0) - unit.offset))
-            if shape.tag.endswith('_type') or shape.tag == 'DW_TAG_typedef':
-                if self._is_wanted(unit, shape, behind, lambda text: text == name, is_name):
-                    found.add(at)
-        before = -1
+                edges.append((at, self._type(unit, at, shape, behind)))
+            if shape.tag in NAMED_TAGS and self._is_wanted(unit, shape, behind, name.__eq__, known):
+                found.add(at)
         while before != len(found):
             before = len(found)
             found.update(at for at, inner in edges if inner in found)
@@ -1730,8 +1754,8 @@ class Entries:
         """The names of types with those tags that begin so."""
         known: Dict[int, bool] = {}
         for unit in self.units():
-            for at, shape, behind in self.top(unit):
-                if shape.tag in tags and not shape.declared and self._is_wanted(
+            for at, shape, behind in self.top(unit, tags):
+                if not shape.declared and self._is_wanted(
                         unit, shape, behind, lambda text: text.startswith(prefix), known):
                     if shape.name >= 0:                                 # each text once
                         known[struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]] = False
@@ -2020,9 +2044,12 @@ class Btf(TypeInfo):
         plain = functools.lru_cache(None)(lambda type_: unqualified(declaration(self.step, type_)))
         with self._reading():
             func, seen, wanted = BTF_KINDS.index('func'), set(), name_test(pattern)
+            pointing = self._pointing(re.findall(r'\w+', taken)[-1]) if taken else set()
             for at in self._offsets:
                 name = self._string(self._words[at]) if self._words[at + 1] >> 24 & 0x1f == func else ''
                 if not name or not wanted(name):
+                    continue
+                if taken and not pointing.intersection(self._parameter_types(self._words[at + 2])):
                     continue
                 function = self._written_function(self._words[at + 2])
                 takes = tuple(plain(type_) for _, type_ in function.parameters)
@@ -2031,6 +2058,24 @@ class Btf(TypeInfo):
                     if found not in seen:
                         seen.add(found)
                         yield found
+
+    def _parameter_types(self, number: int) -> Sequence[int]:
+        holder, at = self._at(number)
+        return holder._words[at + 4:at + 3 + 2 * (holder._words[at + 1] & 0xffff):2]
+
+    def _pointing(self, name: str) -> Set[int]:
+        """The types of that name, and those that point to one or qualify one."""
+        inner = {BTF_KINDS.index(kind) for kind in ('ptr', 'const', 'volatile', 'restrict', 'type_tag')}
+        edges = [(number, self._words[at + 2]) for number, at in enumerate(self._offsets, self._first_id)
+                 if self._words[at + 1] >> 24 & 0x1f in inner]
+        found = set(self._numbered(name, tuple(BTF_KINDS)))
+        if self._base:
+            found |= self._base._pointing(name)
+        before = -1
+        while before != len(found):
+            before = len(found)
+            found.update(number for number, below in edges if below in found)
+        return found
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
         """See TypeInfo."""
@@ -4847,29 +4892,42 @@ def list_functions(text: str, kernel: Kernel) -> List[str]:
 
 def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -> List[Found]:
     """The functions of that name pattern that take such a parameter, by name."""
-    wanted = name_test(pattern)
-    table = function_table(kernel.info, wanted, module)
-    base = {name.split('.')[0] for name in table}
-    exact = '' if GLOB.search(pattern) else pattern.split('.')[0]
+    wanted, exact = name_test(pattern), '' if GLOB.search(pattern) else pattern.split('.')[0]
     prototypes: Dict[str, List[Prototype]] = {}
-    for source in [kernel.info.for_module(module)] if module else [kernel.info, *module_infos(kernel.info, table)]:
-        for prototype in source.prototypes(exact or pattern.split('.')[0], taken):
-            prototypes.setdefault(prototype.name, []).append(prototype)
+    if taken:
+        add_prototypes(prototypes, kernel.info, '*', taken)
+    table = function_table(kernel.info, (lambda name: name.split('.')[0] in prototypes and wanted(name)) if taken else wanted, module)
+    base = {name.split('.')[0] for name in table}
+    for source in [kernel.info.for_module(module)] if module else [kernel.info] * (not taken) + module_infos(kernel.info, table):
+        add_prototypes(prototypes, source, exact or pattern.split('.')[0], taken)
     obstacle = obstacle_finder(kernel)
     found = []
-    for name in sorted({*table, *([name for name in prototypes if name not in base and not module])}):
+    for name in sorted({*table, *(name for name in prototypes if name not in base and not module and wanted(name))}):
         known = prototypes.get(name.split('.')[0], [])
         if known or not taken:
             found += described(name, known, table.get(name, []), obstacle, kernel)
     return found
 
 
+def add_prototypes(prototypes: Dict[str, List[Prototype]], source: TypeInfo, pattern: str, taken: str) -> None:
+    """Those of one source of types, by name."""
+    for prototype in source.prototypes(pattern, taken):
+        if prototype not in prototypes.setdefault(prototype.name, []):
+            prototypes[prototype.name].append(prototype)
+
+
 def function_table(info: DebugInfo, wanted: Callable[[str], bool], module: str) -> Dict[str, List[Symbol]]:
     """The functions with code, by name; all of the debug information where there are no symbols."""
     if info.symbols is None:
         return {name: [Symbol(name, 0, 0, True)] for name in info.function_names() if wanted(name)}
-    table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
-             for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
+    table: Dict[str, List[Symbol]] = {}
+    if isinstance(info.symbols, Executable):
+        for symbol in info.symbols.matching(wanted):
+            if symbol.code and not symbol.name.startswith('__pfx_'):    # the padding before a function
+                table.setdefault(symbol.name, []).append(symbol)
+    else:
+        table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
+                 for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
     return {name: symbols for name, symbols in table.items() if symbols and not re.search(r'\.cold(\.|$)', name)}
 
 
@@ -4992,12 +5050,12 @@ def events_of(info: DebugInfo) -> Dict[str, str]:
     class_ = find_member(call, 'class') if isinstance(call, Struct) else None
     if not isinstance(vmlinux, Executable) or not class_:
         return {}
-    classes = {symbol.address: symbol.name for symbol in vmlinux.beginning('event_class_')}
+    classes = {symbol.address: symbol.name for symbol in vmlinux.matching(lambda name: name.startswith('event_class_'))}
     found = {}
 
     def word(address: int) -> int:
         return int.from_bytes(vmlinux.memory(address, vmlinux.arch.word), vmlinux.arch.order)  # type: ignore[arg-type]
-    for symbol in vmlinux.beginning('event_'):
+    for symbol in vmlinux.matching(lambda name: name.startswith('event_')):
         at = word(symbol.address + class_.bit // 8)
         system = vmlinux.memory(word(at), 64).split(b'\0')[0].decode(errors='replace')
         if at in classes and re.fullmatch(r'[\w-]+', system):
