@@ -1521,8 +1521,9 @@ class Entries:
             places[name, form] = place
             place = place + size if isinstance(size, int) and place >= 0 else -1
         wanted = ('DW_AT_sibling', 'DW_FORM_ref4'), ('DW_AT_name', 'DW_FORM_strp'), ('DW_AT_type', 'DW_FORM_ref4')
-        return Shape(tag, children, attributes, entry_layout(tuple(pair[:2] for pair in attributes), word), place,
-                     *(places.get(pair, -1) for pair in wanted), any(name == 'DW_AT_declaration' for name, _, _ in attributes))
+        sibling, text_at, type_ = (places.get(pair, -1) for pair in wanted)
+        return Shape(tag, children, attributes, entry_layout(tuple(pair[:2] for pair in attributes), word), place, sibling, text_at,
+                     type_, any(name == 'DW_AT_declaration' for name, _, _ in attributes))
 
     def _read_unit(self, offset: int) -> Unit:
         """DWARF 5, 7.5.1: the header; from version 5 on, skeletons and types have more in it than an address size."""
@@ -1745,9 +1746,9 @@ class Entries:
             shape = unit.shapes[code] if code else None
             at = behind if not shape else behind + shape.end if shape.end >= 0 else entry_extent(
                 unit.data, self._mark, shape.layout, behind)[1]
-            if behind <= hit < at:
-                first = next((name for name, form, _ in shape.attributes if form not in NO_BYTES), '') if shape else ''
-                return bool(shape) and hit == behind and shape.tag == 'DW_TAG_inlined_subroutine' and first == 'DW_AT_abstract_origin'
+            if shape and behind <= hit < at:
+                first = next((name for name, form, _ in shape.attributes if form not in NO_BYTES), '')
+                return hit == behind and shape.tag == 'DW_TAG_inlined_subroutine' and first == 'DW_AT_abstract_origin'
         return False
 
     def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
@@ -2118,6 +2119,17 @@ class Kallsyms:
         return [Symbol(name, int(match[1], 16), 0, match[2] in b'tTwW', module=(match[3] or b'').decode())
                 for match in found if match]
 
+    def beginning(self, prefix: str, code: bool) -> Set[str]:
+        """The names of functions, or of other symbols, that begin so."""
+        kinds = b'tTwW' if code else b'a-su-vx-zA-SU-VX-Z'
+        found = re.findall(rb' [%b] (%b[^\s]*)' % (kinds, re.escape(prefix.encode())), self._data)
+        return {name.decode(errors='replace') for name in found}
+
+    @functools.cached_property
+    def modules(self) -> FrozenSet[str]:
+        """The names of the modules that are loaded."""
+        return frozenset(name.decode() for name in re.findall(rb'\t\[([^\]\n]+)\]$', self._data, re.M))
+
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every function, by name."""
@@ -2148,6 +2160,13 @@ def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
         at = bisect.bisect_left(sites, address - vmlinux.arch.nops)
         return 'not traceable (notrace)' if known and (at == len(sites) or sites[at] >= end) else ''
     return obstacle
+
+
+def symbol_names(symbols: Union[Kallsyms, Executable], prefix: str, code: bool) -> Set[str]:
+    """The names of functions, or of other symbols, that begin so."""
+    if isinstance(symbols, Executable):
+        return {symbol.name for symbol in symbols.matching(lambda name: name.startswith(prefix)) if symbol.code == code}
+    return symbols.beginning(prefix, code)
 
 
 class DebugInfo(TypeInfo):
@@ -4967,9 +4986,8 @@ def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symb
             continue
         notes += [f'also {inlined}'] if inlined and '.' not in name else []
         if len(symbols) > 1:
-            files = prototype.file and len(prototypes) > 1
-            notes.append(f"{len(symbols)} functions have this name: " + (
-                f"write {name}@{prototype.file}" if files else f'{name}@FILE says which' if kernel.info.dwarf else 'only DWARF tells which'))
+            way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
+            notes.append(f"{len(symbols)} functions have this name: {way if kernel.info.dwarf else 'only DWARF tells which'}")
         reasons = {obstacle(symbol) for symbol in symbols}
         modules = sorted({symbol.module for symbol in symbols} - {''})
         notes += [f"in module {', '.join(modules)}"] if modules else []
@@ -4987,8 +5005,15 @@ def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
         lvalue = resolver.value(arg.expr)
         whole = pointed_to(lvalue.type)
         lines += [f'// {probe.text[arg.at[0]:arg.at[1]]}: {spell(lvalue.type)}']
-        lines += layout(resolver._complete(whole)) if isinstance(whole, (Struct, Enum)) else []
+        lines += whole_layout(whole, resolver)
     return lines
+
+
+def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
+    """The layout of what has one."""
+    if isinstance(type_, Struct):
+        return layout(resolver._complete(type_))
+    return layout(type_) if isinstance(type_, Enum) else []
 
 
 def pointed_to(type_: Type) -> Type:
@@ -5116,8 +5141,8 @@ def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[st
         member, bit, type_ = found, bit + found.bit, found.type()
     line = member_lines(member._replace(bit=bit), '', 0)
     below = pointed_to(type_)
-    return line + (layout(resolver._complete(below) if isinstance(below, Struct) else below)
-                   if isinstance(below, (Struct, Enum)) and (below.name or isinstance(member.type(), Pointer)) else [])
+    shown = isinstance(below, (Struct, Enum)) and not below.name and not isinstance(member.type(), Pointer)
+    return line + ([] if shown else whole_layout(below, resolver))
 
 
 def layout(type_: Type, alias: str = '') -> List[str]:
@@ -5126,7 +5151,8 @@ def layout(type_: Type, alias: str = '') -> List[str]:
                                          'enum' if isinstance(type_, Enum) else 'union' if is_union(type_) else 'struct')
     tail = f' {alias}' * (alias != '')
     if isinstance(type_, Enum):
-        return [commented(head + ' {', f'{type_.size} bytes'), *(f'    {name} = {value},' for name, value in type_.enumerators()), f'}}{tail};']
+        listed = [f'    {name} = {value},' for name, value in type_.enumerators()]
+        return [commented(head + ' {', f'{type_.size} bytes'), *listed, f'}}{tail};']
     if not isinstance(type_, Struct):
         return [f'{spell(type_)};']
     if type_.size is None:
@@ -5189,6 +5215,295 @@ WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_st
         "'p wake_up_new_task %0->mm'")
 LISTINGS: Dict[str, Callable[[str, Kernel], List[str]]] = {
     'p': list_functions, 'r': list_functions, 'e': list_events, 'struct': list_type, 'union': list_type, 'enum': list_type}
+
+
+# ---- Completion --------------------------------------------------------------------------------------------
+# What may follow in a line that is being typed. The line is ended with a name of ours, CURSOR, and parsed: where that name
+# turns up in the tree is what is being typed.
+
+CURSOR = '__surftrace_cursor__'
+MANY = 400                                  # more names than anybody reads: then their beginnings
+
+
+class Offer(NamedTuple):
+    """What may stand from a column on, to the end of what has been typed."""
+    start: int
+    names: Tuple[str, ...]
+
+
+def offered(text: str, start: int, names: Iterable[str]) -> Offer:
+    """The names that go on as the text does from there; of very many, their beginnings up to the next '_'."""
+    typed = text[start:]
+    found = sorted({name for name in names if name.startswith(typed) and name != typed})
+    if len(found) > MANY:
+        found = sorted({name[:(name.find('_', len(typed) + 1) + 1) or None] for name in found})
+    return Offer(start, tuple(found))
+
+
+def completions(text: str, kernel: Kernel, listing_too: bool = False) -> Offer:
+    """What may follow the text, the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
+    try:
+        with finite():
+            return _completions(text, kernel, listing_too)
+    except SurftraceError:
+        return Offer(len(text), ())
+
+
+def _completions(text: str, kernel: Kernel, listing_too: bool) -> Offer:
+    head = re.match(r'\s*(\S+)\s+', text)
+    if not head:
+        kinds = [*PLACES, *(kind for kind in LISTINGS if kind not in PROBE_KINDS and listing_too)]
+        return offered(text, len(text) - len(text.lstrip()), [f'{kind} ' for kind in kinds])
+    kind, place = re.split(r'[\d:]', head[1])[0], re.compile(r'\S*').match(text, head.end())
+    assert place
+    if kind in ('struct', 'union', 'enum') and listing_too:
+        return type_offer(text, head.end(), kind, kernel)
+    if kind not in PLACES:
+        return Offer(len(text), ())
+    if place.end() == len(text):
+        return PLACES[kind](text, head.end(), kernel)
+    filter_at = split_line(text, place.end())[2]
+    return filter_offer(text, filter_at + 2, kernel) if filter_at >= 0 else argument_offer(text, kernel)
+
+
+# places
+
+
+def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Functions, and modules before ':'."""
+    symbols, typed = kernel.info.symbols, text[start:]
+    module, colon, name = typed.partition(':')
+    if colon and isinstance(symbols, Kallsyms):
+        names = [each for each, found in symbols.function_symbols.items() if any(symbol.module == module for symbol in found)]
+        return offered(text, start + len(module) + 1, names)
+    if symbols is None:
+        return offered(text, start, kernel.info.function_names())
+    modules = [f'{each}:' for each in symbols.modules] if isinstance(symbols, Kallsyms) else []
+    return offered(text, start, [each for each in symbol_names(symbols, typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
+
+
+def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Events: SYSTEM/ first, then the names."""
+    system, slash, _ = text[start:].partition('/')
+    names = kernel.event_names()
+    if not slash:
+        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(kernel.info))
+    if names:
+        return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
+    typed = text[start + len(system) + 1:]
+    prefix = 'btf_trace_'                   # include/trace/bpf_probe.h makes such a typedef for each
+    known = [name[len(prefix):] for name in kernel.info.type_names([''], prefix + typed)]
+    return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
+
+
+def systems(info: DebugInfo) -> List[str]:
+    """The systems of trace events, by the symbols of their names (include/trace/stages/init.h)."""
+    if info.symbols is None:
+        return []
+    names = symbol_names(info.symbols, 'str__', False)
+    return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
+
+
+PLACES: Dict[str, Callable[[str, int, Kernel], Offer]] = {'p': function_offer, 'r': function_offer, 'e': event_offer}
+
+
+# arguments
+
+
+def argument_offer(text: str, kernel: Kernel) -> Offer:
+    """What may follow in the last argument."""
+    start = word_start(text)
+    arg = parsed_to_cursor(text, start)
+    if arg is None:
+        return continued(text, start, kernel)
+    node = at_cursor(arg.expr) or arg
+    typed = node.member[-1] if isinstance(node, ContainerOf) else next(
+        part for part in node if isinstance(part, str) and CURSOR in part)
+    typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
+    at = len(text) - len(typed)
+    before, scope = text[:at], resolver_for(text, kernel)
+    if isinstance(node, MemberOf):
+        return offered(text, at, members_at(node, scope))
+    if isinstance(node, ContainerOf):
+        place: Optional[Type] = scope.type_named(node.type)
+        for name in node.member[:-1]:
+            found = find_member(place, name) if isinstance(place, Struct) else None
+            place = found.type() if found else None
+        return offered(text, at, member_names(place) if isinstance(place, Struct) else ())
+    if isinstance(node, TypeName):
+        return type_word_offer(text, at, node, kernel)
+    if isinstance(node, Packet):
+        return offered(text, at, HEADERS)
+    if isinstance(node, Register):
+        many = len(scope.function.parameters) if scope.function else 0
+        return offered(text, at, [*scope.arch.registers, *map(str, range(many))])
+    if isinstance(node, Special):
+        return offered(text, at, ['comm', 'stack'] + ['retval'] * (scope.kind == 'r'))
+    if isinstance(node, Global):
+        symbols = kernel.info.symbols
+        return offered(text, at, symbol_names(symbols, typed, False) if symbols and typed else ())
+    if isinstance(node, Name):
+        return offered(text, at, names_at(before, start, scope))
+    return offered(text, at, TYPE_NAMES) if CURSOR in arg.word else Offer(len(text), ())
+
+
+TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
+              *(word for word in FORMATS if word.islower())]
+
+
+def word_start(text: str) -> int:
+    """Where the last argument begins: behind the last blank outside brackets and quotes."""
+    depth, quoted, start = 0, False, 0
+    for at, char in enumerate(text):
+        quoted ^= char == '"'
+        depth += 0 if quoted else (char in '([') - (char in ')]')
+        if char.isspace() and depth <= 0 and not quoted:
+            start = at + 1
+    return start
+
+
+def closers(text: str) -> str:
+    """The brackets that are open, closed."""
+    open_: List[str] = []
+    for char in text:
+        if char in '([':
+            open_.append(')' if char == '(' else ']')
+        elif char in ')]' and open_:
+            open_.pop()
+    return ''.join(reversed(open_))
+
+
+def parsed_to_cursor(text: str, start: int) -> Optional[Arg]:
+    """The last argument with CURSOR where it ends, and behind that as little as makes it whole; None where nothing does."""
+    rest = closers(text[start:])
+    for ending in (rest, f'{rest[:1]}%0{rest[1:]}', f' *{rest[:1]}%0{rest[1:]}', f', m{rest}'):
+        whole = text + CURSOR + ending
+        try:
+            arg = Parser(TOKENS, whole, start, len(whole)).arg()
+        except InputError:
+            continue
+        if at_cursor(arg.expr) or CURSOR in arg.word:
+            return arg
+    return None
+
+
+def at_cursor(node: Any) -> Optional[Any]:
+    """The innermost node of the tree that has CURSOR in a text of its own."""
+    for part in node if isinstance(node, tuple) else ():
+        if isinstance(part, str) and CURSOR in part:
+            return node
+        found = at_cursor(part)
+        if found is not None:
+            return node if isinstance(node, ContainerOf) and part is node.member else found
+    return None
+
+
+def resolver_for(text: str, kernel: Kernel) -> Resolver:
+    """A Resolver of the line's place, which takes parameters to be where the convention has them."""
+    head = re.match(r'\s*(\S+)\s+(\S+)', text)
+    assert head
+    kind, place = head[1][0], parse_place(head[1][0], head[2], head.span(2))
+    if kind == 'e':
+        format_ = kernel.event_format(place.system, place.function)
+        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
+        return Resolver(kernel.info, 'e', fields=fields or {})
+    info = kernel.info.for_module(place.module)
+    function = info.function(place.function)
+    if not function and isinstance(info.symbols, Kallsyms):
+        modules = [symbol.module for symbol in info.symbols.symbols(place.function) if symbol.module]
+        info = info.for_module(modules[0]) if modules else info
+        function = info.function(place.function)
+    if function:
+        function = function._replace(parameters=tuple(p._replace(location=None) for p in function.parameters))
+    return Resolver(info, kind, function, True, frozenset(['$arg']))
+
+
+def members_at(node: MemberOf, scope: Resolver) -> List[str]:
+    """The members that may follow -> or '.'."""
+    if isinstance(node.inner, Packet):
+        header = scope.type_named(TypeName('struct ' + node.inner.header, 0, node.at))
+        return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
+    inner = scope.value(node.inner)
+    if node.arrow:
+        inner = scope._pointee(inner, node.at)
+    return member_names(scope._complete(inner.type)) if isinstance(inner.type, Struct) else []
+
+
+def names_at(before: str, start: int, scope: Resolver) -> List[str]:
+    """The names an expression may begin with."""
+    names = list(scope.fields or ()) if scope.kind == 'e' else [p.name for p in scope.function.parameters] if scope.function else []
+    names += ['$retval'] * (scope.kind == 'r') + ['user(', 'container_of('] * (scope.kind != 'e')
+    if before.endswith('('):
+        names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
+    return names + ['f:'] * (len(before) == start)
+
+
+def continued(text: str, start: int, kernel: Kernel) -> Offer:
+    """What may follow an expression that is whole: '->' behind a pointer to a struct, '.' behind a struct."""
+    bare = text[:-1] if text.endswith('-') else text
+    arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
+    type_ = resolver_for(text, kernel).value(arg.expr).type
+    way = '->' if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else '.' if isinstance(type_, Struct) else ''
+    return offered(text, len(bare), [way] * bool(way))
+
+
+# types and filters
+
+
+def type_word_offer(text: str, at: int, node: TypeName, kernel: Kernel) -> Offer:
+    """The words of a cast."""
+    keyword, _, word = node.words.replace(CURSOR, '').rpartition(' ')
+    if keyword in ('struct', 'union', 'enum'):
+        headers = re.search(r'@\(struct\s+\w*$', text)
+        return offered(text, at, HEADERS if headers else kernel.info.type_names([keyword], word))
+    words = [f'{each} ' for each in ('struct', 'union', 'enum')] + [each for each in PLAIN_TYPES if ' ' not in each]
+    return offered(text, at, [*words, *kernel.info.type_names([''], word)] if word else words)
+
+
+def type_offer(text: str, start: int, keyword: str, kernel: Kernel) -> Offer:
+    """For -L: the name of a type, and members behind it."""
+    match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(\.|->)(\w*))?', text[start:])
+    if not match:
+        return Offer(len(text), ())
+    if match[3] is None:
+        return offered(text, start, kernel.info.type_names([keyword], match[1]))
+    type_ = kernel.info.named(keyword, match[1])
+    for name in re.findall(r'(?:\.|->)(\w+)', match[2]):
+        whole = pointed_to(type_) if type_ else None
+        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
+        type_ = found.type() if found else None
+    whole = pointed_to(type_) if type_ else None
+    names = member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
+    return offered(text, len(text) - len(match[4]), names)
+
+
+def filter_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Fields, and behind an operator the values of an enum."""
+    word = re.search(r'\w*$', text[start:])
+    at = start + (word.start() if word else 0)
+    compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
+    scope = resolver_for(text, kernel)
+    fields: Dict[str, Optional[Format]] = {}
+    with contextlib.suppress(InputError):
+        probe = parse_probe(text[:start - 2])
+        fields = {field.name: field.format for field in unique([scope.field(arg) for arg in probe.args], probe)}
+    if not compared:
+        return offered(text, at, [*fields, *(scope.fields or ()), *(name for name in GENERIC_FIELDS if name[:2] != '__')])
+    format_, type_ = fields.get(compared[1]), (scope.fields or {}).get(compared[1])
+    own = type_.type if type_ else None
+    names = [name for name, _ in own.enumerators()] if isinstance(own, Enum) else enumerators_of(format_, scope)
+    return offered(text, at, names)
+
+
+def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
+    """The names of the values that a format shows by name."""
+    match = re.fullmatch(r'enum\((.*)\)', format_.word) if format_ else None
+    if not match:
+        return []
+    if '=' in match[1]:
+        return re.findall(r'(\w+)=', match[1])
+    type_ = scope.info.named('enum', match[1]) or scope.info.named('', match[1])
+    return [name for name, _ in type_.enumerators()] if isinstance(type_, Enum) else []
 
 
 # ---- Plan --------------------------------------------------------------------------------------------------
@@ -5620,6 +5935,7 @@ def arguments() -> Any:
     add('-c', '--children', action='store_true', help='with -p: their children too')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
     add('-q', '--quiet', action='store_true', help='do not show the commands')
+    add('--completion', choices=('bash', 'zsh'), help='print what makes the shell complete: eval "$(surftrace --completion bash)"')
     add('--version', action='version', version=f'surftrace {__version__}')
     return parser
 
@@ -5718,8 +6034,108 @@ def blacklist() -> FrozenSet[str]:
     return frozenset(re.findall(r'\t(\S+)$', read_text('/sys/kernel/debug/kprobes/blacklist'), re.M))
 
 
+BASH_GLUE = r'''# surftrace's completion for bash: eval "$(surftrace --completion bash)"
+_surftrace() {
+    mapfile -t -d $'\013' COMPREPLY < <(COMP_LINE=$COMP_LINE COMP_POINT=$COMP_POINT COMP_TYPE=$COMP_TYPE _ARGCOMPLETE=1 \
+        _ARGCOMPLETE_SHELL=bash _ARGCOMPLETE_COMP_WORDBREAKS=$COMP_WORDBREAKS "$1" 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)
+}
+_surftrace_sudo() {     # where bash-completion has nothing better for sudo
+    local word
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in *surftrace | *surftrace.py) compopt -o nospace +o default; _surftrace "$word"; return ;; esac
+    done
+}
+complete -o nospace -F _surftrace surftrace surftrace.py
+complete -p -D >/dev/null 2>&1 || complete -p sudo >/dev/null 2>&1 || complete -o default -F _surftrace_sudo sudo
+'''
+ZSH_GLUE = r'''# surftrace's completion for zsh: eval "$(surftrace --completion zsh)" behind compinit
+_surftrace() {
+    local -a found
+    found=("${(@ps:\013:)$(COMP_LINE=$BUFFER COMP_POINT=$CURSOR _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=zsh_quoted \
+        ${(Q)words[1]} 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)}")
+    (( ${#found} > 1 )) || return 1
+    compset -p $found[1]
+    shift found
+    if [[ -n $QIPREFIX ]]; then
+        compadd -Q -U -S '' -- "${found[@]}"        # in an open quote, which stays open
+        compstate[to_end]=always
+    else
+        compadd -U -S '' -- "${found[@]}"
+    fi
+}
+compdef _surftrace surftrace surftrace.py
+'''
+
+
+def complete(parser: Any) -> int:
+    """The answer to a shell that wants to know what may follow (argcomplete's protocol): words on file descriptor 8."""
+    try:
+        import argcomplete  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return 1
+    asked: List[Tuple[str, Offer]] = []
+
+    def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> List[str]:
+        with contextlib.suppress(SurftraceError):
+            offer = completions(prefix, completion_kernel(parsed_args), action.dest == 'list')
+            asked.append((prefix, offer))
+            return [prefix[:offer.start] + name for name in offer.names]
+        return []
+
+    class Finder(argcomplete.CompletionFinder):  # type: ignore[misc,name-defined,unused-ignore]
+        """argcomplete's, but a line is quoted, and the quote stays open."""
+
+        def quote_completions(self, completions: List[str], cword_prequote: str, last_wordbreak_pos: Optional[int]) -> List[str]:
+            if not asked or not completions:
+                return ['0'] * zsh + list(super().quote_completions(completions, cword_prequote, last_wordbreak_pos))
+            return in_quotes(*asked[-1], completions, cword_prequote, zsh)
+    for action in parser._actions:
+        if action.dest in ('lines', 'list'):
+            action.completer = lines
+    zsh = os.environ.get('_ARGCOMPLETE_SHELL') == 'zsh_quoted'
+    command = re.search(r'(?:^|\s)(\S*surftrace(?:\.py)?)\s', os.environ['COMP_LINE'])      # sudo may stand before it
+    start = command.start(1) if command else 0
+    os.environ['COMP_LINE'] = os.environ['COMP_LINE'][start:]
+    os.environ['COMP_POINT'] = str(int(os.environ['COMP_POINT']) - start)
+    Finder()(parser, always_complete_options=False)
+    return 0
+
+
+def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str, zsh: bool) -> List[str]:
+    """A line's completions as the shell wants them. bash closes the quote behind a word that is the only one: it is offered
+    twice, with and without a blank. Where nothing can be added it lists the last parts alone, kept from being inserted by one
+    that begins otherwise."""
+    if zsh:
+        return [str(offer.start if quote else 0), *(offer.names if quote else (f"'{word}" for word in completions))]
+    if not quote:
+        return [f"'{word}" for word in completions] + ["'"] * (len(completions) == 1)
+    if quote == '"':
+        completions = [re.sub(r'(["$`\\])', r'\\\1', word) for word in completions]
+    if len(completions) == 1:
+        return [completions[0], completions[0] + ' ']
+    lists = os.environ.get('COMP_TYPE', '9') in ('9', '33', '63', '64')
+    return [*offer.names, ' '] if lists and os.path.commonprefix([*completions]) == prefix else list(completions)
+
+
+def completion_kernel(options: Any) -> Kernel:
+    """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs root."""
+    info = None
+    if options.mode != 'dwarf':
+        with contextlib.suppress(SurftraceError):
+            info = debug_info(_with_mode(options, 'btf'))
+    info = info or debug_info(options)
+    return kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+
+
+def _with_mode(options: Any, mode: str) -> Any:
+    import argparse
+    return argparse.Namespace(**{**vars(options), 'mode': mode})
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
+    if '_ARGCOMPLETE' in os.environ:
+        return complete(arguments())
     options = arguments().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='surrogateescape')    # bytes that are no UTF-8 leave as they came
@@ -5739,6 +6155,9 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    if options.completion:
+        print(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE, end='')
+        return 0
     if options.list:
         return show_listings(options)
     probes = read_lines(options)
