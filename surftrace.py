@@ -5236,7 +5236,7 @@ def offered(text: str, start: int, names: Iterable[str]) -> Offer:
     typed = text[start:]
     found = sorted({name for name in names if name.startswith(typed) and name != typed})
     if len(found) > MANY:
-        found = sorted({name[:(name.find('_', len(typed) + 1) + 1) or None] for name in found})
+        found = sorted({name[:(name.find('_', len(typed)) + 1) or None] for name in found})
     return Offer(start, tuple(found))
 
 
@@ -6051,16 +6051,19 @@ complete -p -D >/dev/null 2>&1 || complete -p sudo >/dev/null 2>&1 || complete -
 ZSH_GLUE = r'''# surftrace's completion for zsh: eval "$(surftrace --completion zsh)" behind compinit
 _surftrace() {
     local -a found
-    found=("${(@ps:\013:)$(COMP_LINE=$BUFFER COMP_POINT=$CURSOR _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=zsh_quoted \
+    local line="${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX"      # $BUFFER has lost an open quote by now
+    found=("${(@ps:\013:)$(COMP_LINE=$line COMP_POINT=$#line _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=zsh_quoted \
         ${(Q)words[1]} 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)}")
-    (( ${#found} > 1 )) || return 1
-    compset -p $found[1]
+    (( $#found > 1 )) || return 1
+    local kept=$PREFIX[1,$(( $#PREFIX - found[1] ))]
     shift found
     if [[ -n $QIPREFIX ]]; then
-        compadd -Q -U -S '' -- "${found[@]}"        # in an open quote, which stays open
-        compstate[to_end]=always
+        compadd -U -S '' -P "$kept" -- "${found[@]}"               # the quote stays open
+    elif [[ $found[1] == \'* ]]; then
+        compadd -Q -U -S '' -- "${found[@]}"
     else
-        compadd -U -S '' -- "${found[@]}"
+        compadd -U -- "${(@)found:#*[/=]}"
+        compadd -U -S '' -- "${(M@)found:#*[/=]}"
     fi
 }
 compdef _surftrace surftrace surftrace.py
@@ -6087,7 +6090,7 @@ def complete(parser: Any) -> int:
 
         def quote_completions(self, completions: List[str], cword_prequote: str, last_wordbreak_pos: Optional[int]) -> List[str]:
             if not asked or not completions:
-                return ['0'] * zsh + list(super().quote_completions(completions, cword_prequote, last_wordbreak_pos))
+                return ['0', *completions] if zsh else list(super().quote_completions(completions, cword_prequote, last_wordbreak_pos))
             return in_quotes(*asked[-1], completions, cword_prequote, zsh)
     for action in parser._actions:
         if action.dest in ('lines', 'list'):
@@ -6106,7 +6109,7 @@ def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str,
     twice, with and without a blank. Where nothing can be added it lists the last parts alone, kept from being inserted by one
     that begins otherwise."""
     if zsh:
-        return [str(offer.start if quote else 0), *(offer.names if quote else (f"'{word}" for word in completions))]
+        return [str(len(prefix) - offer.start if quote else 0), *(offer.names if quote else (f"'{word}" for word in completions))]
     if not quote:
         return [f"'{word}" for word in completions] + ["'"] * (len(completions) == 1)
     if quote == '"':
