@@ -1083,12 +1083,6 @@ class Dwarf(TypeInfo):
         """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
         return next((start for start, _ in self._ranges(die)), None)
 
-    def inlined_into(self, name: str) -> List[str]:
-        """The source files that define a function of that name as inline, for a name that is no symbol."""
-        with reading(self.path):
-            return sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in self._by_name(name, FUNCTION_TAGS)
-                           if 'DW_AT_inline' in die.attributes})
-
     def _function(self, name: str, source: Any, concrete: Any, pc: int, entry: bool, inlined: Optional[int]) -> Function:
         places = {self._origin(child).offset: child for child in self._children(concrete)
                   if child.tag == 'DW_TAG_formal_parameter'}
@@ -1536,9 +1530,13 @@ class Entries:
         top = self.entry(unit, first)
         return unit._replace(texts=top.values.get('DW_AT_str_offsets_base', 8))
 
-    def units(self) -> Iterator[Unit]:
-        """Every unit."""
-        return (self._read_unit(offset) for offset in self._offsets)
+    def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
+        """Every unit, or those that may mention all these names."""
+        for offset in self._offsets:
+            length = struct.unpack_from(self._mark + 'I', self._info, offset)[0]
+            data = bytes(self._info[offset:offset + 4 + length]) if names else b''
+            if all(self._mentions(data, name) for name in names):
+                yield self._read_unit(offset)
 
     def entry_at(self, offset: int) -> Entry:
         """The entry at that place of .debug_info."""
@@ -1662,9 +1660,7 @@ class Entries:
         are few: units that mention none are passed over."""
         found: Dict[Prototype, Dict[str, None]] = {}
         known: Dict[int, bool] = {}
-        for unit in self.units():
-            if not all(self._mentions(unit, name) for name in (*types, *names)):
-                continue
+        for unit in self.units((*types, *names)):
             pointing = self._pointing(unit, types[0]) if types else set()
             functions = list(self.top(unit, FUNCTION_TAGS))
             for at, shape, behind in functions:
@@ -1681,11 +1677,11 @@ class Entries:
                         holders.update(dict.fromkeys(self._copies(unit, functions, at)))
         return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
 
-    def _mentions(self, unit: Unit, name: str) -> bool:
-        """Whether the unit refers to that text of .debug_str, or may hold it itself."""
+    def _mentions(self, unit: bytes, name: str) -> bool:
+        """Whether a unit refers to that text of .debug_str, or may hold it itself."""
         if len(name) < 4 or not self._texts['strp'] or self._executable.sections.get('.debug_str_offsets'):
             return True
-        return any(struct.pack(self._mark + 'I', at) in unit.data for at in self._places(name))
+        return any(struct.pack(self._mark + 'I', at) in unit for at in self._places(name))
 
     @functools.lru_cache(8)                                             # noqa: B019 - lives as long as the file
     def _places(self, name: str) -> Tuple[int, ...]:
@@ -2333,19 +2329,22 @@ def check_same_kernel(info: DebugInfo, path: str) -> None:
 
 
 # ---- Expressions -------------------------------------------------------------------------------------------
-#
-#   line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
-#   KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event
-#   ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
-#   FORMAT  := S | U | X                                  only before a character that cannot continue a name
-#   EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
-#   POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
-#   ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
-#   RAW     := [+|-][u]N(EXPR) | \N | @+N
-#   FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
-#   OP      := == != < <= > >= & ~
-#
-# Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+
+GRAMMAR = r'''
+line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
+KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event
+ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
+FORMAT  := S | U | X                                  only before a character that cannot continue a name
+EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
+POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
+ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
+RAW     := [+|-][u]N(EXPR) | \N | @+N
+FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
+OP      := == != < <= > >= & ~
+
+Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+'''
+
 
 class Argument(NamedTuple):
     """%N: the argument with that number."""
@@ -4219,10 +4218,13 @@ def absent(place: Place, kernel: Kernel) -> NoReturn:
     if any(other.startswith(f'{name}.llvm.') for other in names):
         refuse(f"'{name}' has been renamed by the compiler: {next(o for o in names if o.startswith(name + '.llvm.'))}", place.at)
     dwarf = kernel.info.dwarf
-    files = dwarf.inlined_into(name) if dwarf else []
-    if files:
-        refuse(f"'{name}' is inlined everywhere it is called ({', '.join(files[:3])}{', ...' if len(files) > 3 else ''}): there is "
-               f'no function to probe; probe one that calls it', place.at)
+    inlined = list(dwarf.prototypes(name)) if dwarf else []
+    holders = [holder for prototype in inlined for holder in prototype.holders]
+    if inlined and not holders:
+        refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none", place.at)
+    if holders:
+        refuse(f"'{name}' is inlined everywhere it is called: there is no function to probe; probe one that holds a copy: "
+               f"{', '.join(holders[:3])}{', ...' if len(holders) > 3 else ''}", place.at)
     hint = '' if dwarf else '; it may be inlined everywhere (only DWARF tells)' if kernel.info.function(name) else ''
     refuse(f"the kernel has no function '{name}'{near(name, names) or hint}", place.at)
 
@@ -5889,9 +5891,9 @@ def probe_profile(tracefs: Tracefs) -> Dict[str, Tuple[int, int]]:
 
 # ---- Command line ------------------------------------------------------------------------------------------
 
-DESCRIPTION = 'Trace kernel functions and events with C expressions, through ftrace and nothing else.'
-EXAMPLES = '''\
-examples:
+DESCRIPTION = '''\
+Trace kernel functions and events with C expressions, through ftrace and nothing else.
+
   surftrace 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
                                             a function's argument, its members
   surftrace 'r do_sys_openat2 fd=$retval'   what a function returns
@@ -5903,41 +5905,106 @@ examples:
                                             a trace event
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
                                             a packet header in an sk_buff
+  surftrace -L 'p tcp_send*'                functions and their parameters; -L 'struct task_struct': a layout
   surftrace -S -v vmlinux 'p ...'           print the ftrace expressions, for another machine
   surftrace -o run.sh -v vmlinux 'p ...'    a shell script that does the whole run
 '''
+LANGUAGE = r'''
+| place | means |
+|---|---|
+| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), its return (`r`) |
+| `FUNC+OFFSET` | an instruction inside, decimal or 0x |
+| `FUNC:LINE` | the first instruction of a line, counted from the function's declaration (0); needs DWARF |
+| `FUNC@FILE.c` | one of several functions of that name; needs DWARF |
+| `tcp_send*` | every function that matches, one event each (`f0_tcp_sendmsg`), at most 100 |
+| `SYSTEM/EVENT`, `SYSTEM:EVENT` | a trace event (`e`), or a pattern |
+
+Several lines give several events, `f0`, `f1`, ... unless they are named: `p:open do_sys_openat2 ...`. Lines of the same name are
+one event with several places.
+
+| expression | meaning |
+|---|---|
+| `%0 %1 ...` | the argument with that number, by the calling convention; beyond the registers, on the stack |
+| `name` | the parameter of that name; with `e`, the event's field |
+| `%di %x0 ...` | a register, by the kernel's name for it |
+| `$retval $comm $stack $stackN $argN` | the kernel's variables; `$retval` has the function's return type |
+| `@symbol`, `@0xADDR` | the memory at a global, or at an address |
+| `user(x)` | `x` points to user memory |
+| `a->b  a.b  a[3]  *a  &a->b` | as in C; anonymous structs and unions are looked through |
+| `(struct T *)x->m` | as in C: casts the member. `((struct T *)x)->m` casts `x` |
+| `!(struct T *)x->m` | casts `x`, then takes the member |
+| `container_of(x, struct T, m)` | the enclosing struct |
+| `@(struct iphdr *)l3%0->saddr` | a header in the packet of an sk_buff whose data points at layer l2, l3 (left out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]` (1, 2, 4, 8 bytes), `Sdata[n]` a string |
+| `+8(+240(%di)):u32`, `\5` | the kernel's own fetch-args, passed through |
+
+| C type | becomes |
+|---|---|
+| integers, `_Bool` | `s8`-`s64`, `u8`-`u64` |
+| enum | its integer, shown by name |
+| pointer | `x64`; a pointer to a function: `symbol` |
+| `char *`, `char []` | `string` |
+| array of numbers | `TYPE[N]`, up to 64 |
+| a struct or union of one scalar (`atomic_t`) | that scalar |
+| bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
+| other structs, floating point, `__int128` | refused, with the members that could be meant |
+
+`:TYPE` behind an expression may be any fetch type of the kernel (`x32`, `string`, `ustring`, `symbol`, `x8[6]`), or one of
+surftrace's: `ip ip6 mac be16 be32 be64`. A name that begins with `ip_`, `b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as
+`:ip`, `:be16` ... and `:be16` in hexadecimal.
+
+A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes; addresses, numbers in
+network byte order and enumerators are written as they are shown. Beside the line's own names there are `common_pid`, `comm` and
+`cpu`.
+
+`-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot be told. The kernel
+takes that for a comment; surftrace reads it back.
+'''  # noqa: E501
 SILENCE = 5.0                               # seconds without an event before a word about it
 
 
 def arguments() -> Any:
     """The argument parser."""
     import argparse
-
-    class Formatter(argparse.RawDescriptionHelpFormatter):
-        """Examples as they stand."""
-    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, epilog=EXAMPLES, formatter_class=Formatter,
-                                     usage='surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]')
-    parser.add_argument('lines', nargs='*', metavar='LINE', help='a probe: p FUNCTION, r FUNCTION, e SYSTEM/EVENT; what to '
-                        'fetch; f: and a filter')
-    add = parser.add_argument
+    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]'
+    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument_group('what to trace').add_argument
+    add('lines', nargs='*', metavar='LINE', help='p FUNCTION, r FUNCTION (its return) or e SYSTEM/EVENT; what to fetch; f: and a filter')
     add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
-    add('-v', '--vmlinux', metavar='FILE', type=_file_name, help='debug information: a vmlinux with DWARF or BTF, or a BTF file')
-    add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
-    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
-    add('-L', '--list', metavar='WHAT', action='append', default=[], help='list functions, events or types; WHAT is a pattern')
+    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
+    add('-c', '--children', action='store_true', help='with -p: their children too')
+    add = parser.add_argument_group('what to do instead').add_argument
+    add('-L', '--list', metavar='WHAT', action='append', default=[],
+        help="list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct "
+             "task_struct.mm', 'enum pid_type'")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
+    add = parser.add_argument_group('where types are from').add_argument
+    add('-v', '--vmlinux', metavar='FILE', type=_file_name, help='debug information: a vmlinux with DWARF or BTF, or a BTF file')
+    add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
+    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
+    _add_run_options(parser)
+    return parser
+
+
+def _add_run_options(parser: Any) -> None:
+    add = parser.add_argument_group('how to trace').add_argument
     add('-s', '--stack', action='store_true', help='show the kernel stack of each event')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
-    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
-    add('-c', '--children', action='store_true', help='with -p: their children too')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
     add('-q', '--quiet', action='store_true', help='do not show the commands')
-    add('--completion', choices=('bash', 'zsh'), help='print what makes the shell complete: eval "$(surftrace --completion bash)"')
+    add = parser.add_argument_group('help').add_argument
+    add('-h', '--help', action='help', help='show this and exit')
+    add('--help-language', action='store_true', help='print what a LINE may be, whole')
+    add('--completion', choices=('bash', 'zsh'), help='print what makes the shell complete lines: eval "$(surftrace --completion bash)"')
     add('--version', action='version', version=f'surftrace {__version__}')
-    return parser
+
+
+def language() -> str:
+    """The language's reference: that of the README, as it stands there."""
+    return f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'
 
 
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -6158,6 +6225,9 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    if options.help_language:
+        page(language().split('\n'), printable)
+        return 0
     if options.completion:
         print(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE, end='')
         return 0
@@ -6182,18 +6252,18 @@ def show_listings(options: Any) -> int:
     info = debug_info(options)
     kernel = kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
     lines = [line for text in options.list for line in listing(text, kernel)]
-    page([printable(line) for line in lines])
+    page([printable(line) for line in lines], coloured)
     return 0
 
 
-def page(lines: Sequence[str]) -> None:
+def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
     """The lines on standard output; on a terminal in colours (unless NO_COLOR says no, https://no-color.org), and through
     $PAGER or less, which shows what fits on one screen and ends."""
     import shlex
     import subprocess
     terminal = sys.stdout.isatty()
     if terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb':
-        lines = [coloured(line) for line in lines]
+        lines = [colour(line) for line in lines]
     text = '\n'.join(lines) + '\n'
     if terminal:
         try:
