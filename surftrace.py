@@ -4923,7 +4923,8 @@ def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -
         add_prototypes(prototypes, source, exact or pattern.split('.')[0], taken)
     obstacle = obstacle_finder(kernel)
     found = []
-    for name in sorted({*table, *(name for name in prototypes if name not in base and not module and wanted(name))}):
+    inlined = {name for name, known in prototypes.items() if name not in base and wanted(name) and any(each.inline for each in known)}
+    for name in sorted({*table, *(() if module else inlined)}):
         known = prototypes.get(name.split('.')[0], [])
         if known or not taken:
             found += described(name, known, table.get(name, []), obstacle, kernel)
