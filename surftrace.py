@@ -4902,6 +4902,10 @@ def list_functions(text: str, kernel: Kernel) -> List[str]:
     if not match:
         return list_expressions(parse_probe(text), kernel)
     module, pattern, taken = match['module'] or '', match['glob'] or '*', unqualified(match['type'] or '')
+    symbols = kernel.info.symbols
+    if module and isinstance(symbols, Kallsyms) and module not in symbols.modules:
+        refuse(f"the module '{module}' is not loaded, and so none of its functions can be probed now{near(module, symbols.modules)}",
+               match.span('module'))
     found = functions_like(pattern, taken, kernel, module)
     if not found:
         with_type = f" with a parameter '{match['type']}'" * bool(taken)
@@ -5040,15 +5044,20 @@ def list_events(text: str, kernel: Kernel) -> List[str]:
     names = kernel.event_names()
     elsewhere = {} if names else events_of(kernel.info)
     found = sorted(name for name in names or elsewhere if fnmatch.fnmatchcase(name, wanted))
+    if not names and not elsewhere:                                     # what has no names of systems says * for them
+        found = [f'*/{name}' for name in sorted(set(tracepoints(kernel.info, ''))) if fnmatch.fnmatchcase(name, wanted.split('/')[1])]
     if not found:
-        if not names and not elsewhere:
-            refuse('the names of events are with the running kernel (as root), or in a vmlinux', match.span(1))
         refuse(f"no event matches '{wanted}'{near(wanted, names or elsewhere)}", match.span(1))
     for name in found:
         system, event = name.split('/')
         format_ = kernel.event_format(system, event)
         lines += [f'e {name}'] + (format_layout(format_) if format_ else raw_layout(elsewhere.get(name, event), kernel.info))
     return lines
+
+
+def tracepoints(info: DebugInfo, prefix: str) -> List[str]:
+    """The names of tracepoints that begin so, from the typedefs that include/trace/bpf_probe.h makes of them."""
+    return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
 
 
 def format_layout(text: str) -> List[str]:
@@ -5294,8 +5303,7 @@ def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
     if names:
         return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
     typed = text[start + len(system) + 1:]
-    prefix = 'btf_trace_'                   # include/trace/bpf_probe.h makes such a typedef for each
-    known = [name[len(prefix):] for name in kernel.info.type_names([''], prefix + typed)]
+    known = tracepoints(kernel.info, typed)
     return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
 
 

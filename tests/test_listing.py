@@ -192,7 +192,7 @@ def test_what_a_listing_is(mode: str, what: str, lines: list[str], compiled: Cal
     ('struct hole', "did you mean 'holes'?"), ('struct holes.bb', "no member 'bb'"), ('struct holes.b.x', 'has no members'),
     ('struct holes.b[1]', 'has no elements'), ('holes', "did you mean 'struct holes'?"), ('p us', 'no function'),
     ('p use*(struct none *)', 'no function matches'), ('p use nope', "no parameter 'nope'"), ('enum none', 'no enum'),
-    ('e x/y', 'the names of events'), ('struct *none*', 'no struct matches'), ('struct a b', 'struct NAME'),
+    ('e x/y', "no event matches 'x/y'"), ('struct *none*', 'no struct matches'), ('struct a b', 'struct NAME'),
 ])
 def test_what_is_wrong_is_said_where_it_is(what: str, message: str, compiled: Callable[..., surftrace.Kernel]) -> None:
     with pytest.raises(surftrace.InputError) as refusal:
@@ -319,6 +319,15 @@ def test_the_fields_are_those_of_the_format_files(_mounted_tracefs: Path) -> Non
     raw = {name: fields_of('\n'.join(surftrace.raw_layout(name.split('/')[1], info))) for name in said if name.startswith('sched/')}
     raw = {name: fields for name, fields in raw.items() if fields}             # one of a class of several has no struct of its name
     assert raw == {name: wanted[name] for name in raw} and len(raw) > 10
+
+
+def test_without_a_vmlinux_the_systems_of_events_are_not_known(compiled: Callable[..., surftrace.Kernel]) -> None:
+    source = """typedef void (*btf_trace_mine)(void *, int);
+        struct trace_event_raw_mine { unsigned long ent; unsigned __data_loc_name; int delay; char __data[]; };
+        int use(btf_trace_mine x, struct trace_event_raw_mine *y) { return y->delay; }
+        int main(void) { return 0; }"""
+    lines = surftrace.listing('e sched/m*', compiled(source, 'btf'))
+    assert [' '.join(line.split()) for line in lines] == ['e */mine', '__data_loc name; /* 8 4 */', 'int delay; /* 12 4 */']
 
 
 # how it is printed
