@@ -708,7 +708,13 @@ class Executable:
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
     """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones."""
-    return (match.start() for match in re.finditer(re.escape(wanted), data))
+    if not isinstance(data, bytes):
+        yield from (match.start() for match in re.finditer(re.escape(wanted), data))
+        return
+    at = data.find(wanted)                                              # faster than a pattern
+    while at >= 0:
+        yield at
+        at = data.find(wanted, at + len(wanted))
 
 
 def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
@@ -1443,11 +1449,13 @@ class Shape(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """A unit of .debug_info: where it begins, its bytes, its first entry, its shapes by code, its part of .debug_str_offsets."""
+    """A unit of .debug_info: where it begins, its bytes, its first entry, its shapes by code and where their table is, its part of
+    .debug_str_offsets."""
     offset: int
     data: bytes
     first: int
     shapes: Dict[int, Shape]
+    table: int
     texts: int
 
 
@@ -1464,6 +1472,7 @@ ENOUGH = 4                                  # functions that hold a copy of anot
 REFERENCES = {'ref1': 'B', 'ref2': 'H', 'ref4': 'I', 'ref8': 'Q'}
 NUMBERS = {'data1': 'B', 'data2': 'H', 'data4': 'I', 'data8': 'Q', 'flag': 'B', 'strx1': 'B', 'strx2': 'H', 'strx4': 'I', 'sec_offset': 'I',
            'strp': 'I', 'line_strp': 'I', 'ref_addr': 'I', 'addrx1': 'B', 'addrx2': 'H', 'addrx4': 'I'}
+PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
 INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
 NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
 QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
@@ -1484,6 +1493,7 @@ class Entries:
         self._info, self._abbreviations = executable.contents('.debug_info'), bytes(executable.contents('.debug_abbrev'))
         self._texts = {'strp': bytes(executable.contents('.debug_str')), 'line_strp': bytes(executable.contents('.debug_line_str'))}
         self._shapes, self._shape = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_shape)
+        self._codes = functools.lru_cache(None)(self._codes_of)
         self._unit = functools.lru_cache(64)(self._read_unit)
         self.step = functools.lru_cache(1 << 16)(self._step)
 
@@ -1526,7 +1536,7 @@ class Entries:
         kind = data[6] if version >= 5 else 1
         table = struct.unpack_from(self._mark + 'I', data, 8 if version >= 5 else 6)[0]
         first = 11 if version < 5 else {2: 24, 4: 20, 5: 20, 6: 24}.get(kind, 12)
-        unit = Unit(offset, data, first, self._shapes(table), 8)
+        unit = Unit(offset, data, first, self._shapes(table), table, 8)
         top = self.entry(unit, first)
         return unit._replace(texts=top.values.get('DW_AT_str_offsets_base', 8))
 
@@ -1580,10 +1590,13 @@ class Entries:
         texts = self._texts[form]
         return texts[at:texts.index(b'\0', at)].decode(errors='replace')
 
+    def _codes_of(self, table: int, tags: FrozenSet[str]) -> FrozenSet[int]:
+        return frozenset(code for code, shape in self._shapes(table).items() if not tags or shape.tag in tags)
+
     def row(self, unit: Unit, at: int, tags: Iterable[str] = ()) -> Iterator[Tuple[int, Shape, int]]:
         """The entries of one level from there to the end of their row, with those tags (none: any): (place, shape, where the
         attributes begin)."""
-        wanted = {code for code, shape in unit.shapes.items() if not tags or shape.tag in tags}
+        wanted = self._codes(unit.table, frozenset(tags))
         data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
         sibling = struct.Struct(self._mark + 'I').unpack_from
         while at < end:
@@ -1666,11 +1679,9 @@ class Entries:
             for at, shape, behind in functions:
                 if shape.declared or not self._is_wanted(unit, shape, behind, wanted, known):
                     continue
-                entry = self.entry(unit, at)
-                if types and not any(self._type(unit, *child) in pointing for child in self.row(
-                        unit, entry.behind, ('DW_TAG_formal_parameter',)) if entry.shape.children):
+                if types and not self._takes(unit, shape, behind, pointing):
                     continue
-                prototype = self._prototype(entry)
+                prototype = self._prototype(self.entry(unit, at))
                 if not taken or taken in prototype.takes:
                     holders = found.setdefault(prototype, {})
                     if prototype.inline and len(holders) < ENOUGH:
@@ -1698,6 +1709,12 @@ class Entries:
         if place not in known:
             known[place] = wanted(self._text('strp', place))
         return known[place]
+
+    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
+        """Whether a parameter of the function whose attributes begin there is of one of these types."""
+        end = behind + function.end if function.end >= 0 else entry_extent(unit.data, self._mark, function.layout, behind)[1]
+        return function.children and any(self._type(unit, at, shape, place) in types
+                                         for at, shape, place in self.row(unit, end, PARAMETER_TAGS))
 
     def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
         """Where in the unit the type of an entry is; 0 where it has none."""

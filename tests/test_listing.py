@@ -237,7 +237,7 @@ def test_the_functions_are_those_of_the_symbol_table(pattern: str, stock: surftr
     regex = re.compile(pattern.replace('*', r'[\w.]*'))
     wanted = {name for name in re.findall(r'^\w+ [tTwW] (\S+)$', table, re.M) if regex.fullmatch(name) and '.cold' not in name}
     said = surftrace.listing(f'p {pattern}', stock)
-    assert {name for name in names(said) if name in wanted or 'inlined' not in ''.join(l for l in said if f'{name}(' in l)} == wanted
+    assert {name for name in names(said) if name in wanted or 'inlined' not in ''.join(line for line in said if f'{name}(' in line)} == wanted
 
 
 def test_the_functions_are_those_of_perf() -> None:
