@@ -9,11 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import kernels
 import pytest
+from btf_writer import btf
 from cache import Unavailable
+from test_malformed import FUNCTION, KINDS, NUMBER, STRANGE, check, files, interesting, mutated, raw_btf  # noqa: F401
 
 import surftrace
 
@@ -343,3 +345,46 @@ def test_colours_do_not_change_the_text() -> None:
         shown = surftrace.coloured(line)
         assert shown != line
         assert re.sub(r'\x1b\[\d+m', '', shown) == line
+
+
+# whatever is typed, and whatever a file holds
+
+WHATS = ['p *', 'p take_*', 'p take_bits', 'p *(struct nested *)', 'p *(struct bits *)', 'p take_nested p->next p->named.deep', 'struct nested',
+         'struct nested.next.named', 'struct arrays.words[1]', 'union bit_union', 'enum plain', 'struct s*', 'atomic_t', 'e */*', 'e x', 'r take_*',
+         'struct scalars.handle', 'p m:take_*']
+
+
+def test_mutated_words_are_listed_or_refused(raw_btf: Path) -> None:  # noqa: F811
+    statuses = []
+    for seed in range(400):
+        random_ = random.Random(seed)
+        what = mutated(random_, random_.choice(WHATS))
+        statuses.append(check('-v', str(raw_btf), f'--list={what}'))
+    assert {0, 2} <= set(statuses)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_damaged_file_is_listed_or_refused(kind: str, files: dict[str, bytes], tmp_path: Path) -> None:  # noqa: F811
+    data, path, statuses = files[kind], tmp_path / 'file', []
+    mode, spans = 'btf' if 'BTF' in kind else 'dwarf', interesting(kind, data, path)
+    path.write_bytes(data)
+    assert [check('-m', mode, '-v', str(path), '-L', what) for what in WHATS].count(0) > 9
+    for seed in range(100):
+        random_, damaged = random.Random(seed), bytearray(data[:random.Random(seed).randrange(len(data))] if seed % 5 == 0 else data)
+        for _ in range(random_.choice([1, 1, 3, 20])):
+            at = random_.randrange(*random_.choice(spans))
+            if at < len(damaged):
+                damaged[at] = random_.choice([damaged[at] ^ 1 << random_.randrange(8), 0, 0xff, 0x80, random_.randrange(256)])
+        path.write_bytes(damaged)
+        statuses.append(check('-m', mode, '-v', str(path), '-L', random_.choice(WHATS)))
+    assert len(set(statuses)) > 1
+
+
+@pytest.mark.parametrize('types', STRANGE.values(), ids=STRANGE)
+def test_types_that_no_compiler_makes_are_listed_or_refused(types: list[Any], tmp_path: Path) -> None:
+    (tmp_path / 'btf').write_bytes(btf(NUMBER, *FUNCTION, *types))
+    for what in ('p *', 'p f p', 'p *(struct s *)', 'struct s', 'struct s.x', 'struct s.x.x', 'struct s.x[3]', 't', 'struct *', 'e */*'):
+        check('-v', str(tmp_path / 'btf'), '-L', what)
+    kernel_ = None if (31, 'x', 0) in types else kernel(str(tmp_path / 'btf'), 'btf')     # refused as a whole
+    for text in ('p f p->', 'p f p->x.', 'p f (struct ', 'p f p', 'p f f:p'):
+        assert kernel_ is None or isinstance(surftrace.completions(text, kernel_), surftrace.Offer)
