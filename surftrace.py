@@ -2154,6 +2154,7 @@ class Kallsyms:
         return table
 
 
+@functools.lru_cache(4)
 def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
     """Why no probe can be put on a function, '' if one can, by the tables that a kernel is linked with: the places where ftrace
     works (kernel/trace/ftrace.c, __start_mcount_loc), the blacklist of kprobes (kernel/kprobes.c, populate_kprobe_blacklist)
@@ -4366,6 +4367,11 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
 
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
     """The event of a p or r line at one place."""
+    symbols = kernel.info.symbols
+    found = symbols.symbols(target.name) if isinstance(symbols, Executable) else []
+    obstacle = obstacles(symbols)(found[0]) if isinstance(symbols, Executable) and len(found) == 1 else ''
+    if obstacle:
+        kernel.note(f"'{target.name}' is {obstacle}; the kernel will refuse a probe there")
     hint = syscall_hint(probe, target, kernel.info.arch)
     if hint:
         kernel.note(hint)
@@ -5349,30 +5355,37 @@ def argument_offer(text: str, kernel: Kernel) -> Offer:
         part for part in node if isinstance(part, str) and CURSOR in part)
     typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
     at = len(text) - len(typed)
-    before, scope = text[:at], resolver_for(text, kernel)
-    if isinstance(node, MemberOf):
-        return offered(text, at, members_at(node, scope))
-    if isinstance(node, ContainerOf):
-        place: Optional[Type] = scope.type_named(node.type)
-        for name in node.member[:-1]:
-            found = find_member(place, name) if isinstance(place, Struct) else None
-            place = found.type() if found else None
-        return offered(text, at, member_names(place) if isinstance(place, Struct) else ())
     if isinstance(node, TypeName):
         return type_word_offer(text, at, node, kernel)
+    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, kernel)))
+
+
+def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
+    """The names that may stand at the cursor, which is in that node; `before` is the text up to there."""
+    if isinstance(node, MemberOf):
+        return members_at(node, scope)
+    if isinstance(node, ContainerOf):
+        return member_names_at(scope.type_named(node.type), node.member[:-1])
     if isinstance(node, Packet):
-        return offered(text, at, HEADERS)
+        return HEADERS
     if isinstance(node, Register):
-        many = len(scope.function.parameters) if scope.function else 0
-        return offered(text, at, [*scope.arch.registers, *map(str, range(many))])
+        return [*scope.arch.registers, *map(str, range(len(scope.function.parameters) if scope.function else 0))]
     if isinstance(node, Special):
-        return offered(text, at, ['comm', 'stack'] + ['retval'] * (scope.kind == 'r'))
+        return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
     if isinstance(node, Global):
-        symbols = kernel.info.symbols
-        return offered(text, at, symbol_names(symbols, typed, False) if symbols and typed else ())
-    if isinstance(node, Name):
-        return offered(text, at, names_at(before, start, scope))
-    return offered(text, at, TYPE_NAMES) if CURSOR in arg.word else Offer(len(text), ())
+        typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
+        return symbol_names(symbols, typed, False) if symbols and typed else ()
+    return names_at(before, start, scope) if isinstance(node, Name) else TYPE_NAMES
+
+
+def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
+    """The names of the members at the end of a path, through pointers and arrays."""
+    for name in path:
+        whole = pointed_to(type_) if type_ else None
+        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
+        type_ = found.type() if found else None
+    whole = pointed_to(type_) if type_ else None
+    return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
 
 
 TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
@@ -5495,13 +5508,7 @@ def type_offer(text: str, start: int, keyword: str, kernel: Kernel) -> Offer:
         return Offer(len(text), ())
     if match[3] is None:
         return offered(text, start, kernel.info.type_names([keyword], match[1]))
-    type_ = kernel.info.named(keyword, match[1])
-    for name in re.findall(r'(?:\.|->)(\w+)', match[2]):
-        whole = pointed_to(type_) if type_ else None
-        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
-        type_ = found.type() if found else None
-    whole = pointed_to(type_) if type_ else None
-    names = member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
+    names = member_names_at(kernel.info.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
     return offered(text, len(text) - len(match[4]), names)
 
 
@@ -6189,12 +6196,17 @@ def complete(parser: Any) -> int:
         if action.dest in ('lines', 'list'):
             action.completer = lines
     zsh = os.environ.get('_ARGCOMPLETE_SHELL') == 'zsh_quoted'
-    command = re.search(r'(?:^|\s)(\S*surftrace(?:\.py)?)\s', os.environ['COMP_LINE'])      # sudo may stand before it
-    start = command.start(1) if command else 0
-    os.environ['COMP_LINE'] = os.environ['COMP_LINE'][start:]
-    os.environ['COMP_POINT'] = str(int(os.environ['COMP_POINT']) - start)
+    _cut_line()
     Finder()(parser, always_complete_options=False)
     return 0
+
+
+def _cut_line() -> None:
+    """Leave out what stands before our own name: sudo, nice, variables."""
+    line, point = os.environ['COMP_LINE'], int(os.environ['COMP_POINT'])
+    command = re.search(r'(?:^|\s)(\S*surftrace(?:\.py)?)\s', line)
+    start = command.start(1) if command else 0
+    os.environ.update(COMP_LINE=line[start:], COMP_POINT=str(point - start))
 
 
 def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str, zsh: bool) -> List[str]:
