@@ -6040,6 +6040,25 @@ def language() -> str:
     return f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'
 
 
+def readable(text: str) -> List[str]:
+    """The reference for a terminal: its tables in columns, its paragraphs as wide as the screen, without marks."""
+    import shutil
+    import textwrap
+    width, lines = min(shutil.get_terminal_size().columns, 120), []
+    for fenced, block in ((bool(at % 2), part) for at, part in enumerate(text.split('```'))):
+        for part in filter(None, [block.strip('\n')] if fenced else block.strip('\n').split('\n\n')):
+            rows = re.findall(r'^\| (?!---)(.*?) \| (.*) \|$', part.replace('`', ''), re.M)
+            for first, second in rows:
+                second_column = textwrap.wrap(second, max(width - 36, 20)) or ['']
+                first_column = [first] + [''] * (len(second_column) - 1)
+                if len(first) > 32:
+                    first_column, second_column = [*first_column, ''], ['', *second_column]
+                lines += [f'  {a:<32} {b}'.rstrip() for a, b in zip(first_column, second_column)]
+            lines += [] if rows else part.split('\n') if fenced else textwrap.wrap(part.replace('`', ''), width)
+            lines.append('')
+    return lines[:-1]
+
+
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         value = kind(text)
@@ -6264,7 +6283,7 @@ def run(options: Any) -> int:
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
     if options.help_language:
-        page(language().split('\n'), printable)
+        page(readable(language()) if sys.stdout.isatty() else language().split('\n'), printable)
         return 0
     if options.completion:
         print(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE, end='')

@@ -2,11 +2,14 @@
 of which everything is known."""
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import random
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional
@@ -345,6 +348,46 @@ def test_colours_do_not_change_the_text() -> None:
         shown = surftrace.coloured(line)
         assert shown != line
         assert re.sub(r'\x1b\[\d+m', '', shown) == line
+
+
+def on_a_terminal(*arguments: str, **environment: str) -> str:
+    """What surftrace says on a terminal."""
+    code = f'import sys; sys.path.insert(0, {str(Path(surftrace.__file__).parent)!r}); import surftrace; sys.exit(surftrace.main())'
+    pid, file = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, '-c', code, *arguments],
+                  {'PATH': os.environ['PATH'], 'TERM': 'xterm', 'COLUMNS': '80', **environment})
+    said = b''
+    with contextlib.suppress(OSError):                      # Linux's word for the other end having closed
+        while data := os.read(file, 4096):
+            said += data
+    os.close(file)
+    os.waitpid(pid, 0)
+    return said.decode().replace('\r', '')
+
+
+def test_a_terminal_gets_colours_and_a_pager(types_file: Callable[[str], Path]) -> None:
+    arguments = ('-v', str(types_file('BTF')), '-L', 'struct point')
+    plain = on_a_terminal(*arguments, PAGER='cat', NO_COLOR='1')
+    assert plain.startswith('struct point {') and '\x1b' not in plain
+    shown = on_a_terminal(*arguments, PAGER='cat')
+    assert '\x1b[36mstruct\x1b[0m point' in shown and re.sub(r'\x1b\[\d+m', '', shown) == plain
+    assert on_a_terminal(*arguments, PAGER='sed s/^/paged:/', NO_COLOR='1') == ''.join(
+        f'paged:{line}\n' for line in plain.splitlines())
+    assert on_a_terminal(*arguments, PAGER='no-such-pager', NO_COLOR='1') == plain
+
+
+def test_the_language_on_a_terminal_is_in_columns() -> None:
+    said = on_a_terminal('--help-language', PAGER='cat')
+    assert '|---|' not in said and '`' not in said
+    assert re.search(r'^  container_of\(x, struct T, m\) +the enclosing struct$', said, re.M), said
+
+
+def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Kernel) -> None:
+    said: list[str] = []
+    for name in ('notify_die', 'start_kernel', 'wake_up_new_task'):
+        surftrace.make_events([(surftrace.parse_probe(f'p {name}'), '')], stock._replace(note=said.append))
+    assert [note.split("' is ")[0] for note in said] == ["'notify_die", "'start_kernel"], said
 
 
 # whatever is typed, and whatever a file holds
