@@ -282,6 +282,21 @@ def test_what_cannot_be_probed_is_said(name: str, why: str, stock: surftrace.Ker
     assert why in line
 
 
+def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
+    """gcc -mfentry: of 44,000 functions those that ftrace knows are those whose first instruction (behind endbr64) calls it."""
+    elf = surftrace.Executable(vmlinux())
+    obstacle, fentry = surftrace.obstacles(elf), elf.symbols('__fentry__')[0].address
+    wrong, counted = [], 0
+    for symbol in (symbol for symbols in elf.function_symbols.values() for symbol in symbols if symbol.section == '.text'):
+        code = elf.memory(symbol.address, 16)
+        at = 4 if code[:4] == b'\xf3\x0f\x1e\xfa' else 0
+        calls = code[at:at + 1] == b'\xe8' and symbol.address + at + 5 + int.from_bytes(code[at + 1:at + 5], 'little', signed=True) == fentry
+        said = obstacle(symbol)
+        counted += calls
+        wrong += [(symbol.name, said)] if calls and 'notrace' in said or not calls and not said else []
+    assert wrong == [] and counted > 30_000
+
+
 def test_a_listing_of_the_running_kernel_takes_its_word_for_what_can_be_traced() -> None:
     info = kernel(vmlinux(), 'btf').info
     symbols = surftrace.Kallsyms(b'0000 T vfs_read\n0000 T vfs_write\n0000 T vfs_open\n0000 t vfs_mine\t[mine]\n')
