@@ -2236,6 +2236,11 @@ class DebugInfo(TypeInfo):
         return self._sources[0]().type_names(keywords, prefix)
 
     @functools.cached_property
+    def btf(self) -> Optional[Btf]:
+        """The BTF among the sources."""
+        return next((source for source in (s() for s in self._sources) if isinstance(source, Btf)), None)
+
+    @functools.cached_property
     def dwarf(self) -> Optional[Dwarf]:
         """The DWARF among the sources."""
         return next((source for source in (s() for s in self._sources) if isinstance(source, Dwarf)), None)
@@ -4178,6 +4183,7 @@ class Kernel(NamedTuple):
     note: Callable[[str], None]                             # a word for the user
     seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
     blacklist: Callable[[], FrozenSet[str]] = frozenset     # functions kprobes refuse
+    module_file: Callable[[str], str] = lambda module: ''   # the file of a module, '' where there is none
 
 
 GLOB_CAP = 100                              # a pattern that matches more functions than this is cut, with a word
@@ -4926,10 +4932,9 @@ def list_functions(text: str, kernel: Kernel) -> List[str]:
         return list_expressions(parse_probe(text), kernel)
     module, pattern, taken = match['module'] or '', match['glob'] or '*', unqualified(match['type'] or '')
     symbols = kernel.info.symbols
-    if module and isinstance(symbols, Kallsyms) and module not in symbols.modules:
-        refuse(f"the module '{module}' is not loaded, and so none of its functions can be probed now{near(module, symbols.modules)}",
-               match.span('module'))
-    found = functions_like(pattern, taken, kernel, module)
+    away = module and isinstance(symbols, Kallsyms) and module not in symbols.modules
+    found = functions_away(pattern, taken, kernel, module, match.span('module')) if away else functions_like(
+        pattern, taken, kernel, module)
     if not found:
         with_type = f" with a parameter '{match['type']}'" * bool(taken)
         if not GLOB.search(pattern) and not taken:
@@ -4956,6 +4961,18 @@ def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -
         if known or not taken:
             found += described(name, known, table.get(name, []), obstacle, kernel)
     return found
+
+
+def functions_away(pattern: str, taken: str, kernel: Kernel, module: str, at: Span) -> List[Found]:
+    """Those of a module that is not loaded, by its file."""
+    path = kernel.module_file(module)
+    if not path.endswith('.ko'):                                        # a compressed one is not looked into
+        refuse(f"the module '{module}' is not loaded, and so none of its functions can be probed now", at)
+    file, base = Executable(path), kernel.info.btf
+    types = Btf(bytes(file.contents('.BTF')), path, kernel.info.arch, base) if base and '.BTF' in file.sections else None
+    away = DebugInfo(kernel.info.arch, file, [functools.partial(_same, types or TypeInfo())])
+    found = functions_like(pattern, taken, kernel._replace(info=away))
+    return [each._replace(obstacle=f"the module '{module}' is not loaded") for each in found]
 
 
 def add_prototypes(prototypes: Dict[str, List[Prototype]], source: TypeInfo, pattern: str, taken: str) -> None:
@@ -6145,7 +6162,16 @@ def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Ker
     def event_names() -> List[str]:
         return found.read('available_events').replace(':', '/').split()
     return Kernel(info, frozenset(['$arg'] * kept), lambda system, name: found.read(f'events/{system}/{name}/format') or None,
-                  event_names, functools.lru_cache(None)(functions), note, blacklist=functools.lru_cache(None)(blacklist))
+                  event_names, functools.lru_cache(None)(functions), note, 0, functools.lru_cache(None)(blacklist), module_file)
+
+
+def module_file(module: str) -> str:
+    """The file of the running kernel's module of that name, by the list depmod makes."""
+    folder = f'/lib/modules/{os.uname().release}'
+    for path in re.findall(r'^([^:\n]+):', read_text(f'{folder}/modules.dep'), re.M):
+        if os.path.basename(path).split('.')[0].replace('-', '_') == module:
+            return os.path.join(folder, path)
+    return ''
 
 
 def blacklist() -> FrozenSet[str]:

@@ -309,6 +309,20 @@ def test_a_listing_of_the_running_kernel_takes_its_word_for_what_can_be_traced()
                     'vfs_mine': 'no prototype in the debug information; in module mine'}
 
 
+def test_the_functions_of_a_module_that_is_not_loaded_are_those_of_its_file() -> None:
+    folder = kernels.kernel('6.1-amd64') / 'modules'
+    path = next((str(path) for path in sorted(folder.rglob('nf_nat.ko'))), '')
+    if not path:
+        raise Unavailable(f'no nf_nat.ko in {folder}')
+    info = surftrace.DebugInfo(AMD64, surftrace.Kallsyms(b''), [lambda: kernel(vmlinux(), 'btf').info.btf])
+    away = surftrace.kernel_of(info, None, False)._replace(info=info, module_file=lambda module: path if module == 'nf_nat' else '')
+    said = surftrace.listing('p nf_nat:nf_nat_alloc*', away)
+    assert said == ["unsigned int nf_nat_alloc_null_binding(struct nf_conn *ct, unsigned int hooknum);  // no probe: the module 'nf_nat' "
+                    'is not loaded']
+    with pytest.raises(surftrace.InputError, match="the module 'nosuch' is not loaded"):
+        surftrace.listing('p nosuch:*', away)
+
+
 # events
 
 
