@@ -6261,7 +6261,7 @@ def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str,
     if zsh:
         return [str(len(prefix) - offer.start if quote else 0), *(offer.names if quote else (f"'{word}" for word in completions))]
     if not quote:
-        return [f"'{word}" for word in completions] + ["'"] * (len(completions) == 1)
+        return [f"'{word}" for word in completions]
     if quote == '"':
         completions = [re.sub(r'(["$`\\])', r'\\\1', word) for word in completions]
     if len(completions) == 1:

@@ -142,6 +142,13 @@ def test_a_shell_completes(typed: str, added: str, shell: Shell) -> None:
     assert "'" not in after and '"' not in after, f'the quote was closed: {after}'
 
 
+@pytest.mark.parametrize('typed', ['surftrace r', 'surftrace -q r', 'sudo surftrace r'])
+def test_a_line_begun_without_a_quote_gets_one(typed: str, shell: Shell) -> None:
+    said, _ = shell.typed(typed, "'r ")
+    said = said.replace('\b', '')
+    assert re.search(r"'r $", said.partition('%%')[0]), said
+
+
 def test_a_shell_lists_the_last_parts_only(shell: Shell) -> None:
     said, _ = shell.typed("surftrace 'p wake_up_new_task a=p->se.", r'vruntime', 2 if shell.name == 'bash' else 1)
     assert {'vruntime', 'run_node', 'on_rq'} <= set(said.split()), said
