@@ -70,9 +70,9 @@ def understood(text: str) -> tuple[list[Line], list[int], int]:
     for line in re.sub(r'__attribute__\(\(.*?\)\)\)?', '', text).splitlines():
         found = re.search(r'/\* +(\d+)(?:: *(\d+))? +(\d+) \*/', line)
         hole = re.search(r'(?:hole: |XXX )(\d+) (bit|byte)s?', line)
-        total = re.search(r'size: (\d+),|\{ +/\* (\d+) bytes', line)
+        total = re.search(r'^\t/\* size: (\d+),|\{ +/\* (\d+) bytes', line)
         if found:
-            name = re.search(r'\(\*+(?:const |volatile )?(\w+)(?:\[\d*\])*\)\(|(\w*) *(?:\[\d*\])*(?::(\d+))?; *$', line[:found.start()])
+            name = re.search(r'\(\*+(?:const |volatile )?(\w+)(?:\[\d*\])*\)[(\[]|(\w*) *(?:\[\d*\])* *(?::(\d+))?; *$', line[:found.start()])
             assert name, line
             width = int(name[3]) if name[3] else 0
             members.append((name[1] or name[2], 8 * int(found[1]) + int(found[2] or 0), width or int(found[3]), bool(width)))
@@ -91,7 +91,7 @@ def random_structs(count: int) -> list[str]:
     print(f'SURFTRACE_ORACLE_SEED={SEED}')
     names = sorted(set(info.type_names(['struct'], '')))
     chosen: list[str] = []
-    for name in random.Random(SEED).sample(names, 4 * count):
+    for name in random.Random(SEED).sample(names, min(4 * count, len(names))):
         try:
             if info.named('struct', name) is not None:
                 chosen.append(name)
