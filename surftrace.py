@@ -331,6 +331,60 @@ class Member(NamedTuple):
     type: Callable[[], Type]
     bit: int
     width: Optional[int] = None
+    written: Callable[[str], str] = lambda declarator: declarator       # its C declaration, typedefs and qualifiers kept
+
+
+class Written(NamedTuple):
+    """One step of a type as the source has it, for a declaration: `how` is 'name' (its words), 'qualifier' (words), 'pointer',
+    'array' (counts, None where the type does not say) or 'function' (parameters; None is '...'). `inner` and the parameters
+    are the backend's own references, None for void."""
+    how: str
+    words: str = ''
+    inner: Optional[int] = None
+    counts: Tuple[Optional[int], ...] = ()
+    parameters: Tuple[Tuple[str, Optional[int]], ...] = ()
+    variadic: bool = False
+
+
+class Prototype(NamedTuple):
+    """A function as the source declares it; `takes` are its parameters' types without qualifiers; `file` is the source file of
+    the unit it was found in, '' where nothing tells; `inline` where the compiler put copies of it into other functions, of
+    which `holders` are some, with their files."""
+    name: str
+    text: str
+    takes: Tuple[str, ...]
+    file: str = ''
+    inline: bool = False
+    holders: Tuple[str, ...] = ()
+
+
+def declaration(step: Callable[[Optional[int]], Written], type_: Optional[int], declarator: str = '') -> str:
+    """'char *argv[3]' from a reference and 'argv'; an anonymous struct is 'struct {...}'."""
+    written = step(type_)
+    if written.how == 'name':
+        return f'{written.words} {declarator}'.rstrip()
+    if written.how == 'pointer':
+        inner = step(written.inner).how
+        return declaration(step, written.inner, f'(*{declarator})' if inner in ('array', 'function') else f'*{declarator}')
+    if written.how == 'qualifier':
+        if step(written.inner).how == 'pointer':
+            return declaration(step, written.inner, f'{written.words} {declarator}'.rstrip())
+        return f'{written.words} {declaration(step, written.inner, declarator)}'
+    if written.how == 'array':
+        counts = ''.join(f"[{'' if count is None else count}]" for count in written.counts)
+        return declaration(step, written.inner, declarator + counts)
+    return declaration(step, written.inner, declarator + parameter_list(step, written))
+
+
+def parameter_list(step: Callable[[Optional[int]], Written], function: Written) -> str:
+    """'(struct sock *sk, int, ...)'"""
+    listed = [declaration(step, type_, name) for name, type_ in function.parameters] + ['...'] * function.variadic
+    return f"({', '.join(listed) or 'void'})"
+
+
+def unqualified(text: str) -> str:
+    """A declaration without qualifiers and without blanks that mean nothing, to be compared."""
+    return re.sub(r'\s*([*(),\[\]])\s*', r'\1', re.sub(r'\b(const|volatile|restrict|_Atomic) ?', '', text)).strip()
 
 
 def spell(type_: Type) -> str:
@@ -405,6 +459,15 @@ class Variable(NamedTuple):
     per_cpu: bool = False
 
 
+GLOB = re.compile(r'[*?\[]')
+
+
+def name_test(pattern: str) -> Callable[[str], bool]:
+    """Whether a name matches, asked often."""
+    matches = re.compile(fnmatch.translate(pattern)).match
+    return (lambda name: matches(name) is not None) if GLOB.search(pattern) else pattern.__eq__
+
+
 class TypeInfo:
     """What debug information can be asked, whatever its format. Nothing found is None; damage is DebugInfoError."""
     path = ''
@@ -425,6 +488,15 @@ class TypeInfo:
 
     def function_names(self) -> Iterable[str]:
         """Names of functions, for globs and for near misses."""
+        return ()
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """The functions whose name matches and that take a parameter of the type `taken` (unqualified(); '': any), those
+        without code of their own included; several of one name where files have their own."""
+        return ()
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """The names that begin so of structs, unions, enums (`keywords`) or typedefs (''), each at least once."""
         return ()
 
 
@@ -693,6 +765,26 @@ class Executable:
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
+    def matching(self, wanted: Callable[[str], bool]) -> Iterator[Symbol]:
+        """The defined symbols whose name is wanted; a pass over the whole table."""
+        size = self._symbol_format.size
+        for table in self._tables:
+            find, names = table.names.find, table.names
+            for count, fields in enumerate(self._symbol_format.iter_unpack(table.entries[:len(table.entries) // size * size])):
+                start = fields[0]
+                name = names[start:find(b'\0', start)].decode(errors='replace')
+                if name and wanted(name):
+                    symbol = self._symbol(name, table, count * size)
+                    if symbol.sort != 'undefined':
+                        yield symbol
+
+    def table(self, start: str, stop: str) -> List[int]:
+        """The words between two symbols, as linkers make tables of them."""
+        ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
+        data = self.bytes_at(ends[0], ends[1] - ends[0]) if len(ends) == 2 and ends[0] < ends[1] else b''
+        word = ('<' if self.arch.order == 'little' else '>') + ('Q' if self.arch.bits == 64 else 'I')
+        return [number for number, in struct.iter_unpack(word, data)]
+
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every defined function, by name; a pass over the whole table."""
@@ -809,7 +901,13 @@ def mapped(path: str) -> mmap.mmap:
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
     """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones."""
-    return (match.start() for match in re.finditer(re.escape(wanted), data))
+    if not isinstance(data, bytes):
+        yield from (match.start() for match in re.finditer(re.escape(wanted), data))
+        return
+    at = data.find(wanted)                                              # faster than a pattern
+    while at >= 0:
+        yield at
+        at = data.find(wanted, at + len(wanted))
 
 
 def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
@@ -1181,6 +1279,59 @@ def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[i
     return tuple(layout)
 
 
+@functools.lru_cache(None)
+def dwarf_names() -> Tuple[Dict[int, str], ...]:
+    """The names of tags, attributes and forms by number."""
+    from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
+    return tuple({number: name for name, number in table.items() if isinstance(number, int)}
+                 for table in (ENUM_DW_TAG, ENUM_DW_AT, ENUM_DW_FORM))
+
+
+def abbreviations(data: bytes, at: int) -> Iterator[Tuple[int, str, bool, Tuple[Tuple[str, str, int], ...]]]:
+    """The table of .debug_abbrev that begins there: code, tag, whether it has children, and each attribute's name, form and
+    implicit constant."""
+    tags, names, forms = dwarf_names()
+    code, at = uleb128(data, at)
+    while code:
+        tag, at = uleb128(data, at)
+        children, at = data[at], at + 1
+        attributes: List[Tuple[str, str, int]] = []
+        while True:
+            name, at = uleb128(data, at)
+            form, at = uleb128(data, at)
+            value = 0
+            if form == 0x21:                                            # DW_FORM_implicit_const: the value stands here
+                value, at = sleb128(data, at)
+            if not name and not form:
+                break
+            attributes.append((names.get(name, ''), forms.get(form, ''), value))
+        yield code, tags.get(tag, ''), bool(children), tuple(attributes)
+        code, at = uleb128(data, at)
+
+
+def entry_extent(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
+    """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
+    sibling = 0
+    for part in layout:
+        if isinstance(part, int):
+            at += part
+        elif part == 'sibling':
+            sibling = struct.unpack_from(mark + 'I', info, at)[0]
+            at += 4
+        elif part == 'string':
+            while info[at]:
+                at += 1
+            at += 1
+        elif part == 'number':
+            at = uleb128(info, at)[1]
+        elif part == 'block':
+            size, at = uleb128(info, at)
+            at += size
+        else:                                                           # a block with a length of 'B', 'H' or 'I'
+            at += struct.calcsize('<' + part) + struct.unpack_from(mark + part, info, at)[0]
+    return sibling, at
+
+
 class Dwarf(TypeInfo):
     """DWARF 2 to 5 of one file. No index is built and no unit read whole: gcc and clang begin an entry with its name or
     its origin, so the entry is found by searching for the four bytes of that reference, and checked by its abbreviation.
@@ -1364,28 +1515,13 @@ class Dwarf(TypeInfo):
     def _read_abbreviations(self, unit: int) -> Dict[int, Abbreviation]:
         """The unit's abbreviations. pyelftools reads a table whole and with care, which is for the few units an answer comes
         from, not for all that have a name."""
-        from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
-        names, forms, tags = ({number: name for name, number in table.items() if isinstance(number, int)}
-                              for table in (ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG))
         at = struct.unpack_from(self._mark + 'I', self._info, unit + (
             8 if struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0] >= 5 else 6))[0]
-        data, found = self._abbreviation_bytes, {}
-        code, at = uleb128(data, at)
-        while code:
-            tag, at = uleb128(data, at)
-            at += 1                                                     # whether it has children
-            pairs: List[Tuple[str, str]] = []
-            while True:
-                name, at = uleb128(data, at)
-                form, at = uleb128(data, at)
-                if form == 0x21:                                        # DW_FORM_implicit_const: the value stands here
-                    at = uleb128(data, at)[1]
-                if not name and not form:
-                    break
-                pairs.append((names.get(name, ''), forms.get(form, '')))
+        found = {}
+        for code, tag, _, attributes in abbreviations(self._abbreviation_bytes, at):
+            pairs = tuple((name, form) for name, form, _ in attributes)
             first = next((pair for pair in pairs if pair[1] not in NO_BYTES), ('', ''))
-            found[code] = (tags.get(tag, ''), tuple(pair[0] for pair in pairs), *first, entry_layout(tuple(pairs), self.arch.word))
-            code, at = uleb128(data, at)
+            found[code] = (tag, tuple(pair[0] for pair in pairs), *first, entry_layout(pairs, self.arch.word))
         return found
 
     @functools.cached_property
@@ -1405,35 +1541,13 @@ class Dwarf(TypeInfo):
             code, behind = uleb128(info, at)
             if code:
                 yield at
-                sibling, behind = self._extent(table[code][4], behind)
+                sibling, behind = entry_extent(info, self._mark, table[code][4], behind)
                 behind = unit + sibling if behind <= unit + sibling <= end else behind
             at = behind
         yield at
 
     def _read_outer_entries(self, unit: int, start: int, end: int) -> List[int]:
         return list(self._entries(unit, start, end))
-
-    def _extent(self, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
-        """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
-        info, sibling = self._info, 0
-        for part in layout:
-            if isinstance(part, int):
-                at += part
-            elif part == 'sibling':
-                sibling = struct.unpack_from(self._mark + 'I', info, at)[0]
-                at += 4
-            elif part == 'string':
-                while info[at]:
-                    at += 1
-                at += 1
-            elif part == 'number':
-                at = uleb128(info, at)[1]
-            elif part == 'block':
-                size, at = uleb128(info, at)
-                at += size
-            else:                                                       # a block with a length of 'B', 'H' or 'I'
-                at += struct.calcsize('<' + part) + struct.unpack_from(self._mark + part, info, at)[0]
-        return sibling, at
 
     def _children(self, die: Any) -> Iterator[Any]:
         """The entries below; a sibling reference that leads back is damage, not a loop."""
@@ -1490,7 +1604,7 @@ class Dwarf(TypeInfo):
                 tag, names, _, _, layout = table[code]
                 if tag in tags and (tag not in FUNCTION_TAGS or 'DW_AT_low_pc' in names or 'DW_AT_ranges' in names):
                     found.append(at)
-                behind = self._extent(layout, behind)[1]
+                behind = entry_extent(self._info, self._mark, layout, behind)[1]
             at = behind
         return found
 
@@ -1517,12 +1631,6 @@ class Dwarf(TypeInfo):
     def _low(self, die: Any) -> Optional[int]:
         """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
         return next((start for start, _ in self._ranges(die)), None)
-
-    def inlined_into(self, name: str) -> List[str]:
-        """The source files that define a function of that name as inline, for a name that is no symbol."""
-        with reading(self.path):
-            return sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in self._by_name(name, FUNCTION_TAGS)
-                           if 'DW_AT_inline' in die.attributes})
 
     def _function(self, name: str, source: Any, concrete: Any, pc: int, entry: bool, inlined: Optional[int]) -> Function:
         places = {self._origin(child).offset: child for child in self._children(concrete)
@@ -1830,7 +1938,8 @@ class Dwarf(TypeInfo):
 
     def _member(self, die: Any) -> Member:
         width = die.attributes.get('DW_AT_bit_size')
-        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value)
+        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value,
+                      functools.partial(self.entries.declared, die.offset))
 
     def _member_bit(self, die: Any) -> int:
         """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
@@ -1920,6 +2029,22 @@ class Dwarf(TypeInfo):
     def function_names(self) -> Iterable[str]:
         """See TypeInfo: those with a symbol."""
         return self.executable.function_symbols
+
+    @functools.cached_property
+    def entries(self) -> Entries:
+        """All entries, for what looks at many."""
+        return Entries(self.executable)
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo."""
+        with reading(self.path):
+            return self.entries.prototypes(name_test(pattern), re.findall(r'\w+', taken)[-1:], taken,
+                                           () if GLOB.search(pattern) else (pattern,))
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo."""
+        with reading(self.path):
+            yield from self.entries.type_names([tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]], prefix)
 
     # lines: a reader of our own, since the table of one kernel has millions of rows
 
@@ -2716,6 +2841,348 @@ def _the(type_: Type) -> Type:
     return type_
 
 
+class Shape(NamedTuple):
+    """An abbreviation, and what of its entries is known without reading them. Places are bytes from where the attributes
+    begin, -1 where they vary or there is none: the end, the references to the sibling and the type, the name in .debug_str."""
+    tag: str
+    children: bool
+    attributes: Tuple[Tuple[str, str, int], ...]
+    layout: Tuple[Union[int, str], ...]
+    end: int
+    sibling: int
+    name: int
+    type: int
+    declared: bool                          # only a declaration
+
+
+class Unit(NamedTuple):
+    """A unit of .debug_info: where it begins, its bytes, its first entry, its shapes by code and where their table is, its part of
+    .debug_str_offsets."""
+    offset: int
+    data: bytes
+    first: int
+    shapes: Dict[int, Shape]
+    table: int
+    texts: int
+
+
+class Entry(NamedTuple):
+    """An entry: its place in its unit, where its attributes begin and end, its tag, their values."""
+    unit: Unit
+    at: int
+    behind: int
+    shape: Shape
+    values: Dict[str, Any]
+
+
+ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
+REFERENCES = {'ref1': 'B', 'ref2': 'H', 'ref4': 'I', 'ref8': 'Q'}
+NUMBERS = {'data1': 'B', 'data2': 'H', 'data4': 'I', 'data8': 'Q', 'flag': 'B', 'strx1': 'B', 'strx2': 'H', 'strx4': 'I', 'sec_offset': 'I',
+           'strp': 'I', 'line_strp': 'I', 'ref_addr': 'I', 'addrx1': 'B', 'addrx2': 'H', 'addrx4': 'I'}
+PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
+INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
+NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
+QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
+              'DW_TAG_atomic_type': '_Atomic'}
+
+
+# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
+ABBREVIATION = re.compile(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
+    b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
+
+
+class Entries:
+    """The entries of .debug_info, read fast and plainly, for what has to look at all of them. A row of entries is walked by
+    their siblings; nothing is kept but what the last units were."""
+
+    def __init__(self, executable: Executable) -> None:
+        self._executable, self._mark = executable, '<' if executable.arch.order == 'little' else '>'
+        self._info, self._abbreviations = executable.contents('.debug_info'), bytes(executable.contents('.debug_abbrev'))
+        self._texts = {'strp': bytes(executable.contents('.debug_str')), 'line_strp': bytes(executable.contents('.debug_line_str'))}
+        self._shapes, self._shape = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_shape)
+        self._codes = functools.lru_cache(None)(self._codes_of)
+        self._unit = functools.lru_cache(64)(self._read_unit)
+        self.step = functools.lru_cache(1 << 16)(self._step)
+
+    @functools.cached_property
+    def _offsets(self) -> List[int]:
+        offsets, at = [], 0
+        while at + 12 <= len(self._info):
+            offsets.append(at)
+            at += 4 + int(struct.unpack_from(self._mark + 'I', self._info, at)[0])
+        return offsets
+
+    def _read_shapes(self, at: int) -> Dict[int, Shape]:
+        """The shapes of a unit by code. Most units have most of them in common, so each text is understood once."""
+        found = {}
+        for match in ABBREVIATION.finditer(self._abbreviations, at):
+            if match.start() != at:
+                break
+            found[uleb128(match[1], 0)[0]] = self._shape(match[2])
+            at = match.end()
+        return found
+
+    def _read_shape(self, text: bytes) -> Shape:
+        """The shape of an abbreviation without its code."""
+        _, tag, children, attributes = next(abbreviations(b'\1' + text + b'\0', 0))
+        word = self._executable.arch.word
+        places, place = {}, 0
+        for name, form, _ in attributes:
+            size = FORM_BYTES.get(form[8:], 'unknown') if form != 'DW_FORM_addr' else word
+            places[name, form] = place
+            place = place + size if isinstance(size, int) and place >= 0 else -1
+        wanted = ('DW_AT_sibling', 'DW_FORM_ref4'), ('DW_AT_name', 'DW_FORM_strp'), ('DW_AT_type', 'DW_FORM_ref4')
+        sibling, text_at, type_ = (places.get(pair, -1) for pair in wanted)
+        return Shape(tag, children, attributes, entry_layout(tuple(pair[:2] for pair in attributes), word), place, sibling, text_at,
+                     type_, any(name == 'DW_AT_declaration' for name, _, _ in attributes))
+
+    def _read_unit(self, offset: int) -> Unit:
+        """DWARF 5, 7.5.1: the header; from version 5 on, skeletons and types have more in it than an address size."""
+        length, version = struct.unpack_from(self._mark + 'IH', self._info, offset)
+        data = bytes(self._info[offset:offset + 4 + length])
+        kind = data[6] if version >= 5 else 1
+        table = struct.unpack_from(self._mark + 'I', data, 8 if version >= 5 else 6)[0]
+        first = 11 if version < 5 else {2: 24, 4: 20, 5: 20, 6: 24}.get(kind, 12)
+        unit = Unit(offset, data, first, self._shapes(table), table, 8)
+        top = self.entry(unit, first)
+        return unit._replace(texts=top.values.get('DW_AT_str_offsets_base', 8))
+
+    def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
+        """Every unit, or those that may mention all these names."""
+        for offset in self._offsets:
+            length = struct.unpack_from(self._mark + 'I', self._info, offset)[0]
+            data = bytes(self._info[offset:offset + 4 + length]) if names else b''
+            if all(self._mentions(data, name) for name in names):
+                yield self._read_unit(offset)
+
+    def entry_at(self, offset: int) -> Entry:
+        """The entry at that place of .debug_info."""
+        unit = self._unit(self._offsets[bisect.bisect(self._offsets, offset) - 1])
+        return self.entry(unit, offset - unit.offset)
+
+    def entry(self, unit: Unit, at: int) -> Entry:
+        """The entry at that place of the unit, its attributes read."""
+        code, place = uleb128(unit.data, at)
+        shape, values = unit.shapes[code], {}
+        for name, form, constant in shape.attributes:
+            values[name], place = self._value(unit, form[8:], constant, place)
+        return Entry(unit, at, place, shape, values)
+
+    def _value(self, unit: Unit, form: str, constant: int, at: int) -> Tuple[Any, int]:
+        """The value of an attribute and where it ends; references are places in .debug_info."""
+        if form in ('implicit_const', 'flag_present'):
+            return constant if form == 'implicit_const' else True, at
+        if form == 'string':
+            end = unit.data.index(b'\0', at)
+            return unit.data[at:end].decode(errors='replace'), end + 1
+        layout = NUMBERS.get(form) or REFERENCES.get(form)
+        if layout:
+            number = struct.unpack_from(self._mark + layout, unit.data, at)[0]
+            at += struct.calcsize('<' + layout)
+        elif form == 'sdata':
+            number, at = sleb128(unit.data, at)
+        elif FORM_BYTES.get(form) == 'number':
+            number, at = uleb128(unit.data, at)
+        else:
+            end = entry_extent(unit.data, self._mark, entry_layout((('', f'DW_FORM_{form}'),), self._executable.arch.word), at)[1]
+            return unit.data[at:end], end
+        if form in ('strp', 'line_strp'):
+            return self._text(form, number), at
+        if form[:4] == 'strx':
+            table = self._executable.contents('.debug_str_offsets')
+            return self._text('strp', struct.unpack_from(self._mark + 'I', table, unit.texts + 4 * number)[0]), at
+        return number + (unit.offset if form in REFERENCES or form == 'ref_udata' else 0), at
+
+    def _text(self, form: str, at: int) -> str:
+        texts = self._texts[form]
+        return texts[at:texts.index(b'\0', at)].decode(errors='replace')
+
+    def _codes_of(self, table: int, tags: FrozenSet[str]) -> FrozenSet[int]:
+        return frozenset(code for code, shape in self._shapes(table).items() if not tags or shape.tag in tags)
+
+    def row(self, unit: Unit, at: int, tags: Iterable[str] = ()) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries of one level from there to the end of their row, with those tags (none: any): (place, shape, where the
+        attributes begin)."""
+        wanted = self._codes(unit.table, frozenset(tags))
+        data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
+        sibling = struct.Struct(self._mark + 'I').unpack_from
+        while at < end:
+            start, code = at, data[at]
+            code, at = (code, at + 1) if code < 0x80 else uleb128(data, at)
+            if not code:
+                depth -= 1
+                if depth < 0:
+                    return
+                continue
+            shape = shapes[code]
+            if not depth and code in wanted:
+                yield start, shape, at
+            if shape.children and shape.sibling >= 0:
+                at = max(sibling(data, at + shape.sibling)[0], at)      # one that leads back is damage, not a loop
+                continue
+            depth += shape.children
+            at = at + shape.end if shape.end >= 0 else entry_extent(data, self._mark, shape.layout, at)[1]
+
+    def top(self, unit: Unit, tags: Iterable[str]) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries right below the unit's own, with those tags."""
+        return self.row(unit, self.entry(unit, unit.first).behind, tags)
+
+    def below(self, entry: Entry, tags: Sequence[str]) -> Iterator[Entry]:
+        """The entries right below one, with these tags."""
+        if entry.shape.children:
+            yield from (self.entry(entry.unit, at) for at, _, _ in self.row(entry.unit, entry.behind, tags))
+
+    def name_of(self, entry: Entry) -> str:
+        """The entry's name, or that of what it is a copy of."""
+        for _ in range(8):
+            origin = entry.values.get('DW_AT_abstract_origin') or entry.values.get('DW_AT_specification')
+            if 'DW_AT_name' in entry.values or not origin:
+                break
+            entry = self.entry_at(origin)
+        return str(entry.values.get('DW_AT_name', ''))
+
+    # types as they are written
+
+    def declared(self, offset: int, declarator: str) -> str:
+        """A declaration with the type of the entry there."""
+        with reading(self._executable.path):
+            return declaration(self.step, self.entry_at(offset).values.get('DW_AT_type'), declarator)
+
+    def _step(self, offset: Optional[int]) -> Written:
+        if offset is None:
+            return Written('name', 'void')
+        entry = self.entry_at(offset)
+        tag, name, inner = entry.shape.tag, entry.values.get('DW_AT_name', ''), entry.values.get('DW_AT_type')
+        keyword = STRUCT_TAGS.get(tag) or ('enum' if tag == 'DW_TAG_enumeration_type' else '')
+        if keyword:
+            return Written('name', f"{keyword} {name or '{...}'}")
+        if tag in QUALIFIERS:
+            return Written('qualifier', QUALIFIERS[tag], inner)
+        if tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
+            return Written('pointer', '', inner)
+        if tag == 'DW_TAG_array_type':
+            counts = [child.values.get('DW_AT_count', child.values.get('DW_AT_upper_bound', -1) + 1 if isinstance(
+                child.values.get('DW_AT_upper_bound', -1), int) else None) for child in self.below(entry, ('DW_TAG_subrange_type',))]
+            return Written('array', '', inner, tuple(count if isinstance(count, int) and 0 < count < 1 << 32 else None for count in counts))
+        return self._function(entry) if tag == 'DW_TAG_subroutine_type' else Written('name', name or tag[len('DW_TAG_'):])
+
+    def _function(self, entry: Entry) -> Written:
+        listed = list(self.below(entry, ('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
+        return Written('function', '', entry.values.get('DW_AT_type'), (), tuple(
+            (child.values.get('DW_AT_name', ''), child.values.get('DW_AT_type')) for child in listed
+            if child.shape.tag == 'DW_TAG_formal_parameter'), any('unspecified' in child.shape.tag for child in listed))
+
+    # looking at all units
+
+    def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
+                   ) -> List[Prototype]:
+        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
+        are few: units that mention none are passed over."""
+        found: Dict[Prototype, Dict[str, None]] = {}
+        known: Dict[int, bool] = {}
+        for unit in self.units((*types, *names)):
+            pointing = self._pointing(unit, types[0]) if types else set()
+            functions = list(self.top(unit, FUNCTION_TAGS))
+            for at, shape, behind in functions:
+                if shape.declared or not self._is_wanted(unit, shape, behind, wanted, known):
+                    continue
+                if types and not self._takes(unit, shape, behind, pointing):
+                    continue
+                prototype = self._prototype(self.entry(unit, at))
+                if not taken or taken in prototype.takes:
+                    holders = found.setdefault(prototype, {})
+                    if prototype.inline and len(holders) < ENOUGH:
+                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
+        return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
+
+    def _mentions(self, unit: bytes, name: str) -> bool:
+        """Whether a unit refers to that text of .debug_str, or may hold it itself."""
+        if len(name) < 4 or not self._texts['strp'] or self._executable.sections.get('.debug_str_offsets'):
+            return True
+        return any(struct.pack(self._mark + 'I', at) in unit for at in self._places(name))
+
+    @functools.lru_cache(8)                                             # noqa: B019 - lives as long as the file
+    def _places(self, name: str) -> Tuple[int, ...]:
+        return tuple(occurrences(self._texts['strp'], name.encode() + b'\0'))
+
+    def _is_wanted(self, unit: Unit, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]) -> bool:
+        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
+        if shape.name < 0:
+            text = next((self._value(unit, form[8:], value, entry_extent(unit.data, self._mark, entry_layout(tuple(
+                (n, f) for n, f, _ in shape.attributes[:i]), self._executable.arch.word), behind)[1])[0]
+                for i, (name, form, value) in enumerate(shape.attributes) if name == 'DW_AT_name'), '')
+            return bool(text) and wanted(text)
+        place = struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]
+        if place not in known:
+            known[place] = wanted(self._text('strp', place))
+        return known[place]
+
+    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
+        """Whether a parameter of the function whose attributes begin there is of one of these types."""
+        end = behind + function.end if function.end >= 0 else entry_extent(unit.data, self._mark, function.layout, behind)[1]
+        return function.children and any(self._type(unit, at, shape, place) in types
+                                         for at, shape, place in self.row(unit, end, PARAMETER_TAGS))
+
+    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
+        """Where in the unit the type of an entry is; 0 where it has none."""
+        if shape.type >= 0:
+            return int(struct.unpack_from(self._mark + 'I', unit.data, behind + shape.type)[0])
+        return int(self.entry(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
+
+    def _pointing(self, unit: Unit, name: str) -> Set[int]:
+        """Where in the unit the types are of that name, and those that point to one or qualify one."""
+        known = dict.fromkeys(self._places(name), True)
+        edges, found, before = [], set(), -1
+        for at, shape, behind in self.top(unit, NAMED_TAGS | INNER_TAGS):
+            if shape.tag in INNER_TAGS:
+                edges.append((at, self._type(unit, at, shape, behind)))
+            if shape.tag in NAMED_TAGS and self._is_wanted(unit, shape, behind, name.__eq__, known):
+                found.add(at)
+        while before != len(found):
+            before = len(found)
+            found.update(at for at, inner in edges if inner in found)
+        return found
+
+    def _prototype(self, entry: Entry) -> Prototype:
+        function, name = self._function(entry), entry.values['DW_AT_name']
+        text = declaration(self.step, function.inner, name + parameter_list(self.step, function))
+        takes = tuple(unqualified(declaration(self.step, type_)) for _, type_ in function.parameters)
+        file = self.entry(entry.unit, entry.unit.first).values.get('DW_AT_name', '')
+        inline = entry.values.get('DW_AT_inline', 0) in (1, 3)                                 # DWARF 5, table 7.20
+        return Prototype(name, text, takes, '' if inline else file, inline)
+
+    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
+        """The functions in a unit that hold a copy of the one there, with the unit's file."""
+        starts, file = [at for at, _, _ in row], self.entry(unit, unit.first).values.get('DW_AT_name', '')
+        for hit in occurrences(unit.data, struct.pack(self._mark + 'I', origin)):
+            index = bisect.bisect(starts, hit) - 1
+            if index >= 0 and self._is_copy(unit, starts[index], hit):
+                yield f'{self.name_of(self.entry(unit, starts[index]))} ({file})'
+
+    def _is_copy(self, unit: Unit, at: int, hit: int) -> bool:
+        """Whether the reference there is the origin of an inlined copy, walking from the function on, entry by entry."""
+        while at < hit:
+            code, behind = uleb128(unit.data, at)
+            shape = unit.shapes[code] if code else None
+            at = behind if not shape else behind + shape.end if shape.end >= 0 else entry_extent(
+                unit.data, self._mark, shape.layout, behind)[1]
+            if shape and behind <= hit < at:
+                first = next((name for name, form, _ in shape.attributes if form not in NO_BYTES), '')
+                return hit == behind and shape.tag == 'DW_TAG_inlined_subroutine' and first == 'DW_AT_abstract_origin'
+        return False
+
+    def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
+        """The names of types with those tags that begin so."""
+        known: Dict[int, bool] = {}
+        for unit in self.units():
+            for at, shape, behind in self.top(unit, tags):
+                if not shape.declared and self._is_wanted(
+                        unit, shape, behind, lambda text: text.startswith(prefix), known):
+                    if shape.name >= 0:                                 # each text once
+                        known[struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]] = False
+                    yield str(self.entry(unit, at).values['DW_AT_name'])
+
+
 # ---- BTF ---------------------------------------------------------------------------------------------------
 
 # include/uapi/linux/btf.h: bytes behind the 12 of struct btf_type, and bytes for each of its vlen elements.
@@ -2871,7 +3338,8 @@ class Btf(TypeInfo):
                 bit = offset & 0xffffff if flag else offset
                 if not flag:
                     width, bit = self._old_bit_field(type_, bit)
-                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None))
+                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None,
+                                      functools.partial(declaration, self.step, type_)))
             return tuple(members)
 
     def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
@@ -2967,6 +3435,79 @@ class Btf(TypeInfo):
                     return True
         return False
 
+    # as they are written
+
+    def step(self, number: Optional[int]) -> Written:
+        """One step of the type of that number."""
+        kind, name, _, flag, below = self._head(number or 0)
+        if kind in ('struct', 'union', 'enum', 'enum64', 'fwd'):
+            keyword = ('union' if flag else 'struct') if kind == 'fwd' else kind[:4] if 'enum' in kind else kind
+            return Written('name', f"{keyword} {name or '{...}'}")
+        if kind in ('const', 'volatile', 'restrict'):
+            return Written('qualifier', kind, below)
+        if kind == 'type_tag':
+            return self.step(below)
+        if kind == 'ptr':
+            return Written('pointer', '', below)
+        if kind == 'array':
+            holder, at = self._at(number or 0)
+            return Written('array', '', holder._words[at + 3], (holder._words[at + 5] or None,))
+        return self._written_function(number or 0) if kind == 'func_proto' else Written('name', name or 'void')
+
+    def _written_function(self, number: int) -> Written:
+        _, _, vlen, _, returns = self._head(number)
+        holder, at = self._at(number)
+        pairs = [tuple(holder._words[i:i + 2]) for i in range(at + 3, at + 3 + 2 * vlen, 2)]
+        return Written('function', '', returns, (), tuple((holder._string(n), t) for n, t in pairs if (n, t) != (0, 0)), (0, 0) in pairs)
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo; BTF has only functions with code of their own."""
+        plain = functools.lru_cache(None)(lambda type_: unqualified(declaration(self.step, type_)))
+        with self._reading():
+            func, seen, wanted = BTF_KINDS.index('func'), set(), name_test(pattern)
+            pointing = self._pointing(re.findall(r'\w+', taken)[-1]) if taken else set()
+            for at in self._offsets:
+                name = self._string(self._words[at]) if self._words[at + 1] >> 24 & 0x1f == func else ''
+                if not name or not wanted(name):
+                    continue
+                if taken and not pointing.intersection(self._parameter_types(self._words[at + 2])):
+                    continue
+                function = self._written_function(self._words[at + 2])
+                takes = tuple(plain(type_) for _, type_ in function.parameters)
+                if not taken or taken in takes:
+                    found = Prototype(name, declaration(self.step, function.inner, name + parameter_list(self.step, function)), takes)
+                    if found not in seen:
+                        seen.add(found)
+                        yield found
+
+    def _parameter_types(self, number: int) -> Sequence[int]:
+        holder, at = self._at(number)
+        return holder._words[at + 4:at + 3 + 2 * (holder._words[at + 1] & 0xffff):2]
+
+    def _pointing(self, name: str) -> Set[int]:
+        """The types of that name, and those that point to one or qualify one."""
+        inner = {BTF_KINDS.index(kind) for kind in ('ptr', 'const', 'volatile', 'restrict', 'type_tag')}
+        edges = [(number, self._words[at + 2]) for number, at in enumerate(self._offsets, self._first_id)
+                 if self._words[at + 1] >> 24 & 0x1f in inner]
+        found = set(self._numbered(name, tuple(BTF_KINDS)))
+        if self._base:
+            found |= self._base._pointing(name)
+        before = -1
+        while before != len(found):
+            before = len(found)
+            found.update(number for number, below in edges if below in found)
+        return found
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo."""
+        kinds = {kind for keyword in keywords for kind in {'enum': ('enum', 'enum64'), '': ('typedef',)}.get(keyword, (keyword,))}
+        wanted = {BTF_KINDS.index(kind) for kind in kinds}
+        with self._reading():
+            names = [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f in wanted]
+            yield from {name for name in names if name and name.startswith(prefix)}
+        if self._base:
+            yield from self._base.type_names(keywords, prefix)
+
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
         with self._reading():
@@ -2998,6 +3539,17 @@ class Kallsyms:
         return [Symbol(name, int(match[1], 16), 0, match[2] in b'tTwW', module=(match[3] or b'').decode())
                 for match in found if match]
 
+    def beginning(self, prefix: str, code: bool) -> Set[str]:
+        """The names of functions, or of other symbols, that begin so."""
+        kinds = b'tTwW' if code else b'a-su-vx-zA-SU-VX-Z'
+        found = re.findall(rb' [%b] (%b[^\s]*)' % (kinds, re.escape(prefix.encode())), self._data)
+        return {name.decode(errors='replace') for name in found}
+
+    @functools.cached_property
+    def modules(self) -> FrozenSet[str]:
+        """The names of the modules that are loaded."""
+        return frozenset(name.decode() for name in re.findall(rb'\t\[([^\]\n]+)\]$', self._data, re.M))
+
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every function, by name."""
@@ -3007,6 +3559,36 @@ class Kallsyms:
             if not text.startswith('__pfx_'):                       # the padding before a function, never to be probed
                 table.setdefault(text, []).append(Symbol(text, int(address, 16), 0, True, module=module.decode()))
         return table
+
+
+@functools.lru_cache(4)
+def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
+    """Why no probe can be put on a function, '' if one can, by the tables that a kernel is linked with: the places where ftrace
+    works (kernel/trace/ftrace.c, __start_mcount_loc), the blacklist of kprobes (kernel/kprobes.c, populate_kprobe_blacklist)
+    and the code of booting."""
+    sites = sorted(vmlinux.table('__start_mcount_loc', '__stop_mcount_loc'))
+    black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
+    known = bool(sites) and sites[0] > 0                                # a relocatable kernel's are filled in as it boots
+    spans = [tuple(symbol.address for end in ('start', 'end') for symbol in vmlinux.symbols(f'__{name}_text_{end}'))
+             for name in ('noinstr', 'kprobes', 'entry')]
+
+    def obstacle(symbol: Symbol) -> str:
+        address, end = symbol.address, symbol.address + max(symbol.size, 1)
+        if symbol.section.startswith('.init'):
+            return 'gone when the kernel has booted (__init)'
+        if address in black or any(len(span) == 2 and span[0] <= address < span[1] for span in spans):
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        at = bisect.bisect_left(sites, address - vmlinux.arch.nops)
+        return 'not traceable (notrace)' if known and (at == len(sites) or sites[at] >= end) else ''
+    return obstacle
+
+
+def symbol_names(symbols: Union[Kallsyms, Executable, ProgramSymbols], prefix: str, code: bool) -> Set[str]:
+    """The names of functions, or of other symbols, that begin so."""
+    if not isinstance(symbols, Kallsyms):
+        files = [symbols] if isinstance(symbols, Executable) else symbols.files
+        return {symbol.name for file in files for symbol in file.matching(lambda name: name.startswith(prefix)) if symbol.code == code}
+    return symbols.beginning(prefix, code)
 
 
 class DebugInfo(TypeInfo):
@@ -3072,6 +3654,18 @@ class DebugInfo(TypeInfo):
         """The function (or the object) that the link-time address is in."""
         files = self.symbols.files if isinstance(self.symbols, ProgramSymbols) else [self.executable] if self.executable else []
         return next((found for file in files for found in [file.symbol_at(address, code)] if found), None)
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo: those of the first source."""
+        return self._sources[0]().prototypes(pattern, taken)
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo: those of the first source."""
+        return self._sources[0]().type_names(keywords, prefix)
+
+    @functools.cached_property
+    def btf(self) -> Optional[Btf]:
+        """The BTF among the sources."""
+        return next((source for source in (s() for s in self._sources) if isinstance(source, Btf)), None)
 
     @functools.cached_property
     def dwarf(self) -> Optional[Dwarf]:
@@ -3325,19 +3919,22 @@ def running_code(address: int, size: int) -> bytes:
 
 
 # ---- Expressions -------------------------------------------------------------------------------------------
-#
-#   line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
-#   KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
-#   ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
-#   FORMAT  := S | U | X                                  only before a character that cannot continue a name
-#   EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
-#   POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
-#   ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
-#   RAW     := [+|-][u]N(EXPR) | \N | @+N
-#   FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
-#   OP      := == != < <= > >= & ~
-#
-# Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+
+GRAMMAR = r'''
+line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
+KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
+ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
+FORMAT  := S | U | X                                  only before a character that cannot continue a name
+EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
+POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
+ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
+RAW     := [+|-][u]N(EXPR) | \N | @+N
+FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
+OP      := == != < <= > >= & ~
+
+Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+'''
+
 
 class Argument(NamedTuple):
     """%N: the argument with that number."""
@@ -5537,6 +6134,8 @@ class Kernel(NamedTuple):
     functions: Callable[[], Optional[FrozenSet[str]]]       # those ftrace lists as traceable
     note: Callable[[str], None]                             # a word for the user
     seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
+    blacklist: Callable[[], FrozenSet[str]] = frozenset     # functions kprobes refuse
+    module_file: Callable[[str], str] = lambda module: ''   # the file of a module, '' where there is none
     program: Callable[[str], Optional[Program]] = lambda name: None     # what a path or name means, None if nothing
     live: bool = False                                      # whether the probes are to be set, by this process
     force: bool = False                                     # whether to do what may crash a program
@@ -5736,10 +6335,13 @@ def absent(place: Place, kernel: Kernel) -> NoReturn:
     if any(other.startswith(f'{name}.llvm.') for other in names):
         refuse(f"'{name}' has been renamed by the compiler: {next(o for o in names if o.startswith(name + '.llvm.'))}", place.at)
     dwarf = kernel.info.dwarf
-    files = dwarf.inlined_into(name) if dwarf else []
-    if files:
-        refuse(f"'{name}' is inlined everywhere it is called ({', '.join(files[:3])}{', ...' if len(files) > 3 else ''}): there is "
-               f'no function to probe; probe one that calls it', place.at)
+    inlined = list(dwarf.prototypes(name)) if dwarf else []
+    holders = [holder for prototype in inlined for holder in prototype.holders]
+    if inlined and not holders:
+        refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none", place.at)
+    if holders:
+        refuse(f"'{name}' is inlined everywhere it is called: there is no function to probe; probe one that holds a copy: "
+               f"{', '.join(holders[:3])}{', ...' if len(holders) > 3 else ''}", place.at)
     hint = '' if dwarf else '; it may be inlined everywhere (only DWARF tells)' if kernel.info.function(name) else ''
     refuse(f"the kernel has no function '{name}'{near(name, names) or hint}", place.at)
 
@@ -6201,6 +6803,11 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
 
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
     """The event of a p or r line at one place."""
+    symbols = kernel.info.symbols
+    found = symbols.symbols(target.name) if isinstance(symbols, Executable) else []
+    obstacle = obstacles(symbols)(found[0]) if isinstance(symbols, Executable) and len(found) == 1 else ''
+    if obstacle:
+        kernel.note(f"'{target.name}' is {obstacle}; the kernel will refuse a probe there")
     hint = syscall_hint(probe, target, kernel.info.arch)
     if hint:
         kernel.note(hint)
@@ -6732,7 +7339,676 @@ def visible(line: bytes) -> bytes:
 
 
 # ---- Listing -----------------------------------------------------------------------------------------------
-# What -F and -l show: where a probe can be put inside a function, and what it can read there.
+# What -L says: lines of C, with comments. A kind of probe, or a type, has one function in LISTINGS.
+
+COLUMN = 58                                 # where the comments of a layout begin
+
+
+class Found(NamedTuple):
+    """A function of a listing: its declaration, why no probe can be put on it ('': one can), what else is worth to know."""
+    text: str
+    obstacle: str
+    notes: Tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """The declaration, and behind it the rest."""
+        said = [f'no probe: {self.obstacle}'] * bool(self.obstacle) + list(self.notes)
+        return f"{self.text};{'  // ' + '; '.join(said) if said else ''}"
+
+
+def listing(text: str, kernel: Kernel) -> List[str]:
+    """The lines for `-L TEXT`."""
+    words = text.split(None, 1)
+    if not words:
+        refuse(f'what is to be listed? {WAYS}', (0, 1))
+    kind = words[0].split(':')[0]
+    list_: Callable[[str, Kernel], List[str]] = LISTINGS.get(kind, list_typedef)
+    if kind in PROBE_KINDS and kind not in LISTINGS:
+        refuse('probes in programs (P, R, u) are not in this version; ' + KINDS, (0, 1))
+    if kind in LISTINGS and len(words) < 2:
+        refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
+    with located(text), finite():
+        return list_(text, kernel)
+
+
+# functions
+
+
+def list_functions(text: str, kernel: Kernel) -> List[str]:
+    """`p GLOB`, `p *(struct sk_buff *)`, or a line with arguments, whose types are laid out."""
+    match = re.match(r'\s*\S+\s+(?:(?P<module>[\w-]+):(?=\D))?(?P<glob>[\w.*?\[\]!^-]*)(?:\((?P<type>[^()]*)\))?\s*$', text)
+    if not match:
+        return list_expressions(parse_probe(text), kernel)
+    module, pattern, taken = match['module'] or '', match['glob'] or '*', unqualified(match['type'] or '')
+    symbols = kernel.info.symbols
+    away = module and isinstance(symbols, Kallsyms) and module not in symbols.modules
+    found = functions_away(pattern, taken, kernel, module, match.span('module')) if away else functions_like(
+        pattern, taken, kernel, module)
+    if not found:
+        with_type = f" with a parameter '{match['type']}'" * bool(taken)
+        if not GLOB.search(pattern) and not taken:
+            absent(Place(pattern, match.span('glob'), pattern), kernel)
+        refuse(f"no function matches '{pattern}'{with_type}", (match.start('glob'), match.end()))
+    return [each.line() for each in found]
+
+
+def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -> List[Found]:
+    """The functions of that name pattern that take such a parameter, by name."""
+    wanted, exact = name_test(pattern), '' if GLOB.search(pattern) else pattern.split('.')[0]
+    prototypes: Dict[str, List[Prototype]] = {}
+    if taken:
+        add_prototypes(prototypes, kernel.info, '*', taken)
+    table = function_table(kernel.info, (lambda name: name.split('.')[0] in prototypes and wanted(name)) if taken else wanted, module)
+    base = {name.split('.')[0] for name in table}
+    for source in [kernel.info.for_module(module)] if module else [kernel.info] * (not taken) + module_infos(kernel.info, table):
+        add_prototypes(prototypes, source, exact or pattern.split('.')[0], taken)
+    obstacle = obstacle_finder(kernel)
+    found = []
+    inlined = {name for name, known in prototypes.items() if name not in base and wanted(name) and any(each.inline for each in known)}
+    for name in sorted({*table, *(() if module else inlined)}):
+        known = prototypes.get(name.split('.')[0], [])
+        if known or not taken:
+            found += described(name, known, table.get(name, []), obstacle, kernel)
+    return found
+
+
+def functions_away(pattern: str, taken: str, kernel: Kernel, module: str, at: Span) -> List[Found]:
+    """Those of a module that is not loaded, by its file."""
+    path = kernel.module_file(module)
+    if not path.endswith('.ko'):                                        # a compressed one is not looked into
+        refuse(f"the module '{module}' is not loaded, and so none of its functions can be probed now", at)
+    file, base = Executable(path), kernel.info.btf
+    types = Btf(bytes(file.contents('.BTF')), path, kernel.info.arch, base) if base and '.BTF' in file.sections else None
+    away = DebugInfo(kernel.info.arch, file, [functools.partial(_same, types or TypeInfo())])
+    found = functions_like(pattern, taken, kernel._replace(info=away))
+    return [each._replace(obstacle=f"the module '{module}' is not loaded") for each in found]
+
+
+def add_prototypes(prototypes: Dict[str, List[Prototype]], source: TypeInfo, pattern: str, taken: str) -> None:
+    """Those of one source of types, by name."""
+    for prototype in source.prototypes(pattern, taken):
+        if prototype not in prototypes.setdefault(prototype.name, []):
+            prototypes[prototype.name].append(prototype)
+
+
+def function_table(info: DebugInfo, wanted: Callable[[str], bool], module: str) -> Dict[str, List[Symbol]]:
+    """The functions with code, by name; all of the debug information where there are no symbols."""
+    if info.symbols is None:
+        return {name: [Symbol(name, 0, 0, True)] for name in info.function_names() if wanted(name)}
+    table: Dict[str, List[Symbol]] = {}
+    if isinstance(info.symbols, Executable):
+        for symbol in info.symbols.matching(wanted):
+            if symbol.code and not symbol.name.startswith('__pfx_'):    # the padding before a function
+                table.setdefault(symbol.name, []).append(symbol)
+    else:
+        table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
+                 for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
+    return {name: symbols for name, symbols in table.items() if symbols and not re.search(r'\.cold(\.|$)', name)}
+
+
+def module_infos(info: DebugInfo, table: Dict[str, List[Symbol]]) -> List[DebugInfo]:
+    """The debug information of the modules that have one of these functions."""
+    modules = {symbol.module for symbols in table.values() for symbol in symbols if symbol.module}
+    return [found for found in map(info.for_module, sorted(modules)) if found is not info]
+
+
+def obstacle_finder(kernel: Kernel) -> Callable[[Symbol], str]:
+    """Why a function cannot be probed: as the running kernel says, else as the vmlinux does."""
+    symbols, traceable, black = kernel.info.symbols, kernel.functions(), kernel.blacklist()
+    if isinstance(symbols, Executable):
+        return obstacles(symbols)
+
+    def obstacle(symbol: Symbol) -> str:
+        if symbol.name in black:
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        return 'not traceable (notrace)' if traceable and symbol.name not in traceable else ''
+    return obstacle
+
+
+def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], obstacle: Callable[[Symbol], str],
+              kernel: Kernel) -> List[Found]:
+    """A line for each prototype of a name."""
+    base, found = name.split('.')[0], []
+    for prototype in prototypes or [Prototype(name, f'{name}()', ())]:
+        text = re.sub(rf'\b{re.escape(base)}\(', lambda _: f'{name}(', prototype.text, count=1)
+        notes = [] if prototypes else ['no prototype in the debug information']
+        holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base]
+        inlined = f"inlined into {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}" if holders else ''
+        if '.' in name:
+            notes.append('the compiler changed its parameters in this copy: ' + (
+                'DWARF tells where they are' if kernel.info.dwarf else 'name registers (%REG)'))
+        if not symbols:
+            found.append(Found(text, inlined or 'inlined everywhere, or never called'))
+            continue
+        notes += [f'also {inlined}'] if inlined and '.' not in name else []
+        if len(symbols) > 1:
+            way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
+            notes.append(f"{len(symbols)} functions have this name: {way if kernel.info.dwarf else 'only DWARF tells which'}")
+        reasons = {obstacle(symbol) for symbol in symbols}
+        modules = sorted({symbol.module for symbol in symbols} - {''})
+        notes += [f"in module {', '.join(modules)}"] if modules else []
+        found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
+    return found
+
+
+def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
+    """For each argument of a line what it is, and the layout of the struct it is or points to."""
+    if probe.kind == 'e' or probe.place.glob:
+        refuse('a line with arguments names one function', probe.place.at)
+    target, lines = one_target(probe, kernel), []
+    resolver = Resolver(kernel.info, probe.kind, target.function, target.entry, kernel.abilities)
+    for arg in probe.args or refuse(f'what is to be listed? {WAYS}', probe.place.at):
+        lvalue = resolver.value(arg.expr)
+        whole = pointed_to(lvalue.type)
+        lines += [f'// {probe.text[arg.at[0]:arg.at[1]]}: {spell(lvalue.type)}']
+        lines += whole_layout(whole, resolver)
+    return lines
+
+
+def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
+    """The layout of what has one."""
+    if isinstance(type_, Struct):
+        return layout(resolver._complete(type_))
+    return layout(type_) if isinstance(type_, Enum) else []
+
+
+def pointed_to(type_: Type) -> Type:
+    """What pointers and arrays lead to."""
+    for _ in range(DEEPEST):
+        if not isinstance(type_, (Pointer, Array)):
+            break
+        type_ = type_.target() if isinstance(type_, Pointer) else type_.element()
+    return type_
+
+
+# events
+
+
+def list_events(text: str, kernel: Kernel) -> List[str]:
+    """`e GLOB/GLOB`: each event with its fields."""
+    match = re.match(r'\s*\S+\s+(\S+)', text)
+    assert match
+    pattern = match[1] if re.search('[/:]', match[1]) else f'{match[1]}/*' if not GLOB.search(match[1]) else f'*/{match[1]}'
+    wanted, lines = pattern.replace(':', '/', 1), []
+    names = kernel.event_names()
+    elsewhere = {} if names else events_of(kernel.info)
+    found = sorted(name for name in names or elsewhere if fnmatch.fnmatchcase(name, wanted))
+    if not names and not elsewhere:                                     # what has no names of systems says * for them
+        found = [f'*/{name}' for name in sorted(set(tracepoints(kernel.info, ''))) if fnmatch.fnmatchcase(name, wanted.split('/')[1])]
+    if not found:
+        refuse(f"no event matches '{wanted}'{near(wanted, names or elsewhere)}", match.span(1))
+    for name in found:
+        system, event = name.split('/')
+        format_ = kernel.event_format(system, event)
+        lines += [f'e {name}'] + (format_layout(format_) if format_ else raw_layout(elsewhere.get(name, event), kernel.info))
+    return lines
+
+
+def tracepoints(info: DebugInfo, prefix: str) -> List[str]:
+    """The names of tracepoints that begin so, from the typedefs that include/trace/bpf_probe.h makes of them."""
+    return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
+
+
+def format_layout(text: str) -> List[str]:
+    """The fields of a format file, as it declares them."""
+    return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
+        r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
+
+
+def raw_layout(event: str, info: DebugInfo) -> List[str]:
+    """The fields of an event of that class, from the struct that include/trace/stages makes of it."""
+    found = info.named('struct', f'trace_event_raw_{event}')
+    if not isinstance(found, Struct):
+        return ['    // its fields are not in the debug information']
+    lines = []
+    for member in found.members():
+        name = re.sub('^__data_loc_', '', member.name)
+        if member.name not in ('ent', '__data'):
+            declared = member.written(member.name) if name == member.name else f'__data_loc {name}'
+            lines.append(commented(f'    {declared};', f'{member.bit // 8:5} {size_of(member.type()) or 0:5}'))
+    return lines
+
+
+def events_of(info: DebugInfo) -> Dict[str, str]:
+    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) names
+    its class, which names its system."""
+    vmlinux, call = info.symbols, info.named('struct', 'trace_event_call')
+    class_ = find_member(call, 'class') if isinstance(call, Struct) else None
+    if not isinstance(vmlinux, Executable) or not class_:
+        return {}
+    classes = {symbol.address: symbol.name for symbol in vmlinux.matching(lambda name: name.startswith('event_class_'))}
+    found = {}
+
+    def word(address: int) -> int:
+        return int.from_bytes(vmlinux.bytes_at(address, vmlinux.arch.word), vmlinux.arch.order)  # type: ignore[arg-type]
+    for symbol in vmlinux.matching(lambda name: name.startswith('event_')):
+        at = word(symbol.address + class_.bit // 8)
+        system = vmlinux.bytes_at(word(at), 64).split(b'\0')[0].decode(errors='replace')
+        if at in classes and re.fullmatch(r'[\w-]+', system):
+            found[f'{system}/{symbol.name[6:]}'] = classes[at][len('event_class_'):]
+    return found
+
+
+# types
+
+
+def list_type(text: str, kernel: Kernel) -> List[str]:
+    """`struct NAME`, `union NAME`, `enum NAME`, with a path down to a member, or a pattern."""
+    match = re.match(r'\s*(\w+)\s+([\w*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    if not match:
+        refuse(f'struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
+    keyword, name, path = match.groups()
+    if GLOB.search(name) and not path:
+        prefix = re.split(r'[*?\[]', name)[0]
+        names = sorted(found for found in set(kernel.info.type_names([keyword], prefix)) if fnmatch.fnmatchcase(found, name))
+        return [f'{keyword} {found};' for found in names] or refuse(f"no {keyword} matches '{name}'", match.span(2))
+    type_ = kernel.info.named(keyword, name)
+    if type_ is None:
+        refuse(f"no {keyword} '{name}' in the debug information{near(name, kernel.info.type_names([keyword], name[:1]))}", match.span(2))
+    return member_layout(type_, path, match.start(3), kernel) if path else layout(type_)
+
+
+def list_typedef(text: str, kernel: Kernel) -> List[str]:
+    """A typedef's name, with a path."""
+    match = re.match(r'\s*(\w+)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    type_ = kernel.info.named('', match[1]) if match else None
+    if not match or type_ is None:
+        ways = [f'{keyword} {match[1]}' for keyword in ('struct', 'union', 'enum') if kernel.info.named(keyword, match[1])
+                ] if match else []
+        refuse(f"no type '{text.strip()}' in the debug information" + (f'; did you mean {ways[0]!r}?' if ways else f'; {WAYS}'),
+               (0, len(text)))
+    if match[2]:
+        return member_layout(type_, match[2], match.start(2), kernel)
+    return layout(type_, match[1]) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {match[1]};']
+
+
+def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[str]:
+    """One level down: the member at the end of the path, and the layout of what it is or points to."""
+    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(kernel.info, 'p')
+    for match in re.finditer(r'(\.|->)(\w*)|\[(\d+)\]', path):
+        at = (start + match.start(), start + match.end())
+        if match[3]:
+            if not isinstance(type_, (Array, Pointer)):
+                refuse(f'{spell(type_)} has no elements', at)
+            type_ = type_.element() if isinstance(type_, Array) else type_.target()
+            bit += 8 * int(match[3]) * (size_of(type_) or 0)
+            continue
+        bit = bit if isinstance(type_, Struct) else 0
+        whole = pointed_to(type_)
+        whole = resolver._complete(whole) if isinstance(whole, Struct) else refuse(f'{spell(type_)} has no members', at)
+        found = find_member(whole, match[2])
+        if not found:
+            refuse(f"'{spell(whole)}' has no member '{match[2]}'{near(match[2], member_names(whole))}", (at[0] + len(match[1]), at[1]))
+        member, bit, type_ = found, bit + found.bit, found.type()
+    line = member_lines(member._replace(bit=bit), '', 0)
+    below = pointed_to(type_)
+    shown = isinstance(below, (Struct, Enum)) and not below.name and not isinstance(member.type(), Pointer)
+    return line + ([] if shown else whole_layout(below, resolver))
+
+
+def layout(type_: Type, alias: str = '') -> List[str]:
+    """A struct, union or enum as C, with what pahole shows: offsets and sizes in bytes, where bit-fields begin, holes."""
+    head = 'typedef ' * (alias != '') + (spell(type_) if not alias or not isinstance(type_, (Struct, Enum)) or type_.name != alias else
+                                         'enum' if isinstance(type_, Enum) else 'union' if is_union(type_) else 'struct')
+    tail = f' {alias}' * (alias != '')
+    if isinstance(type_, Enum):
+        listed = [f'    {name} = {value},' for name, value in type_.enumerators()]
+        return [commented(head + ' {', f'{type_.size} bytes'), *listed, f'}}{tail};']
+    if not isinstance(type_, Struct):
+        return [f'{spell(type_)};']
+    if type_.size is None:
+        return [f'{head};  // only declared: the debug information has no definition of it']
+    return [commented(head + ' {', f'{type_.size} bytes'), *members_layout(type_, '    ', 0), f'}}{tail};']
+
+
+def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
+    """The members, their offsets counted from `base` bits on, with the holes between."""
+    lines, end, union = [], 0, is_union(struct_)
+    for member in struct_.members():
+        lines += hole(indent, member.bit - end) if not union else []
+        lines += member_lines(member, indent, base)
+        bits = member.width if member.width is not None else 8 * (size_of(member.type()) or 0)
+        end = max(end, member.bit + bits)
+    return lines + (hole(indent, 8 * (struct_.size or 0) - end, 'padding') if not union and lines else [])
+
+
+def is_union(struct_: Struct) -> bool:
+    """Whether its members lie on one another; a typedef's own struct has no keyword."""
+    members = struct_.members()
+    return struct_.keyword == 'union' or not struct_.keyword and len(members) > 1 and not any(member.bit for member in members)
+
+
+def hole(indent: str, bits: int, word: str = 'hole') -> List[str]:
+    """A word for bits nobody uses."""
+    if bits <= 0:
+        return []
+    return [f"{indent}/* {word}: {f'{bits // 8} bytes' if bits % 8 == 0 else f'{bits} bits'} */"]
+
+
+def member_lines(member: Member, indent: str, base: int) -> List[str]:
+    """A member, and what is in it where it is of an anonymous struct or union."""
+    type_, bit = member.type(), base + member.bit
+    width = '' if member.width is None else f':{member.width}'
+    text = member.written(member.name) + width
+    size = size_of(type_)
+    whole, cut = innermost(type_), text.partition('{...}')
+    if member.width is not None:
+        unit = 8 * (size or 1)
+        place = f'{bit // unit * (size or 1):5}:{bit % unit:<2} {size or 0:3}'
+    else:
+        place = f'{bit // 8:5} {size or 0:5}'
+    if cut[1] and isinstance(whole, Struct):
+        inside = members_layout(whole, indent + '    ', bit)
+        return [f'{indent}{cut[0]}{{', *inside, commented(f'{indent}}}{cut[2]};', place)]
+    if cut[1] and isinstance(whole, Enum):
+        listed = ', '.join(f'{name} = {value}' for name, value in whole.enumerators()[:8])
+        text = f"{cut[0]}{{ {listed}{', ...' if len(whole.enumerators()) > 8 else ''} }}{cut[2]}"
+    return [commented(f'{indent}{text};', place)]
+
+
+def commented(text: str, comment: str) -> str:
+    """The text and a comment, in columns."""
+    return f'{text:<{COLUMN}} /* {comment} */'
+
+
+PROBE_KINDS = ('p', 'r', 'e', 'P', 'R', 'u')
+WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct task_struct.mm', 'enum pid_type', "
+        "'p wake_up_new_task %0->mm'")
+LISTINGS: Dict[str, Callable[[str, Kernel], List[str]]] = {
+    'p': list_functions, 'r': list_functions, 'e': list_events, 'struct': list_type, 'union': list_type, 'enum': list_type}
+
+
+# ---- Completion --------------------------------------------------------------------------------------------
+# What may follow in a line that is being typed. The line is ended with a name of ours, CURSOR, and parsed: where that name
+# turns up in the tree is what is being typed.
+
+CURSOR = '__surftrace_cursor__'
+MANY = 400                                  # more names than anybody reads: then their beginnings
+
+
+class Offer(NamedTuple):
+    """What may stand from a column on, to the end of what has been typed."""
+    start: int
+    names: Tuple[str, ...]
+
+
+def offered(text: str, start: int, names: Iterable[str]) -> Offer:
+    """The names that go on as the text does from there; of very many, their beginnings up to the next '_'."""
+    typed = text[start:]
+    found = sorted({name for name in names if name.startswith(typed) and name != typed})
+    if len(found) > MANY:
+        found = sorted({name[:(name.find('_', len(typed)) + 1) or None] for name in found})
+    return Offer(start, tuple(found))
+
+
+def completions(text: str, kernel: Kernel, listing_too: bool = False) -> Offer:
+    """What may follow the text, the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
+    try:
+        with finite():
+            return _completions(text, kernel, listing_too)
+    except SurftraceError:
+        return Offer(len(text), ())
+
+
+def _completions(text: str, kernel: Kernel, listing_too: bool) -> Offer:
+    head = re.match(r'\s*(\S+)\s+', text)
+    if not head:
+        kinds = [*PLACES, *(kind for kind in LISTINGS if kind not in PROBE_KINDS and listing_too)]
+        return offered(text, len(text) - len(text.lstrip()), [f'{kind} ' for kind in kinds])
+    kind, place = re.split(r'[\d:]', head[1])[0], re.compile(r'\S*').match(text, head.end())
+    assert place
+    if kind in ('struct', 'union', 'enum') and listing_too:
+        return type_offer(text, head.end(), kind, kernel)
+    if kind not in PLACES:
+        return Offer(len(text), ())
+    if place.end() == len(text):
+        return PLACES[kind](text, head.end(), kernel)
+    filter_at = split_line(text, place.end())[2]
+    return filter_offer(text, filter_at + 2, kernel) if filter_at >= 0 else argument_offer(text, kernel)
+
+
+# places
+
+
+def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Functions, and modules before ':'."""
+    symbols, typed = kernel.info.symbols, text[start:]
+    module, colon, name = typed.partition(':')
+    if colon and isinstance(symbols, Kallsyms):
+        names = [each for each, found in symbols.function_symbols.items() if any(symbol.module == module for symbol in found)]
+        return offered(text, start + len(module) + 1, names)
+    if symbols is None:
+        return offered(text, start, kernel.info.function_names())
+    modules = [f'{each}:' for each in symbols.modules] if isinstance(symbols, Kallsyms) else []
+    return offered(text, start, [each for each in symbol_names(symbols, typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
+
+
+def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Events: SYSTEM/ first, then the names."""
+    system, slash, _ = text[start:].partition('/')
+    names = kernel.event_names()
+    if not slash:
+        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(kernel.info))
+    if names:
+        return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
+    typed = text[start + len(system) + 1:]
+    known = tracepoints(kernel.info, typed)
+    return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
+
+
+def systems(info: DebugInfo) -> List[str]:
+    """The systems of trace events, by the symbols of their names (include/trace/stages/init.h)."""
+    if info.symbols is None:
+        return []
+    names = symbol_names(info.symbols, 'str__', False)
+    return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
+
+
+PLACES: Dict[str, Callable[[str, int, Kernel], Offer]] = {'p': function_offer, 'r': function_offer, 'e': event_offer}
+
+
+# arguments
+
+
+def argument_offer(text: str, kernel: Kernel) -> Offer:
+    """What may follow in the last argument."""
+    start = word_start(text)
+    arg = parsed_to_cursor(text, start)
+    if arg is None:
+        return continued(text, start, kernel)
+    node = at_cursor(arg.expr) or arg
+    typed = node.member[-1] if isinstance(node, ContainerOf) else next(
+        part for part in node if isinstance(part, str) and CURSOR in part)
+    typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
+    at = len(text) - len(typed)
+    if isinstance(node, TypeName):
+        return type_word_offer(text, at, node, kernel)
+    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, kernel)))
+
+
+def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
+    """The names that may stand at the cursor, which is in that node; `before` is the text up to there."""
+    if isinstance(node, MemberOf):
+        return members_at(node, scope)
+    if isinstance(node, ContainerOf):
+        return member_names_at(scope.type_named(node.type), node.member[:-1])
+    if isinstance(node, Packet):
+        return HEADERS
+    if isinstance(node, Register):
+        return [*scope.arch.registers, *map(str, range(len(scope.function.parameters) if scope.function else 0))]
+    if isinstance(node, Special):
+        return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
+    if isinstance(node, Global):
+        typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
+        return symbol_names(symbols, typed, False) if symbols and typed else ()
+    return names_at(before, start, scope) if isinstance(node, Name) else TYPE_NAMES
+
+
+def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
+    """The names of the members at the end of a path, through pointers and arrays."""
+    for name in path:
+        whole = pointed_to(type_) if type_ else None
+        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
+        type_ = found.type() if found else None
+    whole = pointed_to(type_) if type_ else None
+    return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
+
+
+TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
+              *(word for word in FORMATS if word.islower())]
+
+
+def word_start(text: str) -> int:
+    """Where the last argument begins: behind the last blank outside brackets and quotes."""
+    depth, quoted, start = 0, False, 0
+    for at, char in enumerate(text):
+        quoted ^= char == '"'
+        depth += 0 if quoted else (char in '([') - (char in ')]')
+        if char.isspace() and depth <= 0 and not quoted:
+            start = at + 1
+    return start
+
+
+def closers(text: str) -> str:
+    """The brackets that are open, closed."""
+    open_: List[str] = []
+    for char in text:
+        if char in '([':
+            open_.append(')' if char == '(' else ']')
+        elif char in ')]' and open_:
+            open_.pop()
+    return ''.join(reversed(open_))
+
+
+def parsed_to_cursor(text: str, start: int) -> Optional[Arg]:
+    """The last argument with CURSOR where it ends, and behind that as little as makes it whole; None where nothing does."""
+    rest = closers(text[start:])
+    for ending in (rest, f'{rest[:1]}%0{rest[1:]}', f' *{rest[:1]}%0{rest[1:]}', f', m{rest}'):
+        whole = text + CURSOR + ending
+        try:
+            arg = Parser(TOKENS, whole, start, len(whole)).arg()
+        except InputError:
+            continue
+        if at_cursor(arg.expr) or CURSOR in arg.word:
+            return arg
+    return None
+
+
+def at_cursor(node: Any) -> Optional[Any]:
+    """The innermost node of the tree that has CURSOR in a text of its own."""
+    for part in node if isinstance(node, tuple) else ():
+        if isinstance(part, str) and CURSOR in part:
+            return node
+        found = at_cursor(part)
+        if found is not None:
+            return node if isinstance(node, ContainerOf) and part is node.member else found
+    return None
+
+
+def resolver_for(text: str, kernel: Kernel) -> Resolver:
+    """A Resolver of the line's place, which takes parameters to be where the convention has them."""
+    head = re.match(r'\s*(\S+)\s+(\S+)', text)
+    assert head
+    kind, place = head[1][0], parse_place(head[1][0], head[2], head.span(2))
+    if kind == 'e':
+        format_ = kernel.event_format(place.system, place.function)
+        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
+        return Resolver(kernel.info, 'e', fields=fields or {})
+    info = kernel.info.for_module(place.module)
+    function = info.function(place.function)
+    if not function and isinstance(info.symbols, Kallsyms):
+        modules = [symbol.module for symbol in info.symbols.symbols(place.function) if symbol.module]
+        info = info.for_module(modules[0]) if modules else info
+        function = info.function(place.function)
+    if function:
+        function = function._replace(parameters=tuple(p._replace(location=None) for p in function.parameters))
+    return Resolver(info, kind, function, True, frozenset(['$arg']))
+
+
+def members_at(node: MemberOf, scope: Resolver) -> List[str]:
+    """The members that may follow -> or '.'."""
+    if isinstance(node.inner, Packet):
+        header = scope.type_named(TypeName('struct ' + node.inner.header, 0, node.at))
+        return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
+    inner = scope.value(node.inner)
+    if node.arrow:
+        inner = scope._pointee(inner, node.at)
+    return member_names(scope._complete(inner.type)) if isinstance(inner.type, Struct) else []
+
+
+def names_at(before: str, start: int, scope: Resolver) -> List[str]:
+    """The names an expression may begin with."""
+    names = list(scope.fields or ()) if scope.kind == 'e' else [p.name for p in scope.function.parameters] if scope.function else []
+    names += ['$retval'] * (scope.kind == 'r') + ['user(', 'container_of('] * (scope.kind != 'e')
+    if before.endswith('('):
+        names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
+    return names + ['f:'] * (len(before) == start)
+
+
+def continued(text: str, start: int, kernel: Kernel) -> Offer:
+    """What may follow an expression that is whole: '->' behind a pointer to a struct, '.' behind a struct."""
+    bare = text[:-1] if text.endswith('-') else text
+    arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
+    type_ = resolver_for(text, kernel).value(arg.expr).type
+    way = '->' if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else '.' if isinstance(type_, Struct) else ''
+    return offered(text, len(bare), [way] * bool(way))
+
+
+# types and filters
+
+
+def type_word_offer(text: str, at: int, node: TypeName, kernel: Kernel) -> Offer:
+    """The words of a cast."""
+    keyword, _, word = node.words.replace(CURSOR, '').rpartition(' ')
+    if keyword in ('struct', 'union', 'enum'):
+        headers = re.search(r'@\(struct\s+\w*$', text)
+        return offered(text, at, HEADERS if headers else kernel.info.type_names([keyword], word))
+    words = [f'{each} ' for each in ('struct', 'union', 'enum')] + [each for each in PLAIN_TYPES if ' ' not in each]
+    return offered(text, at, [*words, *kernel.info.type_names([''], word)] if word else words)
+
+
+def type_offer(text: str, start: int, keyword: str, kernel: Kernel) -> Offer:
+    """For -L: the name of a type, and members behind it."""
+    match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(\.|->)(\w*))?', text[start:])
+    if not match:
+        return Offer(len(text), ())
+    if match[3] is None:
+        return offered(text, start, kernel.info.type_names([keyword], match[1]))
+    names = member_names_at(kernel.info.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
+    return offered(text, len(text) - len(match[4]), names)
+
+
+def filter_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Fields, and behind an operator the values of an enum."""
+    word = re.search(r'\w*$', text[start:])
+    at = start + (word.start() if word else 0)
+    compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
+    scope = resolver_for(text, kernel)
+    fields: Dict[str, Optional[Format]] = {}
+    with contextlib.suppress(InputError):
+        probe = parse_probe(text[:start - 2])
+        fields = {field.name: field.format for field in unique([scope.field(arg) for arg in probe.args], probe)}
+    if not compared:
+        return offered(text, at, [*fields, *(scope.fields or ()), *(name for name in GENERIC_FIELDS if name[:2] != '__')])
+    format_, type_ = fields.get(compared[1]), (scope.fields or {}).get(compared[1])
+    own = type_.type if type_ else None
+    names = [name for name, _ in own.enumerators()] if isinstance(own, Enum) else enumerators_of(format_, scope)
+    return offered(text, at, names)
+
+
+def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
+    """The names of the values that a format shows by name."""
+    match = re.fullmatch(r'enum\((.*)\)', format_.word) if format_ else None
+    if not match:
+        return []
+    if '=' in match[1]:
+        return re.findall(r'(\w+)=', match[1])
+    type_ = scope.info.named('enum', match[1]) or scope.info.named('', match[1])
+    return [name for name, _ in type_.enumerators()] if isinstance(type_, Enum) else []
+
+
+# inside a function: -F and -l
+
 
 SOURCE_PLACES = ('', '/usr/src/linux', '/lib/modules/{release}/source', '/lib/modules/{release}/build')
 
@@ -7315,9 +8591,9 @@ def probe_profile(tracefs: Tracefs) -> Dict[str, Tuple[int, int]]:
 
 # ---- Command line ------------------------------------------------------------------------------------------
 
-DESCRIPTION = 'Trace functions and events of the kernel, functions and USDT probes of programs, with C expressions.'
-EXAMPLES = '''\
-examples:
+DESCRIPTION = '''\
+Trace functions and events of the kernel, functions and USDT probes of programs, with C expressions.
+
   surftrace 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
                                             a function's argument, its members
   surftrace 'r do_sys_openat2 fd=$retval'   what a function returns
@@ -7329,6 +8605,7 @@ examples:
                                             a trace event
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
                                             a packet header in an sk_buff
+  surftrace -L 'p tcp_send*'                functions and their parameters; -L 'struct task_struct': a layout
   surftrace -F do_filp_open                 the code of a function: where to probe, what can be had there
   surftrace 'p fs/namei.c:3861 name=pathname->name'
                                             a line inside a function, its variables
@@ -7341,41 +8618,133 @@ examples:
   surftrace -S -v vmlinux 'p ...'           print the ftrace expressions, for another machine
   surftrace -o run.sh -v vmlinux 'p ...'    a shell script that does the whole run
 '''
+LANGUAGE = r'''
+| place | means |
+|---|---|
+| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), with DWARF of its inlined copies too (not where a register is named); its return (`r`) |
+| `FUNC+OFFSET` | an instruction inside, decimal or 0x; `FUNC+0` is the function without its copies |
+| `FILE:LINE` | the first instruction of a line in each copy of its function; the end of a path is enough where it means one file; needs DWARF |
+| `FUNC:LINE` | the same, counted from the function's declaration (0) |
+| `FUNC@FILE.c` | one of several functions of that name; needs DWARF |
+| `tcp_send*` | every function that matches, one event each (`f0_tcp_sendmsg`), at most 100 |
+| `SYSTEM/EVENT`, `SYSTEM:EVENT` | a trace event (`e`), or a pattern |
+| `OBJ:FUNC` | the entry (`P`) or return (`R`) of a program's function; OBJ is a path, a program in `$PATH` (`bash`) or a library's soname, whole or up to `.so` (`libc`). C++ and Rust names as in the source, in `"..."` where they have blanks; a pattern stands for all that match |
+| `OBJ:FUNC+OFFSET`, `OBJ:0xOFFSET` | an instruction inside (`P`); the second counts in the file |
+| `OBJ:PROVIDER:NAME`, `OBJ:NAME` | a USDT probe (`u`), at all its places |
+
+Several lines give several events, `f0`, `f1`, ... unless they are named: `p:open do_sys_openat2 ...`. Lines of the same name are
+one event with several places.
+
+| expression | meaning |
+|---|---|
+| `%0 %1 ...` | the argument with that number, by the calling convention; beyond the registers, on the stack; of a USDT probe as the compiler placed it |
+| `name` | the parameter of that name; inside a function with DWARF the local variable (of the innermost block, then of what is inlined there); a static or global one; with `e`, the event's field |
+| `%di %x0 ...` | a register, by the kernel's name for it |
+| `$retval $comm $stack $stackN $argN` | the kernel's variables; `$retval` has the function's return type |
+| `@symbol`, `@0xADDR` | the memory at a global (of the kernel, or of the program itself), or at an address |
+| `user(x)` | `x` points to user memory |
+| `a->b  a.b  a[3]  *a  &a->b` | as in C; anonymous structs and unions are looked through |
+| `(struct T *)x->m` | as in C: casts the member. `((struct T *)x)->m` casts `x` |
+| `!(struct T *)x->m` | casts `x`, then takes the member |
+| `container_of(x, struct T, m)` | the enclosing struct |
+| `@(struct iphdr *)l3%0->saddr` | a header in the packet of an sk_buff whose data points at layer l2, l3 (left out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]` (1, 2, 4, 8 bytes), `Sdata[n]` a string |
+| `+8(+240(%di)):u32`, `\5` | the kernel's own fetch-args, passed through |
+
+| C type | becomes |
+|---|---|
+| integers, `_Bool` | `s8`-`s64`, `u8`-`u64` |
+| enum | its integer, shown by name |
+| pointer | `x64`; a pointer to a function: `symbol` |
+| `char *`, `char []` | `string` |
+| array of numbers | `TYPE[N]`, up to 64 |
+| a struct or union of one scalar (`atomic_t`) | that scalar |
+| bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
+| text with its length (Go `string`, Rust `&str` and `String`, `std::string`, `std::string_view`, `qstr`) | text |
+| other structs, floating point, `__int128` | refused, with the members that could be meant |
+
+`:TYPE` behind an expression may be any fetch type of the kernel (`x32`, `string`, `ustring`, `symbol`, `x8[6]`), or one of
+surftrace's: `ip ip6 mac be16 be32 be64`, and `text(LENGTH)`: a pointer to so many bytes, of which up to 256 are shown; a filter can
+compare only the length. A name that begins with `ip_`, `b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as
+`:ip`, `:be16` ... and `:be16` in hexadecimal.
+
+A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes; addresses, numbers in
+network byte order and enumerators are written as they are shown. Beside the line's own names there are `common_pid`, `comm` and
+`cpu`.
+
+`-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot be told. The kernel
+takes that for a comment; surftrace reads it back.
+'''  # noqa: E501
 SILENCE = 5.0                               # seconds without an event before a word about it
 
 
 def arguments() -> Any:
     """The argument parser."""
     import argparse
-
-    class Formatter(argparse.RawDescriptionHelpFormatter):
-        """Examples as they stand."""
-    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, epilog=EXAMPLES, formatter_class=Formatter,
-                                     usage='surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]')
-    parser.add_argument('lines', nargs='*', metavar='LINE', help='a probe: p FUNCTION, r FUNCTION, e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
-                        'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
-    add = parser.add_argument
+    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]'
+    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument_group('what to trace').add_argument
+    add('lines', nargs='*', metavar='LINE', help='p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
+        'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
     add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
+    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
+    add('-c', '--children', action='store_true', help='with -p: their children too')
+    add = parser.add_argument_group('what to do instead').add_argument
+    add('-L', '--list', metavar='WHAT', action='append', default=[],
+        help="list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct "
+             "task_struct.mm', 'enum pid_type'")
+    add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
+    add('-F', '--disassemble', metavar='FUNC', help='print the code of a function: offsets, source lines, the variables that can be '
+        'had and where they are')
+    add('-l', '--line', metavar='PLACE', help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
+    add('-o', '--output', metavar='FILE', type=_file_name,
+        help="write a shell script that does the run ('-': standard output), and do nothing")
+    add = parser.add_argument_group('where types are from').add_argument
     add('-v', '--vmlinux', metavar='FILE', type=_file_name,
         help='debug information: a vmlinux with DWARF or BTF, or a BTF file; where all lines are P, R and u, of the program')
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
-    add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
-    add('-F', '--disassemble', metavar='FUNC', help='print the code of a function: offsets, source lines, the variables that can be '
-        'had and where they are')
-    add('-l', '--list', metavar='PLACE', help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
-    add('-o', '--output', metavar='FILE', type=_file_name,
-        help="write a shell script that does the run ('-': standard output), and do nothing")
+    _add_run_options(parser)
+    return parser
+
+
+def _add_run_options(parser: Any) -> None:
+    add = parser.add_argument_group('how to trace').add_argument
     add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
-    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
-    add('-c', '--children', action='store_true', help='with -p: their children too')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
     add('-q', '--quiet', action='store_true', help='do not show the commands')
     add('--force', action='store_true', help='set probes in programs that may crash them')
+    add = parser.add_argument_group('help').add_argument
+    add('-h', '--help', action='help', help='show this and exit')
+    add('--help-language', action='store_true', help='print what a LINE may be, whole')
+    add('--completion', choices=('bash', 'zsh'), help='print what makes the shell complete lines: eval "$(surftrace --completion bash)"')
     add('--version', action='version', version=f'surftrace {__version__}')
-    return parser
+
+
+def language() -> str:
+    """The language's reference: that of the README, as it stands there."""
+    return f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'
+
+
+def readable(text: str) -> List[str]:
+    """The reference for a terminal: its tables in columns, its paragraphs as wide as the screen, without marks."""
+    import shutil
+    import textwrap
+    width, lines = min(shutil.get_terminal_size().columns, 120), []
+    for fenced, block in ((bool(at % 2), part) for at, part in enumerate(text.split('```'))):
+        for part in filter(None, [block.strip('\n')] if fenced else block.strip('\n').split('\n\n')):
+            rows = re.findall(r'^\| (?!---)(.*?) \| (.*) \|$', part.replace('`', ''), re.M)
+            for first, second in rows:
+                second_column = textwrap.wrap(second, max(width - 36, 20)) or ['']
+                first_column = [first] + [''] * (len(second_column) - 1)
+                if len(first) > 32:
+                    first_column, second_column = [*first_column, ''], ['', *second_column]
+                lines += [f'  {a:<32} {b}'.rstrip() for a, b in zip(first_column, second_column)]
+            lines += [] if rows else part.split('\n') if fenced else textwrap.wrap(part.replace('`', ''), width)
+            lines.append('')
+    return lines[:-1]
 
 
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -7468,7 +8837,21 @@ def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Ker
     def event_names() -> List[str]:
         return found.read('available_events').replace(':', '/').split()
     return Kernel(info, abilities, lambda system, name: found.read(f'events/{system}/{name}/format') or None, event_names,
-                  functools.lru_cache(None)(functions), note)
+                  functools.lru_cache(None)(functions), note, 0, functools.lru_cache(None)(blacklist), module_file)
+
+
+def module_file(module: str) -> str:
+    """The file of the running kernel's module of that name, by the list depmod makes."""
+    folder = f'/lib/modules/{os.uname().release}'
+    for path in re.findall(r'^([^:\n]+):', read_text(f'{folder}/modules.dep'), re.M):
+        if os.path.basename(path).split('.')[0].replace('-', '_') == module:
+            return os.path.join(folder, path)
+    return ''
+
+
+def blacklist() -> FrozenSet[str]:
+    """The functions kprobes refuse, where debugfs may be read."""
+    return frozenset(re.findall(r'\t(\S+)$', read_text('/sys/kernel/debug/kprobes/blacklist'), re.M))
 
 
 def with_programs(kernel: Kernel, options: Any, in_kernel: bool = False) -> Kernel:
@@ -7509,8 +8892,116 @@ def checked_program(program: Program, given: Optional[Executable], options: Any)
     return program
 
 
+BASH_GLUE = r'''# surftrace's completion for bash: eval "$(surftrace --completion bash)"
+_surftrace() {
+    mapfile -t -d $'\013' COMPREPLY < <(COMP_LINE=$COMP_LINE COMP_POINT=$COMP_POINT COMP_TYPE=$COMP_TYPE _ARGCOMPLETE=1 \
+        _ARGCOMPLETE_SHELL=bash _ARGCOMPLETE_COMP_WORDBREAKS=$COMP_WORDBREAKS "$1" 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)
+}
+_surftrace_sudo() {     # where bash-completion has nothing better for sudo
+    local word
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in *surftrace | *surftrace.py) compopt -o nospace +o default; _surftrace "$word"; return ;; esac
+    done
+}
+complete -o nospace -F _surftrace surftrace surftrace.py
+complete -p -D >/dev/null 2>&1 || complete -p sudo >/dev/null 2>&1 || complete -o default -F _surftrace_sudo sudo
+'''
+ZSH_GLUE = r'''# surftrace's completion for zsh: eval "$(surftrace --completion zsh)" behind compinit
+_surftrace() {
+    local -a found
+    local line="${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX"      # $BUFFER has lost an open quote by now
+    found=("${(@ps:\013:)$(COMP_LINE=$line COMP_POINT=$#line _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=zsh_quoted \
+        ${(Q)words[1]} 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)}")
+    (( $#found > 1 )) || return 1
+    local kept=$PREFIX[1,$(( $#PREFIX - found[1] ))]
+    shift found
+    if [[ -n $QIPREFIX ]]; then
+        compadd -U -S '' -P "$kept" -- "${found[@]}"               # the quote stays open
+    elif [[ $found[1] == \'* ]]; then
+        compadd -Q -U -S '' -- "${found[@]}"
+    else
+        compadd -U -- "${(@)found:#*[/=]}"
+        compadd -U -S '' -- "${(M@)found:#*[/=]}"
+    fi
+}
+compdef _surftrace surftrace surftrace.py
+'''
+
+
+def complete(parser: Any) -> int:
+    """The answer to a shell that wants to know what may follow (argcomplete's protocol): words on file descriptor 8."""
+    try:
+        import argcomplete  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return 1
+    asked: List[Tuple[str, Offer]] = []
+
+    def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> List[str]:
+        with contextlib.suppress(SurftraceError):
+            offer = completions(prefix, completion_kernel(parsed_args), action.dest == 'list')
+            asked.append((prefix, offer))
+            return [prefix[:offer.start] + name for name in offer.names]
+        return []
+
+    class Finder(argcomplete.CompletionFinder):  # type: ignore[misc,name-defined,unused-ignore]
+        """argcomplete's, but a line is quoted, and the quote stays open."""
+
+        def quote_completions(self, completions: List[str], cword_prequote: str, last_wordbreak_pos: Optional[int]) -> List[str]:
+            if not asked or not completions:
+                return ['0', *completions] if zsh else list(super().quote_completions(completions, cword_prequote, last_wordbreak_pos))
+            return in_quotes(*asked[-1], completions, cword_prequote, zsh)
+    for action in parser._actions:
+        if action.dest in ('lines', 'list'):
+            action.completer = lines
+    zsh = os.environ.get('_ARGCOMPLETE_SHELL') == 'zsh_quoted'
+    _cut_line()
+    Finder()(parser, always_complete_options=False)
+    return 0
+
+
+def _cut_line() -> None:
+    """Leave out what stands before our own name: sudo, nice, variables."""
+    line, point = os.environ['COMP_LINE'], int(os.environ['COMP_POINT'])
+    command = re.search(r'(?:^|\s)(\S*surftrace(?:\.py)?)\s', line)
+    start = command.start(1) if command else 0
+    os.environ.update(COMP_LINE=line[start:], COMP_POINT=str(point - start))
+
+
+def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str, zsh: bool) -> List[str]:
+    """A line's completions as the shell wants them. bash closes the quote behind a word that is the only one: it is offered
+    twice, with and without a blank. Where nothing can be added it lists the last parts alone, kept from being inserted by one
+    that begins otherwise."""
+    if zsh:
+        return [str(len(prefix) - offer.start if quote else 0), *(offer.names if quote else (f"'{word}" for word in completions))]
+    if not quote:
+        return [f"'{word}" for word in completions]
+    if quote == '"':
+        completions = [re.sub(r'(["$`\\])', r'\\\1', word) for word in completions]
+    if len(completions) == 1:
+        return [completions[0], completions[0] + ' ']
+    lists = os.environ.get('COMP_TYPE', '9') in ('9', '33', '63', '64')
+    return [*offer.names, ' '] if lists and os.path.commonprefix([*completions]) == prefix else list(completions)
+
+
+def completion_kernel(options: Any) -> Kernel:
+    """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs root."""
+    info = None
+    if options.mode != 'dwarf':
+        with contextlib.suppress(SurftraceError):
+            info = debug_info(_with_mode(options, 'btf'))
+    info = info or debug_info(options)
+    return kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+
+
+def _with_mode(options: Any, mode: str) -> Any:
+    import argparse
+    return argparse.Namespace(**{**vars(options), 'mode': mode})
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
+    if '_ARGCOMPLETE' in os.environ:
+        return complete(arguments())
     options = arguments().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='surrogateescape')    # bytes that are no UTF-8 leave as they came
@@ -7530,8 +9021,16 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
-    if options.disassemble or options.list:
-        print('\n'.join(listing(options)), flush=True)
+    if options.help_language:
+        page(readable(language()) if sys.stdout.isatty() else language().split('\n'), printable)
+        return 0
+    if options.completion:
+        print(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE, end='')
+        return 0
+    if options.list:
+        return show_listings(options)
+    if options.disassemble or options.line:
+        print('\n'.join(inside(options)), flush=True)
         return 0
     probes = read_lines(options)
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
@@ -7548,10 +9047,51 @@ def run(options: Any) -> int:
         return trace(options, probes, info, tracefs)
 
 
-def listing(options: Any) -> List[str]:
+def show_listings(options: Any) -> int:
+    """-L: every listing, on a terminal through a pager."""
+    info = debug_info(options)
+    kernel = kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+    lines = [line for text in options.list for line in listing(text, kernel)]
+    page([printable(line) for line in lines], coloured)
+    return 0
+
+
+def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
+    """The lines on standard output; on a terminal in colours (unless NO_COLOR says no, https://no-color.org), and through
+    $PAGER or less, which shows what fits on one screen and ends."""
+    import shlex
+    import subprocess
+    terminal = sys.stdout.isatty()
+    if terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb':
+        lines = [colour(line) for line in lines]
+    text = '\n'.join(lines) + '\n'
+    if terminal:
+        try:
+            command = shlex.split(os.environ.get('PAGER') or 'less -FRX')
+            with subprocess.Popen(command or ['cat'], stdin=subprocess.PIPE, env={'LESS': '-FRX', **os.environ}) as pager:
+                with contextlib.suppress(KeyboardInterrupt):
+                    pager.communicate(text.encode('utf-8', 'surrogateescape'))
+            return
+        except (OSError, ValueError):                   # no such program, a quote left open
+            pass
+    print(text, end='', flush=True)
+
+
+COLOURS = (('obstacle', '31'), ('comment', '90'), ('event', '1'), ('function', '1'), ('keyword', '36'))
+COLOURED = re.compile(r'(?P<obstacle>// no probe:.*)|(?P<comment>//.*|/\*.*?\*/)|(?P<event>^e \S+)|(?P<function>\b[\w.]+(?=\())|'
+                      r'(?P<keyword>\b(?:struct|union|enum|const|volatile|unsigned|signed|char|short|int|long|void|bool|_Bool|typedef)\b)')
+
+
+def coloured(line: str) -> str:
+    """A line of C in a terminal's colours."""
+    codes = dict(COLOURS)
+    return COLOURED.sub(lambda match: f"\x1b[{codes[match.lastgroup or '']}m{match[0]}\x1b[0m", line)
+
+
+def inside(options: Any) -> List[str]:
     """What -F and -l print."""
     release, lines = os.uname().release if not options.vmlinux else '', []
-    for text, make in ((options.disassemble, code_listing), (options.list, place_listing)):
+    for text, make in ((options.disassemble, code_listing), (options.line, place_listing)):
         if text:
             with located(text):
                 place, info = listed_place(text, options)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Speed, as ratios measured in the same run: against perf probe -D, gdb, and cat trace_pipe. Prints, asserts nothing.
+"""Speed: of -L in seconds, and as ratios measured in the same run against perf probe -D, gdb, and cat trace_pipe. Prints,
+asserts nothing.
 
     python3 tests/bench.py [VMLINUX]        (left out: Debian's 6.1, fetched as the tests do)
 
@@ -46,6 +47,15 @@ def compare(title: str, ours: Sequence[str], theirs: Sequence[str], runs: int, w
     seconds, memory = (tuple(statistics.median(pair[i][j] for pair in pairs) for i in (0, 1)) for j in (0, 1))
     print(f'{title}: {seconds[0]:.2f} s against {seconds[1]:.2f} s: {ratio:.3f} (wanted: at most {wanted}); '
           f'{memory[0]:.0f} MB against {memory[1]:.0f} MB', flush=True)
+
+
+def listing(vmlinux: str) -> None:
+    """-L: all functions that take an sk_buff, and a layout."""
+    for mode, what, wanted in (('btf', 'p *(struct sk_buff *)', 1), ('dwarf', 'p *(struct sk_buff *)', 10), ('btf', 'p *sk_buff*', 1),
+                               ('dwarf', 'p *sk_buff*', 10), ('btf', 'struct task_struct', 1), ('dwarf', 'struct task_struct', 1)):
+        runs = [measured([*OURS[:-1], '-v', vmlinux, '-m', mode, '-L', what]) for _ in range(3)]
+        seconds, memory = (statistics.median(column) for column in zip(*runs))
+        print(f"listing '{what}', {mode}: {seconds:.2f} s (wanted: at most {wanted}); {memory:.0f} MB", flush=True)
 
 
 def hundred(vmlinux: str) -> Tuple[List[str], List[str]]:
@@ -161,5 +171,7 @@ def by_us(events: Sequence[surftrace.Event], tracefs: surftrace.Tracefs, place: 
 
 if __name__ == '__main__':
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resolving(sys.argv[1] if len(sys.argv) > 1 else str(kernels.kernel('6.1-amd64') / 'vmlinux'))
+    image = sys.argv[1] if len(sys.argv) > 1 else str(kernels.kernel('6.1-amd64') / 'vmlinux')
+    listing(image)
+    resolving(image)
     draining()
