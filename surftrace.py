@@ -3656,11 +3656,11 @@ class DebugInfo(TypeInfo):
         return next((found for file in files for found in [file.symbol_at(address, code)] if found), None)
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
         """See TypeInfo: those of the first source."""
-        return self._sources[0]().prototypes(pattern, taken)
+        return self._sources[0]().prototypes(pattern, taken) if self._sources else ()
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
         """See TypeInfo: those of the first source."""
-        return self._sources[0]().type_names(keywords, prefix)
+        return self._sources[0]().type_names(keywords, prefix) if self._sources else ()
 
     @functools.cached_property
     def btf(self) -> Optional[Btf]:
@@ -6137,6 +6137,7 @@ class Kernel(NamedTuple):
     blacklist: Callable[[], FrozenSet[str]] = frozenset     # functions kprobes refuse
     module_file: Callable[[str], str] = lambda module: ''   # the file of a module, '' where there is none
     program: Callable[[str], Optional[Program]] = lambda name: None     # what a path or name means, None if nothing
+    program_names: Callable[[str], List[str]] = lambda typed: []        # of programs and libraries, that begin so
     live: bool = False                                      # whether the probes are to be set, by this process
     force: bool = False                                     # whether to do what may crash a program
 
@@ -7363,8 +7364,6 @@ def listing(text: str, kernel: Kernel) -> List[str]:
         refuse(f'what is to be listed? {WAYS}', (0, 1))
     kind = words[0].split(':')[0]
     list_: Callable[[str, Kernel], List[str]] = LISTINGS.get(kind, list_typedef)
-    if kind in PROBE_KINDS and kind not in LISTINGS:
-        refuse('probes in programs (P, R, u) are not in this version; ' + KINDS, (0, 1))
     if kind in LISTINGS and len(words) < 2:
         refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
     with located(text), finite():
@@ -7495,14 +7494,21 @@ def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
     """For each argument of a line what it is, and the layout of the struct it is or points to."""
     if probe.kind == 'e' or probe.place.glob:
         refuse('a line with arguments names one function', probe.place.at)
-    target, lines = one_target(probe, kernel), []
-    resolver = Resolver(kernel.info, probe.kind, target.function, target.entry, kernel.abilities)
+    resolver, lines = place_resolver(probe, kernel), []
     for arg in probe.args or refuse(f'what is to be listed? {WAYS}', probe.place.at):
         lvalue = resolver.value(arg.expr)
         whole = pointed_to(lvalue.type)
         lines += [f'// {probe.text[arg.at[0]:arg.at[1]]}: {spell(lvalue.type)}']
         lines += whole_layout(whole, resolver)
     return lines
+
+
+def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
+    """What resolves expressions at the first place of a p, r, P, R or u line."""
+    places = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind)
+    target = places(probe, kernel)[0] if places else one_target(probe, kernel)
+    info = target.site.program.info if target.site else kernel.info
+    return Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
 
 
 def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
@@ -7712,299 +7718,52 @@ def commented(text: str, comment: str) -> str:
 
 
 PROBE_KINDS = ('p', 'r', 'e', 'P', 'R', 'u')
+# programs
+
+
+def list_program(text: str, kernel: Kernel) -> List[str]:
+    """`P OBJ:GLOB`: the functions of a program or library, with prototypes where its debug information has them."""
+    probe = re.match(r'\s*\S+\s+((?:"[^"]*"|[^\s"])*)\s*(\S?)', text)
+    assert probe
+    if probe[2]:
+        return list_expressions(parse_probe(text), kernel)
+    place = Place(probe[1], probe.span(1))
+    program, rest = split_object(place, kernel)
+    pattern = rest.strip('"') or '*'
+    own = kernel._replace(info=program.info, functions=lambda: None, blacklist=frozenset)
+    found = [each.line() if program.info.dwarf else f'{each.text};' for each in functions_like(pattern, '', own)
+             if each.text[:2] not in ('_Z', '_R') and '@' not in each.text]
+    sources = {demangled(name) for name in program.symbols.function_symbols} - {''}
+    found += [f'{name};' for name in sorted(sources) if any(fnmatch.fnmatchcase(way, pattern) for way in spellings(name))]
+    if not found:
+        absent_in_program(pattern, program, place, kernel)
+    return found
+
+
+def list_usdt(text: str, kernel: Kernel) -> List[str]:
+    """`u OBJ:GLOB`: USDT probes with their operands at each place, and whether they count who listens."""
+    words = re.match(r'\s*\S+\s+(\S+)\s*(\S?)', text)
+    assert words
+    if words[2]:
+        return list_expressions(parse_probe(text), kernel)
+    program, rest = split_object(Place(words[1], words.span(1)), kernel)
+    lines: Dict[str, Dict[str, int]] = {}
+    for note in sorted(program.executable.usdt_notes()):
+        if fnmatch.fnmatchcase(note.name, rest) or fnmatch.fnmatchcase(f'{note.provider}:{note.name}', rest):
+            counted = '  // counts who listens (semaphore)' * bool(note.semaphore)
+            where = lines.setdefault(f'{note.provider}:{note.name}', {})
+            operands = f"({', '.join(split_operands(note.operands))});{counted}"
+            where[operands] = where.get(operands, 0) + 1
+    return [f'{name}{operands}' + (f"{'  //' if '//' not in operands else ';'} {count} places" if count > 1 else '')
+            for name, found in lines.items() for operands, count in found.items()] or refuse(
+                f"{program.path} has no USDT probe that matches '{rest}'", words.span(1))
+
+
 WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct task_struct.mm', 'enum pid_type', "
         "'p wake_up_new_task %0->mm'")
 LISTINGS: Dict[str, Callable[[str, Kernel], List[str]]] = {
-    'p': list_functions, 'r': list_functions, 'e': list_events, 'struct': list_type, 'union': list_type, 'enum': list_type}
-
-
-# ---- Completion --------------------------------------------------------------------------------------------
-# What may follow in a line that is being typed. The line is ended with a name of ours, CURSOR, and parsed: where that name
-# turns up in the tree is what is being typed.
-
-CURSOR = '__surftrace_cursor__'
-MANY = 400                                  # more names than anybody reads: then their beginnings
-
-
-class Offer(NamedTuple):
-    """What may stand from a column on, to the end of what has been typed."""
-    start: int
-    names: Tuple[str, ...]
-
-
-def offered(text: str, start: int, names: Iterable[str]) -> Offer:
-    """The names that go on as the text does from there; of very many, their beginnings up to the next '_'."""
-    typed = text[start:]
-    found = sorted({name for name in names if name.startswith(typed) and name != typed})
-    if len(found) > MANY:
-        found = sorted({name[:(name.find('_', len(typed)) + 1) or None] for name in found})
-    return Offer(start, tuple(found))
-
-
-def completions(text: str, kernel: Kernel, listing_too: bool = False) -> Offer:
-    """What may follow the text, the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
-    try:
-        with finite():
-            return _completions(text, kernel, listing_too)
-    except SurftraceError:
-        return Offer(len(text), ())
-
-
-def _completions(text: str, kernel: Kernel, listing_too: bool) -> Offer:
-    head = re.match(r'\s*(\S+)\s+', text)
-    if not head:
-        kinds = [*PLACES, *(kind for kind in LISTINGS if kind not in PROBE_KINDS and listing_too)]
-        return offered(text, len(text) - len(text.lstrip()), [f'{kind} ' for kind in kinds])
-    kind, place = re.split(r'[\d:]', head[1])[0], re.compile(r'\S*').match(text, head.end())
-    assert place
-    if kind in ('struct', 'union', 'enum') and listing_too:
-        return type_offer(text, head.end(), kind, kernel)
-    if kind not in PLACES:
-        return Offer(len(text), ())
-    if place.end() == len(text):
-        return PLACES[kind](text, head.end(), kernel)
-    filter_at = split_line(text, place.end())[2]
-    return filter_offer(text, filter_at + 2, kernel) if filter_at >= 0 else argument_offer(text, kernel)
-
-
-# places
-
-
-def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
-    """Functions, and modules before ':'."""
-    symbols, typed = kernel.info.symbols, text[start:]
-    module, colon, name = typed.partition(':')
-    if colon and isinstance(symbols, Kallsyms):
-        names = [each for each, found in symbols.function_symbols.items() if any(symbol.module == module for symbol in found)]
-        return offered(text, start + len(module) + 1, names)
-    if symbols is None:
-        return offered(text, start, kernel.info.function_names())
-    modules = [f'{each}:' for each in symbols.modules] if isinstance(symbols, Kallsyms) else []
-    return offered(text, start, [each for each in symbol_names(symbols, typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
-
-
-def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
-    """Events: SYSTEM/ first, then the names."""
-    system, slash, _ = text[start:].partition('/')
-    names = kernel.event_names()
-    if not slash:
-        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(kernel.info))
-    if names:
-        return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
-    typed = text[start + len(system) + 1:]
-    known = tracepoints(kernel.info, typed)
-    return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
-
-
-def systems(info: DebugInfo) -> List[str]:
-    """The systems of trace events, by the symbols of their names (include/trace/stages/init.h)."""
-    if info.symbols is None:
-        return []
-    names = symbol_names(info.symbols, 'str__', False)
-    return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
-
-
-PLACES: Dict[str, Callable[[str, int, Kernel], Offer]] = {'p': function_offer, 'r': function_offer, 'e': event_offer}
-
-
-# arguments
-
-
-def argument_offer(text: str, kernel: Kernel) -> Offer:
-    """What may follow in the last argument."""
-    start = word_start(text)
-    arg = parsed_to_cursor(text, start)
-    if arg is None:
-        return continued(text, start, kernel)
-    node = at_cursor(arg.expr) or arg
-    typed = node.member[-1] if isinstance(node, ContainerOf) else next(
-        part for part in node if isinstance(part, str) and CURSOR in part)
-    typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
-    at = len(text) - len(typed)
-    if isinstance(node, TypeName):
-        return type_word_offer(text, at, node, kernel)
-    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, kernel)))
-
-
-def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
-    """The names that may stand at the cursor, which is in that node; `before` is the text up to there."""
-    if isinstance(node, MemberOf):
-        return members_at(node, scope)
-    if isinstance(node, ContainerOf):
-        return member_names_at(scope.type_named(node.type), node.member[:-1])
-    if isinstance(node, Packet):
-        return HEADERS
-    if isinstance(node, Register):
-        return [*scope.arch.registers, *map(str, range(len(scope.function.parameters) if scope.function else 0))]
-    if isinstance(node, Special):
-        return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
-    if isinstance(node, Global):
-        typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
-        return symbol_names(symbols, typed, False) if symbols and typed else ()
-    return names_at(before, start, scope) if isinstance(node, Name) else TYPE_NAMES
-
-
-def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
-    """The names of the members at the end of a path, through pointers and arrays."""
-    for name in path:
-        whole = pointed_to(type_) if type_ else None
-        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
-        type_ = found.type() if found else None
-    whole = pointed_to(type_) if type_ else None
-    return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
-
-
-TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
-              *(word for word in FORMATS if word.islower())]
-
-
-def word_start(text: str) -> int:
-    """Where the last argument begins: behind the last blank outside brackets and quotes."""
-    depth, quoted, start = 0, False, 0
-    for at, char in enumerate(text):
-        quoted ^= char == '"'
-        depth += 0 if quoted else (char in '([') - (char in ')]')
-        if char.isspace() and depth <= 0 and not quoted:
-            start = at + 1
-    return start
-
-
-def closers(text: str) -> str:
-    """The brackets that are open, closed."""
-    open_: List[str] = []
-    for char in text:
-        if char in '([':
-            open_.append(')' if char == '(' else ']')
-        elif char in ')]' and open_:
-            open_.pop()
-    return ''.join(reversed(open_))
-
-
-def parsed_to_cursor(text: str, start: int) -> Optional[Arg]:
-    """The last argument with CURSOR where it ends, and behind that as little as makes it whole; None where nothing does."""
-    rest = closers(text[start:])
-    for ending in (rest, f'{rest[:1]}%0{rest[1:]}', f' *{rest[:1]}%0{rest[1:]}', f', m{rest}'):
-        whole = text + CURSOR + ending
-        try:
-            arg = Parser(TOKENS, whole, start, len(whole)).arg()
-        except InputError:
-            continue
-        if at_cursor(arg.expr) or CURSOR in arg.word:
-            return arg
-    return None
-
-
-def at_cursor(node: Any) -> Optional[Any]:
-    """The innermost node of the tree that has CURSOR in a text of its own."""
-    for part in node if isinstance(node, tuple) else ():
-        if isinstance(part, str) and CURSOR in part:
-            return node
-        found = at_cursor(part)
-        if found is not None:
-            return node if isinstance(node, ContainerOf) and part is node.member else found
-    return None
-
-
-def resolver_for(text: str, kernel: Kernel) -> Resolver:
-    """A Resolver of the line's place, which takes parameters to be where the convention has them."""
-    head = re.match(r'\s*(\S+)\s+(\S+)', text)
-    assert head
-    kind, place = head[1][0], parse_place(head[1][0], head[2], head.span(2))
-    if kind == 'e':
-        format_ = kernel.event_format(place.system, place.function)
-        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
-        return Resolver(kernel.info, 'e', fields=fields or {})
-    info = kernel.info.for_module(place.module)
-    function = info.function(place.function)
-    if not function and isinstance(info.symbols, Kallsyms):
-        modules = [symbol.module for symbol in info.symbols.symbols(place.function) if symbol.module]
-        info = info.for_module(modules[0]) if modules else info
-        function = info.function(place.function)
-    if function:
-        function = function._replace(parameters=tuple(p._replace(location=None) for p in function.parameters))
-    return Resolver(info, kind, function, True, frozenset(['$arg']))
-
-
-def members_at(node: MemberOf, scope: Resolver) -> List[str]:
-    """The members that may follow -> or '.'."""
-    if isinstance(node.inner, Packet):
-        header = scope.type_named(TypeName('struct ' + node.inner.header, 0, node.at))
-        return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
-    inner = scope.value(node.inner)
-    if node.arrow:
-        inner = scope._pointee(inner, node.at)
-    return member_names(scope._complete(inner.type)) if isinstance(inner.type, Struct) else []
-
-
-def names_at(before: str, start: int, scope: Resolver) -> List[str]:
-    """The names an expression may begin with."""
-    names = list(scope.fields or ()) if scope.kind == 'e' else [p.name for p in scope.function.parameters] if scope.function else []
-    names += ['$retval'] * (scope.kind == 'r') + ['user(', 'container_of('] * (scope.kind != 'e')
-    if before.endswith('('):
-        names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
-    return names + ['f:'] * (len(before) == start)
-
-
-def continued(text: str, start: int, kernel: Kernel) -> Offer:
-    """What may follow an expression that is whole: '->' behind a pointer to a struct, '.' behind a struct."""
-    bare = text[:-1] if text.endswith('-') else text
-    arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
-    type_ = resolver_for(text, kernel).value(arg.expr).type
-    way = '->' if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else '.' if isinstance(type_, Struct) else ''
-    return offered(text, len(bare), [way] * bool(way))
-
-
-# types and filters
-
-
-def type_word_offer(text: str, at: int, node: TypeName, kernel: Kernel) -> Offer:
-    """The words of a cast."""
-    keyword, _, word = node.words.replace(CURSOR, '').rpartition(' ')
-    if keyword in ('struct', 'union', 'enum'):
-        headers = re.search(r'@\(struct\s+\w*$', text)
-        return offered(text, at, HEADERS if headers else kernel.info.type_names([keyword], word))
-    words = [f'{each} ' for each in ('struct', 'union', 'enum')] + [each for each in PLAIN_TYPES if ' ' not in each]
-    return offered(text, at, [*words, *kernel.info.type_names([''], word)] if word else words)
-
-
-def type_offer(text: str, start: int, keyword: str, kernel: Kernel) -> Offer:
-    """For -L: the name of a type, and members behind it."""
-    match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(\.|->)(\w*))?', text[start:])
-    if not match:
-        return Offer(len(text), ())
-    if match[3] is None:
-        return offered(text, start, kernel.info.type_names([keyword], match[1]))
-    names = member_names_at(kernel.info.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
-    return offered(text, len(text) - len(match[4]), names)
-
-
-def filter_offer(text: str, start: int, kernel: Kernel) -> Offer:
-    """Fields, and behind an operator the values of an enum."""
-    word = re.search(r'\w*$', text[start:])
-    at = start + (word.start() if word else 0)
-    compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
-    scope = resolver_for(text, kernel)
-    fields: Dict[str, Optional[Format]] = {}
-    with contextlib.suppress(InputError):
-        probe = parse_probe(text[:start - 2])
-        fields = {field.name: field.format for field in unique([scope.field(arg) for arg in probe.args], probe)}
-    if not compared:
-        return offered(text, at, [*fields, *(scope.fields or ()), *(name for name in GENERIC_FIELDS if name[:2] != '__')])
-    format_, type_ = fields.get(compared[1]), (scope.fields or {}).get(compared[1])
-    own = type_.type if type_ else None
-    names = [name for name, _ in own.enumerators()] if isinstance(own, Enum) else enumerators_of(format_, scope)
-    return offered(text, at, names)
-
-
-def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
-    """The names of the values that a format shows by name."""
-    match = re.fullmatch(r'enum\((.*)\)', format_.word) if format_ else None
-    if not match:
-        return []
-    if '=' in match[1]:
-        return re.findall(r'(\w+)=', match[1])
-    type_ = scope.info.named('enum', match[1]) or scope.info.named('', match[1])
-    return [name for name, _ in type_.enumerators()] if isinstance(type_, Enum) else []
+    'p': list_functions, 'r': list_functions, 'e': list_events, 'P': list_program, 'R': list_program, 'u': list_usdt,
+    'struct': list_type, 'union': list_type, 'enum': list_type}
 
 
 # inside a function: -F and -l
@@ -8201,6 +7960,317 @@ def listed_spots(place: Place, info: DebugInfo, dwarf: Dwarf) -> List[Spot]:
     if not spots:
         refuse(f"no function '{place.function}'{near(place.function, info.function_names())}", place.at)
     return spots
+
+
+# ---- Completion --------------------------------------------------------------------------------------------
+# What may follow in a line that is being typed. The line is ended with a name of ours, CURSOR, and parsed: where that name
+# turns up in the tree is what is being typed.
+
+CURSOR = '__surftrace_cursor__'
+MANY = 400                                  # more names than anybody reads: then their beginnings
+
+
+class Offer(NamedTuple):
+    """What may stand from a column on, to the end of what has been typed."""
+    start: int
+    names: Tuple[str, ...]
+
+
+def offered(text: str, start: int, names: Iterable[str]) -> Offer:
+    """The names that go on as the text does from there; of very many, their beginnings up to the next '_'."""
+    typed = text[start:]
+    found = sorted({name for name in names if name.startswith(typed) and name != typed})
+    if len(found) > MANY:
+        found = sorted({name[:(name.find('_', len(typed)) + 1) or None] for name in found})
+    return Offer(start, tuple(found))
+
+
+def completions(text: str, kernel: Kernel, listing_too: bool = False) -> Offer:
+    """What may follow the text, the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
+    try:
+        with finite():
+            return _completions(text, kernel, listing_too)
+    except SurftraceError:
+        return Offer(len(text), ())
+
+
+def _completions(text: str, kernel: Kernel, listing_too: bool) -> Offer:
+    head = re.match(r'\s*(\S+)\s+', text)
+    if not head:
+        kinds = [*PLACES, *(kind for kind in LISTINGS if kind not in PROBE_KINDS and listing_too)]
+        return offered(text, len(text) - len(text.lstrip()), [f'{kind} ' for kind in kinds])
+    kind, place = re.split(r'[\d:]', head[1])[0], re.compile(r'\S*').match(text, head.end())
+    assert place
+    if kind in ('struct', 'union', 'enum') and listing_too:
+        return type_offer(text, head.end(), kind, kernel)
+    if kind not in PLACES:
+        return Offer(len(text), ())
+    if place.end() == len(text):
+        return PLACES[kind](text, head.end(), kernel)
+    filter_at = split_line(text, place.end())[2]
+    return filter_offer(text, filter_at + 2, kernel) if filter_at >= 0 else argument_offer(text, kernel)
+
+
+# places
+
+
+def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Functions, and modules before ':'."""
+    symbols, typed = kernel.info.symbols, text[start:]
+    module, colon, name = typed.partition(':')
+    if colon and isinstance(symbols, Kallsyms):
+        names = [each for each, found in symbols.function_symbols.items() if any(symbol.module == module for symbol in found)]
+        return offered(text, start + len(module) + 1, names)
+    if symbols is None:
+        return offered(text, start, kernel.info.function_names())
+    modules = [f'{each}:' for each in symbols.modules] if isinstance(symbols, Kallsyms) else []
+    return offered(text, start, [each for each in symbol_names(symbols, typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
+
+
+def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Events: SYSTEM/ first, then the names."""
+    system, slash, _ = text[start:].partition('/')
+    names = kernel.event_names()
+    if not slash:
+        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(kernel.info))
+    if names:
+        return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
+    typed = text[start + len(system) + 1:]
+    known = tracepoints(kernel.info, typed)
+    return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
+
+
+def systems(info: DebugInfo) -> List[str]:
+    """The systems of trace events, by the symbols of their names (include/trace/stages/init.h)."""
+    if info.symbols is None:
+        return []
+    names = symbol_names(info.symbols, 'str__', False)
+    return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
+
+
+def program_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Programs and libraries, and behind the colon functions, or USDT probes."""
+    typed = text[start:].lstrip('"')
+    for match in re.finditer(':', typed):
+        program = kernel.program(typed[:match.start()]) if match.start() else None
+        if program:
+            at = len(text) - len(typed) + match.end()
+            usdt = text.lstrip()[:1] == 'u'
+            return offered(text, at, {f'{note.provider}:{note.name}' for note in program.executable.usdt_notes()} if usdt else
+                           {name for name in program.symbols.function_symbols if name[:2] not in ('_Z', '_R') and '@' not in name})
+    return offered(text, len(text) - len(typed), kernel.program_names(typed))
+
+
+PLACES: Dict[str, Callable[[str, int, Kernel], Offer]] = {
+    'p': function_offer, 'r': function_offer, 'e': event_offer, 'P': program_offer, 'R': program_offer, 'u': program_offer}
+
+
+# arguments
+
+
+def argument_offer(text: str, kernel: Kernel) -> Offer:
+    """What may follow in the last argument."""
+    start = word_start(text)
+    arg = parsed_to_cursor(text, start)
+    if arg is None:
+        return continued(text, start, kernel)
+    node = at_cursor(arg.expr) or arg
+    typed = node.member[-1] if isinstance(node, ContainerOf) else next(
+        part for part in node if isinstance(part, str) and CURSOR in part)
+    typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
+    at = len(text) - len(typed)
+    if isinstance(node, TypeName):
+        return type_word_offer(text, at, node, kernel)
+    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, kernel)))
+
+
+def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
+    """The names that may stand at the cursor, which is in that node; `before` is the text up to there."""
+    if isinstance(node, MemberOf):
+        return members_at(node, scope)
+    if isinstance(node, ContainerOf):
+        return member_names_at(scope.type_named(node.type), node.member[:-1])
+    if isinstance(node, Packet):
+        return HEADERS
+    if isinstance(node, Register):
+        numbers = scope.site.operands if scope.site and scope.site.operands else scope.function.parameters if scope.function else ()
+        return [*scope.arch.registers, *map(str, range(len(numbers)))]
+    if isinstance(node, Special):
+        return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
+    if isinstance(node, Global):
+        typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
+        return symbol_names(symbols, typed, False) if symbols and typed else ()
+    return names_at(before, start, scope) if isinstance(node, Name) else TYPE_NAMES
+
+
+def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
+    """The names of the members at the end of a path, through pointers and arrays."""
+    for name in path:
+        whole = pointed_to(type_) if type_ else None
+        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
+        type_ = found.type() if found else None
+    whole = pointed_to(type_) if type_ else None
+    return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
+
+
+TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
+              *(word for word in FORMATS if word.islower())]
+
+
+def word_start(text: str) -> int:
+    """Where the last argument begins: behind the last blank outside brackets and quotes."""
+    depth, quoted, start = 0, False, 0
+    for at, char in enumerate(text):
+        quoted ^= char == '"'
+        depth += 0 if quoted else (char in '([') - (char in ')]')
+        if char.isspace() and depth <= 0 and not quoted:
+            start = at + 1
+    return start
+
+
+def closers(text: str) -> str:
+    """The brackets that are open, closed."""
+    open_: List[str] = []
+    for char in text:
+        if char in '([':
+            open_.append(')' if char == '(' else ']')
+        elif char in ')]' and open_:
+            open_.pop()
+    return ''.join(reversed(open_))
+
+
+def parsed_to_cursor(text: str, start: int) -> Optional[Arg]:
+    """The last argument with CURSOR where it ends, and behind that as little as makes it whole; None where nothing does."""
+    rest = closers(text[start:])
+    for ending in (rest, f'{rest[:1]}%0{rest[1:]}', f' *{rest[:1]}%0{rest[1:]}', f', m{rest}'):
+        whole = text + CURSOR + ending
+        try:
+            arg = Parser(TOKENS, whole, start, len(whole)).arg()
+        except InputError:
+            continue
+        if at_cursor(arg.expr) or CURSOR in arg.word:
+            return arg
+    return None
+
+
+def at_cursor(node: Any) -> Optional[Any]:
+    """The innermost node of the tree that has CURSOR in a text of its own."""
+    for part in node if isinstance(node, tuple) else ():
+        if isinstance(part, str) and CURSOR in part:
+            return node
+        found = at_cursor(part)
+        if found is not None:
+            return node if isinstance(node, ContainerOf) and part is node.member else found
+    return None
+
+
+def resolver_for(text: str, kernel: Kernel) -> Resolver:
+    """A Resolver of the line's place, which takes parameters to be where the convention has them."""
+    head = re.match(r'\s*(\S+)\s+(\S+)', text)
+    assert head
+    if head[1][0] in 'PRu':
+        found = place_resolver(parse_probe(head[0]), kernel._replace(force=True))
+        found.function = found.function and anywhere(found.function)
+        return found
+    kind, place = head[1][0], parse_place(head[1][0], head[2], head.span(2))
+    if kind == 'e':
+        format_ = kernel.event_format(place.system, place.function)
+        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
+        return Resolver(kernel.info, 'e', fields=fields or {})
+    info = kernel.info.for_module(place.module)
+    function = info.function(place.function)
+    if not function and isinstance(info.symbols, Kallsyms):
+        modules = [symbol.module for symbol in info.symbols.symbols(place.function) if symbol.module]
+        info = info.for_module(modules[0]) if modules else info
+        function = info.function(place.function)
+    return Resolver(info, kind, function and anywhere(function), True, frozenset(['$arg']))
+
+
+def anywhere(function: Function) -> Function:
+    """The function, its parameters where the calling convention has them."""
+    return function._replace(parameters=tuple(parameter._replace(location=None) for parameter in function.parameters))
+
+
+def members_at(node: MemberOf, scope: Resolver) -> List[str]:
+    """The members that may follow -> or '.'."""
+    if isinstance(node.inner, Packet):
+        header = scope.type_named(TypeName('struct ' + node.inner.header, 0, node.at))
+        return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
+    inner = scope.value(node.inner)
+    if node.arrow:
+        inner = scope._pointee(inner, node.at)
+    return member_names(scope._complete(inner.type)) if isinstance(inner.type, Struct) else []
+
+
+def names_at(before: str, start: int, scope: Resolver) -> List[str]:
+    """The names an expression may begin with."""
+    names = list(scope.fields or ()) if scope.kind == 'e' else [p.name for p in scope.function.parameters] if scope.function else []
+    names += ['$retval'] * (scope.kind == 'r') + ['user(', 'container_of('] * (scope.kind != 'e')
+    if before.endswith('('):
+        names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
+    return names + ['f:'] * (len(before) == start)
+
+
+def continued(text: str, start: int, kernel: Kernel) -> Offer:
+    """What may follow an expression that is whole: '->' behind a pointer to a struct, '.' behind a struct."""
+    bare = text[:-1] if text.endswith('-') else text
+    arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
+    type_ = resolver_for(text, kernel).value(arg.expr).type
+    way = '->' if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else '.' if isinstance(type_, Struct) else ''
+    return offered(text, len(bare), [way] * bool(way))
+
+
+# types and filters
+
+
+def type_word_offer(text: str, at: int, node: TypeName, kernel: Kernel) -> Offer:
+    """The words of a cast."""
+    keyword, _, word = node.words.replace(CURSOR, '').rpartition(' ')
+    if keyword in ('struct', 'union', 'enum'):
+        headers = re.search(r'@\(struct\s+\w*$', text)
+        return offered(text, at, HEADERS if headers else kernel.info.type_names([keyword], word))
+    words = [f'{each} ' for each in ('struct', 'union', 'enum')] + [each for each in PLAIN_TYPES if ' ' not in each]
+    return offered(text, at, [*words, *kernel.info.type_names([''], word)] if word else words)
+
+
+def type_offer(text: str, start: int, keyword: str, kernel: Kernel) -> Offer:
+    """For -L: the name of a type, and members behind it."""
+    match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(\.|->)(\w*))?', text[start:])
+    if not match:
+        return Offer(len(text), ())
+    if match[3] is None:
+        return offered(text, start, kernel.info.type_names([keyword], match[1]))
+    names = member_names_at(kernel.info.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
+    return offered(text, len(text) - len(match[4]), names)
+
+
+def filter_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Fields, and behind an operator the values of an enum."""
+    word = re.search(r'\w*$', text[start:])
+    at = start + (word.start() if word else 0)
+    compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
+    scope = resolver_for(text, kernel)
+    fields: Dict[str, Optional[Format]] = {}
+    with contextlib.suppress(InputError):
+        probe = parse_probe(text[:start - 2])
+        fields = {field.name: field.format for field in unique([scope.field(arg) for arg in probe.args], probe)}
+    if not compared:
+        return offered(text, at, [*fields, *(scope.fields or ()), *(name for name in GENERIC_FIELDS if name[:2] != '__')])
+    format_, type_ = fields.get(compared[1]), (scope.fields or {}).get(compared[1])
+    own = type_.type if type_ else None
+    names = [name for name, _ in own.enumerators()] if isinstance(own, Enum) else enumerators_of(format_, scope)
+    return offered(text, at, names)
+
+
+def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
+    """The names of the values that a format shows by name."""
+    match = re.fullmatch(r'enum\((.*)\)', format_.word) if format_ else None
+    if not match:
+        return []
+    if '=' in match[1]:
+        return re.findall(r'(\w+)=', match[1])
+    type_ = scope.info.named('enum', match[1]) or scope.info.named('', match[1])
+    return [name for name, _ in type_.enumerators()] if isinstance(type_, Enum) else []
 
 
 # ---- Plan --------------------------------------------------------------------------------------------------
@@ -8857,7 +8927,22 @@ def blacklist() -> FrozenSet[str]:
 def with_programs(kernel: Kernel, options: Any, in_kernel: bool = False) -> Kernel:
     """The same, with the programs of this machine; where nothing is traced in the kernel, -v is about these."""
     return kernel._replace(program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
-                           live=not (options.show or options.output), force=options.force)
+                           program_names=program_names, live=not (options.show or options.output), force=options.force)
+
+
+def program_names(typed: str) -> List[str]:
+    """What may be meant by the beginning of OBJ: files, programs in $PATH, libraries up to .so; a colon is next."""
+    folder, slash, name = typed.rpartition('/')
+    if slash:
+        with contextlib.suppress(OSError):
+            return [f"{folder}/{entry.name}{'/' if entry.is_dir() else ':'}" for entry in os.scandir(folder or '/')
+                    if entry.name.startswith(name)]
+        return []
+    found = {soname.split('.so')[0] for soname, _ in library_paths()}
+    for place in os.environ.get('PATH', os.defpath).split(os.pathsep):
+        with contextlib.suppress(OSError):
+            found.update(each for each in os.listdir(place or '.') if each.startswith(name))
+    return [f'{each}:' for each in found if each.startswith(name)]
 
 
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
@@ -8985,12 +9070,13 @@ def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str,
 
 def completion_kernel(options: Any) -> Kernel:
     """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs root."""
-    info = None
+    import argparse
+    info, options = None, argparse.Namespace(**{**vars(arguments().parse_args([])), **vars(options)})
     if options.mode != 'dwarf':
         with contextlib.suppress(SurftraceError):
             info = debug_info(_with_mode(options, 'btf'))
     info = info or debug_info(options)
-    return kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+    return with_programs(kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux), options)
 
 
 def _with_mode(options: Any, mode: str) -> Any:
@@ -9049,8 +9135,10 @@ def run(options: Any) -> int:
 
 def show_listings(options: Any) -> int:
     """-L: every listing, on a terminal through a pager."""
-    info = debug_info(options)
+    in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
+    info = debug_info(options, in_kernel)
     kernel = kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+    kernel = with_programs(kernel, options, in_kernel)
     lines = [line for text in options.list for line in listing(text, kernel)]
     page([printable(line) for line in lines], coloured)
     return 0

@@ -129,6 +129,11 @@ ADDED = [
     ('a name in a filter', "surftrace 'p wake_up_new_task mine=%0->prio f:mi", 'ne'),
     ('what -L lists', "surftrace -L 'struct task_struct.wake_ent", 'ry'),
     ('the type of what -L lists', "surftrace -L 'un", 'ion'),
+    ('a program', "surftrace 'P redis-serv", 'er:'), ('a library', "surftrace 'P libstdc", '++:'),
+    ('a function of a library', "surftrace 'P libc:getaddri", 'nfo'),
+    ('a USDT probe', "surftrace 'u libstdc++:libstdcxx:cat", 'ch'),
+    ("a parameter of a library's function", "surftrace 'P libc:getaddrinfo serv", 'ice'),
+    ("a member of a library's struct", "surftrace 'P libc:getaddrinfo a=hints->ai_fam", 'ily'),
     ('double quotes', 'surftrace "p wake_up_new_task comm=%0->co', 'm'),
 ]
 
@@ -177,7 +182,7 @@ def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Kernel:
 
 
 @pytest.mark.parametrize(('text', 'names'), [
-    ('', 'e |p |r '), ('q', ''), ('p', 'p '), ('x y z', ''), ('p nope x=%0->', ''), ('p main) a=%', ''),
+    ('', 'P |R |e |p |r |u '), ('q', ''), ('p', 'p '), ('x y z', ''), ('p nope x=%0->', ''), ('p main) a=%', ''),
     ('p main a=(str', 'struct '), ('p main a=((struct nested *)%di)->bef', 'before'),
     ('p main a=((struct nested *)%di)->named.deep.', 'y'), ('p main a=*((struct nested *)%di)->befo', 'before'),
     ('p main a=!(struct nested *)%di->ne', 'next'), ('p main a=((struct nested *)%di)->next->next->ne', 'next'),

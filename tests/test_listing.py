@@ -194,7 +194,7 @@ def test_what_a_listing_is(mode: str, what: str, lines: list[str], compiled: Cal
 
 
 @pytest.mark.parametrize(('what', 'message'), [
-    ('', 'what is to be listed?'), ('p', "behind 'p' is missing"), ('P bash:x', 'not in this version'),
+    ('', 'what is to be listed?'), ('p', "behind 'p' is missing"), ('P nosuch:x', 'no program or library'),
     ('struct hole', "did you mean 'holes'?"), ('struct holes.bb', "no member 'bb'"), ('struct holes.b.x', 'has no members'),
     ('struct holes.b[1]', 'has no elements'), ('holes', "did you mean 'struct holes'?"), ('p us', 'no function'),
     ('p use*(struct none *)', 'no function matches'), ('p use nope', "no parameter 'nope'"), ('enum none', 'no enum'),
@@ -221,7 +221,7 @@ def test_an_inlined_function_says_who_holds_its_copies(compiled: Callable[..., s
     info = compiled(INLINED, 'dwarf')
     assert surftrace.listing('p copie*', info) == ['int copied(int a);  // no probe: inlined into holder (test.c)']
     with pytest.raises(surftrace.InputError, match=r"'copied' is inlined everywhere .*: holder \(test.c\)"):
-        surftrace.make_events([(surftrace.parse_probe('p copied'), '')], info)
+        surftrace.make_events([(surftrace.parse_probe('r copied'), '')], info)
 
 
 def test_a_copy_the_compiler_changed_is_marked(compiled: Callable[..., surftrace.Kernel]) -> None:
@@ -289,7 +289,7 @@ def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
     obstacle, fentry = surftrace.obstacles(elf), elf.symbols('__fentry__')[0].address
     wrong, counted = [], 0
     for symbol in (symbol for symbols in elf.function_symbols.values() for symbol in symbols if symbol.section == '.text'):
-        code = elf.memory(symbol.address, 16)
+        code = elf.bytes_at(symbol.address, 16)
         at = 4 if code[:4] == b'\xf3\x0f\x1e\xfa' else 0
         calls = code[at:at + 1] == b'\xe8' and symbol.address + at + 5 + int.from_bytes(code[at + 1:at + 5], 'little', signed=True) == fentry
         said = obstacle(symbol)
@@ -461,3 +461,38 @@ def test_types_that_no_compiler_makes_are_listed_or_refused(types: list[Any], tm
     kernel_ = None if (31, 'x', 0) in types else kernel(str(tmp_path / 'btf'), 'btf')     # refused as a whole
     for text in ('p f p->', 'p f p->x.', 'p f (struct ', 'p f p', 'p f f:p'):
         assert kernel_ is None or isinstance(surftrace.completions(text, kernel_), surftrace.Offer)
+
+
+PROGRAM = '''struct thing { int a; char *name; };
+__attribute__((noinline)) long use(struct thing *it, unsigned char count) { __asm__ volatile("" :: "r"(it), "r"(count)); return 1; }
+__attribute__((noinline)) void user_of(void) { __asm__ volatile(""); }
+static inline int twice(int n) { return 2 * n; }
+int main(int n, char **v) { struct thing it = { n, v[0] }; user_of(); return use(&it, twice(n)); }'''
+
+
+def of_programs() -> surftrace.Kernel:
+    """A kernel of which nothing is known but its programs."""
+    kernel = surftrace.kernel_of(surftrace.DebugInfo(surftrace.arch_named('x86_64'), None, []), None, False)
+    return surftrace.with_programs(kernel, surftrace.arguments().parse_args(['-S']))
+
+
+def test_the_functions_of_a_program_are_listed_with_their_prototypes(compile_c: Callable[..., Path]) -> None:
+    program = compile_c(PROGRAM, '-O1', '-g')
+    assert surftrace.listing(f'P {program}:use*', of_programs()) == [
+        'long int use(struct thing *it, unsigned char count);', 'void user_of(void);']
+    assert surftrace.listing(f'P {program}:use it->name it', of_programs())[:3] == [
+        '// it->name: char *', '// it: struct thing *', surftrace.listing(f'P {program}:use it', of_programs())[1]]
+    bare = compile_c(PROGRAM, '-O1', '-g0')
+    assert surftrace.listing(f'R {bare}:use', of_programs()) == ['use();']
+
+
+def test_usdt_probes_are_listed_as_readelf_has_them() -> None:
+    path = next((path for path in surftrace.object_paths('libstdc++', [])), None) or pytest.skip('no libstdc++ here')
+    said = subprocess.run(['readelf', '-n', path], capture_output=True, text=True, check=True).stdout
+    notes = re.findall(r'Provider: (\S+)\n\s*Name: (\S+)\n.*Semaphore: (\S+)\n\s*Arguments:(.*)', said)
+    assert notes
+    wanted = {f"{provider}:{name}({', '.join(operands.split())});" + '  // counts who listens (semaphore)' * bool(int(semaphore, 16))
+              for provider, name, semaphore, operands in notes}
+    assert {re.sub(r'(;|  //) \d+ places$', '', line) for line in surftrace.listing('u libstdc++:*', of_programs())} == wanted
+    with pytest.raises(surftrace.InputError, match='no USDT probe that matches'):
+        surftrace.listing('u libstdc++:nosuch', of_programs())
