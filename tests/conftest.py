@@ -1,11 +1,13 @@
 """What the tests share: when a test cannot run here and why, a tracefs that ends as it began, and compiled C."""
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,13 +27,6 @@ SNAPSHOT = f'''snapshot() {{
     ls {TRACEFS}/instances
 }}
 '''
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several workers (pytest-xdist) one has all tests that look at tracefs, and each file of others is one's."""
-    for item in items:
-        alone = item.get_closest_marker('live') or 'tracefs' in getattr(item, 'fixturenames', ())
-        item.add_marker(pytest.mark.xdist_group('tracefs' if alone else item.path.name))
 
 
 # A test says what it cannot have by raising Unavailable, from wherever: that is a skip with the reason, or, where the
@@ -67,10 +62,12 @@ def _live(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
-    """The tracefs of this machine, which has to be after the test what it was before."""
-    before = _snapshot()
-    yield _mounted_tracefs
-    assert _snapshot() == before
+    """The tracefs of this machine, which has to be after the test what it was before; one test at a time has it."""
+    with open(Path(tempfile.gettempdir(), 'surftrace-tests-tracefs'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = _snapshot()
+        yield _mounted_tracefs
+        assert _snapshot() == before
 
 
 @pytest.fixture(scope='session')
