@@ -1,0 +1,205 @@
+"""Architectures, as Debian's cross compilers and qemu's emulators have them: code that is run is the judge.
+
+Functions with random signatures are compiled for each, run by qemu, and stopped by gdb where surftrace would set the probe.
+What the kernel would then read, told by surftrace's fetch-args, has to be what was passed, or surftrace has to refuse.
+SURFTRACE_ORACLE_SEED=7 draws others, SURFTRACE_ORACLE_SCALE=10 ten times as many.
+"""
+from __future__ import annotations
+
+import collections
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import signatures
+from cache import Unavailable
+from imitation import Machine
+
+import surftrace
+
+SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
+SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
+HERE = Path(__file__).resolve().parent
+COUNT = 60                  # functions of an architecture
+ALONE = ('-g', '-w', '-nostdlib', '-nostartfiles', '-static', '-fno-pie', '-no-pie', '-fno-stack-protector')    # without a library
+
+
+class Toolchain(NamedTuple):
+    """What compiles and runs for an architecture; gdb's names of registers that have other ones there."""
+    compiler: str
+    qemu: str
+    flags: tuple[str, ...] = ()
+    gdb: dict[str, str] = {}
+
+
+X86 = {name: f'r{name}' for name in ('ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp', 'sp', 'ip')}
+I386 = {name: f'e{name}' for name in X86}
+TOOLCHAINS = {
+    'x86_64': Toolchain('gcc', 'qemu-x86_64', (), {**X86, 'flags': 'eflags'}),
+    'i386': Toolchain('i686-linux-gnu-gcc', 'qemu-i386', (), {**I386, 'flags': 'eflags'}),
+    'aarch64': Toolchain('aarch64-linux-gnu-gcc', 'qemu-aarch64', (), {'lr': 'x30', 'pstate': 'cpsr'}),
+    'arm': Toolchain('arm-linux-gnueabihf-gcc', 'qemu-arm', ('-marm',), {'fp': 'r11', 'ip': 'r12'}),
+    'riscv64': Toolchain('riscv64-linux-gnu-gcc', 'qemu-riscv64', ('-Wl,--no-relax',), {'epc': 'pc'}),
+    's390x': Toolchain('s390x-linux-gnu-gcc', 'qemu-s390x'),
+    'ppc64le': Toolchain('powerpc64le-linux-gnu-gcc', 'qemu-ppc64le', ('-mcpu=power8',), {'nip': 'pc', 'link': 'lr', 'xer': 'xer'}),
+}
+
+
+def need(*tools: str) -> None:
+    """Skip without one of them."""
+    for tool in tools:
+        if not shutil.which(tool):
+            raise Unavailable(f'{tool} is not installed')
+
+
+def entries(program: Path, name: str, addresses: list[int], folder: Path) -> dict[int, Machine]:
+    """The machine as each of these functions is entered."""
+    tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
+    need(tools.qemu, 'gdb-multiarch')
+    names = {*arch.arguments, arch.stack_pointer, *([] if name != 'i386' else ['ax', 'dx', 'cx'])}
+    order = {'remote': str(folder / 'gdb'), 'addresses': addresses, 'mask': (1 << arch.bits) - 1, 'out': str(folder / 'out'),
+             'registers': {'pc': 'pc', **{ours: tools.gdb.get(ours, ours) for ours in names}},
+             'stack': tools.gdb.get(arch.stack_pointer, arch.stack_pointer),
+             'pointers': [tools.gdb.get(ours, ours) for ours in arch.arguments]}
+    with subprocess.Popen([tools.qemu, '-g', order['remote'], program]) as guest:
+        try:
+            while not Path(order['remote']).exists() and guest.poll() is None:
+                time.sleep(0.01)
+            done = subprocess.run(['gdb-multiarch', '-nx', '-batch', program, '-x', HERE / 'gdb_entries.py'], capture_output=True,
+                                  text=True, env={**os.environ, 'GDB_ENTRIES': json.dumps(order)}, timeout=60)
+        finally:
+            guest.kill()
+    rows = [json.loads(line) for line in Path(order['out']).read_text().splitlines()]
+    assert len(rows) == len(addresses), done.stdout + done.stderr
+    return {row['pc']: Machine(row['registers'], {int(address): bytes.fromhex(data) for address, data in row['memory'].items()},
+                               arch.word, arch.order, arch.stack_pointer) for row in rows}
+
+
+class Asked(NamedTuple):
+    """An expression in a function, what it was worth, and what surftrace would have the kernel read, or why it does not."""
+    function: signatures.Function
+    text: str
+    value: int
+    address: int
+    field: surftrace.Field | None
+    refusal: str = ''
+
+
+def resolve_in(kind: str, here: surftrace.Program, kernel: surftrace.Kernel, function: signatures.Function) -> Iterator[Asked]:
+    """All that can be asked of a function's arguments, by name."""
+    line = f'{kind} {here.path}:{function.name}' if kind == 'P' else f'p {function.name}'
+    for index, argument in enumerate(function.arguments):
+        for path_, value in argument.leaves:
+            text = f'a{index}{path_}'
+            probe = surftrace.parse_probe(f'{line} v={text}')
+            target = surftrace.program_targets(probe, kernel)[0] if kind == 'P' else surftrace.one_target(probe, kernel)
+            site = target.site
+            symbol = here.executable.symbols(function.name)[0]
+            address = site.address if site else symbol.address + symbol.entry       # as the kernel does by itself
+            resolver = surftrace.Resolver(site.program.info if site else kernel.info, 'p', target.function, target.entry, site=site)
+            try:
+                yield Asked(function, text, value, address, resolver.field(probe.args[0]))
+            except surftrace.InputError as error:
+                yield Asked(function, text, value, address, None, error.message)
+
+
+def read(machine: Machine, field: surftrace.Field) -> int:
+    """What would be shown, as a number."""
+    assert len(field.fetches) == 1
+    value = machine.fetch(field.fetches[0].text())
+    assert isinstance(value, int), f'{field.fetches[0].text()} cannot be read'
+    signed = re.fullmatch(r'S\((\d+)\)', field.format.word) if field.format else None
+    return surftrace.extended(str(value), int(signed[1])) if signed else value
+
+
+def signed_char(compiler: str) -> bool:
+    """Whether plain char is signed there."""
+    said = subprocess.run([compiler, '-dM', '-E', '-x', 'c', '/dev/null'], capture_output=True, text=True, check=True).stdout
+    return '__CHAR_UNSIGNED__' not in said
+
+
+@pytest.fixture(scope='session')
+def signature_program(compile_c: Callable[..., Path]) -> Callable[..., tuple[Path, list[signatures.Function]]]:
+    """signature_program(ARCH, *FLAGS): a program of random signatures."""
+    def made(name: str, *flags: str) -> tuple[Path, list[signatures.Function]]:
+        tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
+        need(tools.compiler)
+        dice = signatures.Dice(SEED, arch.word, signed_char(tools.compiler))
+        functions = [dice.function(number) for number in range(int(COUNT * SCALE))]
+        program = compile_c(signatures.source(functions), *ALONE, *tools.flags, *flags, '-lgcc', compiler=tools.compiler)
+        return program, functions
+    return made
+
+
+@pytest.fixture(scope='session')
+def types_apart() -> Callable[[Path], Path]:
+    """types_apart(PROGRAM): its types as raw BTF, in the byte order of its machine."""
+    def types_apart(program: Path) -> Path:
+        need('pahole')
+        made = program.with_name(f'{program.name}.raw.btf')
+        subprocess.run(['pahole', '-J', '--btf_encode_detached', made, program], check=True)
+        return made
+    return types_apart
+
+
+CASES = [(name, kind, mode, level) for name in TOOLCHAINS for kind, mode, level in (
+    ('P', 'dwarf', '-O2'), ('P', 'dwarf', '-O0'), ('p', 'btf', '-O2'))]
+
+
+@pytest.mark.parametrize(('name', 'kind', 'mode', 'level'), CASES)
+def test_arguments_at_entry(name, kind, mode, level, signature_program, types_apart, tmp_path):
+    """P in programs; p as if it were a kernel, which on i386 is compiled with -mregparm=3 (arch/x86/Makefile)."""
+    arch = surftrace.arch_named(name)
+    program, functions = signature_program(name, level, *(['-mregparm=3'] if name == 'i386' and kind == 'p' else []))
+    info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
+    here = surftrace.program_at(str(program))
+    kernel = surftrace.Kernel(info, frozenset(), lambda system, event: None, lambda: [], lambda: None, str, program=lambda path: here)
+    asked = [one for function in functions for one in resolve_in(kind, here, kernel, function)]
+    addresses = sorted({one.address for one in asked})
+    machines = entries(program, name, addresses, tmp_path)
+    wrong = [f'{one.function.name} {one.text}: {one.field.fetches[0].text()} is {read(machines[one.address], one.field):#x}, not '
+             f'{one.value:#x} in {[a.type for a in one.function.arguments]} -> {one.function.returns}'
+             for one in asked if one.field and read(machines[one.address], one.field) != one.value]
+    refused = collections.Counter(re.sub(r"'[^']*'|\d+", '', one.refusal) for one in asked if not one.field)
+    print(f'{name} {mode} {level}: SURFTRACE_ORACLE_SEED={SEED}, {len(asked)} asked, {refused.total()} refused: {refused.most_common(8)}')
+    assert not wrong, '\n'.join(wrong)
+    plain = [one for one in asked if one.function.plain and not one.field]
+    assert not plain, plain[0]
+
+
+# ---- structs
+
+
+@pytest.mark.parametrize('mode', ['dwarf', 'btf'])
+@pytest.mark.parametrize('name', list(TOOLCHAINS))
+def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_apart):
+    """Each member gets a value in an object of its own, which lies in the file as it would in memory."""
+    tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
+    need(tools.compiler)
+    dice = signatures.Dice(SEED, arch.word, signed_char(tools.compiler))
+    objects = {name_: dice.struct(name_) for name_ in signatures.STRUCTS if name_ != 's_none'}
+    text = signatures.source([]) + ''.join(f'struct {name_} object_{name_} = {text};\nvoid take_{name_}(struct {name_} *p) {{}}\n'
+                                           for name_, (text, _) in objects.items())
+    program = compile_c(text, '-O1', *ALONE, *tools.flags, '-lgcc', compiler=tools.compiler)
+    here = surftrace.program_at(str(program))
+    info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
+    kernel = surftrace.Kernel(info, frozenset(), lambda system, event: None, lambda: [], lambda: None, str)
+    compared = 0
+    for name_, (_, leaves) in objects.items():
+        symbol = here.executable.symbols(f'object_{name_}')[0]
+        machine = Machine({arch.arguments[0]: 0x10000}, {0x10000: here.executable.bytes_at(symbol.address, symbol.size)}, arch.word,
+                          arch.order, arch.stack_pointer)
+        for path, value in leaves:
+            probe = surftrace.parse_probe(f'p take_{name_} v=p->{path[1:]}')
+            target = surftrace.one_target(probe, kernel)
+            field = surftrace.Resolver(info, 'p', target.function, target.entry).field(probe.args[0])
+            assert read(machine, field) == value, f'{name_}{path}: {field.fetches[0].text()}'
+            compared += 1
+    assert compared > 30
