@@ -3560,6 +3560,8 @@ def operand_register(arch: Arch, name: str) -> str:
         name = X86_NAMES.get(name, '')
     elif arch.name == 'aarch64' and re.fullmatch(r'w\d+', name):
         name = 'x' + name[1:]
+    elif arch.name == 'ppc64le' and name.isdigit():
+        name = 'r' + name                   # gas there has plain numbers for registers
     return name if name in arch.registers else ''
 
 
@@ -3624,7 +3626,8 @@ class Resolver:
 
     def _operand_place(self, site: Site, text: str, type_: Int) -> Optional[Lvalue]:
         x86 = self.arch.name in ('x86_64', 'i386')
-        constant = re.fullmatch(r'\$(-?\w+)' if x86 else r'[#i]?(-?\d\w*)', text)
+        mark = {'x86_64': r'\$', 'i386': r'\$', 'ppc64le': 'i'}.get(self.arch.name, '#?')
+        constant = re.fullmatch(rf'{mark}(-?\d\w*)', text)
         if constant:
             with contextlib.suppress(ValueError):
                 return Lvalue(type_, 'value', Fetch(f'\\{whole_number(constant[1])}'))

@@ -11,7 +11,7 @@ import os
 
 import gdb
 
-STACK = 1024                # bytes above the stack pointer
+BELOW, STACK = 256, 1024    # bytes below and above the stack pointer
 
 
 def register(name, mask):
@@ -21,7 +21,7 @@ def register(name, mask):
 
 def memory(address, size):
     """As many of those bytes as there are."""
-    for length in (size, 64, 16):
+    for length in (size, 960, 640, 480, 320, 64, 16):
         try:
             return bytes(gdb.selected_inferior().read_memory(address, length)).hex()
         except gdb.error:
@@ -38,8 +38,8 @@ def entries(order):
         for _ in order['addresses']:
             gdb.execute('continue', to_string=True)
             registers = {ours: register(theirs, order['mask']) for ours, theirs in order['registers'].items()}
-            pieces = {registers['pc']: '', register(order['stack'], order['mask']): STACK}
-            pieces.update({register(name, order['mask']): 64 for name in order['pointers']})
+            pieces = {registers['pc']: '', register(order['stack'], order['mask']) - BELOW: BELOW + STACK}
+            pieces.update({register(name, order['mask']): 64 for name in order['pointers'] if name != order['stack']})
             found = {address: memory(address, size) for address, size in pieces.items() if size}
             print(json.dumps({'pc': registers['pc'], 'registers': registers, 'memory': found}), file=out)
     gdb.execute('kill', to_string=True)

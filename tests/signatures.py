@@ -89,7 +89,7 @@ class Dice:
                 value = self.number(type_, width)
                 parts.append(f'.{member} = {self.literal(type_, value)}')
                 leaves.append((f'.{member}', value))
-        return f'(struct {name}){{{", ".join(parts)}}}', tuple(leaves)
+        return f'{{{", ".join(parts)}}}', tuple(leaves)
 
     def argument(self, type_: str) -> Argument:
         """An argument of that type."""
@@ -97,7 +97,8 @@ class Dice:
             value = self.number(type_)
             return Argument(type_, self.literal(type_, value), (('', value),))
         if type_.startswith('struct '):
-            return Argument(type_, *self.struct(type_[7:]))
+            text, leaves = self.struct(type_[7:])
+            return Argument(type_, f'({type_}){text}', leaves)
         return Argument(type_, '(vector){1, 2, 3, 4}' if type_ == 'vector' else '3', ())
 
     def function(self, number: int) -> Function:

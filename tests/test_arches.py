@@ -29,6 +29,7 @@ SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
 HERE = Path(__file__).resolve().parent
 COUNT = 60                  # functions of an architecture
 ALONE = ('-g', '-w', '-nostdlib', '-nostartfiles', '-static', '-fno-pie', '-no-pie', '-fno-stack-protector')    # without a library
+KERNEL = ((), ('-mregparm=3',))             # how the kernel of i386 is compiled (arch/x86/Makefile)
 
 
 class Toolchain(NamedTuple):
@@ -60,14 +61,14 @@ def need(*tools: str) -> None:
 
 
 def entries(program: Path, name: str, addresses: list[int], folder: Path) -> dict[int, Machine]:
-    """The machine as each of these functions is entered."""
+    """The machine as it first comes to each of these addresses."""
     tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
     need(tools.qemu, 'gdb-multiarch')
-    names = {*arch.arguments, arch.stack_pointer, *([] if name != 'i386' else ['ax', 'dx', 'cx'])}
+    names = set(arch.dwarf.values())
     order = {'remote': str(folder / 'gdb'), 'addresses': addresses, 'mask': (1 << arch.bits) - 1, 'out': str(folder / 'out'),
              'registers': {'pc': 'pc', **{ours: tools.gdb.get(ours, ours) for ours in names}},
              'stack': tools.gdb.get(arch.stack_pointer, arch.stack_pointer),
-             'pointers': [tools.gdb.get(ours, ours) for ours in arch.arguments]}
+             'pointers': [tools.gdb.get(ours, ours) for ours in names]}
     with subprocess.Popen([tools.qemu, '-g', order['remote'], program]) as guest:
         try:
             while not Path(order['remote']).exists() and guest.poll() is None:
@@ -157,7 +158,7 @@ CASES = [(name, kind, mode, level) for name in TOOLCHAINS for kind, mode, level 
 def test_arguments_at_entry(name, kind, mode, level, signature_program, types_apart, tmp_path):
     """P in programs; p as if it were a kernel, which on i386 is compiled with -mregparm=3 (arch/x86/Makefile)."""
     arch = surftrace.arch_named(name)
-    program, functions = signature_program(name, level, *(['-mregparm=3'] if name == 'i386' and kind == 'p' else []))
+    program, functions = signature_program(name, level, *KERNEL[name == 'i386' and kind == 'p'])
     info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
     here = surftrace.program_at(str(program))
     kernel = surftrace.Kernel(info, frozenset(), lambda system, event: None, lambda: [], lambda: None, str, program=lambda path: here)
@@ -187,7 +188,7 @@ def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_ap
     objects = {name_: dice.struct(name_) for name_ in signatures.STRUCTS if name_ != 's_none'}
     text = signatures.source([]) + ''.join(f'struct {name_} object_{name_} = {text};\nvoid take_{name_}(struct {name_} *p) {{}}\n'
                                            for name_, (text, _) in objects.items())
-    program = compile_c(text, '-O1', *ALONE, *tools.flags, '-lgcc', compiler=tools.compiler)
+    program = compile_c(text, '-O1', *ALONE, *tools.flags, '-lgcc', *KERNEL[name == 'i386'], compiler=tools.compiler)
     here = surftrace.program_at(str(program))
     info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
     kernel = surftrace.Kernel(info, frozenset(), lambda system, event: None, lambda: [], lambda: None, str)
@@ -203,3 +204,49 @@ def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_ap
             assert read(machine, field) == value, f'{name_}{path}: {field.fetches[0].text()}'
             compared += 1
     assert compared > 30
+
+
+# ---- USDT probes
+
+USDT_ARGUMENTS = {'go': (-7, 0x123456789abc, -3, 65535, -12, -13, 5, -9, -6, -3), 'mem': (-4, -6, 77, None)}
+
+
+@pytest.mark.parametrize('level', ['-O0', '-O2'])
+@pytest.mark.parametrize('name', list(TOOLCHAINS))
+def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
+    """As the compiler writes them into <sys/sdt.h>'s assembler; an index register cannot be had, and is refused."""
+    tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
+    need(tools.compiler)
+    headers = [path.parent for path in Path('/usr/include').glob('**/sys/sdt.h')]
+    if not headers:
+        raise Unavailable('systemtap-sdt-dev is not installed')
+    shutil.copytree(headers[0], tmp_path / 'sys', ignore=lambda folder, found: [one for one in found if not one.startswith('sdt')])
+    program = compile_c(HERE / 'fixtures/usdt.c', '-ffreestanding', *ALONE, level, *tools.flags, '-I', str(tmp_path), '-lgcc',
+                        compiler=tools.compiler)
+    here = surftrace.program_at(str(program))
+    kernel = surftrace.Kernel(here.info, frozenset(['ref_ctr']), lambda system, event: None, lambda: [], lambda: None, str,
+                              program=lambda path: here)
+    notes = {note.name: note for note in here.executable.usdt_notes()}
+    machines = entries(program, name, [notes['go'].address, notes['mem'].address], tmp_path)
+    refused = []
+    for probe_name, values in USDT_ARGUMENTS.items():
+        target = surftrace.usdt_targets(surftrace.parse_probe(f'u {program}:t:{probe_name}'), kernel)[0]
+        assert target.place.endswith(f'({here.executable.offset_of(notes[probe_name].semaphore):#x})')
+        for index, value in enumerate(values):
+            resolver = surftrace.Resolver(here.info, 'p', site=target.site)
+            try:
+                field = resolver.field(surftrace.parse_probe(f'u {program}:go v=%{index}').args[0])
+            except surftrace.InputError:
+                refused.append(target.site.operands[index])
+                continue
+            wanted = value if value is not None else here.executable.symbols('numbers')[0].address + 8
+            text, machine = field.fetches[0].text(), machines[target.site.address]
+            wanted = wanted if field.kind[0] == 's' else wanted & (1 << arch.bits) - 1
+            if text.startswith('@+'):
+                base = target.site.address - here.executable.offset_of(target.site.address)
+                address = int(text[2:].split(':')[0], 16) + base
+                machine = machine._replace(registers={'g': address}, memory={address: here.executable.bytes_at(address, 8)})
+                text = f"+0(%g):{text.split(':')[1]}"
+            assert machine.fetch(text) == wanted, f'{target.site.operands[index]} is not {text}'
+    assert all(re.search(r',|GOTOFF|%lo', operand) for operand in refused), refused
+    assert len(refused) <= 2
