@@ -3636,9 +3636,11 @@ class Resolver:
         register = operand_register(self.arch, text[1:] if text[:1] in '%$' else text)
         if register and (text[:1] == '%' or not x86):
             return Lvalue(type_, 'value', Fetch('%' + register))
-        memory = re.fullmatch(r'([-+]?\d+)?\(%?(\w+)\)', text) or re.fullmatch(r'\[\$?(\w+)(?:,\s*#?(-?\d+))?\]', text)
+        memory = (re.fullmatch(r'(?P<offset>[-+]?\d+)?\(%?(?P<base>\w+)\)', text)
+                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)                              # loongarch64
+                  or re.fullmatch(r'\[\$?(?P<base>\w+)(?:,\s*#?(?P<offset>-?\d+))?\]', text))
         if memory:
-            name, offset = (memory[2], memory[1]) if text[0] != '[' else (memory[1], memory[2])
+            name, offset = memory['base'], memory['offset']
             base = operand_register(self.arch, name)
             stack = base == self.arch.stack_pointer
             return Lvalue(type_, 'memory', Fetch('$stack' if stack else '%' + base), 8 * int(offset or 0)) if base else None

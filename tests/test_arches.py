@@ -1,24 +1,24 @@
 """Architectures, as Debian's cross compilers and qemu's emulators have them: code that is run is the judge.
 
-Functions with random signatures are compiled for each, run by qemu, and stopped by gdb where surftrace would set the probe.
+Functions with random signatures are compiled for each, run by qemu, and stopped where surftrace would set the probe.
 What the kernel would then read, told by surftrace's fetch-args, has to be what was passed, or surftrace has to refuse.
 SURFTRACE_ORACLE_SEED=7 draws others, SURFTRACE_ORACLE_SCALE=10 ten times as many.
 """
 from __future__ import annotations
 
 import collections
-import json
 import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import compilers
 import pytest
 import signatures
+import stub
 from cache import Unavailable
 from imitation import Machine
 
@@ -33,23 +33,21 @@ KERNEL = ((), ('-mregparm=3',))             # how the kernel of i386 is compiled
 
 
 class Toolchain(NamedTuple):
-    """What compiles and runs for an architecture; gdb's names of registers that have other ones there."""
+    """What compiles and runs for an architecture."""
     compiler: str
     qemu: str
     flags: tuple[str, ...] = ()
-    gdb: dict[str, str] = {}
 
 
-X86 = {name: f'r{name}' for name in ('ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp', 'sp', 'ip')}
-I386 = {name: f'e{name}' for name in X86}
 TOOLCHAINS = {
-    'x86_64': Toolchain('gcc', 'qemu-x86_64', (), {**X86, 'flags': 'eflags'}),
-    'i386': Toolchain('i686-linux-gnu-gcc', 'qemu-i386', (), {**I386, 'flags': 'eflags'}),
-    'aarch64': Toolchain('aarch64-linux-gnu-gcc', 'qemu-aarch64', (), {'lr': 'x30', 'pstate': 'cpsr'}),
-    'arm': Toolchain('arm-linux-gnueabihf-gcc', 'qemu-arm', ('-marm',), {'fp': 'r11', 'ip': 'r12'}),
-    'riscv64': Toolchain('riscv64-linux-gnu-gcc', 'qemu-riscv64', ('-Wl,--no-relax',), {'epc': 'pc'}),
+    'x86_64': Toolchain('gcc', 'qemu-x86_64'),
+    'i386': Toolchain('i686-linux-gnu-gcc', 'qemu-i386'),
+    'aarch64': Toolchain('aarch64-linux-gnu-gcc', 'qemu-aarch64'),
+    'arm': Toolchain('arm-linux-gnueabihf-gcc', 'qemu-arm', ('-marm',)),
+    'riscv64': Toolchain('riscv64-linux-gnu-gcc', 'qemu-riscv64', ('-Wl,--no-relax',)),
     's390x': Toolchain('s390x-linux-gnu-gcc', 'qemu-s390x'),
-    'ppc64le': Toolchain('powerpc64le-linux-gnu-gcc', 'qemu-ppc64le', ('-mcpu=power8',), {'nip': 'pc', 'link': 'lr', 'xer': 'xer'}),
+    'ppc64le': Toolchain('powerpc64le-linux-gnu-gcc', 'qemu-ppc64le', ('-mcpu=power8',)),
+    'loongarch64': Toolchain(compilers.COMPILER, 'qemu-loongarch64', ('-march=loongarch64', '-msimd=none')),
 }
 
 
@@ -60,27 +58,10 @@ def need(*tools: str) -> None:
             raise Unavailable(f'{tool} is not installed')
 
 
-def entries(program: Path, name: str, addresses: list[int], folder: Path) -> dict[int, Machine]:
-    """The machine as it first comes to each of these addresses."""
-    tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
-    need(tools.qemu, 'gdb-multiarch')
-    names = set(arch.dwarf.values())
-    order = {'remote': str(folder / 'gdb'), 'addresses': addresses, 'mask': (1 << arch.bits) - 1, 'out': str(folder / 'out'),
-             'registers': {'pc': 'pc', **{ours: tools.gdb.get(ours, ours) for ours in names}},
-             'stack': tools.gdb.get(arch.stack_pointer, arch.stack_pointer),
-             'pointers': [tools.gdb.get(ours, ours) for ours in names]}
-    with subprocess.Popen([tools.qemu, '-g', order['remote'], program]) as guest:
-        try:
-            while not Path(order['remote']).exists() and guest.poll() is None:
-                time.sleep(0.01)
-            done = subprocess.run(['gdb-multiarch', '-nx', '-batch', program, '-x', HERE / 'gdb_entries.py'], capture_output=True,
-                                  text=True, env={**os.environ, 'GDB_ENTRIES': json.dumps(order)}, timeout=60)
-        finally:
-            guest.kill()
-    rows = [json.loads(line) for line in Path(order['out']).read_text().splitlines()]
-    assert len(rows) == len(addresses), done.stdout + done.stderr
-    return {row['pc']: Machine(row['registers'], {int(address): bytes.fromhex(data) for address, data in row['memory'].items()},
-                               arch.word, arch.order, arch.stack_pointer) for row in rows}
+def machines_at(program: Path, name: str, addresses: list[int], folder: Path) -> dict[int, Machine]:
+    """The machine as the program first comes to each of these addresses."""
+    need(TOOLCHAINS[name].qemu)
+    return stub.machines_at(program, TOOLCHAINS[name].qemu, surftrace.arch_named(name), addresses, folder)
 
 
 class Asked(NamedTuple):
@@ -120,9 +101,18 @@ def read(machine: Machine, field: surftrace.Field) -> int:
     return surftrace.extended(str(value), int(signed[1])) if signed else value
 
 
+def compiler(name: str) -> str:
+    """The compiler for that architecture."""
+    wanted = TOOLCHAINS[name].compiler
+    if wanted == compilers.COMPILER:
+        return str(compilers.loongarch64_compiler())
+    need(wanted)
+    return wanted
+
+
 def signed_char(compiler: str) -> bool:
     """Whether plain char is signed there."""
-    said = subprocess.run([compiler, '-dM', '-E', '-x', 'c', '/dev/null'], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([compiler, '-dM', '-E', '-x', 'c', '-'], input='', capture_output=True, text=True, check=True).stdout
     return '__CHAR_UNSIGNED__' not in said
 
 
@@ -131,10 +121,9 @@ def signature_program(compile_c: Callable[..., Path]) -> Callable[..., tuple[Pat
     """signature_program(ARCH, *FLAGS): a program of random signatures."""
     def made(name: str, *flags: str) -> tuple[Path, list[signatures.Function]]:
         tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
-        need(tools.compiler)
-        dice = signatures.Dice(SEED, arch.word, signed_char(tools.compiler))
+        dice = signatures.Dice(SEED, arch.word, signed_char(compiler(name)))
         functions = [dice.function(number) for number in range(int(COUNT * SCALE))]
-        program = compile_c(signatures.source(functions), *ALONE, *tools.flags, *flags, '-lgcc', compiler=tools.compiler)
+        program = compile_c(signatures.source(functions), *ALONE, *tools.flags, *flags, '-lgcc', compiler=compiler(name))
         return program, functions
     return made
 
@@ -164,7 +153,7 @@ def test_arguments_at_entry(name, kind, mode, level, signature_program, types_ap
     kernel = surftrace.Kernel(info, frozenset(), lambda system, event: None, lambda: [], lambda: None, str, program=lambda path: here)
     asked = [one for function in functions for one in resolve_in(kind, here, kernel, function)]
     addresses = sorted({one.address for one in asked})
-    machines = entries(program, name, addresses, tmp_path)
+    machines = machines_at(program, name, addresses, tmp_path)
     wrong = [f'{one.function.name} {one.text}: {one.field.fetches[0].text()} is {read(machines[one.address], one.field):#x}, not '
              f'{one.value:#x} in {[a.type for a in one.function.arguments]} -> {one.function.returns}'
              for one in asked if one.field and read(machines[one.address], one.field) != one.value]
@@ -183,12 +172,11 @@ def test_arguments_at_entry(name, kind, mode, level, signature_program, types_ap
 def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_apart):
     """Each member gets a value in an object of its own, which lies in the file as it would in memory."""
     tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
-    need(tools.compiler)
-    dice = signatures.Dice(SEED, arch.word, signed_char(tools.compiler))
+    dice = signatures.Dice(SEED, arch.word, signed_char(compiler(name)))
     objects = {name_: dice.struct(name_) for name_ in signatures.STRUCTS if name_ != 's_none'}
     text = signatures.source([]) + ''.join(f'struct {name_} object_{name_} = {text};\nvoid take_{name_}(struct {name_} *p) {{}}\n'
                                            for name_, (text, _) in objects.items())
-    program = compile_c(text, '-O1', *ALONE, *tools.flags, '-lgcc', *KERNEL[name == 'i386'], compiler=tools.compiler)
+    program = compile_c(text, '-O1', *ALONE, *tools.flags, '-lgcc', *KERNEL[name == 'i386'], compiler=compiler(name))
     here = surftrace.program_at(str(program))
     info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
     kernel = surftrace.Kernel(info, frozenset(), lambda system, event: None, lambda: [], lambda: None, str)
@@ -216,18 +204,17 @@ USDT_ARGUMENTS = {'go': (-7, 0x123456789abc, -3, 65535, -12, -13, 5, -9, -6, -3)
 def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
     """As the compiler writes them into <sys/sdt.h>'s assembler; an index register cannot be had, and is refused."""
     tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
-    need(tools.compiler)
     headers = [path.parent for path in Path('/usr/include').glob('**/sys/sdt.h')]
     if not headers:
         raise Unavailable('systemtap-sdt-dev is not installed')
     shutil.copytree(headers[0], tmp_path / 'sys', ignore=lambda folder, found: [one for one in found if not one.startswith('sdt')])
     program = compile_c(HERE / 'fixtures/usdt.c', '-ffreestanding', *ALONE, level, *tools.flags, '-I', str(tmp_path), '-lgcc',
-                        compiler=tools.compiler)
+                        compiler=compiler(name))
     here = surftrace.program_at(str(program))
     kernel = surftrace.Kernel(here.info, frozenset(['ref_ctr']), lambda system, event: None, lambda: [], lambda: None, str,
                               program=lambda path: here)
     notes = {note.name: note for note in here.executable.usdt_notes()}
-    machines = entries(program, name, [notes['go'].address, notes['mem'].address], tmp_path)
+    machines = machines_at(program, name, [notes['go'].address, notes['mem'].address], tmp_path)
     refused = []
     for probe_name, values in USDT_ARGUMENTS.items():
         target = surftrace.usdt_targets(surftrace.parse_probe(f'u {program}:t:{probe_name}'), kernel)[0]
