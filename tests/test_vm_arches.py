@@ -82,3 +82,49 @@ def test_a_program_in_a_guest(label, guest_program, guest_snapshot, tmp_path):
     raw = ''.join(re.findall(r'^.*: \w: \(0x.*\n', by_script, re.M))
     for text in ('v=-42', 'id=17 what="tea" five=5', 'i=-9 j=-10', 'a=-11 b=12 last=13'):
         assert text in raw, output
+
+
+# ---- the kernel of arm64
+
+# Members, bit-fields, returns, user memory: what each shows when /etc/known is read, and a file that is not there
+KERNEL_LINES = {
+    'p:o do_sys_openat2 file=user(filename) flags=X(how->flags) f:file==/etc/known': {'file="/etc/known" flags=0x20000'},
+    'p:n do_filp_open name=pathname->name mode=op->mode f:name==/etc/known': {'name="/etc/known" mode=0'},
+    'r:r do_sys_openat2 fd=$retval f:fd==-2': {'fd=-2'},
+    'p:s proc_pid_status comm=%3->comm first=%3->comm[0] parent=%3->real_parent->parent->comm exec=%3->in_execve nice=%3->static_prio '
+    'mm=%3->mm->mm_users f:comm==kthreadd': {'comm="kthreadd" first=107 parent="swapper/0" exec=0 nice=120 mm=(null)'},
+}
+TRIGGER = 'touch /etc/known; while :; do cat /etc/known /etc/unknown /proc/2/status >/dev/null 2>&1; sleep 0.1; done'
+
+
+@pytest.mark.parametrize('label', ['6.1-arm64', '6.12-arm64'])
+def test_the_kernel_of_arm64(label, tmp_path, guest_snapshot):
+    """By surftrace there with the kernel's BTF, by surftrace there with definitions made here from DWARF, and by a script."""
+    vmlinux = kernels.kernel(label) / 'vmlinux'
+    surftrace = [sys.executable, PROJECT / 'surftrace.py', '-v', vmlinux]
+    (tmp_path / 'lines').write_text('\n'.join(KERNEL_LINES))
+    (tmp_path / 'made').write_text(subprocess.run([*surftrace, '-S', *KERNEL_LINES], capture_output=True, text=True, check=True).stdout)
+    subprocess.run([*surftrace, '-o', tmp_path / 'script.sh', '-n', '12', *KERNEL_LINES], capture_output=True, check=True)
+    status, output = machine.run(label, f"""
+        {guest_snapshot}
+        sh -c '{TRIGGER}' &
+        trigger=$!
+        snapshot >/run/before
+        python3 surftrace.py -q -n 12 -f /host{tmp_path}/lines 2>&1 || echo "failed: $?"
+        echo '== made elsewhere'
+        python3 surftrace.py -q -n 12 -f /host{tmp_path}/made 2>&1 || echo "failed: $?"
+        echo '== the script'
+        busybox sh /host{tmp_path}/script.sh 2>&1 || echo "failed: $?"
+        echo '== the end'
+        kill $trigger
+        snapshot | diff /run/before - && echo 'nothing left'""", timeout=240)
+    assert status == 0, output
+    *runs, script, end = re.split(r'== (?:made elsewhere|the script|the end)\n', output)
+    assert 'failed' not in output and end.endswith('nothing left\n'), output
+    for run in runs:
+        shown: dict[str, set[str]] = {}
+        for event, values in re.findall(r'^.{16}-\d+ .*?: (\w): \([^)]*\) (.*)$', run, re.M):
+            shown.setdefault(event, set()).add(values)
+        assert shown == {line[2]: values for line, values in KERNEL_LINES.items()}, output
+    for text in ('file="/etc/known" flags=0x20000', 'fd=-2', 'name="/etc/known" mode=0', 'comm="kthreadd"'):
+        assert text in script, output
