@@ -15,6 +15,7 @@ from cache import Unavailable
 
 pytestmark = pytest.mark.vm
 PROJECT = Path(__file__).resolve().parents[1]
+ARM64 = tuple(label for label in kernels.LABELS if 'arm64' in label)
 COMPILERS = {'amd64': 'gcc', 'arm64': 'aarch64-linux-gnu-gcc'}
 LETTERS = 'ABCD' * 75
 
@@ -97,7 +98,7 @@ KERNEL_LINES = {
 TRIGGER = 'touch /etc/known; while :; do cat /etc/known /etc/unknown /proc/2/status >/dev/null 2>&1; sleep 0.1; done'
 
 
-@pytest.mark.parametrize('label', ['6.1-arm64', '6.12-arm64'])
+@pytest.mark.parametrize('label', ARM64)
 def test_the_kernel_of_arm64(label, tmp_path, guest_snapshot):
     """By surftrace there with the kernel's BTF, by surftrace there with definitions made here from DWARF, and by a script."""
     vmlinux = kernels.kernel(label) / 'vmlinux'
