@@ -3279,7 +3279,7 @@ class Call:
         self.why = 'the function returns a struct, which moves its arguments' if hidden < 0 else ''
         self._take(max(hidden, 0))
         # in registers of their own, as long as these last (and in a variadic function on arm in those of integers)
-        floats = sum(isinstance(parameter.type(), Float) for parameter in function.parameters)
+        floats = sum(_parts(parameter.type()) for parameter in function.parameters)
         self.floats_apart = arch.by_value in ('sysv', 'aapcs64') and floats <= 8
 
     def place(self, type_: Type) -> Location:
@@ -3328,7 +3328,7 @@ class Call:
         if not self.arch.arguments:
             self._take(-(-type_.size // self.arch.word))
         elif self.arch.by_value == 'elfv2' and type_.size <= 8:
-            self._take(1)
+            self._take(_parts(type_))
         elif not self.floats_apart or type_.size > 8:
             self.why = 'it comes after a floating-point argument'
         return Location('gone', why='it is a floating-point number, and ftrace reads no such registers')
@@ -3372,6 +3372,11 @@ class Call:
         if not isinstance(type_, Struct) or self.arch.by_value == 'i386' and self.arch.arguments:
             return False
         return not _has_float(type_) and not _is_laid_out_by_hand(type_) and _has_members(type_)
+
+
+def _parts(type_: Type) -> int:
+    """The registers of their own that floating-point numbers may take."""
+    return isinstance(type_, Float) + (isinstance(type_, Float) and 'omplex' in type_.name)
 
 
 def _hidden_pointer(arch: Arch, function: Function) -> int:

@@ -5,6 +5,7 @@ GDB's remote serial protocol, of which this is all that is needed (GDB manual, a
 """
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import time
@@ -85,10 +86,12 @@ def machines_at(program: Path, qemu: str, arch: surftrace.Arch, addresses: list[
     path = folder / 'stub'
     with subprocess.Popen([qemu, '-g', path, program]) as guest:
         try:
-            while not path.exists():
+            stub = None
+            while not stub:
                 assert guest.poll() is None, f'{qemu} does not run {program}'
+                with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):    # it is there before it listens
+                    stub = Stub(str(path), arch)
                 time.sleep(0.01)
-            stub = Stub(str(path), arch)
             return {address: stub.machine() for address in stub.stops(addresses)}
         finally:
             guest.kill()
