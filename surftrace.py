@@ -24,19 +24,19 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import fcntl
 import fnmatch
 import functools
 import io
 import ipaddress
 import mmap
 import os
-import queue
 import re
 import select
+import socket
 import stat
 import struct
 import sys
-import threading
 import zlib
 from typing import (
     Any,
@@ -690,7 +690,7 @@ class Executable:
             for text in occurrences(table.names, name.encode() + b'\0'):
                 number = struct.pack(self._symbol_format.format[0] + 'I', text)
                 found += [self._symbol(name, table, at) for at in occurrences(table.entries, number) if at % size == 0]
-        return sorted(set(found), key=lambda symbol: symbol.address)
+        return sorted(set(found), key=lambda symbol: (symbol.address, not symbol.sort))     # .dynsym knows more than .symtab
 
     def symbols(self, name: str) -> List[Symbol]:
         """The defined symbols of that name; an old version only where there is no other."""
@@ -755,7 +755,8 @@ class Executable:
     def named_in_source(self, name: str) -> List[Symbol]:
         """The functions whose name in C++ or Rust is that, with its parameters or without them."""
         last = re.search(r'(\w+)[^\w:]*$', without_parameters(name).partition('<')[0])
-        piece = f'{len(last[1])}{last[1]}' if last and 'operator' not in name else ''
+        short = re.compile(r'(basic_)?(string|istream|ostream|iostream)|allocator')     # Sb Ss Si So Sd Sa (Itanium C++ ABI, 5.1.8)
+        piece = f'{len(last[1])}{last[1]}' if last and 'operator' not in name and not short.fullmatch(last[1]) else ''
         return [symbol for mangled, symbols in self.function_symbols.items() if mangled[:2] in ('_Z', '_R') and piece in mangled
                 and name in spellings(demangled(mangled)) for symbol in symbols]
 
@@ -884,8 +885,9 @@ def demangled(name: str) -> str:
     rust = re.fullmatch(r'(.*)::h[0-9a-f]{16}', text)
     if not rust:
         return text
-    text = re.sub(r'\$(\w+)\$', lambda match: RUST_ESCAPES.get(match[1]) or _rust_character(match), rust[1])
-    return re.sub(r'(^|::)_<', r'\1<', text.replace('..', '::'))
+    text = re.sub(r'(^|::)_(?=\$)', r'\1', rust[1])       # an identifier begins with no $
+    text = re.sub(r'\$(\w+)\$', lambda match: RUST_ESCAPES.get(match[1]) or _rust_character(match), text)
+    return text.replace('..', '::')
 
 
 def _rust_character(match: re.Match[str]) -> str:
@@ -968,17 +970,20 @@ def mapped_objects(pid: int) -> List[str]:
 
 def object_of_process(pid: int, name: str) -> Optional[str]:
     """What a process calls so, as a path that is good here: the same file through its root, where that is another."""
+    root = ''                                           # of a chroot: maps has the paths as they are from here
+    with contextlib.suppress(OSError):
+        root = os.readlink(f'/proc/{pid}/root').rstrip('/')
     for path in mapped_objects(pid):
         inside = path[:-len(' (deleted)')] if path.endswith(' (deleted)') else path
         base = os.path.basename(inside)
-        if inside == name or '/' not in name and (base == name or is_library(base, name)):
+        if inside in (name, root + name) or '/' not in name and (base == name or is_library(base, name)):
             if inside != path:
                 raise SurftraceError(f"process {pid} runs a '{base}' that has been deleted or replaced since; start it again, or "
                                      'name the new file by its path without -p')
             through = f'/proc/{pid}/root{inside}'
             with contextlib.suppress(OSError):
                 return inside if os.path.samefile(inside, through) else through
-            return through
+            return inside if root else through
     return None
 
 
@@ -2951,10 +2956,7 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
     if not match:
         raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, MODULE:FUNC, or a pattern (tcp_*)',
                          (at[0], max(at[1], at[0] + 1)))
-    try:
-        offset, line = whole_number(match['offset'] or '0'), int(match['line']) if match['line'] else None
-    except ValueError:
-        raise InputError('no number is so long, or begins with 0 and has an 8 or a 9', at) from None
+    offset, line = place_number(match['offset'] or '0', at), place_number(match['line'], at, 10) if match['line'] else None
     if kind == 'r' and (offset or line is not None):
         raise InputError('a return is that of a whole function: no offset or line', (at[0], at[1]))
     if offset and line is not None:
@@ -2963,6 +2965,14 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
     if glob and (offset or line is not None or match['file']):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
     return Place(text, at, match['function'], match['module'] or '', offset, line, match['file'] or '', glob)
+
+
+def place_number(text: str, at: Span, base: int = 0) -> int:
+    """A number in a place, in C's notation or, as lines are, with that base."""
+    try:
+        return int(text, base) if base else whole_number(text)
+    except ValueError:
+        raise InputError('no number is so long, or begins with 0 and has an 8 or a 9', at) from None
 
 
 def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:
@@ -3613,7 +3623,7 @@ class Resolver:
         beyond, name = expr.number - len(self.arch.arguments), f'arg{expr.number}'
         if beyond < 0:
             return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=name)
-        return Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name)
+        return self._whole_word(Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name))
 
     def _operand(self, site: Site, operands: Tuple[str, ...], expr: Argument) -> Lvalue:
         """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
@@ -3628,7 +3638,14 @@ class Resolver:
         place = self._operand_place(site, what, type_)
         if not place:
             refuse(f"this argument is '{text}', and ftrace cannot read that", expr.at)
-        return place._replace(name=f'arg{expr.number}')
+        return self._whole_word(place, signed)._replace(name=f'arg{expr.number}') if count == self.arch.word else (
+            place._replace(name=f'arg{expr.number}'))
+
+    def _whole_word(self, place: Lvalue, signed: bool = False) -> Lvalue:
+        """A word in memory that may be an address: what is read behind it (a string) is not read from the place itself."""
+        if place.how != 'memory':
+            return place
+        return place._replace(type=Int('s64', self.arch.word, True) if signed else Pointer(self.arch.word, Void))
 
     def _operand_place(self, site: Site, text: str, type_: Int) -> Optional[Lvalue]:
         x86 = self.arch.name in ('x86_64', 'i386')
@@ -4649,30 +4666,37 @@ def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
 
 def program_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     """The places of a P or R line: several where FUNC is a pattern."""
-    place = probe.place
-    program, rest = split_object(place, kernel)
+    program, rest = split_object(probe.place, kernel)
     if program.is_go and probe.kind == 'R' and not kernel.force:
         refuse(f'{program.path} is a Go program: a return probe changes return addresses, and Go moves its stacks, so it would '
-               f'crash. Probe the entry with P; --force does it all the same', place.at)
-    raw = re.fullmatch(r'(0[xX][0-9a-fA-F]+|\d+)(?:\((\w+)\))?', rest)
+               f'crash. Probe the entry with P; --force does it all the same', probe.place.at)
+    raw = re.fullmatch(r'(0[xX][0-9a-fA-F]+|\d+)(?:\((0[xX][0-9a-fA-F]+|\d+)\))?', rest)
     if raw:
-        return [raw_target(probe, program, int(raw[1], 0), int(raw[2] or '0', 0), kernel)]
-    name, quoted = (rest[1:-1], True) if re.fullmatch('"[^"]*"', rest) else (rest, False)
-    found, offset = named_functions(name, program), 0
-    split = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found else None
-    if split:
-        name, offset = split[1].strip('"'), whole_number(split[2])
+        offset, semaphore = (place_number(number_, probe.place.at) for number_ in (raw[1], raw[2] or '0'))
+        return [raw_target(probe, program, offset, semaphore, kernel)]
+    return [function_target(probe, program, symbol, offset, kernel)
+            for symbol, offset in program_functions(rest, program, probe.place, kernel)]
+
+
+def program_functions(rest: str, program: Program, place: Place, kernel: Kernel) -> List[Tuple[Symbol, int]]:
+    """(function, offset into it) of FUNC[+OFF]: the exact name first, a pattern only when there is none."""
+    exact = re.fullmatch(r'"([^"]*)"(?:\+(0[xX][0-9a-fA-F]+|\d+))?', rest)
+    name, offset = (exact[1], place_number(exact[2] or '0', place.at)) if exact else (rest, 0)
+    found = named_functions(name, program)
+    inside = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found and not exact else None
+    if inside:
+        name, offset = inside[1], place_number(inside[2], place.at)
         found = named_functions(name, program)
-    if not found and not quoted and not offset and re.search(r'[*?\[]', name):
-        return [function_target(probe, program, symbol, 0, kernel) for symbol in matching_functions(name, program, place, kernel)]
+    if not found and not exact and not inside and re.search(r'[*?\[]', name):
+        return [(symbol, 0) for symbol in matching_functions(name, program, place, kernel)]
     if not found:
         absent_in_program(name, program, place, kernel)
     if len(found) > 1:
-        ways = {f'"{demangled(s.name)}"' if demangled(s.name) else f'{program.executable.offset_of(s.address) or 0:#x}' for s in found}
+        names = [demangled(symbol.name) for symbol in found]
+        ways = {f'"{source}"' if source and names.count(source) == 1 else f'{program.executable.offset_of(symbol.address) or 0:#x}'
+                for source, symbol in zip(names, found)}
         refuse(f"'{name}' is there {len(found)} times; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
-    if offset and probe.kind == 'R':
-        refuse('a return is that of a whole function: no offset', place.at)
-    return [function_target(probe, program, found[0], offset, kernel)]
+    return [(found[0], offset)]
 
 
 def named_functions(name: str, program: Program) -> List[Symbol]:
@@ -4731,6 +4755,8 @@ def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel)
 
 def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> Target:
     """The Target of a function of a program, or of a place inside it."""
+    if offset and probe.kind == 'R':
+        refuse('a return is that of a whole function: no offset', probe.place.at)
     site = Site(program, symbol.address + (offset or symbol.entry))
     function = program.info.function(symbol.name, symbol.address, offset)
     if offset:
@@ -5593,7 +5619,8 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
     files = sorted({definition.file for event in events for definition in event.definitions})
     needs = '\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files)
     reader = f'head -n {count} <&3 &' if count else 'cat <&3 &'
-    timer = f'(sleep {seconds:g}; kill "$reader") 2>/dev/null &\ntimer=$!\n' if seconds else ''
+    # sleep outlives the subshell when that is killed: it may hold neither trace_pipe, or rmdir says EBUSY, nor the output
+    timer = f'(exec 3<&-; sleep {seconds:g}; kill "$reader") >/dev/null 2>&1 &\ntimer=$!\n' if seconds else ''
     return SCRIPT.format(lines=lines, guards=guards, undo='\n'.join(reversed(undo)), needs=needs, do='\n'.join(do),
                          read=reader, timer=timer)
 
@@ -6113,30 +6140,89 @@ def frame_function(program: Callable[[str], Optional[Program]], path: str, behin
     return ''
 
 
+class Reader:
+    """A process of its own that reads trace_pipe on into a pipe: the kernel makes the text while it is read, which takes as long
+    as decoding it. It is started before any probe could see it begin, reads when it is given the file, and ends with us."""
+
+    def __init__(self) -> None:
+        self.pipe, into = os.pipe()
+        self._commands, commands = socket.socketpair()
+        self._given = self._ended = False
+        self._process = os.fork()
+        if not self._process:
+            os.close(self.pipe)
+            self._commands.close()
+            try:
+                read_on(commands, into)
+            finally:
+                os._exit(0)
+        os.close(into)
+        commands.close()
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self.pipe, 1031, 1 << 20)                       # F_SETPIPE_SZ: more than may be had by default
+
+    def read(self, trace_pipe: int) -> None:
+        """Begin to read that file."""
+        self._given = True
+        socket.send_fds(self._commands, [b'r'], [trace_pipe])
+
+    def read_to_the_end(self) -> None:
+        """What there is now, and no more: then the pipe ends."""
+        if self._given and not self._ended:
+            self._ended = True
+            self._commands.send(b'e')
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self._commands.close()
+        os.close(self.pipe)
+        os.waitpid(self._process, 0)
+
+
+def read_on(commands: socket.socket, into: int) -> None:
+    """The life of a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when nobody holds the
+    other end of it, all is over. Signals are for whoever started it."""
+    import signal
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(name, signal.SIG_IGN)
+    trace_pipe = next(iter(socket.recv_fds(commands, 1, 1)[1]), -1)
+    poll, last = select.poll(), trace_pipe < 0
+    poll.register(commands, select.POLLIN)
+    poll.register(trace_pipe, select.POLLIN)
+    while True:
+        data = b''
+        with contextlib.suppress(OSError):                              # EAGAIN: nothing there
+            data = os.read(trace_pipe, 1 << 16)
+        if not data and last:
+            return
+        if not data and commands.fileno() in dict(poll.poll(100)):
+            last = True
+            if not commands.recv(1):
+                return
+        while data:
+            data = data[os.write(into, data):]                          # BrokenPipeError: nobody wants more
+
+
 class Stream:
-    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe. The
-    kernel makes the text while it is read, so a thread of its own reads on while the last blocks are decoded."""
+    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe."""
 
     def __init__(self, tracefs: Tracefs, instance: str, decoder: Decoder, seconds: Optional[float], count: Optional[int],
                  output: int = 1) -> None:
         self.decoder, self.lost, self.profile = decoder, 0, {}  # type: Decoder, int, Dict[str, Tuple[int, int]]
         self._tracefs, self._instance, self._seconds, self._count = tracefs, instance, seconds, count
-        self._rest, self._stop, self._closed, self._last, self._output = b'', False, False, False, output
-        self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._go = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._rest, self._stop, self._done, self._started, self._closed = b'', False, False, False, False
+        self._output, self._reader = output, Reader()
+        self._reading = select.poll()
+        self._reading.register(self._reader.pipe, select.POLLIN)
         self._piece = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(output).st_mode) else 1 << 20
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """INT, TERM, HUP and QUIT ask for an end; nothing is interrupted, so that every change is followed by its undo. The
-        reader is started here, before any probe could see a thread of ours begin."""
+        """INT, TERM, HUP and QUIT ask for an end; nothing is interrupted, so that every change is followed by its undo."""
         import signal
-        self._reader.start()
 
         def ask(*_: object) -> None:
             self._stop = True
-            self._blocks.put(b'')       # up to Python 3.12 get(timeout) waits for ever when a signal comes as its time is over
         names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         before = [(name, signal.signal(name, ask)) for name in names if signal.getsignal(name) != signal.SIG_IGN]
         try:
@@ -6144,19 +6230,29 @@ class Stream:
         finally:
             for name, handler in before:
                 signal.signal(name, handler)
+            self.close()
+
+    def close(self) -> None:
+        """Let the reader go, and with it trace_pipe."""
+        if not self._closed:
             self._closed = True
-            self._go.set()
+            self._reader.close()
 
     def stopped(self) -> bool:
         """Whether an end has been asked for."""
         return self._stop
 
+    def start(self) -> None:
+        """Begin to read."""
+        self._started = True
+        self._reader.read(self._tracefs.held[f'{self._instance}/trace_pipe'])
+
     def follow(self, silence: Callable[[], str], changes: Callable[[], List[str]]) -> None:
         """Read and write until the end; a word when nothing comes, and once a second when what is traced changed."""
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
-        self._go.set()
-        while not self._stop:
+        self.start()
+        while not self._stop and not self._done:
             now = time.monotonic() - start
             if now >= looked + 1:
                 looked = now
@@ -6170,81 +6266,48 @@ class Stream:
                 if not sum(self.decoder.counts.values()):
                     say('surftrace: ' + silence())
 
-    def _read(self) -> None:
-        """The reader: blocks as the kernel gives them; an empty one when there are no more."""
-        import time
-        self._go.wait()
-        if self._closed:
-            return
-        pipe = self._tracefs.held[f'{self._instance}/trace_pipe']
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
-        while not self._closed:
-            data = b''
-            with contextlib.suppress(BlockingIOError):
-                data = os.read(pipe, 1 << 16)
-            if data:
-                self._blocks.put(data)
-            elif self._last:
-                break
-            else:
-                poll.poll(100)
-            while self._blocks.qsize() > 1000 and not self._closed:     # whoever reads us is slow: the rest stays in the kernel
-                time.sleep(0.01)
-        self._blocks.put(b'')
-
-    def _take(self, seconds: float) -> bool:
-        """What has been read decoded and written; False when there was nothing, or it was the last."""
-        try:
-            blocks = [self._rest, self._blocks.get(timeout=seconds)]
-        except queue.Empty:
-            self._write(b'')
-            return False
-        while blocks[-1] and len(blocks) < 16 and not self._blocks.empty():
-            blocks.append(self._blocks.get())
-        whole = b''.join(blocks)
+    def _take(self, seconds: float) -> None:
+        """What has been read decoded and written, after some time if there is nothing."""
+        ready = self._reading.poll(1000 * seconds)
+        data = os.read(self._reader.pipe, 1 << 18) if ready else b''
+        self._done = self._done or bool(ready) and not data             # the reader is at the end
+        whole = self._rest + data
         end = whole.rfind(b'\n') + 1
         self._rest = whole[end:]
         left = None if self._count is None else self._count - sum(self.decoder.counts.values())
-        self._write(self.decoder.block(whole[:end], left))
+        self._write(self.decoder.block(whole[:end], left) if data else b'')
         if self._count is not None and sum(self.decoder.counts.values()) >= self._count:
-            self._stop = self._closed = True
-        return bool(blocks[-1])
+            self._stop = self._done = True
 
     def _write(self, data: bytes) -> None:
         """To standard output; a pipe gets no more than it takes without blocking, so that a signal is heard also when nobody
         reads."""
         try:
             free = writable(self._output, 0)
-            while data and not self._closed:
+            while data and not self._done:
                 if free:
                     data = data[os.write(self._output, data[:self._piece]):]
                 elif self._stop:
-                    self._closed = True
+                    self._done = True
                 free = not data or writable(self._output, 100)
         except BrokenPipeError:
-            self._stop = self._closed = True
+            self._stop = self._done = True
 
     def read_to_the_end(self) -> None:
         """What there is now, and no more."""
-        self._last = True
-        self._go.set()
-        if not self._reader.ident:
-            self._reader.start()
-        while not self._closed and (self._take(1) or self._reader.is_alive() or not self._blocks.empty()):
-            pass                                            # an empty block may also be a signal's
+        self._reader.read_to_the_end()
+        while not self._done:
+            self._take(1)
 
     def drain(self) -> None:
         """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
-        if not self._go.is_set():
-            return
-        self.lost = lost_events(self._tracefs, self._instance)
-        self.read_to_the_end()
-        self._write(self.decoder.finish())
-        self._closed = True
-        while self._reader.is_alive():                      # it may wait for room
-            with contextlib.suppress(queue.Empty):
-                self._blocks.get(timeout=0.05)
+        if self._started:
+            self.lost = lost_events(self._tracefs, self._instance)
+            cut_short = self._done
+            self.read_to_the_end()
+            self._done = cut_short
+            self._write(self.decoder.finish())
+        self.close()
 
 
 def writable(output: int, milliseconds: int) -> bool:

@@ -150,7 +150,9 @@ def by_us(events: Sequence[surftrace.Event], tracefs: surftrace.Tracefs, place: 
     pipe = surftrace.Open(f'{place}/trace_pipe')
     tracefs.apply(pipe)
     stream = surftrace.Stream(tracefs, place, decoder, None, None, output=os.open(os.devnull, os.O_WRONLY))
+    stream.start()
     stream.read_to_the_end()
+    stream.close()
     tracefs.apply(surftrace.Close(pipe.path))
     assert decoder.counts['f0'] == EVENTS, decoder.counts
 

@@ -1,0 +1,263 @@
+"""Programs of Debian's, to be told by others: perf and nm where functions are, readelf where USDT probes, gdb where parameters,
+c++filt what names mean.
+
+SURFTRACE_ORACLE_SEED=7 takes other functions, SURFTRACE_ORACLE_SCALE=10 ten times as many.
+"""
+from __future__ import annotations
+
+import functools
+import glob
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from random import Random
+
+import pytest
+from cache import Unavailable
+from test_oracle import GDB_REGISTERS, SCALE, SEED, have
+from test_programs import NAMES, RUST, Compile, notes, symbols, tool
+
+import surftrace
+
+AMD64 = surftrace.arch_named('x86_64')
+
+
+@functools.lru_cache(None)
+def kernel() -> surftrace.Kernel:
+    """What `-S` asks, with programs read once."""
+    options = surftrace.arguments().parse_args(['-S'])
+    return surftrace.kernel_of(surftrace.DebugInfo(AMD64, None, []), None, options, [])._replace(note=str)
+
+
+def path_of(name: str) -> str:
+    """The file of a program or library, or a skip."""
+    if os.uname().machine != 'x86_64':
+        raise Unavailable('the tables of these tests are for x86-64')
+    if name == 'postgres':
+        found = sorted(glob.glob('/usr/lib/postgresql/*/bin/postgres'))
+    elif name == 'libjvm':
+        found = sorted(glob.glob('/usr/lib/jvm/*/lib/server/libjvm.so'))
+    elif name.startswith('lib'):
+        found = [path for soname, path in surftrace.library_paths() if surftrace.is_library(soname, name) and '/x86_64' in path]
+    else:
+        found = [f'/usr/bin/{name}'] if os.path.exists(f'/usr/bin/{name}') else []
+    if not found:
+        raise Unavailable(f'{name} is not installed')
+    return os.path.realpath(found[0])
+
+
+def place(path: str, function: str) -> str:
+    """PATH:0xOFFSET of a function, or the refusal."""
+    try:
+        target, = surftrace.program_targets(surftrace.parse_probe(f'P {path}:{function}'), kernel())
+    except surftrace.InputError as error:
+        return error.message
+    return target.place
+
+
+def listed(path: str) -> dict[str, set[int]]:
+    """The functions that readelf has in the dynamic symbols, of the version that is linked with."""
+    text = tool('readelf', '--dyn-syms', '-W', path)
+    found: dict[str, set[int]] = {}
+    for address, name in re.findall(r'^ *\d+: ([0-9a-f]+) +\d+ FUNC +\w+ +\w+ +\d+ (\w[^@\s]*)(?:@@\S+)?$', text, re.M):
+        found.setdefault(name, set()).add(int(address, 16))
+    return found
+
+
+# ---- where functions are
+
+
+def perf(path: str, functions: list[str]) -> dict[str, set[str]]:
+    """0xOFFSET of each function as `perf probe -D` has it, also where it is inlined; what perf cannot find is left out."""
+    have('perf')
+    words = [word for name in functions for word in ('-D', name)]
+    run = subprocess.run(['perf', 'probe', '-x', path, *words], capture_output=True, text=True)
+    missing = set(re.findall(r"Probe point '(\w+)' not found|symbol '?(\w+)", run.stderr)[0] if run.returncode else [])
+    if run.returncode:
+        return perf(path, [name for name in functions if name not in missing]) if missing & set(functions) else {}
+    found: dict[str, set[str]] = {name: set() for name in functions}
+    for name, offset in re.findall(r'^p:\w+/(\S+) \S+:(0x[0-9a-f]+)', run.stdout, re.M):
+        found.setdefault(name if name in found else re.sub(r'_\d+$', '', name), set()).add(offset)
+    return found
+
+
+@pytest.mark.parametrize('name', ['libc', 'bash', 'python3', 'libstdc++', 'redis-server'])
+def test_functions_are_where_perf_probes_them(name: str) -> None:
+    path = path_of(name)
+    every = {function for function in listed(path) if not function.startswith('_Z') and re.fullmatch(r'[A-Za-z]\w*[A-Za-z]', function)}
+    random = Random(SEED)
+    print(f'SURFTRACE_ORACLE_SEED={SEED}')
+    chosen = random.sample(sorted(every), min(int(100 * SCALE), len(every)))
+    program = surftrace.Executable(path)
+    starts = {f'{program.offset_of(address):#x}' for addresses in listed(path).values() for address in addresses}
+    told = {function: found for at in range(0, len(chosen), 25) for function, found in perf(path, chosen[at:at + 25]).items()
+            if found & starts}                          # else perf has only where it is inlined
+    assert len(told) >= 0.85 * len(chosen), 'perf found too few'
+    for function, found in told.items():
+        assert place(path, function).rpartition(':')[2] in found, f'{path}:{function}: {place(path, function)}, perf {found}'
+
+
+@pytest.mark.parametrize('name', ['libc', 'bash', 'python3', 'libstdc++', 'redis-server', 'libm', 'libjvm'])
+def test_every_dynamic_function_is_where_readelf_has_it(name: str) -> None:
+    path = path_of(name)
+    program = surftrace.Executable(path)
+    loads = [(int(a, 16), int(b, 16), int(c, 16)) for a, b, c in re.findall(
+        r'LOAD +0x(\w+) 0x(\w+) 0x\w+ 0x(\w+) 0x\w+ R E', tool('readelf', '-lW', path))]
+    wanted = listed(path)
+    assert len(wanted) > 50
+    for function in Random(SEED).sample(sorted(wanted), min(int(400 * SCALE), len(wanted))):
+        found = {symbol.address for symbol in program.symbols(function) if symbol.code}
+        assert found == wanted[function], function
+        offsets = [address - start + at for address in found for at, start, size in loads if start <= address < start + size]
+        assert [program.offset_of(address) for address in found] == offsets, function
+    every = {symbol.address for symbols_ in program.function_symbols.values() for symbol in symbols_}
+    assert every >= {address for addresses in wanted.values() for address in addresses}
+
+
+def test_what_is_undefined_is_said_to_be_so() -> None:
+    path = path_of('bash')
+    undefined = re.findall(r'UND (\w+)@\S+ \(\d+\)$', tool('readelf', '--dyn-syms', '-W', path), re.M)
+    functions = [name for name in Random(SEED).sample(sorted(undefined), 20)]
+    assert functions
+    for name in functions:
+        assert re.search('and has it not|is an IFUNC|is data|has 2|no function', place(path, name)), name
+
+
+# ---- USDT
+
+
+@pytest.mark.parametrize('name', ['python3', 'libstdc++', 'postgres', 'libjvm'])
+def test_usdt_notes_are_those_of_readelf(name: str) -> None:
+    path = path_of(name)
+    if '.note.stapsdt' not in surftrace.Executable(path).sections:
+        raise Unavailable(f'{path} has no USDT probes')
+    wanted = notes(Path(path))
+    base = int((re.findall(r'\.stapsdt\.base +PROGBITS +([0-9a-f]+)', tool('readelf', '-SW', path)) or ['0'])[0], 16)
+    moved = [(note.provider, note.name, note.address + (base - note.base if base else 0),
+              note.semaphore and note.semaphore + (base - note.base if base else 0), note.operands) for note in wanted]
+    assert [tuple(note) for note in surftrace.Executable(path).usdt_notes()] == moved
+    assert len(moved) > 2
+
+
+@pytest.mark.parametrize('name', ['python3', 'libstdc++', 'postgres', 'libjvm'])
+def test_every_operand_of_debians_probes_is_read_or_refused_with_its_text(name: str) -> None:
+    """Written down again from the operand, by a rule for each of the three plain forms of x86."""
+    path = path_of(name)
+    registers = {**{f'{p}{r}': r for p in ('r', 'e', '') for r in ('ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp', 'sp')},
+                 **{f'r{i}{s}': f'r{i}' for i in range(8, 16) for s in ('', 'd', 'w', 'b')},
+                 **{f'{r}l': f'{r}x' for r in 'abcd'}, 'sil': 'si', 'dil': 'di', 'bpl': 'bp'}
+    count = 0
+    program = surftrace.program_at(path)
+    for note in surftrace.Executable(path).usdt_notes():
+        operands = surftrace.split_operands(note.operands)
+        assert ' '.join(operands) == note.operands.strip()
+        resolver = surftrace.Resolver(program.info, 'p', None, False, site=surftrace.Site(program, note.address, operands))
+        for i, operand in enumerate(operands):
+            match = re.fullmatch(r'(-?)(\d)@(?:%(\w+)|(-?\d*)\(%(\w+)\)|\$(-?\d+))', operand)
+            arg = surftrace.parse_probe(f'u a:b v=%{i}').args[0]
+            if not match:
+                try:
+                    resolver.field(arg)
+                except surftrace.InputError as error:
+                    assert f"'{operand}'" in error.message
+                continue
+            sign, size, register, moved, base, constant = match.groups()
+            letter = 's' if sign else 'x' if size == '8' else 'u'
+            wanted = f'%{registers[register]}' if register else f'\\{constant}' if constant else (
+                f"{int(moved or 0):+d}({'$stack' if base == 'rsp' else '%' + registers[base]})")
+            assert resolver.field(arg).fetches[0].text() == f'{wanted}:{letter}{8 * int(size)}', (note, operand)
+            count += 1
+    assert count > 2
+
+
+# ---- where parameters are
+
+
+@functools.lru_cache(None)
+def gdb_scopes(path: str, functions: tuple[tuple[str, int], ...]) -> dict[str, dict[str, str]]:
+    """Of each function, what gdb says of where each of its variables is when it is entered: a register's name."""
+    have('gdb')
+    words = [word for name, _ in functions for word in ('-ex', f'echo \\n== {name}\\n', '-ex', f'info scope *{name}')]
+    text = subprocess.run(['gdb', '-nx', '-batch', *words, path], capture_output=True, text=True).stdout
+    found: dict[str, dict[str, str]] = {}
+    for (name, address), part in zip(functions, re.split(r'^== \w+$', text, flags=re.M)[1:]):
+        places = found.setdefault(name, {})
+        for symbol in re.split(r'^Symbol ', part, flags=re.M)[1:]:
+            variable, _, rest = symbol.partition(' ')
+            register = re.match(r'is a variable in \$(\w+), length', rest)
+            ranges = re.findall(r'Range (0x\w+)-(0x\w+): a variable in \$(\w+)$', rest, re.M)
+            at_entry = [register_ for low, high, register_ in ranges if int(low, 16) <= address < int(high, 16)]
+            if variable not in places:          # of the outer scope
+                places[variable] = register[1] if register else at_entry[0] if at_entry else ''
+    return found
+
+
+@pytest.mark.parametrize('name', ['libc', 'libm'])
+def test_parameters_are_in_the_registers_that_gdb_has(name: str) -> None:
+    path = path_of(name)
+    program = kernel().program(path)
+    assert program
+    if not program.info.dwarf:
+        raise Unavailable('libc6-dbg is not installed')
+    kernel_names = dict(zip(GDB_REGISTERS, ['ax', 'dx', 'cx', 'bx', 'si', 'di', 'bp', 'sp', 'r8', 'r9']))
+    chosen, functions = Random(SEED).sample(sorted(listed(path).items()), int(60 * SCALE)), {}
+    for symbol, addresses in chosen:
+        function = program.info.function(symbol, min(addresses), 0) if len(addresses) == 1 else None
+        if function and function.parameters:
+            functions[symbol] = (min(addresses), function)
+    told = gdb_scopes(path, tuple((symbol, address) for symbol, (address, _) in functions.items()))
+    compared = 0
+    for symbol, (address, function) in functions.items():
+        resolver = surftrace.Resolver(program.info, 'p', function, True, site=surftrace.Site(program, address))
+        for i, parameter in enumerate(function.parameters):
+            register = kernel_names.get(told[symbol].get(parameter.name, ''))
+            if not register:
+                continue
+            try:
+                text = resolver.field(surftrace.parse_probe(f'P a:b v=%{i}').args[0]).fetches[0].text()
+            except surftrace.InputError:
+                continue                                    # a struct, a union
+            compared += 1
+            assert re.search(r'%(\w+)', text) and re.search(r'%(\w+)', text)[1] == register, f'{symbol} {parameter.name}: {text}, gdb {register}'
+    assert compared > (30 if name == 'libc' else 3) * min(SCALE, 1)
+
+
+# ---- names
+
+
+def test_names_of_cpp_are_those_of_cplusplusfilt() -> None:
+    have('c++filt')
+    path = path_of('libstdc++')
+    names = [name for name in surftrace.Executable(path).function_symbols if name.startswith('_Z')]
+    told = subprocess.run(['c++filt', '-i'], input='\n'.join(names), capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(names) == len(told) > 1000
+    wrong = [(name, text, surftrace.demangled(name)) for name, text in zip(names, told) if surftrace.demangled(name) != text]
+    assert not wrong, wrong[:5]
+
+
+def test_a_name_of_cpp_finds_its_function() -> None:
+    """Each of some demangled names, with parameters, is one function's; it is at the address of its symbol."""
+    path = path_of('libstdc++')
+    program = surftrace.Executable(path)
+    names = sorted(name for name in program.function_symbols if name.startswith('_Z') and len(surftrace.demangled(name)) < 200)
+    for name in Random(SEED).sample(names, 12):
+        text = surftrace.demangled(name)
+        found = {symbol.address for symbol in program.named_in_source(text)}
+        assert found >= {symbol.address for symbol in program.symbols(name)}, text
+        assert all(surftrace.demangled(s.name) == text or text in surftrace.spellings(surftrace.demangled(s.name))
+                   for s in program.named_in_source(text)), text
+
+
+def test_names_of_rust_are_those_of_cplusplusfilt(compile_c: Compile) -> None:
+    have('c++filt')
+    if shutil.which('rustc'):
+        program = compile_c(RUST, '--crate-name', 'rs', '-g', '-Copt-level=0', compiler='rustc')
+        names = [name for name in symbols(program) if re.search('17h[0-9a-f]{16}E$', name)]
+    else:
+        names = [name for name, _ in NAMES if re.search('17h[0-9a-f]{16}E$', name)]
+    told = subprocess.run(['c++filt'], input='\n'.join(names), capture_output=True, text=True, check=True).stdout.splitlines()
+    wrong = [(name, text, surftrace.demangled(name)) for name, text in zip(names, told)
+             if surftrace.demangled(name) != re.sub('::h[0-9a-f]{16}$', '', text)]
+    assert names and not wrong, wrong[:5]

@@ -1,0 +1,1156 @@
+"""Probes in programs, as -S prints them: nothing here needs root. The programs are built as a distribution may build them, and
+what must come of a line is written from the System V ABI, from what nm and readelf say, or from what the source says."""
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import pytest
+from cache import Unavailable
+from test_malformed import check
+
+import surftrace
+
+Compile = Callable[..., Path]
+X86 = surftrace.arch_named('x86_64')
+AARCH64 = surftrace.arch_named('aarch64')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _machine() -> None:
+    """The programs are x86-64's."""
+    if surftrace.os.uname().machine != 'x86_64':
+        raise Unavailable('the programs of these tests are for x86-64')
+
+
+# ---- the programs
+
+APP = r'''
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdint.h>
+#include <unistd.h>
+#define NOINLINE __attribute__((noinline, noclone))
+#define KEEP __asm__ volatile("" ::: "memory")
+struct inner { int a; unsigned b:3; signed c:5; long d; union { int i; unsigned char t[8]; float f; } u; };
+struct outer { const char *name; struct inner *in; struct inner own; short arr[4]; char word[8]; struct outer *next; };
+enum color { RED, GREEN = 5, BLUE = -1 };
+struct pair { long a, b; };
+struct big { long a, b, c; };
+struct mixed { double d; long n; };
+struct small { short x, y; };
+typedef struct { unsigned lo:4, hi:12; unsigned long wide:40; } bits_t;
+int counter = 3;
+static const char *volatile greeting = "hello";
+static struct outer global_one = { "glob", 0, { 7, 1, -2, 9, {0} }, {1, 2, 3, 4}, "abcdefg", 0 };
+static int counted_twice = 9;
+__thread int mine = 8;
+volatile long sink;
+int call_other(int x);
+
+NOINLINE long handle(int id, struct outer *o) { KEEP; counter++; return id + o->own.a; }
+NOINLINE long eight(int8_t a, uint16_t b, int c, long d, unsigned char e, short f, int g, enum color h) {
+  KEEP; return a + b + c + d + e + f + g + h; }
+NOINLINE long withpair(struct pair p, int after) { KEEP; return p.a + p.b + after; }
+NOINLINE long withsmall(struct small s, int after) { KEEP; return s.x + s.y + after; }
+NOINLINE long withbig(int before, struct big p, int after) { KEEP; return p.c + before + after; }
+NOINLINE long withfloat(double d, int after, float f, long last) { KEEP; return d + f + after + last; }
+NOINLINE long withmixed(struct mixed m, int after) { KEEP; return m.n + after; }
+NOINLINE struct big retbig(int n) { struct big b = { n, 2 * n, 3 * n }; KEEP; return b; }
+NOINLINE struct pair retpair(int n) { struct pair p = { n, 2 * n }; KEEP; return p; }
+NOINLINE double retdouble(int n) { KEEP; return n; }
+NOINLINE void nothing(void) { KEEP; }
+NOINLINE int withbits(bits_t *b, bits_t by) { KEEP; return b->lo + by.hi; }
+NOINLINE void text(const char *p, size_t n) { __asm__ volatile("" :: "r"(p), "r"(n) : "memory"); }
+NOINLINE void signedtext(const char *p, int n) { __asm__ volatile("" :: "r"(p), "r"(n) : "memory"); }
+NOINLINE int variadic(const char *f, ...) { __asm__ volatile("" :: "r"(f) : "memory"); return 0; }
+NOINLINE enum color paint(enum color c) { KEEP; return c; }
+NOINLINE long wide(__int128 w, int after) { KEEP; return (long)w + after; }
+static NOINLINE int same(int x) { KEEP; return x; }
+
+int main(int argc, char **argv) {
+  int n = argc > 1 ? atoi(argv[1]) : 2;
+  struct inner in = { 42, 5, -3, 1L << 40, { 0x41424344 } };
+  struct outer last = { "last", 0, { 1, 2, 3, 4, {0} }, { -1, -2, -3, -4 }, "LAST", 0 };
+  struct outer o = { "bob", &in, { 11, 2, -1, 5, { 99 } }, { 10, 20, 30, -40 }, "eightchr", &last };
+  bits_t b = { 9, 0xabc, 0x123456789aUL };
+  char big[400]; memset(big, 'y', sizeof big);
+  global_one.in = &in;
+  for (int i = 0; i < n; i++) {
+    if (argc > 2) usleep(atoi(argv[2]));
+    o.in = i == 1 ? 0 : i == 2 ? (struct inner *)0x7ead00000000 : &in;
+    o.next = i == 1 ? (struct outer *)16 : &last;
+    sink = ++counted_twice + handle(i, &o) + eight(-1, 65535, -70000, 1L << 33, 255, -2, -7, i ? BLUE : GREEN);
+    sink += withpair((struct pair){ 1, -2 }, 3) + withbig(4, (struct big){ 5, 6, 7 }, 8) + withfloat(2.5, 9, 1.5f, 10);
+    sink += withmixed((struct mixed){ 1.5, 6 }, 7) + retbig(3).b + retpair(i + 1).b + (long)retdouble(3);
+    sink += withsmall((struct small){ -3, 300 }, 4);
+    sink += withbits(&b, b) + paint(i ? BLUE : GREEN) + wide(1, 2) + variadic("v", 1, 2) + same(5) + call_other(6);
+    nothing();
+    text("hello world", 5); text(0, 0); text(0, 3); text((char *)0x1234567000, 8); text(big, 400); text("ab\0cd", 5); text("", 0);
+    signedtext("negative", -4);
+  }
+  printf("%s %d %s %d %ld\n", greeting, counter, global_one.name, mine, sink);
+  return 0;
+}
+'''
+OTHER = r'''
+static __attribute__((noinline, noclone)) int same(int x) { __asm__ volatile("" ::: "memory"); return x + 1; }
+static int counted_twice = 4;
+int call_other(int x) { counted_twice++; return same(x) + counted_twice; }
+'''
+BUILDS = {                      # the flags
+    '-O0': ('-g', '-O0'), '-O2': ('-g', '-O2'), 'not PIE': ('-g', '-O2', '-no-pie'), 'not PIE -O0': ('-g', '-O0', '-no-pie'),
+    'DWARF 4': ('-gdwarf-4', '-O2'), 'DWARF 5 -O0': ('-gdwarf-5', '-O0'), 'compressed': ('-g', '-O2', '-gz'),
+    'compressed the GNU way': ('-g', '-O2', '-gz=zlib-gnu'), 'static': ('-g', '-O2', '-static'),
+    'text apart': ('-g', '-O2', '-Wl,-z,separate-code,-z,max-page-size=0x200000'), 'one text': ('-g', '-O2', '-Wl,-z,noseparate-code'),
+    'no types': ('-O2',),
+}
+
+
+def build(compile_c: Compile, name: str) -> Path:
+    """The program of APP and OTHER with the flags of that name."""
+    flags = BUILDS[name]
+    other = compile_c(OTHER, '-c', *(flag for flag in flags if flag not in ('-no-pie', '-static') and not flag.startswith('-Wl')))
+    return compile_c(APP, str(other), *flags)
+
+
+def tool(*command: object) -> str:
+    """What a tool prints."""
+    if not shutil.which(str(command[0])):
+        raise Unavailable(f'{command[0]} is not installed')
+    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
+
+
+@functools.lru_cache(None)
+def symbols(program: Path) -> dict[str, list[int]]:
+    """The addresses of each name, as nm has them."""
+    found: dict[str, list[int]] = {}
+    for address, name in re.findall(r'^([0-9a-f]+) \w (\S+)$', tool('nm', program), re.M):
+        found.setdefault(name, []).append(int(address, 16))
+    return found
+
+
+@functools.lru_cache(None)
+def loads(program: Path) -> list[tuple[int, int, int]]:
+    """(offset, address, size) of what is loaded, as readelf has it."""
+    found = re.findall(r'LOAD +0x(\w+) 0x(\w+) 0x\w+ 0x(\w+)', tool('readelf', '-lW', program))
+    return [(int(offset, 16), int(address, 16), int(size, 16)) for offset, address, size in found]
+
+
+def offset(program: Path, name: str) -> int:
+    """Where in the file that function is."""
+    address, = set(symbols(program)[name])
+    return next(address - start + at for at, start, size in loads(program) if start <= address < start + size)
+
+
+def behind(program: Path, function: str, name: str) -> int:
+    """N of @+N for a global: what the kernel adds to where the file would begin (trace_uprobe.c, translate_user_vaddr)."""
+    return symbols(program)[name][0] - (symbols(program)[function][0] - offset(program, function))
+
+
+def stripped(program: Path, folder: Path, how: str) -> Path:
+    """A copy without symbols, its debug file beside it, by build-id, or packed into it."""
+    copy, debug = folder / 'app', folder / 'app.debug'
+    tool('objcopy', '--only-keep-debug', program, debug)
+    link = [f'--add-gnu-debuglink={debug}'] if 'link' in how else []
+    if how == 'packed':
+        names = folder / 'names'
+        names.write_text(''.join(f'{name}\n' for name in symbols(program)))
+        tool('objcopy', '-S', '--remove-section=.gnu_debuglink', f'--keep-symbols={names}', debug, folder / 'mini')
+        tool('xz', '-k', folder / 'mini')
+        link = ['--add-section', f'.gnu_debugdata={folder / "mini.xz"}']
+    tool('objcopy', '-S', *link, program, copy)
+    if how == 'build-id':
+        id_ = surftrace.Executable(str(program)).build_id
+        place = folder / 'debug/.build-id' / id_[:2]
+        place.mkdir(parents=True)
+        debug.rename(place / f'{id_[2:]}.debug')
+    elif 'folder' in how:
+        (folder / '.debug').mkdir()
+        debug.rename(folder / '.debug' / 'app.debug')
+    elif how == 'packed':
+        debug.unlink()
+    return copy
+
+
+# ---- surftrace
+
+
+class Told(NamedTuple):
+    """What main returned, and what it printed."""
+    status: int
+    out: list[str]
+    err: str
+
+
+def told(*arguments: str) -> Told:
+    """A run of main with nothing printed here."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = surftrace.main(arguments)
+    return Told(status, out.getvalue().splitlines(), err.getvalue())
+
+
+def shown(*arguments: str) -> list[str]:
+    """What -S prints, which is the same again when it is read back."""
+    first = told('-S', *arguments)
+    assert first.status == 0, first.err
+    options = [word for word, before in zip(arguments, ('', *arguments)) if word[0] == '-' or before in ('-p', '-v', '-a')]
+    again = told('-S', *options, *first.out)
+    assert again.out == first.out, again.err
+    return first.out
+
+
+def refusal(*arguments: str) -> tuple[str, str]:
+    """(the message, what the caret marks)"""
+    said = told('-S', *arguments)
+    assert said.status == 2 and not said.out, said
+    message, *lines = said.err.rstrip('\n').split('\n')
+    assert message.startswith('surftrace: ') and len(lines) == 2, f'no caret: {said.err}'
+    start = lines[1].index('^')
+    return message[11:], lines[0][start:len(lines[1])]
+
+
+def value(line: str) -> str:
+    """The arguments of a line that -S printed, with what is behind #!."""
+    return ' '.join(line.split(' ')[2:])
+
+
+# ---- C: where things are
+
+PLAIN = [       # PLACE and what is asked; what must be printed
+    ('handle id', 'id=%di:s32'), ('handle %0', 'id=%di:s32'), ('handle o', 'o=%si:x64'),
+    ('handle o->name', 'name=+0(+0(%si)):string'), ('handle o->name[1]', 'name=+1(+0(%si)):s8'),
+    ('handle %1->own.a', 'a=+16(%si):s32'),
+    ('handle o->own.b', 'b=+20(%si):b3@0/8'), ('handle o->own.c', 'c=+20(%si):b5@3/8 #! c:S(5)'),
+    ('handle o->own.d', 'd=+24(%si):s64'), ('handle o->own.u.i', 'i=+32(%si):s32'),
+    ('handle o->own.u.t', 't=+32(%si):u8[8]'), ('handle o->own.u.t[3]', 't=+35(%si):u8'),
+    ('handle o->in->c', 'c=+4(+8(%si)):b5@3/8 #! c:S(5)'), ('handle o->in->d', 'd=+8(+8(%si)):s64'),
+    ('handle o->arr', 'arr=+40(%si):s16[4]'), ('handle o->arr[3]', 'arr=+46(%si):s16'),
+    ('handle o->word', 'word=+48(%si):string #! word:cut(8)'),
+    ('handle o->next->next->in->u.i', 'i=+16(+8(+56(+56(%si)))):s32'),
+    ('handle (&o->own)->d', 'd=+24(%si):s64'),
+    ('handle ((struct inner *)%1)->c', 'c=+4(%si):b5@3/8 #! c:S(5)'),
+    ('handle container_of(&o->own, struct outer, own)->name', 'name=+0(+0(%si)):string'),
+    ('handle user(o)->name', 'name=+0(+0(%si)):string'),
+    ('handle (char *)o->in', 'in=+0(+8(%si)):string'), ('handle X%0 U(id) S(o->own.b)', 'id=%di:x32 id_2=%di:u32 b=+20(%si):b3@0/8 #! b:S(3)'),
+    ('handle $comm $stack0 %ax', 'comm=$comm stack0=$stack0:x64 ax=%ax:x64'),
+    ('handle x=-8(%sp):u64 y=+0(+8(%si)):string', 'x=-8(%sp):u64 y=+0(+8(%si)):string'),
+    ('eight a b c d e f=f:s16 g h', 'a=%di:s8 b=%si:u16 c=%dx:s32 d=%cx:s64 e=%r8:u8 f=%r9:s16 g=+8($stack):s32 h=+16($stack):s32 #! h:enum(color)'),
+    ('eight %7 %6', 'h=+16($stack):s32 g=+8($stack):s32 #! h:enum(color)'),
+    ('withpair p.a p.b after', 'a=%di:s64 b=%si:s64 after=%dx:s32'),
+    ('withsmall s.x s.y after', 'x=%di:s16 y=%di:b16@16/64 after=%si:s32 #! y:S(16)'),
+    ('withbig before p.a p.c after', 'before=%di:s32 a=+8($stack):s64 c=+24($stack):s64 after=%si:s32'),
+    ('withfloat after last', 'after=%di:s32 last=%si:s64'),
+    ('withbits b->lo b->hi b->wide', 'lo=+0(%di):b4@0/8 hi=+0(%di):b12@4/16 wide=+0(%di):b40@16/64'),
+    ('withbits by.lo by.hi by.wide', 'lo=%si:b4@0/64 hi=%si:b12@4/64 wide=%si:b40@16/64'),
+    ('retbig n', 'n=%si:s32'),          # the struct's address comes first
+    ('retpair n', 'n=%di:s32'), ('paint c', 'c=%di:s32 #! c:enum(color)'), ('paint c f:c!=BLUE', 'c=%di:s32 #! c:enum(color) f:c!=BLUE'),
+    ('variadic f', 'f=+0(%di):string'),
+    ('text p n', 'p=+0(%di):string n=%si:u64'),
+    ('text s=p:text(n)', 's=%si:u64 s_2=+0(%di):x8[64] s_3=+64(%di):x8[64] s_4=+128(%di):x8[64] s_5=+192(%di):x8[64] #! s+s_2+s_3+s_4+s_5:text'),
+    ('signedtext s=%0:text(%1)', 's=%si:s32 s_2=+0(%di):x8[64] s_3=+64(%di):x8[64] s_4=+128(%di):x8[64] s_5=+192(%di):x8[64] #! s+s_2+s_3+s_4+s_5:text'),
+]
+TYPED = [name for name in BUILDS if name != 'no types']
+
+
+@pytest.mark.parametrize('name', TYPED)
+def test_members_and_arguments_are_where_the_abi_has_them(name: str, compile_c: Compile) -> None:
+    program = build(compile_c, name)
+    lines = shown(*(f'P {program}:{asked}' for asked, _ in PLAIN))
+    assert len(lines) == len(PLAIN)
+    for i, (line, (asked, wanted)) in enumerate(zip(lines, PLAIN)):
+        assert line.startswith(f'p:f{i} {program}:{offset(program, asked.split()[0]):#x} '), asked
+        assert value(line) == wanted, asked
+
+
+RETURNS = [('retbig $retval.a $retval.c', 'a=+0($retval):s64 c=+16($retval):s64'), ('retpair $retval.a', 'a=$retval:s64'),
+           ('paint $retval', 'retval=$retval:s32 #! retval:enum(color)'), ('handle $retval f:retval<0', 'retval=$retval:s64 #! f:retval<0'),
+           ('handle v=$retval:u8', 'v=$retval:u8'), ('text', '')]
+
+
+@pytest.mark.parametrize('name', ['-O0', '-O2', 'not PIE', 'DWARF 4'])
+def test_what_is_returned_is_where_the_abi_has_it(name: str, compile_c: Compile) -> None:
+    program = build(compile_c, name)
+    for asked, wanted in RETURNS:
+        line, = shown(f'R {program}:{asked}')
+        assert line.startswith(f'r:f0 {program}:{offset(program, asked.split()[0]):#x}') and value(line) == wanted, asked
+
+
+@pytest.mark.parametrize('name', TYPED)
+def test_globals_are_counted_from_where_the_file_begins(name: str, compile_c: Compile) -> None:
+    program = build(compile_c, name)
+    at = functools.partial(behind, program, 'handle')
+    asked = '@counter @counter:x8 @global_one.name @global_one.in->a @global_one.own.c @sink'
+    line, = shown(f'P {program}:handle {asked}')
+    glob = at('global_one')
+    assert value(line) == (f'counter=@+{at("counter"):#x}:s32 counter_2=@+{at("counter"):#x}:x8 name=+0(@+{glob:#x}):string '
+                           f'a=+0(@+{glob + 8:#x}):s32 c=@+{glob + 20:#x}:b5@3/8 sink=@+{at("sink"):#x}:s64 #! c:S(5)')
+
+
+REFUSED = [     # what is asked; what is said; what is marked
+    ('P {}:handle o->own.u.f', 'ftrace reads no floating-point numbers', 'o->own.u.f'),
+    ('P {}:handle o->own', 'is more than one value; name a member: a, b, c, d, u', 'o->own'),
+    ('P {}:handle o->nmae', "no member 'nmae'; did you mean 'name'", 'nmae'),
+    ('P {}:handle o.name', 'is a pointer: write ->name', 'name'),
+    ('P {}:handle di', "no parameter 'di'; its parameters are id, o", 'di'), ('P {}:eight aa', "no parameter 'aa'", 'aa'),
+    ('P {}:handle %2', 'handle has 2 parameters, %0 to %1', '%2'),
+    ('P {}:handle o->arr[4]', 'the array has 4 elements', None),
+    ('P {}:handle $arg1', 'an argument is %0, %1', '$arg1'),
+    ('P {}:handle $retval', 'use R', '$retval'),
+    ('P {}:handle %rax', "no register '%rax'", '%rax'),
+    ('P {}:handle o->name:symbol', 'symbol is for the kernel', 'symbol'),
+    ('P {}:handle a=\\"x"', 'the kernel shows (fault)', '\\"x"'),
+    ('P {}:handle @mine', "is a thread's own (TLS)", '@mine'),
+    ('P {}:handle @counted_twice', "has 2 symbols 'counted_twice'", '@counted_twice'),
+    ('P {}:handle @nowhere', "has no symbol 'nowhere'", '@nowhere'),
+    ('P {}:handle &@counter', None, None),
+    ('P {}:handle @counter+2', 'no type is known', None),
+    ('P {}:same x', "'same' is there 2 times", '{}:same'),
+    ('P {}:withfloat d', 'ftrace reads no floating-point numbers', 'd'),
+    ('P {}:withfloat x=f:x32', 'ftrace reads no floating-point numbers', None),
+    ('P {}:variadic %1', 'variadic function', '%1'),
+    ('P {}:wide w', 'cannot be had here', 'w'),
+    ('R {}:retpair $retval.b', 'in no single register', None),
+    ('R {}:retdouble $retval', 'floating-point', '$retval'), ('R {}:nothing $retval', 'returns nothing', '$retval'),
+    ('R {}:handle id', 'holds something else', 'id'), ('R {}:handle @counter+1', None, None), ('R {}:handle+3', 'no offset', '{}:handle+3'),
+    ('P {}:printf', "calls 'printf' and has it not: it is in libc.so.6, write libc.so.6:printf", '{}:printf'),
+    ('P {}:counter', 'is data, not a function', '{}:counter'),
+    ('P {}:hnadle', "no function 'hnadle'; did you mean 'handle'", '{}:hnadle'),
+    ('P {}:xyz*', "no function in {} matches 'xyz*'", '{}:xyz*'),
+    ('P {}:0x1', 'not in a part of {} that is loaded to be executed', '{}:0x1'), ('P {}:0x99999999', 'not in a part', '{}:0x99999999'),
+    ('P {}:handle+9999', 'is behind it', '{}:handle+9999'),
+    ('P {}:handle @(struct iphdr *)%1->saddr', 'sk_buff', '%1'),
+    ('P {}:text s=p:text', 'carries no length: say it', None), ('P {}:text s=p:text(', None, None), ('P {}:text s=p:text()', 'expected', ')'),
+    ('P {}:text s=p:text(p)', 'the length is char *, and not a number', None), ('P {}:text s=n:text(n)', 'text is bytes in memory', None),
+    ('P {}:handle s=o->arr:text(id)', 'text is bytes in memory', None), ('P {}:text s=p:text(n):x', 'complete before this', ':'),
+    ('P {}:text s=p:text(n) f:s==hello', None, None), ('P {}:text s=p:text(n) f:s~"h*"', 'no string to the kernel', '"h*"'),
+    ('P {}:handle f:nix==1', "no field 'nix'", 'nix'),
+    ('u {}:nix', 'has no USDT probes', '{}:nix'), ('u {}:a:b', 'has no USDT probes', None),
+]
+
+
+@pytest.mark.parametrize('line, words, marked', REFUSED, ids=[line for line, _, _ in REFUSED])
+def test_what_cannot_be_had_is_refused_with_a_caret(line: str, words: str, marked: str, compile_c: Compile) -> None:
+    program = build(compile_c, '-O0')
+    message, found = refusal(line.format(program))
+    assert len(message) > 15 and (words or '').format(program) in message
+    assert marked is None or found == marked.format(program)
+
+
+@pytest.mark.parametrize('name', ['-O0', '-O2'])
+def test_a_struct_with_a_float_is_had_only_where_the_debug_information_has_it(name: str, compile_c: Compile) -> None:
+    program = build(compile_c, name)
+    if name == '-O2':
+        assert value(shown(f'P {program}:withmixed m.n after')[0]) == 'n=%di:s64 after=%si:s32'
+    for asked in ('m.d', *['m.n', 'after'] * (name == '-O0')):
+        refusal(f'P {program}:withmixed {asked}')
+
+
+def test_without_types_an_argument_is_a_word_and_can_be_cast(compile_c: Compile) -> None:
+    program = build(compile_c, 'no types')
+    line, = shown(f'P {program}:eight %0 %5 %6 %7 v=%2:s32 c=!(char *)%1')
+    assert value(line) == 'arg0=%di:x64 arg5=%r9:x64 arg6=+8($stack):x64 arg7=+16($stack):x64 v=%dx:s32 c=+0(%si):string'
+    assert value(shown(f'R {program}:eight $retval')[0]) == 'retval=$retval:x64'
+    assert 'no debug information for this function' in refusal(f'P {program}:eight a')[0]
+    assert 'struct' in refusal(f'P {program}:handle !(struct outer *)%1->name')[0]
+
+
+def test_functions_of_one_name_can_be_had_by_their_offsets(compile_c: Compile) -> None:
+    program = build(compile_c, 'text apart')
+    first, second = sorted(symbols(program)['same'])
+    assert all(f'{address:#x}' in refusal(f'P {program}:same')[0] for address in (first, second))
+    assert [line.split()[1] for line in shown(f'P {program}:sam[e] x')] == [f'{program}:{a:#x}' for a in (first, second)]
+    assert shown(f'P {program}:{first:#x} x') == [f'p:f0 {program}:{first:#x} x=%di:s32']
+
+
+def test_a_pattern_that_fits_one_function_or_more(compile_c: Compile) -> None:
+    program = build(compile_c, '-O2')
+    assert shown(f'P {program}:hand* id') == [f'p:f0_handle {program}:{offset(program, "handle"):#x} id=%di:s32'] or shown(
+        f'P {program}:hand* id') == [f'p:f0 {program}:{offset(program, "handle"):#x} id=%di:s32']
+    lines = shown(f'P {program}:ret*')
+    assert {line.split()[1] for line in lines} == {f'{program}:{offset(program, name):#x}' for name in ('retbig', 'retpair', 'retdouble')}
+
+
+# ---- where a probe may be
+
+
+def instructions(program: Path, function: str) -> list[int]:
+    """The offsets of the instructions of a function, as objdump has them."""
+    text = tool('objdump', '-d', '--no-show-raw-insn', f'--disassemble={function}', program)
+    found = [int(address, 16) for address in re.findall(r'^ +([0-9a-f]+):\t', text, re.M)]
+    return [address - found[0] for address in found]
+
+
+@pytest.mark.parametrize('function', ['handle', 'withfloat', 'main'])
+@pytest.mark.parametrize('by', ['name', 'offset in the file'])
+def test_a_probe_is_set_only_where_an_instruction_begins(function: str, by: str, compile_c: Compile) -> None:
+    pytest.importorskip('capstone')
+    program = build(compile_c, '-O2')
+    good = instructions(program, function)
+    start = offset(program, function)
+    kernel = surftrace.kernel_of(surftrace.DebugInfo(X86, None, []), None, surftrace.arguments().parse_args(['-S']), [])
+    kernel = kernel._replace(note=str)
+    for at in range(min(good[-1], 120) + 1):
+        place = f'{program}:{function}+{at}' if by == 'name' else f'{program}:{start + at:#x}'
+        probe = surftrace.parse_probe(f'P {place} %ax')
+        if at in good:
+            assert surftrace.program_targets(probe, kernel)[0].place == f'{program}:{start + at:#x}'
+        else:
+            with pytest.raises(surftrace.InputError, match='no instruction begins at'):
+                surftrace.program_targets(probe, kernel)
+
+
+def test_force_sets_a_probe_anywhere_and_without_capstone_nothing_else_does(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = build(compile_c, '-O2')
+    start = offset(program, 'handle')
+    assert told('-S', '--force', f'P {program}:handle+1').out == [f'p:f0 {program}:{start + 1:#x}']
+    monkeypatch.setitem(surftrace.sys.modules, 'capstone', None)
+    message, marked = refusal(f'P {program}:handle+3')
+    assert 'capstone' in message and '--force' in message and marked == f'{program}:handle+3'
+    assert shown(f'P {program}:handle+0') == [f'p:f0 {program}:{start:#x}']
+
+
+# ---- separate debug files
+
+
+@pytest.mark.parametrize('how', ['link', 'link in a folder', 'build-id', 'link, no build-id'])
+def test_a_debug_file_is_found(how: str, compile_c: Compile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surftrace, 'DEBUG_FOLDER', str(tmp_path / 'debug'))
+    flags = ['-Wl,--build-id=none'] if 'no build-id' in how else []
+    whole = compile_c(APP, str(compile_c(OTHER, '-c', '-O2', '-g')), '-O2', '-g', *flags)
+    program = stripped(whole, tmp_path, how)
+    assert symbols(program) == {}
+    lines = shown(f'P {program}:handle o->own.c @counter', f'P {program}:eight a b c d e f g h')
+    assert lines == [line.replace(str(whole), str(program)) for line in shown(
+        f'P {whole}:handle o->own.c @counter', f'P {whole}:eight a b c d e f g h')]
+
+
+def test_the_symbols_of_minidebuginfo_are_found(compile_c: Compile, tmp_path: Path) -> None:
+    whole = build(compile_c, '-O2')
+    program = stripped(whole, tmp_path, 'packed')
+    assert shown(f'P {program}:handle %0') == [f'p:f0 {program}:{offset(whole, "handle"):#x} arg0=%di:x64']
+    assert 'no debug information' in refusal(f'P {program}:handle id')[0]
+
+
+@pytest.mark.parametrize('wrong', ['of another build', 'with another checksum', 'that is no ELF file', 'that is a folder'])
+def test_a_debug_file_of_another_program_is_not_taken(wrong: str, compile_c: Compile, tmp_path: Path) -> None:
+    flags = ['-Wl,--build-id=none'] if 'checksum' in wrong else []
+    whole = compile_c(APP, str(compile_c(OTHER, '-c', '-O2', '-g')), '-O2', '-g', *flags)
+    program, debug = stripped(whole, tmp_path, 'link'), tmp_path / 'app.debug'
+    assert told('-S', f'P {program}:handle id').status == 0
+    if 'another' in wrong:
+        other = compile_c(APP.replace('int id', 'long more, int id').replace('handle(i,', 'handle(3, i,'),
+                          str(compile_c(OTHER, '-c', '-O2', '-g')), '-O2', '-g', *flags)
+        tool('objcopy', '--only-keep-debug', other, debug)
+    elif 'no ELF' in wrong:
+        debug.write_text('nothing')
+    else:
+        debug.unlink()
+        debug.mkdir()
+    message, _ = refusal(f'P {program}:handle id')
+    assert 'stripped' in message
+
+
+def test_v_names_the_debug_file_and_refuses_one_of_another_program(compile_c: Compile, tmp_path: Path) -> None:
+    program = stripped(build(compile_c, '-O2'), tmp_path, 'none')
+    debug = tmp_path / 'app.debug'
+    assert value(shown('-v', str(debug), f'P {program}:handle id')[0]) == 'id=%di:s32'
+    said = told('-S', '-v', str(debug), f'P {build(compile_c, "-O0")}:handle id')
+    assert said.status == 2 and 'is not the debug file of' in said.err
+
+
+# ---- libraries: versions, data, IFUNC
+
+LIBRARY = r'''
+int exported = 5;
+static int hidden = 6;
+__thread int own = 7;
+int old_one(int a) { return a + hidden; }
+int new_one(int b) { return b + exported + own; }
+__asm__(".symver old_one, twin@V1");
+__asm__(".symver new_one, twin@@V2");
+int only_old(int a) { return a; }
+__asm__(".symver only_old, gone@V1");
+static int fast_one(int a) { return a; }
+static void *choose(void) { return fast_one; }
+int chosen(int a) __attribute__((ifunc("choose")));
+int chosen_fast(int a) { return a; }
+void *use(void) { return (void *)fast_one; }
+'''
+
+
+@pytest.fixture(scope='module')
+def library(compile_c: Compile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with versions, an IFUNC, TLS and exported data, stripped of all but its dynamic symbols."""
+    folder = tmp_path_factory.mktemp('library')
+    (folder / 'map').write_text('V1 { global: gone; twin; };\nV2 { global: twin; exported; own; chosen; chosen_fast; use; local: *; } V1;\n')
+    path = compile_c(LIBRARY, '-shared', '-fPIC', '-g', '-Wl,-soname,libshop.so.1', f'-Wl,--version-script={folder / "map"}')
+    copy = folder / 'libshop.so.1'
+    tool('objcopy', '-S', path, copy)
+    shutil.copy(path, folder / 'whole.so')
+    return copy
+
+
+def test_the_version_that_programs_are_linked_with_is_taken(library: Path) -> None:
+    whole = library.with_name('whole.so')
+    for path in library, whole:
+        assert shown(f'P {path}:twin')[0] == f'p:f0 {path}:{symbols(whole)["new_one"][0]:#x}'
+        assert shown(f'P {path}:gone')[0] == f'p:f0 {path}:{symbols(whole)["only_old"][0]:#x}'
+
+
+@pytest.mark.parametrize('which', ['libshop.so.1', 'whole.so'])
+@pytest.mark.parametrize('line, words', [
+    ('P {}:chosen', "'chosen' is an IFUNC"), ('P {}:exported', 'is data'), ('P {}:use @exported', 'is exported: a program'),
+    ('P {}:use @own', 'TLS')])
+def test_what_only_the_linker_knows_is_refused(line: str, words: str, which: str, library: Path) -> None:
+    assert words in refusal(line.format(library.with_name(which)))[0]
+
+
+def test_an_ifunc_names_those_that_may_be_chosen(library: Path) -> None:
+    assert 'chosen_fast' in refusal(f'P {library}:chosen')[0]
+
+
+def test_a_librarys_own_static_is_had(library: Path) -> None:
+    whole = library.with_name('whole.so')
+    assert value(shown(f'P {whole}:use @hidden')[0]) == f'hidden=@+{behind(whole, "use", "hidden"):#x}:s32'
+
+
+# ---- OBJ
+
+
+def test_a_program_is_found_by_path_and_in_path_and_a_file_of_the_folder_only_with_a_slash(
+        tmp_path: Path, compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, path_of = build(compile_c, '-O2'), tmp_path
+    at = f'{offset(program, "handle"):#x}'
+    monkeypatch.setenv('PATH', str(path_of))
+    shutil.copy(program, path_of / 'shop')
+    monkeypatch.chdir(program.parent)
+    assert shown('P shop:handle') == [f'p:f0 {path_of}/shop:{at}']
+    assert shown(f'P ./{program.name}:handle') == [f'p:f0 {program}:{at}']
+    assert "no program or library 'nosuchprog'" in refusal('P nosuchprog:handle')[0]
+    (path_of / 'shop').chmod(0o644)
+    assert refusal('P shop:handle')[1] == 'shop'
+
+
+def test_a_path_with_a_colon_is_the_shortest_that_names_a_file(tmp_path: Path, compile_c: Compile) -> None:
+    program = build(compile_c, '-O2')
+    shutil.copy(program, tmp_path / 'a:b')
+    assert shown(f'P {tmp_path}/a:b:handle')[0].startswith(f'p:f0 {tmp_path}/a:b:0x')
+
+
+@pytest.mark.parametrize('name', ['with#hash'])
+def test_a_path_the_kernel_cannot_take_is_refused_by_s(name: str, tmp_path: Path, compile_c: Compile) -> None:
+    shutil.copy(build(compile_c, '-O2'), tmp_path / name)
+    message, marked = refusal(f'P {tmp_path / name}:handle')
+    assert 'blank or a #' in message and 'link' in message and marked == f'{tmp_path / name}:handle'
+
+
+def test_a_path_with_a_blank_is_written_in_quotes_and_refused_by_s(tmp_path: Path, compile_c: Compile) -> None:
+    (tmp_path / 'a b').mkdir()
+    shutil.copy(build(compile_c, '-O2'), tmp_path / 'a b/app')
+    message, _ = refusal(f'P "{tmp_path}/a b/app":handle')
+    assert 'blank' in message
+
+
+@pytest.mark.parametrize('line, words', [
+    ('P {}/script:main', 'script'), ('P {}/text:main', 'no ELF file'), ('P {}:main', 'no program or library'), ('P {}/nix:main', 'no program'),
+    ('P bash', 'OBJ:FUNC expected'), ('P bash:', 'OBJ:FUNC expected'), ('P :x', 'no program'), ('u bash', 'OBJ:PROVIDER:NAME expected'),
+    ('P', 'OBJ:FUNC expected')])
+def test_what_is_no_program_is_refused_with_a_caret(line: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / 'script').write_text('#!/bin/sh\n')
+    (tmp_path / 'text').write_text('text')
+    assert words in refusal(line.format(tmp_path))[0]
+
+
+def test_a_library_is_found_by_its_soname_whole_and_short() -> None:
+    if not any(name == 'libc.so.6' for name, _ in surftrace.library_paths()):
+        raise Unavailable('the library cache has no libc.so.6')
+    listed = [line.split(' => ')[1] for line in tool('/sbin/ldconfig', '-p').splitlines() if re.match(r'\s*libc\.so\.6 .*x86-64', line)]
+    for name in ('libc', 'libc.so.6', listed[0]):
+        line, = shown(f'P {name}:sleep seconds=%0:u32')
+        assert line == f'p:f0 {listed[0]}:{offset_of_dynamic(listed[0], "sleep"):#x} seconds=%di:u32'
+    assert 'no program or library' in refusal('P lib:sleep')[0]
+
+
+def offset_of_dynamic(path: str, name: str) -> int:
+    """Where in the file a dynamic symbol is."""
+    address = int(re.findall(rf'^(\w+) [TWi] {name}(?:@@\S+)?$', tool('nm', '-D', path), re.M)[0], 16)
+    return next(address - start + at for at, start, size in loads(Path(path)) if start <= address < start + size)
+
+
+def test_a_name_of_several_libraries_is_refused(monkeypatch: pytest.MonkeyPatch, library: Path, tmp_path: Path) -> None:
+    second = tmp_path / 'libshop.so.2'
+    shutil.copy(library, second)
+    monkeypatch.setattr(surftrace, 'library_paths', lambda: [('libshop.so.1', str(library)), ('libshop.so.2', str(second))])
+    message, _ = refusal('P libshop:use')
+    assert str(library) in message and str(second) in message
+    assert shown('P libshop.so.2:use')[0].startswith(f'p:f0 {second}:')
+
+
+def test_an_object_file_and_a_debug_file_are_refused(compile_c: Compile, tmp_path: Path) -> None:
+    part = compile_c(OTHER, '-c', '-O2', '-g')
+    said = told('-S', f'P {part}:same')
+    assert said.status and 'ever loaded' in said.err
+    tool('objcopy', '--only-keep-debug', build(compile_c, '-O2'), tmp_path / 'app.debug')
+    said = told('-S', f'P {tmp_path}/app.debug:handle')
+    assert said.status and 'Traceback' not in said.err and not said.out
+
+
+# ---- C++
+
+CPP = r'''
+#include <cstdio>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#define NOINLINE __attribute__((noinline, noclone))
+#define KEEP asm volatile("" ::: "memory")
+namespace shop {
+struct Point { int x, y; };
+struct Base { virtual ~Base() {} long tag = 77; };
+struct Cart : Base {
+  int items; std::string owner; const Point &where;
+  Cart(int n, const char *o, const Point &w) : items(n), owner(o), where(w) {}
+  NOINLINE int add(int count, std::string_view what) { asm volatile("" :: "r"(this), "r"(what.data()) : "memory"); return items += count; }
+  NOINLINE std::string label() const { KEEP; return owner + "!"; }
+  NOINLINE bool operator==(const Cart &other) const { KEEP; return items == other.items; }
+  static NOINLINE int made(int n) { KEEP; return n + 1; }
+};
+NOINLINE int total(std::string s, int n) { asm volatile("" :: "r"(&s) : "memory"); return s.size() + n; }
+NOINLINE int total(const Point &p, int n) { asm volatile("" :: "r"(&p) : "memory"); return p.x + n; }
+NOINLINE int byvalue(Point p, int n) { asm volatile("" :: "r"(p.x) : "memory"); return p.y + n; }
+NOINLINE std::unique_ptr<int> make(int n) { KEEP; return std::make_unique<int>(n); }
+NOINLINE int owned(std::unique_ptr<int> p, int n) { KEEP; return *p + n; }
+template <typename T> NOINLINE T twice(T v) { asm volatile("" :: "r"(&v) : "memory"); return v + v; }
+enum class Colour : unsigned char { Red = 1, Green = 200 };
+NOINLINE int paint(Colour c, bool shiny, char16_t wide) { KEEP; return int(c) + shiny + wide; }
+}
+namespace { NOINLINE int hidden(int n) { KEEP; return n; } }
+int main() {
+  shop::Point p{5, 6};
+  shop::Cart c(3, "alice", p);
+  for (int i = 0; i < 2; i++) {
+    int r = c.add(i + 10, std::string_view("apples and pears, and more", 16));
+    std::string l = c.label();
+    printf("%d %s %d %d %d %d %d %ld %d %d %d %d %d\n", r, l.c_str(), shop::total(std::string("a long string that is on the heap"), 4),
+           shop::total(p, 1), shop::byvalue(p, 2), *shop::make(9), shop::twice<int>(21), shop::twice<long>(22), c == c,
+           shop::owned(std::make_unique<int>(1), 8), shop::paint(shop::Colour::Green, true, u'\u20ac'), hidden(3), shop::Cart::made(1));
+    try { throw std::runtime_error("x"); } catch (std::exception &) {}
+  }
+}
+'''
+STRING = 'std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >'
+CHUNKS = ' '.join('{0}_' + str(i + 2) + '=+' + str(64 * i) + '({1}):x8[64]' for i in range(4))
+
+
+def counted(name: str, length: str, pointer: str) -> str:
+    """Counted text as -S has it."""
+    return f'{name}={length} {CHUNKS.format(name, pointer)} #! {"+".join([name, *(f"{name}_{i}" for i in (2, 3, 4, 5))])}:text'
+
+
+CPP_LINES = [   # the function, its symbol, what is asked, what must come of it
+    ('shop::Cart::add', '_ZN4shop4Cart3addEiSt17basic_string_viewIcSt11char_traitsIcEE', 'count this->items this->tag this->where->x',
+     'count=%si:s32 items=+16(%di):s32 tag=+8(%di):s64 x=+0(+56(%di)):s32'),
+    ('shop::Cart::add', '_ZN4shop4Cart3addEiSt17basic_string_viewIcSt11char_traitsIcEE', 'what:text', counted('what', '%dx:u64', '%cx')),
+    ('shop::Cart::add', '_ZN4shop4Cart3addEiSt17basic_string_viewIcSt11char_traitsIcEE', 'this->owner:text',
+     counted('owner', '+32(%di):u64', '+24(%di)')),
+    ('"shop::total(shop::Point const&, int)"', '_ZN4shop5totalERKNS_5PointEi', 'p->y n', 'y=+4(%di):s32 n=%si:s32'),
+    (f'"shop::total({STRING}, int)"', '_ZN4shop5totalENSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEi', 's:text',
+     counted('s', '+8(%di):u64', '+0(%di)')),
+    (f'"shop::total({STRING}, int)"', '_ZN4shop5totalENSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEi', 'n', 'n=%si:s32'),
+    ('shop::byvalue', '_ZN4shop7byvalueENS_5PointEi', 'p.x p.y n', 'x=%di:s32 y=%di:b32@32/64 n=%si:s32 #! y:S(32)'),
+    ('shop::make', '_ZN4shop4makeEi', 'n', 'n=%si:s32'),                    # what is returned is made where %di says
+    ('shop::owned', '_ZN4shop5ownedESt10unique_ptrIiSt14default_deleteIiEEi', 'n', 'n=%si:s32'),
+    ('shop::twice<int>', '_ZN4shop5twiceIiEET_S1_', 'v', 'v=%di:s32'),
+    ('"int shop::twice<int>(int)"', '_ZN4shop5twiceIiEET_S1_', 'v', 'v=%di:s32'),
+    ('shop::twice<long>', '_ZN4shop5twiceIlEET_S1_', 'v', 'v=%di:s64'),
+    ('shop::Cart::operator==', '_ZNK4shop4CarteqERKS0_', 'other->items', 'items=+16(%si):s32'),
+    ('shop::Cart::made', '_ZN4shop4Cart4madeEi', 'n', 'n=%di:s32'),         # static: no this
+    ('shop::Cart::label', '_ZNK4shop4Cart5labelB5cxx11Ev', 'this->items', 'items=+16(%si):s32'),
+    ('shop::paint', '_ZN4shop5paintENS_6ColourEbDs', 'c shiny wide', 'c=%di:u8 shiny=%si:u8 wide=%dx:u16 #! c:enum(Colour)'),
+    ('"(anonymous namespace)::hidden"', '_ZN12_GLOBAL__N_16hiddenEi', 'n', 'n=%di:s32'),
+    ('_ZN4shop4Cart4madeEi', '_ZN4shop4Cart4madeEi', 'n', 'n=%di:s32'),
+    ('main', 'main', '', ''),
+]
+
+
+@pytest.mark.parametrize('flags', ['-O0', '-O2', '-O2 -gdwarf-5 -no-pie'])
+def test_functions_of_cpp_by_their_names(flags: str, compile_c: Compile) -> None:
+    program = compile_c(CPP, '-x', 'c++', '-g', *flags.split(), compiler='g++')
+    lines = shown(*(f'P {program}:{place} {asked}' for place, _, asked, _ in CPP_LINES))
+    for line, (place, symbol, _, wanted) in zip(lines, CPP_LINES):
+        assert line.split()[1] == f'{program}:{offset(program, symbol):#x}', place
+        assert value(line) == wanted, place
+    line, = shown(f'R {program}:shop::Cart::label $retval:text')
+    assert value(line) == counted('retval', '+8($retval):u64', '+0($retval)')
+
+
+def test_dwarf_4_does_not_tell_how_cpp_passes_a_class(compile_c: Compile) -> None:
+    program = compile_c(CPP, '-x', 'c++', '-gdwarf-4', '-gstrict-dwarf', '-O0', compiler='g++')
+    assert value(shown(f'P {program}:shop::Cart::made n')[0]) == 'n=%di:s32'
+    assert 'whether C++ passes' in refusal(f'P {program}:shop::Cart::add what:text')[0]
+    assert 'comes after an argument whose place is not settled' in refusal(f'P {program}:shop::owned n')[0]
+    assert 'moves its arguments' in refusal(f'P {program}:shop::make n')[0]
+    assert value(shown(f'P {program}:shop::byvalue n')[0]) == 'n=%si:s32'
+
+
+@pytest.mark.parametrize('line, words', [
+    ('P {}:shop::total', '"shop::total(shop::Point const&, int)"'), ('P {}:shop::Cart::ad', "did you mean 'shop::Cart::add'"),
+    ('P {}:shop::Cart::add this->where.x', 'is a pointer: write ->x'), ('R {}:shop::make $retval', 'name a member'),
+    ('P {}:shop::owned p', None), ('P {}:shop::twice<char>', None)])
+def test_what_cannot_be_had_of_cpp_is_refused(line: str, words: str, compile_c: Compile) -> None:
+    program = compile_c(CPP, '-x', 'c++', '-g', '-O0', compiler='g++')
+    assert (words or '') in refusal(line.format(program))[0]
+
+
+def test_names_that_are_one_in_the_source_are_told_apart(compile_c: Compile) -> None:
+    """Every one of the ways that the refusal names leads somewhere, and not all to the same place."""
+    program = compile_c(CPP, '-x', 'c++', '-g', '-O0', compiler='g++')
+    for name in ('shop::Cart::~Cart', 'shop::total'):
+        ways = refusal(f'P {program}:{name}')[0].split('colon: ')[1]
+        each = re.findall(r'"[^"]*"|[^\s,]+', ways)
+        assert len({shown(f'P {program}:{way}')[0] for way in each}) == len(each) == 2, ways
+
+
+def test_a_pattern_is_one_event_for_each_function_of_a_template(compile_c: Compile) -> None:
+    program = compile_c(CPP, '-x', 'c++', '-g', '-O2', compiler='g++')
+    lines = shown(f'P {program}:shop::twi* v')
+    assert [line.split()[1:] for line in lines] == [[f'{program}:{offset(program, f"_ZN4shop5twiceI{t}EET_S1_"):#x}', f'v=%di:s{s}']
+                                                    for t, s in (('i', 32), ('l', 64))]
+
+
+# ---- names of C++ and Rust
+
+NAMES = [
+    ('main', ''),  ('_ZN2rs4shop3buyE', 'rs::shop::buy'), ('_ZN2rs4shop3buy17h0123456789abcdefE', 'rs::shop::buy'),
+    ('_ZN60_$LT$alloc..string..String$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE',
+     '<alloc::string::String as core::fmt::Display>::fmt'),
+    ('_ZN4core3ptr42drop_in_place$LT$alloc..string..String$GT$17h0123456789abcdefE', 'core::ptr::drop_in_place<alloc::string::String>'),
+    ('_ZN5alloc3vec12Vec$LT$T$GT$4push17h0123456789abcdefE', 'alloc::vec::Vec<T>::push'),
+    ('_ZN37_$RF$$BP$const$u20$$u5b$u8$u3b$4$u5d$3foo17h0123456789abcdefE', '&*const [u8;4]::foo'),
+    ('_RNvNtCs1234_2rs4shop3buy', 'rs::shop::buy'), ('_RNvC2rs4main', 'rs::main'), ('_RNvCs1234_7mycrate3foo', 'mycrate::foo'),
+    ('_RNvNtC2rs4shops_3buy', ''), ('_RINvC2rs3fooxE', ''), ('_RNvXs_C2rs3fooNtB4_3bar', ''), ('_Znonsense', ''), ('_R', ''), ('_RNvC9', ''),
+    ('_ZN4shop4Cart4madeEi', 'shop::Cart::made(int)'), ('_ZNK4shop4Cart5labelB5cxx11Ev', 'shop::Cart::label[abi:cxx11]() const'),
+]
+
+
+@pytest.mark.parametrize('name, wanted', NAMES, ids=[name for name, _ in NAMES])
+def test_a_mangled_name_is_what_the_source_has(name: str, wanted: str) -> None:
+    if name.startswith('_Z') and not surftrace._cxa_demangle():
+        raise Unavailable('there is no libstdc++.so.6')
+    found = surftrace.demangled(name)
+    assert found == wanted or not wanted and name.startswith('_RNvNt') and found == 'rs::shop::buy'
+
+
+@pytest.mark.parametrize('name, wanted', [
+    ('f(int)', 'f'), ('ns::f(int) const', 'ns::f'), ('f(void (*)(int))', 'f'), ('operator()(int)', 'operator()'), ('a::operator()', 'a::operator()'),
+    ('(anonymous namespace)::f(int)', '(anonymous namespace)::f'), ('f', 'f'), ('f(int) &&', 'f')])
+def test_a_name_without_its_parameters(name: str, wanted: str) -> None:
+    assert surftrace.without_parameters(name) == wanted
+
+
+RUST = '''
+pub mod shop {
+    pub struct Item { pub name: String, pub price: u32, pub neg: i16 }
+    fn keep<T: Copy>(x: T) -> T { unsafe { std::ptr::read_volatile(&x) } }
+    #[inline(never)] pub fn buy(item: &Item, count: u64, who: &str) -> u64 { keep(item.price as u64 * count + who.len() as u64) }
+    #[inline(never)] pub fn plain(a: i32, b: u8, c: bool) -> i32 { keep(a + b as i32 + c as i32) }
+    impl Item { #[inline(never)] pub fn bump(&mut self, by: u32) -> u32 { self.price += by; keep(self.price) } }
+}
+fn main() {
+    let mut it = shop::Item { name: "lamp".to_string(), price: 7, neg: -3 };
+    let n = std::env::args().count() as i32;
+    for i in 0..2u64 { println!("{} {} {}", shop::buy(&it, i + 2, "customer"), shop::plain(-4 - n, 5 + n as u8, n == 1), it.bump(3)); }
+    println!("{} {}", it.name, it.neg);
+}
+'''
+
+
+def rust(compile_c: Compile, *flags: str) -> Path:
+    """The program of RUST."""
+    if not shutil.which('rustc'):
+        pytest.skip('rustc is not installed')
+    return compile_c(RUST, '--crate-name', 'rs', '-g', *flags, compiler='rustc')
+
+
+@pytest.mark.parametrize('flags', ['-Copt-level=0', '-Copt-level=2', '-Copt-level=0 -Csymbol-mangling-version=v0'])
+def test_functions_of_rust_by_their_names(flags: str, compile_c: Compile) -> None:
+    program = rust(compile_c, *flags.split())
+    plain = next(name for name in symbols(program) if re.search(r'4shop5plain', name))
+    assert shown(f'P {program}:rs::shop::plain a b c') == [f'p:f0 {program}:{offset(program, plain):#x} a=%di:s32 b=%si:u8 c=%dx:u8']
+    if 'level=0' in flags:                              # else what is not used of it is left out
+        assert value(shown(f'P {program}:rs::shop::buy count who:text')[0]) == 'count=%si:u64 ' + counted('who', '%cx:u64', '%dx')
+
+
+GO = '''package main
+
+import "fmt"
+
+type Req struct {
+	Name string
+	Id   int32
+	Tags []string
+	Next *Req
+}
+
+//go:noinline
+func handle(r *Req, n int, s string, b byte) int { return len(r.Name) + n + len(s) + int(b) }
+
+//go:noinline
+func (r *Req) Method(x int64) int64 { return x + int64(r.Id) }
+
+func main() {
+	r := &Req{Name: "gopher", Id: -9}
+	for i := 0; i < 2; i++ {
+		fmt.Println(handle(r, i, "some text", 200), r.Method(int64(i)))
+	}
+}
+'''
+
+
+def go(folder: Path, source: str) -> Path:
+    """A Go program, made once for a source."""
+    if not shutil.which('go'):
+        pytest.skip('golang-go is not installed')
+    place = folder / hashlib.sha256(source.encode()).hexdigest()[:16]
+    if not (place / 'prog').exists():
+        place.mkdir(parents=True, exist_ok=True)
+        (place / 'prog.go').write_text(source)
+        subprocess.run(['go', 'build', '-o', 'new', 'prog.go'], cwd=place, check=True)
+        (place / 'new').rename(place / 'prog')
+    return place / 'prog'
+
+
+def test_functions_of_go_by_its_registers(pytestconfig: pytest.Config) -> None:
+    """Go's ABIInternal on amd64: rax rbx rcx rdi rsi r8 ..., a string in two of them."""
+    program = go(Path(pytestconfig.cache.mkdir('go')), GO)
+    line, = shown(f'P {program}:main.handle r->Id n b s:text')
+    assert line.split()[1] == f'{program}:{offset(program, "main.handle"):#x}'
+    assert value(line) == 'Id=+16(%ax):s32 n=%bx:s64 b=%si:u8 ' + counted('s', '%di:s64', '%cx')
+    assert value(shown(f'P {program}:main.handle r->Name:text')[0]) == counted('Name', '+8(%ax):s64', '+0(%ax)')
+    assert value(shown(f'P {program}:"main.(*Req).Method" x')[0]) == 'x=%bx:s64'
+    assert 'Go program' in refusal(f'R {program}:main.handle')[0]
+    assert told('-S', '--force', f'R {program}:main.handle').out == [f'r:f0 {program}:{offset(program, "main.handle"):#x}']
+
+
+# ---- USDT
+
+USDT = r'''
+#include <stdlib.h>
+#include <sys/sdt.h>
+struct pair { long a, b; } kept = { 71, -72 };
+volatile int sink;
+__attribute__((noinline)) void one(int a, unsigned char b, long c, const char *s) {
+  STAP_PROBE4(shop, four, a, b, c, s);
+  STAP_PROBE2(shop, constants, 5, -9L);
+  STAP_PROBE1(shop, memory, kept.b);
+}
+__attribute__((noinline)) void two(short a, long i) {
+  STAP_PROBE1(shop, several, a);
+  sink += 1;
+  STAP_PROBE1(shop, several, i);
+  sink += 2;
+  STAP_PROBE1(shop, several, (int)i);
+  STAP_PROBE(shop, none);
+  STAP_PROBE1(other, none, i);
+}
+int main(int argc, char **argv) {
+  int n = argc > 1 ? atoi(argv[1]) : 2;
+  for (int i = 0; i < n; i++) { one(-5 + i, 200, -1L << 40, "text"); two(-7, (1L << 33) + i); }
+  return 0;
+}
+'''
+
+
+class Note(NamedTuple):
+    """A note as readelf prints it."""
+    provider: str
+    name: str
+    address: int
+    base: int
+    semaphore: int
+    operands: str
+
+
+def notes(program: Path) -> list[Note]:
+    """The notes, as readelf has them, without the base's movement."""
+    pattern = (r'Provider: (\S+)\n\s+Name: (\S+)\n\s+Location: (0x\w+), Base: (0x\w+), Semaphore: (0x\w+)\n\s+Arguments:(.*)')
+    return [Note(p, n, int(a, 0), int(b, 0), int(s, 0), text.strip())
+            for p, n, a, b, s, text in re.findall(pattern, tool('readelf', '-nW', program))]
+
+
+def in_file(program: Path, address: int) -> int:
+    """An address as an offset in the file."""
+    return next(address - start + at for at, start, size in loads(program) if start <= address < start + size)
+
+
+@pytest.fixture
+def usdt(compile_c: Compile) -> Callable[..., Path]:
+    """usdt(*FLAGS): the program of USDT."""
+    if not Path('/usr/include/x86_64-linux-gnu/sys/sdt.h').exists() and not Path('/usr/include/sys/sdt.h').exists():
+        raise Unavailable('systemtap-sdt-dev is not installed')
+    return lambda *flags: compile_c(USDT, *flags)
+
+
+@pytest.mark.parametrize('flags', ['-O2', '-O2 -no-pie', '-O0', '-O2 -Wl,-z,max-page-size=0x200000'])
+def test_every_site_is_where_readelf_has_it(flags: str, usdt: Callable[..., Path]) -> None:
+    program = usdt(*flags.split())
+    for name in ('shop:four', 'shop:several', 'other:none'):
+        sites = [in_file(program, note.address) for note in notes(program) if f'{note.provider}:{note.name}' == name]
+        assert [line.split()[1] for line in shown(f'u {program}:{name}')] == [f'{program}:{site:#x}' for site in sites]
+
+
+def test_arguments_of_usdt_are_typed_by_their_operands(usdt: Callable[..., Path]) -> None:
+    program = usdt('-O2', '-g')
+    assert value(shown(f'u {program}:shop:four %0 %1 %2 %3 s=!(char *)%3')[0]) == (
+        'arg0=%di:s32 arg1=%si:u8 arg2=%dx:s64 arg3=%cx:x64 s=+0(%cx):string')
+    assert value(shown(f'u {program}:constants %0 %1')[0]) == r'arg0=\5:s32 arg1=\-9:s64'
+    site = next(note for note in notes(program) if note.name == 'memory')
+    moved = symbols(program)['kept'][0] + 8 - (site.address - in_file(program, site.address))
+    assert value(shown(f'u {program}:memory %0')[0]) == f'arg0=@+{moved:#x}:s64'
+    four = next(note for note in notes(program) if note.name == 'four')
+    moved = symbols(program)['kept'][0] - (four.address - in_file(program, four.address))
+    assert value(shown(f'u {program}:four @kept.b')[0]) == f'b=@+{moved + 8:#x}:s64'
+
+
+def test_a_text_is_read_where_a_word_in_memory_points_and_not_from_the_word(usdt: Callable[..., Path], compile_c: Compile) -> None:
+    program = usdt('-O0', '-no-pie')
+    assert value(shown(f'u {program}:shop:four %0 %1 %2 %3 %3:string s=!(char *)%3')[0]) == (
+        'arg0=-4(%bp):s32 arg1=-8(%bp):u8 arg2=-16(%bp):s64 arg3=-24(%bp):x64 arg3_2=+0(-24(%bp)):string s=+0(-24(%bp)):string')
+    assert value(shown(f'u {program}:shop:four %3:x8[4] %3:u32 t=%3:text(%0)')[0]).startswith(
+        'arg3=+0(-24(%bp)):x8[4] arg3_2=-24(%bp):u32 t=-4(%bp):s32 t_2=+0(-24(%bp)):x8[64] ')
+    plain = build(compile_c, 'no types')
+    assert value(shown(f'P {plain}:eight %6 %6:string s=!(char *)%6')[0]) == 'arg6=+8($stack):x64 arg6_2=+0(+8($stack)):string s=+0(+8($stack)):string'
+
+
+def test_sites_of_one_type_are_one_event_and_the_others_have_numbers(usdt: Callable[..., Path]) -> None:
+    program = usdt('-O2')
+    lines = shown(f'u {program}:several %0')
+    assert [(line.split()[0], value(line)) for line in lines] == [
+        ('p:f0', 'arg0=%di:s16'), ('p:f0_2', 'arg0=%si:s64'), ('p:f0_3', 'arg0=%si:s32')]
+    said = told('-S', f'u {program}:several a=%0:s32')
+    assert [(line.split()[0], value(line)) for line in said.out] == [('p:f0', 'a=%si:s32')] * 2
+    assert '1 of the 3 places' in said.err
+    assert [line.split()[0] for line in shown(f'u:mine {program}:several')] == ['p:mine'] * 3
+    assert len({line.split()[0] for line in shown(f'u {program}:shop:*')}) == 5
+
+
+@pytest.mark.parametrize('line, words, marked', [
+    ('u {}:none', 'several providers', '{}:none'), ('u {}:shop:none %0', 'has 0 arguments', '%0'), ('u {}:shop:four %4', 'has 4 arguments', '%4'),
+    ('u {}:four a', 'have numbers, not names', 'a'), ('u {}:four $retval', 'use R', '$retval'), ('u {}:for', "did you mean", '{}:for'),
+    ('u {}:four %0->x', None, None)])
+def test_what_a_usdt_probe_has_not_is_refused(line: str, words: str, marked: str, usdt: Callable[..., Path]) -> None:
+    program = usdt('-O2')
+    message, found = refusal(line.format(program))
+    assert (words or '') in message and (marked is None or found == marked.format(program))
+
+
+HAND = r'''
+#include <stdlib.h>
+#define PROBE(name, args, sema) "990: nop\n.pushsection .note.stapsdt,\"\",\"note\"\n.balign 4\n" \
+  ".4byte 992f-991f, 994f-993f, 3\n991: .asciz \"stapsdt\"\n992: .balign 4\n993: .8byte 990b\n.8byte BASE\n.8byte " sema "\n" \
+  ".asciz \"hand\"\n.asciz \"" name "\"\n.asciz \"" args "\"\n994: .balign 4\n.popsection\n"
+unsigned short counter __attribute__((section(".probes"))) = 0;
+long table[4] = { 100, -200, 300, -400 };
+void probed(long);
+__asm__(".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n.weak _.stapsdt.base\n.hidden _.stapsdt.base\n"
+  "_.stapsdt.base: .space 1\n.size _.stapsdt.base, 1\n.popsection\n"
+  ".text\n.globl probed\n.type probed, @function\nprobed: movq %rdi, %rax\n movb $0x9a, %ah\n movl $-3, %ecx\n leaq table(%rip), %rdx\n"
+  " movq $2, %rsi\n movq $77, -8(%rsp)\n"
+  PROBE("ah", "1@%ah", "0") PROBE("signedah", "-1@%ah", "0") PROBE("low", "1@%al -1@%cl 2@%cx -4@%ecx 8@%rcx", "0")
+  PROBE("rip", "-8@table+8(%rip) 8@16+table(%rip) 8@table(%rip) -8@8+table+16(%rip)", "0")
+  PROBE("sib", "8@(%rdx,%rsi,8)", "0") PROBE("fs", "8@%fs:0x28", "0") PROBE("xmm", "8f@%xmm0", "0") PROBE("x87", "10@%st", "0")
+  PROBE("memory", "-8@24(%rdx) 8@(%rdx) 4@+8(%rdx) -8@-8(%rsp)", "0") PROBE("constant", "4@$1 -4@$-9 8@$0x10 -1@$255 1@$-1", "0")
+  PROBE("empty", "", "0") PROBE("colon", ":", "0") PROBE("counted", "8@%rdi", "counter") PROBE("address", "8@$table", "0")
+  PROBE("mixed", "8@%rdi 8@(%rdx,%rsi,8)", "0") PROBE("nosymbol", "8@nosuch(%rip)", "0") PROBE("ip", "8@16(%rip)", "0")
+  PROBE("sixteen", "16@(%rdx)", "0") PROBE("noindex", "8@(,%rsi,8)", "0") PROBE("extra", "2@%r9w 1@%r10b 4@%r11d 8@%r12 1@%sil", "0")
+  "ret\n.size probed, .-probed\n");
+int main(int argc, char **argv) { int n = argc > 1 ? atoi(argv[1]) : 2; for (int i = 0; i < n; i++) probed(0x1100 + i); return counter; }
+'''
+HAND_LINES = [
+    ('ah', '%0', 'arg0=%ax:b8@8/64'), ('signedah', '%0', 'arg0=%ax:b8@8/64 #! arg0:S(8)'),
+    ('low', '%0 %1 %2 %3 %4', 'arg0=%ax:u8 arg1=%cx:s8 arg2=%cx:u16 arg3=%cx:s32 arg4=%cx:x64'),
+    ('rip', '%0 %1 %2 %3', 'arg0=@+{8}:s64 arg1=@+{16}:x64 arg2=@+{0}:x64 arg3=@+{24}:s64'),
+    ('memory', '%0 %1 %2 %3', 'arg0=+24(%dx):s64 arg1=+0(%dx):x64 arg2=+8(%dx):u32 arg3=-8($stack):s64'),
+    ('constant', '%0 %1 %2 %3 %4', r'arg0=\1:u32 arg1=\-9:s32 arg2=\16:x64 arg3=\255:s8 arg4=\-1:u8'),
+    ('mixed', '%0', 'arg0=%di:x64'), ('extra', '%0 %1 %2 %3 %4', 'arg0=%r9:u16 arg1=%r10:u8 arg2=%r11:u32 arg3=%r12:x64 arg4=%si:u8'),
+    ('counted', '%0', 'arg0=%di:x64'), ('empty', '', ''),
+]
+HAND_REFUSED = [('sib', '8@(%rdx,%rsi,8)'), ('noindex', '8@(,%rsi,8)'), ('fs', '8@%fs:0x28'), ('xmm', '8f@%xmm0'), ('x87', '10@%st'), ('ip', '8@16(%rip)'),
+                ('nosymbol', '8@nosuch(%rip)'), ('sixteen', '16@(%rdx)'), ('address', '8@$table')]
+
+
+def hand(compile_c: Compile, base: str = '_.stapsdt.base', *flags: str) -> Path:
+    """The program of HAND; the base may be one that prelink has left behind."""
+    return compile_c(HAND.replace('BASE', base), '-O1', *flags)
+
+
+@pytest.mark.parametrize('name, asked, wanted', HAND_LINES, ids=[name for name, _, _ in HAND_LINES])
+@pytest.mark.parametrize('flags', [(), ('-no-pie',)], ids=['PIE', 'not PIE'])
+def test_every_operand_of_x86_is_what_the_assembler_means(name: str, asked: str, wanted: str, flags: tuple[str, ...],
+                                                          compile_c: Compile) -> None:
+    program = hand(compile_c, '_.stapsdt.base', *flags)
+    note = next(note for note in notes(program) if note.name == name)
+    line, = shown(f'u {program}:hand:{name} {asked}')
+    start = symbols(program)['table'][0] - (note.address - in_file(program, note.address))
+    wanted = re.sub(r'\{(\d+)\}', lambda match: f'{start + int(match[1]):#x}', wanted)
+    assert line.split()[1].split('(')[0] == f'{program}:{in_file(program, note.address):#x}' and value(line) == wanted
+
+
+@pytest.mark.parametrize('name, operand', HAND_REFUSED, ids=[name for name, _ in HAND_REFUSED])
+def test_an_operand_ftrace_cannot_read_is_shown_and_refused(name: str, operand: str, compile_c: Compile) -> None:
+    message, marked = refusal(f'u {hand(compile_c)}:{name} %0')
+    assert f"'{operand}'" in message and marked == '%0'
+
+
+def test_what_is_no_operand_is_none(compile_c: Compile) -> None:
+    assert 'has 0 arguments' in refusal(f'u {hand(compile_c)}:empty %0')[0]
+    refusal(f'u {hand(compile_c)}:colon %0')
+
+
+@pytest.mark.parametrize('flags', [(), ('-no-pie',), ('-Wl,-z,max-page-size=0x200000',)], ids=['PIE', 'not PIE', 'far apart'])
+def test_a_semaphore_is_an_offset_in_the_file(flags: tuple[str, ...], compile_c: Compile) -> None:
+    program = hand(compile_c, '_.stapsdt.base', *flags)
+    semaphore = in_file(program, symbols(program)['counter'][0])
+    assert shown(f'u {program}:counted')[0].split()[1].endswith(f'({semaphore:#x})')
+
+
+def test_a_moved_base_moves_the_site_and_its_semaphore(compile_c: Compile) -> None:
+    """As if the file had been linked 0x1000 lower than it is: the notes are not adjusted, the base tells."""
+    source = HAND.replace('BASE', '_.stapsdt.base - 0x1000').replace('.8byte 990b\\n', '.8byte 990b - 0x1000\\n').replace(
+        '"counter")', '"counter - 0x1000")')
+    program = compile_c(source, '-O1')
+    straight = hand(compile_c)
+    for name in ('counted', 'low'):
+        assert shown(f'u {program}:{name}')[0].split()[1].split(':')[1] == shown(f'u {straight}:{name}')[0].split()[1].split(':')[1]
+
+
+def operand_of(arch: surftrace.Arch, text: str) -> list[str]:
+    """What the kernel would be told for each operand; '!' where it is refused."""
+    symbol = surftrace.Symbol('known', 0x4000, 8, False, '.data')
+
+    class Names:
+        """The symbols of the program."""
+        def symbols(self, name: str) -> list[surftrace.Symbol]:
+            """One that is known."""
+            return [symbol] if name == 'known' else []
+
+    class File:
+        """Loaded as it lies."""
+        def offset_of(self, address: int) -> int:
+            """The same."""
+            return address
+    info = surftrace.DebugInfo(arch, None, [])
+    program = surftrace.Program('/x', File(), info, Names())        # type: ignore[arg-type]
+    operands = surftrace.split_operands(text)
+    site = surftrace.Site(program, 0x1000, operands)
+    resolver = surftrace.Resolver(info, 'p', None, False, site=site)
+    found = []
+    for i in range(len(operands)):
+        try:
+            field = resolver.field(surftrace.parse_probe(f'u a:b v=%{i}').args[0])
+            found.append(f'{field.fetches[0].text()}' + ''.join(f' {word}' for word in field.words))
+        except surftrace.InputError:
+            found.append('!')
+    return found
+
+
+@pytest.mark.parametrize('arch, text, wanted', [
+    (AARCH64, '8@x0 -4@w1 4@x2 -8@x30', ['%x0:x64', '%x1:s32', '%x2:u32', '%x30:s64']),
+    (AARCH64, '-4@[sp, 12] 8@[sp] 8@[x0] 8@[x29, -8]', ['+12($stack):s32', '+0($stack):x64', '+0(%x0):x64', '-8(%x29):x64']),
+    (AARCH64, '-4@[sp, #12] -4@[sp,12]', ['+12($stack):s32', '+12($stack):s32']),
+    (AARCH64, '4@5 -4@-9 8@[x0, x1] 8@[x0, x1, lsl 3] -2@w3', [r'\5:u32', r'\-9:s32', '!', '!', '%x3:s16']),
+    (AARCH64, '8@x31 8@xzr 8f@d0 8@v0', ['!', '!', '!', '!']),
+    (X86, '-4@%esi 8@%rdi 1@%al 2@%r8w 1@%r9b', ['%si:s32', '%di:x64', '%ax:u8', '%r8:u16', '%r9:u8']),
+    (X86, '8@-136(%rbp) 8@(%rsp) 4@+8(%rax)', ['-136(%bp):x64', '+0($stack):x64', '+8(%ax):u32']),
+    (X86, '8@known(%rip) 8@known+8(%rip) 8@4+known(%rip) 8@known-8(%rip)', ['@+0x4000:x64', '@+0x4008:x64', '@+0x4004:x64', '@+0x3ff8:x64']),
+    (X86, '8@unknown(%rip) 8@%xmm0 8@%st(1) 8@%rip 8@%gs:8 8@known(,%rax,8)', ['!'] * 6),
+    (X86, '1@%ah -1@%bh 1@%dh', ['%ax:b8@8/64', '%bx:b8@8/64 S(8)', '%dx:b8@8/64']),
+    (X86, '8@known(%rbx)', ['!']), (X86, '8@*%rax', ['!']), (X86, '', []), (X86, '2@%ah', None),
+])
+def test_operands_of_two_architectures(arch: surftrace.Arch, text: str, wanted: list[str]) -> None:
+    if wanted is not None:
+        assert operand_of(arch, text) == wanted
+    else:
+        assert operand_of(arch, text) in (['!'], ['%ax:b16@8/64'])
+
+
+# ---- counted text
+
+
+def chunks(data: bytes) -> list[str]:
+    """Four arrays as the kernel prints them."""
+    data = data.ljust(256, b'\xaa')
+    return ['{' + ','.join(f'{byte:#x}' for byte in data[i:i + 64]) + '}' for i in range(0, 256, 64)]
+
+
+@pytest.mark.parametrize('length, data, wanted', [
+    (5, b'hello world', '"hello"'), (0, b'hello', '""'), (256, b'x' * 256, '"' + 'x' * 256 + '"'),
+    (400, b'y' * 256, '"' + 'y' * 256 + '"... (400 bytes)'), (64, b'z' * 100, '"' + 'z' * 64 + '"'), (65, b'z' * 100, '"' + 'z' * 65 + '"'),
+    (5, b'ab\0cd', '"ab" (3 more, from a NUL or an unreadable byte on)'), (3, b'\0cd', '"" (3 more, from a NUL or an unreadable byte on)'),
+    (400, b'ab\0cd', '"ab" (398 more, from a NUL or an unreadable byte on)'), (2, b'ab\0cd', '"ab"'),
+    (-4, b'hello', '(no text: its length is -4)'), (1 << 63, b'x', f'(no text: its length is {1 << 63})'),
+    (4, 'é€'.encode()[:4], '"é\udce2\udc82"'), (2, b'\xff\xfe', '"\udcff\udcfe"')])
+def test_text_is_as_long_as_it_says_and_no_longer(length: int, data: bytes, wanted: str) -> None:
+    assert surftrace.text_format('text', 'little').show([str(length), *chunks(data)]) == wanted
+
+
+# ---- what is damaged
+
+
+@pytest.fixture(scope='module')
+def damaged(compile_c: Compile, library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+    """A file for each kind of section, and the line that reads it."""
+    folder = tmp_path_factory.mktemp('damaged')
+    app = build(compile_c, '-O2')
+    for name in ('link', 'packed'):
+        (folder / name).mkdir()
+    return {
+        '.dynsym .dynstr .gnu.version .dynamic': (library, 'P {}:twin'), '.note.stapsdt .stapsdt.base': (hand(compile_c), 'u {}:rip %0 %1'),
+        '.gnu_debuglink .note.gnu.build-id': (stripped(app, folder / 'link', 'link'), 'P {}:handle id'),
+        '.gnu_debugdata': (stripped(app, folder / 'packed', 'packed'), 'P {}:handle %0'),
+        '.symtab .strtab .debug_info .debug_abbrev .debug_str': (build(compile_c, '-O0'), 'P {}:handle o->own.c @counter'),
+        '.debug_info .debug_line .debug_loclists': (build(compile_c, 'compressed'), 'P {}:handle o->own.c @counter'),
+    }
+
+
+def damage(random: Random, data: bytes, places: list[tuple[int, int]]) -> bytes:
+    """The file cut, or with some bytes of these sections, or of its headers, changed."""
+    if random.random() < 0.15:
+        return data[:random.randrange(4, len(data))]
+    changed = bytearray(data)
+    for _ in range(random.choice([1, 1, 2, 8])):
+        start, size = random.choice([*places, *places, (0, 64), (len(data) - 64 * 30, 64 * 30)])
+        at = start + random.randrange(max(1, size))
+        changed[at:at + 1] = bytes([random.choice([0, 1, 0x7f, 0x80, 0xff, random.randrange(256)])])
+    return bytes(changed)
+
+
+KINDS_OF_DAMAGE = ['.dynsym .dynstr .gnu.version .dynamic', '.note.stapsdt .stapsdt.base', '.gnu_debuglink .note.gnu.build-id', '.gnu_debugdata',
+                   '.symtab .strtab .debug_info .debug_abbrev .debug_str', '.debug_info .debug_line .debug_loclists']
+
+
+@pytest.mark.parametrize('kind', KINDS_OF_DAMAGE)
+def test_a_damaged_program_gives_one_message(kind: str, damaged: dict[str, tuple[Path, str]]) -> None:
+    path, line = damaged[kind]
+    data, random = path.read_bytes(), Random(kind)
+    sections = surftrace.Executable(str(path)).sections
+    places = [(sections[name].offset, sections[name].size) for name in kind.split() if name in sections]
+    assert places
+    copy, statuses = path.with_name('damaged'), set()
+    for _ in range(60):
+        copy.write_bytes(damage(random, data, places))
+        statuses.add(check('-S', line.format(copy)))
+    assert statuses & {1, 2}, 'nothing was damaged'
