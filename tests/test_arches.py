@@ -237,3 +237,52 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
             assert machine.fetch(text) == wanted, f'{target.site.operands[index]} is not {text}'
     assert all(re.search(r',|GOTOFF|%lo', operand) for operand in refused), refused
     assert len(refused) <= 2
+
+
+# ---- places in programs
+
+
+@pytest.mark.parametrize('name', ['aarch64', 'arm', 'riscv64', 's390x', 'ppc64le'])
+def test_instructions_begin_where_the_disassembler_has_them(name, signature_program):
+    program, functions = signature_program(name, '-O2')
+    executable = surftrace.Executable(str(program))
+    objdump = TOOLCHAINS[name].compiler.replace('gcc', 'objdump')
+    said = subprocess.run([objdump, '-dz', '--no-show-raw-insn', program], capture_output=True, text=True, check=True).stdout
+    listed = {int(address, 16) for address in re.findall(r'^ +([0-9a-f]+):\t', said, re.M)}
+    for function in functions:
+        symbol = executable.symbols(function.name)[0]
+        starts = surftrace.instruction_starts(executable.arch, executable.bytes_at(symbol.address, symbol.size), symbol.address)
+        assert set(starts) == {at for at in listed if symbol.address <= at < symbol.address + symbol.size}
+
+
+def test_a_place_in_a_program_for_ppc64le_is_read_back(signature_program, capsys):
+    """Callers in the same file come in behind the symbol: that is where the probe has to be, and it is still the entry."""
+    program, functions = signature_program('ppc64le', '-O2')
+    function = next(function for function in functions if function.plain)
+    assert surftrace.main(['-S', f'P {program}:{function.name} a0']) == 0
+    made = capsys.readouterr().out
+    symbol = surftrace.Executable(str(program)).symbols(function.name)[0]
+    assert symbol.entry == 8
+    place = made.split()[1]
+    assert surftrace.main(['-S', f'P {place} a0']) == 0
+    assert capsys.readouterr().out == made
+
+
+def test_thumb_code_is_refused(compile_c, capsys):
+    flags = ('-mthumb', *ALONE)
+    program = compile_c('int f(int a) { return a; } void _start(void) { f(1); for (;;) ; }', *flags, compiler=compiler('arm'))
+    assert surftrace.main(['-S', f'P {program}:f a']) == 2
+    assert 'Thumb' in capsys.readouterr().err
+    address = surftrace.Executable(str(program)).symbols('f')[0].address
+    assert address % 2 == 0
+
+
+@pytest.mark.parametrize(('source', 'passed'), [
+    ('struct none {}; extern "C" int f(none e, int x) { return x; }', 'f(none(), 5)'),
+    ('struct c { int m(); }; extern "C" int f(int (c::*p)(), int x) { return x; }', 'f(0, 5)')])
+def test_what_cpp_passes_in_no_register_or_in_two(source, passed, compile_c, capsys):
+    """An empty class takes none, a pointer to a member function two: what comes after it is not where it would be in C."""
+    need('g++')
+    program = compile_c(f'{source} int main() {{ return {passed}; }}', '-g', '-O0', '-xc++', compiler='g++')
+    assert surftrace.main(['-S', f'P {program}:f x']) == 2
+    assert 'it comes after an argument whose place is not settled' in capsys.readouterr().err

@@ -24,7 +24,11 @@ def loongarch64_compiler() -> Path:
     """A program that is used like gcc."""
     if os.geteuid() != 0:
         raise Unavailable('the compiler for loongarch64 is another Debian, which needs root')
-    return once('root-loongarch64', _fill) / 'gcc'
+    compiler = once('root-loongarch64', _fill) / 'gcc'
+    tried = subprocess.run([compiler, '--version'], capture_output=True, text=True)
+    if tried.returncode:
+        raise Unavailable(f'the compiler for loongarch64 does not run: {tried.stderr.strip()}')
+    return compiler
 
 
 def _fill(root: Path) -> None:
