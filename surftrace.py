@@ -143,7 +143,7 @@ class Arch(NamedTuple):
     kernel_from: int                        # the lowest address the kernel has anything at
     syscall: Tuple[str, ...] = ()           # members of pt_regs that hold a system call's arguments
     by_value: str = ''                      # the rules for structs passed by value (BY_VALUE)
-    nops: Tuple[int, ...] = ()              # bytes of no-ops for ftrace (gcc -fpatchable-function-entry, arch/*/Makefile) that
+    nops: int = 0                           # bytes of no-ops for ftrace (gcc -fpatchable-function-entry, arch/*/Makefile) that
                                             # a function's symbol stands before, and its DWARF behind
     frame: int = 0                          # bytes from the stack pointer at entry to the call frame address of DWARF
 
@@ -203,15 +203,15 @@ ARCHES: Tuple[Arch, ...] = (
          ('ax', 'dx', 'cx'), 4, 'sp', _numbered('ax cx dx bx sp bp si di ip'), 4096, ('bx', 'cx', 'dx', 'si', 'di', 'bp'), 'i386', frame=4),
     # arch/arm64/kernel/ptrace.c; aadwarf64, aapcs64. Pointers may be tagged in bits 56-59 (KASAN)
     Arch('aarch64', 183, 64, 'little', _names('x0..x30 lr sp pc pstate'), tuple(_run('x', 0, 7).split()), 0, 'sp',
-         _numbered(_run('x', 0, 30) + ' sp'), 0xf000 << 48, tuple(f'regs[{i}]' for i in range(6)), 'aapcs64', (8,)),
+         _numbered(_run('x', 0, 30) + ' sp'), 0xf000 << 48, tuple(f'regs[{i}]' for i in range(6)), 'aapcs64', 8),
     # arch/arm/kernel/ptrace.c; aadwarf32, aapcs32
     Arch('arm', 40, 32, 'little', _names('r0..r10 fp ip sp lr pc cpsr ORIG_r0'), ('r0', 'r1', 'r2', 'r3'), 0, 'sp',
          _numbered(_run('r', 0, 10) + ' fp ip sp lr pc'), 4096, tuple(f'uregs[{i}]' for i in range(6)), 'aapcs32'),
-    # arch/riscv/kernel/ptrace.c; riscv-elf-psabi-doc. 16 bytes of no-ops until Linux 6.2
+    # arch/riscv/kernel/ptrace.c; riscv-elf-psabi-doc. Until Linux 6.2 there were 16 bytes of no-ops
     Arch('riscv64', 243, 64, 'little', _names('epc ra sp gp tp t0..t6 s0..s11 a0..a7 status badaddr cause orig_a0'),
          tuple(_run('a', 0, 7).split()), 0, 'sp',
          _numbered('- ra sp gp tp t0 t1 t2 s0 s1 ' + _run('a', 0, 7) + ' ' + _run('s', 2, 11) + ' t3 t4 t5 t6'),
-         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5'), 'riscv', (8, 16)),
+         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5'), 'riscv', 8),
     # arch/s390/kernel/ptrace.c; s390x ELF ABI: arguments in r2-r6, then at 160(%r15). User and kernel have separate spaces
     Arch('s390x', 22, 64, 'big', _names('r0..r15'), ('r2', 'r3', 'r4', 'r5', 'r6'), 160, 'r15',
          _numbered(_run('r', 0, 15)), 4096, ('orig_gpr2', 'gprs[3]', 'gprs[4]', 'gprs[5]', 'gprs[6]', 'gprs[7]'),
@@ -224,7 +224,7 @@ ARCHES: Tuple[Arch, ...] = (
     Arch('loongarch64', 258, 64, 'little',
          _names('r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat'),
          tuple(_run('r', 4, 11).split()), 0, 'r3', _numbered(_run('r', 0, 31)), 0x8000 << 48,
-         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]'), 'riscv', (8,)),
+         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]'), 'riscv', 8),
 )
 
 ARCH_ALIASES = {'amd64': 'x86_64', 'x86-64': 'x86_64', 'i486': 'i386', 'i586': 'i386', 'i686': 'i386', 'x86': 'i386',
@@ -1135,7 +1135,7 @@ class Dwarf(TypeInfo):
 
     def _unit_at(self, address: int) -> Optional[Any]:
         """The unit whose code is at that address, or behind the no-ops there."""
-        for place in (address, *(address + nops for nops in self.arch.nops)):
+        for place in (address, address + self.arch.nops):
             at = bisect.bisect(self._address_ranges, (place, 1 << 64, 0)) - 1
             if at >= 0 and place < self._address_ranges[at][1]:
                 return self._dwarf.get_CU_at(self._address_ranges[at][2])
@@ -1359,8 +1359,7 @@ class Dwarf(TypeInfo):
 
     def _begins(self, die: Any, address: int) -> bool:
         """Whether the function's symbol is at that address."""
-        low = self._low(die)
-        return low is not None and low - address in (0, *self.arch.nops)
+        return self._low(die) in (address, address + self.arch.nops)
 
     def _low(self, die: Any) -> Optional[int]:
         """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
@@ -3288,7 +3287,7 @@ class Call:
         hidden = _hidden_pointer(arch, function)
         self.why = 'the function returns a struct, which moves its arguments' if hidden < 0 else ''
         self._take(max(hidden, 0))
-        # in registers of their own, as long as these last (and in a variadic function on arm in those of integers)
+        # in registers of their own, as long as these last
         floats = sum(_parts(parameter.type()) for parameter in function.parameters)
         self.floats_apart = arch.by_value in ('sysv', 'aapcs64') and floats <= 8
 

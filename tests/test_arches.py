@@ -133,8 +133,9 @@ def types_apart() -> Callable[[Path], Path]:
     """types_apart(PROGRAM): its types as raw BTF, in the byte order of its machine."""
     def types_apart(program: Path) -> Path:
         need('pahole')
-        made = program.with_name(f'{program.name}.raw.btf')
-        subprocess.run(['pahole', '-J', '--btf_encode_detached', made, program], check=True)
+        made, new = (program.with_name(f'{program.name}.{end}') for end in ('raw.btf', f'new-{os.getpid()}'))
+        subprocess.run(['pahole', '-J', '--btf_encode_detached', new, program], check=True)
+        new.rename(made)
         return made
     return types_apart
 
