@@ -296,14 +296,24 @@ class Struct(NamedTuple):
 class Location(NamedTuple):
     """Where a parameter is at the probed instruction, in DWARF's words.
 
-    how: 'register' (number), 'frame' (offset from the call frame address), 'memory' (number, offset), 'address' (offset),
-    'constant' (offset is the value), 'pieces' (a Location and a size in bytes each), 'gone' (why).
+    how: 'register' (number), 'frame' (offset from the call frame address), 'memory' (at register `number` + offset), 'address'
+    (at the link-time address `offset`), 'constant' (offset is the value), 'pieces' (a Location and a size in bytes each), 'gone'
+    (why). Each of `derefs` reads a word at the address so far and adds itself; `value`: what comes out is no address but the
+    value, as of a pointer that the compiler keeps only as another one and a number of bytes.
     """
     how: str
     number: int = 0
     offset: int = 0
     pieces: Tuple[Tuple[Location, int], ...] = ()
     why: str = ''
+    derefs: Tuple[int, ...] = ()
+    value: bool = False
+
+    def plus(self, count: int) -> Location:
+        """As many bytes further on."""
+        if self.derefs:
+            return self._replace(derefs=(*self.derefs[:-1], self.derefs[-1] + count))
+        return self._replace(offset=self.offset + count)
 
 
 class Parameter(NamedTuple):
@@ -316,7 +326,8 @@ class Parameter(NamedTuple):
 class Function(NamedTuple):
     """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted. `language`
     is '' for C, whose calling convention the psABI tells; 'C++', 'Rust' and 'Go' add to it or have their own. `changed` tells
-    that the compiler changed how this one is called."""
+    that the compiler changed how this one is called. At a place inside it there are `locals`, the innermost first; of a copy
+    inlined elsewhere `home` is the symbol whose code it is in."""
     name: str
     returns: Callable[[], Type]
     parameters: Tuple[Parameter, ...]
@@ -324,6 +335,8 @@ class Function(NamedTuple):
     inlined: Optional[int] = None
     language: str = ''
     changed: bool = False
+    locals: Tuple[Parameter, ...] = ()
+    home: str = ''
 
 
 Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
@@ -336,6 +349,60 @@ class Member(NamedTuple):
     type: Callable[[], Type]
     bit: int
     width: Optional[int] = None
+    written: Callable[[str], str] = lambda declarator: declarator       # its C declaration, typedefs and qualifiers kept
+
+
+class Written(NamedTuple):
+    """One step of a type as the source has it, for a declaration: `how` is 'name' (its words), 'qualifier' (words), 'pointer',
+    'array' (counts, None where the type does not say) or 'function' (parameters; None is '...'). `inner` and the parameters
+    are the backend's own references, None for void."""
+    how: str
+    words: str = ''
+    inner: Optional[int] = None
+    counts: Tuple[Optional[int], ...] = ()
+    parameters: Tuple[Tuple[str, Optional[int]], ...] = ()
+    variadic: bool = False
+
+
+class Prototype(NamedTuple):
+    """A function as the source declares it; `takes` are its parameters' types without qualifiers; `file` is the source file of
+    the unit it was found in, '' where nothing tells; `inline` where the compiler put copies of it into other functions, of
+    which `holders` are some, with their files."""
+    name: str
+    text: str
+    takes: Tuple[str, ...]
+    file: str = ''
+    inline: bool = False
+    holders: Tuple[str, ...] = ()
+
+
+def declaration(step: Callable[[Optional[int]], Written], type_: Optional[int], declarator: str = '') -> str:
+    """'char *argv[3]' from a reference and 'argv'; an anonymous struct is 'struct {...}'."""
+    written = step(type_)
+    if written.how == 'name':
+        return f'{written.words} {declarator}'.rstrip()
+    if written.how == 'pointer':
+        inner = step(written.inner).how
+        return declaration(step, written.inner, f'(*{declarator})' if inner in ('array', 'function') else f'*{declarator}')
+    if written.how == 'qualifier':
+        if step(written.inner).how == 'pointer':
+            return declaration(step, written.inner, f'{written.words} {declarator}'.rstrip())
+        return f'{written.words} {declaration(step, written.inner, declarator)}'
+    if written.how == 'array':
+        counts = ''.join(f"[{'' if count is None else count}]" for count in written.counts)
+        return declaration(step, written.inner, declarator + counts)
+    return declaration(step, written.inner, declarator + parameter_list(step, written))
+
+
+def parameter_list(step: Callable[[Optional[int]], Written], function: Written) -> str:
+    """'(struct sock *sk, int, ...)'"""
+    listed = [declaration(step, type_, name) for name, type_ in function.parameters] + ['...'] * function.variadic
+    return f"({', '.join(listed) or 'void'})"
+
+
+def unqualified(text: str) -> str:
+    """A declaration without qualifiers and without blanks that mean nothing, to be compared."""
+    return re.sub(r'\s*([*(),\[\]])\s*', r'\1', re.sub(r'\b(const|volatile|restrict|_Atomic) ?', '', text)).strip()
 
 
 def spell(type_: Type) -> str:
@@ -410,6 +477,15 @@ class Variable(NamedTuple):
     per_cpu: bool = False
 
 
+GLOB = re.compile(r'[*?\[]')
+
+
+def name_test(pattern: str) -> Callable[[str], bool]:
+    """Whether a name matches, asked often."""
+    matches = re.compile(fnmatch.translate(pattern)).match
+    return (lambda name: matches(name) is not None) if GLOB.search(pattern) else pattern.__eq__
+
+
 class TypeInfo:
     """What debug information can be asked, whatever its format. Nothing found is None; damage is DebugInfoError."""
     path = ''
@@ -430,6 +506,15 @@ class TypeInfo:
 
     def function_names(self) -> Iterable[str]:
         """Names of functions, for globs and for near misses."""
+        return ()
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """The functions whose name matches and that take a parameter of the type `taken` (unqualified(); '': any), those
+        without code of their own included; several of one name where files have their own."""
+        return ()
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """The names that begin so of structs, unions, enums (`keywords`) or typedefs (''), each at least once."""
         return ()
 
 
@@ -572,6 +657,10 @@ def reading(path: str) -> Iterator[None]:
                              ) from error
 
 
+class DisassemblyError(SurftraceError):
+    """Nothing here takes apart the code of that architecture."""
+
+
 class Executable:
     """An ELF file, mapped (or its bytes): sections, segments, symbols, build-id, USDT notes."""
 
@@ -589,6 +678,7 @@ class Executable:
             self._numbered_sections = found
             self._inflated = functools.lru_cache(None)(self._inflate)
             self.arch = self._arch()
+        self._extents = functools.lru_cache(None)(self._read_extents)
 
     def _arch(self) -> Arch:
         header = self.elf.header
@@ -697,6 +787,26 @@ class Executable:
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
+    def matching(self, wanted: Callable[[str], bool]) -> Iterator[Symbol]:
+        """The defined symbols whose name is wanted; a pass over the whole table."""
+        size = self._symbol_format.size
+        for table in self._tables:
+            find, names = table.names.find, table.names
+            for count, fields in enumerate(self._symbol_format.iter_unpack(table.entries[:len(table.entries) // size * size])):
+                start = fields[0]
+                name = names[start:find(b'\0', start)].decode(errors='replace')
+                if name and wanted(name):
+                    symbol = self._symbol(name, table, count * size)
+                    if symbol.sort != 'undefined':
+                        yield symbol
+
+    def table(self, start: str, stop: str) -> List[int]:
+        """The words between two symbols, as linkers make tables of them."""
+        ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
+        data = self.bytes_at(ends[0], ends[1] - ends[0]) if len(ends) == 2 and ends[0] < ends[1] else b''
+        word = ('<' if self.arch.order == 'little' else '>') + ('Q' if self.arch.bits == 64 else 'I')
+        return [number for number, in struct.iter_unpack(word, data)]
+
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every defined function, by name; a pass over the whole table."""
@@ -731,10 +841,44 @@ class Executable:
         """The address at which the code at that place of the file is loaded."""
         return next((offset - s.offset + s.address for s in self.segments if s.code and s.offset <= offset < s.offset + s.size), None)
 
+    def _read_extents(self, kind: int) -> List[Tuple[int, int, int, int]]:
+        """(address, size, which table, where the symbol is in it) of every defined symbol of that ELF type (1 objects, 2
+        functions), sorted."""
+        wide, size, found = self.arch.bits == 64, self._symbol_format.size, []
+        for number_, table in enumerate(self._tables):
+            whole = table.entries[:len(table.entries) // size * size]
+            for count, fields in enumerate(self._symbol_format.iter_unpack(whole)):
+                info, index, value, extent = (fields[1], fields[3], fields[4], fields[5]) if wide else (
+                    fields[3], fields[5], fields[1], fields[2])
+                if info & 15 == kind and index:
+                    found.append((value, extent, number_, count * size))
+        return sorted(found)
+
+    def symbol_at(self, address: int, code: bool = True, kind: int = 2) -> Optional[Symbol]:
+        """The function (or the object) the link-time address is in; of several names for it one that nothing else has."""
+        extents = self._extents(kind if code else 1)
+        at = bisect.bisect(extents, (address, 1 << 64, 0, 0)) - 1
+        found, start = [], extents[at][0] if at >= 0 else 0
+        while at >= 0 and extents[at][0] == start:
+            _, extent, number_, place = extents[at]
+            if address < start + max(extent, 1):
+                table = self._tables[number_]
+                begin = self._symbol_format.unpack_from(table.entries, place)[0]
+                found.append(self._symbol(table.names[begin:table.names.find(b'\0', begin)].decode(errors='replace'), table, place))
+            at -= 1
+        named = [symbol for symbol in found if symbol.name[:6] != '__pfx_' and symbol.name[:1] != '$' and symbol.sort != 'undefined']
+        if not named and code and kind == 2:
+            return self.symbol_at(address, True, 0)                     # a label of assembly
+        alone = (symbol for symbol in named if len(named) == 1 or len(self.symbols(symbol.name)) == 1)
+        return next(alone, named[0] if named else None)
+
     def bytes_at(self, address: int, size: int) -> bytes:
-        """What the file has for these addresses."""
-        offset = self.offset_of(address)
-        return b'' if offset is None else bytes(memoryview(self._map)[offset:offset + size])
+        """What the file has for that link-time address; b'' where it has nothing (one of debug information has no code)."""
+        for section in self.sections.values():
+            start = section.address
+            if start and start <= address and address + size <= start + section.size and section.kind == 'SHT_PROGBITS':
+                return bytes(self.contents(section.name)[address - start:address - start + size])
+        return b''
 
     def usdt_notes(self) -> List[UsdtNote]:
         """The sites of USDT probes (.note.stapsdt; https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
@@ -760,17 +904,6 @@ class Executable:
         return [symbol for mangled, symbols in self.function_symbols.items() if mangled[:2] in ('_Z', '_R') and piece in mangled
                 and name in spellings(demangled(mangled)) for symbol in symbols]
 
-    @functools.cached_property
-    def _by_address(self) -> Tuple[List[int], List[Symbol]]:
-        symbols = sorted((symbol for symbols in self.function_symbols.values() for symbol in symbols),
-                         key=lambda symbol: (symbol.address, symbol.size))
-        return [symbol.address for symbol in symbols], symbols
-
-    def function_at(self, address: int) -> Optional[Symbol]:
-        """The function that has the address, by the symbols' sizes."""
-        addresses, symbols = self._by_address
-        at = bisect.bisect(addresses, address)
-        return next((symbol for symbol in reversed(symbols[max(0, at - 8):at]) if address < symbol.address + symbol.size), None)
 
 
 def identity(path: str) -> Tuple[int, int]:
@@ -790,10 +923,18 @@ def mapped(path: str) -> mmap.mmap:
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
     """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones, and numbers overlap."""
-    pattern, at = re.compile(re.escape(wanted)), 0
-    while match := pattern.search(data, at):
-        yield match.start()
-        at = match.start() + 1
+    find: Callable[[int], int] = functools.partial(data.find, wanted) if isinstance(data, bytes) else (     # faster than a pattern
+        functools.partial(_found_at, re.compile(re.escape(wanted)), data))
+    at = find(0)
+    while at >= 0:
+        yield at
+        at = find(at + 1)
+
+
+def _found_at(pattern: re.Pattern[bytes], data: Any, start: int) -> int:
+    """What find() is for bytes, for anything that has them."""
+    match = pattern.search(data, start)
+    return match.start() if match else -1
 
 
 def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
@@ -806,6 +947,13 @@ def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
+
+
+def sleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
+    """A signed LEB128 number (DWARF 5, 7.6) and where it ends."""
+    value, end = uleb128(data, at)
+    bits = 7 * (end - at)
+    return value - (1 << bits if value >> bits - 1 else 0), end
 
 
 def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
@@ -821,27 +969,6 @@ def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
 def build_id_of(notes: bytes, order: str) -> str:
     """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
     return next((text.hex() for name, kind, text in notes_in(notes, order) if name == b'GNU\0' and kind == 3), '')
-
-
-def instruction_starts(arch: Arch, code: bytes, address: int) -> Optional[List[int]]:
-    """The addresses at which an instruction of this code begins; None where nothing here can tell."""
-    if arch.name in ('aarch64', 'arm', 'ppc64le', 'loongarch64'):
-        return list(range(address, address + len(code), 4))
-    if arch.name in ('riscv64', 's390x'):                   # the first byte says how long it is
-        lengths = (2, 4, 4, 6) if arch.name == 's390x' else (2, 2, 2, 4)
-        starts, at = [], 0
-        while at < len(code):
-            starts.append(address + at)
-            at += lengths[code[at] >> 6 if arch.name == 's390x' else code[at] & 3]
-        return starts
-    try:
-        import capstone  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        return None
-    modes = {'x86_64': (capstone.CS_ARCH_X86, capstone.CS_MODE_64), 'i386': (capstone.CS_ARCH_X86, capstone.CS_MODE_32)}
-    if arch.name not in modes:
-        return None
-    return [start for start, _, _, _ in capstone.Cs(*modes[arch.name]).disasm_lite(code, address)]
 
 
 # names of C++ and Rust
@@ -997,7 +1124,149 @@ def object_paths(name: str, folders: Sequence[str]) -> List[str]:
         path for soname, path in library_paths() if is_library(soname, name)))
 
 
+# code as text
+
+
+class Instruction(NamedTuple):
+    """A machine instruction: its address and bytes, its text without the address it jumps to or calls (`target`); `data` is
+    the address of what it reads or writes where that is told from its own place."""
+    address: int
+    size: int
+    text: str
+    target: Optional[int] = None
+    data: Optional[int] = None
+
+
+# What capstone calls an architecture, and its modes; up to capstone 5 AARCH64 is ARM64.
+CAPSTONE = {'x86_64': ('X86', '64'), 'i386': ('X86', '32'), 'aarch64': ('AARCH64 ARM64', 'ARM'), 'arm': ('ARM', 'ARM'),
+            'riscv64': ('RISCV', 'RISCV64 RISCVC'), 's390x': ('SYSTEMZ SYSZ', 'BIG_ENDIAN'), 'ppc64le': ('PPC', '64 LITTLE_ENDIAN'),
+            'loongarch64': ('LOONGARCH', 'LOONGARCH64')}
+
+
+def disassembled(code: bytes, address: int, arch: Arch, path: str) -> List[Instruction]:
+    """The instructions of these bytes, by capstone; else by objdump, which reads them from the file `path` itself.
+    SurftraceError where neither can."""
+    decoder = _capstone(arch)
+    if decoder:
+        return [_by_capstone(instruction, decoder) for instruction in decoder.disasm(code, address)]
+    found = _by_objdump(address, len(code), path)
+    if not found:
+        raise DisassemblyError(f'disassembling {arch.name} needs capstone (pip install capstone, or your distribution\'s '
+                             f'python3-capstone), or an objdump that knows {arch.name} (binutils)')
+    return found
+
+
+def _capstone(arch: Arch) -> Any:
+    try:
+        import capstone  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    names, modes = CAPSTONE[arch.name]
+    number = next((getattr(capstone, f'CS_ARCH_{name}') for name in names.split() if hasattr(capstone, f'CS_ARCH_{name}')), None)
+    if number is None or not capstone.cs_support(number):
+        return None
+    decoder = capstone.Cs(number, sum(getattr(capstone, f'CS_MODE_{mode}', 0) for mode in modes.split()))
+    decoder.skipdata = decoder.detail = True
+    if names == 'X86':
+        decoder.syntax = capstone.CS_OPT_SYNTAX_ATT                     # as gdb, objdump and the kernel's own sources write
+    return decoder
+
+
+def _by_capstone(found: Any, decoder: Any) -> Instruction:
+    text = f'{found.mnemonic:7} {found.op_str}'.rstrip()
+    jumps = found.id and (found.group(1) or found.group(2) or found.group(7))       # CS_GRP_JUMP, CALL, BRANCH_RELATIVE
+    place = re.fullmatch(r'(.*?)[#$]?(0x[0-9a-f]+)', text) if jumps and '*' not in text else None
+    if place:
+        return Instruction(found.address, found.size, place[1].rstrip(), int(place[2], 16))
+    own = re.search(r'(-?)(0x[0-9a-f]+|\d+)\(%rip\)', text)
+    data = found.address + found.size + int(own[1] + own[2], 0) if own else None
+    return Instruction(found.address, found.size, text, None, data)
+
+
+def _by_objdump(address: int, size: int, path: str) -> List[Instruction]:
+    """The lines 'ADDRESS:\\tBYTES\\tTEXT' of objdump -d."""
+    import subprocess
+    with contextlib.suppress(OSError):
+        done = subprocess.run(['objdump', '-d', '--wide', '-z', f'--start-address={address:#x}', f'--stop-address={address + size:#x}',
+                               '--', path], capture_output=True, text=True, errors='replace')
+        return [_objdump_line(match) for match in re.finditer(r'^ *([0-9a-f]+):\t((?:[0-9a-f]+ )+)\s*\t(.*)$', done.stdout, re.M)]
+    return []
+
+
+def _objdump_line(match: re.Match[str]) -> Instruction:
+    place, text = int(match[1], 16), re.sub(r'\s+', ' ', match[3]).strip()
+    size = len(match[2].replace(' ', '')) // 2
+    target = re.fullmatch(r'(.*?)\b(?:0x)?([0-9a-f]+) <[^>]*>', text.split('#')[0].strip())
+    data = re.search(r'# (?:0x)?([0-9a-f]+) <', text)
+    bare = (target[1] if target else text.split(' #')[0]).strip()
+    return Instruction(place, size, f"{bare.split(' ')[0]:7} {' '.join(bare.split(' ')[1:])}".rstrip(),
+                       int(target[2], 16) if target else None, int(data[1], 16) if data else None)
+
+
 # ---- DWARF -------------------------------------------------------------------------------------------------
+
+class LineRow(NamedTuple):
+    """A row of a line-number table: from this address on the code is of that line (of the file with that number), until the
+    next row's. `is_stmt`: a good place to stop; `end`: the first address behind the sequence."""
+    address: int
+    file: int
+    line: int
+    is_stmt: bool
+    end: bool
+
+
+class LineHeader(NamedTuple):
+    """A line-number program: the directories and (directory, name) of the files as DW_AT_decl_file counts them, where it
+    begins and ends in .debug_line, and the numbers it is read with (DWARF 5, 6.2.4)."""
+    directories: Tuple[str, ...]
+    files: Tuple[Tuple[int, str], ...]
+    start: int
+    end: int
+    step: int                               # bytes of the shortest instruction
+    is_stmt: bool
+    line_base: int
+    line_range: int
+    lengths: Tuple[int, ...]                # operands of the standard opcodes
+
+    def path(self, file: int) -> str:
+        """The path of the file with that number, as far as the table tells it."""
+        if not 0 <= file < len(self.files):
+            return ''
+        directory, name = self.files[file]
+        folder = self.directories[directory] if directory < len(self.directories) else ''
+        return os.path.normpath(os.path.join(self.directories[0] if self.directories else '', folder, name))
+
+
+class Scope(NamedTuple):
+    """A function, a copy of one inlined into it (`function`), or a block: its entry, the addresses of its code, what is declared
+    in it, and the scopes in it."""
+    die: Any
+    function: bool
+    ranges: Tuple[Tuple[int, int], ...]
+    variables: Tuple[Any, ...]
+    inner: Tuple[Scope, ...]
+
+    def holds(self, address: int) -> bool:
+        """Whether the address is in its code."""
+        return any(start <= address < end for start, end in self.ranges)
+
+    def rank(self, address: int) -> Tuple[int, int]:
+        """By which the places of a scope are ordered: the part that it is entered by comes first."""
+        return next((i for i, (start, end) in enumerate(self.ranges) if start <= address < end), len(self.ranges)), address
+
+
+class Spot(NamedTuple):
+    """An instruction of a function or of a copy of it: its link-time address, the name of the function in the source, the file
+    and line that the source has it at, the function that the code is part of (`home`) and the copy itself (`scope`); `inlined`
+    where these differ."""
+    address: int
+    function: str
+    file: str
+    line: int
+    home: Any
+    scope: Scope
+    inlined: bool
+
 
 STRUCT_TAGS = {'DW_TAG_structure_type': 'struct', 'DW_TAG_class_type': 'class', 'DW_TAG_union_type': 'union'}
 KEYWORD_TAGS = {'struct': ('DW_TAG_structure_type', 'DW_TAG_class_type'), 'union': ('DW_TAG_union_type',),
@@ -1037,6 +1306,59 @@ def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[i
     return tuple(layout)
 
 
+@functools.lru_cache(None)
+def dwarf_names() -> Tuple[Dict[int, str], ...]:
+    """The names of tags, attributes and forms by number."""
+    from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
+    return tuple({number: name for name, number in table.items() if isinstance(number, int)}
+                 for table in (ENUM_DW_TAG, ENUM_DW_AT, ENUM_DW_FORM))
+
+
+def abbreviations(data: bytes, at: int) -> Iterator[Tuple[int, str, bool, Tuple[Tuple[str, str, int], ...]]]:
+    """The table of .debug_abbrev that begins there: code, tag, whether it has children, and each attribute's name, form and
+    implicit constant."""
+    tags, names, forms = dwarf_names()
+    code, at = uleb128(data, at)
+    while code:
+        tag, at = uleb128(data, at)
+        children, at = data[at], at + 1
+        attributes: List[Tuple[str, str, int]] = []
+        while True:
+            name, at = uleb128(data, at)
+            form, at = uleb128(data, at)
+            value = 0
+            if form == 0x21:                                            # DW_FORM_implicit_const: the value stands here
+                value, at = sleb128(data, at)
+            if not name and not form:
+                break
+            attributes.append((names.get(name, ''), forms.get(form, ''), value))
+        yield code, tags.get(tag, ''), bool(children), tuple(attributes)
+        code, at = uleb128(data, at)
+
+
+def entry_extent(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
+    """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
+    sibling = 0
+    for part in layout:
+        if isinstance(part, int):
+            at += part
+        elif part == 'sibling':
+            sibling = struct.unpack_from(mark + 'I', info, at)[0]
+            at += 4
+        elif part == 'string':
+            while info[at]:
+                at += 1
+            at += 1
+        elif part == 'number':
+            at = uleb128(info, at)[1]
+        elif part == 'block':
+            size, at = uleb128(info, at)
+            at += size
+        else:                                                           # a block with a length of 'B', 'H' or 'I'
+            at += struct.calcsize('<' + part) + struct.unpack_from(mark + part, info, at)[0]
+    return sibling, at
+
+
 class Dwarf(TypeInfo):
     """DWARF 2 to 5 of one file. No index is built and no unit read whole: gcc and clang begin an entry with its name or
     its origin, so the entry is found by searching for the four bytes of that reference, and checked by its abbreviation.
@@ -1048,6 +1370,17 @@ class Dwarf(TypeInfo):
         self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
         self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
         self._tagged_entries = functools.lru_cache(None)(self._read_tagged)
+        self._line_header = functools.lru_cache(None)(self._read_line_header)
+        self._line_string = functools.lru_cache(None)(self._read_line_string)
+        self._rows_of = functools.lru_cache(8)(self._read_rows_of)
+        self._sorted_rows = functools.lru_cache(64)(self._read_sorted_rows)
+        self._function_offsets = functools.lru_cache(None)(self._read_function_offsets)
+        self._code_of = functools.lru_cache(None)(self._read_code_of)
+        self._scope_of = functools.lru_cache(None)(self._read_scope_of)
+        self._frame_common = functools.lru_cache(None)(self._read_frame_common)
+        self._frame_rows = functools.lru_cache(64)(self._read_frame_rows)
+        self._found_file = functools.lru_cache(4)(self._read_found_file)
+        self._places_at = functools.lru_cache(None)(self._read_places_at)
         with reading(self.path):
             self._open()
         if shared:
@@ -1209,28 +1542,13 @@ class Dwarf(TypeInfo):
     def _read_abbreviations(self, unit: int) -> Dict[int, Abbreviation]:
         """The unit's abbreviations. pyelftools reads a table whole and with care, which is for the few units an answer comes
         from, not for all that have a name."""
-        from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
-        names, forms, tags = ({number: name for name, number in table.items() if isinstance(number, int)}
-                              for table in (ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG))
         at = struct.unpack_from(self._mark + 'I', self._info, unit + (
             8 if struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0] >= 5 else 6))[0]
-        data, found = self._abbreviation_bytes, {}
-        code, at = uleb128(data, at)
-        while code:
-            tag, at = uleb128(data, at)
-            at += 1                                                     # whether it has children
-            pairs: List[Tuple[str, str]] = []
-            while True:
-                name, at = uleb128(data, at)
-                form, at = uleb128(data, at)
-                if form == 0x21:                                        # DW_FORM_implicit_const: the value stands here
-                    at = uleb128(data, at)[1]
-                if not name and not form:
-                    break
-                pairs.append((names.get(name, ''), forms.get(form, '')))
+        found = {}
+        for code, tag, _, attributes in abbreviations(self._abbreviation_bytes, at):
+            pairs = tuple((name, form) for name, form, _ in attributes)
             first = next((pair for pair in pairs if pair[1] not in NO_BYTES), ('', ''))
-            found[code] = (tags.get(tag, ''), tuple(pair[0] for pair in pairs), *first, entry_layout(tuple(pairs), self.arch.word))
-            code, at = uleb128(data, at)
+            found[code] = (tag, tuple(pair[0] for pair in pairs), *first, entry_layout(pairs, self.arch.word))
         return found
 
     @functools.cached_property
@@ -1250,35 +1568,13 @@ class Dwarf(TypeInfo):
             code, behind = uleb128(info, at)
             if code:
                 yield at
-                sibling, behind = self._extent(table[code][4], behind)
+                sibling, behind = entry_extent(info, self._mark, table[code][4], behind)
                 behind = unit + sibling if behind <= unit + sibling <= end else behind
             at = behind
         yield at
 
     def _read_outer_entries(self, unit: int, start: int, end: int) -> List[int]:
         return list(self._entries(unit, start, end))
-
-    def _extent(self, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
-        """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
-        info, sibling = self._info, 0
-        for part in layout:
-            if isinstance(part, int):
-                at += part
-            elif part == 'sibling':
-                sibling = struct.unpack_from(self._mark + 'I', info, at)[0]
-                at += 4
-            elif part == 'string':
-                while info[at]:
-                    at += 1
-                at += 1
-            elif part == 'number':
-                at = uleb128(info, at)[1]
-            elif part == 'block':
-                size, at = uleb128(info, at)
-                at += size
-            else:                                                       # a block with a length of 'B', 'H' or 'I'
-                at += struct.calcsize('<' + part) + struct.unpack_from(self._mark + part, info, at)[0]
-        return sibling, at
 
     def _children(self, die: Any) -> Iterator[Any]:
         """The entries below; a sibling reference that leads back is damage, not a loop."""
@@ -1318,9 +1614,7 @@ class Dwarf(TypeInfo):
         for offset in self._tagged(unit, FUNCTION_TAGS):
             concrete = unit.get_DIE_from_refaddr(offset)
             if self._begins(concrete, address):
-                source = concrete
-                while 'DW_AT_abstract_origin' in source.attributes:
-                    source = source.get_DIE_from_attribute('DW_AT_abstract_origin')
+                source = self._abstract(concrete)
                 alone = source is concrete or source.cu.cu_offset != concrete.cu.cu_offset      # LTO: its copies are in other units
                 return source, concrete, None if alone else self._concrete(source, address)[1]
         return None, None, None
@@ -1337,7 +1631,7 @@ class Dwarf(TypeInfo):
                 tag, names, _, _, layout = table[code]
                 if tag in tags and (tag not in FUNCTION_TAGS or 'DW_AT_low_pc' in names or 'DW_AT_ranges' in names):
                     found.append(at)
-                behind = self._extent(layout, behind)[1]
+                behind = entry_extent(self._info, self._mark, layout, behind)[1]
             at = behind
         return found
 
@@ -1364,12 +1658,6 @@ class Dwarf(TypeInfo):
     def _low(self, die: Any) -> Optional[int]:
         """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
         return next((start for start, _ in self._ranges(die)), None)
-
-    def inlined_into(self, name: str) -> List[str]:
-        """The source files that define a function of that name as inline, for a name that is no symbol."""
-        with reading(self.path):
-            return sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in self._by_name(name, FUNCTION_TAGS)
-                           if 'DW_AT_inline' in die.attributes})
 
     def _function(self, name: str, source: Any, concrete: Any, pc: int, entry: bool, inlined: Optional[int]) -> Function:
         places = {self._origin(child).offset: child for child in self._children(concrete)
@@ -1399,6 +1687,15 @@ class Dwarf(TypeInfo):
     def _language(unit: Any) -> str:
         return LANGUAGES.get(getattr(unit.get_top_DIE().attributes.get('DW_AT_language'), 'value', 0), '')
 
+    @staticmethod
+    def _abstract(die: Any) -> Any:
+        """The entry with the names and types of a function that this one is a copy of, or itself."""
+        for _ in range(8):
+            if 'DW_AT_abstract_origin' not in die.attributes:
+                break
+            die = die.get_DIE_from_attribute('DW_AT_abstract_origin')
+        return die
+
     def _origin(self, die: Any) -> Any:
         """The entry this one is a copy of, to the end of the chain."""
         for _ in range(8):
@@ -1421,15 +1718,14 @@ class Dwarf(TypeInfo):
     def _location(self, die: Any, pc: int, frame: str, entry: bool) -> Optional[Location]:
         """Where a parameter is at `pc`; None where only the calling convention tells it. At entry the first range that begins
         there counts, though it be empty: what follows it at the same address is after the first statement."""
-        from elftools.dwarf.locationlists import LocationParser
         attribute = die.attributes.get('DW_AT_location')
         if attribute is None:
             value = die.attributes.get('DW_AT_const_value')
             return Location('constant', offset=value.value) if value and isinstance(value.value, int) else Location(
                 'gone', why='the compiler left no place for it')
-        parsed: Any = LocationParser(self._locations).parse_from_attribute(attribute, die.cu['version'], die)
-        if not isinstance(parsed, list):
-            return self._only_place(self._place(self._operations(die.cu, parsed.loc_expr), frame), die.cu, entry)
+        parsed = self._parsed_location(die)
+        if isinstance(parsed, tuple):
+            return self._only_place(self._place(self._operations(die.cu, parsed[0]), frame), die.cu, entry)
         base = self._base(die)
         for item in parsed:
             if type(item).__name__ == 'BaseAddressEntry':
@@ -1441,6 +1737,15 @@ class Dwarf(TypeInfo):
                     found = self._place(self._operations(die.cu, item.loc_expr), frame)
                     return None if entry and self._at_home(found, die.cu) and found.how == 'frame' else found
         return Location('gone', why='the compiler has it nowhere at this instruction')
+
+    def _parsed_location(self, die: Any) -> Union[List[Any], Tuple[List[int]]]:
+        """The entries of a location list, or the one expression; Go has its expressions in DWARF 3's form still."""
+        from elftools.dwarf.locationlists import LocationParser
+        attribute = die.attributes['DW_AT_location']
+        if isinstance(attribute.value, list):
+            return (attribute.value,)
+        parsed: Any = LocationParser(self._locations).parse_from_attribute(attribute, die.cu['version'], die)
+        return parsed if isinstance(parsed, list) else (parsed.loc_expr,)
 
     def _only_place(self, found: Location, unit: Any, entry: bool) -> Optional[Location]:
         """The one place a parameter has in the whole function. In the function's own frame it is only after the first
@@ -1462,44 +1767,80 @@ class Dwarf(TypeInfo):
         """Whether gcc, or gas, made the unit."""
         return b'GNU' in getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b'')
 
-    def _place(self, operations: List[Any], frame: str) -> Location:
-        """A Location from a DWARF expression; what is more than one of the simple forms is 'gone' with its operations."""
+    def _place(self, operations: List[Any], frame: Union[str, Location], entry: bool = False) -> Location:
+        """A Location from a DWARF expression. `frame` is the frame base, or the one operation that it is; `entry` says whether
+        registers still hold what they held when the function was called. What no probe could compute is 'gone' with its
+        operations."""
         names = [operation.op_name for operation in operations]
+        if isinstance(frame, str):
+            frame = Location('frame') if frame == 'DW_OP_call_frame_cfa' else Location('gone', why='where its frame is, is not known')
         if 'DW_OP_piece' in names:
-            return self._pieces(operations, frame)
-        if names and names[-1] == 'DW_OP_stack_value':
-            inner = self._place(operations[:-1], frame)
-            if inner.how == 'address':
-                return Location('constant', offset=inner.offset)
-            if names[:-1] and names[0] in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value') and len(names) == 2:
-                return Location('gone', why='only its value at entry is known')
-        if len(operations) == 1:
-            return self._simple_place(operations[0], frame)
-        return Location('gone', why=f"it is computed ({' '.join(names) or 'optimised out'})")
+            return self._pieces(operations, frame, entry)
+        stack: List[Location] = []
+        for operation in operations:
+            last = stack[-1].how if stack else ''
+            done = last not in ('register', 'value', 'gone') and self._step(stack, operation, frame, entry)
+            if not done:
+                only_at_entry = names[0] in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
+                return stack[-1] if last == 'gone' else Location('gone', why='only its value at entry is known' if only_at_entry else (
+                    f"it is computed ({' '.join(names)})" if len(names) > 1 else f'DWARF has it as {names[0]}'))
+        return stack[0] if len(stack) == 1 else Location('gone', why='it is optimised out')
+
+    def _step(self, stack: List[Location], operation: Any, frame: Location, entry: bool) -> bool:
+        """One operation on the stack; False where a probe cannot do it. (DWARF 5, 2.5 and 2.6)"""
+        name, arguments = operation.op_name, operation.args
+        numbered = re.fullmatch(r'DW_OP_(reg|breg|lit)(\d+)', name)
+        if numbered and numbered[1] == 'reg' or name == 'DW_OP_regx':
+            stack.append(Location('register', number=int(numbered[2]) if numbered else arguments[0]))
+        elif numbered and numbered[1] == 'breg' or name == 'DW_OP_bregx':
+            stack.append(Location('memory', number=int(numbered[2]) if numbered else arguments[0], offset=arguments[-1]))
+        elif numbered or re.fullmatch(r'DW_OP_const(\d[us]|[us])', name):
+            stack.append(Location('constant', offset=int(numbered[2]) if numbered else arguments[0]))
+        elif name in ('DW_OP_fbreg', 'DW_OP_call_frame_cfa'):
+            stack.append(frame.plus(arguments[0] if arguments else 0))
+        elif name == 'DW_OP_addr':
+            stack.append(Location('address', offset=arguments[0]))
+        elif name == 'DW_OP_implicit_value':
+            stack.append(Location('constant', offset=int.from_bytes(bytes(arguments[0]), self._order), value=True))
+        elif name in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value') and entry:
+            stack.append(self._place(arguments[0], frame, True)._replace(value=False))
+            stack[-1] = stack[-1]._replace(how='memory') if stack[-1].how == 'register' else Location('gone', why='it is computed')
+        else:
+            return self._combine(stack, name, arguments)
+        return True
+
+    @property
+    def _order(self) -> Any:
+        return self.arch.order
 
     @staticmethod
-    def _simple_place(operation: Any, frame: str) -> Location:
-        name, arguments = operation.op_name, operation.args
-        if re.fullmatch(r'DW_OP_reg\d+', name):
-            return Location('register', number=int(name[9:]))
-        if re.fullmatch(r'DW_OP_breg\d+', name):
-            return Location('memory', number=int(name[10:]), offset=arguments[0])
-        if name == 'DW_OP_regx':
-            return Location('register', number=arguments[0])
-        if name == 'DW_OP_fbreg' and frame == 'DW_OP_call_frame_cfa':
-            return Location('frame', offset=arguments[0])
-        if name == 'DW_OP_addr' or re.fullmatch(r'DW_OP_(lit\d+|const\d[us]|const[us])', name):
-            return Location('address', offset=arguments[0] if arguments else int(name[9:]))
-        if name == 'DW_OP_implicit_value':
-            return Location('constant', offset=int.from_bytes(bytes(arguments[0]), 'little'))
-        return Location('gone', why=f'DWARF has it as {name}')
+    def _combine(stack: List[Location], name: str, arguments: List[Any]) -> bool:
+        """An operation on what is there already."""
+        if not stack or stack[-1].value:
+            return False
+        top = stack[-1]
+        if name == 'DW_OP_plus_uconst':
+            stack[-1] = top.plus(arguments[0])
+        elif name in ('DW_OP_plus', 'DW_OP_minus') and len(stack) > 1 and top.how == 'constant' and not top.derefs:
+            stack[-2:] = [stack[-2].plus(top.offset if name == 'DW_OP_plus' else -top.offset)]
+        elif name == 'DW_OP_plus' and len(stack) > 1 and stack[-2].how == 'constant' and not stack[-2].derefs:
+            stack[-2:] = [top.plus(stack[-2].offset)]
+        elif name == 'DW_OP_deref':
+            stack[-1] = top._replace(derefs=(*top.derefs, 0))
+        elif name == 'DW_OP_stack_value':
+            plain = top.how == 'memory' and not top.offset and not top.derefs
+            stack[-1] = Location('register', number=top.number) if plain else top._replace(value=True)
+        else:
+            return False
+        return True
 
-    def _pieces(self, operations: List[Any], frame: str) -> Location:
+    def _pieces(self, operations: List[Any], frame: Location, entry: bool) -> Location:
         pieces: List[Tuple[Location, int]] = []
         part: List[Any] = []
         for operation in operations:
             if operation.op_name == 'DW_OP_piece':
-                pieces.append((self._place(part, frame), int(operation.args[0])))
+                place = self._place(part, frame, entry) if part else Location('gone', why='it is optimised out')
+                pieces.append((place, int(operation.args[0])))
                 part = []
             else:
                 part.append(operation)
@@ -1630,7 +1971,8 @@ class Dwarf(TypeInfo):
 
     def _member(self, die: Any) -> Member:
         width = die.attributes.get('DW_AT_bit_size')
-        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value)
+        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value,
+                      functools.partial(self.entries.declared, die.offset))
 
     def _member_bit(self, die: Any) -> int:
         """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
@@ -1721,37 +2063,1157 @@ class Dwarf(TypeInfo):
         """See TypeInfo: those with a symbol."""
         return self.executable.function_symbols
 
-    # lines
+    @functools.cached_property
+    def entries(self) -> Entries:
+        """All entries, for what looks at many."""
+        return Entries(self.executable)
 
-    def line_offset(self, name: str, address: int, line: int) -> int:
-        """The offset into the function of the first statement that begins `line` lines below its declaration."""
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo."""
         with reading(self.path):
-            unit = self._unit_at(address)
-            for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit) if unit is not None else ():
-                concrete = self._concrete(die, address)[0]
-                if concrete is not None:
-                    return self._line_in(die, self._ranges(concrete)[:1], address, line)
-        raise InputError(f"{name}: no line numbers for this function in {self.path}")
+            return self.entries.prototypes(name_test(pattern), re.findall(r'\w+', taken)[-1:], taken,
+                                           () if GLOB.search(pattern) else (pattern,))
 
-    def _line_in(self, die: Any, ranges: List[Tuple[int, int]], address: int, line: int) -> int:
-        first, file = die.attributes['DW_AT_decl_line'].value, die.attributes['DW_AT_decl_file'].value
-        program = self._dwarf.line_program_for_CU(die.cu)
-        rows = [entry.state for entry in program.get_entries() if entry.state] if program else []
-        lines: Dict[int, int] = {}
-        for row in rows:
-            if row.is_stmt and row.file == file and not row.end_sequence and any(a <= row.address < b for a, b in ranges):
-                lines[row.line] = min(lines.get(row.line, row.address), row.address)
-        if line == 0:
-            return 0
-        if first + line not in lines:
-            offered = sorted(lines, key=lambda number: abs(number - first - line))[:3]
-            raise InputError(f'line {line} of this function (line {first + line} of its file) has no code; lines that have: '
-                             + ', '.join(str(number - first) for number in sorted(offered)))
-        return int(lines[first + line] - address)
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo."""
+        with reading(self.path):
+            yield from self.entries.type_names([tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]], prefix)
+
+    # lines: a reader of our own, since the table of one kernel has millions of rows
+
+    @functools.cached_property
+    def _line_bytes(self) -> bytes:
+        return bytes(self.executable.contents('.debug_line'))
+
+    @functools.cached_property
+    def _line_offsets(self) -> List[int]:
+        """Where each program begins in .debug_line."""
+        offsets, at = [], 0
+        while at + 12 <= len(self._line_bytes):
+            offsets.append(at)
+            at += 4 + int(struct.unpack_from(self._mark + 'I', self._line_bytes, at)[0])
+        return offsets
+
+    def _read_line_header(self, at: int) -> LineHeader:
+        """The header of the program there (DWARF 5, 6.2.4; up to DWARF 4 its files are numbered from 1)."""
+        data = self._line_bytes
+        length, version = struct.unpack_from(self._mark + 'IH', data, at)
+        if not 2 <= version <= 5 or length >= 0xfffffff0:
+            raise DebugInfoError(f'{self.path}: line numbers of DWARF {version} or of 64-bit DWARF, which surftrace does not read')
+        place = at + (8 if version >= 5 else 6)
+        start = place + 4 + struct.unpack_from(self._mark + 'I', data, place)[0]
+        step, place = data[place + 4], place + (6 if version >= 4 else 5)
+        is_stmt, base, range_, opcodes = struct.unpack_from(self._mark + 'BbBB', data, place)
+        lengths, place = tuple(data[place + 4:place + 3 + opcodes]), place + 3 + opcodes
+        directories, files = self._line_names(place) if version >= 5 else self._old_line_names(place)
+        return LineHeader(directories, files, start, at + 4 + length, step, bool(is_stmt), base, range_, lengths)
+
+    def _old_line_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
+        data, directories, files = self._line_bytes, [''], [(0, '')]
+        while data[at]:
+            end = data.index(0, at)
+            directories.append(data[at:end].decode(errors='replace'))
+            at = end + 1
+        at += 1
+        while data[at]:
+            end = data.index(0, at)
+            folder, place = uleb128(data, end + 1)
+            files.append((folder, data[at:end].decode(errors='replace')))
+            at = uleb128(data, uleb128(data, place)[1])[1]
+        return tuple(directories), tuple(files)
+
+    def _line_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
+        directories, at = self._line_entries(at)
+        files, _ = self._line_entries(at)
+        return tuple(name for _, name in directories), tuple(files)
+
+    def _line_entries(self, at: int) -> Tuple[List[Tuple[int, str]], int]:
+        """(directory, name) of each entry of a table of DWARF 5, and where it ends: its format says of what an entry is made."""
+        data, found, layout = self._line_bytes, [], []
+        kinds, at = data[at], at + 1
+        for _ in range(kinds):
+            content, at = uleb128(data, at)
+            form, at = uleb128(data, at)
+            layout.append((content, form))
+        count, at = uleb128(data, at)
+        for _ in range(count):
+            name, folder = '', 0
+            for content, form in layout:
+                value, at = self._line_value(form, at)
+                name, folder = (value, folder) if content == 1 else (name, value) if content == 2 else (name, folder)
+            found.append((folder, name))
+        return found, at
+
+    def _line_value(self, form: int, at: int) -> Tuple[Any, int]:
+        """A value in the header of a program of DWARF 5, and where it ends (forms: DWARF 5, 7.5.6)."""
+        data = self._line_bytes
+        if form in (0x1f, 0x0e):                                        # line_strp, strp
+            return self._line_string(form, struct.unpack_from(self._mark + 'I', data, at)[0]), at + 4
+        if form == 0x08:                                                # string
+            end = data.index(0, at)
+            return data[at:end].decode(errors='replace'), end + 1
+        if form == 0x0f:                                                # udata
+            return uleb128(data, at)
+        if form == 0x09:                                                # block
+            size, at = uleb128(data, at)
+            return 0, at + size
+        size = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}[form]    # data1, 2, 4, 8, 16
+        return int.from_bytes(data[at:at + size], self._order), at + size
+
+    def _read_line_string(self, form: int, offset: int) -> str:
+        data = self._line_strings if form == 0x1f else self._strings
+        end = bytes(data[offset:offset + 4096]).index(0)
+        return bytes(data[offset:offset + end]).decode(errors='replace')
+
+    @functools.cached_property
+    def _line_strings(self) -> bytes:
+        return bytes(self.executable.contents('.debug_line_str'))
+
+    def _line_rows(self, header: LineHeader, files: Optional[Set[int]] = None) -> List[LineRow]:
+        """The rows of a program, in its order (DWARF 5, 6.2.5); those of some files only, where these are named."""
+        data, at, end, rows = self._line_bytes, header.start, header.end, []  # type: bytes, int, int, List[LineRow]
+        opcodes, base, range_, step = len(header.lengths) + 1, header.line_base, header.line_range, header.step
+        skipped = (255 - opcodes) // range_ * step
+        address, file, line, is_stmt = 0, 1, 1, header.is_stmt
+        while at < end:
+            opcode = data[at]
+            at += 1
+            if opcode >= opcodes:                                       # a special one: a row
+                address += (opcode - opcodes) // range_ * step
+                line += base + (opcode - opcodes) % range_
+                opcode = 1
+            if opcode == 1:
+                if files is None or file in files:
+                    rows.append(LineRow(address, file, line, is_stmt, False))
+            elif opcode == 5:                                           # the column
+                at = at + 1 if data[at] < 0x80 else uleb128(data, at)[1]
+            elif opcode == 3:
+                count, at = sleb128(data, at)
+                line += count
+            elif opcode == 8:
+                address += skipped
+            else:
+                at, (address, file, line, is_stmt) = self._line_opcode(header, opcode, at, (address, file, line, is_stmt), rows)
+        return rows
+
+    def _line_opcode(self, header: LineHeader, opcode: int, at: int, state: Tuple[int, int, int, bool], rows: List[LineRow]
+                     ) -> Tuple[int, Tuple[int, int, int, bool]]:
+        """An opcode that is less frequent: where the next is, and (address, file, line, is_stmt) then."""
+        data, (address, file, line, is_stmt) = self._line_bytes, state
+        if opcode == 0:
+            size, at = uleb128(data, at)
+            if data[at] == 1:                                           # end of a sequence
+                rows.append(LineRow(address, file, line, False, True))
+                return at + size, (0, 1, 1, header.is_stmt)
+            if data[at] == 2:
+                address = int.from_bytes(data[at + 1:at + size], self._order)
+            at += size
+        elif opcode == 2:
+            count, at = uleb128(data, at)
+            address += count * header.step
+        elif opcode == 4:
+            file, at = uleb128(data, at)
+        elif opcode == 6:
+            is_stmt = not is_stmt
+        elif opcode == 9:
+            address, at = address + int(struct.unpack_from(self._mark + 'H', data, at)[0]), at + 2
+        else:                                                           # block, prologue, epilogue, isa
+            for _ in range(header.lengths[opcode - 1]):
+                at = uleb128(data, at)[1]
+        return at, (address, file, line, is_stmt)
+
+    def _unit_lines(self, unit: Any) -> Optional[LineHeader]:
+        """The header of the unit's line numbers."""
+        attribute = unit.get_top_DIE().attributes.get('DW_AT_stmt_list')
+        return self._line_header(attribute.value) if attribute else None
+
+    def _read_rows_of(self, unit: int) -> List[LineRow]:
+        header = self._unit_lines(self._dwarf.get_CU_at(unit))
+        return self._line_rows(header) if header else []
+
+    def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
+        """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
+        with reading(self.path):
+            unit = self._unit_at(start)
+            header = self._unit_lines(unit) if unit else None
+            if unit is None or header is None:
+                return []
+            addresses, rows = self._sorted_rows(unit.cu_offset)
+            found = rows[bisect.bisect_left(addresses, start):bisect.bisect_left(addresses, end)]
+            paths = {number: header.path(number) for number in {row.file for row in found}}
+            return [(row, paths[row.file]) for row in found]
+
+    def _read_sorted_rows(self, unit: int) -> Tuple[List[int], List[LineRow]]:
+        rows = sorted((row for row in self._rows_of(unit) if not row.end), key=lambda row: row.address)
+        return [row.address for row in rows], rows
+
+    def _headers_naming(self, file: str) -> Iterator[Tuple[LineHeader, int]]:
+        """The programs that have a file of that last name, and its number there: found by the bytes of the name, or of a
+        reference to it (to the end of a longer string, too: linkers merge tails)."""
+        base, data = os.path.basename(file).encode() + b'\0', self._line_bytes
+        places = set(occurrences(data, base))
+        for strings in (self._line_strings, self._strings if not self._line_strings else b''):
+            for at in occurrences(strings, base):
+                start = bytes(strings[max(0, at - 4096):at]).rfind(b'\0') + 1 + max(0, at - 4096)
+                starts = [at, *(i for i in range(start, at) if i == start or strings[i - 1] == 0x2f)]
+                places.update(place for i in starts for place in occurrences(data, struct.pack(self._mark + 'I', i)))
+        holders = {self._line_offsets[bisect.bisect(self._line_offsets, place) - 1] for place in places}
+        for at in sorted(holders):
+            header = self._line_header(at)
+            for number, (_, name) in enumerate(header.files):
+                if name.endswith(base[:-1].decode(errors='replace')):
+                    yield header, number
+
+    def _files_like(self, file: str) -> Dict[str, List[Tuple[LineHeader, int]]]:
+        """By path, the programs and numbers of the files whose path ends so."""
+        found: Dict[str, List[Tuple[LineHeader, int]]] = {}
+        for header, number in self._headers_naming(file):
+            path = header.path(number)
+            if ('/' + path).endswith('/' + file):
+                found.setdefault(path, []).append((header, number))
+        return found
+
+    def _rows_of_file(self, tables: List[Tuple[LineHeader, int]]) -> Iterator[LineRow]:
+        """The rows that are statements of one file."""
+        numbers: Dict[int, Set[int]] = {}
+        headers = {header.start: header for header, _ in tables}
+        for header, number in tables:
+            numbers.setdefault(header.start, set()).add(number)
+        for start, header in headers.items():
+            program = self._line_bytes[start:header.end]
+            if any(number == 1 or b'\x04' + _uleb(number) in program for number in numbers[start]):    # DW_LNS_set_file
+                yield from (row for row in self._line_rows(header, numbers[start]) if row.is_stmt and not row.end)
+
+    def _read_found_file(self, file: str) -> Tuple[str, List[LineRow]]:
+        """The path that the end of one means, and the rows that are statements of it; InputError where it means none or several."""
+        files = self._files_like(file)
+        if not files:
+            raise InputError(f"no source file '{file}' in {self.path}")
+        exact = [path for path in files if self.short_path(path) == file]
+        if len(files) > 1 and len(exact) != 1:
+            raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
+                             f"{', '.join(sorted(self.short_path(path) for path in files)[:6])}{', ...' if len(files) > 6 else ''}")
+        path = exact[0] if exact else next(iter(files))
+        return path, list(self._rows_of_file(files[path]))
+
+    def line_spots(self, file: str, line: int) -> List[Spot]:
+        """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it is
+        none, or has no code."""
+        with reading(self.path):
+            path, rows = self._found_file(file)
+            places = sorted({row.address for row in rows if row.line == line})
+            if not places:
+                self._refuse_line(line, sorted({row.line for row in rows}), f'line {line} of {self.short_path(path)}')
+            return [self._spot(address, path, line) for address in places]
+
+    @staticmethod
+    def _refuse_line(line: int, lines: List[int], what: str, first: int = 0) -> NoReturn:
+        nearest = sorted(sorted(lines, key=lambda number: abs(number - line))[:3])
+        raise InputError(f"{what} has no code; lines that have: {', '.join(str(number - first) for number in nearest)}" if nearest
+                         else f'{what} has no code, nor has another')
+
+    def short_path(self, path: str) -> str:
+        """The path without what it has in common with the directory that one of the units was compiled in."""
+        root = self._source_root
+        if path.startswith('/') and root.startswith('/') and not path.startswith(root + '/'):
+            root = os.path.commonpath([root, path])
+        return path[len(root) + 1:] if len(root) > 1 and path.startswith(root + '/') else path
+
+    @functools.cached_property
+    def _source_root(self) -> str:
+        offsets = self._line_offsets
+        folders = self._line_header(offsets[len(offsets) // 2]).directories if offsets else ()
+        return os.path.normpath(folders[0]) if folders and folders[0] else ''
+
+    # the scopes of a function, and the places of its copies
+
+    def _read_code_of(self, unit: int) -> List[Tuple[int, int, int]]:
+        """(first address, end, where its entry is) of the code of each function of the unit, sorted."""
+        held = self._dwarf.get_CU_at(unit)
+        dies = (held.get_DIE_from_refaddr(at) for at in self._function_offsets(unit))
+        return sorted((start, end, die.offset) for die in dies for start, end in self._ranges(die))
+
+    def _read_function_offsets(self, unit: int) -> List[int]:
+        """Where the entries of a unit's functions with code are, sorted; each is followed by what is in it."""
+        return sorted(self._functions_in(self._dwarf.get_CU_at(unit)))
+
+    def _functions_in(self, unit: Any) -> Iterator[int]:
+        """Where the entries of functions with code are."""
+        table = self._abbreviations(unit.cu_offset)
+        for at in self._outer_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size):
+            if at < unit.cu_offset + unit.size:
+                tag, names = table.get(uleb128(self._info, at)[0], ('', (), '', '', ()))[:2]
+                if tag in FUNCTION_TAGS and ('DW_AT_low_pc' in names or 'DW_AT_ranges' in names):
+                    yield at
+                elif tag in ('DW_TAG_namespace', 'DW_TAG_module'):
+                    yield from self._functions_below(unit.get_DIE_from_refaddr(at))
+
+    def _functions_below(self, die: Any) -> Iterator[int]:
+        for child in self._children(die):
+            if child.tag in FUNCTION_TAGS and ('DW_AT_low_pc' in child.attributes or 'DW_AT_ranges' in child.attributes):
+                yield child.offset
+            elif child.tag in ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS):
+                yield from self._functions_below(child)
+
+    def _home(self, address: int) -> Optional[Any]:
+        """The function whose code the address is in, or behind whose no-ops."""
+        unit = self._unit_at(address)
+        table = self._code_of(unit.cu_offset) if unit is not None else []
+        for place in (address, address + self.arch.nops):
+            at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
+            if unit is not None and at >= 0 and place < table[at][1]:
+                return unit.get_DIE_from_refaddr(table[at][2])
+        return None
+
+    def _scope(self, die: Any) -> Scope:
+        """The scope that an entry is, with those in it."""
+        variables, inner = [], []
+        for child in self._children(die):
+            if child.tag in ('DW_TAG_formal_parameter', 'DW_TAG_variable'):
+                variables.append(child)
+            elif child.tag in ('DW_TAG_lexical_block', 'DW_TAG_inlined_subroutine'):
+                inner.append(self._scope(child))
+        entry = self._entry(die)
+        ranges = sorted(((start, end) for start, end in self._ranges(die) if end > start),
+                        key=lambda pair: (entry is None or not pair[0] <= entry < pair[1], pair))
+        return Scope(die, die.tag != 'DW_TAG_lexical_block', tuple(ranges), tuple(variables), tuple(inner))
+
+    def _entry(self, die: Any) -> Optional[int]:
+        """The address that a scope is entered at."""
+        entry, low = die.attributes.get('DW_AT_entry_pc'), self._low(die)
+        if entry is None:
+            return low
+        return int(entry.value) if entry.form in ('DW_FORM_addr', 'DW_FORM_addrx') else int(entry.value) + (low or 0)
+
+    @staticmethod
+    def _path_to(scope: Scope, address: int) -> List[Scope]:
+        """The scopes that the address is in, from the outermost."""
+        path: List[Scope] = []
+        inner: Optional[Scope] = scope
+        while inner is not None:
+            path.append(inner)
+            inner = next((below for below in inner.inner if below.holds(address)), None)
+        return path
+
+    def _declared_at(self, die: Any) -> Tuple[str, int]:
+        """The file and line of a function's declaration."""
+        source = self._origin(die)
+        file, line = source.attributes.get('DW_AT_decl_file'), source.attributes.get('DW_AT_decl_line')
+        header = self._unit_lines(source.cu)
+        return (header.path(file.value) if header and file else '', line.value if line else 0)
+
+    def _spot(self, address: int, path: str, line: int) -> Spot:
+        """The place of a line: of the scopes there, the copy is that of the function the line is of."""
+        home = self._home(address)
+        if home is None:
+            symbol = self.executable.symbol_at(address)
+            return Spot(address, symbol.name if symbol else '', path, line, None, Scope(None, True, (), (), ()), False)
+        scopes = [scope for scope in self._path_to(self._scope_of(home.cu.cu_offset, home.offset), address) if scope.function]
+        lines = [self._declared_at(scope.die) for scope in scopes]
+        fitting = [number for number, (file, start) in enumerate(lines) if file == path and start <= line]
+        chosen = max(fitting, key=lambda number: lines[number][1]) if fitting else len(scopes) - 1
+        name = self._text(self._origin(scopes[chosen].die), 'DW_AT_name')
+        return Spot(address, name, path, line, home, scopes[chosen], chosen > 0)
+
+    def _read_scope_of(self, unit: int, offset: int) -> Scope:
+        return self._scope(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset))
+
+    def spot_at(self, address: int) -> Optional[Spot]:
+        """The place of an instruction in the function whose code it is."""
+        with reading(self.path):
+            home = self._home(address)
+            if home is None:
+                return None
+            file, line = self._declared_at(home)
+            return Spot(max(address, self._low(home) or 0) if address + self.arch.nops == self._low(home) else address,
+                        self._text(self._origin(home), 'DW_AT_name'), file, line, home, self._scope_of(home.cu.cu_offset, home.offset),
+                        False)
+
+    def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
+        """Where the copies of a function that are inlined into others begin, by address: of all functions of that name, or of
+        those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
+        with reading(self.path):
+            unit = self._unit_at(near) if near is not None else None
+            sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS, unit))
+            if unit is not None and any(self._declared_at(die)[0] != self._unit_path(die.cu) for die in sources):
+                sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS))        # a header's
+            spots = [spot for die in sources if 'DW_AT_inline' in die.attributes
+                     and (not file or ('/' + self._unit_path(die.cu)).endswith('/' + file)) for spot in self._copies_of(die)]
+            return sorted(spots, key=lambda spot: spot.address)
+
+    def copies_near(self, address: int) -> List[Spot]:
+        """Where the copies begin of the function that has the address, in the source files that have its definition."""
+        with reading(self.path):
+            home = self._home(address)
+            source = self._abstract(home) if home is not None else None
+            return sorted(self._copies_of(source), key=lambda spot: spot.address) if source is not None else []
+
+    def _unit_path(self, unit: Any) -> str:
+        top = unit.get_top_DIE()
+        return os.path.normpath(os.path.join(self._text(top, 'DW_AT_comp_dir'), self._text(top, 'DW_AT_name')))
+
+    def _copies_of(self, source: Any) -> Iterator[Spot]:
+        reference = struct.pack(self._mark + 'I', source.offset - source.cu.cu_offset)
+        path, line = self._declared_at(source)
+        for die in self._beginning(reference, ('DW_AT_abstract_origin',), 'DW_FORM_ref4', ('DW_TAG_inlined_subroutine',), source.cu):
+            entry, functions = self._entry(die), self._function_offsets(die.cu.cu_offset)
+            at = bisect.bisect(functions, die.offset) - 1
+            if entry is not None and at >= 0 and any(start <= entry < end for start, end in self._ranges(die)):
+                home = die.cu.get_DIE_from_refaddr(functions[at])
+                yield Spot(entry, self._text(source, 'DW_AT_name'), path, line, home, self._scope(die), True)
+
+    def function_line(self, name: str, address: Optional[int], line: int) -> List[Spot]:
+        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's own. InputError
+        where it has none."""
+        with reading(self.path):
+            own = self.spot_at(address) if address is not None else None
+            copies = [*([own] if own else []), *self.copies(name, address)]
+            if not copies:
+                raise InputError(f'{name}: no line numbers for this function in {self.path}')
+            wanted, spots = copies[0].line + line, []  # type: int, List[Spot]
+            lines: Set[int] = set()
+            for copy in copies:
+                rows = list(self._rows_of_copy(copy))
+                lines.update(row.line for row in rows)
+                places = sorted({row.address for row in rows if row.line == wanted})
+                spots += [copy._replace(address=place, line=wanted) for place in places]
+            if not spots:
+                self._refuse_line(wanted, sorted(lines), f'line {line} of this function (line {wanted} of its file)', copies[0].line)
+            return spots
+
+    def _rows_of_copy(self, copy: Spot) -> Iterator[LineRow]:
+        """The rows that are statements of the copy's own function, not of what is inlined into it."""
+        header = self._unit_lines(copy.home.cu)
+        numbers = {number for number in range(len(header.files)) if header.path(number) == copy.file} if header else set()
+        for row in self._rows_of(copy.home.cu.cu_offset):
+            if row.file in numbers and row.line >= copy.line and row.is_stmt and not row.end and copy.scope.holds(row.address):
+                if self._spot(row.address, copy.file, row.line).scope.die.offset == copy.scope.die.offset:
+                    yield row
+
+    @staticmethod
+    def first_of_each(spots: Sequence[Spot]) -> List[Spot]:
+        """Of the places of a line the first in each copy of its function."""
+        best: Dict[Any, Spot] = {}
+        for spot in sorted(spots, key=lambda spot: spot.scope.rank(spot.address)):
+            best.setdefault(spot.scope.die.offset if spot.scope.die is not None else spot.function, spot)
+        return sorted(best.values(), key=lambda spot: spot.address)
+
+    # the variables at an instruction
+
+    def function_here(self, spot: Spot) -> Optional[Function]:
+        """The function of a place with its parameters, and the variables that can be named there: those of the innermost block
+        first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
+        if spot.home is None:
+            return None
+        with reading(self.path):
+            source, frame = self._abstract(spot.scope.die), self._frame(spot.home, spot.address)
+            own, others = self._visible(spot)
+            places = {self._origin(die).offset: die for die in own if die.tag == 'DW_TAG_formal_parameter'}
+            parameters, variadic = [], False
+            for child in self._children(source):
+                variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
+                if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
+                    parameters.append(self._variable_here(places.get(self._origin(child).offset, child), spot, frame))
+            rest = [self._variable_here(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.attributes]
+            symbol, shadowed = self.executable.symbol_at(spot.address), self._shadowed(spot)
+            known = [variable if variable.name not in shadowed else variable._replace(location=shadowed[variable.name])
+                     for variable in (*parameters, *rest)]
+            return Function(spot.function, self._lazy_type(self._origin(source)), tuple(known[:len(parameters)]), variadic,
+                            language=self._language(spot.home.cu), home=symbol.name if symbol else '',
+                            locals=tuple(variable for variable in known[len(parameters):] if variable.name))
+
+    def _shadowed(self, spot: Spot) -> Dict[str, Location]:
+        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable of
+        its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
+        found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
+        own, others = self._visible(spot)
+        names = {self._text(self._origin(die), 'DW_AT_name') for die in (*own, *others)}
+        for scope in scopes:
+            scopes += [inner for inner in scope.inner if not inner.function]
+            for die in scope.variables if not scope.holds(spot.address) else ():
+                source = self._origin(die)
+                line = getattr(source.attributes.get('DW_AT_decl_line'), 'value', spot.line + 1)
+                hides = line <= spot.line and self._text(source, 'DW_AT_name') in names
+                if hides and spot.line <= self._last_line(scope, spot.file):
+                    found[self._text(source, 'DW_AT_name')] = Location('gone', why=(
+                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
+        return found
+
+    def _last_line(self, scope: Scope, file: str) -> int:
+        """The last line of a file that has code in a scope."""
+        return max((row.line for start, end in scope.ranges for row, path in self.rows_in(start, end) if path == file), default=0)
+
+    def _visible(self, spot: Spot) -> Tuple[List[Any], List[Any]]:
+        """What is declared in the function itself, and what else is, in the order in which a name is looked up."""
+        parts: List[List[Scope]] = []
+        for scope in self._path_to(spot.scope, spot.address):
+            if scope.function:
+                parts.append([])
+            parts[-1].insert(0, scope)
+        scopes = [scope for part in (parts[0], *reversed(parts[1:])) for scope in part]
+        own = list(spot.scope.variables)
+        return own, [die for scope in scopes for die in scope.variables
+                     if scope is not spot.scope or die.tag != 'DW_TAG_formal_parameter']
+
+    def _variable_here(self, die: Any, spot: Spot, frame: Location) -> Parameter:
+        source = self._origin(die)
+        location = self._location_here(die, spot, frame)
+        if location.how == 'gone':
+            elsewhere = self._elsewhere(die, spot)
+            location = location._replace(why=location.why + elsewhere)
+        return Parameter(self._text(source, 'DW_AT_name'), self._lazy_type(source), location)
+
+    def _location_here(self, die: Any, spot: Spot, frame: Location) -> Location:
+        """Where a variable is at a place."""
+        source, pc = self._origin(die), spot.address
+        holder = die if 'DW_AT_location' in die.attributes or 'DW_AT_location' not in source.attributes else source
+        if 'DW_AT_location' not in holder.attributes:
+            value = die.attributes.get('DW_AT_const_value', source.attributes.get('DW_AT_const_value'))
+            raw = value.value if value else None
+            number = raw if isinstance(raw, int) else int.from_bytes(bytes(raw), self._order) if isinstance(raw, list) else None
+            return Location('constant', offset=number, value=True) if number is not None else Location(
+                'gone', why='the compiler left no place for it')
+        entry = not spot.inlined and pc == self._low(spot.home)
+        first = die.tag == 'DW_TAG_formal_parameter' and pc == self._entry(spot.scope.die)
+        for start, end, operations in self._places_of(holder):
+            if start is None:
+                return self._kept(self._place(operations, Location('frame')), self._place(operations, frame, entry), die, spot)
+            if start <= pc < (end or 0) or first and start == pc:
+                return self._on_stack(self._place(operations, frame, entry))
+        return Location('gone', why='the compiler has it nowhere at this instruction')
+
+    def _places_of(self, die: Any) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
+        """(first address, end, operations) of each place of a variable; without addresses the only one it ever has."""
+        return self._places_at(die.cu.cu_offset, die.offset)
+
+    def _read_places_at(self, unit: int, offset: int) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
+        return list(self._places(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset)))
+
+    def _places(self, die: Any) -> Iterator[Tuple[Optional[int], Optional[int], List[Any]]]:
+        parsed = self._parsed_location(die)
+        if isinstance(parsed, tuple):
+            yield None, None, self._operations(die.cu, parsed[0])
+            return
+        base = self._base(die)
+        for item in parsed:
+            if type(item).__name__ == 'BaseAddressEntry':
+                base = item.base_address
+            elif type(item).__name__ == 'LocationEntry':
+                start = 0 if item.is_absolute else base
+                yield start + item.begin_offset, start + item.end_offset, self._operations(die.cu, item.loc_expr)
+
+    def _on_stack(self, found: Location) -> Location:
+        """The Location, refused where it is below the stack pointer: what is there belongs to nobody."""
+        stack = found.how == 'memory' and self.arch.dwarf.get(found.number) == self.arch.stack_pointer
+        return Location('gone', why='its place on the stack is not there at this instruction') if stack and found.offset < 0 else found
+
+    def _kept(self, bare: Location, found: Location, die: Any, spot: Spot) -> Location:
+        """The only place that a variable ever has (`bare`: with the call frame address left open), where that can be true. A
+        parameter kept in the function's frame is put there by its first instructions. What is told from the stack pointer is so
+        while that is where it is in most of the function. And where gcc cannot follow a variable through a function, it names
+        the register or pointer it is moved to at some time."""
+        if bare.how == 'frame':
+            early = die.tag == 'DW_TAG_formal_parameter' and bare.offset < 0 and not spot.inlined and self._in_prologue(spot)
+            return Location('gone', why='the first instructions put it in its place') if early else self._on_stack(found)
+        if bare.how not in ('memory', 'register') or not self._is_gnu(die.cu):
+            return found
+        name = self.arch.dwarf.get(bare.number)
+        if bare.how == 'memory' and name == self.arch.stack_pointer and self._usual_stack(spot.address):
+            return found
+        return Location('gone', why='the stack pointer is elsewhere at this instruction' if name == self.arch.stack_pointer else
+                        'the compiler did not say from where on it is in its place')
+
+    def _in_prologue(self, spot: Spot) -> bool:
+        """Whether the place is before the second row of the function's line numbers: there what it is called with has been put in
+        its frame (gdb stops there, too)."""
+        low = self._low(spot.home) or 0
+        rows = sorted({row.address for row, _ in self.rows_in(low, low + 4096) if row.address > low})
+        return low <= spot.address < (rows[0] if rows else low + 1)
+
+    def _elsewhere(self, die: Any, spot: Spot) -> str:
+        """Where in the function a variable can be had that cannot be here, the nearest first, as places of a probe."""
+        source = self._origin(die)
+        holder = die if 'DW_AT_location' in die.attributes else source
+        if 'DW_AT_location' not in holder.attributes:
+            return ''
+        ranges = [(start, end) for start, end, operations in self._places_of(holder) if start is not None and end is not None
+                  and start < end and self._place(operations, Location('frame')).how != 'gone']
+        holders = self._declaring(spot.scope, die)
+        ranges = [(max(start, low), min(end, high)) for start, end in ranges for low, high in holders.ranges
+                  if max(start, low) < min(end, high) and self._meant(spot._replace(address=max(start, low)), die)]
+        if not ranges and any(start is None for start, _, _ in self._places_of(holder)):
+            return ''
+        ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
+        told = [self._told(start, end) for start, end in ranges[:3]]
+        return f"; it can be had at {', '.join(told)}{', ...' if len(ranges) > 3 else ''}" if told else ', and nowhere in this copy'
+
+    def _meant(self, spot: Spot, die: Any) -> bool:
+        """Whether at that place the name of a variable means this one."""
+        name, (own, others) = self._text(self._origin(die), 'DW_AT_name'), self._visible(spot)
+        parameters = [other for other in own if other.tag == 'DW_TAG_formal_parameter']
+        found = next((other for other in (*parameters, *others) if self._text(self._origin(other), 'DW_AT_name') == name), die)
+        return bool(found.offset == die.offset)
+
+    def _declaring(self, scope: Scope, die: Any) -> Scope:
+        """The scope in this one that a variable is declared in."""
+        scopes = [scope]
+        for inner in scopes:
+            if any(other.offset == die.offset for other in inner.variables):
+                return inner
+            scopes += inner.inner
+        return scope
+
+    def _told(self, start: int, end: int) -> str:
+        """A range as a place to type, and the offset it ends before."""
+        symbol = self.executable.symbol_at(start)
+        return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})' if symbol else f'{start:#x}'
+
+    def changes_in(self, spot: Spot) -> List[int]:
+        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
+        with reading(self.path):
+            found = {start for start, _, _, _ in self._frame_rows(spot.address)}
+            scopes = [spot.scope]
+            for scope in scopes:
+                scopes += scope.inner
+                found.update(address for pair in scope.ranges for address in pair)
+                for die in scope.variables:
+                    source = self._origin(die)
+                    holder = die if 'DW_AT_location' in die.attributes else source
+                    if 'DW_AT_location' in holder.attributes:
+                        found.update(address for start, end, _ in self._places_of(holder) for address in (start or 0, end or 0))
+            return sorted(found)
+
+    def inlined_at(self, spot: Spot) -> str:
+        """The name of the function whose copy the address is in, '' for the function's own code."""
+        scopes = [scope for scope in self._path_to(spot.scope, spot.address) if scope.function]
+        return self._text(self._origin(scopes[-1].die), 'DW_AT_name') if len(scopes) > 1 else ''
+
+    # the frame
+
+    def _frame(self, home: Any, pc: int) -> Location:
+        """The frame base of a function at an instruction, as a place in memory."""
+        holder = self._origin(home) if 'DW_AT_frame_base' not in home.attributes else home
+        attribute = holder.attributes.get('DW_AT_frame_base')
+        operations = self._operations(home.cu, attribute.value) if attribute and isinstance(attribute.value, list) else []
+        names = [operation.op_name for operation in operations]
+        if names == ['DW_OP_call_frame_cfa']:
+            return self._cfa(pc)
+        found = self._place(operations, Location('gone', why='it has no frame base')) if operations else Location(
+            'gone', why='where its frame is, is not known')
+        if found.how == 'register':                                     # clang's frame pointer, when it is one already
+            frame = self._cfa(pc)
+            return Location('memory', number=found.number) if frame.number == found.number and frame.how == 'memory' else Location(
+                'gone', why='its frame is not set up, or not any more, at this instruction')
+        return found
+
+    def _cfa(self, pc: int) -> Location:
+        """The call frame address at an instruction, by .debug_frame or .eh_frame (DWARF 5, 6.4)."""
+        for start, end, number, offset in self._frame_rows(pc):
+            if start <= pc < end:
+                return Location('memory', number=number, offset=offset) if number >= 0 else Location(
+                    'gone', why='its frame is computed in a way no probe can')
+        return Location('gone', why='no call frame information tells where its frame is')
+
+    def _usual_stack(self, pc: int) -> bool:
+        """Whether the stack pointer is where it is in most of the function's code."""
+        lengths: Dict[Tuple[int, int], int] = {}
+        for start, end, number, offset in self._frame_rows(pc):
+            lengths[number, offset] = lengths.get((number, offset), 0) + end - start
+        here = self._cfa(pc)
+        stack = self.arch.dwarf.get(here.number) == self.arch.stack_pointer         # else nothing tells where that one is
+        return stack and here.how == 'memory' and (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
+
+    @functools.cached_property
+    def _frame_entries(self) -> List[Tuple[int, int, str, int]]:
+        """(first address, end, section, where) of every frame description entry, sorted."""
+        found, pair = [], struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
+        for section in ('.debug_frame', '.eh_frame'):
+            data, at, is_eh = self.executable.contents(section), 0, section == '.eh_frame'
+            while at + 8 <= len(data):
+                length, identity = struct.unpack_from(self._mark + 'II', data, at)
+                if length >= 0xfffffff0:
+                    break
+                if length and is_eh and identity:
+                    start, place = self._frame_address(section, at)
+                    found.append((start, start + self._frame_number(section, at, place)[0], section, at))
+                elif length and not is_eh and identity != 0xffffffff:
+                    start, size = pair.unpack_from(data, at + 8)
+                    found.append((start, start + size, section, at))
+                at += 4 + length
+        return sorted(found)
+
+    def _frame_head(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
+        """Of the entry there: (code factor, data factor, encoding of addresses, whether it is augmented, where the initial
+        instructions begin and end)."""
+        identity = struct.unpack_from(self._mark + 'I', self.executable.contents(section), at + 4)[0]
+        return self._frame_common(section, at + 4 - identity if section == '.eh_frame' else identity)
+
+    def _read_frame_common(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
+        data = bytes(self.executable.contents(section)[at:at + 4096])
+        length, version, place = struct.unpack_from(self._mark + 'I', data)[0], data[8], data.index(0, 9) + 1
+        augmentation, encoding = data[9:place - 1].decode(errors='replace'), 0
+        place += 2 if version >= 4 else 0                               # address and segment size
+        code, place = uleb128(data, place)
+        factor, place = sleb128(data, place)
+        place = uleb128(data, place)[1] if version > 1 else place + 1   # the return address's register
+        if augmentation[:1] == 'z':
+            size, place = uleb128(data, place)
+            inside = place
+            for letter in augmentation[1:]:
+                if letter == 'R':
+                    encoding = data[inside]
+                inside += {'R': 1, 'L': 1, 'P': 1 + {0: self.arch.word, 2: 2, 3: 4, 4: 8}.get(data[inside] & 7, 4)}.get(letter, 0)
+            place += size
+        return code, factor, encoding, augmentation[:1] == 'z', at + place, at + 4 + length
+
+    def _frame_address(self, section: str, at: int) -> Tuple[int, int]:
+        """The first address of an entry, and where that ends."""
+        encoding = self._frame_head(section, at)[2]
+        value, place = self._frame_number(section, at, at + 8)
+        if encoding & 0x70 == 0x10:                                     # DW_EH_PE_pcrel
+            value += self.executable.sections[section].address + at + 8
+        return value & (1 << self.arch.bits) - 1, place
+
+    def _frame_number(self, section: str, at: int, place: int) -> Tuple[int, int]:
+        """A number as the entry's encoding has it (LSB, 10.5.1: DW_EH_PE_*), and where it ends."""
+        encoding = self._frame_head(section, at)[2] & 15
+        size = {2: 2, 3: 4, 4: 8, 10: 2, 11: 4, 12: 8}.get(encoding, self.arch.word)
+        data = bytes(self.executable.contents(section)[place:place + size])
+        return int.from_bytes(data, self._order, signed=encoding > 8), place + size
+
+    def _read_frame_rows(self, pc: int) -> List[Tuple[int, int, int, int]]:
+        """(first address, end, register, offset) of the call frame address in the function at `pc`; register -1 where it is an
+        expression."""
+        at = bisect.bisect(self._frame_entries, (pc, 1 << 64, '', 0)) - 1
+        if at < 0 or pc >= self._frame_entries[at][1]:
+            return []
+        start, end, section, place = self._frame_entries[at]
+        code, factor, _, augmented, first, last = self._frame_head(section, place)
+        data = self.executable.contents(section)
+        length = struct.unpack_from(self._mark + 'I', data, place)[0]
+        begin = self._frame_number(section, place, self._frame_address(section, place)[1])[1]
+        if augmented:
+            size, begin = uleb128(data, begin)
+            begin += size
+        program = FrameProgram(self.arch, code, factor)
+        program.run(bytes(data[first:last]), start)
+        program.rows = []
+        program.run(bytes(data[begin:place + 4 + length]), start)
+        program.row(end)
+        return program.rows
+
+
+class FrameProgram:
+    """What runs the instructions of call frame information as far as they tell the call frame address (DWARF 5, 6.4.2)."""
+    # Operands of those that tell where registers are saved: u an unsigned number, s a signed one, b a block.
+    SAVING = {0x05: 'uu', 0x06: 'u', 0x07: 'u', 0x08: 'u', 0x09: 'uu', 0x10: 'ub', 0x11: 'us', 0x14: 'uu', 0x15: 'us', 0x16: 'ub',
+              0x2e: 'u', 0x2f: 'uu', 0x00: '', 0x2d: ''}
+
+    def __init__(self, arch: Arch, code: int, factor: int) -> None:
+        self._arch, self._code, self._factor = arch, code, factor
+        self._number, self._offset, self._address = -1, 0, 0
+        self._kept: List[Tuple[int, int]] = []
+        self.rows: List[Tuple[int, int, int, int]] = []
+
+    def row(self, until: int) -> None:
+        """What has been so from the last address on is so until there."""
+        if until > self._address:
+            self.rows.append((self._address, until, self._number, self._offset))
+        self._address = until
+
+    def run(self, data: bytes, address: int) -> None:
+        """The instructions, from that address on."""
+        self._address, at = address, 0
+        while at < len(data):
+            opcode, at = data[at], at + 1
+            if opcode >> 6 == 1:                                        # advance_loc
+                self.row(self._address + (opcode & 63) * self._code)
+            elif opcode >> 6 == 2:                                      # offset
+                at = uleb128(data, at)[1]
+            elif opcode in (1, 2, 3, 4):                                # set_loc, advance_loc1, 2, 4
+                size = {1: self._arch.word, 2: 1, 3: 2, 4: 4}[opcode]
+                value = int.from_bytes(data[at:at + size], self._arch.order)  # type: ignore[arg-type]
+                self.row(value if opcode == 1 else self._address + value * self._code)
+                at += size
+            elif opcode >> 6 != 3:                                      # 3: restore
+                at = self._rule(opcode, data, at)
+
+    def _rule(self, opcode: int, data: bytes, at: int) -> int:
+        """def_cfa and its kin, remember and restore; where the next instruction is."""
+        if opcode == 0x0a:
+            self._kept.append((self._number, self._offset))
+        elif opcode == 0x0b:
+            self._number, self._offset = self._kept.pop()
+        elif opcode in (0x0c, 0x0d, 0x12):                              # def_cfa, def_cfa_register, def_cfa_sf
+            self._number, at = uleb128(data, at)
+        if opcode in (0x0c, 0x0e):
+            self._offset, at = uleb128(data, at)
+        elif opcode in (0x12, 0x13):                                    # with a factor
+            value, at = sleb128(data, at)
+            self._offset = value * self._factor
+        elif opcode == 0x0f:                                            # def_cfa_expression
+            size, at = uleb128(data, at)
+            self._number, at = -1, at + size
+        elif opcode not in (0x0a, 0x0b, 0x0d):
+            for operand in self.SAVING[opcode]:
+                value, at = uleb128(data, at)
+                at += value if operand == 'b' else 0
+        return at
+
+
+def _uleb(value: int) -> bytes:
+    """The number as unsigned LEB128."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7f | 0x80)
+        value >>= 7
+    return bytes((*out, value))
 
 
 def _the(type_: Type) -> Type:
     return type_
+
+
+class Shape(NamedTuple):
+    """An abbreviation, and what of its entries is known without reading them. Places are bytes from where the attributes
+    begin, -1 where they vary or there is none: the end, the references to the sibling and the type, the name in .debug_str."""
+    tag: str
+    children: bool
+    attributes: Tuple[Tuple[str, str, int], ...]
+    layout: Tuple[Union[int, str], ...]
+    end: int
+    sibling: int
+    name: int
+    type: int
+    declared: bool                          # only a declaration
+
+
+class Unit(NamedTuple):
+    """A unit of .debug_info: where it begins, its bytes, its first entry, its shapes by code and where their table is, its part of
+    .debug_str_offsets."""
+    offset: int
+    data: bytes
+    first: int
+    shapes: Dict[int, Shape]
+    table: int
+    texts: int
+
+
+class Entry(NamedTuple):
+    """An entry: its place in its unit, where its attributes begin and end, its tag, their values."""
+    unit: Unit
+    at: int
+    behind: int
+    shape: Shape
+    values: Dict[str, Any]
+
+
+ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
+REFERENCES = {'ref1': 'B', 'ref2': 'H', 'ref4': 'I', 'ref8': 'Q'}
+NUMBERS = {'data1': 'B', 'data2': 'H', 'data4': 'I', 'data8': 'Q', 'flag': 'B', 'strx1': 'B', 'strx2': 'H', 'strx4': 'I', 'sec_offset': 'I',
+           'strp': 'I', 'line_strp': 'I', 'ref_addr': 'I', 'addrx1': 'B', 'addrx2': 'H', 'addrx4': 'I'}
+PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
+INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
+NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
+QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
+              'DW_TAG_atomic_type': '_Atomic'}
+
+
+# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
+ABBREVIATION = re.compile(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
+    b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
+
+
+class Entries:
+    """The entries of .debug_info, read fast and plainly, for what has to look at all of them. A row of entries is walked by
+    their siblings; nothing is kept but what the last units were."""
+
+    def __init__(self, executable: Executable) -> None:
+        self._executable, self._mark = executable, '<' if executable.arch.order == 'little' else '>'
+        self._info, self._abbreviations = executable.contents('.debug_info'), bytes(executable.contents('.debug_abbrev'))
+        self._texts = {'strp': bytes(executable.contents('.debug_str')), 'line_strp': bytes(executable.contents('.debug_line_str'))}
+        self._shapes, self._shape = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_shape)
+        self._codes = functools.lru_cache(None)(self._codes_of)
+        self._unit = functools.lru_cache(64)(self._read_unit)
+        self.step = functools.lru_cache(1 << 16)(self._step)
+
+    @functools.cached_property
+    def _offsets(self) -> List[int]:
+        offsets, at = [], 0
+        while at + 12 <= len(self._info):
+            offsets.append(at)
+            at += 4 + int(struct.unpack_from(self._mark + 'I', self._info, at)[0])
+        return offsets
+
+    def _read_shapes(self, at: int) -> Dict[int, Shape]:
+        """The shapes of a unit by code. Most units have most of them in common, so each text is understood once."""
+        found = {}
+        for match in ABBREVIATION.finditer(self._abbreviations, at):
+            if match.start() != at:
+                break
+            found[uleb128(match[1], 0)[0]] = self._shape(match[2])
+            at = match.end()
+        return found
+
+    def _read_shape(self, text: bytes) -> Shape:
+        """The shape of an abbreviation without its code."""
+        _, tag, children, attributes = next(abbreviations(b'\1' + text + b'\0', 0))
+        word = self._executable.arch.word
+        places, place = {}, 0
+        for name, form, _ in attributes:
+            size = FORM_BYTES.get(form[8:], 'unknown') if form != 'DW_FORM_addr' else word
+            places[name, form] = place
+            place = place + size if isinstance(size, int) and place >= 0 else -1
+        wanted = ('DW_AT_sibling', 'DW_FORM_ref4'), ('DW_AT_name', 'DW_FORM_strp'), ('DW_AT_type', 'DW_FORM_ref4')
+        sibling, text_at, type_ = (places.get(pair, -1) for pair in wanted)
+        return Shape(tag, children, attributes, entry_layout(tuple(pair[:2] for pair in attributes), word), place, sibling, text_at,
+                     type_, any(name == 'DW_AT_declaration' for name, _, _ in attributes))
+
+    def _read_unit(self, offset: int) -> Unit:
+        """DWARF 5, 7.5.1: the header; from version 5 on, skeletons and types have more in it than an address size."""
+        length, version = struct.unpack_from(self._mark + 'IH', self._info, offset)
+        data = bytes(self._info[offset:offset + 4 + length])
+        kind = data[6] if version >= 5 else 1
+        table = struct.unpack_from(self._mark + 'I', data, 8 if version >= 5 else 6)[0]
+        first = 11 if version < 5 else {2: 24, 4: 20, 5: 20, 6: 24}.get(kind, 12)
+        unit = Unit(offset, data, first, self._shapes(table), table, 8)
+        top = self.entry(unit, first)
+        return unit._replace(texts=top.values.get('DW_AT_str_offsets_base', 8))
+
+    def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
+        """Every unit, or those that may mention all these names."""
+        for offset in self._offsets:
+            length = struct.unpack_from(self._mark + 'I', self._info, offset)[0]
+            data = bytes(self._info[offset:offset + 4 + length]) if names else b''
+            if all(self._mentions(data, name) for name in names):
+                yield self._read_unit(offset)
+
+    def entry_at(self, offset: int) -> Entry:
+        """The entry at that place of .debug_info."""
+        unit = self._unit(self._offsets[bisect.bisect(self._offsets, offset) - 1])
+        return self.entry(unit, offset - unit.offset)
+
+    def entry(self, unit: Unit, at: int) -> Entry:
+        """The entry at that place of the unit, its attributes read."""
+        code, place = uleb128(unit.data, at)
+        shape, values = unit.shapes[code], {}
+        for name, form, constant in shape.attributes:
+            values[name], place = self._value(unit, form[8:], constant, place)
+        return Entry(unit, at, place, shape, values)
+
+    def _value(self, unit: Unit, form: str, constant: int, at: int) -> Tuple[Any, int]:
+        """The value of an attribute and where it ends; references are places in .debug_info."""
+        if form in ('implicit_const', 'flag_present'):
+            return constant if form == 'implicit_const' else True, at
+        if form == 'string':
+            end = unit.data.index(b'\0', at)
+            return unit.data[at:end].decode(errors='replace'), end + 1
+        layout = NUMBERS.get(form) or REFERENCES.get(form)
+        if layout:
+            number = struct.unpack_from(self._mark + layout, unit.data, at)[0]
+            at += struct.calcsize('<' + layout)
+        elif form == 'sdata':
+            number, at = sleb128(unit.data, at)
+        elif FORM_BYTES.get(form) == 'number':
+            number, at = uleb128(unit.data, at)
+        else:
+            end = entry_extent(unit.data, self._mark, entry_layout((('', f'DW_FORM_{form}'),), self._executable.arch.word), at)[1]
+            return unit.data[at:end], end
+        if form in ('strp', 'line_strp'):
+            return self._text(form, number), at
+        if form[:4] == 'strx':
+            table = self._executable.contents('.debug_str_offsets')
+            return self._text('strp', struct.unpack_from(self._mark + 'I', table, unit.texts + 4 * number)[0]), at
+        return number + (unit.offset if form in REFERENCES or form == 'ref_udata' else 0), at
+
+    def _text(self, form: str, at: int) -> str:
+        texts = self._texts[form]
+        return texts[at:texts.index(b'\0', at)].decode(errors='replace')
+
+    def _codes_of(self, table: int, tags: FrozenSet[str]) -> FrozenSet[int]:
+        return frozenset(code for code, shape in self._shapes(table).items() if not tags or shape.tag in tags)
+
+    def row(self, unit: Unit, at: int, tags: Iterable[str] = ()) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries of one level from there to the end of their row, with those tags (none: any): (place, shape, where the
+        attributes begin)."""
+        wanted = self._codes(unit.table, frozenset(tags))
+        data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
+        sibling = struct.Struct(self._mark + 'I').unpack_from
+        while at < end:
+            start, code = at, data[at]
+            code, at = (code, at + 1) if code < 0x80 else uleb128(data, at)
+            if not code:
+                depth -= 1
+                if depth < 0:
+                    return
+                continue
+            shape = shapes[code]
+            if not depth and code in wanted:
+                yield start, shape, at
+            if shape.children and shape.sibling >= 0:
+                at = max(sibling(data, at + shape.sibling)[0], at)      # one that leads back is damage, not a loop
+                continue
+            depth += shape.children
+            at = at + shape.end if shape.end >= 0 else entry_extent(data, self._mark, shape.layout, at)[1]
+
+    def top(self, unit: Unit, tags: Iterable[str]) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries right below the unit's own, with those tags."""
+        return self.row(unit, self.entry(unit, unit.first).behind, tags)
+
+    def below(self, entry: Entry, tags: Sequence[str]) -> Iterator[Entry]:
+        """The entries right below one, with these tags."""
+        if entry.shape.children:
+            yield from (self.entry(entry.unit, at) for at, _, _ in self.row(entry.unit, entry.behind, tags))
+
+    def name_of(self, entry: Entry) -> str:
+        """The entry's name, or that of what it is a copy of."""
+        for _ in range(8):
+            origin = entry.values.get('DW_AT_abstract_origin') or entry.values.get('DW_AT_specification')
+            if 'DW_AT_name' in entry.values or not origin:
+                break
+            entry = self.entry_at(origin)
+        return str(entry.values.get('DW_AT_name', ''))
+
+    # types as they are written
+
+    def declared(self, offset: int, declarator: str) -> str:
+        """A declaration with the type of the entry there."""
+        with reading(self._executable.path):
+            return declaration(self.step, self.entry_at(offset).values.get('DW_AT_type'), declarator)
+
+    def _step(self, offset: Optional[int]) -> Written:
+        if offset is None:
+            return Written('name', 'void')
+        entry = self.entry_at(offset)
+        tag, name, inner = entry.shape.tag, entry.values.get('DW_AT_name', ''), entry.values.get('DW_AT_type')
+        keyword = STRUCT_TAGS.get(tag) or ('enum' if tag == 'DW_TAG_enumeration_type' else '')
+        if keyword:
+            return Written('name', f"{keyword} {name or '{...}'}")
+        if tag in QUALIFIERS:
+            return Written('qualifier', QUALIFIERS[tag], inner)
+        if tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
+            return Written('pointer', '', inner)
+        if tag == 'DW_TAG_array_type':
+            counts = [child.values.get('DW_AT_count', child.values.get('DW_AT_upper_bound', -1) + 1 if isinstance(
+                child.values.get('DW_AT_upper_bound', -1), int) else None) for child in self.below(entry, ('DW_TAG_subrange_type',))]
+            return Written('array', '', inner, tuple(count if isinstance(count, int) and 0 < count < 1 << 32 else None for count in counts))
+        return self._function(entry) if tag == 'DW_TAG_subroutine_type' else Written('name', name or tag[len('DW_TAG_'):])
+
+    def _function(self, entry: Entry) -> Written:
+        listed = list(self.below(entry, ('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
+        return Written('function', '', entry.values.get('DW_AT_type'), (), tuple(
+            (child.values.get('DW_AT_name', ''), child.values.get('DW_AT_type')) for child in listed
+            if child.shape.tag == 'DW_TAG_formal_parameter'), any('unspecified' in child.shape.tag for child in listed))
+
+    # looking at all units
+
+    def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
+                   ) -> List[Prototype]:
+        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
+        are few: units that mention none are passed over."""
+        found: Dict[Prototype, Dict[str, None]] = {}
+        known: Dict[int, bool] = {}
+        for unit in self.units((*types, *names)):
+            pointing = self._pointing(unit, types[0]) if types else set()
+            functions = list(self.top(unit, FUNCTION_TAGS))
+            for at, shape, behind in functions:
+                if shape.declared or not self._is_wanted(unit, shape, behind, wanted, known):
+                    continue
+                if types and not self._takes(unit, shape, behind, pointing):
+                    continue
+                prototype = self._prototype(self.entry(unit, at))
+                if not taken or taken in prototype.takes:
+                    holders = found.setdefault(prototype, {})
+                    if prototype.inline and len(holders) < ENOUGH:
+                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
+        return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
+
+    def _mentions(self, unit: bytes, name: str) -> bool:
+        """Whether a unit refers to that text of .debug_str, or may hold it itself."""
+        if len(name) < 4 or not self._texts['strp'] or self._executable.sections.get('.debug_str_offsets'):
+            return True
+        return any(struct.pack(self._mark + 'I', at) in unit for at in self._places(name))
+
+    @functools.lru_cache(8)                                             # noqa: B019 - lives as long as the file
+    def _places(self, name: str) -> Tuple[int, ...]:
+        return tuple(occurrences(self._texts['strp'], name.encode() + b'\0'))
+
+    def _is_wanted(self, unit: Unit, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]) -> bool:
+        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
+        if shape.name < 0:
+            text = next((self._value(unit, form[8:], value, entry_extent(unit.data, self._mark, entry_layout(tuple(
+                (n, f) for n, f, _ in shape.attributes[:i]), self._executable.arch.word), behind)[1])[0]
+                for i, (name, form, value) in enumerate(shape.attributes) if name == 'DW_AT_name'), '')
+            return bool(text) and wanted(text)
+        place = struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]
+        if place not in known:
+            known[place] = wanted(self._text('strp', place))
+        return known[place]
+
+    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
+        """Whether a parameter of the function whose attributes begin there is of one of these types."""
+        end = behind + function.end if function.end >= 0 else entry_extent(unit.data, self._mark, function.layout, behind)[1]
+        return function.children and any(self._type(unit, at, shape, place) in types
+                                         for at, shape, place in self.row(unit, end, PARAMETER_TAGS))
+
+    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
+        """Where in the unit the type of an entry is; 0 where it has none."""
+        if shape.type >= 0:
+            return int(struct.unpack_from(self._mark + 'I', unit.data, behind + shape.type)[0])
+        return int(self.entry(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
+
+    def _pointing(self, unit: Unit, name: str) -> Set[int]:
+        """Where in the unit the types are of that name, and those that point to one or qualify one."""
+        known = dict.fromkeys(self._places(name), True)
+        edges, found, before = [], set(), -1
+        for at, shape, behind in self.top(unit, NAMED_TAGS | INNER_TAGS):
+            if shape.tag in INNER_TAGS:
+                edges.append((at, self._type(unit, at, shape, behind)))
+            if shape.tag in NAMED_TAGS and self._is_wanted(unit, shape, behind, name.__eq__, known):
+                found.add(at)
+        while before != len(found):
+            before = len(found)
+            found.update(at for at, inner in edges if inner in found)
+        return found
+
+    def _prototype(self, entry: Entry) -> Prototype:
+        function, name = self._function(entry), entry.values['DW_AT_name']
+        text = declaration(self.step, function.inner, name + parameter_list(self.step, function))
+        takes = tuple(unqualified(declaration(self.step, type_)) for _, type_ in function.parameters)
+        file = self.entry(entry.unit, entry.unit.first).values.get('DW_AT_name', '')
+        inline = entry.values.get('DW_AT_inline', 0) in (1, 3)                                 # DWARF 5, table 7.20
+        return Prototype(name, text, takes, '' if inline else file, inline)
+
+    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
+        """The functions in a unit that hold a copy of the one there, with the unit's file."""
+        starts, file = [at for at, _, _ in row], self.entry(unit, unit.first).values.get('DW_AT_name', '')
+        for hit in occurrences(unit.data, struct.pack(self._mark + 'I', origin)):
+            index = bisect.bisect(starts, hit) - 1
+            if index >= 0 and self._is_copy(unit, starts[index], hit):
+                yield f'{self.name_of(self.entry(unit, starts[index]))} ({file})'
+
+    def _is_copy(self, unit: Unit, at: int, hit: int) -> bool:
+        """Whether the reference there is the origin of an inlined copy, walking from the function on, entry by entry."""
+        while at < hit:
+            code, behind = uleb128(unit.data, at)
+            shape = unit.shapes[code] if code else None
+            at = behind if not shape else behind + shape.end if shape.end >= 0 else entry_extent(
+                unit.data, self._mark, shape.layout, behind)[1]
+            if shape and behind <= hit < at:
+                first = next((name for name, form, _ in shape.attributes if form not in NO_BYTES), '')
+                return hit == behind and shape.tag == 'DW_TAG_inlined_subroutine' and first == 'DW_AT_abstract_origin'
+        return False
+
+    def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
+        """The names of types with those tags that begin so."""
+        known: Dict[int, bool] = {}
+        for unit in self.units():
+            for at, shape, behind in self.top(unit, tags):
+                if not shape.declared and self._is_wanted(
+                        unit, shape, behind, lambda text: text.startswith(prefix), known):
+                    if shape.name >= 0:                                 # each text once
+                        known[struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]] = False
+                    yield str(self.entry(unit, at).values['DW_AT_name'])
 
 
 # ---- BTF ---------------------------------------------------------------------------------------------------
@@ -1911,7 +3373,8 @@ class Btf(TypeInfo):
                 bit = offset & 0xffffff if flag else offset
                 if not flag:
                     width, bit = self._old_bit_field(type_, bit)
-                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None))
+                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None,
+                                      functools.partial(declaration, self.step, type_)))
             return tuple(members)
 
     def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
@@ -2007,6 +3470,79 @@ class Btf(TypeInfo):
                     return True
         return False
 
+    # as they are written
+
+    def step(self, number: Optional[int]) -> Written:
+        """One step of the type of that number."""
+        kind, name, _, flag, below = self._head(number or 0)
+        if kind in ('struct', 'union', 'enum', 'enum64', 'fwd'):
+            keyword = ('union' if flag else 'struct') if kind == 'fwd' else kind[:4] if 'enum' in kind else kind
+            return Written('name', f"{keyword} {name or '{...}'}")
+        if kind in ('const', 'volatile', 'restrict'):
+            return Written('qualifier', kind, below)
+        if kind == 'type_tag':
+            return self.step(below)
+        if kind == 'ptr':
+            return Written('pointer', '', below)
+        if kind == 'array':
+            holder, at = self._at(number or 0)
+            return Written('array', '', holder._words[at + 3], (holder._words[at + 5] or None,))
+        return self._written_function(number or 0) if kind == 'func_proto' else Written('name', name or 'void')
+
+    def _written_function(self, number: int) -> Written:
+        _, _, vlen, _, returns = self._head(number)
+        holder, at = self._at(number)
+        pairs = [tuple(holder._words[i:i + 2]) for i in range(at + 3, at + 3 + 2 * vlen, 2)]
+        return Written('function', '', returns, (), tuple((holder._string(n), t) for n, t in pairs if (n, t) != (0, 0)), (0, 0) in pairs)
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo; BTF has only functions with code of their own."""
+        plain = functools.lru_cache(None)(lambda type_: unqualified(declaration(self.step, type_)))
+        with self._reading():
+            func, seen, wanted = BTF_KINDS.index('func'), set(), name_test(pattern)
+            pointing = self._pointing(re.findall(r'\w+', taken)[-1]) if taken else set()
+            for at in self._offsets:
+                name = self._string(self._words[at]) if self._words[at + 1] >> 24 & 0x1f == func else ''
+                if not name or not wanted(name):
+                    continue
+                if taken and not pointing.intersection(self._parameter_types(self._words[at + 2])):
+                    continue
+                function = self._written_function(self._words[at + 2])
+                takes = tuple(plain(type_) for _, type_ in function.parameters)
+                if not taken or taken in takes:
+                    found = Prototype(name, declaration(self.step, function.inner, name + parameter_list(self.step, function)), takes)
+                    if found not in seen:
+                        seen.add(found)
+                        yield found
+
+    def _parameter_types(self, number: int) -> Sequence[int]:
+        holder, at = self._at(number)
+        return holder._words[at + 4:at + 3 + 2 * (holder._words[at + 1] & 0xffff):2]
+
+    def _pointing(self, name: str) -> Set[int]:
+        """The types of that name, and those that point to one or qualify one."""
+        inner = {BTF_KINDS.index(kind) for kind in ('ptr', 'const', 'volatile', 'restrict', 'type_tag')}
+        edges = [(number, self._words[at + 2]) for number, at in enumerate(self._offsets, self._first_id)
+                 if self._words[at + 1] >> 24 & 0x1f in inner]
+        found = set(self._numbered(name, tuple(BTF_KINDS)))
+        if self._base:
+            found |= self._base._pointing(name)
+        before = -1
+        while before != len(found):
+            before = len(found)
+            found.update(number for number, below in edges if below in found)
+        return found
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo."""
+        kinds = {kind for keyword in keywords for kind in {'enum': ('enum', 'enum64'), '': ('typedef',)}.get(keyword, (keyword,))}
+        wanted = {BTF_KINDS.index(kind) for kind in kinds}
+        with self._reading():
+            names = [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f in wanted]
+            yield from {name for name in names if name and name.startswith(prefix)}
+        if self._base:
+            yield from self._base.type_names(keywords, prefix)
+
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
         with self._reading():
@@ -2038,6 +3574,17 @@ class Kallsyms:
         return [Symbol(name, int(match[1], 16), 0, match[2] in b'tTwW', module=(match[3] or b'').decode())
                 for match in found if match]
 
+    def beginning(self, prefix: str, code: bool) -> Set[str]:
+        """The names of functions, or of other symbols, that begin so."""
+        kinds = b'tTwW' if code else b'a-su-vx-zA-SU-VX-Z'
+        found = re.findall(rb' [%b] (%b[^\s]*)' % (kinds, re.escape(prefix.encode())), self._data)
+        return {name.decode(errors='replace') for name in found}
+
+    @functools.cached_property
+    def modules(self) -> FrozenSet[str]:
+        """The names of the modules that are loaded."""
+        return frozenset(name.decode() for name in re.findall(rb'\t\[([^\]\n]+)\]$', self._data, re.M))
+
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every function, by name."""
@@ -2049,6 +3596,36 @@ class Kallsyms:
         return table
 
 
+@functools.lru_cache(4)
+def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
+    """Why no probe can be put on a function, '' if one can, by the tables that a kernel is linked with: the places where ftrace
+    works (kernel/trace/ftrace.c, __start_mcount_loc), the blacklist of kprobes (kernel/kprobes.c, populate_kprobe_blacklist)
+    and the code of booting."""
+    sites = sorted(vmlinux.table('__start_mcount_loc', '__stop_mcount_loc'))
+    black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
+    known = bool(sites) and sites[0] > 0                                # a relocatable kernel's are filled in as it boots
+    spans = [tuple(symbol.address for end in ('start', 'end') for symbol in vmlinux.symbols(f'__{name}_text_{end}'))
+             for name in ('noinstr', 'kprobes', 'entry')]
+
+    def obstacle(symbol: Symbol) -> str:
+        address, end = symbol.address, symbol.address + max(symbol.size, 1)
+        if symbol.section.startswith('.init'):
+            return 'gone when the kernel has booted (__init)'
+        if address in black or any(len(span) == 2 and span[0] <= address < span[1] for span in spans):
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        at = bisect.bisect_left(sites, address - vmlinux.arch.nops)
+        return 'not traceable (notrace)' if known and (at == len(sites) or sites[at] >= end) else ''
+    return obstacle
+
+
+def symbol_names(symbols: Union[Kallsyms, Executable, ProgramSymbols], prefix: str, code: bool) -> Set[str]:
+    """The names of functions, or of other symbols, that begin so."""
+    if not isinstance(symbols, Kallsyms):
+        files = [symbols] if isinstance(symbols, Executable) else symbols.files
+        return {symbol.name for file in files for symbol in file.matching(lambda name: name.startswith(prefix)) if symbol.code == code}
+    return symbols.beginning(prefix, code)
+
+
 class DebugInfo(TypeInfo):
     """What is known of one kernel: its symbols, and sources of types in the order to be asked; a source is opened when
     the ones before it had no answer."""
@@ -2058,6 +3635,7 @@ class DebugInfo(TypeInfo):
         self.arch, self.symbols = arch, symbols
         self._sources = [functools.lru_cache(None)(source) for source in sources]
         self._modules = modules
+        self.program: Optional[Program] = None          # what it is the debug information of, if not the kernel
 
     def for_module(self, module: str) -> DebugInfo:
         """The same, with the types of a module first."""
@@ -2092,6 +3670,37 @@ class DebugInfo(TypeInfo):
         if self.symbols is not None:
             return self.symbols.function_symbols
         return sorted({name for source in self._sources for name in source().function_names()})
+
+    @property
+    def executable(self) -> Optional[Executable]:
+        """The file that has the code, or at least its symbols."""
+        if isinstance(self.symbols, ProgramSymbols):
+            return self.symbols.files[0]
+        return self.dwarf.executable if self.dwarf else self.symbols if isinstance(self.symbols, Executable) else None
+
+    def functions_named(self, name: str) -> List[Symbol]:
+        """The functions of that name, at link-time addresses where a file tells them."""
+        if isinstance(self.symbols, ProgramSymbols):
+            return self.symbols.functions(name)
+        table = self.executable or self.symbols
+        return [symbol for symbol in table.symbols(name) if symbol.code] if table else []
+
+    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+        """The function (or the object) that the link-time address is in."""
+        files = self.symbols.files if isinstance(self.symbols, ProgramSymbols) else [self.executable] if self.executable else []
+        return next((found for file in files for found in [file.symbol_at(address, code)] if found), None)
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo: those of the first source."""
+        return self._sources[0]().prototypes(pattern, taken) if self._sources else ()
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo: those of the first source."""
+        return self._sources[0]().type_names(keywords, prefix) if self._sources else ()
+
+    @functools.cached_property
+    def btf(self) -> Optional[Btf]:
+        """The BTF among the sources."""
+        return next((source for source in (s() for s in self._sources) if isinstance(source, Btf)), None)
 
     @functools.cached_property
     def dwarf(self) -> Optional[Dwarf]:
@@ -2212,13 +3821,14 @@ class ProgramSymbols:
         """Also the undefined ones."""
         return self._first(lambda file: file.every_symbol(name))
 
-    def named_in_source(self, name: str) -> List[Symbol]:
-        """The functions of that name in C++ or Rust."""
-        return self._first(lambda file: file.named_in_source(name))
+    def functions(self, name: str) -> List[Symbol]:
+        """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
+        found = [symbol for symbol in self.symbols(name) if symbol.code] or self._first(lambda file: file.named_in_source(name))
+        return list({symbol.address: symbol for symbol in found}.values())
 
-    def function_at(self, address: int) -> Optional[Symbol]:
+    def symbol_at(self, address: int) -> Optional[Symbol]:
         """The function that has the address."""
-        return next((found for found in (file.function_at(address) for file in self.files) if found), None)
+        return next((found for found in (file.symbol_at(address) for file in self.files) if found), None)
 
     def _first(self, ask: Callable[[Executable], List[Symbol]]) -> List[Symbol]:
         found: Dict[Tuple[int, str], Symbol] = {}
@@ -2262,7 +3872,9 @@ def program_at(path: str, debug: Optional[Executable] = None) -> Program:
             sources += [functools.partial(Dwarf, file, *shared), *(functools.partial(_same, other) for other in shared)]
     arch = executable.arch if executable.arch.name != 'i386' else executable.arch._replace(arguments=())   # all on the stack
     symbols = ProgramSymbols(files)
-    return Program(path, executable, DebugInfo(arch, symbols, sources), symbols)
+    info = DebugInfo(arch, symbols, sources)
+    info.program = Program(path, executable, info, symbols)
+    return info.program
 
 
 def debug_files(executable: Executable) -> List[Executable]:
@@ -2320,20 +3932,44 @@ def check_same_kernel(info: DebugInfo, path: str) -> None:
         raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
 
 
+KCORE = '/proc/kcore'
+
+
+def running_code(address: int, size: int) -> bytes:
+    """The running kernel's code at that address, from /proc/kcore (an ELF core file of 64 bits; root alone may read it)."""
+    try:
+        with open(KCORE, 'rb', buffering=0) as file:
+            head = file.read(64)
+            start, size_of_one, count = struct.unpack_from('=Q', head, 32)[0], *struct.unpack_from('=HH', head, 54)
+            file.seek(start)
+            table = file.read(size_of_one * count)
+            for at in range(0, len(table), size_of_one):
+                kind, _, offset, place, _, extent = struct.unpack_from('=IIQQQQ', table, at)
+                if kind == 1 and place <= address and address + size <= place + extent:      # PT_LOAD
+                    file.seek(offset + address - place)
+                    return file.read(size)
+    except (OSError, struct.error) as error:
+        raise DebugInfoError(f"{KCORE}: the running kernel's code cannot be read: {getattr(error, 'strerror', '') or error}") from None
+    raise DebugInfoError(f'{KCORE}: the address {address:#x} is not in it')
+
+
 # ---- Expressions -------------------------------------------------------------------------------------------
-#
-#   line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
-#   KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
-#   ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
-#   FORMAT  := S | U | X                                  only before a character that cannot continue a name
-#   EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
-#   POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
-#   ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
-#   RAW     := [+|-][u]N(EXPR) | \N | @+N
-#   FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
-#   OP      := == != < <= > >= & ~
-#
-# Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+
+GRAMMAR = r'''
+line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
+KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
+ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
+FORMAT  := S | U | X                                  only before a character that cannot continue a name
+EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
+POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
+ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
+RAW     := [+|-][u]N(EXPR) | \N | @+N
+FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
+OP      := == != < <= > >= & ~
+
+Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+'''
+
 
 class Argument(NamedTuple):
     """%N: the argument with that number."""
@@ -2553,6 +4189,7 @@ KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT pro
 PROGRAM_PLACE = re.compile(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\((?P<semaphore>0[xX][0-9a-fA-F]+|\d+)\))?')
 PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
                                (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
+FILE_LINE_PATTERN = re.compile(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):(?P<line>\d{1,9})$')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
             '__probe_func'}
@@ -2949,11 +4586,15 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
         if ':' not in text[:-1]:
             raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', (at[0], max(at[1], at[0] + 1)))
         return Place(text, at)
-    if '@' not in text and re.search(r'(/|\.(c|h|S|rs)):\d+$', text) or '/' in text.split('@')[0]:
-        raise InputError('FILE:LINE is not in this version; write FUNCTION:LINE, counted from its declaration', at)
+    line_of_file = FILE_LINE_PATTERN.match(text)
+    if line_of_file and kind == 'r':
+        raise InputError('a return is that of a whole function: no offset or line', at)
+    if line_of_file:
+        return Place(text, at, line=place_number(line_of_file['line'], at, 10), file=line_of_file['file'])
     match = PLACE_PATTERN.match(text)
     if not match:
-        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, MODULE:FUNC, or a pattern (tcp_*)',
+        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a pattern (tcp_*)'
+                         + '; one of a program is for P' * (text[:1] in ('/', '.')),
                          (at[0], max(at[1], at[0] + 1)))
     offset, line = place_number(match['offset'] or '0', at), place_number(match['line'], at, 10) if match['line'] else None
     if kind == 'r' and (offset or line is not None):
@@ -3116,11 +4757,13 @@ TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftr
 
 
 def text_format(word: str, order: Any) -> Format:
-    """Counted text: its length and up to 256 bytes of it. A byte that cannot be read becomes 0 and those behind it are old
-    (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a zero is not shown."""
+    """Counted text: its length and up to 256 bytes of it; 'text[8]' in an array of eight. A byte that cannot be read becomes 0
+    and those behind it are old (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a zero is not shown."""
+    most = int(word[5:-1]) if '[' in word else (1 << 31) - 1
+
     def show(values: Sequence[str]) -> str:
         length = number(values[0])
-        if not 0 <= length < 1 << 31:
+        if not 0 <= length <= most:
             return f'(no text: its length is {length})'
         data = bytes(int(byte, 16) for part in values[1:] for byte in part[1:-1].split(','))
         whole, more = data[:length].split(b'\0')[0], ''
@@ -3137,7 +4780,8 @@ FORMATS: Dict[str, Callable[[str, Any], Format]] = {
     **{f'{end}{bits}': big_endian_format for end in ('be', 'BE') for bits in (16, 32, 64)}}
 PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
                                   for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
-FORMAT_PATTERNS = ((re.compile(r'cut\(\d{1,9}\)'), cut_format), (re.compile(r'S\([1-9]\d?\)'), signed_format))
+FORMAT_PATTERNS = ((re.compile(r'text\[\d{1,9}\]'), text_format), (re.compile(r'cut\(\d{1,9}\)'), cut_format),
+                   (re.compile(r'S\([1-9]\d?\)'), signed_format))
 
 
 def bit_width(kind: str) -> int:
@@ -3195,6 +4839,7 @@ class Check(NamedTuple):
     low: int
     high: int
     word: str = ''
+    column: int = 0                         # tells apart those that are fetched alike at the first of several places
 
     def verdict(self, value: int) -> str:
         """What to show instead of the field, '' when it can be trusted."""
@@ -3466,6 +5111,25 @@ def _alignment(type_: Type) -> int:
     return size_of(type_) or 1
 
 
+# Members that are macros of the kernel's headers, for a struct that has no member of that name itself: include/net/sock.h
+# (struct sock), include/net/inet_sock.h (inet_sock, inet_request_sock), include/net/request_sock.h (request_sock),
+# include/net/inet_timewait_sock.h (inet_timewait_sock).
+MEMBER_MACROS = {
+    **{f'sk_{name}': f'__sk_common.skc_{name}' for name in (
+        'node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end hash portpair num dport addrpair daddr '
+        'rcv_saddr family state reuse reuseport ipv6only net_refcnt bound_dev_if bind_node prot net v6_daddr v6_rcv_saddr cookie '
+        'incoming_cpu flags rxhash').split()},
+    **{f'inet_{name}': f'sk.__sk_common.skc_{name}' for name in 'daddr rcv_saddr dport num'.split()},
+    **{f'ir_{name}': f'req.__req_common.skc_{other}' for name, other in (
+        ('loc_addr', 'rcv_saddr'), ('num', 'num'), ('rmt_addr', 'daddr'), ('rmt_port', 'dport'), ('v6_rmt_addr', 'v6_daddr'),
+        ('v6_loc_addr', 'v6_rcv_saddr'), ('iif', 'bound_dev_if'), ('cookie', 'cookie'))},
+    'ireq_net': 'req.__req_common.skc_net', 'ireq_state': 'req.__req_common.skc_state', 'ireq_family': 'req.__req_common.skc_family',
+    'rsk_refcnt': '__req_common.skc_refcnt', 'rsk_hash': '__req_common.skc_hash', 'rsk_listener': '__req_common.skc_listener',
+    **{f'tw_{name}': f'__tw_common.skc_{name}' for name in (
+        'family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node refcnt hash prot net daddr v6_daddr rcv_saddr '
+        'v6_rcv_saddr dport num cookie').split()}}
+
+
 # Packet headers
 
 
@@ -3590,7 +5254,7 @@ class Resolver:
                  site: Optional[Site] = None) -> None:
         self.info, self.arch, self.kind, self.function, self.entry = info, info.arch, kind, function, entry
         self.abilities, self.fields, self.site = abilities, fields, site
-        self.scope = function.name if function else ''
+        self.scope = function.home or function.name if function else ''
         self.word = Int('', self.arch.word, False)
 
     # walking C
@@ -3675,6 +5339,8 @@ class Resolver:
     def _parameter(self, index: int, at: Span) -> Lvalue:
         assert self.function
         parameter = self.function.parameters[index]
+        if self.function.home:
+            return self._placed(parameter, parameter.location or Location('gone'), at)
         location = parameter.location
         if location is None:
             if not self.entry:
@@ -3715,19 +5381,72 @@ class Resolver:
             if isinstance(type_, Struct):
                 return Lvalue(type_, 'pieces', fetch, pieces=((fetch, type_.size or self.arch.word),), name=name)
             return Lvalue(type_, 'value', fetch, name=name)
-        if location.how == 'frame' and self.entry:
-            return Lvalue(type_, 'memory', Fetch('$stack'), 8 * (location.offset + self.arch.frame), name=name)
-        if location.how == 'memory' and location.number in self.arch.dwarf:
-            base = self.arch.dwarf[location.number]
-            return Lvalue(type_, 'memory', Fetch('$stack' if base == self.arch.stack_pointer else '%' + base),
-                          8 * location.offset, name=name)
         if location.how == 'constant':
-            return Lvalue(type_, 'value', Fetch(f'\\{location.offset}'), name=name)
+            return self._constant(type_, location.offset, name)
         if location.how == 'pieces':
-            pieces = tuple((Fetch('%' + self.arch.dwarf[place.number]) if place.how == 'register' and place.number in
-                            self.arch.dwarf else None, size) for place, size in location.pieces)
+            pieces = tuple((self._piece_of(place), size) for place, size in location.pieces)
             return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
-        return refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}", at)
+        begin = self._begin(location)
+        if begin is None:
+            refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}", at)
+        fetch, offset = begin
+        if location.value and offset and not isinstance(type_, Pointer):
+            refuse(f"'{name}' cannot be had here: it is {fetch.text()} {offset:+d}, and ftrace cannot add", at)
+        if location.value and isinstance(type_, Struct):
+            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, type_.size or self.arch.word),), name=name)
+        return Lvalue(type_, 'value' if location.value else 'memory', fetch, 8 * offset, name=name)
+
+    def _constant(self, type_: Type, value: int, name: str) -> Lvalue:
+        """A value that the compiler has put in place of the variable."""
+        fetch = Fetch(f'\\{value}')
+        if isinstance(type_, (Struct, Array)):
+            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, size_of(type_) or self.arch.word),), name=name)
+        return Lvalue(type_, 'value', fetch, name=name)
+
+    def _begin(self, location: Location) -> Optional[Tuple[Fetch, int]]:
+        """What a Location in memory starts from, all but the last step of it done, and the bytes of that step."""
+        offset = location.offset
+        if location.how == 'frame' and self.entry:
+            fetch, offset = Fetch('$stack'), offset + self.arch.frame
+        elif location.how == 'memory' and location.number in self.arch.dwarf:
+            base = self.arch.dwarf[location.number]
+            fetch = Fetch('$stack' if base == self.arch.stack_pointer else '%' + base)
+        elif location.how == 'address':
+            symbol = self._symbol_of(offset)
+            if symbol is None:
+                return None
+            fetch, offset = symbol
+        else:
+            return None
+        for step in location.derefs:
+            fetch, offset = fetch.at(offset), step
+        return fetch, offset
+
+    def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
+        """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image and no per-cpu
+        variable, by its beginning. In a program, counted from the probe, but for what a library's users may have copies of."""
+        if self.site:
+            known = self.info.symbol_at(address, False)
+            return None if known and known.sort == 'exported' else (self.site.global_at(address), 0)
+        dwarf = self.info.dwarf
+        executable = dwarf.executable if dwarf else None
+        symbol = (executable.symbol_at(address, False) or executable.symbol_at(address)) if executable else None
+        names = self.info.symbols.symbols(symbol.name) if symbol and self.info.symbols else []
+        start = executable.symbols('_text') if executable else []
+        if symbol and len(names) == 1 and 'percpu' not in symbol.section and re.fullmatch(r'[A-Za-z_]\w*(\.\d+)*', symbol.name):
+            return Fetch('@' + symbol.name), address - symbol.address
+        if start and address >= start[0].address and (not symbol or 'percpu' not in symbol.section):
+            return Fetch('@_text'), address - start[0].address
+        return None
+
+    def _piece_of(self, place: Location) -> Optional[Fetch]:
+        """The whole of a part of a variable that is in several places."""
+        if place.how == 'register':
+            return Fetch('%' + self.arch.dwarf[place.number]) if place.number in self.arch.dwarf else None
+        if place.how == 'constant':
+            return Fetch(f'\\{place.offset}')
+        begin = None if place.value else self._begin(place)
+        return begin[0].at(begin[1]) if begin else None
 
     def _register(self, expr: Register) -> Lvalue:
         if self.kind == 'e':
@@ -3816,11 +5535,20 @@ class Resolver:
             refuse(f"no debug information for this function: '{expr.name}' cannot be looked up; %0 or a register (%REG) can",
                    expr.at)
         names = [parameter.name for parameter in self.function.parameters]
-        if expr.name not in names:
-            more = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
-            refuse(f"{self.function.name} has no parameter '{expr.name}'{near(expr.name, names) or more}"
-                   f" (a global is @{expr.name})", expr.at)
-        return self._parameter(names.index(expr.name), expr.at)
+        if expr.name in names:
+            return self._parameter(names.index(expr.name), expr.at)
+        local = next((variable for variable in self.function.locals if variable.name == expr.name), None)
+        if local and local.location:
+            return self._placed(local, local.location, expr.at)
+        variable = self.info.variable(expr.name)
+        if variable and not isinstance(variable.type, Void):
+            return self._global(Global(expr.name, 0, expr.at))
+        listed = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
+        others = list(dict.fromkeys(variable.name for variable in self.function.locals))
+        listed += f"; variables here: {', '.join(others[:12])}" if others else ''
+        what = 'parameter or variable' if self.function.home else 'parameter'
+        return refuse(f"{self.function.name} has no {what} '{expr.name}'{near(expr.name, names + others) or listed}"
+                      f" (a global is @{expr.name})", expr.at)
 
     def _global(self, expr: Global) -> Lvalue:
         if self.site:
@@ -3898,9 +5626,15 @@ class Resolver:
             if start <= lvalue.bit and lvalue.bit + bits <= start + 8 * size:
                 if fetch is None:
                     break
-                shift = lvalue.bit - start
-                if self.arch.order == 'big':                            # what is in a register is at its end
-                    shift = 8 * size - shift - bits
+                if fetch.derefs and not bits % 8 and not (lvalue.bit - start) % 8:      # in memory
+                    (*before, (offset, user)) = fetch.derefs
+                    return fetch._replace(derefs=(*before, (offset + (lvalue.bit - start) // 8, user)))
+                if fetch.derefs:
+                    break
+                # what is in a register is at its end
+                shift = lvalue.bit - start if self.arch.order == 'little' else 8 * size - bits - lvalue.bit + start
+                if fetch.base[0] == '\\':
+                    return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
                 return fetch._replace(kind=f'b{bits}@{shift}/{self.arch.bits}') if shift else fetch
             start += 8 * size
         return refuse('this part of the value is in no single register that ftrace can read', at)
@@ -3937,6 +5671,12 @@ class Resolver:
             refuse(f"{spell(type_)} has no members{way}", at)
         type_ = self._defined(type_, at)
         found = find_member(type_, name)
+        if not found and name in MEMBER_MACROS and not inner.width:
+            *path, last = MEMBER_MACROS[name].split('.')
+            with contextlib.suppress(InputError):                       # a macro is for one kind of struct
+                for step in path:
+                    inner = self._member(inner, step, at)
+                return self._member(inner, last, at)._replace(name=name)
         if not found:
             refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}", at)
         return inner._replace(type=found.type(), bit=inner.bit + found.bit, width=found.width, name=name)
@@ -4097,6 +5837,8 @@ class Resolver:
         if lvalue.fetch.base[:4] == '$arg' and not lvalue.fetch.derefs and lvalue.type == self.word and self.function and not arg.word:
             refuse(f'{lvalue.fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
         format_: Optional[Format]
+        if arg.word == 'text' and arg.format:
+            refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
         if arg.word == 'text':
             fetches, format_ = self._counted_text(lvalue, arg.length, arg.word_at)
         elif arg.word and not KERNEL_TYPE.fullmatch(arg.word):
@@ -4311,10 +6053,12 @@ class Resolver:
 
     def _counted_text(self, lvalue: Lvalue, length: Optional[Expr], at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
         """A pointer and a length, the length an expression or, in a type that has both, a member."""
+        word = 'text'
         if length is None:
             lvalue, counted = self._text_by_type(lvalue, at)
         else:
-            counted = self.value(length)
+            counted, size = self.value(length), size_of(lvalue.type) if isinstance(lvalue.type, Array) else None
+            word = f'text[{size}]' if size else word
         scalar = self._scalar(counted)
         if not scalar or not isinstance(scalar.type, (Int, Enum)):
             refuse(f'the length is {spell(counted.type)}, and not a number', at)
@@ -4323,7 +6067,7 @@ class Resolver:
         if text.how != 'memory' or text.user or size_of(innermost(text.type) if isinstance(text.type, Array) else self._element(text)) != 1:
             refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(lvalue.type)}', at)
         chunks = tuple(text.fetch.at(text.bit // 8 + 64 * i)._replace(kind='x8[64]') for i in range(TEXT_CHUNKS))
-        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format('text', self.arch.order)
+        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format(word, self.arch.order)
 
     @staticmethod
     def _element(lvalue: Lvalue) -> Type:
@@ -4430,7 +6174,7 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
     number_, cut, signed = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]', r'b%s@\d+/\d+'
     wanted = [rf'[ux]{kind[1:]}|b{kind[1:]}@\d+/\d+' for kind in found.kinds] or (
-        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word == 'text' else []) or [
+        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word.startswith('text') else []) or [
         cut if word.startswith('cut(') else signed % word[2:-1] if word.startswith('S(') else number_]
     if len(kinds) != len(wanted) or not all(map(re.fullmatch, wanted, kinds)):
         refuse(f"{word} wants {' and '.join(found.kinds) or 'another type'}, and this is {' and '.join(kinds)}", at)
@@ -4474,6 +6218,7 @@ class Event(NamedTuple):
     filter: str
     told: str                               # what -S adds: the words behind #!, the filter as the user wrote it
     probe: Probe
+    arch: Arch
     program: Optional[Program] = None
 
     def lines(self) -> List[str]:
@@ -4503,7 +6248,10 @@ class Kernel(NamedTuple):
     functions: Callable[[], Optional[FrozenSet[str]]]       # those ftrace lists as traceable
     note: Callable[[str], None]                             # a word for the user
     seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
+    blacklist: Callable[[], FrozenSet[str]] = frozenset     # functions kprobes refuse
+    module_file: Callable[[str], str] = lambda module: ''   # the file of a module, '' where there is none
     program: Callable[[str], Optional[Program]] = lambda name: None     # what a path or name means, None if nothing
+    program_names: Callable[[str], List[str]] = lambda typed: []        # of programs and libraries, that begin so
     live: bool = False                                      # whether the probes are to be set, by this process
     force: bool = False                                     # whether to do what may crash a program
 
@@ -4519,7 +6267,145 @@ def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     place = probe.place
     if place.glob:
         return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
-    return [one_target(probe, kernel)]
+    if place.line:
+        return spot_targets(line_spots(place, kernel.info), probe, kernel)
+    whole = probe.kind == 'p' and not place.module and '+' not in place.text        # FUNC+0: the function alone
+    symbols, dwarf = kernel.info.symbols, kernel.info.dwarf if whole else None
+    if dwarf and symbols is not None and not any(symbol.code for symbol in symbols.symbols(place.function)):
+        copies = dwarf.copies(place.function, None, place.file)
+        if copies:
+            return spot_targets(copies, probe, kernel)
+    target = one_target(probe, kernel)
+    if not dwarf or not target.function or not target.function.inlined:
+        return [target]
+    if any(names_registers(arg.expr) for arg in probe.args):            # which hold something else in a copy
+        kernel.note(inlined_too(place.function, target.function.inlined))
+        return [target]
+    others = spot_targets(dwarf.copies(place.function, compiled_at(place, target, dwarf)), probe, kernel)
+    return [target._replace(place=target.place + '+0' * ('+' not in target.place)), *others] if others else [target]
+
+
+def names_registers(expr: Any) -> bool:
+    """Whether an expression names a register, or a word of the stack."""
+    if isinstance(expr, (Register, Special)):
+        return isinstance(expr, Register) or expr.name[:4] in ('$sta', '$arg')
+    return isinstance(expr, tuple) and any(names_registers(part) for part in expr)
+
+
+def inlined_too(name: str, count: int) -> str:
+    """That a probe of a function does not see its copies."""
+    return f"'{name}' is also inlined at {count} place{'s' * (count > 1)} of its file; calls there are not seen"
+
+
+def compiled_at(place: Place, target: Target, dwarf: Dwarf) -> Optional[int]:
+    """The link-time address of a target's function: of several of that name, of the one in the file that was named."""
+    found = [symbol.address for symbol in dwarf.executable.symbols(target.name) if symbol.code]
+    wanted = [address for address in found if ('/' + dwarf.source_at(address)).endswith('/' + place.file)] if place.file else found
+    return wanted[0] if len(wanted) == 1 else None
+
+
+def line_spots(place: Place, info: DebugInfo, every: bool = False) -> List[Spot]:
+    """The places that FILE:LINE or FUNC:LINE means: the first in each copy of the function, or every one."""
+    dwarf = info.dwarf
+    if not dwarf:
+        refuse('line numbers need DWARF', place.at)
+    with Resolver._about(place):
+        if not place.function:
+            spots = dwarf.line_spots(place.file, place.line or 0)
+        else:
+            found = [symbol.address for symbol in info.functions_named(place.function)]
+            if place.file:
+                found = [address for address in found if ('/' + dwarf.source_at(address)).endswith('/' + place.file)]
+            if len(found) > 1:
+                files = sorted({dwarf.source_at(address) or '?' for address in found})
+                refuse(f"'{place.function}' is there {len(found)} times; say which: {place.function}@FILE:LINE with one of "
+                       f"{', '.join(files)}", place.at)
+            spots = dwarf.function_line(place.function, found[0] if found else None, place.line or 0)
+    return spots if every else dwarf.first_of_each(spots)
+
+
+COPY_CAP = 1000                             # copies of one function or line that are probed; more are cut, with a word
+
+
+def spot_targets(spots: Sequence[Spot], probe: Probe, kernel: Kernel) -> List[Target]:
+    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a word."""
+    place, dwarf = probe.place, kernel.info.dwarf
+    assert dwarf
+    reasons = [(spot, unprobeable(spot, kernel) or untraceable(spot, kernel)) for spot in spots]
+    if all(reason for _, reason in reasons):                            # the kernel may have been built to take probes anywhere
+        reasons = [(spot, unprobeable(spot, kernel)) for spot in spots]
+    wanted = [spot for spot, reason in reasons if not reason]
+    left = sorted({reason for _, reason in reasons if reason})
+    if spots and not wanted:
+        refuse(f"'{place.text}' is only {' and '.join(left)}", place.at)
+    if left:
+        kernel.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {'; '.join(left)}")
+    if len(wanted) > COPY_CAP:
+        kernel.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
+    return [Target(spot_text(spot.address, dwarf), spot.function, dwarf.function_here(spot), False) for spot in wanted[:COPY_CAP]]
+
+
+def unprobeable(spot: Spot, kernel: Kernel) -> str:
+    """Why the kernel would take no probe there, where that is known."""
+    dwarf = kernel.info.dwarf
+    symbol = dwarf.executable.symbol_at(spot.address) if dwarf else None
+    if dwarf is None or symbol is None:
+        return 'where no function is'
+    if '.init' in symbol.section or '.exit' in symbol.section:
+        return 'in code of the boot, which is gone'
+    for name, start, end in kept_away(dwarf.executable):
+        if start <= spot.address < end:
+            return f'in code that the kernel keeps probes away from (.{name}.text)'
+    return ''
+
+
+@functools.lru_cache(1)
+def kept_away(executable: Executable) -> List[Tuple[str, int, int]]:
+    """(name, first address, end) of the sections that kprobes themselves run through (kernel/kprobes.c,
+    populate_kprobe_blacklist)."""
+    found = []
+    for name in ('noinstr', 'entry', 'kprobes', 'cpuidle'):
+        start, end = (executable.symbols(f'__{name}_text_{side}') for side in ('start', 'end'))
+        found += [(name, start[0].address, end[0].address)] if start and end else []
+    return found
+
+
+def untraceable(spot: Spot, kernel: Kernel) -> str:
+    """Why most kernels would take no probe there: it is in a function without a call for ftrace (CONFIG_KPROBE_EVENTS_ON_NOTRACE),
+    by the running kernel's list of those with one, or by a vmlinux's."""
+    dwarf = kernel.info.dwarf
+    symbol = dwarf.executable.symbol_at(spot.address) if dwarf else None
+    if dwarf is None or symbol is None:
+        return ''
+    names, functions, calls = (symbol.name, symbol.name.split('.')[0]), kernel.functions(), traced_calls(dwarf.executable)
+    if functions is not None:
+        return '' if functions.intersection(names) else 'in functions that ftrace does not know'
+    whole = next((s for s in dwarf.executable.symbols(names[1]) if s.code), symbol) if names[0] != names[1] else symbol
+    at = bisect.bisect_left(calls, whole.address)
+    return '' if not calls or at < len(calls) and calls[at] < whole.address + whole.size else 'in functions that ftrace does not know'
+
+
+@functools.lru_cache(1)
+def traced_calls(executable: Executable) -> List[int]:
+    """Where a vmlinux has its calls for ftrace (scripts/recordmcount, __mcount_loc), sorted; none where these are relocated at boot."""
+    bounds = [symbol.address for side in ('start', 'stop') for symbol in executable.symbols(f'__{side}_mcount_loc')]
+    data = executable.bytes_at(bounds[0], bounds[1] - bounds[0]) if len(bounds) == 2 else b''
+    form = struct.Struct(('<' if executable.arch.order == 'little' else '>') + ('Q' if executable.arch.bits == 64 else 'I'))
+    return sorted(address for address, in form.iter_unpack(data[:len(data) // form.size * form.size]) if address)
+
+
+def spot_text(address: int, dwarf: Dwarf) -> str:
+    """A link-time address as the kernel is told: from its function, or where several have that name from _text."""
+    symbol = dwarf.executable.symbol_at(address)
+    assert symbol
+    start = () if single(dwarf.executable, symbol.name) else dwarf.executable.symbols('_text')
+    return f'_text+{address - start[0].address}' if start else f'{symbol.name}+{address - symbol.address}'
+
+
+@functools.lru_cache(10000)
+def single(executable: Executable, name: str) -> bool:
+    """Whether only one symbol has that name."""
+    return len(executable.symbols(name)) == 1
 
 
 def matching(place: Place, kernel: Kernel) -> List[str]:
@@ -4564,10 +6450,13 @@ def absent(place: Place, kernel: Kernel) -> NoReturn:
     if any(other.startswith(f'{name}.llvm.') for other in names):
         refuse(f"'{name}' has been renamed by the compiler: {next(o for o in names if o.startswith(name + '.llvm.'))}", place.at)
     dwarf = kernel.info.dwarf
-    files = dwarf.inlined_into(name) if dwarf else []
-    if files:
-        refuse(f"'{name}' is inlined everywhere it is called ({', '.join(files[:3])}{', ...' if len(files) > 3 else ''}): there is "
-               f'no function to probe; probe one that calls it', place.at)
+    inlined = list(dwarf.prototypes(name)) if dwarf else []
+    holders = [holder for prototype in inlined for holder in prototype.holders]
+    if inlined and not holders:
+        refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none", place.at)
+    if holders:
+        refuse(f"'{name}' is inlined everywhere it is called: there is no function to probe; probe one that holds a copy: "
+               f"{', '.join(holders[:3])}{', ...' if len(holders) > 3 else ''}", place.at)
     hint = '' if dwarf else '; it may be inlined everywhere (only DWARF tells)' if kernel.info.function(name) else ''
     refuse(f"the kernel has no function '{name}'{near(name, names) or hint}", place.at)
 
@@ -4601,24 +6490,58 @@ def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel:
     """The Target of a function that is one."""
     place, info = probe.place, kernel.info.for_module(module)
     offset = place.offset
-    if place.line is not None:
-        dwarf = info.dwarf
-        if not dwarf:
-            refuse('line numbers need DWARF', place.at)
-        if address is None:
-            compiled = [symbol for symbol in dwarf.executable.symbols(name) if symbol.code]
-            address = compiled[0].address if len(compiled) == 1 else None
-        if address is None:
-            refuse(f"'{name}' is not one function in {dwarf.path}", place.at)
-        with Resolver._about(place):
-            offset = dwarf.line_offset(name, address, place.line)
-    function = info.function(name, address, offset)
-    if function and function.inlined:
-        kernel.note(f"'{name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls there "
-                    f'are not seen')
-    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset else ''}"
+    function = function_inside(place, name, address, info) if offset and not module else info.function(name, address, offset)
+    if function and function.inlined and (probe.kind == 'r' or place.glob):
+        kernel.note(inlined_too(name, function.inlined))
+    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset or '+' in place.text else ''}"
     copy = function is None and is_changed_copy(name)                             # whose arguments are where nobody knows
     return Target(text, name, function, offset == 0 and not copy)
+
+
+def function_inside(place: Place, name: str, address: Optional[int], info: DebugInfo) -> Optional[Function]:
+    """The function at FUNC+OFFSET, with the variables there; an offset that begins no instruction is refused."""
+    dwarf = info.dwarf
+    if dwarf and address is None:
+        found = [symbol.address for symbol in dwarf.executable.symbols(name) if symbol.code]
+        address = found[0] if len(found) == 1 else None
+    if not dwarf or address is None:
+        return info.function(name, address, place.offset)
+    symbol = next((symbol for symbol in dwarf.executable.symbols(name) if symbol.address == address), None)
+    with Resolver._about(place):
+        if symbol:
+            check_boundary(symbol, place.offset, dwarf.executable, dwarf)
+    spot = dwarf.spot_at(address + place.offset)
+    return dwarf.function_here(spot) if spot else None
+
+
+def check_boundary(symbol: Symbol, offset: int, executable: Executable, dwarf: Optional[Dwarf], certain: bool = False) -> None:
+    """Refuse an offset behind the function's end or inside an instruction. A row of the line table begins one; from the last
+    before it on the code is taken apart. Where nothing here can do that, the kernel will for its own (EILSEQ); in a program,
+    which would crash, it has to be `certain`."""
+    name, start = symbol.name, symbol.address
+    if symbol.size and offset >= symbol.size:
+        refuse_offset(f'{name} has {symbol.size} bytes: +{offset} is behind its end')
+    rows = [row.address for row, _ in dwarf.rows_in(start, start + offset + 1)] if dwarf else []
+    first = max(rows, default=start)
+    if first == start + offset:
+        return
+    code = executable.bytes_at(first, min(start + offset + 16, start + (symbol.size or offset + 16)) - first)
+    try:
+        places = [found.address - start for found in disassembled(code, first, executable.arch, executable.path)] if code else []
+    except DisassemblyError as error:
+        if certain:
+            refuse_offset(f'whether an instruction begins at {name}+{offset} is not known, and a probe inside one crashes the '
+                          f'program: {error}. --force sets it all the same')
+        return
+    if offset not in places and (code or certain):
+        nearest = sorted(sorted(places, key=lambda place: abs(place - offset))[:2])
+        refuse_offset(f"{name}+{offset} is inside an instruction{', and a probe there crashes the program' * certain}; the nearest "
+                      f"begin at {' and '.join(f'{name}+{place}' for place in nearest) or 'places nothing here tells'}")
+
+
+def refuse_offset(message: str) -> NoReturn:
+    """Refuse an offset; where it stands the caller knows."""
+    raise InputError(message)
 
 
 # where: programs
@@ -4655,7 +6578,7 @@ def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
     offset = executable.offset_of(site.address)
     if offset is None or executable.code_at(offset) is None:
         refuse(f'{site.address:#x} is not in a part of {site.program.path} that is loaded to be executed', at)
-    symbol = site.program.symbols.function_at(site.address) if executable.arch.name == 'arm' else None
+    symbol = site.program.symbols.symbol_at(site.address) if executable.arch.name == 'arm' else None
     if executable.arch.name == 'arm' and (not symbol or symbol.sort == 'thumb') and not kernel.force:
         refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs in ARM code only '
                '(arch/arm/probes/uprobes/core.c)', at)
@@ -4673,19 +6596,57 @@ def program_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     if raw:
         offset, semaphore = (place_number(number_, probe.place.at) for number_ in (raw[1], raw[2] or '0'))
         return [raw_target(probe, program, offset, semaphore, kernel)]
-    return [function_target(probe, program, symbol, offset, kernel)
-            for symbol, offset in program_functions(rest, program, probe.place, kernel)]
+    line = re.fullmatch(r'(.+):(\d+)', rest)
+    if line and not program.symbols.functions(rest):
+        if probe.kind == 'R':
+            refuse('a return is that of a whole function: no line', probe.place.at)
+        return spots_in_program(line_spots(place_in_program(rest, probe.place), program.info), probe, program, kernel)
+    copies = copies_in_program(rest, program) if probe.kind == 'P' and not program.symbols.functions(rest) else []
+    if copies:
+        return spots_in_program(copies, probe, program, kernel)
+    return [target for symbol, offset in program_functions(rest, program, probe.place, kernel)
+            for target in function_target(probe, program, symbol, offset, kernel)]
+
+
+def place_in_program(rest: str, place: Place) -> Place:
+    """FILE:LINE, FUNC:LINE, FUNC+OFFSET or FUNC behind OBJ:, as a place of its own."""
+    line = re.fullmatch(r'(.+):(\d+)', rest)
+    offset = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not line else None
+    if not line:
+        return Place(rest, place.at, (offset[1] if offset else rest).strip('"'), offset=place_number(offset[2], place.at) if offset else 0)
+    number_ = place_number(line[2], place.at, 10)
+    if FILE_LINE_PATTERN.match(rest):
+        return Place(rest, place.at, line=number_, file=line[1])
+    return Place(rest, place.at, line[1].strip('"'), line=number_)
+
+
+def copies_in_program(name: str, program: Program) -> List[Spot]:
+    """The copies of a function that is inlined wherever it is called."""
+    dwarf = program.info.dwarf if re.fullmatch(r'"?\w+"?', name) else None
+    return dwarf.copies(name.strip('"')) if dwarf else []
+
+
+def spots_in_program(spots: Sequence[Spot], probe: Probe, program: Program, kernel: Kernel) -> List[Target]:
+    """The Targets of places that a program's DWARF tells."""
+    dwarf, found = program.info.dwarf, []
+    for spot in spots[:COPY_CAP]:
+        site = Site(program, spot.address)
+        function = dwarf.function_here(spot) if dwarf else None
+        found.append(Target(site_place(site, kernel, probe.place.at), probe.place.text, function, False, site))
+    if len(spots) > COPY_CAP:
+        kernel.note(f"'{probe.place.text}' is at {len(spots)} places; only the first {COPY_CAP} are traced")
+    return found
 
 
 def program_functions(rest: str, program: Program, place: Place, kernel: Kernel) -> List[Tuple[Symbol, int]]:
     """(function, offset into it) of FUNC[+OFF]: the exact name first, a pattern only when there is none."""
     exact = re.fullmatch(r'"([^"]*)"(?:\+(0[xX][0-9a-fA-F]+|\d+))?', rest)
     name, offset = (exact[1], place_number(exact[2] or '0', place.at)) if exact else (rest, 0)
-    found = named_functions(name, program)
+    found = program.symbols.functions(name)
     inside = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found and not exact else None
     if inside:
         name, offset = inside[1], place_number(inside[2], place.at)
-        found = named_functions(name, program)
+        found = program.symbols.functions(name)
     if not found and not exact and not inside and re.search(r'[*?\[]', name):
         return [(symbol, 0) for symbol in matching_functions(name, program, place, kernel)]
     if not found:
@@ -4696,12 +6657,6 @@ def program_functions(rest: str, program: Program, place: Place, kernel: Kernel)
                 for source, symbol in zip(names, found)}
         refuse(f"'{name}' is there {len(found)} times; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
     return [(found[0], offset)]
-
-
-def named_functions(name: str, program: Program) -> List[Symbol]:
-    """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
-    found = [symbol for symbol in program.symbols.symbols(name) if symbol.code] or program.symbols.named_in_source(name)
-    return list({symbol.address: symbol for symbol in found}.values())
 
 
 def matching_functions(pattern: str, program: Program, place: Place, kernel: Kernel) -> List[Symbol]:
@@ -4730,41 +6685,43 @@ def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel)
                   "are not in this file; its debug package may have them"), place.at)
     if sorts == {'undefined'}:
         owner = next((soname for soname in program.executable.needed for other in [kernel.program(soname)]
-                      if other and named_functions(name, other)), '')
+                      if other and other.symbols.functions(name)), '')
         refuse(f"{program.path} calls '{name}' and has it not"
                + (f': it is in {owner}, write {owner}:{name}' if owner else '; it is in a library'), place.at)
     if any(symbol.section and not symbol.code for symbol in found):
         refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
-    files = program.info.dwarf.inlined_into(name) if program.info.dwarf else []
-    if files:
-        refuse(f"'{name}' is inlined everywhere it is called ({', '.join(files[:3])}): there is no function to probe; probe one that "
-               'calls it', place.at)
     names = program.symbols.function_symbols
     stems = {other: other.partition('.')[0] for other in names if '.' in other}
     copies = [other for other, stem in stems.items() if name == stem or name in spellings(demangled(stem))]
     if copies:
         refuse(f"'{name}' is there only as {', '.join(sorted(copies))}: the compiler changed its parameters in that copy. Name the copy; "
                'with debug information its parameters are found where they are', place.at)
-    sources = {without_parameters(demangled(other)) for other in names} if '::' in name else set()
+    sources = {text for other in names for text in spellings(demangled(other)) if '(' not in text} if '::' in name else set()
     known = near(name, [*names, *sources])
     stripped = '' if known or program.executable.contents('.symtab') or len(program.symbols.files) > 1 else (
         ': its symbols are stripped, and no debug file for it is installed')
     refuse(f"{program.path} has no function '{name}'{known or stripped}", place.at)
 
 
-def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> Target:
-    """The Target of a function of a program, or of a place inside it."""
+def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> List[Target]:
+    """The Targets of a function of a program and its copies in others, or of a place inside it."""
     if offset and probe.kind == 'R':
         refuse('a return is that of a whole function: no offset', probe.place.at)
-    site = Site(program, symbol.address + (offset or symbol.entry))
-    function = program.info.function(symbol.name, symbol.address, offset)
-    if offset:
-        check_boundary(probe, program, symbol, offset, kernel)
-    if function and function.inlined:
-        kernel.note(f"'{symbol.name}' is also inlined at {function.inlined} place{'s' * (function.inlined > 1)} of its file; calls "
-                    f'there are not seen')
+    if offset and not kernel.force:
+        with Resolver._about(probe.place):
+            check_boundary(symbol, offset, program.executable, program.info.dwarf, True)
+    site, dwarf = Site(program, symbol.address + (offset or symbol.entry)), program.info.dwarf
+    spot = dwarf.spot_at(site.address) if dwarf and offset else None
+    function = dwarf.function_here(spot) if dwarf and spot else program.info.function(symbol.name, symbol.address, offset)
+    copies: List[Target] = []
+    if function and function.inlined and dwarf:
+        if probe.kind == 'P' and not any(names_registers(arg.expr) for arg in probe.args):
+            copies = spots_in_program(dwarf.copies_near(symbol.address), probe, program, kernel)
+        else:
+            kernel.note(inlined_too(symbol.name, function.inlined))
     name = demangled(symbol.name) or symbol.name
-    return Target(site_place(site, kernel, probe.place.at), name, function, not offset, site)
+    own = Target(site_place(site, kernel, probe.place.at), name, function, not offset, site)
+    return [own, *(copy._replace(name=name) for copy in copies)]
 
 
 def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kernel: Kernel) -> Target:
@@ -4776,33 +6733,14 @@ def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kern
     text = site_place(site, kernel, probe.place.at) + (f'({semaphore:#x})' if semaphore else '')
     if any(note.address == address for note in program.executable.usdt_notes()):
         return Target(text, f'{offset:#x}', None, False, site)
-    symbol = program.symbols.function_at(address)
-    if symbol and address - symbol.address in (0, symbol.entry):
-        return function_target(probe, program, symbol, 0, kernel)
+    symbol = program.symbols.symbol_at(address)
     if symbol:
-        return function_target(probe, program, symbol, address - symbol.address, kernel)
+        behind = address - symbol.address
+        return function_target(probe, program, symbol, 0 if behind == symbol.entry else behind, kernel)[0]
     if not kernel.force:
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
                'inside one crashes the program. --force sets it all the same', probe.place.at)
     return Target(text, f'{offset:#x}', None, False, site)
-
-
-def check_boundary(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> None:
-    """Refuse a place that is not the first byte of an instruction, which would crash the program."""
-    if kernel.force:
-        return
-    if symbol.size and offset >= symbol.size:
-        refuse(f"'{symbol.name}' has {symbol.size} bytes, +{offset} is behind it", probe.place.at)
-    code = program.executable.bytes_at(symbol.address, symbol.size)
-    starts = instruction_starts(program.executable.arch, code, symbol.address)
-    if starts is None:
-        refuse(f'whether an instruction begins at {symbol.name}+{offset} is not known, as Python has no capstone here (pip install '
-               'capstone); a probe inside one crashes the program. --force sets it all the same', probe.place.at)
-    if symbol.address + offset not in starts:
-        at = bisect.bisect(starts, symbol.address + offset)
-        around = [f'+{start - symbol.address}' for start in starts[max(0, at - 1):at + 1]]
-        refuse(f'no instruction begins at {symbol.name}+{offset}, and a probe inside one crashes the program; the nearest are '
-               f"{' and '.join(around) or 'not known'}", probe.place.at)
 
 
 def usdt_targets(probe: Probe, kernel: Kernel) -> List[Target]:
@@ -4847,13 +6785,15 @@ def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
 
 def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Event]:
     """The events of all lines; (probe, source) each. Lines that give the same name are one event with several places."""
-    made: Dict[str, Event] = {}
+    made: Dict[str, List[Event]] = {}
     for index, (probe, source) in enumerate(probes):
         with located(probe.text, source), finite():
             for event in probe_events(probe, index, kernel):
-                key = f'{event.system}/{event.name}'
-                made[key] = merged(made[key], event) if key in made else event
-    return list(made.values())
+                events = made.setdefault(f'{event.system}/{event.name}', [])
+                if events:
+                    check_alike(events[0], event)
+                events.append(event)
+    return [merged(events) for events in made.values()]
 
 
 @contextlib.contextmanager
@@ -4865,59 +6805,129 @@ def finite() -> Iterator[None]:
         raise DebugInfoError('the debug information is damaged: it has a type that contains itself') from None
 
 
-def merged(first: Event, second: Event) -> Event:
-    """One event of two that have a name in common: the kernel wants the same arguments, by name and type."""
+def check_alike(first: Event, second: Event) -> None:
+    """Refuse two events with one name that are not alike: the kernel wants the same arguments, by name and type."""
     if not first.definitions or not second.definitions:
         refuse(f"the event {first.system}/{first.name} is traced already", second.probe.place.at)
     if signature(first) != signature(second):
-        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats, pointers and filter",
+        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats and filter",
                second.probe.place.at)
-    return first._replace(definitions=first.definitions + second.definitions)
+
+
+def other_checks(field: Field) -> List[Check]:
+    """The checks of a field that are not of pointers, but for where they are fetched from."""
+    return [check._replace(fetch=Fetch('')) for check in field.checks if check.word]
+
+
+def merged(events: Sequence[Event]) -> Event:
+    """One event of those with the same name. Each of its places fetches the same arguments; where a value is behind more
+    pointers at one place than at another, the others fetch numbers that pass in their stead."""
+    if len(events) == 1:
+        return events[0]
+    columns, fields = aligned([event.fields for event in events])
+    seal = [(label, check) for label, check in events[0].hidden if check == sealed_with(check.low)]
+    taken = {name for name, _ in events[0].definitions[0].args} - {label for label, _ in events[0].hidden}
+    labels = fresh_labels([column[0] for column in columns] + [check for _, check in seal], taken)
+    hidden = [*zip(labels, (column[0] for column in columns)), *zip(labels[len(columns):], (check for _, check in seal))]
+    definitions: List[EventDef] = []
+    for number, event in enumerate(events):
+        shown = event.definitions[0].args[:len(event.definitions[0].args) - len(event.hidden)]
+        checks = [column[number].fetch for column in columns] + [check.fetch for _, check in seal]
+        definition = event.definitions[0]._replace(args=(*shown, *zip(labels, checks)))
+        definitions += [definition] if definition not in definitions else []
+    limits(events[0].probe, fields, definitions[0].args)
+    filter_ = events[0].filter
+    if events[0].probe.filter:
+        filter_ = FilterText(fields, hidden, {}, events[0].arch).text(events[0].probe.filter)
+    return events[0]._replace(definitions=tuple(definitions), fields=tuple(fields), hidden=tuple(hidden), filter=filter_)
+
+
+def aligned(rows: Sequence[Sequence[Field]]) -> Tuple[List[Tuple[Check, ...]], List[Field]]:
+    """The checks of the same fields at several places side by side, each column once; and the fields of the first place with
+    the checks that are on top of these, told apart by `column`."""
+    columns: Dict[Tuple[Check, ...], Check] = {}
+    fields = []
+    for same in zip(*rows):
+        pointers = [[check for check in field.checks if not check.word] for field in same]
+        longest = max(pointers, key=len)
+        filled = [[_passing(check) for check in longest[:len(longest) - len(checks)]] + checks for checks in pointers]
+        others = [[check for check in field.checks if check.word] for field in same]
+        tops = []
+        for column in zip(*(a + b for a, b in zip(filled, others))):
+            top = columns.setdefault(column, column[0]._replace(column=len(columns)))
+            tops.append(top)
+        fields.append(same[0]._replace(checks=tuple(tops)))
+    return [(top, *column[1:]) for column, top in columns.items()], fields
+
+
+def _passing(check: Check) -> Check:
+    """A check of a number that always passes."""
+    return check._replace(fetch=Fetch(f'\\{check.low}', kind=check.fetch.kind))
+
+
+def fresh_labels(checks: Sequence[Check], taken: Set[str]) -> List[str]:
+    """A name for each check that no field has."""
+    labels: List[str] = []
+    for check in checks:
+        stem = 'hdr' if check.word else 'ptr' if check.low != check.high else 'end'
+        labels.append(next(f'{stem}{i}' for i in range(1, 9999) if f'{stem}{i}' not in taken and f'{stem}{i}' not in labels))
+    return labels
 
 
 def signature(event: Event) -> object:
-    """What two events have in common whose places the kernel takes for one event, and whose records are shown alike."""
-    return ([(name, fetch.kind) for name, fetch in event.definitions[0].args], event.definitions[0].letter, event.filter, event.told,
-            [check._replace(fetch=Fetch('')) for _, check in event.hidden],
-            [[[check._replace(fetch=Fetch('')) for check in field.checks], field.name] for field in event.fields])
+    """What two events have in common whose places can be one event: their kind, their arguments by name and type, and how these
+    are shown."""
+    return ([(name, fetch.kind) for field in event.fields for name, fetch in zip(part_names(field), field.fetches)],
+            event.definitions[0].letter, event.told, [other_checks(field) for field in event.fields])
 
 
 def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
-    """The events of one line: several where its place is a pattern."""
+    """The events of one line, one for each place; where the place is a pattern, each function has a name of its own. Places at
+    which an argument cannot be had are left out with a word, unless none remains."""
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
         return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
     targets = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind, function_targets)(probe, kernel)
-    several = probe.place.glob or len({target.name for target in targets}) > 1
-    events, refusals = [], []
+    several = probe.place.glob or probe.kind in 'PRu' and len({target.name for target in targets}) > 1
+    events: List[Event] = []
+    refusals: List[Tuple[Target, InputError]] = []
     for target in targets:
         try:
             own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
             events.append(target_event(probe, own, target, kernel))
         except InputError as error:
-            refusals.append((target.place if probe.kind == 'u' else target.name, error))
+            refusals.append((target, error))
     if not events:
-        raise refusals[0][1]
+        first = refusals[0][1]
+        more = f' (the first of {len(targets)} places, {targets[0].place}; the others have none either)' if len(targets) > 1 else ''
+        raise InputError(first.message + more, first.at)
     if refusals:
-        kernel.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out, as they have no such "
-                    f"arguments: {', '.join(left for left, _ in refusals[:5])}{', ...' if len(refusals) > 5 else ''}")
-    return of_one_kind(events)
+        told = ', '.join(target.name if several else target.place for target, _ in refusals[:5])
+        kernel.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out ({told}"
+                    f"{', ...' if len(refusals) > 5 else ''}): {refusals[0][1].message}")
+    return named_by_kind(events)
 
 
-def of_one_kind(events: Sequence[Event]) -> List[Event]:
-    """The events with those of a name made one, as far as the kernel takes them for one: the same arguments, by name and
-    type; what differs gets a number."""
+def named_by_kind(events: Sequence[Event]) -> List[Event]:
+    """The events, those renamed that differ in their arguments from others of their name (a USDT probe may have an operand of
+    four bytes here and of eight there): the kernel would not take them for one."""
     made: Dict[str, Event] = {}
+    renamed = []
     for event in events:
         names = (event.name, *(f'{event.name[:60]}_{i}' for i in range(2, 1000)))
         name = next(name for name in names if name not in made or signature(made[name]) == signature(event))
-        renamed = event._replace(name=name, definitions=tuple(d._replace(name=name) for d in event.definitions))
-        made[name] = merged(made[name], renamed) if name in made else renamed
-    return list(made.values())
+        made.setdefault(name, event)
+        renamed.append(event._replace(name=name, definitions=tuple(d._replace(name=name) for d in event.definitions)))
+    return renamed
 
 
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
     """The event of a p or r line at one place."""
+    symbols = kernel.info.symbols
+    found = symbols.symbols(target.name) if isinstance(symbols, Executable) else []
+    obstacle = obstacles(symbols)(found[0]) if isinstance(symbols, Executable) and len(found) == 1 else ''
+    if obstacle:
+        kernel.note(f"'{target.name}' is {obstacle}; the kernel will refuse a probe there")
     hint = syscall_hint(probe, target, kernel.info.arch)
     if hint:
         kernel.note(hint)
@@ -4987,7 +6997,7 @@ def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kerne
     fields = event_fields(text, kernel.info.arch) if text else raw_event_fields(event, kernel.info)
     if not probe.args:
         filter_ = FilterText((), (), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
-        return Event(event, system, (), (), (), filter_, filter_source(probe), probe)
+        return Event(event, system, (), (), (), filter_, filter_source(probe), probe, kernel.info.arch)
     resolver = Resolver(kernel.info, 'e', fields=fields)
     own = f'{name}_{event}'[:63] if probe.place.glob else name
     return own_event(probe, own, 'e', f'{system}/{event}', resolver)
@@ -5009,14 +7019,9 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     which the end of a record is told from a text that imitates it."""
     fields = unique(told([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
     taken = {part for field in fields for part in part_names(field)}
-    hidden: List[Tuple[str, Check]] = []
     sealed = seal and any((fetch.kind or 'string').split('[')[0] in STRINGS for field in fields for fetch in field.fetches)
-    for check in (*dict.fromkeys(check for field in fields for check in field.checks), *[sealed_with(seal)] * bool(sealed)):
-        stem = 'hdr' if check.word else 'ptr' if check.low != check.high else 'end'
-        fresh = (f'{stem}{i}' for i in range(1, 999))
-        label = next(label for label in fresh if label not in taken)
-        taken.add(label)
-        hidden.append((label, check))
+    checks = [*dict.fromkeys(check for field in fields for check in field.checks), *[sealed_with(seal)] * bool(sealed)]
+    hidden = list(zip(fresh_labels(checks, taken), checks))
     args = [pair for field in fields for pair in zip(part_names(field), field.fetches)]
     args += [(label, check.fetch) for label, check in hidden]
     limits(probe, fields, args)
@@ -5025,7 +7030,7 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     filter_ = FilterText(fields, hidden, {}, resolver.arch).text(probe.filter) if probe.filter else ''
     source = filter_source(probe)
     return Event(name, '', (EventDef(letter, name, place, tuple(args)),), tuple(fields), tuple(hidden), filter_,
-                 ' '.join(words + [source] * bool(source)), probe)
+                 ' '.join(words + [source] * bool(source)), probe, resolver.arch)
 
 
 def sealed_with(seal: int) -> Check:
@@ -5146,6 +7151,9 @@ class FilterText:
             self._fits(compare, op, format_)
         if not format_ or kind in STRINGS:
             return f'{name}{op}{self._constant(compare, op, kind)}'
+        if format_.word.startswith('text'):
+            refuse(f"'{name}' is text that carries its length, and only the length can be compared: fetch it under a name of its own, "
+                   f'as in len=%1 f:len>3', compare.at)
         if compare.quoted or op == '~':
             refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
         try:
@@ -5397,7 +7405,7 @@ def decoded(event: Event, match: re.Match[bytes]) -> bytes:
     for field in event.fields:
         parts = values[at:at + len(field.fetches)]
         at += len(field.fetches)
-        empty = field.format is not None and field.format.word == 'text' and parts[0] == b'0'     # then the pointer may be any
+        empty = field.format is not None and field.format.word.startswith('text') and parts[0] == b'0'     # then the pointer may be any
         checks = field.checks[:-1] if empty else field.checks
         verdict = next((word for word in (check.verdict(numbers[check]) for check in checks) if word), '')
         text = verdict.encode() if verdict else parts[0] if not field.format or parts[0] == b'(fault)' else field.format.show(
@@ -5448,6 +7456,940 @@ def visible(line: bytes) -> bytes:
     if not CONTROL.search(line):
         return line
     return CONTROL.sub(lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]), line)
+
+
+# ---- Listing -----------------------------------------------------------------------------------------------
+# What -L says: lines of C, with comments. A kind of probe, or a type, has one function in LISTINGS.
+
+COLUMN = 58                                 # where the comments of a layout begin
+
+
+class Found(NamedTuple):
+    """A function of a listing: its declaration, why no probe can be put on it ('': one can), what else is worth to know."""
+    text: str
+    obstacle: str
+    notes: Tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """The declaration, and behind it the rest."""
+        said = [f'no probe: {self.obstacle}'] * bool(self.obstacle) + list(self.notes)
+        return f"{self.text};{'  // ' + '; '.join(said) if said else ''}"
+
+
+def listing(text: str, kernel: Kernel) -> List[str]:
+    """The lines for `-L TEXT`."""
+    words = text.split(None, 1)
+    if not words:
+        refuse(f'what is to be listed? {WAYS}', (0, 1))
+    kind = words[0].split(':')[0]
+    list_: Callable[[str, Kernel], List[str]] = LISTINGS.get(kind, list_typedef)
+    if kind in LISTINGS and len(words) < 2:
+        refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
+    with located(text), finite():
+        return list_(text, kernel)
+
+
+# functions
+
+
+def list_functions(text: str, kernel: Kernel) -> List[str]:
+    """`p GLOB`, `p *(struct sk_buff *)`, or a line with arguments, whose types are laid out."""
+    match = re.match(r'\s*\S+\s+(?:(?P<module>[\w-]+):(?=\D))?(?P<glob>[\w.*?\[\]!^-]*)(?:\((?P<type>[^()]*)\))?\s*$', text)
+    if not match:
+        return list_expressions(parse_probe(text), kernel)
+    module, pattern, taken = match['module'] or '', match['glob'] or '*', unqualified(match['type'] or '')
+    symbols = kernel.info.symbols
+    away = module and isinstance(symbols, Kallsyms) and module not in symbols.modules
+    found = functions_away(pattern, taken, kernel, module, match.span('module')) if away else functions_like(
+        pattern, taken, kernel, module)
+    if not found:
+        with_type = f" with a parameter '{match['type']}'" * bool(taken)
+        if not GLOB.search(pattern) and not taken:
+            absent(Place(pattern, match.span('glob'), pattern), kernel)
+        refuse(f"no function matches '{pattern}'{with_type}", (match.start('glob'), match.end()))
+    return [each.line() for each in found]
+
+
+def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -> List[Found]:
+    """The functions of that name pattern that take such a parameter, by name."""
+    wanted, exact = name_test(pattern), '' if GLOB.search(pattern) else pattern.split('.')[0]
+    prototypes: Dict[str, List[Prototype]] = {}
+    if taken:
+        add_prototypes(prototypes, kernel.info, '*', taken)
+    table = function_table(kernel.info, (lambda name: name.split('.')[0] in prototypes and wanted(name)) if taken else wanted, module)
+    base = {name.split('.')[0] for name in table}
+    for source in [kernel.info.for_module(module)] if module else [kernel.info] * (not taken) + module_infos(kernel.info, table):
+        add_prototypes(prototypes, source, exact or pattern.split('.')[0], taken)
+    obstacle = obstacle_finder(kernel)
+    found = []
+    inlined = {name for name, known in prototypes.items() if name not in base and wanted(name) and any(each.inline for each in known)}
+    for name in sorted({*table, *(() if module else inlined)}):
+        known = prototypes.get(name.split('.')[0], [])
+        if known or not taken:
+            found += described(name, known, table.get(name, []), obstacle, kernel)
+    return found
+
+
+def functions_away(pattern: str, taken: str, kernel: Kernel, module: str, at: Span) -> List[Found]:
+    """Those of a module that is not loaded, by its file."""
+    path = kernel.module_file(module)
+    if not path.endswith('.ko'):                                        # a compressed one is not looked into
+        refuse(f"the module '{module}' is not loaded, and so none of its functions can be probed now", at)
+    file, base = Executable(path), kernel.info.btf
+    types = Btf(bytes(file.contents('.BTF')), path, kernel.info.arch, base) if base and '.BTF' in file.sections else None
+    away = DebugInfo(kernel.info.arch, file, [functools.partial(_same, types or TypeInfo())])
+    found = functions_like(pattern, taken, kernel._replace(info=away))
+    return [each._replace(obstacle=f"the module '{module}' is not loaded") for each in found]
+
+
+def add_prototypes(prototypes: Dict[str, List[Prototype]], source: TypeInfo, pattern: str, taken: str) -> None:
+    """Those of one source of types, by name."""
+    for prototype in source.prototypes(pattern, taken):
+        if prototype not in prototypes.setdefault(prototype.name, []):
+            prototypes[prototype.name].append(prototype)
+
+
+def function_table(info: DebugInfo, wanted: Callable[[str], bool], module: str) -> Dict[str, List[Symbol]]:
+    """The functions with code, by name; all of the debug information where there are no symbols."""
+    if info.symbols is None:
+        return {name: [Symbol(name, 0, 0, True)] for name in info.function_names() if wanted(name)}
+    table: Dict[str, List[Symbol]] = {}
+    if isinstance(info.symbols, Executable):
+        for symbol in info.symbols.matching(wanted):
+            if symbol.code and not symbol.name.startswith('__pfx_'):    # the padding before a function
+                table.setdefault(symbol.name, []).append(symbol)
+    else:
+        table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
+                 for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
+    return {name: symbols for name, symbols in table.items() if symbols and not re.search(r'\.cold(\.|$)', name)}
+
+
+def module_infos(info: DebugInfo, table: Dict[str, List[Symbol]]) -> List[DebugInfo]:
+    """The debug information of the modules that have one of these functions."""
+    modules = {symbol.module for symbols in table.values() for symbol in symbols if symbol.module}
+    return [found for found in map(info.for_module, sorted(modules)) if found is not info]
+
+
+def obstacle_finder(kernel: Kernel) -> Callable[[Symbol], str]:
+    """Why a function cannot be probed: as the running kernel says, else as the vmlinux does."""
+    symbols, traceable, black = kernel.info.symbols, kernel.functions(), kernel.blacklist()
+    if isinstance(symbols, Executable):
+        return obstacles(symbols)
+
+    def obstacle(symbol: Symbol) -> str:
+        if symbol.name in black:
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        return 'not traceable (notrace)' if traceable and symbol.name not in traceable else ''
+    return obstacle
+
+
+def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], obstacle: Callable[[Symbol], str],
+              kernel: Kernel) -> List[Found]:
+    """A line for each prototype of a name."""
+    base, found = name.split('.')[0], []
+    for prototype in prototypes or [Prototype(name, f'{name}()', ())]:
+        text = re.sub(rf'\b{re.escape(base)}\(', lambda _: f'{name}(', prototype.text, count=1)
+        notes = [] if prototypes else ['no prototype in the debug information']
+        holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base]
+        inlined = f"inlined into {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}" if holders else ''
+        if '.' in name:
+            notes.append('the compiler changed its parameters in this copy: ' + (
+                'DWARF tells where they are' if kernel.info.dwarf else 'name registers (%REG)'))
+        if not symbols:
+            found.append(Found(text, inlined or 'inlined everywhere, or never called'))
+            continue
+        notes += [f'also {inlined}'] if inlined and '.' not in name else []
+        if len(symbols) > 1:
+            way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
+            notes.append(f"{len(symbols)} functions have this name: {way if kernel.info.dwarf else 'only DWARF tells which'}")
+        reasons = {obstacle(symbol) for symbol in symbols}
+        modules = sorted({symbol.module for symbol in symbols} - {''})
+        notes += [f"in module {', '.join(modules)}"] if modules else []
+        found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
+    return found
+
+
+def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
+    """For each argument of a line what it is, and the layout of the struct it is or points to."""
+    if probe.kind == 'e' or probe.place.glob:
+        refuse('a line with arguments names one function', probe.place.at)
+    resolver, lines = place_resolver(probe, kernel), []
+    for arg in probe.args or refuse(f'what is to be listed? {WAYS}', probe.place.at):
+        lvalue = resolver.value(arg.expr)
+        whole = pointed_to(lvalue.type)
+        lines += [f'// {probe.text[arg.at[0]:arg.at[1]]}: {spell(lvalue.type)}']
+        lines += whole_layout(whole, resolver)
+    return lines
+
+
+def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
+    """What resolves expressions at the first place of a p, r, P, R or u line."""
+    places = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind)
+    target = places(probe, kernel)[0] if places else one_target(probe, kernel)
+    info = target.site.program.info if target.site else kernel.info
+    return Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
+
+
+def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
+    """The layout of what has one."""
+    if isinstance(type_, Struct):
+        return layout(resolver._complete(type_))
+    return layout(type_) if isinstance(type_, Enum) else []
+
+
+def pointed_to(type_: Type) -> Type:
+    """What pointers and arrays lead to."""
+    for _ in range(DEEPEST):
+        if not isinstance(type_, (Pointer, Array)):
+            break
+        type_ = type_.target() if isinstance(type_, Pointer) else type_.element()
+    return type_
+
+
+# events
+
+
+def list_events(text: str, kernel: Kernel) -> List[str]:
+    """`e GLOB/GLOB`: each event with its fields."""
+    match = re.match(r'\s*\S+\s+(\S+)', text)
+    assert match
+    pattern = match[1] if re.search('[/:]', match[1]) else f'{match[1]}/*' if not GLOB.search(match[1]) else f'*/{match[1]}'
+    wanted, lines = pattern.replace(':', '/', 1), []
+    names = kernel.event_names()
+    elsewhere = {} if names else events_of(kernel.info)
+    found = sorted(name for name in names or elsewhere if fnmatch.fnmatchcase(name, wanted))
+    if not names and not elsewhere:                                     # what has no names of systems says * for them
+        found = [f'*/{name}' for name in sorted(set(tracepoints(kernel.info, ''))) if fnmatch.fnmatchcase(name, wanted.split('/')[1])]
+    if not found:
+        refuse(f"no event matches '{wanted}'{near(wanted, names or elsewhere)}", match.span(1))
+    for name in found:
+        system, event = name.split('/')
+        format_ = kernel.event_format(system, event)
+        lines += [f'e {name}'] + (format_layout(format_) if format_ else raw_layout(elsewhere.get(name, event), kernel.info))
+    return lines
+
+
+def tracepoints(info: DebugInfo, prefix: str) -> List[str]:
+    """The names of tracepoints that begin so, from the typedefs that include/trace/bpf_probe.h makes of them."""
+    return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
+
+
+def format_layout(text: str) -> List[str]:
+    """The fields of a format file, as it declares them."""
+    return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
+        r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
+
+
+def raw_layout(event: str, info: DebugInfo) -> List[str]:
+    """The fields of an event of that class, from the struct that include/trace/stages makes of it."""
+    found = info.named('struct', f'trace_event_raw_{event}')
+    if not isinstance(found, Struct):
+        return ['    // its fields are not in the debug information']
+    lines = []
+    for member in found.members():
+        name = re.sub('^__data_loc_', '', member.name)
+        if member.name not in ('ent', '__data'):
+            declared = member.written(member.name) if name == member.name else f'__data_loc {name}'
+            lines.append(commented(f'    {declared};', f'{member.bit // 8:5} {size_of(member.type()) or 0:5}'))
+    return lines
+
+
+def events_of(info: DebugInfo) -> Dict[str, str]:
+    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) names
+    its class, which names its system."""
+    vmlinux, call = info.symbols, info.named('struct', 'trace_event_call')
+    class_ = find_member(call, 'class') if isinstance(call, Struct) else None
+    if not isinstance(vmlinux, Executable) or not class_:
+        return {}
+    classes = {symbol.address: symbol.name for symbol in vmlinux.matching(lambda name: name.startswith('event_class_'))}
+    found = {}
+
+    def word(address: int) -> int:
+        return int.from_bytes(vmlinux.bytes_at(address, vmlinux.arch.word), vmlinux.arch.order)  # type: ignore[arg-type]
+    for symbol in vmlinux.matching(lambda name: name.startswith('event_')):
+        at = word(symbol.address + class_.bit // 8)
+        system = vmlinux.bytes_at(word(at), 64).split(b'\0')[0].decode(errors='replace')
+        if at in classes and re.fullmatch(r'[\w-]+', system):
+            found[f'{system}/{symbol.name[6:]}'] = classes[at][len('event_class_'):]
+    return found
+
+
+# types
+
+
+def list_type(text: str, kernel: Kernel) -> List[str]:
+    """`struct NAME`, `union NAME`, `enum NAME`, with a path down to a member, or a pattern."""
+    match = re.match(r'\s*(\w+)\s+([\w*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    if not match:
+        refuse(f'struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
+    keyword, name, path = match.groups()
+    if GLOB.search(name) and not path:
+        prefix = re.split(r'[*?\[]', name)[0]
+        names = sorted(found for found in set(kernel.info.type_names([keyword], prefix)) if fnmatch.fnmatchcase(found, name))
+        return [f'{keyword} {found};' for found in names] or refuse(f"no {keyword} matches '{name}'", match.span(2))
+    type_ = kernel.info.named(keyword, name)
+    if type_ is None:
+        refuse(f"no {keyword} '{name}' in the debug information{near(name, kernel.info.type_names([keyword], name[:1]))}", match.span(2))
+    return member_layout(type_, path, match.start(3), kernel) if path else layout(type_)
+
+
+def list_typedef(text: str, kernel: Kernel) -> List[str]:
+    """A typedef's name, with a path."""
+    match = re.match(r'\s*(\w+)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    type_ = kernel.info.named('', match[1]) if match else None
+    if not match or type_ is None:
+        ways = [f'{keyword} {match[1]}' for keyword in ('struct', 'union', 'enum') if kernel.info.named(keyword, match[1])
+                ] if match else []
+        refuse(f"no type '{text.strip()}' in the debug information" + (f'; did you mean {ways[0]!r}?' if ways else f'; {WAYS}'),
+               (0, len(text)))
+    if match[2]:
+        return member_layout(type_, match[2], match.start(2), kernel)
+    return layout(type_, match[1]) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {match[1]};']
+
+
+def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[str]:
+    """One level down: the member at the end of the path, and the layout of what it is or points to."""
+    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(kernel.info, 'p')
+    for match in re.finditer(r'(\.|->)(\w*)|\[(\d+)\]', path):
+        at = (start + match.start(), start + match.end())
+        if match[3]:
+            if not isinstance(type_, (Array, Pointer)):
+                refuse(f'{spell(type_)} has no elements', at)
+            type_ = type_.element() if isinstance(type_, Array) else type_.target()
+            bit += 8 * int(match[3]) * (size_of(type_) or 0)
+            continue
+        bit = bit if isinstance(type_, Struct) else 0
+        whole = pointed_to(type_)
+        whole = resolver._complete(whole) if isinstance(whole, Struct) else refuse(f'{spell(type_)} has no members', at)
+        found = find_member(whole, match[2])
+        if not found:
+            refuse(f"'{spell(whole)}' has no member '{match[2]}'{near(match[2], member_names(whole))}", (at[0] + len(match[1]), at[1]))
+        member, bit, type_ = found, bit + found.bit, found.type()
+    line = member_lines(member._replace(bit=bit), '', 0)
+    below = pointed_to(type_)
+    shown = isinstance(below, (Struct, Enum)) and not below.name and not isinstance(member.type(), Pointer)
+    return line + ([] if shown else whole_layout(below, resolver))
+
+
+def layout(type_: Type, alias: str = '') -> List[str]:
+    """A struct, union or enum as C, with what pahole shows: offsets and sizes in bytes, where bit-fields begin, holes."""
+    head = 'typedef ' * (alias != '') + (spell(type_) if not alias or not isinstance(type_, (Struct, Enum)) or type_.name != alias else
+                                         'enum' if isinstance(type_, Enum) else 'union' if is_union(type_) else 'struct')
+    tail = f' {alias}' * (alias != '')
+    if isinstance(type_, Enum):
+        listed = [f'    {name} = {value},' for name, value in type_.enumerators()]
+        return [commented(head + ' {', f'{type_.size} bytes'), *listed, f'}}{tail};']
+    if not isinstance(type_, Struct):
+        return [f'{spell(type_)};']
+    if type_.size is None:
+        return [f'{head};  // only declared: the debug information has no definition of it']
+    return [commented(head + ' {', f'{type_.size} bytes'), *members_layout(type_, '    ', 0), f'}}{tail};']
+
+
+def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
+    """The members, their offsets counted from `base` bits on, with the holes between."""
+    lines, end, union = [], 0, is_union(struct_)
+    for member in struct_.members():
+        lines += hole(indent, member.bit - end) if not union else []
+        lines += member_lines(member, indent, base)
+        bits = member.width if member.width is not None else 8 * (size_of(member.type()) or 0)
+        end = max(end, member.bit + bits)
+    return lines + (hole(indent, 8 * (struct_.size or 0) - end, 'padding') if not union and lines else [])
+
+
+def is_union(struct_: Struct) -> bool:
+    """Whether its members lie on one another; a typedef's own struct has no keyword."""
+    members = struct_.members()
+    return struct_.keyword == 'union' or not struct_.keyword and len(members) > 1 and not any(member.bit for member in members)
+
+
+def hole(indent: str, bits: int, word: str = 'hole') -> List[str]:
+    """A word for bits nobody uses."""
+    if bits <= 0:
+        return []
+    return [f"{indent}/* {word}: {f'{bits // 8} bytes' if bits % 8 == 0 else f'{bits} bits'} */"]
+
+
+def member_lines(member: Member, indent: str, base: int) -> List[str]:
+    """A member, and what is in it where it is of an anonymous struct or union."""
+    type_, bit = member.type(), base + member.bit
+    width = '' if member.width is None else f':{member.width}'
+    text = member.written(member.name) + width
+    size = size_of(type_)
+    whole, cut = innermost(type_), text.partition('{...}')
+    if member.width is not None:
+        unit = 8 * (size or 1)
+        place = f'{bit // unit * (size or 1):5}:{bit % unit:<2} {size or 0:3}'
+    else:
+        place = f'{bit // 8:5} {size or 0:5}'
+    if cut[1] and isinstance(whole, Struct):
+        inside = members_layout(whole, indent + '    ', bit)
+        return [f'{indent}{cut[0]}{{', *inside, commented(f'{indent}}}{cut[2]};', place)]
+    if cut[1] and isinstance(whole, Enum):
+        listed = ', '.join(f'{name} = {value}' for name, value in whole.enumerators()[:8])
+        text = f"{cut[0]}{{ {listed}{', ...' if len(whole.enumerators()) > 8 else ''} }}{cut[2]}"
+    return [commented(f'{indent}{text};', place)]
+
+
+def commented(text: str, comment: str) -> str:
+    """The text and a comment, in columns."""
+    return f'{text:<{COLUMN}} /* {comment} */'
+
+
+PROBE_KINDS = ('p', 'r', 'e', 'P', 'R', 'u')
+# programs
+
+
+def list_program(text: str, kernel: Kernel) -> List[str]:
+    """`P OBJ:GLOB`: the functions of a program or library, with prototypes where its debug information has them."""
+    probe = re.match(r'\s*\S+\s+((?:"[^"]*"|[^\s"])*)\s*(\S?)', text)
+    assert probe
+    if probe[2]:
+        return list_expressions(parse_probe(text), kernel)
+    place = Place(probe[1], probe.span(1))
+    program, rest = split_object(place, kernel)
+    pattern = rest.strip('"') or '*'
+    own = kernel._replace(info=program.info, functions=lambda: None, blacklist=frozenset)
+    found = [each.line() if program.info.dwarf else f'{each.text};' for each in functions_like(pattern, '', own)
+             if each.text[:2] not in ('_Z', '_R') and '@' not in each.text]
+    sources = {demangled(name) for name in program.symbols.function_symbols} - {''}
+    found += [f'{name};' for name in sorted(sources) if any(fnmatch.fnmatchcase(way, pattern) for way in spellings(name))]
+    if not found:
+        absent_in_program(pattern, program, place, kernel)
+    return found
+
+
+def list_usdt(text: str, kernel: Kernel) -> List[str]:
+    """`u OBJ:GLOB`: USDT probes with their operands at each place, and whether they count who listens."""
+    words = re.match(r'\s*\S+\s+(\S+)\s*(\S?)', text)
+    assert words
+    if words[2]:
+        return list_expressions(parse_probe(text), kernel)
+    program, rest = split_object(Place(words[1], words.span(1)), kernel)
+    lines: Dict[str, Dict[str, int]] = {}
+    for note in sorted(program.executable.usdt_notes()):
+        if fnmatch.fnmatchcase(note.name, rest) or fnmatch.fnmatchcase(f'{note.provider}:{note.name}', rest):
+            counted = '  // counts who listens (semaphore)' * bool(note.semaphore)
+            where = lines.setdefault(f'{note.provider}:{note.name}', {})
+            operands = f"({', '.join(split_operands(note.operands))});{counted}"
+            where[operands] = where.get(operands, 0) + 1
+    return [f'{name}{operands}' + (f"{'  //' if '//' not in operands else ';'} {count} places" if count > 1 else '')
+            for name, found in lines.items() for operands, count in found.items()] or refuse(
+                f"{program.path} has no USDT probe that matches '{rest}'", words.span(1))
+
+
+WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct task_struct.mm', 'enum pid_type', "
+        "'p wake_up_new_task %0->mm'")
+LISTINGS: Dict[str, Callable[[str, Kernel], List[str]]] = {
+    'p': list_functions, 'r': list_functions, 'e': list_events, 'P': list_program, 'R': list_program, 'u': list_usdt,
+    'struct': list_type, 'union': list_type, 'enum': list_type}
+
+
+# inside a function: -F and -l
+
+
+SOURCE_PLACES = ('', '/usr/src/linux', '/lib/modules/{release}/source', '/lib/modules/{release}/build')
+
+
+class Code(NamedTuple):
+    """The code of a function: its bytes, its link-time address, where they were read from, and at which address there."""
+    symbol: Symbol
+    code: bytes
+    path: str
+    address: int
+
+
+def function_code(place: Place, info: DebugInfo) -> Code:
+    """The code of a function: a vmlinux's, or where that has none the running kernel's."""
+    executable = info.executable
+    running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
+    found = info.functions_named(place.function)
+    if place.file and info.dwarf:
+        found = [symbol for symbol in found if ('/' + info.dwarf.source_at(symbol.address)).endswith('/' + place.file)]
+    if not found:
+        copies = info.dwarf.copies(place.function) if info.dwarf else []
+        listed = f'; it is inlined at {len(copies)} places, which -l {place.function} lists' if copies else ''
+        refuse(f"no function '{place.function}'{listed or near(place.function, info.function_names())}", place.at)
+    if len(found) > 1:
+        files = ', '.join(sorted({info.dwarf.source_at(symbol.address) for symbol in found})) if info.dwarf else ''
+        refuse(f"'{place.function}' is there {len(found)} times" + (f'; say which: {place.function}@FILE with one of {files}' if files else
+                                                                   ''), place.at)
+    symbol = found[0] if found[0].size else found[0]._replace(size=size_by_next(found[0], info))
+    code = executable.bytes_at(symbol.address, symbol.size) if executable else b''
+    if code and executable:
+        return Code(symbol, code, executable.path, symbol.address)
+    if not running or not running[0].address:
+        where = executable.path if executable else 'here'
+        raise SurftraceError(f"the code of '{place.function}' is not in {where}, and the running kernel's can be read only by root"
+                             if isinstance(info.symbols, Kallsyms) else f"{where} has no code of '{place.function}'")
+    return Code(symbol, running_code(running[0].address, symbol.size), KCORE, running[0].address)
+
+
+def size_by_next(symbol: Symbol, info: DebugInfo) -> int:
+    """The bytes up to the next function, where the symbols have no sizes."""
+    table = info.symbols.function_symbols if info.symbols else {}
+    following = [other.address for symbols in table.values() for other in symbols if other.address > symbol.address]
+    return min(min(following, default=symbol.address + 4096) - symbol.address, 1 << 16)
+
+
+def code_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+    """-F: the instructions of a function with their offsets, the source lines they are of, and beside them the variables whose
+    place changes there ('name=place'; '-name' where it cannot be had any more)."""
+    found = function_code(place, info)
+    shift, start = found.address - found.symbol.address, found.symbol.address
+    code = [instruction._replace(address=instruction.address - shift, target=instruction.target and instruction.target - shift,
+                                 data=instruction.data and instruction.data - shift)
+            for instruction in disassembled(found.code, found.address, info.arch, found.path)]
+    dwarf = info.dwarf
+    spot = dwarf.spot_at(start) if dwarf else None
+    rows = {row.address: (path, row.line) for row, path in dwarf.rows_in(start, start + found.symbol.size)} if dwarf else {}
+    changes = dwarf.changes_in(spot) if dwarf and spot else []
+    lines, head, source = [code_head(found, spot, info)], '', Sources(info, release)
+    shown: Dict[str, str] = {}
+    last = -1
+    for instruction in code:
+        here = spot._replace(address=instruction.address) if spot else None
+        if dwarf and here and instruction.address in rows:
+            line = source.line(*rows[instruction.address], dwarf.inlined_at(here))
+            lines += [line] if line != head else []
+            head = line
+        told, change = '', bisect.bisect(changes, instruction.address)
+        if dwarf and here and change != last:
+            live = live_variables(here, info)
+            told, shown, last = changed(shown, live), live, change
+        lines.append(f"  {f'<+{instruction.address - start}>':8} {instruction_text(instruction, found, info):46} {told}".rstrip())
+    return lines
+
+
+def code_head(found: Code, spot: Optional[Spot], info: DebugInfo) -> str:
+    """What a listing begins with."""
+    where = f', {info.dwarf.short_path(spot.file)}:{spot.line}' if info.dwarf and spot else ''
+    parts = sorted({symbol.name for start, _ in spot.scope.ranges for symbol in [info.dwarf.executable.symbol_at(start)]
+                    if symbol and symbol.name != found.symbol.name}) if info.dwarf and spot else []
+    more = f"; the unlikely part is {', '.join(parts)}" if parts else ''
+    return f'{found.symbol.name}{where}: {len(found.code)} bytes{more}'
+
+
+def instruction_text(instruction: Instruction, found: Code, info: DebugInfo) -> str:
+    """An instruction with the names of what it jumps to, calls or reads."""
+    if instruction.target is not None:
+        offset = instruction.target - found.symbol.address
+        if 0 <= offset < len(found.code):
+            return f'{instruction.text} <+{offset}>'
+        symbol = info.symbol_at(instruction.target)
+        inside = instruction.target - symbol.address if symbol else 0
+        name = demangled(symbol.name) or symbol.name if symbol else ''
+        return f'{instruction.text} ' + (f"<{name}{f'+{inside}' if inside else ''}>" if name else f'{instruction.target:#x}')
+    symbol = info.symbol_at(instruction.data, False) if instruction.data is not None else None
+    return f'{instruction.text} # {symbol.name}' if symbol else instruction.text
+
+
+def changed(before: Dict[str, str], after: Dict[str, str]) -> str:
+    """What is other in the second than in the first."""
+    return ' '.join([f'{name}={place}' for name, place in after.items() if before.get(name) != place] +
+                    [f'-{name}' for name in before if name not in after])
+
+
+def live_variables(spot: Spot, info: DebugInfo) -> Dict[str, str]:
+    """The variables that can be had at a place, and where each is, as the kernel would be told."""
+    return {name: where for name, _, where, why in variables(spot, info) if not why}
+
+
+def variables(spot: Spot, info: DebugInfo) -> List[Tuple[str, str, str, str]]:
+    """(name, type, place, why not) of each variable that can be named at a place."""
+    function = info.dwarf.function_here(spot) if info.dwarf else None
+    if not function:
+        return []
+    resolver = Resolver(info, 'p', function, False, site=Site(info.program, spot.address) if info.program else None)
+    table: Dict[str, Tuple[str, str, str, str]] = {}
+    for variable in (*function.parameters, *function.locals):
+        if variable.name and variable.name not in table:
+            try:
+                told = place_text(resolver.value(Name(variable.name, (0, 1)))), ''
+            except InputError as error:
+                told = '', error.message.replace(f"'{variable.name}' cannot be had here", 'not here', 1)
+            table[variable.name] = variable.name, spell(variable.type()), *told
+    return list(table.values())
+
+
+def place_text(lvalue: Lvalue) -> str:
+    """Where an object is: a register, memory, a constant, or several of them."""
+    if lvalue.how == 'memory':
+        return lvalue.fetch.at(lvalue.bit // 8).text()
+    if lvalue.how == 'pieces':
+        return '{' + ','.join(fetch.text() if fetch else '-' for fetch, _ in lvalue.pieces) + '}'
+    sign = '&' if lvalue.fetch.base.startswith('@') and not lvalue.fetch.derefs else ''
+    return f"{sign}{lvalue.fetch.text()}{f'{lvalue.bit // 8:+d}' if lvalue.bit else ''}"
+
+
+class Sources:
+    """The lines of source files, where these are found."""
+
+    def __init__(self, info: DebugInfo, release: str) -> None:
+        self._info, self._release = info, release
+        self._read = functools.lru_cache(None)(self._lines)
+
+    def line(self, path: str, number: int, inlined: str) -> str:
+        """A line of a listing: the file, the number, the text, and whose copy it is of."""
+        lines = self._read(path)
+        text = f'  {lines[number - 1].strip()}' if 0 < number <= len(lines) else ''
+        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
+        return f"{short}:{number}{f' ({inlined}, inlined)' if inlined else ''}{text}"
+
+    def _lines(self, path: str) -> List[str]:
+        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
+        for folder in SOURCE_PLACES:
+            place = os.path.join(folder.format(release=self._release), short) if folder else path
+            if os.path.isfile(place):
+                with contextlib.suppress(DebugInfoError):
+                    return read_file(place).decode(errors='replace').splitlines()
+        return []
+
+
+def place_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+    """-l: what a place became: its addresses, by function and copy, and the variables at the one that is probed."""
+    dwarf = info.dwarf
+    if not dwarf:
+        refuse('lines and variables need debug information with DWARF (-v names a file)', place.at)
+    spots, source = listed_spots(place, info, dwarf), Sources(info, release)
+    probed = {spot.address for spot in dwarf.first_of_each(spots)}
+    lines, last = [], ('', 0)
+    for spot in spots:
+        if (spot.file, spot.line) != last and spot.file:
+            lines.append(source.line(spot.file, spot.line, ''))
+            last = spot.file, spot.line
+        copy = f'  (copy of {spot.function})' if spot.inlined else ''
+        lines.append(f"  {spot_text(spot.address, dwarf):40} {spot.address:#x}{copy}{'' if spot.address in probed else '  (not probed)'}")
+        table = variables(spot, info) if spot.address in probed else []
+        wide = [max((len(row[i]) for row in table), default=0) for i in (0, 1)]
+        lines += [f'      {name:{wide[0]}}  {type_:{wide[1]}}  {where or why}' for name, type_, where, why in table]
+    return lines
+
+
+def listed_spots(place: Place, info: DebugInfo, dwarf: Dwarf) -> List[Spot]:
+    """The places that -l lists: all those of a line, an instruction, or the entry of a function and of its copies."""
+    if place.line:
+        return line_spots(place, info, True)
+    found = info.functions_named(place.function)
+    if place.offset and len(found) == 1:
+        with Resolver._about(place):
+            check_boundary(found[0], place.offset, info.executable or dwarf.executable, dwarf)
+    own = [dwarf.spot_at(symbol.address + place.offset) for symbol in found]
+    spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function))
+    if not spots:
+        refuse(f"no function '{place.function}'{near(place.function, info.function_names())}", place.at)
+    return spots
+
+
+# ---- Completion --------------------------------------------------------------------------------------------
+# What may follow in a line that is being typed. The line is ended with a name of ours, CURSOR, and parsed: where that name
+# turns up in the tree is what is being typed.
+
+CURSOR = '__surftrace_cursor__'
+MANY = 400                                  # more names than anybody reads: then their beginnings
+
+
+class Offer(NamedTuple):
+    """What may stand from a column on, to the end of what has been typed."""
+    start: int
+    names: Tuple[str, ...]
+
+
+def offered(text: str, start: int, names: Iterable[str]) -> Offer:
+    """The names that go on as the text does from there; of very many, their beginnings up to the next '_'."""
+    typed = text[start:]
+    found = sorted({name for name in names if name.startswith(typed) and name != typed})
+    if len(found) > MANY:
+        found = sorted({name[:(name.find('_', len(typed)) + 1) or None] for name in found})
+    return Offer(start, tuple(found))
+
+
+def completions(text: str, kernel: Kernel, listing_too: bool = False) -> Offer:
+    """What may follow the text, the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
+    try:
+        with finite():
+            return _completions(text, kernel, listing_too)
+    except SurftraceError:
+        return Offer(len(text), ())
+
+
+def _completions(text: str, kernel: Kernel, listing_too: bool) -> Offer:
+    head = re.match(r'\s*(\S+)\s+', text)
+    if not head:
+        kinds = [*PLACES, *(kind for kind in LISTINGS if kind not in PROBE_KINDS and listing_too)]
+        return offered(text, len(text) - len(text.lstrip()), [f'{kind} ' for kind in kinds])
+    kind, place = re.split(r'[\d:]', head[1])[0], re.compile(r'\S*').match(text, head.end())
+    assert place
+    if kind in ('struct', 'union', 'enum') and listing_too:
+        return type_offer(text, head.end(), kind, kernel)
+    if kind not in PLACES:
+        return Offer(len(text), ())
+    if place.end() == len(text):
+        return PLACES[kind](text, head.end(), kernel)
+    filter_at = split_line(text, place.end())[2]
+    return filter_offer(text, filter_at + 2, kernel) if filter_at >= 0 else argument_offer(text, kernel)
+
+
+# places
+
+
+def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Functions, and modules before ':'."""
+    symbols, typed = kernel.info.symbols, text[start:]
+    module, colon, name = typed.partition(':')
+    if colon and isinstance(symbols, Kallsyms):
+        names = [each for each, found in symbols.function_symbols.items() if any(symbol.module == module for symbol in found)]
+        return offered(text, start + len(module) + 1, names)
+    if symbols is None:
+        return offered(text, start, kernel.info.function_names())
+    modules = [f'{each}:' for each in symbols.modules] if isinstance(symbols, Kallsyms) else []
+    return offered(text, start, [each for each in symbol_names(symbols, typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
+
+
+def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Events: SYSTEM/ first, then the names."""
+    system, slash, _ = text[start:].partition('/')
+    names = kernel.event_names()
+    if not slash:
+        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(kernel.info))
+    if names:
+        return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
+    typed = text[start + len(system) + 1:]
+    known = tracepoints(kernel.info, typed)
+    return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
+
+
+def systems(info: DebugInfo) -> List[str]:
+    """The systems of trace events, by the symbols of their names (include/trace/stages/init.h)."""
+    if info.symbols is None:
+        return []
+    names = symbol_names(info.symbols, 'str__', False)
+    return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
+
+
+def program_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Programs and libraries, and behind the colon functions, or USDT probes."""
+    typed = text[start:].lstrip('"')
+    for match in re.finditer(':', typed):
+        program = kernel.program(typed[:match.start()]) if match.start() else None
+        if program:
+            at = len(text) - len(typed) + match.end()
+            usdt = text.lstrip()[:1] == 'u'
+            return offered(text, at, {f'{note.provider}:{note.name}' for note in program.executable.usdt_notes()} if usdt else
+                           {name for name in program.symbols.function_symbols if name[:2] not in ('_Z', '_R') and '@' not in name})
+    return offered(text, len(text) - len(typed), kernel.program_names(typed))
+
+
+PLACES: Dict[str, Callable[[str, int, Kernel], Offer]] = {
+    'p': function_offer, 'r': function_offer, 'e': event_offer, 'P': program_offer, 'R': program_offer, 'u': program_offer}
+
+
+# arguments
+
+
+def argument_offer(text: str, kernel: Kernel) -> Offer:
+    """What may follow in the last argument."""
+    start = word_start(text)
+    arg = parsed_to_cursor(text, start)
+    if arg is None:
+        return continued(text, start, kernel)
+    node = at_cursor(arg.expr) or arg
+    typed = node.member[-1] if isinstance(node, ContainerOf) else next(
+        part for part in node if isinstance(part, str) and CURSOR in part)
+    typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
+    at = len(text) - len(typed)
+    if isinstance(node, TypeName):
+        return type_word_offer(text, at, node, kernel)
+    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, kernel)))
+
+
+def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
+    """The names that may stand at the cursor, which is in that node; `before` is the text up to there."""
+    if isinstance(node, MemberOf):
+        return members_at(node, scope)
+    if isinstance(node, ContainerOf):
+        return member_names_at(scope.type_named(node.type), node.member[:-1])
+    if isinstance(node, Packet):
+        return HEADERS
+    if isinstance(node, Register):
+        numbers = scope.site.operands if scope.site and scope.site.operands else scope.function.parameters if scope.function else ()
+        return [*scope.arch.registers, *map(str, range(len(numbers)))]
+    if isinstance(node, Special):
+        return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
+    if isinstance(node, Global):
+        typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
+        return symbol_names(symbols, typed, False) if symbols and typed else ()
+    return names_at(before, start, scope) if isinstance(node, Name) else TYPE_NAMES
+
+
+def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
+    """The names of the members at the end of a path, through pointers and arrays."""
+    for name in path:
+        whole = pointed_to(type_) if type_ else None
+        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
+        type_ = found.type() if found else None
+    whole = pointed_to(type_) if type_ else None
+    return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
+
+
+TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
+              *(word for word in FORMATS if word.islower())]
+
+
+def word_start(text: str) -> int:
+    """Where the last argument begins: behind the last blank outside brackets and quotes."""
+    depth, quoted, start = 0, False, 0
+    for at, char in enumerate(text):
+        quoted ^= char == '"'
+        depth += 0 if quoted else (char in '([') - (char in ')]')
+        if char.isspace() and depth <= 0 and not quoted:
+            start = at + 1
+    return start
+
+
+def closers(text: str) -> str:
+    """The brackets that are open, closed."""
+    open_: List[str] = []
+    for char in text:
+        if char in '([':
+            open_.append(')' if char == '(' else ']')
+        elif char in ')]' and open_:
+            open_.pop()
+    return ''.join(reversed(open_))
+
+
+def parsed_to_cursor(text: str, start: int) -> Optional[Arg]:
+    """The last argument with CURSOR where it ends, and behind that as little as makes it whole; None where nothing does."""
+    rest = closers(text[start:])
+    for ending in (rest, f'{rest[:1]}%0{rest[1:]}', f' *{rest[:1]}%0{rest[1:]}', f', m{rest}'):
+        whole = text + CURSOR + ending
+        try:
+            arg = Parser(TOKENS, whole, start, len(whole)).arg()
+        except InputError:
+            continue
+        if at_cursor(arg.expr) or CURSOR in arg.word:
+            return arg
+    return None
+
+
+def at_cursor(node: Any) -> Optional[Any]:
+    """The innermost node of the tree that has CURSOR in a text of its own."""
+    for part in node if isinstance(node, tuple) else ():
+        if isinstance(part, str) and CURSOR in part:
+            return node
+        found = at_cursor(part)
+        if found is not None:
+            return node if isinstance(node, ContainerOf) and part is node.member else found
+    return None
+
+
+def resolver_for(text: str, kernel: Kernel) -> Resolver:
+    """A Resolver of the line's place, which takes parameters to be where the convention has them."""
+    head = re.match(r'\s*(\S+)\s+(\S+)', text)
+    assert head
+    if head[1][0] in 'PRu':
+        found = place_resolver(parse_probe(head[0]), kernel._replace(force=True))
+        found.function = found.function and anywhere(found.function)
+        return found
+    kind, place = head[1][0], parse_place(head[1][0], head[2], head.span(2))
+    if kind == 'e':
+        format_ = kernel.event_format(place.system, place.function)
+        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
+        return Resolver(kernel.info, 'e', fields=fields or {})
+    info = kernel.info.for_module(place.module)
+    function = info.function(place.function)
+    if not function and isinstance(info.symbols, Kallsyms):
+        modules = [symbol.module for symbol in info.symbols.symbols(place.function) if symbol.module]
+        info = info.for_module(modules[0]) if modules else info
+        function = info.function(place.function)
+    return Resolver(info, kind, function and anywhere(function), True, frozenset(['$arg']))
+
+
+def anywhere(function: Function) -> Function:
+    """The function, its parameters where the calling convention has them."""
+    return function._replace(parameters=tuple(parameter._replace(location=None) for parameter in function.parameters))
+
+
+def members_at(node: MemberOf, scope: Resolver) -> List[str]:
+    """The members that may follow -> or '.'."""
+    if isinstance(node.inner, Packet):
+        header = scope.type_named(TypeName('struct ' + node.inner.header, 0, node.at))
+        return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
+    inner = scope.value(node.inner)
+    if node.arrow:
+        inner = scope._pointee(inner, node.at)
+    return member_names(scope._complete(inner.type)) if isinstance(inner.type, Struct) else []
+
+
+def names_at(before: str, start: int, scope: Resolver) -> List[str]:
+    """The names an expression may begin with."""
+    names = list(scope.fields or ()) if scope.kind == 'e' else [p.name for p in scope.function.parameters] if scope.function else []
+    names += ['$retval'] * (scope.kind == 'r') + ['user(', 'container_of('] * (scope.kind != 'e')
+    if before.endswith('('):
+        names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
+    return names + ['f:'] * (len(before) == start)
+
+
+def continued(text: str, start: int, kernel: Kernel) -> Offer:
+    """What may follow an expression that is whole: '->' behind a pointer to a struct, '.' behind a struct."""
+    bare = text[:-1] if text.endswith('-') else text
+    arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
+    type_ = resolver_for(text, kernel).value(arg.expr).type
+    way = '->' if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else '.' if isinstance(type_, Struct) else ''
+    return offered(text, len(bare), [way] * bool(way))
+
+
+# types and filters
+
+
+def type_word_offer(text: str, at: int, node: TypeName, kernel: Kernel) -> Offer:
+    """The words of a cast."""
+    keyword, _, word = node.words.replace(CURSOR, '').rpartition(' ')
+    if keyword in ('struct', 'union', 'enum'):
+        headers = re.search(r'@\(struct\s+\w*$', text)
+        return offered(text, at, HEADERS if headers else kernel.info.type_names([keyword], word))
+    words = [f'{each} ' for each in ('struct', 'union', 'enum')] + [each for each in PLAIN_TYPES if ' ' not in each]
+    return offered(text, at, [*words, *kernel.info.type_names([''], word)] if word else words)
+
+
+def type_offer(text: str, start: int, keyword: str, kernel: Kernel) -> Offer:
+    """For -L: the name of a type, and members behind it."""
+    match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(\.|->)(\w*))?', text[start:])
+    if not match:
+        return Offer(len(text), ())
+    if match[3] is None:
+        return offered(text, start, kernel.info.type_names([keyword], match[1]))
+    names = member_names_at(kernel.info.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
+    return offered(text, len(text) - len(match[4]), names)
+
+
+def filter_offer(text: str, start: int, kernel: Kernel) -> Offer:
+    """Fields, and behind an operator the values of an enum."""
+    word = re.search(r'\w*$', text[start:])
+    at = start + (word.start() if word else 0)
+    compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
+    scope = resolver_for(text, kernel)
+    fields: Dict[str, Optional[Format]] = {}
+    with contextlib.suppress(InputError):
+        probe = parse_probe(text[:start - 2])
+        fields = {field.name: field.format for field in unique([scope.field(arg) for arg in probe.args], probe)}
+    if not compared:
+        return offered(text, at, [*fields, *(scope.fields or ()), *(name for name in GENERIC_FIELDS if name[:2] != '__')])
+    format_, type_ = fields.get(compared[1]), (scope.fields or {}).get(compared[1])
+    own = type_.type if type_ else None
+    names = [name for name, _ in own.enumerators()] if isinstance(own, Enum) else enumerators_of(format_, scope)
+    return offered(text, at, names)
+
+
+def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
+    """The names of the values that a format shows by name."""
+    match = re.fullmatch(r'enum\((.*)\)', format_.word) if format_ else None
+    if not match:
+        return []
+    if '=' in match[1]:
+        return re.findall(r'(\w+)=', match[1])
+    type_ = scope.info.named('enum', match[1]) or scope.info.named('', match[1])
+    return [name for name, _ in type_.enumerators()] if isinstance(type_, Enum) else []
 
 
 # ---- Plan --------------------------------------------------------------------------------------------------
@@ -5838,9 +8780,9 @@ def probe_profile(tracefs: Tracefs) -> Dict[str, Tuple[int, int]]:
 
 # ---- Command line ------------------------------------------------------------------------------------------
 
-DESCRIPTION = 'Trace functions and events of the kernel, functions and USDT probes of programs, with C expressions.'
-EXAMPLES = '''\
-examples:
+DESCRIPTION = '''\
+Trace functions and events of the kernel, functions and USDT probes of programs, with C expressions.
+
   surftrace 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
                                             a function's argument, its members
   surftrace 'r do_sys_openat2 fd=$retval'   what a function returns
@@ -5852,6 +8794,10 @@ examples:
                                             a trace event
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
                                             a packet header in an sk_buff
+  surftrace -L 'p tcp_send*'                functions and their parameters; -L 'struct task_struct': a layout
+  surftrace -F do_filp_open                 the code of a function: where to probe, what can be had there
+  surftrace 'p fs/namei.c:3861 name=pathname->name'
+                                            a line inside a function, its variables
   surftrace 'R bash:readline line=!(char *)$retval'
                                             what a program's function returns
   surftrace -p 1234 'P ./server:handle id=req->id name=req->user.name f:id>10'
@@ -5861,38 +8807,133 @@ examples:
   surftrace -S -v vmlinux 'p ...'           print the ftrace expressions, for another machine
   surftrace -o run.sh -v vmlinux 'p ...'    a shell script that does the whole run
 '''
+LANGUAGE = r'''
+| place | means |
+|---|---|
+| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), with DWARF of its inlined copies too (not where a register is named); its return (`r`) |
+| `FUNC+OFFSET` | an instruction inside, decimal or 0x; `FUNC+0` is the function without its copies |
+| `FILE:LINE` | the first instruction of a line in each copy of its function; the end of a path is enough where it means one file; needs DWARF |
+| `FUNC:LINE` | the same, counted from the function's declaration (0) |
+| `FUNC@FILE.c` | one of several functions of that name; needs DWARF |
+| `tcp_send*` | every function that matches, one event each (`f0_tcp_sendmsg`), at most 100 |
+| `SYSTEM/EVENT`, `SYSTEM:EVENT` | a trace event (`e`), or a pattern |
+| `OBJ:FUNC` | the entry (`P`) or return (`R`) of a program's function; OBJ is a path, a program in `$PATH` (`bash`) or a library's soname, whole or up to `.so` (`libc`). C++ and Rust names as in the source, in `"..."` where they have blanks; a pattern stands for all that match |
+| `OBJ:FUNC+OFFSET`, `OBJ:0xOFFSET` | an instruction inside (`P`); the second counts in the file |
+| `OBJ:PROVIDER:NAME`, `OBJ:NAME` | a USDT probe (`u`), at all its places |
+
+Several lines give several events, `f0`, `f1`, ... unless they are named: `p:open do_sys_openat2 ...`. Lines of the same name are
+one event with several places.
+
+| expression | meaning |
+|---|---|
+| `%0 %1 ...` | the argument with that number, by the calling convention; beyond the registers, on the stack; of a USDT probe as the compiler placed it |
+| `name` | the parameter of that name; inside a function with DWARF the local variable (of the innermost block, then of what is inlined there); a static or global one; with `e`, the event's field |
+| `%di %x0 ...` | a register, by the kernel's name for it |
+| `$retval $comm $stack $stackN $argN` | the kernel's variables; `$retval` has the function's return type |
+| `@symbol`, `@0xADDR` | the memory at a global (of the kernel, or of the program itself), or at an address |
+| `user(x)` | `x` points to user memory |
+| `a->b  a.b  a[3]  *a  &a->b` | as in C; anonymous structs and unions are looked through |
+| `(struct T *)x->m` | as in C: casts the member. `((struct T *)x)->m` casts `x` |
+| `!(struct T *)x->m` | casts `x`, then takes the member |
+| `container_of(x, struct T, m)` | the enclosing struct |
+| `@(struct iphdr *)l3%0->saddr` | a header in the packet of an sk_buff whose data points at layer l2, l3 (left out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]` (1, 2, 4, 8 bytes), `Sdata[n]` a string |
+| `+8(+240(%di)):u32`, `\5` | the kernel's own fetch-args, passed through |
+
+| C type | becomes |
+|---|---|
+| integers, `_Bool` | `s8`-`s64`, `u8`-`u64` |
+| enum | its integer, shown by name |
+| pointer | `x64`; a pointer to a function: `symbol` |
+| `char *`, `char []` | `string` |
+| array of numbers | `TYPE[N]`, up to 64 |
+| a struct or union of one scalar (`atomic_t`) | that scalar |
+| bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
+| text with its length (Go `string`, Rust `&str` and `String`, `std::string`, `std::string_view`, `qstr`) | text |
+| other structs, floating point, `__int128` | refused, with the members that could be meant |
+
+`:TYPE` behind an expression may be any fetch type of the kernel (`x32`, `string`, `ustring`, `symbol`, `x8[6]`), or one of
+surftrace's: `ip ip6 mac be16 be32 be64`, and `text(LENGTH)`: a pointer to so many bytes, of which up to 256 are shown; a filter can
+compare only the length. A name that begins with `ip_`, `b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as
+`:ip`, `:be16` ... and `:be16` in hexadecimal.
+
+A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes; addresses, numbers in
+network byte order and enumerators are written as they are shown. Beside the line's own names there are `common_pid`, `comm` and
+`cpu`.
+
+`-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot be told. The kernel
+takes that for a comment; surftrace reads it back.
+'''  # noqa: E501
 SILENCE = 5.0                               # seconds without an event before a word about it
 
 
 def arguments() -> Any:
     """The argument parser."""
     import argparse
-
-    class Formatter(argparse.RawDescriptionHelpFormatter):
-        """Examples as they stand."""
-    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, epilog=EXAMPLES, formatter_class=Formatter,
-                                     usage='surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]')
-    parser.add_argument('lines', nargs='*', metavar='LINE', help='a probe: p FUNCTION, r FUNCTION, e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
-                        'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
-    add = parser.add_argument
+    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]'
+    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument_group('what to trace').add_argument
+    add('lines', nargs='*', metavar='LINE', help='p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
+        'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
     add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
+    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
+    add('-c', '--children', action='store_true', help='with -p: their children too')
+    add = parser.add_argument_group('what to do instead').add_argument
+    add('-L', '--list', metavar='WHAT', action='append', default=[],
+        help="list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct "
+             "task_struct.mm', 'enum pid_type'")
+    add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
+    add('-F', '--disassemble', metavar='FUNC', help='print the code of a function: offsets, source lines, the variables that can be '
+        'had and where they are')
+    add('-l', '--line', metavar='PLACE', help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
+    add('-o', '--output', metavar='FILE', type=_file_name,
+        help="write a shell script that does the run ('-': standard output), and do nothing")
+    add = parser.add_argument_group('where types are from').add_argument
     add('-v', '--vmlinux', metavar='FILE', type=_file_name,
         help='debug information: a vmlinux with DWARF or BTF, or a BTF file; where all lines are P, R and u, of the program')
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
-    add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
-    add('-o', '--output', metavar='FILE', type=_file_name,
-        help="write a shell script that does the run ('-': standard output), and do nothing")
+    _add_run_options(parser)
+    return parser
+
+
+def _add_run_options(parser: Any) -> None:
+    add = parser.add_argument_group('how to trace').add_argument
     add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
-    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
-    add('-c', '--children', action='store_true', help='with -p: their children too')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
     add('-q', '--quiet', action='store_true', help='do not show the commands')
     add('--force', action='store_true', help='set probes in programs that may crash them')
+    add = parser.add_argument_group('help').add_argument
+    add('-h', '--help', action='help', help='show this and exit')
+    add('--help-language', action='store_true', help='print what a LINE may be, whole')
+    add('--completion', choices=('bash', 'zsh'), help='print what makes the shell complete lines: eval "$(surftrace --completion bash)"')
     add('--version', action='version', version=f'surftrace {__version__}')
-    return parser
+
+
+def language() -> str:
+    """The language's reference: that of the README, as it stands there."""
+    return f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'
+
+
+def readable(text: str) -> List[str]:
+    """The reference for a terminal: its tables in columns, its paragraphs as wide as the screen, without marks."""
+    import shutil
+    import textwrap
+    width, lines = min(shutil.get_terminal_size().columns, 120), []
+    for fenced, block in ((bool(at % 2), part) for at, part in enumerate(text.split('```'))):
+        for part in filter(None, [block.strip('\n')] if fenced else block.strip('\n').split('\n\n')):
+            rows = re.findall(r'^\| (?!---)(.*?) \| (.*) \|$', part.replace('`', ''), re.M)
+            for first, second in rows:
+                second_column = textwrap.wrap(second, max(width - 36, 20)) or ['']
+                first_column = [first] + [''] * (len(second_column) - 1)
+                if len(first) > 32:
+                    first_column, second_column = [*first_column, ''], ['', *second_column]
+                lines += [f'  {a:<32} {b}'.rstrip() for a, b in zip(first_column, second_column)]
+            lines += [] if rows else part.split('\n') if fenced else textwrap.wrap(part.replace('`', ''), width)
+            lines.append('')
+    return lines[:-1]
 
 
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -5954,11 +8995,11 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
     return probes
 
 
-def debug_info(options: Any, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
-    """The kernel's debug information that the options choose; none is looked for where all probes are in programs."""
+def debug_info(options: Any, in_kernel: bool = True) -> DebugInfo:
+    """The kernel's debug information that the options choose; none is looked for where no probe is in the kernel."""
     uname = os.uname()
     arch = arch_named(options.arch) if options.arch else None
-    if all(probe.kind in 'PRu' for probe, _ in probes):
+    if not in_kernel:
         return DebugInfo(arch or arch_named(uname.machine), None, [])
     if options.vmlinux:
         machine = arch or arch_named(uname.machine)
@@ -5969,18 +9010,14 @@ def debug_info(options: Any, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
     return running_debug_info(options.mode, machine, uname.release)
 
 
-def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], options: Any, probes: Sequence[Tuple[Probe, str]]) -> Kernel:
+def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Kernel:
     """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
-    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    running, shown = not (options.vmlinux and in_kernel), bool(options.show or options.output)
     readme = tracefs.read('README') if tracefs else ''
     kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None or not running
-    counted = not tracefs or shown or 'ref_ctr_offset' in readme
+    counted = not tracefs or not running or 'ref_ctr_offset' in readme
     abilities = frozenset(['$arg'] * kept + ['ref_ctr'] * counted)
-    kernel = Kernel(info, abilities, lambda system, name: None, lambda: [], lambda: None, note, live=not shown, force=options.force,
-                    program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)))
     if not tracefs or not running or not tracefs.has('events'):
-        return kernel
+        return Kernel(info, abilities, lambda system, name: None, lambda: [], lambda: None, note)
     found = tracefs
 
     def functions() -> Optional[FrozenSet[str]]:
@@ -5988,15 +9025,52 @@ def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], options: Any, probes:
 
     def event_names() -> List[str]:
         return found.read('available_events').replace(':', '/').split()
-    return kernel._replace(event_format=lambda system, name: found.read(f'events/{system}/{name}/format') or None,
-                           event_names=event_names, functions=functools.lru_cache(None)(functions))
+    return Kernel(info, abilities, lambda system, name: found.read(f'events/{system}/{name}/format') or None, event_names,
+                  functools.lru_cache(None)(functions), note, 0, functools.lru_cache(None)(blacklist), module_file)
+
+
+def module_file(module: str) -> str:
+    """The file of the running kernel's module of that name, by the list depmod makes."""
+    folder = f'/lib/modules/{os.uname().release}'
+    for path in re.findall(r'^([^:\n]+):', read_text(f'{folder}/modules.dep'), re.M):
+        if os.path.basename(path).split('.')[0].replace('-', '_') == module:
+            return os.path.join(folder, path)
+    return ''
+
+
+def blacklist() -> FrozenSet[str]:
+    """The functions kprobes refuse, where debugfs may be read."""
+    return frozenset(re.findall(r'\t(\S+)$', read_text('/sys/kernel/debug/kprobes/blacklist'), re.M))
+
+
+def with_programs(kernel: Kernel, options: Any, in_kernel: bool = False) -> Kernel:
+    """The same, with the programs of this machine; where nothing is traced in the kernel, -v is about these."""
+    return kernel._replace(program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
+                           program_names=program_names, live=not (options.show or options.output), force=options.force)
+
+
+def program_names(typed: str) -> List[str]:
+    """What may be meant by the beginning of OBJ: files, programs in $PATH, libraries up to .so; a colon is next."""
+    folder, slash, name = typed.rpartition('/')
+    if slash:
+        with contextlib.suppress(OSError):
+            return [f"{folder}/{entry.name}{'/' if entry.is_dir() else ':'}" for entry in os.scandir(folder or '/')
+                    if entry.name.startswith(name)]
+        return []
+    found = {soname.split('.so')[0] for soname, _ in library_paths()}
+    for place in os.environ.get('PATH', os.defpath).split(os.pathsep):
+        with contextlib.suppress(OSError):
+            found.update(each for each in os.listdir(place or '.') if each.startswith(name))
+    return [f'{each}:' for each in found if each.startswith(name)]
 
 
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
     """The program or library of that name: of the processes of -p what they have mapped, else a path, what is in $PATH, a
     library. With -v and no probe in the kernel, -v names its debug file, or a copy of the file of another machine."""
-    inside = [path for path in (object_of_process(pid, name) for pid in options.pid) if path]
-    paths = inside[:1] or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
+    inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
+    if len(inside) > 1:
+        raise InputError(f"'{name}' is another file in each of these processes ({', '.join(inside.values())}): trace them one by one")
+    paths = list(inside.values()) or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
     given = Executable(options.vmlinux) if options.vmlinux and debug_given else None
     if given and given.contents('.text') and (options.show or options.output) and (paths or name.startswith('/')):
         return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else paths[0])
@@ -6022,8 +9096,117 @@ def checked_program(program: Program, given: Optional[Executable], options: Any)
     return program
 
 
+BASH_GLUE = r'''# surftrace's completion for bash: eval "$(surftrace --completion bash)"
+_surftrace() {
+    mapfile -t -d $'\013' COMPREPLY < <(COMP_LINE=$COMP_LINE COMP_POINT=$COMP_POINT COMP_TYPE=$COMP_TYPE _ARGCOMPLETE=1 \
+        _ARGCOMPLETE_SHELL=bash _ARGCOMPLETE_COMP_WORDBREAKS=$COMP_WORDBREAKS "$1" 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)
+}
+_surftrace_sudo() {     # where bash-completion has nothing better for sudo
+    local word
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in *surftrace | *surftrace.py) compopt -o nospace +o default; _surftrace "$word"; return ;; esac
+    done
+}
+complete -o nospace -F _surftrace surftrace surftrace.py
+complete -p -D >/dev/null 2>&1 || complete -p sudo >/dev/null 2>&1 || complete -o default -F _surftrace_sudo sudo
+'''
+ZSH_GLUE = r'''# surftrace's completion for zsh: eval "$(surftrace --completion zsh)" behind compinit
+_surftrace() {
+    local -a found
+    local line="${(j: :)words[1,CURRENT-1]} $QIPREFIX$PREFIX"      # $BUFFER has lost an open quote by now
+    found=("${(@ps:\013:)$(COMP_LINE=$line COMP_POINT=$#line _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=zsh_quoted \
+        ${(Q)words[1]} 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)}")
+    (( $#found > 1 )) || return 1
+    local kept=$PREFIX[1,$(( $#PREFIX - found[1] ))]
+    shift found
+    if [[ -n $QIPREFIX ]]; then
+        compadd -U -S '' -P "$kept" -- "${found[@]}"               # the quote stays open
+    elif [[ $found[1] == \'* ]]; then
+        compadd -Q -U -S '' -- "${found[@]}"
+    else
+        compadd -U -- "${(@)found:#*[/=]}"
+        compadd -U -S '' -- "${(M@)found:#*[/=]}"
+    fi
+}
+compdef _surftrace surftrace surftrace.py
+'''
+
+
+def complete(parser: Any) -> int:
+    """The answer to a shell that wants to know what may follow (argcomplete's protocol): words on file descriptor 8."""
+    try:
+        import argcomplete  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return 1
+    asked: List[Tuple[str, Offer]] = []
+
+    def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> List[str]:
+        with contextlib.suppress(SurftraceError):
+            offer = completions(prefix, completion_kernel(parsed_args), action.dest == 'list')
+            asked.append((prefix, offer))
+            return [prefix[:offer.start] + name for name in offer.names]
+        return []
+
+    class Finder(argcomplete.CompletionFinder):  # type: ignore[misc,name-defined,unused-ignore]
+        """argcomplete's, but a line is quoted, and the quote stays open."""
+
+        def quote_completions(self, completions: List[str], cword_prequote: str, last_wordbreak_pos: Optional[int]) -> List[str]:
+            if not asked or not completions:
+                return ['0', *completions] if zsh else list(super().quote_completions(completions, cword_prequote, last_wordbreak_pos))
+            return in_quotes(*asked[-1], completions, cword_prequote, zsh)
+    for action in parser._actions:
+        if action.dest in ('lines', 'list'):
+            action.completer = lines
+    zsh = os.environ.get('_ARGCOMPLETE_SHELL') == 'zsh_quoted'
+    _cut_line()
+    Finder()(parser, always_complete_options=False)
+    return 0
+
+
+def _cut_line() -> None:
+    """Leave out what stands before our own name: sudo, nice, variables."""
+    line, point = os.environ['COMP_LINE'], int(os.environ['COMP_POINT'])
+    command = re.search(r'(?:^|\s)(\S*surftrace(?:\.py)?)\s', line)
+    start = command.start(1) if command else 0
+    os.environ.update(COMP_LINE=line[start:], COMP_POINT=str(point - start))
+
+
+def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str, zsh: bool) -> List[str]:
+    """A line's completions as the shell wants them. bash closes the quote behind a word that is the only one: it is offered
+    twice, with and without a blank. Where nothing can be added it lists the last parts alone, kept from being inserted by one
+    that begins otherwise."""
+    if zsh:
+        return [str(len(prefix) - offer.start if quote else 0), *(offer.names if quote else (f"'{word}" for word in completions))]
+    if not quote:
+        return [f"'{word}" for word in completions]
+    if quote == '"':
+        completions = [re.sub(r'(["$`\\])', r'\\\1', word) for word in completions]
+    if len(completions) == 1:
+        return [completions[0], completions[0] + ' ']
+    lists = os.environ.get('COMP_TYPE', '9') in ('9', '33', '63', '64')
+    return [*offer.names, ' '] if lists and os.path.commonprefix([*completions]) == prefix else list(completions)
+
+
+def completion_kernel(options: Any) -> Kernel:
+    """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs root."""
+    import argparse
+    info, options = None, argparse.Namespace(**{**vars(arguments().parse_args([])), **vars(options)})
+    if options.mode != 'dwarf':
+        with contextlib.suppress(SurftraceError):
+            info = debug_info(_with_mode(options, 'btf'))
+    info = info or debug_info(options)
+    return with_programs(kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux), options)
+
+
+def _with_mode(options: Any, mode: str) -> Any:
+    import argparse
+    return argparse.Namespace(**{**vars(options), 'mode': mode})
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
+    if '_ARGCOMPLETE' in os.environ:
+        return complete(arguments())
     options = arguments().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='surrogateescape')    # bytes that are no UTF-8 leave as they came
@@ -6043,18 +9226,99 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    if options.help_language:
+        page(readable(language()) if sys.stdout.isatty() else language().split('\n'), printable)
+        return 0
+    if options.completion:
+        print(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE, end='')
+        return 0
+    if options.list:
+        return show_listings(options)
+    if options.disassemble or options.line:
+        print('\n'.join(inside(options)), flush=True)
+        return 0
     probes = read_lines(options)
-    info = debug_info(options, probes)
+    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
+    info = debug_info(options, in_kernel)
     if options.show or options.output:
         tracefs = mounted_tracefs() if not options.vmlinux else None
-        events = make_events(probes, kernel_of(info, tracefs, options, probes))
+        events = make_events(probes, with_programs(kernel_of(info, tracefs, not options.vmlinux), options, in_kernel))
         if options.show:
             print('\n'.join(line for event in events for line in event.lines()), flush=True)
         return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
-    if options.vmlinux and info.symbols is not None:
+    if options.vmlinux and in_kernel:
         check_same_kernel(info, options.vmlinux)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
+
+
+def show_listings(options: Any) -> int:
+    """-L: every listing, on a terminal through a pager."""
+    in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
+    info = debug_info(options, in_kernel)
+    kernel = kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+    kernel = with_programs(kernel, options, in_kernel)
+    lines = [line for text in options.list for line in listing(text, kernel)]
+    page([printable(line) for line in lines], coloured)
+    return 0
+
+
+def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
+    """The lines on standard output; on a terminal in colours (unless NO_COLOR says no, https://no-color.org), and through
+    $PAGER or less, which shows what fits on one screen and ends."""
+    import shlex
+    import subprocess
+    terminal = sys.stdout.isatty()
+    if terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb':
+        lines = [colour(line) for line in lines]
+    text = '\n'.join(lines) + '\n'
+    if terminal:
+        try:
+            command = shlex.split(os.environ.get('PAGER') or 'less -FRX')
+            with subprocess.Popen(command or ['cat'], stdin=subprocess.PIPE, env={'LESS': '-FRX', **os.environ}) as pager:
+                with contextlib.suppress(KeyboardInterrupt):
+                    pager.communicate(text.encode('utf-8', 'surrogateescape'))
+            return
+        except (OSError, ValueError):                   # no such program, a quote left open
+            pass
+    print(text, end='', flush=True)
+
+
+COLOURS = (('obstacle', '31'), ('comment', '90'), ('event', '1'), ('function', '1'), ('keyword', '36'))
+COLOURED = re.compile(r'(?P<obstacle>// no probe:.*)|(?P<comment>//.*|/\*.*?\*/)|(?P<event>^e \S+)|(?P<function>\b[\w.]+(?=\())|'
+                      r'(?P<keyword>\b(?:struct|union|enum|const|volatile|unsigned|signed|char|short|int|long|void|bool|_Bool|typedef)\b)')
+
+
+def coloured(line: str) -> str:
+    """A line of C in a terminal's colours."""
+    codes = dict(COLOURS)
+    return COLOURED.sub(lambda match: f"\x1b[{codes[match.lastgroup or '']}m{match[0]}\x1b[0m", line)
+
+
+def inside(options: Any) -> List[str]:
+    """What -F and -l print."""
+    release, lines = os.uname().release if not options.vmlinux else '', []
+    for text, make in ((options.disassemble, code_listing), (options.line, place_listing)):
+        if text:
+            with located(text):
+                place, info = listed_place(text, options)
+                if make is code_listing and (place.offset or place.line is not None or place.glob):
+                    refuse('-F takes a function; -l takes a place in it', place.at)
+                if place.glob:
+                    refuse('one place, not a pattern', place.at)
+                lines += make(place, info, release)
+    return lines
+
+
+def listed_place(text: str, options: Any) -> Tuple[Place, DebugInfo]:
+    """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
+    whole = Place(text, (0, len(text)))
+    if ':' in text and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
+        kernel = with_programs(kernel_of(debug_info(options, False), None, False), options)
+        if any(kernel.program(text[:match.start()]) for match in re.finditer(':', text) if match.start()):
+            found, rest = split_object(whole, kernel)
+            return place_in_program(rest, whole), found.info
+    return parse_place('p', text, whole.at), debug_info(options)
 
 
 def save(options: Any, text: str) -> int:
@@ -6090,7 +9354,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
     check_abilities(probes, tracefs)
     for name in sweep(tracefs):
         note(f'removed what the killed run {name} had left')
-    kernel = kernel_of(info, tracefs, options, probes)
+    kernel = with_programs(kernel_of(info, tracefs, True), options, any(probe.kind not in 'PRu' for probe, _ in probes))
     if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
         kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
     events = make_events(probes, kernel)
@@ -6134,7 +9398,7 @@ def frame_function(program: Callable[[str], Optional[Program]], path: str, behin
         segment = next((segment for segment in found.executable.segments if segment.code), None) if found else None
         if found and segment:
             address = (segment.address & ~0xfff) + behind
-            symbol = found.symbols.function_at(address)
+            symbol = found.symbols.symbol_at(address)
             return f'{demangled(symbol.name) or symbol.name}+{address - symbol.address:#x}' if symbol else ''
     return ''
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Speed, as ratios measured in the same run: against perf probe -D, gdb, and cat trace_pipe. Prints, asserts nothing.
+"""Speed: of -L in seconds, and as ratios measured in the same run against perf probe -D, gdb, and cat trace_pipe. Prints,
+asserts nothing.
 
     python3 tests/bench.py [VMLINUX]        (left out: Debian's 6.1, fetched as the tests do)
 
@@ -48,6 +49,15 @@ def compare(title: str, ours: Sequence[str], theirs: Sequence[str], runs: int, w
           f'{memory[0]:.0f} MB against {memory[1]:.0f} MB', flush=True)
 
 
+def listing(vmlinux: str) -> None:
+    """-L: all functions that take an sk_buff, and a layout."""
+    for mode, what, wanted in (('btf', 'p *(struct sk_buff *)', 1), ('dwarf', 'p *(struct sk_buff *)', 10), ('btf', 'p *sk_buff*', 1),
+                               ('dwarf', 'p *sk_buff*', 10), ('btf', 'struct task_struct', 1), ('dwarf', 'struct task_struct', 1)):
+        runs = [measured([*OURS[:-1], '-v', vmlinux, '-m', mode, '-L', what]) for _ in range(3)]
+        seconds, memory = (statistics.median(column) for column in zip(*runs))
+        print(f"listing '{what}', {mode}: {seconds:.2f} s (wanted: at most {wanted}); {memory:.0f} MB", flush=True)
+
+
 def hundred(vmlinux: str) -> Tuple[List[str], List[str]]:
     """A hundred lines on a hundred functions, the same for perf: an integer behind the first parameter."""
     info = surftrace.given_debug_info(vmlinux, 'btf', None, surftrace.arch_named('x86_64'))
@@ -82,6 +92,8 @@ def resolving(vmlinux: str) -> None:
            'print &((struct mm_struct *)0)->mm_users', vmlinux]
     compare('one line, DWARF, gdb', [*OURS, '-v', vmlinux, LINE], gdb, 1, 0.03)
     compare('one line, BTF, perf', [*OURS, '-m', 'btf', '-v', vmlinux, LINE], one, 5, 0.42)
+    disassembly = ['gdb', '-nx', '-batch', '-ex', 'disassemble /s do_filp_open', vmlinux]
+    compare('-F, gdb', [*OURS[:-1], '-F', 'do_filp_open', '-v', vmlinux], disassembly, 3, 0.5)
     ours, perfs = hundred(vmlinux)
     with tempfile.NamedTemporaryFile('w', suffix='.lines') as lines:
         lines.write('\n'.join(ours) + '\n')
@@ -120,7 +132,7 @@ def draining() -> None:
                  surftrace.Step(write(f'{place}/events/{group}/f0/enable', '1'), write(f'{place}/events/{group}/f0/enable', '0'))]
         probes = [(surftrace.parse_probe(LINE), '')]
         options = surftrace.arguments().parse_args(['-S', LINE])
-        events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options, probes), None, options, probes))
+        events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options), None, False))
         us = functools.partial(by_us, events)
         with surftrace.session(tracefs, steps, lambda change: None, lambda: False, lambda: None, print):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
@@ -159,5 +171,7 @@ def by_us(events: Sequence[surftrace.Event], tracefs: surftrace.Tracefs, place: 
 
 if __name__ == '__main__':
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resolving(sys.argv[1] if len(sys.argv) > 1 else str(kernels.kernel('6.1-amd64') / 'vmlinux'))
+    image = sys.argv[1] if len(sys.argv) > 1 else str(kernels.kernel('6.1-amd64') / 'vmlinux')
+    listing(image)
+    resolving(image)
     draining()

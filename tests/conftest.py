@@ -27,6 +27,13 @@ SNAPSHOT = f'''snapshot() {{
 '''
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several workers (pytest-xdist) one has all tests that look at tracefs, and each file of others is one's."""
+    for item in items:
+        alone = item.get_closest_marker('live') or 'tracefs' in getattr(item, 'fixturenames', ())
+        item.add_marker(pytest.mark.xdist_group('tracefs' if alone else item.path.name))
+
+
 # A test says what it cannot have by raising Unavailable, from wherever: that is a skip with the reason, or, where the
 # environment says that it must be there (SURFTRACE_REQUIRE_VM=1), a failure.
 

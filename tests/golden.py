@@ -373,7 +373,7 @@ _TABLE = [
     ('p take_void', 'c:string', '!string needs something in memory'),
     ('p take_void', 'nope', "!take_void has no parameter 'nope'"),
     ('p take_void', '%5', '!take_void has 5 parameters, %0 to %4'),
-    ('p take_bits+4', '%di', 'di=%di:x64'),
+    ('p take_bits+3', '%di', 'di=%di:x64'),
     ('p take_bits', '%di->a', '!no pointer, but a word of no known type: write !'),
     ('p take_bits', '!(struct bits *)%di->h', 'h=+20(%di):b8@13/32 #! h:enum(negative)'),
     ('p take_bits', '%rdi', "!x86_64 has no register '%rdi' for ftrace"),

@@ -20,7 +20,7 @@ import pytest
 import signatures
 import stub
 from cache import Unavailable
-from imitation import Machine
+from imitation import Machine, width
 
 import surftrace
 
@@ -233,7 +233,7 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
             if text.startswith('@+'):
                 base = target.site.address - here.executable.offset_of(target.site.address)
                 address = int(text[2:].split(':')[0], 16) + base
-                machine = machine._replace(registers={'g': address}, memory={address: here.executable.bytes_at(address, 8)})
+                machine = machine._replace(registers={'g': address}, memory={address: here.executable.bytes_at(address, width(field.kind) // 8)})
                 text = f"+0(%g):{text.split(':')[1]}"
             assert machine.fetch(text) == wanted, f'{target.site.operands[index]} is not {text}'
     assert all(re.search(r',|GOTOFF|%lo', operand) for operand in refused), refused
@@ -252,8 +252,9 @@ def test_instructions_begin_where_the_disassembler_has_them(name, signature_prog
     listed = {int(address, 16) for address in re.findall(r'^ +([0-9a-f]+):\t', said, re.M)}
     for function in functions:
         symbol = executable.symbols(function.name)[0]
-        starts = surftrace.instruction_starts(executable.arch, executable.bytes_at(symbol.address, symbol.size), symbol.address)
-        assert set(starts) == {at for at in listed if symbol.address <= at < symbol.address + symbol.size}
+        code = executable.bytes_at(symbol.address, symbol.size)
+        ours = {found.address for found in surftrace.disassembled(code, symbol.address, executable.arch, str(program))}
+        assert ours == {at for at in listed if symbol.address <= at < symbol.address + symbol.size}
 
 
 def test_a_place_in_a_program_for_ppc64le_is_read_back(signature_program, capsys):

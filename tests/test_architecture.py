@@ -14,7 +14,7 @@ import pytest
 
 PATH = Path(__file__).resolve().parents[1] / 'surftrace.py'
 ROOMS = ('Errors', 'Architectures', 'Types', 'ELF files', 'DWARF', 'BTF', 'Debug info', 'Expressions', 'Formats',
-         'Resolve', 'Events', 'Plan', 'Tracefs', 'Command line')
+         'Resolve', 'Events', 'Listing', 'Completion', 'Plan', 'Tracefs', 'Command line')
 BANNER = re.compile(r'^# ---- (.+?) -+$', re.MULTILINE)
 LONGEST_FUNCTION = 40
 
@@ -261,7 +261,7 @@ def test_a_good_source_breaks_no_rule(rule: Callable[[Source], Iterator[str]]) -
     assert list(rule(Source(GOOD))) == []
 
 
-# (the rule, how it is broken, the source, the complaint); the banner of the first room is line 1, that of Plan line 12
+# (the rule, how it is broken, the source, the complaint); the banner of the first room is line 1, that of Plan line 14
 BROKEN = (
     (rooms_stand_in_order, 'a room is missing', '# ---- Errors ---\n# ---- Types ---\n', "the rooms are ('Errors', 'Types')"),
     (rooms_stand_in_order, 'the last room is the first', ''.join(f'# ---- {room} ----\n' for room in ROOMS[::-1]),
@@ -279,27 +279,27 @@ BROKEN = (
     (names_come_from_above, 'a global statement', rooms(Errors='def f():\n    global X\n    X = X + 1\n', Plan='X = 1\n'),
      'line 4: X is of a later room, Plan'),
 
-    (edges_are_in_the_command_line, 'print', rooms(Plan='print(1)\n'), 'line 13: print in Plan'),
-    (edges_are_in_the_command_line, 'stdout', rooms(Plan='sys.stdout.write("x")\n'), 'line 13: sys.stdout in Plan'),
-    (edges_are_in_the_command_line, 'exit', rooms(Plan='raise SystemExit\n'), 'line 13: SystemExit in Plan'),
-    (edges_are_in_the_command_line, 'environ by import', rooms(Plan='from os import environ\n'), 'line 13: os.environ in Plan'),
+    (edges_are_in_the_command_line, 'print', rooms(Plan='print(1)\n'), 'line 15: print in Plan'),
+    (edges_are_in_the_command_line, 'stdout', rooms(Plan='sys.stdout.write("x")\n'), 'line 15: sys.stdout in Plan'),
+    (edges_are_in_the_command_line, 'exit', rooms(Plan='raise SystemExit\n'), 'line 15: SystemExit in Plan'),
+    (edges_are_in_the_command_line, 'environ by import', rooms(Plan='from os import environ\n'), 'line 15: os.environ in Plan'),
     (edges_are_in_the_command_line, 'argv above all rooms', 'import sys; sys.argv\n' + rooms(), 'line 1: sys.argv in the top'),
 
-    (files_are_written_in_tracefs, 'open to write', rooms(Plan='open("x", "w")\n'), "line 13: open(..., 'w') in Plan"),
-    (files_are_written_in_tracefs, 'open somehow', rooms(Plan='open("x", mode=mode)\n'), 'line 13: open(..., mode) in Plan'),
-    (files_are_written_in_tracefs, 'path.open', rooms(Plan='path.open("r+")\n'), "line 13: open(..., 'r+') in Plan"),
-    (files_are_written_in_tracefs, 'os.open', rooms(Plan='os.open(x, os.O_RDWR)\n'), 'line 13: os.O_RDWR in Plan'),
-    (files_are_written_in_tracefs, 'write_text', rooms(Plan='path.write_text("")\n'), 'line 13: .write_text() in Plan'),
-    (files_are_written_in_tracefs, 'mount of libc', rooms(Plan='libc.mount(b"")\n'), 'line 13: .mount() in Plan'),
+    (files_are_written_in_tracefs, 'open to write', rooms(Plan='open("x", "w")\n'), "line 15: open(..., 'w') in Plan"),
+    (files_are_written_in_tracefs, 'open somehow', rooms(Plan='open("x", mode=mode)\n'), 'line 15: open(..., mode) in Plan'),
+    (files_are_written_in_tracefs, 'path.open', rooms(Plan='path.open("r+")\n'), "line 15: open(..., 'r+') in Plan"),
+    (files_are_written_in_tracefs, 'os.open', rooms(Plan='os.open(x, os.O_RDWR)\n'), 'line 15: os.O_RDWR in Plan'),
+    (files_are_written_in_tracefs, 'write_text', rooms(Plan='path.write_text("")\n'), 'line 15: .write_text() in Plan'),
+    (files_are_written_in_tracefs, 'mount of libc', rooms(Plan='libc.mount(b"")\n'), 'line 15: .mount() in Plan'),
     (files_are_written_in_tracefs, 'a folder removed by the command line', rooms(Command_line='os.rmdir("x")\n'),
-     'line 15: os.rmdir in Command line'),
+     'line 17: os.rmdir in Command line'),
 
     (functions_are_short, 'a long function', rooms(Errors='def f():\n' + '    pass\n' * 40), 'line 2: f has 41 lines'),
 
     (elftools_is_imported_late, 'at once', rooms(DWARF='import elftools.elf\n'),
      'line 6: elftools imported in DWARF, not in a function'),
     (elftools_is_imported_late, 'elsewhere', rooms(Plan='def f():\n    from elftools import dwarf\n'),
-     'line 14: elftools imported in Plan'),
+     'line 16: elftools imported in Plan'),
 
     (public_things_have_docstrings, 'a function', rooms(Errors='def f(): pass\n'), 'line 2: f has no docstring'),
     (public_things_have_docstrings, 'a method', rooms(Errors='class C:\n    "C."\n    def f(self): pass\n'),

@@ -241,7 +241,7 @@ LINES_ON_FILES = [
     'p take_scalars p->en p->ewn p->refs p->anonymous p->hidden f:en==MINUS_ONE',
     'p take_arrays p->grid[1] p->counters p->words[1]',
     'p take_holder container_of(l, struct holder, link)->bits.h ((struct holder *)address)->s->fn',
-    'p take_eight a b c d e f=f g h', 'p take_s16 v.d after', 'r give_s24 $retval.b a', 'p take_bits+4 p', 'p take_bits:1 %di',
+    'p take_eight a b c d e f=f g h', 'p take_s16 v.d after', 'r give_s24 $retval.b a', 'p take_bits+3 p', 'p take_bits:1 %di',
     'p take_void @held (u32)@held', 'p nonsense', 'p take_*', 'p take_scalars (nonsense *)p->v',
 ]
 

@@ -28,7 +28,7 @@ AMD64 = surftrace.arch_named('x86_64')
 def kernel() -> surftrace.Kernel:
     """What `-S` asks, with programs read once."""
     options = surftrace.arguments().parse_args(['-S'])
-    return surftrace.kernel_of(surftrace.DebugInfo(AMD64, None, []), None, options, [])._replace(note=str)
+    return surftrace.with_programs(surftrace.kernel_of(surftrace.DebugInfo(AMD64, None, []), None, False), options)._replace(note=str)
 
 
 def path_of(name: str) -> str:
@@ -51,7 +51,7 @@ def path_of(name: str) -> str:
 def place(path: str, function: str) -> str:
     """PATH:0xOFFSET of a function, or the refusal."""
     try:
-        target, = surftrace.program_targets(surftrace.parse_probe(f'P {path}:{function}'), kernel())
+        target, *_ = surftrace.program_targets(surftrace.parse_probe(f'P {path}:{function}'), kernel())
     except surftrace.InputError as error:
         return error.message
     return target.place

@@ -334,7 +334,7 @@ REFUSED = [     # what is asked; what is said; what is marked
     ('P {}:text s=p:text', 'carries no length: say it', None), ('P {}:text s=p:text(', None, None), ('P {}:text s=p:text()', 'expected', ')'),
     ('P {}:text s=p:text(p)', 'the length is char *, and not a number', None), ('P {}:text s=n:text(n)', 'text is bytes in memory', None),
     ('P {}:handle s=o->arr:text(id)', 'text is bytes in memory', None), ('P {}:text s=p:text(n):x', 'complete before this', ':'),
-    ('P {}:text s=p:text(n) f:s==hello', None, None), ('P {}:text s=p:text(n) f:s~"h*"', 'no string to the kernel', '"h*"'),
+    ('P {}:text s=p:text(n) f:s==hello', None, None), ('P {}:text s=p:text(n) f:s~"h*"', 'only the length can be compared', 's'),
     ('P {}:handle f:nix==1', "no field 'nix'", 'nix'),
     ('u {}:nix', 'has no USDT probes', '{}:nix'), ('u {}:a:b', 'has no USDT probes', None),
 ]
@@ -399,25 +399,26 @@ def test_a_probe_is_set_only_where_an_instruction_begins(function: str, by: str,
     program = build(compile_c, '-O2')
     good = instructions(program, function)
     start = offset(program, function)
-    kernel = surftrace.kernel_of(surftrace.DebugInfo(X86, None, []), None, surftrace.arguments().parse_args(['-S']), [])
-    kernel = kernel._replace(note=str)
+    kernel = surftrace.kernel_of(surftrace.DebugInfo(X86, None, []), None, False)._replace(note=str)
+    kernel = surftrace.with_programs(kernel, surftrace.arguments().parse_args(['-S']))
     for at in range(min(good[-1], 120) + 1):
         place = f'{program}:{function}+{at}' if by == 'name' else f'{program}:{start + at:#x}'
         probe = surftrace.parse_probe(f'P {place} %ax')
         if at in good:
             assert surftrace.program_targets(probe, kernel)[0].place == f'{program}:{start + at:#x}'
         else:
-            with pytest.raises(surftrace.InputError, match='no instruction begins at'):
+            with pytest.raises(surftrace.InputError, match='is inside an instruction'):
                 surftrace.program_targets(probe, kernel)
 
 
-def test_force_sets_a_probe_anywhere_and_without_capstone_nothing_else_does(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_force_sets_a_probe_anywhere_and_without_a_disassembler_nothing_else_does(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
     program = build(compile_c, '-O2')
     start = offset(program, 'handle')
     assert told('-S', '--force', f'P {program}:handle+1').out == [f'p:f0 {program}:{start + 1:#x}']
     monkeypatch.setitem(surftrace.sys.modules, 'capstone', None)
-    message, marked = refusal(f'P {program}:handle+3')
-    assert 'capstone' in message and '--force' in message and marked == f'{program}:handle+3'
+    monkeypatch.setenv('PATH', '/nowhere')
+    message, marked = refusal(f'P {program}:handle+1')
+    assert 'capstone' in message and '--force' in message and marked == f'{program}:handle+1'
     assert shown(f'P {program}:handle+0') == [f'p:f0 {program}:{start:#x}']
 
 

@@ -15,20 +15,13 @@ import test_vm_arches
 import surftrace
 
 README = (Path(__file__).resolve().parents[1] / 'README.md').read_text()
-SOURCE = Path(surftrace.__file__).read_text()
-
-
-def grammar() -> str:
-    """The comment at the top of the Expressions room, without its hashes."""
-    lines = SOURCE.split('# ---- Expressions ', 1)[1].split('\n')[2:]
-    comment = lines[:next(i for i, line in enumerate(lines) if not line.startswith('#'))]
-    return '\n'.join(re.sub('^# ? ? ?', '', line) for line in comment).strip()
 
 
 def options(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The options as -h prints them on a terminal of 110 columns."""
+    """The options as -h prints them on a terminal of 110 columns, group by group, behind the examples."""
     monkeypatch.setenv('COLUMNS', '110')
-    return surftrace.arguments().format_help().split('options:\n')[1].split('\n\n')[0]
+    text = surftrace.arguments().format_help()
+    return text[text.index('what to trace:\n'):].rstrip('\n')
 
 
 def block(heading: str) -> str:
@@ -46,8 +39,14 @@ def commands() -> list[tuple[str, list[str]]]:
     return found
 
 
-def test_the_grammar_is_the_one_in_the_file() -> None:
-    assert block('The language') == grammar()
+def test_the_language_is_what_help_language_prints(capfd: pytest.CaptureFixture[str]) -> None:
+    assert surftrace.main(['--help-language']) == 0
+    assert README.split('## The language\n')[1].split('\n## ')[0].strip('\n') == capfd.readouterr().out.rstrip('\n')
+
+
+def test_every_option_is_in_a_group_of_the_readme() -> None:
+    wanted = {option for action in surftrace.arguments()._actions for option in action.option_strings}
+    assert wanted == {word for word in re.findall(r'(?<![\w-])--?[\w-]+', block('Options')) if word in wanted}
 
 
 def test_the_options_are_those_of_the_help(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +65,8 @@ def test_every_line_of_an_example_can_be_parsed(command: str) -> None:
             pytest.fail(f'{line} is no line')
 
 
-@pytest.mark.parametrize('command, printed', [(c, p) for c, p in commands() if 'vmlinux' in c and ' -S ' in c])
-def test_what_S_prints_is_what_it_printed(command: str, printed: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize('command, printed', [(c, p) for c, p in commands() if 'vmlinux' in c and re.search(' -[SL] ', c)])
+def test_what_is_printed_is_what_it_printed(command: str, printed: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     label = '6.1-arm64' if 'arm64' in command else '6.1-amd64'
     words = shlex.split(command)[1:]
     words = [str(kernels.kernel(label) / 'vmlinux') if word.startswith('vmlinux') else word for word in words]

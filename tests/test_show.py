@@ -17,7 +17,7 @@ GOOD = [case.line for case in GOLDEN if case.dwarf[0] != '!']
 LINES = [   # with what other lines have: names, filters, formats, several values, kinds and places
     'p take_bits', 'p:name take_bits p->a', 'p take_bits p->a b=p->c S(p->a) f:a==1&&b<0',
     'p take_bits h=p->h f:h==MINUS_ONE||h>NOUGHT',
-    'p take_bits way=p->way g=p->g f:way==LEFT&&!(g==NINE)', 'p take_bits+4 %di %si:u32', 'p take_bits u=p->n f:u&0x10',
+    'p take_bits way=p->way g=p->g f:way==LEFT&&!(g==NINE)', 'p take_bits+3 %di %si:u32', 'p take_bits u=p->n f:u&0x10',
     'p take_scalars ip_a=p->u b16_p=p->us B16_q=p->us B32_x=p->u f:ip_a==10.0.0.1&&b16_p==80&&B16_q==0x50',
     'p take_scalars p->u:ip p->us:be16 p->ul:be64',
     'p take_arrays p->text p->bytes:x8[6] f:text==abc', 'p take_arrays a=p->bytes:ip6 f:a!=::1',

@@ -99,6 +99,6 @@ def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
 
 
 def test_a_function_that_is_only_inlined():
-    done = surftrace('-S', '-v', str(kernels.kernel('6.1-amd64') / 'vmlinux'), 'p get_task_struct')
+    done = surftrace('-S', '-v', str(kernels.kernel('6.1-amd64') / 'vmlinux'), 'r get_task_struct')
     assert done.returncode == 2
     assert "'get_task_struct' is inlined everywhere it is called" in done.stderr

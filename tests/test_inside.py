@@ -1,0 +1,483 @@
+"""Inside functions: lines, copies, variables at any instruction, and what -F and -l show of them.
+
+Three oracles. A program that gdb runs: at every instruction and line of it, what gdb reads of a variable is what the
+fetch-arg would. A kernel's line table as readelf decodes it: a line is where its rows say. And gdb's `info scope` and
+perf's -V and -D on the same kernel.
+
+Where they disagree. On lines, readelf is right: it prints the table. gdb forgets rows that begin a line but have no
+instruction before the next row, and then names a later place "that contains no code", or one of another line: what it calls
+code is always among ours. On variables gdb takes what is told from the stack pointer for the whole function for true while
+that is elsewhere, and a parameter in its frame before the first instructions have put it there: we refuse both. perf
+adds to the places of a line those where a function that is called there was inlined, which are of other lines.
+"""
+from __future__ import annotations
+
+import collections
+import functools
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kernels
+import pytest
+from cache import Unavailable
+
+import surftrace
+
+SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
+HERE = Path(__file__).resolve().parent
+AMD64 = surftrace.arch_named('x86_64')
+BUILDS = [('-gdwarf-4', '-O0'), ('-gdwarf-4', '-O2'), ('-gdwarf-5', '-O0'), ('-gdwarf-5', '-O1'), ('-gdwarf-5', '-O2')]
+GDB_REGISTERS = 'rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15'.split()
+
+
+def have(tool: str) -> None:
+    """Skip without the tool."""
+    if not shutil.which(tool):
+        raise Unavailable(f'{tool} is not installed')
+
+
+@functools.lru_cache(None)
+def info_of(path: str) -> surftrace.DebugInfo:
+    return surftrace.given_debug_info(path, 'dwarf', None, AMD64)
+
+
+def vmlinux(label: str = '6.1-amd64') -> str:
+    return str(kernels.kernel(label) / 'vmlinux')
+
+
+@pytest.fixture(params=BUILDS, ids=' '.join)
+def program(request: pytest.FixtureRequest, compile_c: Callable[..., Path]) -> Path:
+    """fixtures/inside.c, compiled."""
+    return compile_c(HERE / 'fixtures/inside.c', *request.param, '-no-pie')
+
+
+def spots_of(dwarf: surftrace.Dwarf) -> list[surftrace.Spot]:
+    """Every instruction of its functions, every line, every inlined copy."""
+    spots = []
+    for name in ('walk', 'many', 'recursive', 'keep'):
+        symbol, = dwarf.executable.symbols(name)
+        code = dwarf.executable.bytes_at(symbol.address, symbol.size)
+        spots += [dwarf.spot_at(i.address) for i in surftrace.disassembled(code, symbol.address, dwarf.arch, dwarf.path)]
+    for line in range(1, (HERE / 'fixtures/inside.c').read_text().count('\n')):
+        try:
+            spots += dwarf.line_spots('inside.c', line)
+        except surftrace.InputError as refusal:
+            assert 'has no code' in str(refusal)
+    return spots + dwarf.copies('scaled')
+
+
+def field_of(info: surftrace.DebugInfo, spot: surftrace.Spot, text: str) -> surftrace.Field:
+    """What an expression becomes at a place."""
+    function = info.dwarf.function_here(spot)
+    return surftrace.Resolver(info, 'p', function, False).field(surftrace.parse_probe(f'p x v={text}').args[0])
+
+
+def in_c(fetch: surftrace.Fetch, symbol: Callable[[str], int]) -> tuple[str, int]:
+    """A fetch-arg as an expression for gdb, and how many bits it has."""
+    bits = int(re.search(r'\d+$', fetch.kind)[0])
+    base = fetch.base
+    text = '(long)$rsp' if base == '$stack' else f'(long){base[1:]}' if base[0] == '\\' else hex(symbol(base[1:])) if base[0] == '@' else (
+        f'(long)${base[1:]}' if base[2:].isdigit() else f'(long)$r{base[1:]}')
+    for number, (offset, _) in enumerate(fetch.derefs, 1):
+        last = {8: 'char', 16: 'short', 32: 'int', 64: 'long'}[bits] if number == len(fetch.derefs) else 'long'
+        text = f'(long)*({last} *)({text} + {offset})'
+    return text, bits
+
+
+def gdb_answers(program: Path, folder: Path) -> tuple[list[list[Any]], int]:
+    """gdb's answers (see gdb_values.py) about every variable at every place, and how often one was refused."""
+    info, questions, refused = info_of(str(program)), [], 0
+    for spot in spots_of(info.dwarf):
+        function = info.dwarf.function_here(spot)
+        for name in dict.fromkeys(v.name for v in (*function.parameters, *function.locals)):
+            try:
+                fetch = field_of(info, spot, name).fetches[0]
+            except surftrace.InputError:
+                refused += 1
+                continue
+            if fetch.kind != 'string':
+                text, bits = in_c(fetch, lambda name: info.dwarf.executable.symbols(name)[0].address)
+                questions.append([spot.address, spot.function, name, fetch.text(), text, bits])
+    (folder / 'questions').write_text(json.dumps(questions))
+    run = subprocess.run(['gdb', '-nx', '-batch', '-x', HERE / 'gdb_values.py', program], capture_output=True, text=True,
+                         env={**os.environ, 'SURFTRACE_VALUES': str(folder / 'questions')})
+    assert 'Traceback' not in run.stderr, run.stderr
+    return [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith('ANSWER ')], refused
+
+
+def test_a_variable_is_what_gdb_reads_at_every_instruction(program: Path, tmp_path: Path) -> None:
+    have('gdb')
+    answers, refused = gdb_answers(program, tmp_path)
+    compared = [answer for answer in answers if answer[4] is not None]
+    assert [answer for answer in compared if answer[4] != answer[5]] == []
+    assert len(compared) > 1000
+    assert {'product', 'factor', 'node', 'value', 'sum', 'before', 'seen'} <= {answer[2] for answer in compared}
+    assert refused
+
+
+def test_the_innermost_variable_shadows_the_others(program: Path) -> None:
+    """In the block of `unsigned short value` that one is meant, behind it the int. Where the compiler has put the beginning
+    of such a line outside of the block, gdb reads the other variable; we refuse both."""
+    info = info_of(str(program))
+    kinds = {}
+    for text, line in (('sink = value', 'inner'), ('int value = scaled', 'outer')):
+        number = next(n for n, source in enumerate((HERE / 'fixtures/inside.c').read_text().split('\n'), 1) if text in source)
+        for spot in info.dwarf.line_spots('inside.c', number):
+            here = next(v for v in info.dwarf.function_here(spot).locals if v.name == 'value')
+            if 'whose code is elsewhere' not in here.location.why:
+                kinds.setdefault(line, set()).add(surftrace.spell(here.type()))
+    assert kinds.pop('inner', {'short unsigned int'}) == {'short unsigned int'} and kinds == {'outer': {'int'}}
+
+
+def shown(program: Path | str, *lines: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, HERE.parent / 'surftrace.py', '-v', program, *lines], capture_output=True, text=True)
+
+
+@pytest.fixture(scope='session')
+def optimised(compile_c: Callable[..., Path]) -> Path:
+    return compile_c(HERE / 'fixtures/inside.c', '-gdwarf-5', '-O2', '-no-pie')
+
+
+def refusal(program: Path, line: str) -> str:
+    """The message about a line that is refused, where the caret is too."""
+    done = shown(program, '-S', line)
+    assert done.returncode == 2 and '\n  p ' in done.stderr and '^' in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_an_optimised_out_variable_can_be_had_where_the_refusal_says(optimised: Path) -> None:
+    info, told = info_of(str(optimised)), 0
+    symbol, = info.dwarf.executable.symbols('walk')
+    for instruction in surftrace.disassembled(info.dwarf.executable.bytes_at(symbol.address, symbol.size), symbol.address, AMD64, ''):
+        for name in ('sum', 'value', 'after', 'node'):
+            try:
+                field_of(info, info.dwarf.spot_at(instruction.address), name)
+            except surftrace.InputError as error:
+                for place, end in re.findall(r'(walk\+\d+) \(until \+(\d+)\)', str(error)):
+                    offset = int(place.split('+')[1])
+                    assert offset < int(end)
+                    assert field_of(info, info.dwarf.spot_at(symbol.address + offset), name).fetches
+                    told += 1
+    assert told > 20
+
+
+def test_an_inlined_function_is_one_event_at_every_copy(optimised: Path) -> None:
+    done = shown(optimised, '-S', 'p scaled node->at.x node->weight')
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 2 and not done.returncode, done.stderr
+    assert {line.split('+')[0] for line in lines} >= {'p:f0 walk', 'p:f0 recursive'}
+    assert all(re.fullmatch(r'p:f0 \w+\+\d+ x=\S+:s32 weight=\S+:s64', line) for line in lines)
+    again = shown(optimised, '-S', *lines)
+    assert again.stdout.splitlines() == lines
+
+
+def test_a_copy_without_the_variable_is_left_out_with_a_word(optimised: Path) -> None:
+    done = shown(optimised, '-S', 'p scaled product')
+    assert done.returncode == 2 and 'places' in done.stderr     # nothing has been computed where it begins
+    done = shown(optimised, '-S', 'p scaled sum')
+    assert done.returncode == 2 and "no parameter or variable 'sum'" in done.stderr
+
+
+def test_a_line_is_probed_once_in_each_copy(optimised: Path) -> None:
+    number = next(n for n, text in enumerate((HERE / 'fixtures/inside.c').read_text().split('\n'), 1) if 'product > 40' in text)
+    dwarf = info_of(str(optimised)).dwarf
+    every, first = dwarf.line_spots('inside.c', number), dwarf.first_of_each(dwarf.line_spots('inside.c', number))
+    assert len(first) == len(dwarf.copies('scaled')) < len(every) + 1
+    assert all(spot.inlined and spot.function == 'scaled' for spot in first)
+    counted = shown(optimised, '-S', f'p scaled:{number - dwarf.copies("scaled")[0].line}').stdout
+    assert counted == shown(optimised, '-S', f'p inside.c:{number}').stdout != ''
+
+
+@pytest.mark.parametrize(('line', 'words'), [
+    ('p inside.c:1', r'line 1 of inside\.c has no code; lines that have: \d+, \d+, \d+'),
+    ('p outside.c:1', "no source file 'outside.c'"),
+    ('p walk:1000', r'line 1000 of this function \(line \d+ of its file\) has no code; lines that have: \d+'),
+    ('p walk+100000', r'walk has \d+ bytes: \+100000 is behind its end'),
+    ('p inside.c:30 node', 'cannot be had|has no code'),
+], ids=str)
+def test_a_place_that_is_none_is_refused(optimised: Path, line: str, words: str) -> None:
+    if line == 'p inside.c:30 node' and not shown(optimised, '-S', line).returncode:
+        return
+    assert re.search(words, refusal(optimised, line))
+
+
+def test_the_lines_offered_instead_have_code(optimised: Path) -> None:
+    offered = re.search('lines that have: (.*)', refusal(optimised, 'p inside.c:1'))[1].split(', ')
+    assert all(shown(optimised, '-S', f'p inside.c:{line}').returncode == 0 for line in offered)
+
+
+@pytest.mark.parametrize('decoder', ['capstone', 'objdump'])
+def test_an_offset_begins_an_instruction(decoder: str, optimised: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if decoder == 'objdump':
+        have('objdump')
+        monkeypatch.setattr(surftrace, '_capstone', lambda arch: None)
+    else:
+        pytest.importorskip('capstone')
+    info = surftrace.given_debug_info(str(optimised), 'dwarf', None, AMD64)
+    kernel = surftrace.kernel_of(info, None, False)
+    symbol, = info.dwarf.executable.symbols('many')
+    starts = set()
+    for offset in range(1, symbol.size):
+        try:
+            surftrace.make_events([(surftrace.parse_probe(f'p many+{offset}'), '')], kernel)
+            starts.add(offset)
+        except surftrace.InputError as error:
+            offered = [int(text) for text in re.findall(r'many\+(\d+)', error.message)]
+            assert 'inside an instruction' in error.message and offset not in offered[1:]
+    listed = subprocess.run(['objdump', '-d', '--disassemble=many', optimised], capture_output=True, text=True, check=True).stdout
+    assert starts == {int(a, 16) - symbol.address for a in re.findall(r'^ +([0-9a-f]+):', listed, re.M)} - {0}
+
+
+def test_disassembly_without_a_disassembler_names_the_package(monkeypatch: pytest.MonkeyPatch, optimised: Path) -> None:
+    monkeypatch.setattr(surftrace, '_capstone', lambda arch: None)
+    monkeypatch.setenv('PATH', '/nonexistent')
+    with pytest.raises(surftrace.SurftraceError, match=r'python3-capstone.*binutils'):
+        surftrace.code_listing(surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised)))
+    probe = surftrace.parse_probe('p many+1')           # then the kernel checks it
+    assert surftrace.make_events([(probe, '')], surftrace.kernel_of(info_of(str(optimised)), None, False))
+
+
+def test_both_disassemblers_show_the_same(optimised: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip('capstone')
+    have('objdump')
+    place, info = surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised))
+    ours = surftrace.code_listing(place, info)
+    monkeypatch.setattr(surftrace, '_capstone', lambda arch: None)
+    theirs = surftrace.code_listing(place, info)
+    plain = [[re.sub(r'^( +<\+\d+>).*?(<[^>]*>|)(  .*|)$', r'\1 \2', line) for line in lines] for lines in (ours, theirs)]
+    assert plain[0] == plain[1]
+    assert any('<keep>' in line for line in ours) and any('inside.c:' in line and 'seen += seven' in line for line in ours)
+
+
+def test_F_shows_variables_as_a_probe_there_reads_them(optimised: Path) -> None:
+    info, live, checked = info_of(str(optimised)), {}, 0
+    symbol, = info.dwarf.executable.symbols('walk')
+    for line in surftrace.code_listing(surftrace.parse_place('p', 'walk', (0, 4)), info):
+        match = re.match(r'  <\+(\d+)>.{47}(.*)$', line.ljust(60))
+        if not match:
+            continue
+        for word in match[2].split():
+            live.pop(word[1:], None) if word[0] == '-' else live.update([word.split('=', 1)])
+        spot = info.dwarf.spot_at(symbol.address + int(match[1]))
+        for name, place in live.items():
+            if name in ('sum', 'node', 'limit', 'product'):
+                lvalue = surftrace.Resolver(info, 'p', info.dwarf.function_here(spot), False).value(surftrace.Name(name, (0, 1)))
+                assert surftrace.place_text(lvalue) == place
+                checked += 1
+    assert checked > 50
+
+
+def test_members_that_are_macros(compile_c: Callable[..., Path]) -> None:
+    program = compile_c('''
+        struct sock_common { unsigned short skc_family; volatile unsigned char skc_state; };
+        struct sock { struct sock_common __sk_common; int sk_mark; };
+        struct inet_sock { struct sock sk; int inet_saddr; };
+        struct other { int sk_family; };
+        __attribute__((noinline)) void f(struct sock *sk, struct other *other, struct inet_sock *inet) { __asm__ volatile("" :: "r"(sk), "r"(other), "r"(inet)); }
+        int main(void) { f(0, 0, 0); }''', '-g', '-O2', '-no-pie')
+    done = shown(program, '-S', 'p f sk->sk_state sk->sk_family sk->sk_mark f=other->sk_family inet->sk.sk_state')
+    assert done.stdout.split('f ', 1)[1].split() == [
+        'sk_state=+2(%di):u8', 'sk_family=+0(%di):u16', 'sk_mark=+4(%di):s32', 'f=+0(%si):s32', 'sk_state_2=+2(%dx):u8']
+    assert "has no member 'sk_daddr'" in shown(program, '-S', 'p f sk->sk_daddr').stderr
+    assert "has no member 'sk_state'" in shown(program, '-S', 'p f other->sk_state').stderr
+
+
+def test_places_with_more_and_fewer_pointers_are_one_event(optimised: Path) -> None:
+    """Each place fetches as many guards; a place that needs none fetches a number that passes."""
+    lines = ['p:e walk v=+4(+8(%bp)):s32 w=+0(%di):s32', 'p:e many v=+4(%di):s32 w=+8(%di):s32 f:v>3']
+    info = info_of(str(optimised))
+    probes = [(surftrace.parse_probe(lines[0] + ' f:v>3'), ''), (surftrace.parse_probe(lines[1]), '')]
+    event, = surftrace.make_events(probes, surftrace.kernel_of(info, None, False))
+    first, second = ([(name, fetch.text()) for name, fetch in d.args] for d in event.definitions)
+    passing = f'\\{AMD64.kernel_from}:x64'
+    assert first[2:] == [('ptr1', '%bp:x64'), ('ptr2', '+8(%bp):x64'), ('ptr3', '%di:x64')]
+    assert second[2:] == [('ptr1', passing), ('ptr2', '%di:x64'), ('ptr3', '%di:x64')]
+    assert event.filter.startswith('(ptr1>=') and 'ptr2>=' in event.filter and 'ptr3' not in event.filter
+    good, bad = f'{AMD64.kernel_from:#x}', '0x0'
+    lines = [f'            a-1       [000]     1.000000: e: (walk+0x0/0x9) v=1 w=2 ptr1={one} ptr2={two} ptr3={three}\n'.encode()
+             for one, two, three in ((good, good, good), (good, bad, good), (good, good, bad))]
+    decoder = surftrace.Decoder([event])
+    assert [decoder.block(line).split(b') ', 1)[1] for line in lines] == [b'v=1 w=2\n', b'v=(null) w=2\n', b'v=1 w=(null)\n']
+
+
+# kernels
+
+
+@functools.lru_cache(None)
+def some_functions(count: int) -> list[str]:
+    """Functions that have their name for themselves, by SEED."""
+    print(f'SURFTRACE_ORACLE_SEED={SEED}')
+    table = info_of(vmlinux()).dwarf.executable.function_symbols
+    names = sorted(name for name, found in table.items() if len(found) == 1 and found[0].size and '.init' not in found[0].section
+                   and re.fullmatch(r'\w+', name))
+    return random.Random(SEED).sample(names, count)
+
+
+@functools.lru_cache(None)
+def table_by_readelf() -> dict[tuple[str, int], set[int]]:
+    """(file, line) -> the addresses of its statements, for some files whose last name is theirs alone."""
+    have('readelf')
+    dwarf, files = info_of(vmlinux()).dwarf, set()
+    for name in some_functions(160):
+        file = dwarf.source_at(dwarf.executable.symbols(name)[0].address)
+        if file.endswith('.c') and len(dwarf._files_like(os.path.basename(file))) == 1:
+            files.add(os.path.basename(file))
+        if len(files) == 10:
+            break
+    wanted = '^(' + '|'.join(map(re.escape, sorted(files))) + ') '
+    command = f'readelf -W --debug-dump=decodedline {shlex.quote(vmlinux())} 2>/dev/null | grep -E {shlex.quote(wanted)}'
+    text = subprocess.run(command, shell=True, capture_output=True, text=True).stdout
+    table: dict[tuple[str, int], set[int]] = {}
+    for match in re.finditer(r'^(\S+) +(\d+) +(0x[0-9a-f]+)(?: +\d+)? +x$', text, re.M):
+        table.setdefault((match[1], int(match[2])), set()).add(int(match[3], 16))
+    assert len(table) > 500
+    return table
+
+
+@functools.lru_cache(None)
+def some_lines(count: int) -> list[tuple[str, int]]:
+    return random.Random(SEED).sample(sorted(table_by_readelf()), count)
+
+
+def test_a_line_is_where_readelf_has_it() -> None:
+    dwarf, table = info_of(vmlinux()).dwarf, table_by_readelf()
+    wrong = {(file, line): places for file, line in sorted(some_lines(200))
+             if (places := {spot.address for spot in dwarf.line_spots(file, line)}) != table[file, line]}
+    assert wrong == {}
+
+
+@functools.lru_cache(None)
+def said_by_gdb() -> dict[tuple[str, ...], str]:
+    """What gdb says of some lines and of some instructions; one run of it, in which a command may fail."""
+    have('gdb')
+    executable, rng = info_of(vmlinux()).dwarf.executable, random.Random(SEED)
+    asked = [('line', f'{file}:{line}') for file, line in some_lines(60)]
+    for name in some_functions(110):
+        symbol, = executable.symbols(name)
+        code = surftrace.disassembled(executable.bytes_at(symbol.address, symbol.size), symbol.address, AMD64, vmlinux())
+        asked.append(('scope', f'*{rng.choice(code).address:#x}'))
+    commands = '\n'.join(f'python said({what!r}, {where!r})' for what, where in asked)
+    script = '''python
+def said(what, where):
+    try:
+        print('@@', what, where, gdb.execute(f'info {what} {where}', to_string=True))
+    except Exception as error:
+        print('@@', what, where, 'failed', error)
+end
+''' + commands
+    with tempfile.NamedTemporaryFile('w', suffix='.gdb') as file:
+        file.write(script)
+        file.flush()
+        run = subprocess.run(['gdb', '-nx', '-batch', '-x', file.name, vmlinux()], capture_output=True, text=True)
+    parts = [part.split(' ', 2) for part in run.stdout.split('@@ ')[1:]]
+    return {(what, where): text for what, where, text in parts}
+
+
+def test_a_line_that_gdb_has_code_of_is_there() -> None:
+    table, agreed = table_by_readelf(), 0
+    for file, line in some_lines(60):
+        text = said_by_gdb().get(('line', f'{file}:{line}'), '')
+        places = {int(place, 16) for place in re.findall(r'^Line \d+ .*? starts at address (0x[0-9a-f]+)', text, re.M)}
+        assert places <= table[file, line], (file, line, text)
+        agreed += bool(places)
+    assert agreed > 20
+
+
+def gdb_place(text: str, pc: int) -> tuple[Any, ...] | None:
+    """gdb's word of where a variable is at pc: ('register', DWARF's number), ('memory', number, offset), ('gone',); None for
+    what this test does not read."""
+    if text.startswith('multi-location'):
+        ranges = re.findall(r'Range (0x[0-9a-f]+)-(0x[0-9a-f]+): (.*?)(?=\n  Range|\n  Base|, length)', text, re.S)
+        text = next((place for start, end, place in ranges if int(start, 16) <= pc < int(end, 16)), 'gone')
+    text = text.split(', length')[0].strip()
+    register = re.fullmatch(r'a variable in \$(\w+)', text)
+    memory = re.fullmatch(r'a complex DWARF expression:\s+0: DW_OP_breg(\d+) (-?\d+) \[\$\w+\]', text)
+    if register and register[1] in GDB_REGISTERS:
+        return 'register', GDB_REGISTERS.index(register[1])
+    return ('memory', int(memory[1]), int(memory[2])) if memory else ('gone',) if text == 'gone' else (
+        'static', int(static[1], 16)) if (static := re.match('static storage at address (0x[0-9a-f]+)', text)) else None
+
+
+def test_a_variable_is_where_gdb_has_it_or_refused() -> None:
+    dwarf, counts = info_of(vmlinux()).dwarf, collections.Counter()
+    for (what, where), text in said_by_gdb().items():
+        spot = dwarf.spot_at(int(where[1:], 16)) if what == 'scope' else None
+        if not spot:
+            continue
+        inner = [scope for scope in dwarf._path_to(spot.scope, spot.address) if scope.function][-1]
+        function = dwarf.function_here(spot._replace(scope=inner, inlined=inner is not spot.scope))
+        ours = {variable.name: variable.location for variable in reversed((*function.parameters, *function.locals))}
+        found = re.findall(r'^Symbol (\S+) is (.*?)(?=^Symbol |\Z)', text, re.M | re.S)
+        names = collections.Counter(name for name, _ in found)
+        for name, place in found:
+            wanted = gdb_place(place, spot.address) if names[name] == 1 and name in ours else None
+            if wanted:
+                location = ours[name]
+                mine = {'register': ('register', location.number), 'memory': ('memory', location.number, location.offset),
+                        'address': ('static', location.offset)}.get(location.how, (location.how,))
+                counts[f'{wanted[0]} {"the same" if mine == wanted else mine[0]}'] += 1
+                assert mine == wanted or mine == ('gone',), (where, name, place, location)
+    assert counts['register the same'] > 50 and counts['memory the same'] and counts['gone the same'] > 20, counts
+    assert counts['register gone'] < counts['register the same'] / 10, counts
+
+
+def test_perf_probes_the_same_places_and_knows_the_same_variables() -> None:
+    """perf names files by their paths, and refuses a line whose address is another line's too."""
+    have('perf')
+    dwarf, agreed, named = info_of(vmlinux()).dwarf, 0, 0
+    for file, line in some_lines(200)[:6]:
+        spots = dwarf.line_spots(file, line)
+        place = f'{dwarf.short_path(spots[0].file)}:{line}'
+        run = subprocess.run(['perf', 'probe', '-k', vmlinux(), '-D', place], capture_output=True, text=True)
+        places = {dwarf.executable.symbols(name)[0].address + int(offset or 0)
+                  for name, offset in re.findall(r'^p:\S+ ([\w.]+)(?:\+(\d+))?$', run.stdout, re.M)}
+        assert not places or places & {spot.address for spot in spots}, (place, run.stdout)
+        agreed += bool(places)
+        run = subprocess.run(['perf', 'probe', '-k', vmlinux(), '-V', place], capture_output=True, text=True)
+        for block in re.split(r'^\t@', run.stdout, flags=re.M)[1:2]:
+            known = {v.name for spot in spots if (f := dwarf.function_here(spot)) for v in (*f.parameters, *f.locals)}
+            named += len(set(re.findall(r'^\t\t.*?[\s*](\w+)$', block, re.M)) & known)
+    assert agreed and named
+
+
+def test_an_event_at_the_copies_of_a_kernel_function() -> None:
+    """Of the functions with a symbol and copies, one whose parameters are at hand in most."""
+    done = shown(vmlinux(), '-S', 'p skb_put skb->len len')
+    lines = done.stdout.splitlines()
+    assert lines[0] == re.sub(r'\+\d+\(', '+112(', lines[0]) or lines[0].startswith('p:f0 skb_put+0 len=')
+    assert len(lines) > 5 and len({line.split()[1] for line in lines}) == len(lines)
+    own = shown(vmlinux(), '-S', 'p skb_put+0 skb->len len').stdout.splitlines()
+    assert own == lines[:1]
+    assert 'also inlined at' in shown(vmlinux(), '-S', 'p skb_put x=%di').stderr     # a register, in a copy, is another
+    assert shown(vmlinux(), '-S', *lines).stdout.splitlines() == lines
+
+
+@pytest.mark.parametrize('label', ['6.1-amd64', '6.1-arm64', '5.10-amd64'])
+def test_F_and_l_of_kernels(label: str) -> None:
+    pytest.importorskip('capstone')
+    listed = shown(vmlinux(label), '-F', 'do_filp_open')
+    assert listed.returncode == 0, listed.stderr
+    offsets = [int(offset) for offset in re.findall(r'^  <\+(\d+)>', listed.stdout, re.M)]
+    assert offsets == sorted(offsets) and len(offsets) > 30
+    assert '<path_openat>' in listed.stdout and 'pathname=' in listed.stdout
+    line = re.search(r'^fs/namei\.c:(\d+)\n(?:  <\+\d+> .*\n)*?  <\+\d+> +(?:call|bl)\S* <path_openat>', listed.stdout, re.M)[1]
+    place = shown(vmlinux(label), '-l', f'fs/namei.c:{line}')
+    assert re.search(rf'^fs/namei\.c:{line}\n  do_filp_open\+\d+ +0xffff\w+\n      dfd +int ', place.stdout), place.stdout + place.stderr
+    offset = re.search(r'do_filp_open\+(\d+)', place.stdout)[1]
+    done = shown(vmlinux(label), '-S', f'p fs/namei.c:{line} pathname->name')
+    assert done.returncode == 0 and f' do_filp_open+{offset} name=' in done.stdout, done.stderr
+
+
+def test_a_part_of_a_path_that_means_several_files_is_refused() -> None:
+    done = shown(vmlinux(), '-S', 'p namei.c:100')
+    assert done.returncode == 2 and 'fs/ext4/namei.c, fs/namei.c' in done.stderr

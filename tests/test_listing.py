@@ -1,0 +1,498 @@
+"""What -L prints: layouts against pahole, functions against nm, perf and pfunct, events against tracefs, and small C texts
+of which everything is known."""
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Optional
+
+import kernels
+import pytest
+from btf_writer import btf
+from cache import Unavailable
+from test_malformed import FUNCTION, KINDS, NUMBER, STRANGE, check, files, interesting, mutated, raw_btf  # noqa: F401
+
+import surftrace
+
+SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
+SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
+AMD64 = surftrace.arch_named('x86_64')
+
+
+def have(tool: str) -> None:
+    """Skip without the tool."""
+    if not shutil.which(tool):
+        raise Unavailable(f'{tool} is not installed')
+
+
+def vmlinux() -> str:
+    return str(kernels.kernel('6.1-amd64') / 'vmlinux')
+
+
+def kernel(path: str, mode: str = 'auto') -> surftrace.Kernel:
+    """A kernel as -v PATH -m MODE gives it."""
+    return surftrace.kernel_of(surftrace.given_debug_info(path, mode, None, AMD64), None, False)
+
+
+@pytest.fixture(scope='module', params=['btf', 'dwarf'])
+def stock(request: pytest.FixtureRequest) -> surftrace.Kernel:
+    """Debian's 6.1, from each backend."""
+    return kernel(vmlinux(), request.param)
+
+
+@pytest.fixture(scope='module')
+def compiled(compile_c: Callable[..., Path], with_btf: Callable[[Path], Path]) -> Callable[..., surftrace.Kernel]:
+    """compiled(SOURCE, MODE, *FLAGS): a C text as a kernel."""
+    def compiled(source: str, mode: str, *flags: str) -> surftrace.Kernel:
+        program = compile_c(source, *(flags or ('-O2',)), '-g')
+        return kernel(str(with_btf(program) if mode == 'btf' else program), mode)
+    return compiled
+
+
+# layouts
+
+Line = tuple[str, int, int, bool]           # a member's name, the bit it begins at, its bytes (bits of a bit-field), bit-field or not
+
+
+def understood(text: str) -> tuple[list[Line], list[int], int]:
+    """The members of a layout in C, its holes in bits, its bytes: ours, and pahole's."""
+    members: list[Line] = []
+    holes: list[int] = []
+    size, near = 0, False
+    for line in re.sub(r'__attribute__\(\(.*?\)\)\)?', '', text).splitlines():
+        found = re.search(r'/\* +(\d+)(?:: *(\d+))? +(\d+) \*/', line)
+        hole = re.search(r'(?:hole: |XXX )(\d+) (bit|byte)s?', line)
+        total = re.search(r'^\t/\* size: (\d+),|\{ +/\* (\d+) bytes', line)
+        if found:
+            name = re.search(r'\(\*+(?:const |volatile )?(\w+)(?:\[\d*\])*\)[(\[]|(\w*) *(?:\[\d*\])* *(?::(\d+))?; *$', line[:found.start()])
+            assert name, line
+            width = int(name[3]) if name[3] else 0
+            members.append((name[1] or name[2], 8 * int(found[1]) + int(found[2] or 0), width or int(found[3]), bool(width)))
+        elif hole and 'hole' in line:
+            bits = int(hole[1]) * (8 if hole[2] == 'byte' else 1)
+            holes = [*holes[:-1], holes[-1] + bits] if near and holes else [*holes, bits]
+        elif total and not size:
+            size = int(total[1] or total[2])
+        near = bool(hole) or near and not line.strip()
+    return members, holes, size
+
+
+def random_structs(count: int) -> list[str]:
+    """Names of structs of Debian's 6.1, by SEED, of which there is one definition."""
+    info = kernel(vmlinux(), 'btf').info
+    print(f'SURFTRACE_ORACLE_SEED={SEED}')
+    names = sorted(set(info.type_names(['struct'], '')))
+    chosen: list[str] = []
+    for name in random.Random(SEED).sample(names, min(4 * count, len(names))):
+        try:
+            if info.named('struct', name) is not None:
+                chosen.append(name)
+        except surftrace.InputError:
+            continue
+        if len(chosen) == count:
+            break
+    return ['task_struct', 'sk_buff', 'tcp_sock', 'mm_struct', *chosen]
+
+
+def test_a_layout_is_paholes(stock: surftrace.Kernel) -> None:
+    have('pahole')
+    names = random_structs(round(SCALE * (100 if stock.info.dwarf else 200)))           # DWARF is searched for each, 160 MB
+    printed = subprocess.run(['pahole', '-F', 'btf', '-C', ','.join(names), vmlinux()], capture_output=True, text=True, check=True).stdout
+    theirs = {match[1]: understood(match[0]) for match in re.finditer(r'^struct (\w+) \{.*?^\}', printed, re.M | re.S)}
+    compared, different = 0, []
+    for name in names:
+        try:
+            ours = understood('\n'.join(surftrace.listing(f'struct {name}', stock)))
+        except surftrace.InputError:                            # DWARF tells that two differ where BTF has one
+            continue
+        if name in theirs:
+            compared += 1
+            different += [(name, a, b) for a, b in zip(ours, theirs[name]) if a != b]
+    assert different == []
+    assert compared > 0.9 * len(names) - 4
+
+
+HOLES = '''
+typedef unsigned long word_t;
+enum colour { RED, GREEN = 5, BLUE = -1 };
+struct holes {
+    char a;
+    int b;
+    unsigned c:3, d:7;
+    word_t e[2];
+    const char *const f;
+    int (*g)(struct holes *, enum colour, ...);
+    union { char h; struct { short i; long j; } k; };
+    enum { ON, OFF } l;
+    struct { char m; } n[3];
+    void *(*o[2])(void);
+    char p;
+};
+int use(struct holes *x, const enum colour y) { return x->b + y; }
+int main(void) { return 0; }
+'''
+LAYOUT = '''\
+struct holes { /* 120 bytes */
+char a; /* 0 1 */
+/* hole: 3 bytes */
+int b; /* 4 4 */
+unsigned int c:3; /* 8:0 4 */
+unsigned int d:7; /* 8:3 4 */
+/* hole: 54 bits */
+word_t e[2]; /* 16 16 */
+const char *const f; /* 32 8 */
+int (*g)(struct holes *, enum colour, ...); /* 40 8 */
+union {
+char h; /* 48 1 */
+struct {
+short int i; /* 48 2 */
+/* hole: 6 bytes */
+long int j; /* 56 8 */
+} k; /* 48 16 */
+}; /* 48 16 */
+enum { ON = 0, OFF = 1 } l; /* 64 4 */
+struct {
+char m; /* 68 1 */
+} n[3]; /* 68 3 */
+/* hole: 1 bytes */
+void *(*o[2])(void); /* 72 16 */
+char p; /* 88 1 */
+/* padding: 7 bytes */
+};'''
+
+
+@pytest.mark.parametrize('mode', ['dwarf', 'btf'])
+def test_a_layout_is_c_with_offsets_sizes_and_holes(mode: str, compiled: Callable[..., surftrace.Kernel]) -> None:
+    lines = surftrace.listing('struct holes', compiled(HOLES, mode))
+    assert [' '.join(line.split()) for line in lines] == LAYOUT.replace('120 bytes', '96 bytes').splitlines()
+
+
+@pytest.mark.parametrize('mode', ['dwarf', 'btf'])
+@pytest.mark.parametrize(('what', 'lines'), [
+    ('enum colour', ['enum colour { /* 4 bytes */', 'RED = 0,', 'GREEN = 5,', 'BLUE = -1,', '};']),
+    ('struct holes.c', ['unsigned int c:3; /* 8:0 4 */']),
+    ('struct holes.k.j', ['long int j; /* 56 8 */']),
+    ('struct holes.e', ['word_t e[2]; /* 16 16 */']),
+    ('struct hole*', ['struct holes;']),
+    ('word_t', ['typedef long unsigned int word_t;']),
+    ('p use', ['int use(struct holes *x, const enum colour y);']),
+    ('p use x->b x->k.i', ['// x->b: int', '// x->k.i: short int']),
+    ('p *(struct holes*)', ['int use(struct holes *x, const enum colour y);']),
+    ('p u*(enum colour)', ['int use(struct holes *x, const enum colour y);']),
+])
+def test_what_a_listing_is(mode: str, what: str, lines: list[str], compiled: Callable[..., surftrace.Kernel]) -> None:
+    said = [' '.join(line.split()) for line in surftrace.listing(what, compiled(HOLES, mode, '-O0'))]
+    assert said == lines
+
+
+@pytest.mark.parametrize(('what', 'message'), [
+    ('', 'what is to be listed?'), ('p', "behind 'p' is missing"), ('P nosuch:x', 'no program or library'),
+    ('struct hole', "did you mean 'holes'?"), ('struct holes.bb', "no member 'bb'"), ('struct holes.b.x', 'has no members'),
+    ('struct holes.b[1]', 'has no elements'), ('holes', "did you mean 'struct holes'?"), ('p us', 'no function'),
+    ('p use*(struct none *)', 'no function matches'), ('p use nope', "no parameter 'nope'"), ('enum none', 'no enum'),
+    ('e x/y', "no event matches 'x/y'"), ('struct *none*', 'no struct matches'), ('struct a b', 'struct NAME'),
+])
+def test_what_is_wrong_is_said_where_it_is(what: str, message: str, compiled: Callable[..., surftrace.Kernel]) -> None:
+    with pytest.raises(surftrace.InputError) as refusal:
+        surftrace.listing(what, compiled(HOLES, 'dwarf', '-O0'))
+    assert message in str(refusal.value)
+
+
+# functions
+
+INLINED = '''
+static inline __attribute__((always_inline)) int copied(int a) { return a * 3 + 1; }
+static __attribute__((noinline)) int changed(int a, int b) { return a * a; }
+__attribute__((noinline)) int holder(int a) { return copied(a) + copied(a + 1); }
+__attribute__((noinline)) int caller(int a) { return changed(a, 7) + changed(a + 1, 7); }
+int main(int n, char **v) { return holder(n) + caller(n); }
+'''
+
+
+def test_an_inlined_function_says_who_holds_its_copies(compiled: Callable[..., surftrace.Kernel]) -> None:
+    info = compiled(INLINED, 'dwarf')
+    assert surftrace.listing('p copie*', info) == ['int copied(int a);  // no probe: inlined into holder (test.c)']
+    with pytest.raises(surftrace.InputError, match=r"'copied' is inlined everywhere .*: holder \(test.c\)"):
+        surftrace.make_events([(surftrace.parse_probe('r copied'), '')], info)
+
+
+def test_a_copy_the_compiler_changed_is_marked(compiled: Callable[..., surftrace.Kernel]) -> None:
+    said = surftrace.listing('p changed*', compiled(INLINED, 'dwarf'))
+    copies = [line for line in said if re.search(r'changed\.(isra|constprop)', line)]
+    assert copies and all('the compiler changed its parameters' in line for line in copies), said
+
+
+def names(lines: list[str], probed: Optional[bool] = None) -> set[str]:
+    """The functions of a listing."""
+    return {re.search(r'([\w.]+)\(', line)[1] for line in lines                       # type: ignore[index]
+            if probed is None or ('// no probe' not in line) == probed}
+
+
+@pytest.mark.parametrize('pattern', ['tcp_send*', 'ip_rcv'])
+def test_the_functions_are_those_of_the_symbol_table(pattern: str, stock: surftrace.Kernel) -> None:
+    have('nm')
+    table = subprocess.run(['nm', vmlinux()], capture_output=True, text=True, check=True).stdout
+    regex = re.compile(pattern.replace('*', r'[\w.]*'))
+    wanted = {name for name in re.findall(r'^\w+ [tTwW] (\S+)$', table, re.M) if regex.fullmatch(name) and '.cold' not in name}
+    said = surftrace.listing(f'p {pattern}', stock)
+    assert {name for name in names(said) if name in wanted or 'inlined' not in ''.join(line for line in said if f'{name}(' in line)} == wanted
+
+
+def test_the_functions_are_those_of_perf() -> None:
+    have('perf')
+    run = subprocess.run(['perf', 'probe', '-k', vmlinux(), '-F', 'tcp_*'], capture_output=True, text=True)
+    if run.returncode or not run.stdout:
+        raise Unavailable(f'perf probe -F: {run.stderr.strip()[-200:]}')
+    ours = names(surftrace.listing('p tcp_*', kernel(vmlinux(), 'btf')))
+    theirs = {name for name in run.stdout.split() if '.cold' not in name}
+    assert theirs - ours == set()
+    assert len(theirs) > 300
+
+
+def test_both_backends_have_the_same_prototypes() -> None:
+    both = [{line.split(';')[0] for line in surftrace.listing('p tcp_v[46]_*', kernel(vmlinux(), mode)) if '// ' not in line}
+            for mode in ('btf', 'dwarf')]
+    assert len(both[0] & both[1]) > 40
+    assert {line for line in both[0] - both[1] if f"{line.split('(')[0]}(" in ' '.join(both[1])} == set()
+
+
+def test_a_prototype_is_pfuncts(types_file: Callable[[str], Path]) -> None:
+    have('pfunct')
+    program = types_file('BTF')
+    said = subprocess.run(['pfunct', '-F', 'btf', '--prototypes', program], capture_output=True, text=True, check=True).stdout
+    theirs = {re.sub(r'\s+', '', line) for line in said.splitlines()}
+    ours = {re.sub(r'\s+', '', prototype.text + ';') for prototype in kernel(str(program), 'btf').info.prototypes('*')}
+    assert ours == {line.replace('inline', '', 1) for line in theirs} and len(ours) > 20
+
+
+@pytest.mark.parametrize(('name', 'why'), [
+    ('native_sched_clock', 'not traceable (notrace)'), ('notify_die', "on the kernel's blacklist"), ('start_kernel', '__init'),
+    ('wake_up_new_task', ''), ('tcp_sendmsg', ''),
+])
+def test_what_cannot_be_probed_is_said(name: str, why: str, stock: surftrace.Kernel) -> None:
+    line, = surftrace.listing(f'p {name}', stock)
+    assert ('// no probe' in line) == bool(why)
+    assert why in line
+
+
+def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
+    """gcc -mfentry: of 44,000 functions those that ftrace knows are those whose first instruction (behind endbr64) calls it."""
+    elf = surftrace.Executable(vmlinux())
+    obstacle, fentry = surftrace.obstacles(elf), elf.symbols('__fentry__')[0].address
+    wrong, counted = [], 0
+    for symbol in (symbol for symbols in elf.function_symbols.values() for symbol in symbols if symbol.section == '.text'):
+        code = elf.bytes_at(symbol.address, 16)
+        at = 4 if code[:4] == b'\xf3\x0f\x1e\xfa' else 0
+        calls = code[at:at + 1] == b'\xe8' and symbol.address + at + 5 + int.from_bytes(code[at + 1:at + 5], 'little', signed=True) == fentry
+        said = obstacle(symbol)
+        counted += calls
+        wrong += [(symbol.name, said)] if calls and 'notrace' in said or not calls and not said else []
+    assert wrong == [] and counted > 30_000
+
+
+def test_a_listing_of_the_running_kernel_takes_its_word_for_what_can_be_traced() -> None:
+    info = kernel(vmlinux(), 'btf').info
+    symbols = surftrace.Kallsyms(b'0000 T vfs_read\n0000 T vfs_write\n0000 T vfs_open\n0000 t vfs_mine\t[mine]\n')
+    known = surftrace.DebugInfo(AMD64, symbols, [lambda: info])
+    running = surftrace.kernel_of(info, None, False)._replace(
+        info=known, functions=lambda: frozenset(['vfs_read', 'vfs_write', 'vfs_mine']), blacklist=lambda: frozenset(['vfs_write']))
+    said = {line.split('(')[0].split(' ')[-1].lstrip('*'): line.partition('// ')[2] for line in surftrace.listing('p vfs_*', running)}
+    assert said == {'vfs_read': '', 'vfs_write': "no probe: on the kernel's blacklist: kprobes themselves run through it",
+                    'vfs_open': 'no probe: not traceable (notrace)',
+                    'vfs_mine': 'no prototype in the debug information; in module mine'}
+
+
+def test_the_functions_of_a_module_that_is_not_loaded_are_those_of_its_file() -> None:
+    folder = kernels.kernel('6.1-amd64') / 'modules'
+    path = next((str(path) for path in sorted(folder.rglob('nf_nat.ko'))), '')
+    if not path:
+        raise Unavailable(f'no nf_nat.ko in {folder}')
+    info = surftrace.DebugInfo(AMD64, surftrace.Kallsyms(b''), [lambda: kernel(vmlinux(), 'btf').info.btf])
+    away = surftrace.kernel_of(info, None, False)._replace(info=info, module_file=lambda module: path if module == 'nf_nat' else '')
+    said = surftrace.listing('p nf_nat:nf_nat_alloc*', away)
+    assert said == ["unsigned int nf_nat_alloc_null_binding(struct nf_conn *ct, unsigned int hooknum);  // no probe: the module 'nf_nat' "
+                    'is not loaded']
+    with pytest.raises(surftrace.InputError, match="the module 'nosuch' is not loaded"):
+        surftrace.listing('p nosuch:*', away)
+
+
+# events
+
+
+def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.Kernel) -> None:
+    lines = [' '.join(line.split()) for line in surftrace.listing('e sched/sched_wak*', stock)]
+    assert lines[:2] == ['e sched/sched_wake_idle_without_ipi', 'int cpu; /* 8 4 */']
+    assert {line for line in lines if line[:2] == 'e '} == {f'e sched/sched_{name}' for name in (
+        'wake_idle_without_ipi', 'wakeup', 'wakeup_new', 'waking')}
+    assert 'char comm[16]; /* 8 16 */' in lines
+
+
+def fields_of(text: str) -> list[tuple[str, int, int]]:
+    """(name, offset, size) of the fields of a format file, or of our lines."""
+    ours = re.findall(r'(\w+)(?:\[[^;]*\])?; +/\* +(\d+) +(\d+) \*/', text)
+    found = ours or re.findall(r'field:[^;]*?(\w+)(?:\[[^;]*\])?;\s*offset:(\d+);\s*size:(\d+);', text)
+    return [(name, int(offset), int(size)) for name, offset, size in found if not name.startswith('common_')]
+
+
+def test_the_fields_are_those_of_the_format_files(_mounted_tracefs: Path) -> None:
+    if not Path(surftrace.RUNNING_BTF).exists():
+        raise Unavailable(f'this kernel has no {surftrace.RUNNING_BTF}')
+    info = surftrace.running_debug_info('btf', AMD64, os.uname().release)
+    running = surftrace.kernel_of(info, surftrace.Tracefs(str(_mounted_tracefs)), True)
+    blocks = re.split(r'^e ', '\n'.join(surftrace.listing('e */*', running)), flags=re.M)[1:]
+    said = {block.split('\n')[0]: fields_of(block) for block in blocks if not re.match('surftrace|[ku]probes', block)}   # made by others
+    wanted = {name: fields_of((_mounted_tracefs / 'events' / name / 'format').read_text()) for name in said}
+    assert said == wanted and len(said) > 300
+    raw = {name: fields_of('\n'.join(surftrace.raw_layout(name.split('/')[1], info))) for name in said if name.startswith('sched/')}
+    raw = {name: fields for name, fields in raw.items() if fields}             # one of a class of several has no struct of its name
+    assert raw == {name: wanted[name] for name in raw} and len(raw) > 10
+
+
+def test_without_a_vmlinux_the_systems_of_events_are_not_known(compiled: Callable[..., surftrace.Kernel]) -> None:
+    source = """typedef void (*btf_trace_mine)(void *, int);
+        struct trace_event_raw_mine { unsigned long ent; unsigned __data_loc_name; int delay; char __data[]; };
+        int use(btf_trace_mine x, struct trace_event_raw_mine *y) { return y->delay; }
+        int main(void) { return 0; }"""
+    lines = surftrace.listing('e sched/m*', compiled(source, 'btf'))
+    assert [' '.join(line.split()) for line in lines] == ['e */mine', '__data_loc name; /* 8 4 */', 'int delay; /* 12 4 */']
+
+
+# how it is printed
+
+
+def test_a_pipe_gets_plain_text(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], types_file: Callable[[str], Path]) -> None:
+    assert surftrace.main(['-v', str(types_file('BTF')), '-L', 'struct nested']) == 0
+    assert '\x1b' not in capfd.readouterr().out
+
+
+def test_colours_do_not_change_the_text() -> None:
+    for line in ('struct a {    /* 4 bytes */', 'int f(struct x *);  // no probe: x; y', 'e sched/sched_switch', '    int (*g)(int);   /*  1  2 */'):
+        shown = surftrace.coloured(line)
+        assert shown != line
+        assert re.sub(r'\x1b\[\d+m', '', shown) == line
+
+
+def on_a_terminal(*arguments: str, **environment: str) -> str:
+    """What surftrace says on a terminal."""
+    code = f'import sys; sys.path.insert(0, {str(Path(surftrace.__file__).parent)!r}); import surftrace; sys.exit(surftrace.main())'
+    pid, file = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, '-c', code, *arguments],
+                  {'PATH': os.environ['PATH'], 'TERM': 'xterm', 'COLUMNS': '80', **environment})
+    said = b''
+    with contextlib.suppress(OSError):                      # Linux's word for the other end having closed
+        while data := os.read(file, 4096):
+            said += data
+    os.close(file)
+    os.waitpid(pid, 0)
+    return said.decode().replace('\r', '')
+
+
+def test_a_terminal_gets_colours_and_a_pager(types_file: Callable[[str], Path]) -> None:
+    arguments = ('-v', str(types_file('BTF')), '-L', 'struct point')
+    plain = on_a_terminal(*arguments, PAGER='cat', NO_COLOR='1')
+    assert plain.startswith('struct point {') and '\x1b' not in plain
+    shown = on_a_terminal(*arguments, PAGER='cat')
+    assert '\x1b[36mstruct\x1b[0m point' in shown and re.sub(r'\x1b\[\d+m', '', shown) == plain
+    assert on_a_terminal(*arguments, PAGER='sed s/^/paged:/', NO_COLOR='1') == ''.join(
+        f'paged:{line}\n' for line in plain.splitlines())
+    assert on_a_terminal(*arguments, PAGER='no-such-pager', NO_COLOR='1') == plain
+
+
+def test_the_language_on_a_terminal_is_in_columns() -> None:
+    said = on_a_terminal('--help-language', PAGER='cat')
+    assert '|---|' not in said and '`' not in said
+    assert re.search(r'^  container_of\(x, struct T, m\) +the enclosing struct$', said, re.M), said
+
+
+def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Kernel) -> None:
+    said: list[str] = []
+    for name in ('notify_die', 'start_kernel', 'wake_up_new_task'):
+        surftrace.make_events([(surftrace.parse_probe(f'p {name}'), '')], stock._replace(note=said.append))
+    assert [note.split("' is ")[0] for note in said] == ["'notify_die", "'start_kernel"], said
+
+
+# whatever is typed, and whatever a file holds
+
+WHATS = ['p *', 'p take_*', 'p take_bits', 'p *(struct nested *)', 'p *(struct bits *)', 'p take_nested p->next p->named.deep', 'struct nested',
+         'struct nested.next.named', 'struct arrays.words[1]', 'union bit_union', 'enum plain', 'struct s*', 'atomic_t', 'e */*', 'e x', 'r take_*',
+         'struct scalars.handle', 'p m:take_*']
+
+
+def test_mutated_words_are_listed_or_refused(raw_btf: Path) -> None:  # noqa: F811
+    statuses = []
+    for seed in range(400):
+        random_ = random.Random(seed)
+        what = mutated(random_, random_.choice(WHATS))
+        statuses.append(check('-v', str(raw_btf), f'--list={what}'))
+    assert {0, 2} <= set(statuses)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_damaged_file_is_listed_or_refused(kind: str, files: dict[str, bytes], tmp_path: Path) -> None:  # noqa: F811
+    data, path, statuses = files[kind], tmp_path / 'file', []
+    mode, spans = 'btf' if 'BTF' in kind else 'dwarf', interesting(kind, data, path)
+    path.write_bytes(data)
+    assert [check('-m', mode, '-v', str(path), '-L', what) for what in WHATS].count(0) > 9
+    for seed in range(100):
+        random_, damaged = random.Random(seed), bytearray(data[:random.Random(seed).randrange(len(data))] if seed % 5 == 0 else data)
+        for _ in range(random_.choice([1, 1, 3, 20])):
+            at = random_.randrange(*random_.choice(spans))
+            if at < len(damaged):
+                damaged[at] = random_.choice([damaged[at] ^ 1 << random_.randrange(8), 0, 0xff, 0x80, random_.randrange(256)])
+        path.write_bytes(damaged)
+        statuses.append(check('-m', mode, '-v', str(path), '-L', random_.choice(WHATS)))
+    assert len(set(statuses)) > 1
+
+
+@pytest.mark.parametrize('types', STRANGE.values(), ids=STRANGE)
+def test_types_that_no_compiler_makes_are_listed_or_refused(types: list[Any], tmp_path: Path) -> None:
+    (tmp_path / 'btf').write_bytes(btf(NUMBER, *FUNCTION, *types))
+    for what in ('p *', 'p f p', 'p *(struct s *)', 'struct s', 'struct s.x', 'struct s.x.x', 'struct s.x[3]', 't', 'struct *', 'e */*'):
+        check('-v', str(tmp_path / 'btf'), '-L', what)
+    kernel_ = None if (31, 'x', 0) in types else kernel(str(tmp_path / 'btf'), 'btf')     # refused as a whole
+    for text in ('p f p->', 'p f p->x.', 'p f (struct ', 'p f p', 'p f f:p'):
+        assert kernel_ is None or isinstance(surftrace.completions(text, kernel_), surftrace.Offer)
+
+
+PROGRAM = '''struct thing { int a; char *name; };
+__attribute__((noinline)) long use(struct thing *it, unsigned char count) { __asm__ volatile("" :: "r"(it), "r"(count)); return 1; }
+__attribute__((noinline)) void user_of(void) { __asm__ volatile(""); }
+static inline int twice(int n) { return 2 * n; }
+int main(int n, char **v) { struct thing it = { n, v[0] }; user_of(); return use(&it, twice(n)); }'''
+
+
+def of_programs() -> surftrace.Kernel:
+    """A kernel of which nothing is known but its programs."""
+    kernel = surftrace.kernel_of(surftrace.DebugInfo(surftrace.arch_named('x86_64'), None, []), None, False)
+    return surftrace.with_programs(kernel, surftrace.arguments().parse_args(['-S']))
+
+
+def test_the_functions_of_a_program_are_listed_with_their_prototypes(compile_c: Callable[..., Path]) -> None:
+    program = compile_c(PROGRAM, '-O1', '-g')
+    assert surftrace.listing(f'P {program}:use*', of_programs()) == [
+        'long int use(struct thing *it, unsigned char count);', 'void user_of(void);']
+    assert surftrace.listing(f'P {program}:use it->name it', of_programs())[:3] == [
+        '// it->name: char *', '// it: struct thing *', surftrace.listing(f'P {program}:use it', of_programs())[1]]
+    bare = compile_c(PROGRAM, '-O1', '-g0')
+    assert surftrace.listing(f'R {bare}:use', of_programs()) == ['use();']
+
+
+def test_usdt_probes_are_listed_as_readelf_has_them() -> None:
+    path = next((path for path in surftrace.object_paths('libstdc++', [])), None) or pytest.skip('no libstdc++ here')
+    said = subprocess.run(['readelf', '-n', path], capture_output=True, text=True, check=True).stdout
+    notes = re.findall(r'Provider: (\S+)\n\s*Name: (\S+)\n.*Semaphore: (\S+)\n\s*Arguments:(.*)', said)
+    assert notes
+    wanted = {f"{provider}:{name}({', '.join(operands.split())});" + '  // counts who listens (semaphore)' * bool(int(semaphore, 16))
+              for provider, name, semaphore, operands in notes}
+    assert {re.sub(r'(;|  //) \d+ places$', '', line) for line in surftrace.listing('u libstdc++:*', of_programs())} == wanted
+    with pytest.raises(surftrace.InputError, match='no USDT probe that matches'):
+        surftrace.listing('u libstdc++:nosuch', of_programs())
