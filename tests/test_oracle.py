@@ -64,9 +64,8 @@ class Refusal(NamedTuple):
 @functools.lru_cache(None)
 def surftrace_kernel(label: str, mode: str) -> surftrace.Kernel:
     """A kernel as -v VMLINUX -m MODE gives it."""
-    vmlinux, line = str(kernels.kernel(label) / 'vmlinux'), 'p vfs_read'
-    info, options = surftrace.given_debug_info(vmlinux, mode, None, AMD64), surftrace.arguments().parse_args(['-S', '-v', vmlinux, line])
-    return surftrace.kernel_of(info, None, options, [(surftrace.parse_probe(line), '')])
+    info = surftrace.given_debug_info(str(kernels.kernel(label) / 'vmlinux'), mode, None, AMD64)
+    return surftrace.kernel_of(info, None, False)
 
 
 @functools.lru_cache(None)
