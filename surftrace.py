@@ -142,9 +142,10 @@ class Arch(NamedTuple):
     dwarf: Dict[int, str]                   # DWARF register number -> kernel name
     kernel_from: int                        # the lowest address the kernel has anything at
     syscall: Tuple[str, ...] = ()           # members of pt_regs that hold a system call's arguments
-    by_value: str = ''                      # whose rules for structs passed by value are known: 'sysv', 'aapcs64'
+    by_value: str = ''                      # the rules for structs passed by value (BY_VALUE)
     nops: int = 0                           # bytes of no-ops for ftrace (gcc -fpatchable-function-entry, arch/*/Makefile) that
                                             # a function's symbol stands before, and its DWARF behind
+    frame: int = 0                          # bytes from the stack pointer at entry to the call frame address of DWARF
 
     @property
     def word(self) -> int:
@@ -155,6 +156,22 @@ class Arch(NamedTuple):
     def last_address(self) -> int:
         """The highest address that is not an error pointer (include/linux/err.h: MAX_ERRNO is 4095)."""
         return (1 << self.bits) - 4096
+
+
+class ByValue(NamedTuple):
+    """How a psABI passes structs without floating-point numbers, and integers of two words where it has such."""
+    largest: int            # bytes of a struct that still goes into registers; 0: any
+    larger: str             # what becomes of a larger one: 'stack', or 'reference' for its address in a register
+    short: str              # where there are too few registers: 'stack', 'last' (on the stack, and so are all after it), 'split'
+    returned: int           # bytes of a struct that is still returned in registers, -1: none is, -2: not known here
+
+
+# System V AMD64 ABI 3.2.3; aapcs64 6.8; riscv-cc and LoongArch lapcs (integer calling convention); OpenPOWER ELF v2 2.2.3;
+# aapcs32 6.5; s390x ELF ABI 1.2.2; System V i386 ABI 2.2.3
+BY_VALUE = {'sysv': ByValue(16, 'stack', 'stack', 16), 'aapcs64': ByValue(16, 'reference', 'last', 1 << 30),
+            'riscv': ByValue(16, 'reference', 'split', 16), 'elfv2': ByValue(0, 'stack', 'split', 16),
+            'aapcs32': ByValue(0, 'stack', 'split', 4), 's390': ByValue(8, 'reference', 'stack', -1),
+            'i386': ByValue(0, 'stack', 'last', -2)}
 
 
 def _names(text: str) -> FrozenSet[str]:
@@ -180,33 +197,34 @@ ARCHES: Tuple[Arch, ...] = (
     # Documentation/arch/x86/x86_64/mm.rst: with five levels the kernel begins at 0xff00...
     Arch('x86_64', 62, 64, 'little', _names('r8..r15 bx cx dx si di bp ax orig_ax ip cs flags sp ss'),
          ('di', 'si', 'dx', 'cx', 'r8', 'r9'), 8, 'sp', _numbered('ax dx cx bx si di bp sp ' + _run('r', 8, 15) + ' ip'),
-         0xff00 << 48, ('di', 'si', 'dx', 'r10', 'r8', 'r9'), 'sysv'),
+         0xff00 << 48, ('di', 'si', 'dx', 'r10', 'r8', 'r9'), 'sysv', frame=8),
     # the same files; the kernel is built with -mregparm=3 (arch/x86/Makefile)
     Arch('i386', 3, 32, 'little', _names('bx cx dx si di bp ax orig_ax ip cs ds es fs gs flags sp ss'),
-         ('ax', 'dx', 'cx'), 4, 'sp', _numbered('ax cx dx bx sp bp si di ip'), 4096, ('bx', 'cx', 'dx', 'si', 'di', 'bp')),
+         ('ax', 'dx', 'cx'), 4, 'sp', _numbered('ax cx dx bx sp bp si di ip'), 4096, ('bx', 'cx', 'dx', 'si', 'di', 'bp'), 'i386', frame=4),
     # arch/arm64/kernel/ptrace.c; aadwarf64, aapcs64. Pointers may be tagged in bits 56-59 (KASAN)
     Arch('aarch64', 183, 64, 'little', _names('x0..x30 lr sp pc pstate'), tuple(_run('x', 0, 7).split()), 0, 'sp',
          _numbered(_run('x', 0, 30) + ' sp'), 0xf000 << 48, tuple(f'regs[{i}]' for i in range(6)), 'aapcs64', 8),
     # arch/arm/kernel/ptrace.c; aadwarf32, aapcs32
     Arch('arm', 40, 32, 'little', _names('r0..r10 fp ip sp lr pc cpsr ORIG_r0'), ('r0', 'r1', 'r2', 'r3'), 0, 'sp',
-         _numbered(_run('r', 0, 10) + ' fp ip sp lr pc'), 4096, tuple(f'uregs[{i}]' for i in range(6))),
-    # arch/riscv/kernel/ptrace.c; riscv-elf-psabi-doc
+         _numbered(_run('r', 0, 10) + ' fp ip sp lr pc'), 4096, tuple(f'uregs[{i}]' for i in range(6)), 'aapcs32'),
+    # arch/riscv/kernel/ptrace.c; riscv-elf-psabi-doc. Until Linux 6.2 there were 16 bytes of no-ops
     Arch('riscv64', 243, 64, 'little', _names('epc ra sp gp tp t0..t6 s0..s11 a0..a7 status badaddr cause orig_a0'),
          tuple(_run('a', 0, 7).split()), 0, 'sp',
          _numbered('- ra sp gp tp t0 t1 t2 s0 s1 ' + _run('a', 0, 7) + ' ' + _run('s', 2, 11) + ' t3 t4 t5 t6'),
-         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5'), nops=16),
+         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5'), 'riscv', 8),
     # arch/s390/kernel/ptrace.c; s390x ELF ABI: arguments in r2-r6, then at 160(%r15). User and kernel have separate spaces
     Arch('s390x', 22, 64, 'big', _names('r0..r15'), ('r2', 'r3', 'r4', 'r5', 'r6'), 160, 'r15',
-         _numbered(_run('r', 0, 15)), 4096, ('orig_gpr2', 'gprs[3]', 'gprs[4]', 'gprs[5]', 'gprs[6]', 'gprs[7]')),
+         _numbered(_run('r', 0, 15)), 4096, ('orig_gpr2', 'gprs[3]', 'gprs[4]', 'gprs[5]', 'gprs[6]', 'gprs[7]'),
+         's390', frame=160),
     # arch/powerpc/kernel/ptrace/ptrace.c; OpenPOWER ELF v2: r3-r10, then the parameter save area 32 bytes up
     Arch('ppc64le', 21, 64, 'little', _names('r0..r31 gpr0..gpr31 nip msr ctr link xer ccr softe trap dar dsisr'),
          tuple(_run('r', 3, 10).split()), 96, 'r1', _numbered(_run('r', 0, 31)), 0xc000 << 48,
-         tuple(f'gpr[{i}]' for i in range(3, 9))),
+         tuple(f'gpr[{i}]' for i in range(3, 9)), 'elfv2'),
     # arch/loongarch/kernel/ptrace.c; LoongArch ELF psABI. The direct map begins at 0x8000...
     Arch('loongarch64', 258, 64, 'little',
          _names('r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat'),
          tuple(_run('r', 4, 11).split()), 0, 'r3', _numbered(_run('r', 0, 31)), 0x8000 << 48,
-         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]'), nops=8),
+         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]'), 'riscv', 8),
 )
 
 ARCH_ALIASES = {'amd64': 'x86_64', 'x86-64': 'x86_64', 'i486': 'i386', 'i586': 'i386', 'i686': 'i386', 'x86': 'i386',
@@ -532,7 +550,7 @@ def plain_type(words: str, arch: Arch) -> Optional[Type]:
     found = PLAIN_TYPES.get(words)
     if not found:
         return None
-    signed = found[1] and not (words == 'char' and arch.name not in ('x86_64', 'i386'))    # plain char, by each psABI
+    signed = found[1] and not (words == 'char' and arch.name not in ('x86_64', 'i386', 'loongarch64'))    # plain char, by each psABI
     return Int(words, found[0] or arch.word, signed)
 
 
@@ -540,7 +558,8 @@ def plain_type(words: str, arch: Arch) -> Optional[Type]:
 
 class Symbol(NamedTuple):
     """A symbol: its link-time address (or the running one, from kallsyms), section or module, whether it is code, and what is
-    special about it: 'ifunc', 'tls', 'undefined', 'exported' data that a program may have a copy of, an 'old' version."""
+    special about it: 'ifunc', 'tls', 'undefined', 'exported' data that a program may have a copy of, an 'old' version, 'thumb'
+    code; and how many bytes behind it callers from the same file enter (OpenPOWER ELF v2 3.4.1: the local entry point)."""
     name: str
     address: int
     size: int
@@ -548,6 +567,7 @@ class Symbol(NamedTuple):
     section: str = ''
     module: str = ''
     sort: str = ''
+    entry: int = 0
 
 
 class Section(NamedTuple):
@@ -723,8 +743,7 @@ class Executable:
 
     def _symbol(self, name: str, table: SymbolTable, at: int) -> Symbol:
         fields = self._symbol_format.unpack_from(table.entries, at)
-        info, index, value, size = (fields[1], fields[3], fields[4], fields[5]) if self.arch.bits == 64 else (
-            fields[3], fields[5], fields[1], fields[2])
+        info, other, index, value, size = fields[1:] if self.arch.bits == 64 else (*fields[3:], *fields[1:3])
         found = self._numbered_sections[index] if index < len(self._numbered_sections) else None
         version = at // self._symbol_format.size * 2
         sort = {6: 'tls', 10: 'ifunc'}.get(info & 15, '')
@@ -734,8 +753,11 @@ class Executable:
             sort = sort or 'old'
         elif table.versions and info & 15 == 1 and self._is_library:
             sort = 'exported'
+        elif self.arch.name == 'arm' and info & 15 == 2 and value & 1:      # AAELF32 5.5.3: bit 0 of a function's symbol
+            sort, value = 'thumb', value - 1
+        entry = 1 << (other >> 5) >> 2 << 2 if self.arch.name == 'ppc64le' else 0
         return Symbol(name, value, size, info & 15 in (0, 2) and found is not None and found.code, found.name if found else '',
-                      sort=sort)
+                      sort=sort, entry=entry)
 
     @functools.cached_property
     def _is_library(self) -> bool:
@@ -900,14 +922,19 @@ def mapped(path: str) -> mmap.mmap:
 
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
-    """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones."""
-    if not isinstance(data, bytes):
-        yield from (match.start() for match in re.finditer(re.escape(wanted), data))
-        return
-    at = data.find(wanted)                                              # faster than a pattern
+    """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones, and numbers overlap."""
+    find: Callable[[int], int] = functools.partial(data.find, wanted) if isinstance(data, bytes) else (     # faster than a pattern
+        functools.partial(_found_at, re.compile(re.escape(wanted)), data))
+    at = find(0)
     while at >= 0:
         yield at
-        at = data.find(wanted, at + len(wanted))
+        at = find(at + 1)
+
+
+def _found_at(pattern: re.Pattern[bytes], data: Any, start: int) -> int:
+    """What find() is for bytes, for anything that has them."""
+    match = pattern.search(data, start)
+    return match.start() if match else -1
 
 
 def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
@@ -1707,7 +1734,8 @@ class Dwarf(TypeInfo):
                 start = 0 if item.is_absolute else base
                 first = entry and start + item.begin_offset == pc
                 if first or start + item.begin_offset <= pc < start + item.end_offset:
-                    return self._place(self._operations(die.cu, item.loc_expr), frame)
+                    found = self._place(self._operations(die.cu, item.loc_expr), frame)
+                    return None if entry and self._at_home(found, die.cu) and found.how == 'frame' else found
         return Location('gone', why='the compiler has it nowhere at this instruction')
 
     def _parsed_location(self, die: Any) -> Union[List[Any], Tuple[List[int]]]:
@@ -1726,8 +1754,13 @@ class Dwarf(TypeInfo):
         moved = found.how == 'memory' or found.how == 'register' and self.arch.dwarf.get(found.number) not in self.arch.arguments
         if moved and self._is_gnu(unit):
             return None if entry else Location('gone', why='the compiler did not say from where on it is in its place')
-        at_home = found.how == 'frame' and (found.offset < 0 or self._language(unit) == 'Go') or found.how == 'gone'
-        return None if entry and at_home else found
+        return None if entry and self._at_home(found, unit) else found
+
+    def _at_home(self, found: Location, unit: Any) -> bool:
+        """Whether a parameter is there only after the function has put it there: below its arguments on the stack (on ppc64le
+        that is also room that the caller left)."""
+        home = found.offset < self.arch.stack - self.arch.frame or self._language(unit) == 'Go'
+        return found.how == 'gone' or found.how == 'frame' and home
 
     @staticmethod
     def _is_gnu(unit: Any) -> bool:
@@ -3285,6 +3318,8 @@ class Btf(TypeInfo):
             encoding = holder._words[at + 3] >> 24
             if re.search(r'\b(float|double|_Float\d+x?)\b', name):      # pahole without --btf_gen_floats calls them integers
                 return Float(name, value)
+            if name == '__SANITIZED_FAKE_INT__':                        # what pahole has for an integer of 12 bytes and the like
+                return Void()
             return Int(name, value, bool(encoding & 1) or name == 'signed char' or name == 'char' and self._plain_char_signed())
         if kind in ('struct', 'union'):
             keyword = kind if name or not alias else ''
@@ -4875,60 +4910,159 @@ def refuse(message: str, at: Span) -> NoReturn:
 
 
 def convention(arch: Arch, function: Function) -> List[Location]:
-    """The Location of each parameter at entry, by the calling convention of integers and pointers; from the first one that
-    the convention's simple part does not settle, 'gone' with the reason."""
-    numbers = {name: number_ for number_, name in reversed(sorted(arch.dwarf.items()))}
+    """The Location of each parameter at entry, by the calling convention of integers, pointers and plain structs; from the
+    first one that this does not settle, 'gone' with the reason."""
     if function.language == 'Go':
         why = 'Go has its own calling convention, and DWARF tells no place for it here'
         return [Location('gone', why=why)] * len(function.parameters)
-    registers, used, stack = [numbers[name] for name in arch.arguments], _hidden_pointer(arch, function), 0
-    if function.variadic and arch.name == 'i386':
-        registers = []                                                  # gcc's regparm is not for them
-    places: List[Location] = []
-    why = '' if used >= 0 else 'the function returns a struct, which moves its arguments'
-    for parameter in function.parameters:
-        type_, size = parameter.type(), size_of(parameter.type())
-        if why:
-            places.append(Location('gone', why=why))
-        elif isinstance(type_, Float):
-            places.append(Location('gone', why='it is a floating-point number, and ftrace reads no such registers'))
-            in_register = bool(arch.by_value) and type_.size <= 8 and sum(isinstance(p.type(), Float) for p in function.parameters) <= 8
-            why = '' if in_register else 'it comes after a floating-point argument'
-        elif isinstance(type_, (Struct, Array)) or (size or 0) > arch.word:
-            place, words = _passed(arch, function.language, type_, size, registers[used:])
-            in_memory = place.how == 'stack'
-            places.append(_on_stack(arch, numbers, stack, (size or 0)) if in_memory else place)
-            why = place.why and 'it comes after an argument whose place is not settled'
-            used, stack = used + (0 if in_memory else words), stack + (words if in_memory else 0)
-        elif used < len(registers):
-            places.append(Location('register', number=registers[used]))
-            used += 1
-        else:
-            places.append(_on_stack(arch, numbers, stack, size or arch.word))
-            stack += 1
-    return places
+    call = Call(arch, function)
+    return [call.place(parameter.type()) for parameter in function.parameters]
 
 
-def _on_stack(arch: Arch, numbers: Dict[str, int], word: int, size: int) -> Location:
-    """The argument in that word of the stack; big-endian machines put a narrow one at the word's end."""
-    pad = arch.word - size if arch.order == 'big' and size < arch.word else 0
-    return Location('memory', number=numbers[arch.stack_pointer], offset=arch.stack + word * arch.word + pad)
+class Call:
+    """The registers that the arguments of a call have left, and the words of stack they have taken; `why` once the places of
+    those to come are not settled."""
+
+    def __init__(self, arch: Arch, function: Function) -> None:
+        self.arch, self.language, self.abi = arch, function.language, BY_VALUE[arch.by_value]
+        self.numbers = {name: number_ for number_, name in reversed(sorted(arch.dwarf.items()))}
+        self.free, self.stack = [self.numbers[name] for name in arch.arguments], 0
+        if function.variadic and arch.name == 'i386':
+            self.free = []                                              # gcc's regparm is not for them
+        hidden = _hidden_pointer(arch, function)
+        self.why = 'the function returns a struct, which moves its arguments' if hidden < 0 else ''
+        self._take(max(hidden, 0))
+        # in registers of their own, as long as these last
+        floats = sum(_parts(parameter.type()) for parameter in function.parameters)
+        self.floats_apart = arch.by_value in ('sysv', 'aapcs64') and floats <= 8
+
+    def place(self, type_: Type) -> Location:
+        """The next argument's."""
+        size = size_of(type_)
+        if self.why:
+            return Location('gone', why=self.why)
+        if isinstance(type_, Void):                                     # a C++ pointer to a member, a number BTF has no word for
+            return self._unsettled('nothing tells what it is')
+        if isinstance(type_, Float):
+            return self._float(type_)
+        if not isinstance(type_, (Struct, Array)) and (size or 0) <= self.arch.word:
+            return self._scalar(size or self.arch.word)
+        if self.language == 'Rust':
+            return self._rust(type_)
+        if self.language == 'C++' and isinstance(type_, Struct) and type_.passed() != 'value':
+            if type_.passed() == 'reference' and self.free:
+                return Location('memory', number=self._take(1)[0])
+            return self._unsettled(f'whether C++ passes {spell(type_)} by value or by reference is not known (DWARF 5 tells)')
+        return self._by_value(type_, size)
+
+    def _take(self, words: int) -> List[int]:
+        """The next registers; what they do not suffice for is taken of the stack."""
+        taken, self.free = self.free[:words], self.free[words:]
+        self.stack += words - len(taken)
+        return taken
+
+    def _unsettled(self, why: str) -> Location:
+        """The place that is not known, and neither are those of what comes after it."""
+        self.why = 'it comes after an argument whose place is not settled'
+        return Location('gone', why=why)
+
+    def _scalar(self, size: int) -> Location:
+        """An integer or a pointer; big-endian machines put a narrow one at the end of its word of the stack."""
+        word, taken = self.stack, self._take(1)
+        if taken:
+            return Location('register', number=taken[0])
+        pad = self.arch.word - size if self.arch.order == 'big' else 0
+        return self._on_stack(word, pad)
+
+    def _on_stack(self, word: int, pad: int = 0) -> Location:
+        return Location('memory', number=self.numbers[self.arch.stack_pointer], offset=self.arch.stack + word * self.arch.word + pad)
+
+    def _float(self, type_: Float) -> Location:
+        """ELF v2 keeps room for it among the integers; i386 has all on the stack."""
+        if not self.arch.arguments:
+            self._take(-(-type_.size // self.arch.word))
+        elif self.arch.by_value == 'elfv2' and type_.size <= 8:
+            self._take(_parts(type_))
+        elif not self.floats_apart or type_.size > 8:
+            self.why = 'it comes after a floating-point argument'
+        return Location('gone', why='it is a floating-point number, and ftrace reads no such registers')
+
+    def _rust(self, type_: Type) -> Location:
+        words = rust_words(type_)
+        if not words or words > len(self.free):
+            return self._unsettled(f'where Rust passes {spell(type_)} here is not settled')
+        return self._in_registers(self._take(words), self.arch.word)
+
+    @staticmethod
+    def _in_registers(numbers: List[int], size: int) -> Location:
+        return Location('pieces', pieces=tuple((Location('register', number=number_), size) for number_ in numbers))
+
+    def _by_value(self, type_: Type, size: Optional[int]) -> Location:
+        """A struct or a double word, by the rules of the psABI."""
+        abi, arch = self.abi, self.arch
+        double = isinstance(type_, (Int, Enum)) and arch.bits == 32
+        if size is None or not double and not self._is_settled(type_):
+            return self._unsettled(f"it is {spell(type_)} by value: DWARF would tell its place, the calling convention "
+                                   f"known here does not")
+        if arch.by_value == 'aapcs32' and _alignment(type_) == 8 and (len(self.free) % 2 or not self.free and self.stack % 2):
+            self._take(1)                                               # begins at an even register, or word
+        words = -(-size // arch.word)
+        if abi.larger == 'reference' and (size > abi.largest or arch.by_value == 's390' and size not in (1, 2, 4, 8)):
+            taken = self._take(1)
+            return Location('memory', number=taken[0]) if taken else Location('gone', why='its address is on the stack')
+        if words <= len(self.free) and size <= (abi.largest or size):
+            return self._in_registers(self._take(words), min(size, arch.word))
+        if abi.short != 'split' or not self.free:
+            kept, self.free = self.free if abi.short == 'stack' else [], []
+            word = self.stack
+            self._take(words)
+            self.free = kept
+            return self._on_stack(word, arch.word - size if arch.order == 'big' else 0)
+        self._take(words)
+        return Location('gone', why='a part of it is in registers, and the rest on the stack')
+
+    def _is_settled(self, type_: Type) -> bool:
+        """Whether it is a struct whose place its size tells."""
+        if not isinstance(type_, Struct) or self.arch.by_value == 'i386' and self.arch.arguments:
+            return False
+        return not _has_float(type_) and not _is_laid_out_by_hand(type_) and _has_members(type_)
+
+
+def _parts(type_: Type) -> int:
+    """The registers of their own that floating-point numbers may take."""
+    return isinstance(type_, Float) + (isinstance(type_, Float) and 'omplex' in type_.name)
 
 
 def _hidden_pointer(arch: Arch, function: Function) -> int:
-    """Registers taken by the address of a struct to be returned; -1 where that is not settled here."""
-    returns = function.returns()
+    """Words taken by the address of a struct to be returned; -1 where that is not settled here."""
+    returns, size = function.returns(), size_of(function.returns())
+    if isinstance(returns, (Int, Float)):
+        return _hidden_number(arch, returns)
+    if isinstance(returns, Array) or isinstance(returns, Void) and returns.name != 'void':
+        return -1                                                       # a vector, a C++ pointer to a member
     if not isinstance(returns, Struct) or function.language == 'Rust' and rust_words(returns):
         return 0
     if function.language == 'Rust' or function.language == 'C++' and not returns.passed() and (returns.size or 0) <= 16:
         return -1
-    if function.language == 'C++' and returns.passed() == 'reference':
-        return 1 if arch.by_value == 'sysv' else 0 if arch.by_value == 'aapcs64' else -1
     if arch.by_value == 'aapcs64':
         return 0                                                        # in x8, no argument's register
-    if arch.by_value != 'sysv' or returns.size is None or _has_float(returns) or _is_packed(returns):
+    if function.language == 'C++' and returns.passed() == 'reference':
+        return 1 if arch.by_value == 'sysv' else -1
+    largest = BY_VALUE[arch.by_value].returned
+    if arch.by_value == 'i386' and not arch.arguments:
+        return 1                                                        # a program's; the kernel has -freg-struct-return
+    if largest == -2 or size is None or arch.by_value not in ('riscv', 's390') and (_has_float(returns) or _is_laid_out_by_hand(returns)):
         return -1
-    return int(returns.size > 16)
+    return int(size > largest)
+
+
+def _hidden_number(arch: Arch, type_: Union[Int, Float]) -> int:
+    """The same for what is no struct: s390x returns in memory what is wider than a register or complex; of complex numbers,
+    and what is wider than 16 bytes, arm and i386 have more than one convention."""
+    complex_ = isinstance(type_, Float) and 'omplex' in type_.name
+    if arch.by_value == 's390':
+        return int(type_.size > 8 or complex_)
+    return -1 if type_.size > 16 and arch.by_value != 'aapcs64' or complex_ and arch.bits == 32 else 0
 
 
 def rust_words(type_: Type) -> int:
@@ -4942,54 +5076,31 @@ def rust_words(type_: Type) -> int:
     return rust_words(members[0].type()) if len(members) == 1 and size_of(members[0].type()) == type_.size else 0
 
 
-def _passed(arch: Arch, language: str, type_: Type, size: Optional[int], free: List[int]) -> Tuple[Location, int]:
-    """Where a struct or a double word is passed, by the rules of the language, and how many words it takes."""
-    if language == 'Rust':
-        words = rust_words(type_)
-        if not words or words > len(free):
-            return Location('gone', why=f'where Rust passes {spell(type_)} here is not settled'), 0
-        return Location('pieces', pieces=tuple((Location('register', number=free[i]), arch.word) for i in range(words))), words
-    if language == 'C++' and isinstance(type_, Struct) and type_.passed() != 'value':
-        if type_.passed() == 'reference' and free:
-            return Location('memory', number=free[0]), 1
-        return Location('gone', why=f'whether C++ passes {spell(type_)} by value or by reference is not known (DWARF 5 tells)'), 0
-    return _by_value(arch, type_, size, free)
-
-
 def _has_float(type_: Type) -> bool:
     if isinstance(type_, Struct):
         return any(_has_float(member.type()) for member in type_.members())
     return isinstance(type_, Float) or isinstance(type_, Array) and _has_float(type_.element())
 
 
-def _by_value(arch: Arch, type_: Type, size: Optional[int], free: List[int]) -> Tuple[Location, int]:
-    """Where a struct or a double word is passed ('stack' where in memory there), and how many words it takes."""
-    words = -(-(size or 0) // arch.word)
-    if not arch.by_value or not isinstance(type_, Struct) or size is None or _has_float(type_) or _is_packed(type_):
-        return Location('gone', why=f"it is {spell(type_)} by value: DWARF would tell its place, the calling convention "
-                        f"known here does not"), 0
-    if size == 0:
-        return Location('gone', why='it is empty'), 0
-    if size > 16:
-        if arch.by_value == 'aapcs64':
-            return (Location('memory', number=free[0]), 1) if free else (Location('gone', why='its address is on the stack'), 0)
-        return Location('stack'), words
-    if words > len(free):
-        return (Location('stack'), words) if arch.by_value == 'sysv' else (
-            Location('gone', why='it lies on the stack, and so do those after it'), 0)
-    return Location('pieces', pieces=tuple((Location('register', number=free[i]), arch.word) for i in range(words))), words
+def _has_members(type_: Type) -> bool:
+    """Whether there is anything in it to be passed: C++ gives an empty class a byte, and no register."""
+    if isinstance(type_, Struct):
+        return any(_has_members(member.type()) for member in type_.members())
+    return not isinstance(type_, Array) or type_.length != 0 and _has_members(type_.element())
 
 
-def _is_packed(struct_: Struct) -> bool:
-    """Whether a member is not aligned to its size, or is wider than a register, which aligns the struct to 16: such a struct
-    is passed in memory, or by rules of its own."""
+def _is_laid_out_by_hand(struct_: Struct) -> bool:
+    """Whether a member is not where its type would have it (packed, or aligned by an attribute), or is wider than a register,
+    which aligns the struct to 16: such a struct is passed in memory, or by rules of its own."""
+    end = 0
     for member in struct_.members():
-        type_ = innermost(member.type())
-        if _alignment(type_) > 8 or isinstance(type_, Struct) and _is_packed(type_):
+        type_, align = innermost(member.type()), 8 * _alignment(member.type())
+        if align > 64 or isinstance(type_, Struct) and _is_laid_out_by_hand(type_):
             return True
-        if member.width is None and member.bit % (8 * _alignment(type_)):
+        if member.width is None and (member.bit % align or member.bit - end >= align):
             return True
-    return False
+        end = max(end, member.bit + (member.width or 8 * (size_of(member.type()) or 0)))
+    return 8 * (struct_.size or 0) - end >= 8 * _alignment(struct_)
 
 
 def _alignment(type_: Type) -> int:
@@ -5128,6 +5239,8 @@ def operand_register(arch: Arch, name: str) -> str:
         name = X86_NAMES.get(name, '')
     elif arch.name == 'aarch64' and re.fullmatch(r'w\d+', name):
         name = 'x' + name[1:]
+    elif arch.name == 'ppc64le' and name.isdigit():
+        name = 'r' + name                   # gas there has plain numbers for registers
     return name if name in arch.registers else ''
 
 
@@ -5199,7 +5312,8 @@ class Resolver:
 
     def _operand_place(self, site: Site, text: str, type_: Int) -> Optional[Lvalue]:
         x86 = self.arch.name in ('x86_64', 'i386')
-        constant = re.fullmatch(r'\$(-?\w+)' if x86 else r'[#i]?(-?\d\w*)', text)
+        mark = {'x86_64': r'\$', 'i386': r'\$', 'ppc64le': 'i'}.get(self.arch.name, '#?')
+        constant = re.fullmatch(rf'{mark}(-?\d\w*)', text)
         if constant:
             with contextlib.suppress(ValueError):
                 return Lvalue(type_, 'value', Fetch(f'\\{whole_number(constant[1])}'))
@@ -5208,9 +5322,11 @@ class Resolver:
         register = operand_register(self.arch, text[1:] if text[:1] in '%$' else text)
         if register and (text[:1] == '%' or not x86):
             return Lvalue(type_, 'value', Fetch('%' + register))
-        memory = re.fullmatch(r'([-+]?\d+)?\(%?(\w+)\)', text) or re.fullmatch(r'\[\$?(\w+)(?:,\s*#?(-?\d+))?\]', text)
+        memory = (re.fullmatch(r'(?P<offset>[-+]?\d+)?\(%?(?P<base>\w+)\)', text)
+                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)                              # loongarch64
+                  or re.fullmatch(r'\[\$?(?P<base>\w+)(?:,\s*#?(?P<offset>-?\d+))?\]', text))
         if memory:
-            name, offset = (memory[2], memory[1]) if text[0] != '[' else (memory[1], memory[2])
+            name, offset = memory['base'], memory['offset']
             base = operand_register(self.arch, name)
             stack = base == self.arch.stack_pointer
             return Lvalue(type_, 'memory', Fetch('$stack' if stack else '%' + base), 8 * int(offset or 0)) if base else None
@@ -5291,8 +5407,7 @@ class Resolver:
         """What a Location in memory starts from, all but the last step of it done, and the bytes of that step."""
         offset = location.offset
         if location.how == 'frame' and self.entry:
-            # the frame address is the stack pointer before the call: x86 has pushed the return address since
-            fetch, offset = Fetch('$stack'), offset + {'x86_64': 8, 'i386': 4, 's390x': 160}.get(self.arch.name, 0)
+            fetch, offset = Fetch('$stack'), offset + self.arch.frame
         elif location.how == 'memory' and location.number in self.arch.dwarf:
             base = self.arch.dwarf[location.number]
             fetch = Fetch('$stack' if base == self.arch.stack_pointer else '%' + base)
@@ -5397,7 +5512,7 @@ class Resolver:
             passed = type_.passed() if self.function.language == 'C++' else '' if self.function.language else 'value'
             if passed == 'reference' and self.arch.by_value == 'sysv':
                 return Lvalue(type_, 'memory', fetch, name='retval')
-            if self.arch.by_value != 'sysv' or _has_float(type_) or _is_packed(type_) or not passed:
+            if self.arch.by_value != 'sysv' or _has_float(type_) or _is_laid_out_by_hand(type_) or not passed:
                 refuse(f'{self.function.name} returns {spell(type_)} by value: where it is then is not settled', at)
             if (type_.size or 0) > 16:
                 return Lvalue(type_, 'memory', fetch, name='retval')
@@ -5514,14 +5629,13 @@ class Resolver:
                 if fetch.derefs and not bits % 8 and not (lvalue.bit - start) % 8:      # in memory
                     (*before, (offset, user)) = fetch.derefs
                     return fetch._replace(derefs=(*before, (offset + (lvalue.bit - start) // 8, user)))
-                if fetch.base[0] == '\\' and not fetch.derefs:
-                    shift = lvalue.bit - start if self.arch.order == 'little' else 8 * size - bits - lvalue.bit + start
-                    return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
-                if fetch.derefs or self.arch.order == 'big' and bits != 8 * size:
+                if fetch.derefs:
                     break
-                if lvalue.bit == start:
-                    return fetch
-                return fetch._replace(kind=f'b{bits}@{lvalue.bit - start}/{self.arch.bits}')
+                # what is in a register is at its end
+                shift = lvalue.bit - start if self.arch.order == 'little' else 8 * size - bits - lvalue.bit + start
+                if fetch.base[0] == '\\':
+                    return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
+                return fetch._replace(kind=f'b{bits}@{shift}/{self.arch.bits}') if shift else fetch
             start += 8 * size
         return refuse('this part of the value is in no single register that ftrace can read', at)
 
@@ -6464,6 +6578,10 @@ def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
     offset = executable.offset_of(site.address)
     if offset is None or executable.code_at(offset) is None:
         refuse(f'{site.address:#x} is not in a part of {site.program.path} that is loaded to be executed', at)
+    symbol = site.program.symbols.symbol_at(site.address) if executable.arch.name == 'arm' else None
+    if executable.arch.name == 'arm' and (not symbol or symbol.sort == 'thumb') and not kernel.force:
+        refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs in ARM code only '
+               '(arch/arm/probes/uprobes/core.c)', at)
     counter = executable.offset_of(semaphore) if semaphore else None
     return f'{kernel_path(site.program, kernel, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
 
@@ -6592,7 +6710,7 @@ def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int,
     if offset and not kernel.force:
         with Resolver._about(probe.place):
             check_boundary(symbol, offset, program.executable, program.info.dwarf, True)
-    site, dwarf = Site(program, symbol.address + offset), program.info.dwarf
+    site, dwarf = Site(program, symbol.address + (offset or symbol.entry)), program.info.dwarf
     spot = dwarf.spot_at(site.address) if dwarf and offset else None
     function = dwarf.function_here(spot) if dwarf and spot else program.info.function(symbol.name, symbol.address, offset)
     copies: List[Target] = []
@@ -6617,7 +6735,8 @@ def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kern
         return Target(text, f'{offset:#x}', None, False, site)
     symbol = program.symbols.symbol_at(address)
     if symbol:
-        return function_target(probe, program, symbol, address - symbol.address, kernel)[0]
+        behind = address - symbol.address
+        return function_target(probe, program, symbol, 0 if behind == symbol.entry else behind, kernel)[0]
     if not kernel.force:
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
                'inside one crashes the program. --force sets it all the same', probe.place.at)

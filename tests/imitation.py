@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple, Union
+from typing import Literal, NamedTuple, Union
 
 Value = Union[int, bytes, None]     # a number, a string; None where it could not be read
 
@@ -19,9 +19,12 @@ class Fault(Exception):
 
 
 class Machine(NamedTuple):
-    """Registers by the kernel's names, and pieces of memory by their addresses; little-endian, of 64 bits."""
+    """Registers by the kernel's names, and pieces of memory by their addresses; x86-64's words unless said otherwise."""
     registers: Mapping[str, int]
     memory: Mapping[int, bytes]
+    word: int = 8
+    order: Literal['little', 'big'] = 'little'
+    stack: str = 'sp'
 
     def read(self, address: int, size: int) -> bytes:
         """The bytes there."""
@@ -43,22 +46,23 @@ class Machine(NamedTuple):
         if base in ('string', 'ustring'):
             return self._string(self._address(place))
         if not place:
-            return number(base, self._word(source).to_bytes(8, 'little'))
-        address, size = self._address(place), width(base) // 8
-        values = [number(base, self.read(address + size * i, size)) for i in range(int(count or 1))]
+            size = width(base, self.word) // 8
+            return number(base, (self._word(source) & (1 << 8 * size) - 1).to_bytes(size, self.order), self.order)
+        address, size = self._address(place), width(base, self.word) // 8
+        values = [number(base, self.read(address + size * i, size), self.order) for i in range(int(count or 1))]
         return values if count else values[0]
 
     def _word(self, source: str) -> int:
         place, stack = dereference(source), re.fullmatch(r'\$stack(\d+)', source)
         if place or stack:
-            address = self._address(place) if place else self.registers['sp'] + 8 * int(stack[1])
-            return int.from_bytes(self.read(address, 8), 'little')
+            address = self._address(place) if place else self.registers[self.stack] + self.word * int(stack[1])
+            return int.from_bytes(self.read(address, self.word), self.order)
         if source[0] == '\\':
             return int(source[1:], 0) & WORD
-        return self.registers[{'$stack': 'sp', '$retval': 'ax'}.get(source, source[1:])]
+        return self.registers[{'$stack': self.stack, '$retval': 'ax'}.get(source, source[1:])]
 
     def _address(self, place: re.Match[str]) -> int:
-        return self._word(place[2]) + int(place[1]) & WORD
+        return self._word(place[2]) + int(place[1]) & (1 << 8 * self.word) - 1
 
     def _string(self, address: int) -> bytes:
         text = b''
@@ -73,15 +77,15 @@ def dereference(source: str) -> re.Match[str] | None:
     return match and re.fullmatch(r'(.*) (.*)', f"{match[1].replace('u', '')} {match[2]}")
 
 
-def width(kind: str) -> int:
+def width(kind: str, word: int = 8) -> int:
     """The bits that are read for a fetch type."""
-    return 64 if kind == 'symbol' else 8 if kind == 'char' else int(re.search(r'(\d+)$', kind)[1])
+    return 8 * word if kind == 'symbol' else 8 if kind == 'char' else int(re.search(r'(\d+)$', kind)[1])
 
 
-def number(kind: str, data: bytes) -> int:
+def number(kind: str, data: bytes, order: Literal['little', 'big'] = 'little') -> int:
     """The number that a fetch type makes of those bytes."""
     bits = width(kind)
-    value = int.from_bytes(data[:bits // 8], 'little')
+    value = int.from_bytes(data[:bits // 8], order)
     field = re.fullmatch(r'b(\d+)@(\d+)/\d+', kind)
     if field:                                               # __parse_bitfield_probe_arg: shifted left, then right
         left = bits - (int(field[1]) + int(field[2]))

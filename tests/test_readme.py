@@ -5,8 +5,12 @@ import re
 import shlex
 from pathlib import Path
 
+import guest_checks
 import kernels
 import pytest
+import test_arches
+import test_oracle
+import test_vm_arches
 
 import surftrace
 
@@ -71,3 +75,22 @@ def test_what_is_printed_is_what_it_printed(command: str, printed: list[str], ca
     # another build of that kernel has other offsets: those are not the README's promise, the words are
     plain = [re.sub(r'\d+', 'N', line) for line in (captured.out + captured.err).splitlines() if 'note:' not in line]
     assert not printed or plain == [re.sub(r'\d+', 'N', line) for line in printed]
+
+
+def what_is_run() -> str:
+    """The README's table of what is run where, from the tests' own tables."""
+    in_kernel = {label for _, labels in guest_checks.CHECKS.values() for label in labels} | set(test_vm_arches.ARM64)
+    rows = [('', 'kernel probes', 'programs', 'types and places', 'arguments, members, USDT')]
+    for label in kernels.LABELS:
+        version, architecture = label.split('-')
+        name = f"Linux {version}{' (the newest in Debian)' if version == '7' else ''}, {architecture}"
+        where = 'in a VM' if label in in_kernel else ''
+        rows.append((name, where, 'in a VM', 'against gdb' if label in test_oracle.WALKS else '', ''))
+    for name, tools in test_arches.TOOLCHAINS.items():
+        rows.append((name, '', '', '', f'against code by `{tools.compiler}` in `{tools.qemu}`'))
+    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in (rows[0], ('---',) * 5, *rows[1:])).replace('  ', ' ')
+
+
+def test_the_table_of_what_is_run_where_is_the_tests_own() -> None:
+    found = re.search(r'^\| \| kernel probes .*(?:\n\|.*)*', README, re.M)
+    assert found and found[0] == what_is_run(), f"it has to be:\n{what_is_run()}"
