@@ -562,12 +562,16 @@ class Executable:
             self.identity = identity(path)
             self._map: Union[bytes, mmap.mmap] = data or mapped(path)
             self.elf = ELFFile(io.BytesIO(data) if data else self._map)  # type: ignore[arg-type]
-            found = [Section(section.name, section['sh_offset'], section['sh_size'], section['sh_addr'], section['sh_type'],
+            self.is_object = self.elf.header['e_type'] == 'ET_REL'
+            headers = list(self.elf.iter_sections())
+            places = object_addresses(headers) if self.is_object else [section['sh_addr'] for section in headers]
+            found = [Section(section.name, section['sh_offset'], section['sh_size'], place, section['sh_type'],
                              bool(section['sh_flags'] & 0x800), bool(section['sh_flags'] & 4))
-                     for section in self.elf.iter_sections()]
+                     for section, place in zip(headers, places)]
             self.sections = {section.name: section for section in found}
             self._numbered_sections = found
             self._inflated = functools.lru_cache(None)(self._inflate)
+            self._relocated = functools.lru_cache(None)(self._relocate)
             self.arch = self._arch()
 
     def _arch(self) -> Arch:
@@ -581,7 +585,14 @@ class Executable:
                              f"no architecture surftrace knows")
 
     def contents(self, name: str) -> memoryview:
-        """The bytes of a section, inflated where it is compressed; empty when there is none of that name."""
+        """The bytes of a section, inflated where it is compressed, a debug section of an object file relocated; empty when
+        there is none of that name."""
+        if self.is_object and name.startswith('.debug_') and {'.rela' + name, '.rel' + name} & set(self.sections):
+            return self._relocated(name)
+        return self._stored(name)
+
+    def _stored(self, name: str) -> memoryview:
+        """The bytes of a section as contents(), not relocated."""
         section = self.sections.get(name)
         if not section or section.kind == 'SHT_NOBITS':
             old = '.z' + name[1:]                           # how debug sections were compressed before ELF had a way
@@ -598,6 +609,50 @@ class Executable:
                 return memoryview(zlib.decompress(self.contents(name)[12:]))
             section: Any = self.elf.get_section_by_name(name)
             return memoryview(section.data())
+
+    def _relocate(self, name: str) -> memoryview:
+        """A copy of a debug section of an object file with its relocations applied: what a linker would have done. A kernel
+        module is such a file, and all that refers to a string, an abbreviation or an address is 0 in it without them."""
+        with reading(self.path):
+            data, values, known = bytearray(self._stored(name)), self._symbol_values, RELOCATIONS[self.arch.name]
+            mark, has_addends = self._symbol_format.format[0], '.rela' + name in self.sections
+            wide = self.arch.bits == 64
+            entry = struct.Struct(mark + ('QQ' + 'q' * has_addends if wide else 'II' + 'i' * has_addends))
+            numbers = {bits: struct.Struct(mark + code) for bits, code in ((8, 'B'), (16, 'H'), (32, 'I'), (64, 'Q'))}
+            for fields in entry.iter_unpack(self._stored(('.rela' if has_addends else '.rel') + name)):
+                at, symbol, kind = fields[0], fields[1] >> (32 if wide else 8), fields[1] & (0xffffffff if wide else 0xff)
+                if kind:                                                    # 0 is R_*_NONE everywhere
+                    if kind not in known:
+                        raise ValueError(f'{name} has relocations of the unknown type {kind}')
+                    how, bits = known[kind]
+                    number_ = numbers[bits]
+                    had = number_.unpack_from(data, at)[0] if how in '+-' or not has_addends else 0
+                    value = values[symbol] + (fields[2] if has_addends else had)
+                    value = had + value if how == '+' else had - value if how == '-' else value - at if how == 'p' else value
+                    number_.pack_into(data, at, value & (1 << bits) - 1)
+            return memoryview(data)
+
+    @functools.cached_property
+    def _symbol_values(self) -> List[int]:
+        """The value of each entry of .symtab, for relocations; what is in another file is 0."""
+        name, section, value = (0, 3, 4) if self.arch.bits == 64 else (0, 5, 1)
+        bases = [part.address for part in self._numbered_sections]
+        return [fields[value] + (bases[fields[section]] if fields[section] < len(bases) else 0)
+                for fields in self._symbol_format.iter_unpack(self._stored('.symtab'))]
+
+    @functools.cached_property
+    def module(self) -> str:
+        """The name of the kernel module this is the file of, or the debug file; '' if it is none."""
+        if not self.is_object:
+            return ''
+        file = os.path.basename(self.path)
+        return self.module_info.get('name', '') or re.sub(r'\.ko\b.*|\.debug$|\.o$', '', file).replace('-', '_')
+
+    @functools.cached_property
+    def module_info(self) -> Dict[str, str]:
+        """What a module says of itself (.modinfo): its name, the release it is for (vermagic); a debug file has none of it."""
+        words = bytes(self.contents('.modinfo')).decode(errors='replace').split('\0')
+        return dict(reversed([(word.partition('=')[0], word.partition('=')[2]) for word in words if '=' in word]))
 
     def size(self, name: str) -> int:
         """The bytes contents() will give, without inflating anything."""
@@ -644,6 +699,7 @@ class Executable:
             sort = sort or 'old'
         elif table.versions and info & 15 == 1 and self._is_library:
             sort = 'exported'
+        value += found.address if found and self.is_object else 0
         return Symbol(name, value, size, info & 15 in (0, 2) and found is not None and found.code, found.name if found else '',
                       sort=sort)
 
@@ -757,6 +813,78 @@ def identity(path: str) -> Tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_dev, found.st_ino
+
+
+# How the relocations of debug sections are computed: (how, bits) by their number; '=' is symbol plus addend, 'p' that from
+# its own place, '+' and '-' that added to or taken from what is there (RISC-V and LoongArch write differences so).
+# From the psABI of each; names in include/elf/*.h of binutils.
+RELOCATIONS: Dict[str, Dict[int, Tuple[str, int]]] = {
+    'x86_64': {1: ('=', 64), 10: ('=', 32), 11: ('=', 32), 2: ('p', 32), 24: ('p', 64), 17: ('=', 64), 21: ('=', 32)},
+    'i386': {1: ('=', 32), 2: ('p', 32)},
+    'aarch64': {257: ('=', 64), 258: ('=', 32), 259: ('=', 16), 260: ('p', 64), 261: ('p', 32)},
+    'arm': {2: ('=', 32), 3: ('p', 32)},
+    'riscv64': {1: ('=', 32), 2: ('=', 64), 57: ('p', 32), 54: ('=', 8), 55: ('=', 16), 56: ('=', 32),
+                **{33 + i: ('+', 8 << i) for i in range(4)}, **{37 + i: ('-', 8 << i) for i in range(4)}},
+    's390x': {4: ('=', 32), 22: ('=', 64), 5: ('p', 32), 23: ('p', 64)},
+    'ppc64le': {1: ('=', 32), 38: ('=', 64), 26: ('p', 32), 44: ('p', 64)},
+    'loongarch64': {1: ('=', 32), 2: ('=', 64), 99: ('p', 32), 47: ('+', 8), 48: ('+', 16), 50: ('+', 32), 51: ('+', 64),
+                    52: ('-', 8), 53: ('-', 16), 55: ('-', 32), 56: ('-', 64)},
+}
+
+
+def object_addresses(sections: Sequence[Any]) -> List[int]:
+    """An address for each section of an object file, where all begin at 0: those that are loaded in a row, so that each
+    address is in one of them; the others at 0, since what refers to them counts from their start."""
+    found, at = [], 0x1000
+    for section in sections:
+        if section['sh_flags'] & 2:                                         # SHF_ALLOC
+            at = -(-at // max(1, section['sh_addralign'])) * max(1, section['sh_addralign'])
+            found.append(at)
+            at += section['sh_size']
+        else:
+            found.append(0)
+    return found
+
+
+def unpacked(path: str) -> bytes:
+    """What a file compressed as .gz, .xz or .zst holds; b'' for one that is not compressed."""
+    with reading(path), open(path, 'rb') as file:
+        head = file.read(6)
+        file.seek(0)
+        if head[:2] == b'\x1f\x8b':
+            return zlib.decompress(file.read(), 31)                         # 31: with gzip's header
+        if head == b'\xfd7zXZ\0':
+            import lzma
+            try:
+                return lzma.decompress(file.read())
+            except lzma.LZMAError as error:
+                raise ValueError(str(error)) from error
+        return unpacked_zstd(path, file.read()) if head[:4] == b'\x28\xb5\x2f\xfd' else b''
+
+
+def unpacked_zstd(path: str, data: bytes) -> bytes:
+    """What a zstd frame holds, by Python's own library (3.14) or the machine's (zstd.h: the simple API)."""
+    with contextlib.suppress(ImportError):
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
+        return bytes(zstd.decompress(data))
+    import ctypes
+    try:
+        library = ctypes.CDLL('libzstd.so.1')
+    except OSError:
+        raise DebugInfoError(f'{path}: to read zstd, libzstd.so.1 or Python 3.14 is needed; or unpack it with zstd -d') from None
+    library.ZSTD_getFrameContentSize.restype = library.ZSTD_decompress.restype = ctypes.c_ulonglong
+    size = library.ZSTD_getFrameContentSize(data, ctypes.c_size_t(len(data)))
+    size = size if size < 1 << 40 else 32 * len(data)                       # -1: it does not say; -2: it is none
+    buffer = ctypes.create_string_buffer(size or 1)
+    got = library.ZSTD_decompress(buffer, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)))
+    if got > size:                                                          # an error code is a number close to 2**64
+        raise ValueError('damaged zstd')
+    return buffer.raw[:got]
+
+
+def executable_at(path: str) -> Executable:
+    """The ELF file there, unpacked where it is compressed."""
+    return Executable(path, unpacked(path))
 
 
 def mapped(path: str) -> mmap.mmap:
