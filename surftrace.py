@@ -1866,8 +1866,21 @@ class Btf(TypeInfo):
         self._first_id: int = base._first_id + len(base._offsets) if base else 1
         self._first_string: int = base._first_string + len(base._strings) if base else 0
         self._types: Dict[int, Type] = {}
+        self.bytes: Callable[[], bytes] = lambda: data                      # the whole, as it was given
         with self._reading():
             self._offsets: List[int] = self._index()
+            if base:
+                self._check_base(base)
+
+    def _check_base(self, base: Btf) -> None:
+        """Refuse BTF made on top of another: its numbers would mean other types. On the right one each name of its own begins
+        where one of its strings does, and each function has a prototype."""
+        for at in self._offsets:
+            name, info, type_ = self._words[at:at + 3]
+            start = name - self._first_string
+            kind = BTF_KINDS[info >> 24 & 0x1f]
+            if start > 0 and self._strings[start - 1:start] != b'\0' or kind == 'func' and self._head(type_)[0] != 'func_proto':
+                raise DebugInfoError(f'{self.path}: its BTF was made for another kernel than that of {base.path}')
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -2023,15 +2036,15 @@ class Btf(TypeInfo):
 
     # by name
 
-    def _numbered(self, name: str, kinds: Tuple[str, ...]) -> Iterator[int]:
-        """The numbers of the types of that name and of one of those kinds."""
+    def _numbered(self, name: str, kinds: Tuple[str, ...], own: bool = False) -> Iterator[int]:
+        """The numbers of the types of that name and of one of those kinds; its own only, or those of its base too."""
         for text in occurrences(self._strings, b'\0' + name.encode() + b'\0'):
             yield from self._users(text + 1 + self._first_string, kinds)
         if self._base:
             base_text = self._base._strings.find(b'\0' + name.encode() + b'\0')
             if base_text >= 0:
                 yield from self._users(base_text + 1 + self._base._first_string, kinds)
-            yield from self._base._numbered(name, kinds)
+            yield from self._base._numbered(name, kinds) if not own else ()
 
     def _users(self, text: int, kinds: Tuple[str, ...]) -> Iterator[int]:
         for at in occurrences(self._data, struct.pack(self._mark + 'I', text)):
@@ -2045,7 +2058,7 @@ class Btf(TypeInfo):
         """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy (`f.isra.0`) or
         a place inside the function has no parameters that could be trusted."""
         with self._reading():
-            found = [self._head(number)[4] for number in self._numbered(name.split('.')[0], ('func',))]
+            found = [self._head(number)[4] for number in self._numbered(name.split('.')[0], ('func',), True)]
             if not found:
                 return None
             function = self._prototype(name, found[0])
@@ -2097,6 +2110,36 @@ class Btf(TypeInfo):
             return [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f == func]
 
 
+class DistilledBtf(Btf):
+    """What a module built outside the kernel's tree knows of its kernel's types (.BTF.base, Linux 6.11): names and sizes. The
+    definitions are those that the kernel itself has, where name and size agree."""
+
+    def __init__(self, data: bytes, path: str, arch: Arch, kernel: Btf) -> None:
+        super().__init__(data, path, arch)
+        self._kernel = kernel
+
+    def _read_type(self, number: int, alias: str) -> Type:
+        kind, name, vlen, flag, value = self._head(number)
+        if kind not in ('struct', 'union', 'enum', 'enum64', 'fwd') or not name or vlen:
+            return super()._read_type(number, alias)
+        keyword = 'enum' if kind[:4] == 'enum' else kind if kind != 'fwd' else 'union' if flag else 'struct'
+        kinds = {'enum': ('enum', 'enum64')}.get(keyword, (keyword,))
+        types = [self._kernel._type(found) for found in self._kernel._numbered(name, kinds)]
+        fitting = [type_ for type_ in types if kind == 'fwd' or size_of(type_) == value]
+        if not fitting or len({shape(type_) for type_ in fitting}) > 1:
+            raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that {self._kernel.path} "
+                                 f"{'has several of' if fitting else 'does not have'}")
+        return fitting[0]
+
+
+def is_split_btf(data: bytes) -> bool:
+    """Whether it is BTF on top of another: its strings do not begin with the empty one, which the other has."""
+    if len(data) < 24 or data[:2] not in (b'\x9f\xeb', b'\xeb\x9f'):
+        return False
+    header, strings = (struct.unpack_from('<I' if data[:1] == b'\x9f' else '>I', data, at)[0] for at in (4, 16))
+    return data[header + strings:header + strings + 1] not in (b'\0', b'')
+
+
 # ---- Debug info --------------------------------------------------------------------------------------------
 
 RUNNING_BTF = '/sys/kernel/btf/vmlinux'
@@ -2132,21 +2175,55 @@ class Kallsyms:
         return table
 
 
+class KernelModule(NamedTuple):
+    """What is known of a module: sources of types in the order to be asked, its file (None: not found), and whether it is
+    loaded (None: its kernel is not the running one)."""
+    sources: Tuple[Callable[[], TypeInfo], ...] = ()
+    file: Optional[Executable] = None
+    loaded: Optional[bool] = None
+
+
+class KernelSymbols:
+    """The symbols of the files of a kernel and of its modules."""
+
+    def __init__(self, kernel: Optional[Executable], modules: Dict[str, Executable]) -> None:
+        self._kernel, self._modules = kernel, modules
+
+    def symbols(self, name: str) -> List[Symbol]:
+        """The symbols of that name, those of a module with its name."""
+        return [*(self._kernel.symbols(name) if self._kernel else ()), *(symbol._replace(module=module) for module, file in
+                self._modules.items() for symbol in file.symbols(name))]
+
+    @functools.cached_property
+    def function_symbols(self) -> Dict[str, List[Symbol]]:
+        """Every function, by name."""
+        found = {name: list(symbols) for name, symbols in (self._kernel.function_symbols if self._kernel else {}).items()}
+        for module, file in self._modules.items():
+            for name, symbols in file.function_symbols.items():
+                found.setdefault(name, []).extend(symbol._replace(module=module) for symbol in symbols)
+        return found
+
+
 class DebugInfo(TypeInfo):
     """What is known of one kernel: its symbols, and sources of types in the order to be asked; a source is opened when
-    the ones before it had no answer."""
+    the ones before it had no answer. `build_id` is that of the file it is from, '' where it says none."""
 
-    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Executable, ProgramSymbols, None], sources: Sequence[Callable[[], TypeInfo]],
-                 modules: Callable[[str], Optional[TypeInfo]] = lambda module: None) -> None:
-        self.arch, self.symbols = arch, symbols
+    def __init__(self, arch: Arch, symbols: Union[Kallsyms, KernelSymbols, Executable, ProgramSymbols, None],
+                 sources: Sequence[Callable[[], TypeInfo]], modules: Callable[[str], KernelModule] = lambda module: KernelModule(),
+                 build_id: str = '') -> None:
+        self.arch, self.symbols, self.build_id = arch, symbols, build_id
         self._sources = [functools.lru_cache(None)(source) for source in sources]
-        self._modules = modules
+        self.module: Callable[[str], KernelModule] = functools.lru_cache(None)(modules)
+        self.given: Tuple[str, ...] = ()                # modules whose files were named
 
     def for_module(self, module: str) -> DebugInfo:
-        """The same, with the types of a module first."""
-        types = self._modules(module) if module else None
-        return DebugInfo(self.arch, self.symbols, [functools.partial(_same, types), *self._sources]
-                         ) if types else self
+        """What is known of a module: functions and variables of its own, types its own and then the kernel's."""
+        return ModuleInfo(self, self.module(module)) if module else self
+
+    @functools.cached_property
+    def btf(self) -> Optional[Btf]:
+        """The BTF among the sources."""
+        return next((source for source in (s() for s in self._sources) if isinstance(source, Btf)), None)
 
     def _first(self, ask: Callable[[TypeInfo], Any]) -> Any:
         for source in self._sources:
@@ -2182,15 +2259,33 @@ class DebugInfo(TypeInfo):
         return next((source for source in (s() for s in self._sources) if isinstance(source, Dwarf)), None)
 
 
+class ModuleInfo(DebugInfo):
+    """What is known of one module of a kernel. A function of the kernel that has the name of one of the module's is another."""
+
+    def __init__(self, kernel: DebugInfo, module: KernelModule) -> None:
+        super().__init__(kernel.arch, kernel.symbols, [*module.sources, *kernel._sources], kernel.module)
+        self._own = self._sources[:len(module.sources)]
+
+    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+        """See TypeInfo."""
+        answers = (source().function(name, address, offset) for source in self._own)
+        return next((answer for answer in answers if answer), None)
+
+    @functools.cached_property
+    def dwarf(self) -> Optional[Dwarf]:
+        """The module's DWARF."""
+        return next((source for source in (s() for s in self._own) if isinstance(source, Dwarf)), None)
+
+
 def _same(source: TypeInfo) -> TypeInfo:
     return source
 
 
-def read_file(path: str) -> bytes:
-    """The bytes of a file that debug information is in."""
+def read_file(path: str, size: int = -1) -> bytes:
+    """The bytes of a file that debug information is in, or its first ones."""
     try:
         with open(path, 'rb') as file:
-            return file.read()
+            return file.read(size)
     except OSError as error:
         raise DebugInfoError(f'{path}: {error.strerror}') from None
 
@@ -2224,9 +2319,9 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
         if mode == 'dwarf':
             raise InputError(f'{path} is BTF, but -m dwarf was asked for')
         return DebugInfo(arch or machine, None, [lambda: Btf(read_file(path), path, arch or machine)])
-    if head != b'\x7fELF':
+    if head != b'\x7fELF' and not unpacked(path):
         raise DebugInfoError(f'{path}: neither an ELF file nor BTF')
-    executable = Executable(path)
+    executable = executable_at(path)
     if arch and arch != executable.arch:
         raise InputError(f'{path} is for {executable.arch.name}, but -a {arch.name} was asked for')
     sources: List[Callable[[], TypeInfo]] = []
@@ -2237,7 +2332,8 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
     if not sources:
         wanted = {'auto': 'debug information: neither .debug_info nor .BTF', 'dwarf': 'DWARF', 'btf': 'BTF'}[mode]
         raise DebugInfoError(f'{path}: has no {wanted}')
-    return DebugInfo(executable.arch, executable if '.symtab' in executable.sections else None, sources)
+    return DebugInfo(executable.arch, executable if '.symtab' in executable.sections else None, sources,
+                     build_id=executable.build_id)
 
 
 def read_head(path: str) -> bytes:
@@ -2252,7 +2348,7 @@ def read_head(path: str) -> bytes:
 def running_debug_info(mode: str, machine: Arch, release: str) -> DebugInfo:
     """The running kernel's: a vmlinux of the same build-id in the usual places, and the BTF the kernel carries."""
     sources: List[Callable[[], TypeInfo]] = []
-    executable = find_vmlinux(machine, release) if mode != 'btf' else None
+    executable = find_vmlinux(machine, release) if mode not in ('btf', 'remote') else None
     if executable:
         found = executable
         sources.append(lambda: Dwarf(found))
@@ -2260,12 +2356,13 @@ def running_debug_info(mode: str, machine: Arch, release: str) -> DebugInfo:
     base = functools.lru_cache(None)(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, machine))
     if has_btf:
         sources.append(base)
-    symbols = Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
+    return DebugInfo(machine, running_symbols(), sources or [functools.partial(_no_types, mode, release)],
+                     functools.partial(running_module, mode, machine, release, base if has_btf else None), running_build_id(machine))
 
-    def modules(module: str) -> Optional[TypeInfo]:
-        path = os.path.join(os.path.dirname(RUNNING_BTF), module)
-        return Btf(read_file(path), path, machine, base()) if has_btf and os.path.exists(path) else None
-    return DebugInfo(machine, symbols, sources or [functools.partial(_no_types, mode, release)], modules)
+
+def running_symbols() -> Optional[Kallsyms]:
+    """The running kernel's."""
+    return Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
 
 
 def _no_types(mode: str, release: str) -> TypeInfo:
@@ -2273,6 +2370,151 @@ def _no_types(mode: str, release: str) -> TypeInfo:
                'dwarf': 'no vmlinux with debug information'}[mode]
     raise SurftraceError(f'{missing} for the running kernel {release}; install its debug package (Debian: '
                          f'linux-image-{release}-dbg) or name a file with -v')
+
+
+# modules
+
+
+MODULES_LOADED = '/sys/module'
+MODULE_FOLDERS = ('/usr/lib/debug/lib/modules/{release}', '/usr/lib/debug/usr/lib/modules/{release}', '/lib/modules/{release}')
+MODULE_ENDINGS = ('.ko.debug', '.ko', '.ko.xz', '.ko.zst', '.ko.gz')
+
+
+def loaded_build_id(module: str, arch: Arch) -> str:
+    """The build-id of a module that is loaded, '' where it has none."""
+    try:
+        return build_id_of(read_file(f'{MODULES_LOADED}/{module}/notes/.note.gnu.build-id'), arch.order)
+    except DebugInfoError:
+        return ''
+
+
+def installed_modules(release: str) -> Dict[str, str]:
+    """The modules of a release by name, as paths below its folder without .ko (modules.dep(5)); a '-' in a file's name is '_' in
+    the module's."""
+    path = MODULE_FOLDERS[-1].format(release=release) + '/modules.dep'
+    listed = read_file(path).decode(errors='replace') if os.path.exists(path) else ''
+    stems = re.findall(r'^(.*?)\.ko(?:\.\w+)?:', listed, re.M)
+    return {os.path.basename(stem).replace('-', '_'): stem for stem in stems}
+
+
+def module_paths(module: str, release: str) -> List[str]:
+    """Where the files of a module are that distributions install, debug files first."""
+    stem = installed_modules(release).get(module)
+    places = [f'{folder.format(release=release)}/{stem}{ending}' for folder in MODULE_FOLDERS for ending in MODULE_ENDINGS] if stem else []
+    return [place for place in places if os.path.isfile(place)]
+
+
+def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Executable], Optional[Executable]]:
+    """(the file with DWARF, the file that would be loaded) of a module: those of the build-id that the loaded one has, or of the
+    one that is installed for this release."""
+    files = []
+    for path in module_paths(module, release):
+        with contextlib.suppress(SurftraceError):
+            files.append(executable_at(path))
+    whole = next((file for file in files if file.module_info.get('vermagic', '').split(' ')[0] == release), None)
+    wanted = loaded_build_id(module, arch) if os.path.isdir(f'{MODULES_LOADED}/{module}') else whole.build_id if whole else ''
+    same = [file for file in files if wanted and file.build_id == wanted]
+    return next((file for file in same if file.size('.debug_info')), None), whole if whole in same else None
+
+
+def running_module(mode: str, arch: Arch, release: str, base: Optional[Callable[[], Btf]], module: str) -> KernelModule:
+    """A module of the running kernel: the DWARF of its file, and the BTF that the kernel has of it, or of one that is not loaded
+    its file has."""
+    loaded = os.path.isdir(f'{MODULES_LOADED}/{module}')
+    debug, whole = installed_module(module, arch, release)
+    path = os.path.join(os.path.dirname(RUNNING_BTF), module)
+    sources: List[Callable[[], TypeInfo]] = [lambda: Dwarf(debug)] if debug and mode not in ('btf', 'remote') else []
+    if base and os.path.exists(path):
+        sources.append(lambda: Btf(read_file(path), path, arch, base()))
+    elif base and whole and not loaded and whole.size('.BTF'):
+        sources.append(lambda: module_btf(whole, base()))
+    return KernelModule(tuple(functools.lru_cache(None)(source) for source in sources), whole or debug, loaded)
+
+
+def module_btf(file: Executable, kernel: Btf) -> Btf:
+    """The BTF in a module's file, on top of its kernel's, or of what it kept of that (.BTF.base)."""
+    kept = bytes(file.contents('.BTF.base'))
+    base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, kernel) if kept else kernel
+    return Btf(bytes(file.contents('.BTF')), file.path, file.arch, base)
+
+
+# files given by name
+
+
+def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], machine: Arch, release: str,
+                      running: Callable[[], DebugInfo]) -> DebugInfo:
+    """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the running one; and
+    those of modules."""
+    paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
+    split = [path for path in paths if is_split_btf(read_file(path) if read_head(path)[:2] in (b'\x9f\xeb', b'\xeb\x9f') else b'')]
+    objects = {path: executable_at(path) for path in paths if path not in split and is_object_file(path)}
+    kernels = [path for path in paths if path not in objects and path not in split]
+    if len(kernels) > 1:
+        raise InputError(f"-v {kernels[1]}: {kernels[0]} is a kernel's file too; one kernel and its modules can be named")
+    info = given_debug_info(kernels[0], mode, arch, machine) if kernels else running()
+    info.path = ''.join(kernels)
+    for path, file in objects.items():
+        if file.arch != info.arch:
+            raise InputError(f'{path} is for {file.arch.name}, and the kernel for {info.arch.name}')
+    given = {file.module: given_module(file, mode, info) for file in objects.values()}
+    for path in split:
+        name = os.path.basename(path).split('.')[0].replace('-', '_')
+        given[name] = KernelModule((functools.lru_cache(None)(functools.partial(_split_btf, path, info)),))
+    return with_modules(info, given) if given else info
+
+
+def is_object_file(path: str) -> bool:
+    """Whether it is an ELF file that is not linked, as a module is."""
+    head = (unpacked(path) or read_file(path, 18))[:18]
+    return head[:4] == b'\x7fELF' and int.from_bytes(head[16:18], 'little' if head[5:6] == b'\1' else 'big') == 1     # ET_REL
+
+
+def _split_btf(path: str, info: DebugInfo) -> Btf:
+    if not info.btf:
+        raise DebugInfoError(f"{path}: the BTF of a module is on top of its kernel's, and that is not known here; name it with -v too")
+    return Btf(read_file(path), path, info.arch, info.btf)
+
+
+def given_module(file: Executable, mode: str, kernel: DebugInfo) -> KernelModule:
+    """The module whose file was named."""
+    def btf() -> TypeInfo:
+        if not kernel.btf:
+            raise DebugInfoError(f"{file.path}: its BTF is on top of its kernel's, and that is not known here; name it with -v too")
+        return module_btf(file, kernel.btf)
+    if mode != 'btf' and file.size('.debug_info'):
+        return KernelModule((functools.lru_cache(None)(lambda: Dwarf(file)),), file)
+    if mode == 'dwarf' or not file.size('.BTF'):
+        wanted = {'dwarf': 'DWARF', 'btf': 'BTF'}.get(mode, 'debug information: neither .debug_info nor .BTF')
+        raise DebugInfoError(f'{file.path}: has no {wanted}')
+    return KernelModule((functools.lru_cache(None)(btf),), file)
+
+
+def with_modules(info: DebugInfo, given: Dict[str, KernelModule]) -> DebugInfo:
+    """The kernel with these modules, whatever else is known of them; the running kernel's symbols stay those it has."""
+    files = {name: module.file for name, module in given.items() if module.file}
+    symbols = info.symbols
+    if symbols is None or isinstance(symbols, Executable):
+        symbols = KernelSymbols(symbols, files) if symbols else None
+
+    def module(name: str) -> KernelModule:
+        return given[name]._replace(loaded=info.module(name).loaded) if name in given else info.module(name)
+    found = DebugInfo(info.arch, symbols, info._sources, module, info.build_id)
+    found.given, found.path = tuple(given), info.path
+    return found
+
+
+def file_of_release(folder: str, release: str) -> str:
+    """The file in a folder of kernels' files whose name has that release (vmlinux-6.1.0, 6.1.0.btf), or the only one."""
+    try:
+        listed_names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise DebugInfoError(f'{folder}: {error.strerror}') from None
+    names = [name for name in listed_names if os.path.isfile(os.path.join(folder, name))]
+    fitting = [name for name in names if re.search(rf'(?<![\w.]){re.escape(release)}(?=$|\.(btf|debug|elf|gz|xz|zst))', name)]
+    if len(fitting) != 1 and (fitting or len(names) != 1):
+        listed = ', '.join((fitting or names)[:6]) or 'nothing'
+        raise InputError(f"-v {folder}: {len(fitting) or 'no'} file{'s' * (len(fitting) != 1)} there for {release}; there is {listed}")
+    return os.path.join(folder, (fitting or names)[0])
 
 
 # programs
@@ -2391,16 +2633,40 @@ def shared_debug_files(executable: Executable) -> List[Executable]:
     return []
 
 
-def check_same_kernel(info: DebugInfo, path: str) -> None:
-    """Refuse the file of another kernel than the running one: its offsets would read the wrong members."""
-    running = running_build_id(info.arch)
-    if isinstance(info.symbols, Executable):
-        given = info.symbols.build_id
-        if given and running and given != running:
+def check_same_kernel(info: DebugInfo, path: str) -> str:
+    """Refuse the file of another kernel than the running one: its offsets would read the wrong members. A word where nothing
+    tells whether it is."""
+    running, given, btf = running_build_id(info.arch), info.build_id, info.btf
+    if given and running:
+        if given != running:
             raise SurftraceError(f'{path} is of another kernel (build-id {given[:12]}) than the running one '
                                  f'({running[:12]}): what it says would be read from the wrong places. -S and -o take it')
-    elif os.path.exists(RUNNING_BTF) and read_head(path) != b'\x7fELF' and read_file(path) != read_file(RUNNING_BTF):
-        raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
+    elif btf and os.path.exists(RUNNING_BTF):
+        if btf.bytes() != read_file(RUNNING_BTF):
+            raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
+    else:
+        return f'nothing tells whether {path} is of the running kernel; if it is not, values are read from the wrong places'
+    return ''
+
+
+def check_same_modules(info: DebugInfo, names: Iterable[str], release: str) -> List[str]:
+    """Refuse a module's file of another build than the one that is loaded, or would be; a word for each that nothing tells it
+    of."""
+    words = []
+    for name in names:
+        file = info.module(name).file
+        if not file:
+            words.append(f"nothing tells whether the BTF given for '{name}' is of the module that is loaded")
+            continue
+        loaded, installed = loaded_build_id(name, info.arch), installed_module(name, info.arch, release)[1]
+        wanted, magic = loaded or (installed.build_id if installed else ''), file.module_info.get('vermagic', '').split(' ')[0]
+        if wanted and file.build_id and wanted != file.build_id or not wanted and magic and magic != release:
+            raise SurftraceError(f"{file.path} is of another build of '{name}' ({file.build_id[:12] or magic}) than the one that is "
+                                 f"{'loaded' if loaded else 'installed'} here ({wanted[:12] or release}): what it says would be read "
+                                 'from the wrong places. -S and -o take it')
+        if not (wanted and file.build_id) and not magic:
+            words.append(f"nothing tells whether {file.path} is of the module '{name}' that will be loaded")
+    return words
 
 
 # ---- Expressions -------------------------------------------------------------------------------------------
@@ -4534,17 +4800,35 @@ def one_target(probe: Probe, kernel: Kernel) -> Target:
     """The place of a p or r line whose function is named."""
     place, symbols = probe.place, kernel.info.symbols
     found = [symbol for symbol in symbols.symbols(place.function) if symbol.code] if symbols is not None else []
-    if place.module and isinstance(symbols, Kallsyms):
-        found = [symbol for symbol in found if symbol.module == place.module]
-    if symbols is None or place.module and not found:
-        if not place.module and not kernel.info.function(place.function):
+    if place.module:
+        return module_target(probe, [symbol for symbol in found if symbol.module == place.module], kernel)
+    if symbols is None:
+        if not kernel.info.function(place.function):
             refuse(f"no function '{place.function}'{near(place.function, kernel.info.function_names())}", place.at)
-        return placed(probe, place.function, None, place.module, kernel)
+        return placed(probe, place.function, None, '', kernel)
     if not found:
         absent(place, kernel)
     if len(found) > 1 or place.file:
         return chosen(probe, found, kernel)
     return placed(probe, place.function, None, found[0].module, kernel)
+
+
+def module_target(probe: Probe, found: List[Symbol], kernel: Kernel) -> Target:
+    """The place of a p or r line in a module that is named. It need not be loaded: the kernel takes the probe and sets it when
+    the module comes (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
+    place, module = probe.place, kernel.info.module(probe.place.module)
+    table = kernel.info.symbols.function_symbols if kernel.info.symbols and not found else {}
+    names = [name for name, symbols in table.items() if any(symbol.module == place.module for symbol in symbols)] or (
+        module.file.function_symbols if module.file else ())
+    if len(found) > 1:
+        refuse(f"'{place.function}' is there {len(found)} times in {place.module}, and the kernel would take the first", place.at)
+    if names and not found and place.function not in names:
+        refuse(f"the module {place.module} has no function '{place.function}'{near(place.function, names)}", place.at)
+    if module.loaded is False and not names and not module.file:
+        kernel.note(f"no module '{place.module}' is loaded, and none is installed for this kernel: the probe waits for one of that name")
+    elif module.loaded is False:
+        kernel.note(f"the module '{place.module}' is not loaded: the probe waits for it")
+    return placed(probe, place.function, None, place.module, kernel)
 
 
 def absent(place: Place, kernel: Kernel) -> NoReturn:
@@ -5855,8 +6139,9 @@ def arguments() -> Any:
                         'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
     add = parser.add_argument
     add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
-    add('-v', '--vmlinux', metavar='FILE', type=_file_name,
-        help='debug information: a vmlinux with DWARF or BTF, or a BTF file; where all lines are P, R and u, of the program')
+    add('-v', '--vmlinux', metavar='FILE', type=_file_name, action='append', default=[],
+        help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of modules (repeat it); '
+        'where all lines are P, R and u, of the program')
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
@@ -5939,19 +6224,25 @@ def debug_info(options: Any, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
     arch = arch_named(options.arch) if options.arch else None
     if all(probe.kind in 'PRu' for probe, _ in probes):
         return DebugInfo(arch or arch_named(uname.machine), None, [])
-    if options.vmlinux:
-        machine = arch or arch_named(uname.machine)
-        return given_debug_info(options.vmlinux, options.mode, arch, machine)
-    machine = arch_named(uname.machine)
-    if arch and arch != machine:
-        raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
-    return running_debug_info(options.mode, machine, uname.release)
+    return kernel_debug_info(options, arch, uname.machine, uname.release)
+
+
+def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, release: str) -> DebugInfo:
+    """What -v names, else the running kernel's."""
+    def running() -> DebugInfo:
+        machine = arch_named(machine_name)
+        if arch and arch != machine:
+            raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
+        return running_debug_info(options.mode, machine, release)
+    if not options.vmlinux:
+        return running()
+    return given_debug_files(options.vmlinux, options.mode, arch, arch or arch_named(machine_name), release, running)
 
 
 def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], options: Any, probes: Sequence[Tuple[Probe, str]]) -> Kernel:
     """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    running, shown = not (options.vmlinux and in_kernel), bool(options.show or options.output)
+    running, shown = not (options.vmlinux and in_kernel) or isinstance(info.symbols, Kallsyms), bool(options.show or options.output)
     readme = tracefs.read('README') if tracefs else ''
     kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None or not running
     counted = not tracefs or shown or 'ref_ctr_offset' in readme
@@ -5976,7 +6267,9 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     library. With -v and no probe in the kernel, -v names its debug file, or a copy of the file of another machine."""
     inside = [path for path in (object_of_process(pid, name) for pid in options.pid) if path]
     paths = inside[:1] or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
-    given = Executable(options.vmlinux) if options.vmlinux and debug_given else None
+    if len(options.vmlinux) > 1 and debug_given:
+        raise InputError(f'-v {options.vmlinux[1]}: a program has one debug file')
+    given = executable_at(options.vmlinux[0]) if options.vmlinux and debug_given else None
     if given and given.contents('.text') and (options.show or options.output) and (paths or name.startswith('/')):
         return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else paths[0])
     programs = [program_at(path, given) for path in paths if read_head(path) == b'\x7fELF']
@@ -6030,10 +6323,20 @@ def run(options: Any) -> int:
         if options.show:
             print('\n'.join(line for event in events for line in event.lines()), flush=True)
         return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
-    if options.vmlinux and info.symbols is not None:
-        check_same_kernel(info, options.vmlinux)
+    if options.vmlinux and any(probe.kind not in 'PRu' for probe, _ in probes):
+        check_given(options, info)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
+
+
+def check_given(options: Any, info: DebugInfo) -> None:
+    """Refuse files of -v that are not the running kernel's and its modules'."""
+    release = os.uname().release
+    word = check_same_kernel(info, info.path) if info.path else ''
+    if word:
+        note(word)
+    for word in check_same_modules(info, info.given, release):
+        note(word)
 
 
 def save(options: Any, text: str) -> int:
