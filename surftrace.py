@@ -2513,8 +2513,159 @@ def file_of_release(folder: str, release: str) -> str:
     fitting = [name for name in names if re.search(rf'(?<![\w.]){re.escape(release)}(?=$|\.(btf|debug|elf|gz|xz|zst))', name)]
     if len(fitting) != 1 and (fitting or len(names) != 1):
         listed = ', '.join((fitting or names)[:6]) or 'nothing'
-        raise InputError(f"-v {folder}: {len(fitting) or 'no'} file{'s' * (len(fitting) != 1)} there for {release}; there is {listed}")
+        raise DebugInfoError(f"-v {folder}: {len(fitting) or 'no'} file{'s' * (len(fitting) != 1)} there for {release}; there is {listed}")
     return os.path.join(folder, (fitting or names)[0])
+
+
+# debuginfod
+
+
+class DebuginfodCache:
+    """The folder in which the clients of debuginfod keep what they have fetched (debuginfod_find_debuginfo(3)):
+    BUILDID/debuginfo, BUILDID/section-NAME. A file gets its name when it is whole and has been looked at; surftrace writes
+    nothing else anywhere but below tracefs."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def path(self, build_id: str, what: str) -> str:
+        """Where 'debuginfo' or 'section/NAME' of a build-id is kept."""
+        return os.path.join(self.folder, build_id, what.replace('/', '-'))
+
+    def add(self, build_id: str, what: str, receive: Callable[[Any], None], check: Callable[[str], None]) -> str:
+        """The path of the file that `receive` writes, if `check` finds nothing wrong with it; whatever goes wrong, no part of it
+        stays."""
+        import tempfile
+        path, temporary = self.path(build_id, what), ''
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(prefix=os.path.basename(path) + '.', dir=os.path.dirname(path))
+            with os.fdopen(descriptor, 'wb') as file:
+                receive(file)
+            check(temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise DebugInfoError(f'{path}: {error.strerror or error}') from None
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        return path
+
+
+class Debuginfod(NamedTuple):
+    """The servers to be asked, in order, and how: seconds in which less than 100 kB is a stall; `progress` is told (what,
+    bytes so far, bytes in all or 0), and -1 bytes when it broke. They learn a build-id and a section's name, no more."""
+    urls: Tuple[str, ...]
+    cache: DebuginfodCache
+    timeout: float
+    progress: Callable[[str, int, int], None]
+
+    def find(self, build_id: str, what: str, check: Callable[[str], None], reasons: List[str]) -> Optional[str]:
+        """The path of that file, None where no server has it; why each has not is added to `reasons`."""
+        path = self.cache.path(build_id, what)
+        if os.path.exists(path) and os.path.getsize(path):              # an empty one says that nobody had it then
+            with contextlib.suppress(DebugInfoError):
+                check(path)
+                return path
+        for url in self.urls:
+            address = f"{url.rstrip('/')}/buildid/{build_id}/{what}"
+            try:
+                return self.cache.add(build_id, what, functools.partial(self._receive, address, what), check)
+            except DebugInfoError as error:
+                self.progress(what, -1, 0)
+                reasons.append(str(error).replace(self.cache.path(build_id, what), url))
+        return None
+
+    def _receive(self, address: str, what: str, file: Any) -> None:
+        """What is at the address, into the file; when it breaks, the rest is asked for, as long as there is any progress."""
+        import http.client
+        while True:
+            before = file.tell()
+            try:
+                self._receive_from(address, what, file)
+                return
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if getattr(error, 'code', 0) == 404:
+                    raise DebugInfoError(f'{address}: not there') from None
+                if file.tell() <= before or getattr(error, 'code', 0):
+                    reason = getattr(error, 'reason', error)
+                    raise DebugInfoError(f'{address}: {getattr(reason, "strerror", "") or reason or "broken off"}') from None
+
+    def _receive_from(self, address: str, what: str, file: Any) -> None:
+        """One request, for what is behind the end of the file; a server that sends the whole again is taken at its word."""
+        import time
+        import urllib.request
+        headers = {'User-Agent': f'surftrace/{__version__}', **({'Range': f'bytes={file.tell()}-'} if file.tell() else {})}
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=self.timeout) as response:
+            if file.tell() and (response.status != 206 or
+                                not str(response.headers.get('Content-Range')).startswith(f'bytes {file.tell()}-')):
+                file.seek(0)
+                file.truncate()
+            length = response.headers.get('Content-Length')
+            total, mark, since = file.tell() + int(length) if length else 0, file.tell(), time.monotonic()
+            while True:
+                data = response.read1(1 << 16)
+                if not data:
+                    break
+                file.write(data)
+                self.progress(what, file.tell(), total)
+                if time.monotonic() - since > self.timeout:
+                    if file.tell() - mark < 100_000:
+                        raise DebugInfoError(f'{address}: less than 100 kB in {self.timeout:g} seconds')
+                    mark, since = file.tell(), time.monotonic()
+            if total and file.tell() != total:
+                raise ValueError(f'broken off after {file.tell()} of {total} bytes')
+        if not total:
+            self.progress(what, file.tell(), file.tell())
+
+
+def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: bool, running: bool) -> DebugInfo:
+    """The kernel of that build-id, by debuginfod: its .BTF, unless `lines` needs DWARF; else its whole debug file."""
+    reasons: List[str] = []
+    symbols, modules = running_symbols() if running else None, functools.partial(remote_module, servers, arch)
+    path = servers.find(build_id, 'section/.BTF', lambda path: _check_btf(path, arch), reasons) if not lines else None
+    if path:
+        found = path
+        base = functools.lru_cache(None)(lambda: Btf(read_file(found), found, arch))
+        return DebugInfo(arch, symbols, [base], functools.partial(modules, base) if running else lambda module: KernelModule(),
+                         build_id)
+    path = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), reasons)
+    if not path:
+        raise SurftraceError(f'no debuginfod server has the debug information of {build_id}:' + ''.join(
+            f'\n  {printable(reason)}' for reason in reasons))
+    executable = Executable(path)
+    if executable.arch != arch:
+        raise InputError(f'{build_id} is a kernel for {executable.arch.name}, and not {arch.name}; say so with -a')
+    return DebugInfo(arch, symbols or executable, [lambda: Dwarf(executable)],
+                     functools.partial(modules, None) if running else lambda module: KernelModule(), build_id)
+
+
+def remote_module(servers: Debuginfod, arch: Arch, base: Optional[Callable[[], Btf]], module: str) -> KernelModule:
+    """A module of the running kernel: the BTF that the kernel has of it, else its debug file by debuginfod."""
+    path, build_id = os.path.join(os.path.dirname(RUNNING_BTF), module), loaded_build_id(module, arch)
+    loaded = os.path.isdir(f'{MODULES_LOADED}/{module}')
+    if base and os.path.exists(path):
+        return KernelModule((functools.lru_cache(None)(lambda: Btf(read_file(path), path, arch, base())),), None, loaded)
+    found = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), []) if build_id else None
+    if not found:
+        return KernelModule((), None, loaded)
+    file = Executable(found)
+    return KernelModule((functools.lru_cache(None)(lambda: Dwarf(file)),), file, loaded)
+
+
+def _check_btf(path: str, arch: Arch) -> None:
+    Btf(read_file(path), path, arch)
+
+
+def _check_debug_file(build_id: str, path: str) -> None:
+    """Refuse what is not whole, or not what was asked for."""
+    executable = Executable(path)
+    if executable.build_id != build_id:
+        raise DebugInfoError(f'{path}: sent a file of another build-id ({executable.build_id})')
+    for name in executable.sections:
+        executable.contents(name) if not executable.sections[name].compressed else executable.size(name)
+    if not executable.size('.debug_info'):
+        raise DebugInfoError(f'{path}: no DWARF in this file (no .debug_info)')
 
 
 # programs
@@ -6142,7 +6293,10 @@ def arguments() -> Any:
     add('-v', '--vmlinux', metavar='FILE', type=_file_name, action='append', default=[],
         help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of modules (repeat it); '
         'where all lines are P, R and u, of the program')
-    add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
+    add('-m', '--mode', choices=('auto', 'dwarf', 'btf', 'remote'), default='auto',
+        help='which debug information to use (auto); remote: from debuginfod servers, by the build-id alone')
+    add('-r', '--remote', metavar='URL', action='append', default=[], help='with -m remote: a server, instead of $DEBUGINFOD_URLS')
+    add('--build-id', metavar='HEX', type=_build_id, help='with -m remote: of another kernel than the running one, for -S and -o')
     add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
     add('-o', '--output', metavar='FILE', type=_file_name,
@@ -6174,6 +6328,15 @@ def _pids(text: str) -> Tuple[int, ...]:
 
 
 _pids.__name__ = 'list of process ids'
+
+
+def _build_id(text: str) -> str:
+    if not re.fullmatch(r'([0-9a-fA-F]{2}){4,64}', text):       # it becomes a folder's name
+        raise ValueError(text)
+    return text.lower()
+
+
+_build_id.__name__ = 'build-id'
 
 
 def _file_name(text: str) -> str:
@@ -6224,7 +6387,50 @@ def debug_info(options: Any, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
     arch = arch_named(options.arch) if options.arch else None
     if all(probe.kind in 'PRu' for probe, _ in probes):
         return DebugInfo(arch or arch_named(uname.machine), None, [])
+    if options.mode == 'remote':
+        return remote_kernel(options, arch, arch_named(uname.machine), probes)
     return kernel_debug_info(options, arch, uname.machine, uname.release)
+
+
+def remote_kernel(options: Any, arch: Optional[Arch], machine: Arch, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
+    """The debug information of -m remote."""
+    environ, own = os.environ, running_build_id(machine)
+    build_id = options.build_id or own
+    urls = options.remote or [url for url in environ.get('DEBUGINFOD_URLS', '').split() if '://' in url]
+    wrong = next((url for url in urls if not re.match('https?://.', url)), '')
+    if options.vmlinux or wrong or not urls:
+        raise InputError('-m remote and -v are two ways to the same' if options.vmlinux else
+                         f'{wrong}: a server is http://... or https://...' if wrong else
+                         'no server to ask: name one with -r URL or in $DEBUGINFOD_URLS')
+    if not build_id:
+        raise SurftraceError('the running kernel tells no build-id (/sys/kernel/notes); give it with --build-id')
+    if build_id != own and not arch:
+        raise InputError('--build-id: say the architecture of that kernel with -a; BTF does not tell it')
+    if (build_id != own or arch not in (None, machine)) and not (options.show or options.output):
+        raise InputError(f'{build_id[:12]} is not the running kernel ({own[:12] or "which tells no build-id"}): -S and -o take it')
+    cache = environ.get('DEBUGINFOD_CACHE_PATH') or os.path.join(
+        environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'debuginfod_client')
+    seconds = environ.get('DEBUGINFOD_TIMEOUT', '')
+    servers = Debuginfod(tuple(urls), DebuginfodCache(cache), float(seconds) if re.fullmatch(r'[1-9]\d{0,5}', seconds) else 90, progress())
+    lines = any(probe.place.line is not None or probe.place.file for probe, _ in probes)
+    return remote_debug_info(servers, build_id, arch or machine, lines, build_id == own and arch in (None, machine))
+
+
+def progress() -> Callable[[str, int, int], None]:
+    """A bar on the terminal for what is fetched; where there is none, nothing."""
+    shown = 0
+
+    def show(what: str, done: int, total: int) -> None:
+        nonlocal shown
+        if done < 0:
+            print(end='\n' if shown else '', file=sys.stderr, flush=True)
+            shown = 0
+        elif done - shown >= 1 << 18 or not shown or done == total:
+            shown = done if done != total else 0
+            part = 30 * done // max(total, done)
+            size = f'{done / 1e6:.1f} of {total / 1e6:.1f} MB' if total else f'{done / 1e6:.1f} MB'
+            print(f"\r{what} [{'#' * part}{' ' * (30 - part)}] {size} ", end='' if shown else '\n', file=sys.stderr, flush=True)
+    return show if sys.stderr.isatty() else lambda what, done, total: None
 
 
 def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, release: str) -> DebugInfo:
@@ -6242,7 +6448,8 @@ def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, rel
 def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], options: Any, probes: Sequence[Tuple[Probe, str]]) -> Kernel:
     """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    running, shown = not (options.vmlinux and in_kernel) or isinstance(info.symbols, Kallsyms), bool(options.show or options.output)
+    elsewhere = in_kernel and bool(options.vmlinux or options.build_id) and not isinstance(info.symbols, Kallsyms)
+    running, shown = not elsewhere, bool(options.show or options.output)
     readme = tracefs.read('README') if tracefs else ''
     kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None or not running
     counted = not tracefs or shown or 'ref_ctr_offset' in readme
@@ -6315,10 +6522,12 @@ def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    if (options.remote or options.build_id) and options.mode != 'remote':
+        raise InputError('-r and --build-id go with -m remote: no server is asked unless you say so')
     probes = read_lines(options)
     info = debug_info(options, probes)
     if options.show or options.output:
-        tracefs = mounted_tracefs() if not options.vmlinux else None
+        tracefs = mounted_tracefs() if not (options.vmlinux or options.build_id) else None
         events = make_events(probes, kernel_of(info, tracefs, options, probes))
         if options.show:
             print('\n'.join(line for event in events for line in event.lines()), flush=True)
