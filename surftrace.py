@@ -1140,9 +1140,10 @@ def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[i
 
 
 class Survey(NamedTuple):
-    """What all units have, from one pass: offsets of definitions of each named struct, union and enum that may differ, of each
-    function's prototypes, and the functions whose calling convention the compiler changed."""
-    definitions: Dict[Tuple[str, str], List[int]]
+    """What all units have, from one pass: offsets of definitions of each named struct, union and enum, one for each that differs
+    in its size, its line, its column or its first member; of each function's prototypes; and the functions whose calling
+    convention the compiler changed."""
+    definitions: Dict[Tuple[str, str], Dict[object, int]]
     functions: Dict[str, List[int]]
     changed: Set[str]
 
@@ -1281,7 +1282,7 @@ class Dwarf(TypeInfo):
             for die in self._beginning(struct.pack(self._mark + 'I', at), ('DW_AT_name',), 'DW_FORM_strp', tags, unit, defined):
                 found = True
                 yield die
-            if found or unit is None:
+            if found and unit is not None or unit is None and not self.executable.is_object:    # ld -r merges no strings
                 return
 
     def _string_offsets(self, name: str) -> List[int]:
@@ -1815,22 +1816,32 @@ class Dwarf(TypeInfo):
                             self._survey_entry(unit.get_DIE_from_refaddr(at), found)
                 self._outer_entries.cache_clear()
                 progress(offset + unit.size, len(self._info))
-            self._surveyed = {key: self._distinct(offsets) for key, offsets in found.definitions.items()}
+            self._surveyed = {key: self._distinct(list(offsets.values())) for key, offsets in found.definitions.items()}
         return found
 
-    @staticmethod
-    def _survey_entry(die: Any, found: Survey) -> None:
+    def _survey_entry(self, die: Any, found: Survey) -> None:
         if die.tag in DEFINITION_TAGS:
-            found.definitions.setdefault((DEFINITION_TAGS[die.tag], Dwarf._text(die, 'DW_AT_name')), []).append(die.offset)
+            mark = (*(getattr(die.attributes.get(a), 'value', None) for a in ('DW_AT_byte_size', 'DW_AT_decl_line', 'DW_AT_decl_column')),
+                    self._name_at(die.cu.cu_offset, die.offset + die.size) if die.has_children else b'')
+            found.definitions.setdefault((DEFINITION_TAGS[die.tag], self._text(die, 'DW_AT_name')), {}).setdefault(mark, die.offset)
         elif 'DW_AT_declaration' not in die.attributes:
             source = die
             while 'DW_AT_abstract_origin' in source.attributes:
                 source = source.get_DIE_from_attribute('DW_AT_abstract_origin')
-            name = Dwarf._text(source, 'DW_AT_name')
+            name = self._text(source, 'DW_AT_name')
             if getattr(die.attributes.get('DW_AT_calling_convention'), 'value', 0) == 3:
                 found.changed.add(name)
             if source is die and name:
                 found.functions.setdefault(name, []).append(die.offset)
+
+    def _name_at(self, unit: int, at: int) -> bytes:
+        """The name, or 50 bytes of it, of the entry there that begins with one; else b''."""
+        code, at = uleb128(self._info, at)
+        first, form = self._abbreviations(unit)[code][2:4] if code else ('', '')
+        if (first, form) != ('DW_AT_name', 'DW_FORM_strp'):
+            return bytes(self._info[at:at + 50]).split(b'\0')[0] if (first, form) == ('DW_AT_name', 'DW_FORM_string') else b''
+        start = struct.unpack_from(self._mark + 'I', self._info, at)[0]
+        return bytes(self._strings[start:start + 50]).split(b'\0')[0]
 
     def _distinct(self, offsets: List[int]) -> List[int]:
         """One offset for each layout."""
