@@ -949,6 +949,30 @@ def instruction_starts(arch: Arch, code: bytes, address: int) -> Optional[List[i
     return [start for start, _, _, _ in capstone.Cs(*modes[arch.name]).disasm_lite(code, address)]
 
 
+def elf_of(arch: Arch, sections: Sequence[Tuple[str, int, bytes]]) -> bytes:
+    """An ELF file that has nothing but these sections (name, type, bytes), for that architecture (ELF gABI)."""
+    mark, wide = '<' if arch.order == 'little' else '>', arch.bits == 64
+    names, every = b'\0', [('', 0, b''), *sections, ('.shstrtab', 3, b'')]
+    headers, contents, start = b'', b'', 64 if wide else 52
+    for name, kind, data in every:
+        at, names = len(names), names + name.encode() + b'\0' if name else names
+        data = names if kind == 3 else data
+        contents += bytes(-len(contents) % 4)
+        fields = (at if name else 0, kind, 0, 0, start + len(contents) if kind else 0, len(data), 0, 0, 4 if kind else 0, 0)
+        headers += struct.pack(mark + ('IIQQQQIIQQ' if wide else '10I'), *fields)
+        contents += data
+    contents += bytes(-(start + len(contents)) % 8)
+    head = b'\x7fELF' + bytes([2 if wide else 1, 1 if mark == '<' else 2, 1]) + bytes(9)
+    return head + struct.pack(mark + ('HHIQQQIHHHHHH' if wide else 'HHIIIIIHHHHHH'), 2, arch.machine, 1, 0, 0, start + len(contents),
+                              0, start, 0, 0, len(headers) // len(every), len(every), len(every) - 1) + contents + headers
+
+
+def build_id_note(build_id: str, order: str) -> bytes:
+    """The note that build_id_of() reads."""
+    text = bytes.fromhex(build_id)
+    return struct.pack('<III' if order == 'little' else '>III', 4, len(text), 3) + b'GNU\0' + text + bytes(-len(text) % 4)
+
+
 # names of C++ and Rust
 
 
@@ -3013,6 +3037,33 @@ def shared_debug_files(executable: Executable) -> List[Executable]:
     with contextlib.suppress(SurftraceError):
         return [Executable(place)]
     return []
+
+
+def exported_types(info: DebugInfo, progress: Callable[[str, int, int], None]) -> bytes:
+    """The types of a kernel as a file that -v takes: an ELF file of its BTF, with the build-id by which it is known again. That
+    is the BTF of the kernel as it is, or, where there is none, what btf_of() makes of the DWARF (and loses)."""
+    btf, dwarf = info.btf, info.dwarf
+    if btf:
+        data = btf.bytes()
+    elif dwarf:
+        data = btf_of(dwarf, functools.partial(progress, 'DWARF'))
+    else:
+        raise DebugInfoError('no types of a kernel to write')
+    note_ = [('.note.gnu.build-id', 7, build_id_note(info.build_id, info.arch.order))] if info.build_id else []      # SHT_NOTE
+    return elf_of(info.arch, [('.BTF', 1, data), *note_])                                                       # SHT_PROGBITS
+
+
+def packed(data: bytes, path: str) -> bytes:
+    """The bytes, compressed where the name of the file says so."""
+    if path.endswith('.gz'):
+        import gzip
+        return gzip.compress(data, mtime=0)
+    if path.endswith('.xz'):
+        import lzma
+        return lzma.compress(data)
+    if path.endswith('.zst'):
+        raise InputError(f'{path}: surftrace writes .gz and .xz; for .zst use zstd')
+    return data
 
 
 def check_same_kernel(info: DebugInfo, path: str) -> str:
@@ -6532,6 +6583,8 @@ def arguments() -> Any:
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
+    add('--export-types', metavar='FILE', type=_file_name,
+        help="write the kernel's types into a small file for a later -v (also .xz, .gz), and do nothing")
     add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
@@ -6755,6 +6808,8 @@ def run(options: Any) -> int:
         raise InputError('-c goes with -p PID')
     if (options.remote or options.build_id) and options.mode != 'remote':
         raise InputError('-r and --build-id go with -m remote: no server is asked unless you say so')
+    if options.export_types:
+        return export(options)
     probes = read_lines(options)
     info = debug_info(options, probes)
     if options.show or options.output:
@@ -6767,6 +6822,23 @@ def run(options: Any) -> int:
         check_given(options, info)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
+
+
+def export(options: Any) -> int:
+    """The types of the kernel into a file."""
+    if options.lines or options.file or options.mode == 'remote':
+        raise InputError('--export-types takes no lines, and types that are here: -v, or the running kernel')
+    uname, path = os.uname(), options.export_types
+    info = kernel_debug_info(options, arch_named(options.arch) if options.arch else None, uname.machine, uname.release)
+    if info.given:
+        raise InputError("--export-types is for a kernel's file; a module's BTF can be copied as it is")
+    data = packed(exported_types(info, progress()), path)
+    try:
+        with open(path, 'wb') as file:
+            file.write(data)
+    except OSError as error:
+        raise SurftraceError(f'{path}: {error.strerror}') from None
+    return 0
 
 
 def check_given(options: Any, info: DebugInfo) -> None:
