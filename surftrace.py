@@ -1827,7 +1827,9 @@ class Dwarf(TypeInfo):
         found = Survey({}, {}, set())
         seen: Set[object] = set()
         with reading(self.path):
-            for offset in self._unit_offsets:
+            for count, offset in enumerate(self._unit_offsets):
+                if count % 64 == 0:
+                    self._open()                                            # pyelftools keeps every entry it has read
                 unit = self._dwarf.get_CU_at(offset)
                 for at in self._outer_entries(offset, unit.cu_die_offset, offset + unit.size)[:-1]:
                     code, behind = uleb128(self._info, at)
@@ -1998,8 +2000,9 @@ class Btf(TypeInfo):
         for at in self._offsets:
             name, info, type_ = self._words[at:at + 3]
             start = name - self._first_string
+            before = self._strings[start - 1:start] if start > 0 else base._strings[name - 1:name] if start < 0 < name else b'\0'
             kind = BTF_KINDS[info >> 24 & 0x1f]
-            if start > 0 and self._strings[start - 1:start] != b'\0' or kind == 'func' and self._head(type_)[0] != 'func_proto':
+            if before != b'\0' or kind == 'func' and self._head(type_)[0] != 'func_proto':
                 raise DebugInfoError(f'{self.path}: its BTF was made for another kernel than that of {base.path}')
 
     @contextlib.contextmanager
@@ -2064,7 +2067,8 @@ class Btf(TypeInfo):
                     if kind not in BTF_TRANSPARENT:
                         break
                     alias, wanted = (name if kind == 'typedef' else alias), below
-                self._types[number] = self._read_type(wanted, alias)
+                kept = self._base if isinstance(self._base, DistilledBtf) and wanted < self._first_id else None
+                self._types[number] = (kept or self)._read_type(wanted, alias)
             return self._types[number]
 
     def _read_type(self, number: int, alias: str) -> Type:
@@ -2158,6 +2162,8 @@ class Btf(TypeInfo):
 
     def _numbered(self, name: str, kinds: Tuple[str, ...], own: bool = False) -> Iterator[int]:
         """The numbers of the types of that name and of one of those kinds; its own only, or those of its base too."""
+        if self._base and self._strings.startswith(name.encode() + b'\0'):
+            yield from self._users(self._first_string, kinds)
         for text in occurrences(self._strings, b'\0' + name.encode() + b'\0'):
             yield from self._users(text + 1 + self._first_string, kinds)
         if self._base:
@@ -2245,6 +2251,8 @@ class DistilledBtf(Btf):
         keyword = 'enum' if kind[:4] == 'enum' else kind if kind != 'fwd' else 'union' if flag else 'struct'
         kinds = {'enum': ('enum', 'enum64')}.get(keyword, (keyword,))
         types = [self._kernel._type(found) for found in self._kernel._numbered(name, kinds)]
+        if kind == 'fwd' and not types:
+            return super()._read_type(number, alias)
         fitting = [type_ for type_ in types if kind == 'fwd' or size_of(type_) == value]
         if not fitting or len({shape(type_) for type_ in fitting}) > 1:
             raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that {self._kernel.path} "
@@ -2293,11 +2301,15 @@ class BtfWriter:
         if numbers and len(numbers) <= 0xffff:
             self._write('datasec', '.data..percpu', 0, [word for number_ in numbers for word in (number_, 0, 0)], len(numbers))
 
-    def finish(self) -> bytes:
-        """The whole, when all that has been met is written."""
+    def close(self) -> None:
+        """Write the members of all structs that have been met."""
         while self._open:
             number_, type_ = self._open.pop()
             self._types[number_ - 1] = self._members(type_)
+
+    def finish(self) -> bytes:
+        """The whole."""
+        self.close()
         types = b''.join(self._types)
         header = struct.pack(self._mark + 'HBBIIIII', 0xeb9f, 1, 0, 24, 0, len(types), len(types), len(self._string_bytes))
         return header + types + bytes(self._string_bytes)
@@ -2381,6 +2393,7 @@ def btf_of(dwarf: Dwarf, progress: Callable[[int, int], None] = lambda done, tot
     for name, offsets in survey.functions.items():
         if name in symbols and name not in survey.changed:
             prototypes = {writer.add(dwarf.prototype_at(offset)) for offset in offsets}
+            writer.close()
             if len(prototypes) == 1:
                 writer.function(name, prototypes.pop())
     writer.per_cpu(dwarf.executable.names_in('percpu'))
@@ -2666,7 +2679,9 @@ def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Ex
     for path in module_paths(module, release):
         with contextlib.suppress(SurftraceError):
             files.append(executable_at(path))
-    whole = next((file for file in files if file.module_info.get('vermagic', '').split(' ')[0] == release), None)
+    installed = MODULE_FOLDERS[-1].format(release=release) + '/'
+    whole = next((file for file in files if file.path.startswith(installed)
+                  and file.module_info.get('vermagic', '').split(' ')[0] == release), None)
     wanted = loaded_build_id(module, arch) if os.path.isdir(f'{MODULES_LOADED}/{module}') else whole.build_id if whole else ''
     same = [file for file in files if wanted and file.build_id == wanted]
     return next((file for file in same if file.size('.debug_info')), None), whole if whole in same else None

@@ -1,12 +1,14 @@
 """What is checked of modules inside a guest, in one boot: the module tun, whose values the kernel tells in sysfs as well.
 
-    python3 tests/vm/module_checks.py FOLDER OTHER     prints 'PASS check' or 'FAIL check: reason' for each
+    python3 tests/vm/module_checks.py FOLDER OTHER CHECK...     prints 'PASS check' or 'FAIL check: reason' for each
 
 FOLDER has the debug file of this kernel's tun.ko; OTHER is that of another kernel.
 """
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import os
 import shutil
 import struct
@@ -16,7 +18,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from guest_checks import TRACEFS, Run
+from guest_checks import TRACEFS, KeptBtf, Run
 
 import surftrace
 
@@ -164,7 +166,10 @@ CHECKS: tuple[Callable[[], None], ...] = (
 def main() -> None:
     """Runs all checks, each of which leaves nothing behind."""
     install()
-    for check in CHECKS:
+    surftrace.Btf = KeptBtf
+    with contextlib.redirect_stdout(io.StringIO()):
+        surftrace.main(['-S', '-m', 'btf', LINE])
+    for check in (check for check in CHECKS if check.__name__ in sys.argv[3:]):
         try:
             check()
             left = (TRACEFS / 'kprobe_events').read_text() + ''.join(os.listdir(TRACEFS / 'instances'))
