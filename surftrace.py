@@ -533,6 +533,17 @@ DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, Assertion
 
 
 @contextlib.contextmanager
+def damage_in(path: str) -> Iterator[None]:
+    """Whatever reading a file raises that is damaged, or cannot be read, is about that file."""
+    try:
+        yield
+    except OSError as error:
+        raise DebugInfoError(f'{path}: {error.strerror}') from None
+    except DAMAGE as error:
+        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({error or type(error).__name__})') from error
+
+
+@contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
     """Whatever reading a debug file raises is about that file."""
     try:
@@ -858,7 +869,7 @@ def object_addresses(sections: Sequence[Any]) -> List[int]:
 
 def unpacked(path: str) -> bytes:
     """What a file compressed as .gz, .xz or .zst holds; b'' for one that is not compressed."""
-    with reading(path), open(path, 'rb') as file:
+    with damage_in(path), open(path, 'rb') as file:
         head = file.read(6)
         file.seek(0)
         if head[:2] == b'\x1f\x8b':
@@ -2582,14 +2593,15 @@ def find_vmlinux(arch: Arch, release: str) -> Optional[Executable]:
 def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) -> DebugInfo:
     """The debug information of one file: an ELF with DWARF or .BTF, or raw BTF (of the architecture said, else of this
     machine)."""
-    head = read_head(path)
+    inside = unpacked(path)
+    head = inside[:4] or read_head(path)
     if head[:2] in (b'\x9f\xeb', b'\xeb\x9f'):
         if mode == 'dwarf':
             raise InputError(f'{path} is BTF, but -m dwarf was asked for')
-        return DebugInfo(arch or machine, None, [lambda: Btf(read_file(path), path, arch or machine)])
-    if head != b'\x7fELF' and not unpacked(path):
+        return DebugInfo(arch or machine, None, [lambda: Btf(inside or read_file(path), path, arch or machine)])
+    if head != b'\x7fELF':
         raise DebugInfoError(f'{path}: neither an ELF file nor BTF')
-    executable = executable_at(path)
+    executable = Executable(path, inside)
     if arch and arch != executable.arch:
         raise InputError(f'{path} is for {executable.arch.name}, but -a {arch.name} was asked for')
     sources: List[Callable[[], TypeInfo]] = []
@@ -6914,7 +6926,8 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
             with session(tracefs, plan(events, wanted), show, stream.stopped, stream.drain, note):
                 if not stream.stopped():
                     say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
-                    stream.follow(functools.partial(silence, events, tracefs), changes_of(events))
+                    changes, arrivals = changes_of(events), arrivals_of(events, info)
+                    stream.follow(functools.partial(silence, events, tracefs), lambda: changes() + arrivals())
                     stream.profile = probe_profile(tracefs)
         except TracefsError as error:
             raise explained(error, events, wanted, tracefs, log) from None
@@ -7122,6 +7135,22 @@ def changes_of(events: Sequence[Event]) -> Callable[[], List[str]]:
         return [f'{path} has been replaced or removed; the probes stay with the old file and the processes that run it. Start '
                 'again to trace the new one' for path in other]
     return changes
+
+
+def arrivals_of(events: Sequence[Event], info: DebugInfo) -> Callable[[], List[str]]:
+    """A function that tells, once each, which module that was waited for has come as another build than the file that its types
+    are from."""
+    names = {definition.place.partition(':')[0] for event in events for definition in event.definitions
+             if definition.letter[0] in 'pr' and ':' in definition.place}
+    files = {name: info.module(name).file for name in names if info.module(name).loaded is False}
+
+    def arrivals() -> List[str]:
+        come = {name: file for name, file in files.items() if os.path.isdir(f'{MODULES_LOADED}/{name}')}
+        for name in come:
+            del files[name]
+        return [f"the module '{name}' that was loaded is another build than {file.path}: values of it are read from the wrong places. "
+                'Start again' for name, file in come.items() if file and loaded_build_id(name, info.arch) != file.build_id]
+    return arrivals
 
 
 def runs_old_copy(path: str) -> List[int]:

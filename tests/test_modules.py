@@ -314,3 +314,33 @@ def test_a_file_of_another_build_than_the_loaded_module_is_refused(conntrack, mo
         monkeypatch.setattr(surftrace, name, lambda module, arch, value=value: value)
         with pytest.raises(surftrace.SurftraceError, match='another build'):
             surftrace.check_same_modules(info, info.given, other)
+
+
+def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monkeypatch):
+    """A probe was waiting, its offsets from the file that was installed then."""
+    _, stripped, _ = conntrack
+    file = surftrace.executable_at(str(stripped))
+    info = surftrace.DebugInfo(AMD64, None, [], lambda module: surftrace.KernelModule((), file, module == 'loaded'))
+    monkeypatch.setattr(surftrace, 'MODULES_LOADED', str(tmp_path))
+    from test_resolve import kernel_of
+    events = surftrace.make_events([(surftrace.parse_probe(line), '') for line in (
+        'p nf_conntrack:nf_conntrack_in', 'r16 other:nf_ct_delete', 'p loaded:nf_ct_delete')], kernel_of(info))
+    arrivals = surftrace.arrivals_of(events, info)
+    assert arrivals() == []
+    monkeypatch.setattr(surftrace, 'loaded_build_id', lambda module, arch: file.build_id if module == 'nf_conntrack' else '00')
+    for name in ('nf_conntrack', 'other', 'loaded'):
+        (tmp_path / name).mkdir()
+    told, = arrivals()
+    assert "the module 'other' that was loaded is another build" in told
+    assert arrivals() == []
+
+
+def test_the_btf_of_real_modules_is_on_top_of_their_kernels(conntrack):
+    """No module is refused that was made for its kernel."""
+    vmlinux, _, _ = conntrack
+    kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64).btf
+    files = sorted((vmlinux.parent / 'modules').rglob('*.ko*'))[::40]
+    with_btf = [file for file in map(surftrace.executable_at, map(str, files)) if file.size('.BTF')]
+    assert len(with_btf) > 10
+    for file in with_btf:
+        list(surftrace.module_btf(file, kernel).function_names())

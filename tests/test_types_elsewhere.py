@@ -1,6 +1,7 @@
 """A kernel's types in a file: raw BTF, an ELF file of BTF, a folder of them, and what --export-types writes."""
 from __future__ import annotations
 
+import gzip
 import random
 import re
 import shutil
@@ -81,8 +82,10 @@ def test_raw_btf_and_an_elf_file_of_it(raw, tmp_path, capfd):
         (tmp_path / 'elf').write_bytes(surftrace.elf_of(arch, [('.BTF', 1, raw)]))
         assert surftrace.main(['-S', '-v', str(tmp_path / 'elf'), 'p f x->b']) == 0
         assert surftrace.main(['-S', '-a', arch.name, '-v', str(tmp_path / 'raw.btf'), 'p f x->b']) == 0
-        one, other = capfd.readouterr().out.splitlines()
-        assert one == other == f'p:f0 f b=+4(%{arch.arguments[0]}):s32'
+        (tmp_path / 'raw.btf.gz').write_bytes(gzip.compress(raw))
+        assert surftrace.main(['-S', '-a', arch.name, '-v', str(tmp_path / 'raw.btf.gz'), 'p f x->b']) == 0
+        one, other, packed = capfd.readouterr().out.splitlines()
+        assert one == other == packed == f'p:f0 f b=+4(%{arch.arguments[0]}):s32'
 
 
 def test_a_big_endian_elf_file_can_be_read_by_others(tmp_path):
