@@ -1176,8 +1176,8 @@ def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[i
 
 class Survey(NamedTuple):
     """What all units have, from one pass: offsets of definitions of each named struct, union and enum, one for each that differs
-    in its size, its line, its column or its first member; of each function's prototypes; and the functions whose calling
-    convention the compiler changed."""
+    in its size, line, column, first member or the length of its entry; of each function's prototypes; and the functions whose
+    calling convention the compiler changed."""
     definitions: Dict[Tuple[str, str], Dict[object, int]]
     functions: Dict[str, List[int]]
     changed: Set[str]
@@ -1842,25 +1842,27 @@ class Dwarf(TypeInfo):
                 if count % 64 == 0:
                     self._open()                                            # pyelftools keeps every entry it has read
                 unit = self._dwarf.get_CU_at(offset)
-                for at in self._outer_entries(offset, unit.cu_die_offset, offset + unit.size)[:-1]:
+                places = self._outer_entries(offset, unit.cu_die_offset, offset + unit.size)
+                for at, end in zip(places, places[1:]):
                     code, behind = uleb128(self._info, at)
                     tag, names = self._abbreviations(offset)[code][:2] if code else ('', ())
                     if tag in FUNCTION_TAGS or tag in DEFINITION_TAGS and 'DW_AT_declaration' not in names and 'DW_AT_name' in names:
-                        # of a definition the bytes of its name, size and line, as far as they are there
-                        mark = (tag, bytes(self._info[behind:behind + 8]))
+                        # of a definition the bytes of its name, size and line, as far as they are there, and its length
+                        mark = (tag, bytes(self._info[behind:behind + 8]), end - at)
                         if tag in FUNCTION_TAGS or mark not in seen:
                             seen.add(mark)
-                            self._survey_entry(unit.get_DIE_from_refaddr(at), found)
+                            self._survey_entry(unit.get_DIE_from_refaddr(at), end - at, found)
                 self._outer_entries.cache_clear()
                 progress(offset + unit.size, len(self._info))
             self._surveyed = {key: self._distinct(list(offsets.values())) for key, offsets in found.definitions.items()}
         return found
 
-    def _survey_entry(self, die: Any, found: Survey) -> None:
+    def _survey_entry(self, die: Any, length: int, found: Survey) -> None:
         if die.tag in DEFINITION_TAGS:
-            mark = (*(getattr(die.attributes.get(a), 'value', None) for a in ('DW_AT_byte_size', 'DW_AT_decl_line', 'DW_AT_decl_column')),
+            mark = (length, *(getattr(die.attributes.get(a), 'value', None) for a in ('DW_AT_byte_size', 'DW_AT_decl_line', 'DW_AT_decl_column')),
                     self._name_at(die.cu.cu_offset, die.offset + die.size) if die.has_children else b'')
-            found.definitions.setdefault((DEFINITION_TAGS[die.tag], self._text(die, 'DW_AT_name')), {}).setdefault(mark, die.offset)
+            key = (DEFINITION_TAGS[die.tag], self._text(die, 'DW_AT_name'))
+            found.definitions.setdefault(key, {}).setdefault(mark, die.offset)
         elif 'DW_AT_declaration' not in die.attributes:
             source = die
             while 'DW_AT_abstract_origin' in source.attributes:
@@ -2364,8 +2366,8 @@ class BtfWriter:
     def _members(self, type_: Struct) -> bytes:
         members = type_.members()
         flag = any(member.width is not None for member in members)
-        if len(members) > 0xffff or flag and any(member.bit >= 1 << 24 for member in members):
-            raise DebugInfoError(f"'{spell(type_)}' is larger than BTF can say")
+        if len(members) > 0xffff or flag and any(member.bit >= 1 << 24 for member in members):      # more than BTF can say
+            return self._record('fwd', type_.name, 0, [], 0, type_.keyword == 'union')
         words = [word for member in members for word in (
             self._string(member.name), self.add(member.type(), True), (member.width or 0) << 24 | member.bit)]
         name = type_.name if type_.keyword else ''
@@ -3775,7 +3777,7 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
     glob = bool(re.search(r'[*?\[]', match['function']))
     if glob and (offset or line is not None or match['file']):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
-    return Place(text, at, match['function'], match['module'] or '', offset, line, match['file'] or '', glob)
+    return Place(text, at, match['function'], (match['module'] or '').replace('-', '_'), offset, line, match['file'] or '', glob)
 
 
 def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:

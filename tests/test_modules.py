@@ -156,6 +156,12 @@ def test_what_is_wrong_is_said_where_it_is(line, message, column, module, vmlinu
         assert 'work+2' in line or '@' in line         # there it may well be, in the same register
 
 
+def test_a_modules_file_may_have_a_dash_and_its_name_has_none(module, tmp_path, capfd):
+    file = str(copied(module(), tmp_path, 'my-probe.ko'))
+    assert show('-v', file, 'p my-probe:work p->value') == 0
+    assert capfd.readouterr().out == 'p:f0 my_probe:work value=+24(%di):s32\n'
+
+
 def test_two_kernels_or_another_architecture(module, vmlinux, tmp_path, capfd):
     assert show('-v', str(vmlinux), '-v', str(vmlinux), 'p main') == 2
     assert "is a kernel's file too" in capfd.readouterr().err

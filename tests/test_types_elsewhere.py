@@ -163,16 +163,18 @@ def test_bpftool_and_pahole_read_what_is_exported(types_file, tmp_path):
     assert offsets[0] == offsets[1] and len(offsets[0]) > 10
 
 
-AMBIGUOUS = ('''
+AMBIGUOUS = ('''struct twin { int a; int mine; int more; };
 struct priv { int a; int first; }; struct shared { struct priv *p; int n; struct later *l; };
 int one(struct shared *s, struct priv *p) { return s->n + p->first; } static int twice(struct priv *p) { return p->a; }
 struct later { char x; int y; };
 __attribute__((used)) int (*const keep)(struct priv *) = twice; int early(struct later *l) { return l->y; }
-''', '''
+int twin_one(struct twin *t) { return t->mine; }
+''', '''struct twin { int a; short more, mine; int c; };
 struct priv { long b[3];
   long second; }; struct shared { struct priv *p; int n; struct later *l; }; struct later;
 long two(struct shared *s, struct priv *p) { return s->n + p->second; } static long twice(struct priv *p) { return p->b[0]; }
 __attribute__((used)) long (*const keep2)(struct priv *) = twice; int same(struct shared *s) { return s->n; }
+int twin_two(struct twin *t) { return t->mine; }
 int main(void) { return 0; }
 ''')
 
@@ -192,6 +194,7 @@ def ambiguous(tmp_path_factory) -> DebugInfo:
 @pytest.mark.parametrize(('line', 'becomes'), [
     ('p one p->first', 'first=+4(%si):s32'), ('p two p->second', 'second=+24(%si):s64'), ('p same s->n', 'n=+8(%di):s32'),
     ('p same s->l->y', 'y=+4(+16(%di)):s32'), ('p early l->y', 'y=+4(%di):s32'),
+    ('p twin_one t->mine', 'mine=+4(%di):s32'), ('p twin_two t->mine', 'mine=+6(%di):s16'),     # in one line, of one size
     ('p one s->p->first', '!'), ('p two s->p->second', '!'), ('p same s->p->a', '!'),        # whose priv it is nobody knows there
     ('p one !(struct priv *)%1->first', '!'), ('p twice p->a', '!')])
 def test_nobody_is_sent_to_the_struct_of_another_file(line, becomes, ambiguous):
