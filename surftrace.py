@@ -1859,7 +1859,8 @@ class Dwarf(TypeInfo):
 
     def _survey_entry(self, die: Any, length: int, found: Survey) -> None:
         if die.tag in DEFINITION_TAGS:
-            mark = (length, *(getattr(die.attributes.get(a), 'value', None) for a in ('DW_AT_byte_size', 'DW_AT_decl_line', 'DW_AT_decl_column')),
+            told = ('DW_AT_byte_size', 'DW_AT_decl_line', 'DW_AT_decl_column')
+            mark = (length, *(getattr(die.attributes.get(attribute), 'value', None) for attribute in told),
                     self._name_at(die.cu.cu_offset, die.offset + die.size) if die.has_children else b'')
             key = (DEFINITION_TAGS[die.tag], self._text(die, 'DW_AT_name'))
             found.definitions.setdefault(key, {}).setdefault(mark, die.offset)
@@ -6601,14 +6602,7 @@ def arguments() -> Any:
                         'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
     add = parser.add_argument
     add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
-    add('-v', '--vmlinux', metavar='FILE', type=_file_name, action='append', default=[],
-        help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of modules (repeat it); '
-        'where all lines are P, R and u, of the program')
-    add('-m', '--mode', choices=('auto', 'dwarf', 'btf', 'remote'), default='auto',
-        help='which debug information to use (auto); remote: from debuginfod servers, by the build-id alone')
-    add('-r', '--remote', metavar='URL', action='append', default=[], help='with -m remote: a server, instead of $DEBUGINFOD_URLS')
-    add('--build-id', metavar='HEX', type=_build_id, help='with -m remote: of another kernel than the running one, for -S and -o')
-    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
+    _type_options(add)
     add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
@@ -6624,6 +6618,18 @@ def arguments() -> Any:
     add('--force', action='store_true', help='set probes in programs that may crash them')
     add('--version', action='version', version=f'surftrace {__version__}')
     return parser
+
+
+def _type_options(add: Callable[..., Any]) -> None:
+    """Those that say where types are from."""
+    add('-v', '--vmlinux', metavar='FILE', type=_file_name, action='append', default=[],
+        help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of modules (repeat it); '
+        'where all lines are P, R and u, of the program')
+    add('-m', '--mode', choices=('auto', 'dwarf', 'btf', 'remote'), default='auto',
+        help='which debug information to use (auto); remote: from debuginfod servers, by the build-id alone')
+    add('-r', '--remote', metavar='URL', action='append', default=[], help='with -m remote: a server, instead of $DEBUGINFOD_URLS')
+    add('--build-id', metavar='HEX', type=_build_id, help='with -m remote: of another kernel than the running one, for -S and -o')
+    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
 
 
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
