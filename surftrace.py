@@ -2698,6 +2698,10 @@ def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Ex
     whole = next((file for file in files if file.path.startswith(installed)
                   and file.module_info.get('vermagic', '').split(' ')[0] == release), None)
     wanted = loaded_build_id(module, arch) if os.path.isdir(f'{MODULES_LOADED}/{module}') else whole.build_id if whole else ''
+    linked = f'{DEBUG_FOLDER}/.build-id/{wanted[:2]}/{wanted[2:]}.debug'
+    if wanted and os.path.isfile(linked):
+        with contextlib.suppress(SurftraceError):
+            files.append(executable_at(linked))
     same = [file for file in files if wanted and file.build_id == wanted]
     return next((file for file in same if file.size('.debug_info')), None), whole if whole in same else None
 

@@ -303,6 +303,11 @@ def test_a_module_is_found_where_distributions_put_it(conntrack, tmp_path, monke
     beside.mkdir(parents=True)
     shutil.copy(debug.with_name('tun.ko'), beside / 'nf_conntrack.ko.debug')
     assert surftrace.installed_module('nf_conntrack', AMD64, release)[0] is None
+    monkeypatch.setattr(surftrace, 'DEBUG_FOLDER', str(tmp_path))
+    linked = tmp_path / '.build-id' / (build_id := surftrace.executable_at(str(stripped)).build_id)[:2] / f'{build_id[2:]}.debug'
+    linked.parent.mkdir(parents=True)
+    shutil.copy(debug, linked)
+    assert surftrace.installed_module('nf_conntrack', AMD64, release)[0].path == str(linked)
     os.replace(shutil.copy(debug, tmp_path), beside / 'nf_conntrack.ko')
     assert surftrace.installed_module('nf_conntrack', AMD64, release)[0].path == str(beside / 'nf_conntrack.ko')
     monkeypatch.setattr(surftrace, 'loaded_build_id', lambda module, arch: '00' * 20)
