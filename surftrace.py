@@ -3782,7 +3782,7 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
     glob = bool(re.search(r'[*?\[]', match['function']))
     if glob and (offset or line is not None or match['file']):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
-    return Place(text, at, match['function'], (match['module'] or '').replace('-', '_'), offset, line, match['file'] or '', glob)
+    return Place(text, at, match['function'], match['module'] or '', offset, line, match['file'] or '', glob)
 
 
 def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:
@@ -5241,8 +5241,9 @@ GLOB_CAP = 100                              # a pattern that matches more functi
 
 
 def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
-    """The places of a p or r line."""
-    place = probe.place
+    """The places of a p or r line; a module's file may have a '-' where its name has '_'."""
+    place = probe.place._replace(module=probe.place.module.replace('-', '_'))
+    probe = probe._replace(place=place)
     if place.glob:
         return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
     return [one_target(probe, kernel)]
