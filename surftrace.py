@@ -638,6 +638,17 @@ DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, Assertion
 
 
 @contextlib.contextmanager
+def damage_in(path: str) -> Iterator[None]:
+    """Whatever reading a file raises that is damaged, or cannot be read, is about that file."""
+    try:
+        yield
+    except OSError as error:
+        raise DebugInfoError(f'{path}: {error.strerror}') from None
+    except DAMAGE as error:
+        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({error or type(error).__name__})') from error
+
+
+@contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
     """Whatever reading a debug file raises is about that file."""
     try:
@@ -671,12 +682,16 @@ class Executable:
             self.identity = identity(path)
             self._map: Union[bytes, mmap.mmap] = data or mapped(path)
             self.elf = ELFFile(io.BytesIO(data) if data else self._map)  # type: ignore[arg-type]
-            found = [Section(section.name, section['sh_offset'], section['sh_size'], section['sh_addr'], section['sh_type'],
+            self.is_object = self.elf.header['e_type'] == 'ET_REL'
+            headers = list(self.elf.iter_sections())
+            places = object_addresses(headers) if self.is_object else [section['sh_addr'] for section in headers]
+            found = [Section(section.name, section['sh_offset'], section['sh_size'], place, section['sh_type'],
                              bool(section['sh_flags'] & 0x800), bool(section['sh_flags'] & 4))
-                     for section in self.elf.iter_sections()]
+                     for section, place in zip(headers, places)]
             self.sections = {section.name: section for section in found}
             self._numbered_sections = found
             self._inflated = functools.lru_cache(None)(self._inflate)
+            self._relocated = functools.lru_cache(None)(self._relocate)
             self.arch = self._arch()
         self._extents = functools.lru_cache(None)(self._read_extents)
 
@@ -691,7 +706,14 @@ class Executable:
                              f"no architecture surftrace knows")
 
     def contents(self, name: str) -> memoryview:
-        """The bytes of a section, inflated where it is compressed; empty when there is none of that name."""
+        """The bytes of a section, inflated where it is compressed, a debug section of an object file relocated; empty when
+        there is none of that name."""
+        if self.is_object and name.startswith('.debug_') and {'.rela' + name, '.rel' + name} & set(self.sections):
+            return self._relocated(name)
+        return self._stored(name)
+
+    def _stored(self, name: str) -> memoryview:
+        """The bytes of a section as contents(), not relocated."""
         section = self.sections.get(name)
         if not section or section.kind == 'SHT_NOBITS':
             old = '.z' + name[1:]                           # how debug sections were compressed before ELF had a way
@@ -708,6 +730,50 @@ class Executable:
                 return memoryview(zlib.decompress(self.contents(name)[12:]))
             section: Any = self.elf.get_section_by_name(name)
             return memoryview(section.data())
+
+    def _relocate(self, name: str) -> memoryview:
+        """A copy of a debug section of an object file with its relocations applied: what a linker would have done. A kernel
+        module is such a file, and all that refers to a string, an abbreviation or an address is 0 in it without them."""
+        with reading(self.path):
+            data, values, known = bytearray(self._stored(name)), self._symbol_values, RELOCATIONS[self.arch.name]
+            mark, has_addends = self._symbol_format.format[0], '.rela' + name in self.sections
+            wide = self.arch.bits == 64
+            entry = struct.Struct(mark + ('QQ' + 'q' * has_addends if wide else 'II' + 'i' * has_addends))
+            numbers = {bits: struct.Struct(mark + code) for bits, code in ((8, 'B'), (16, 'H'), (32, 'I'), (64, 'Q'))}
+            for fields in entry.iter_unpack(self._stored(('.rela' if has_addends else '.rel') + name)):
+                at, symbol, kind = fields[0], fields[1] >> (32 if wide else 8), fields[1] & (0xffffffff if wide else 0xff)
+                if kind:                                                    # 0 is R_*_NONE everywhere
+                    if kind not in known:
+                        raise ValueError(f'{name} has relocations of the unknown type {kind}')
+                    how, bits = known[kind]
+                    number_ = numbers[bits]
+                    had = number_.unpack_from(data, at)[0] if how in '+-' or not has_addends else 0
+                    value = values[symbol] + (fields[2] if has_addends else had)
+                    value = had + value if how == '+' else had - value if how == '-' else value - at if how == 'p' else value
+                    number_.pack_into(data, at, value & (1 << bits) - 1)
+            return memoryview(data)
+
+    @functools.cached_property
+    def _symbol_values(self) -> List[int]:
+        """The value of each entry of .symtab, for relocations; what is in another file is 0."""
+        name, section, value = (0, 3, 4) if self.arch.bits == 64 else (0, 5, 1)
+        bases = [part.address for part in self._numbered_sections]
+        return [fields[value] + (bases[fields[section]] if fields[section] < len(bases) else 0)
+                for fields in self._symbol_format.iter_unpack(self._stored('.symtab'))]
+
+    @functools.cached_property
+    def module(self) -> str:
+        """The name of the kernel module this is the file of, or the debug file; '' if it is none."""
+        if not self.is_object:
+            return ''
+        file = os.path.basename(self.path)
+        return self.module_info.get('name', '') or re.sub(r'\.ko\b.*|\.debug$|\.o$', '', file).replace('-', '_')
+
+    @functools.cached_property
+    def module_info(self) -> Dict[str, str]:
+        """What a module says of itself (.modinfo): its name, the release it is for (vermagic); a debug file has none of it."""
+        words = bytes(self.contents('.modinfo')).decode(errors='replace').split('\0')
+        return dict(reversed([(word.partition('=')[0], word.partition('=')[2]) for word in words if '=' in word]))
 
     def size(self, name: str) -> int:
         """The bytes contents() will give, without inflating anything."""
@@ -756,6 +822,7 @@ class Executable:
         elif self.arch.name == 'arm' and info & 15 == 2 and value & 1:      # AAELF32 5.5.3: bit 0 of a function's symbol
             sort, value = 'thumb', value - 1
         entry = 1 << (other >> 5) >> 2 << 2 if self.arch.name == 'ppc64le' else 0
+        value += found.address if found and self.is_object and sort != 'undefined' else 0
         return Symbol(name, value, size, info & 15 in (0, 2) and found is not None and found.code, found.name if found else '',
                       sort=sort, entry=entry)
 
@@ -880,6 +947,16 @@ class Executable:
                 return bytes(self.contents(section.name)[address - start:address - start + size])
         return b''
 
+    def names_in(self, section: str) -> List[str]:
+        """The names of what .symtab has in a section whose name has that in it."""
+        table, found = self._tables[0], []
+        parts = {number for number, part in enumerate(self._numbered_sections) if section in part.name}
+        index = 3 if self.arch.bits == 64 else 5
+        for fields in self._symbol_format.iter_unpack(table.entries):
+            if fields[index] in parts:
+                found.append(table.names[fields[0]:table.names.index(b'\0', fields[0])].decode(errors='replace'))
+        return [name for name in found if name]
+
     def usdt_notes(self) -> List[UsdtNote]:
         """The sites of USDT probes (.note.stapsdt; https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
         notes, word = bytes(self.contents('.note.stapsdt')), 'Q' if self.arch.bits == 64 else 'I'
@@ -913,6 +990,78 @@ def identity(path: str) -> Tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_dev, found.st_ino
+
+
+# How the relocations of debug sections are computed: (how, bits) by their number; '=' is symbol plus addend, 'p' that from
+# its own place, '+' and '-' that added to or taken from what is there (RISC-V and LoongArch write differences so).
+# From the psABI of each; names in include/elf/*.h of binutils.
+RELOCATIONS: Dict[str, Dict[int, Tuple[str, int]]] = {
+    'x86_64': {1: ('=', 64), 10: ('=', 32), 11: ('=', 32), 2: ('p', 32), 24: ('p', 64), 17: ('=', 64), 21: ('=', 32)},
+    'i386': {1: ('=', 32), 2: ('p', 32)},
+    'aarch64': {257: ('=', 64), 258: ('=', 32), 259: ('=', 16), 260: ('p', 64), 261: ('p', 32)},
+    'arm': {2: ('=', 32), 3: ('p', 32)},
+    'riscv64': {1: ('=', 32), 2: ('=', 64), 57: ('p', 32), 54: ('=', 8), 55: ('=', 16), 56: ('=', 32),
+                **{33 + i: ('+', 8 << i) for i in range(4)}, **{37 + i: ('-', 8 << i) for i in range(4)}},
+    's390x': {4: ('=', 32), 22: ('=', 64), 5: ('p', 32), 23: ('p', 64)},
+    'ppc64le': {1: ('=', 32), 38: ('=', 64), 26: ('p', 32), 44: ('p', 64)},
+    'loongarch64': {1: ('=', 32), 2: ('=', 64), 99: ('p', 32), 47: ('+', 8), 48: ('+', 16), 50: ('+', 32), 51: ('+', 64),
+                    52: ('-', 8), 53: ('-', 16), 55: ('-', 32), 56: ('-', 64)},
+}
+
+
+def object_addresses(sections: Sequence[Any]) -> List[int]:
+    """An address for each section of an object file, where all begin at 0: those that are loaded in a row, so that each
+    address is in one of them; the others at 0, since what refers to them counts from their start."""
+    found, at = [], 0x1000
+    for section in sections:
+        if section['sh_flags'] & 2:                                         # SHF_ALLOC
+            at = -(-at // max(1, section['sh_addralign'])) * max(1, section['sh_addralign'])
+            found.append(at)
+            at += section['sh_size']
+        else:
+            found.append(0)
+    return found
+
+
+def unpacked(path: str) -> bytes:
+    """What a file compressed as .gz, .xz or .zst holds; b'' for one that is not compressed."""
+    with damage_in(path), open(path, 'rb') as file:
+        head = file.read(6)
+        file.seek(0)
+        if head[:2] == b'\x1f\x8b':
+            return zlib.decompress(file.read(), 31)                         # 31: with gzip's header
+        if head == b'\xfd7zXZ\0':
+            import lzma
+            try:
+                return lzma.decompress(file.read())
+            except lzma.LZMAError as error:
+                raise ValueError(str(error)) from error
+        return unpacked_zstd(path, file.read()) if head[:4] == b'\x28\xb5\x2f\xfd' else b''
+
+
+def unpacked_zstd(path: str, data: bytes) -> bytes:
+    """What a zstd frame holds, by Python's own library (3.14) or the machine's (zstd.h: the simple API)."""
+    with contextlib.suppress(ImportError):
+        from compression import zstd  # type: ignore[import-not-found,unused-ignore]
+        return bytes(zstd.decompress(data))
+    import ctypes
+    try:
+        library = ctypes.CDLL('libzstd.so.1')
+    except OSError:
+        raise DebugInfoError(f'{path}: to read zstd, libzstd.so.1 or Python 3.14 is needed; or unpack it with zstd -d') from None
+    library.ZSTD_getFrameContentSize.restype = library.ZSTD_decompress.restype = ctypes.c_ulonglong
+    size = library.ZSTD_getFrameContentSize(data, ctypes.c_size_t(len(data)))
+    size = size if size < 1 << 40 else 32 * len(data)                       # -1: it does not say; -2: it is none
+    buffer = ctypes.create_string_buffer(size or 1)
+    got = library.ZSTD_decompress(buffer, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)))
+    if got > size:                                                          # an error code is a number close to 2**64
+        raise ValueError('damaged zstd')
+    return buffer.raw[:got]
+
+
+def executable_at(path: str) -> Executable:
+    """The ELF file there, unpacked where it is compressed."""
+    return Executable(path, unpacked(path))
 
 
 def mapped(path: str) -> mmap.mmap:
@@ -969,6 +1118,30 @@ def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
 def build_id_of(notes: bytes, order: str) -> str:
     """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
     return next((text.hex() for name, kind, text in notes_in(notes, order) if name == b'GNU\0' and kind == 3), '')
+
+
+def elf_of(arch: Arch, sections: Sequence[Tuple[str, int, bytes]]) -> bytes:
+    """An ELF file that has nothing but these sections (name, type, bytes), for that architecture (ELF gABI)."""
+    mark, wide = '<' if arch.order == 'little' else '>', arch.bits == 64
+    names, every = b'\0', [('', 0, b''), *sections, ('.shstrtab', 3, b'')]
+    headers, contents, start = b'', b'', 64 if wide else 52
+    for name, kind, data in every:
+        at, names = len(names), names + name.encode() + b'\0' if name else names
+        data = names if kind == 3 else data
+        contents += bytes(-len(contents) % 4)
+        fields = (at if name else 0, kind, 0, 0, start + len(contents) if kind else 0, len(data), 0, 0, 4 if kind else 0, 0)
+        headers += struct.pack(mark + ('IIQQQQIIQQ' if wide else '10I'), *fields)
+        contents += data
+    contents += bytes(-(start + len(contents)) % 8)
+    head = b'\x7fELF' + bytes([2 if wide else 1, 1 if mark == '<' else 2, 1]) + bytes(9)
+    return head + struct.pack(mark + ('HHIQQQIHHHHHH' if wide else 'HHIIIIIHHHHHH'), 2, arch.machine, 1, 0, 0, start + len(contents),
+                              0, start, 0, 0, len(headers) // len(every), len(every), len(every) - 1) + contents + headers
+
+
+def build_id_note(build_id: str, order: str) -> bytes:
+    """The note that build_id_of() reads."""
+    text = bytes.fromhex(build_id)
+    return struct.pack('<III' if order == 'little' else '>III', 4, len(text), 3) + b'GNU\0' + text + bytes(-len(text) % 4)
 
 
 # names of C++ and Rust
@@ -1276,6 +1449,7 @@ QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type',
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
                   'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
+DEFINITION_TAGS = {**STRUCT_TAGS, 'DW_TAG_class_type': 'struct', 'DW_TAG_enumeration_type': 'enum'}
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
 LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust'}
 # Tag, attributes, the first that takes room, its form; entry_layout() of them.
@@ -1359,6 +1533,16 @@ def entry_extent(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[
     return sibling, at
 
 
+class Survey(NamedTuple):
+    """What all units have, from one pass: offsets of definitions of each named struct, union and enum, one for each that differs
+    in its size, line, column, first member or the length of its entry; of each function's prototypes; and the functions whose
+    calling convention the compiler changed."""
+    definitions: Dict[Tuple[str, str], Dict[object, int]]
+    functions: Dict[str, List[int]]
+    changed: Set[str]
+
+
+
 class Dwarf(TypeInfo):
     """DWARF 2 to 5 of one file. No index is built and no unit read whole: gcc and clang begin an entry with its name or
     its origin, so the entry is found by searching for the four bytes of that reference, and checked by its abbreviation.
@@ -1367,6 +1551,7 @@ class Dwarf(TypeInfo):
     def __init__(self, executable: Executable, shared: Optional[Dwarf] = None) -> None:
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         self._types: Dict[Tuple[bool, int], Type] = {}
+        self._surveyed: Dict[Tuple[str, str], List[int]] = {}
         self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
         self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
         self._tagged_entries = functools.lru_cache(None)(self._read_tagged)
@@ -1503,7 +1688,7 @@ class Dwarf(TypeInfo):
             for die in self._beginning(struct.pack(self._mark + 'I', at), ('DW_AT_name',), 'DW_FORM_strp', tags, unit, defined):
                 found = True
                 yield die
-            if found or unit is None:
+            if found and unit is not None or unit is None and not self.executable.is_object:    # ld -r merges no strings
                 return
 
     def _string_offsets(self, name: str) -> List[int]:
@@ -1932,7 +2117,11 @@ class Dwarf(TypeInfo):
 
     def _declared(self, keyword: str, name: str, die: Any) -> Type:
         """A type this unit only declares: the one definition that the other units have."""
-        found = self._definition(keyword, name, None)
+        if self._surveyed:
+            offsets = self._surveyed.get((keyword, name), [])
+            found = self._type(self._entry_at(offsets[0])) if len(offsets) == 1 else None
+        else:
+            found = self._definition(keyword, name, None)
         if isinstance(found, Struct):
             return found
 
@@ -2028,6 +2217,82 @@ class Dwarf(TypeInfo):
                 yield die
             if count >= 7:
                 return
+
+    def survey(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Survey:
+        """One pass over the outermost entries of all units (a quarter of a minute for a kernel); `progress` is told bytes. A
+        declaration is from then on looked up in it."""
+        found = Survey({}, {}, set())
+        seen: Set[object] = set()
+        with reading(self.path):
+            for count, offset in enumerate(self._unit_offsets):
+                if count % 64 == 0:
+                    self._open()                                            # pyelftools keeps every entry it has read
+                unit = self._dwarf.get_CU_at(offset)
+                places = self._outer_entries(offset, unit.cu_die_offset, offset + unit.size)
+                for at, end in zip(places, places[1:]):
+                    code, behind = uleb128(self._info, at)
+                    tag, names = self._abbreviations(offset)[code][:2] if code else ('', ())
+                    if tag in FUNCTION_TAGS or tag in DEFINITION_TAGS and 'DW_AT_declaration' not in names and 'DW_AT_name' in names:
+                        # of a definition the bytes of its name, size and line, as far as they are there, and its length
+                        mark = (tag, bytes(self._info[behind:behind + 8]), end - at)
+                        if tag in FUNCTION_TAGS or mark not in seen:
+                            seen.add(mark)
+                            self._survey_entry(unit.get_DIE_from_refaddr(at), end - at, found)
+                self._outer_entries.cache_clear()
+                progress(offset + unit.size, len(self._info))
+            self._surveyed = {key: self._distinct(list(offsets.values())) for key, offsets in found.definitions.items()}
+        return found
+
+    def _survey_entry(self, die: Any, length: int, found: Survey) -> None:
+        if die.tag in DEFINITION_TAGS:
+            told = ('DW_AT_byte_size', 'DW_AT_decl_line', 'DW_AT_decl_column')
+            mark = (length, *(getattr(die.attributes.get(attribute), 'value', None) for attribute in told),
+                    self._name_at(die.cu.cu_offset, die.offset + die.size) if die.has_children else b'')
+            key = (DEFINITION_TAGS[die.tag], self._text(die, 'DW_AT_name'))
+            found.definitions.setdefault(key, {}).setdefault(mark, die.offset)
+        elif 'DW_AT_declaration' not in die.attributes:
+            source = die
+            while 'DW_AT_abstract_origin' in source.attributes:
+                source = source.get_DIE_from_attribute('DW_AT_abstract_origin')
+            name = self._text(source, 'DW_AT_name')
+            if getattr(die.attributes.get('DW_AT_calling_convention'), 'value', 0) == 3:
+                found.changed.add(name)
+            if source is die and name:
+                found.functions.setdefault(name, []).append(die.offset)
+
+    def _name_at(self, unit: int, at: int) -> bytes:
+        """The name, or 50 bytes of it, of the entry there that begins with one; else b''."""
+        code, at = uleb128(self._info, at)
+        first, form = self._abbreviations(unit)[code][2:4] if code else ('', '')
+        if (first, form) != ('DW_AT_name', 'DW_FORM_strp'):
+            return bytes(self._info[at:at + 50]).split(b'\0')[0] if (first, form) == ('DW_AT_name', 'DW_FORM_string') else b''
+        start = struct.unpack_from(self._mark + 'I', self._info, at)[0]
+        return bytes(self._strings[start:start + 50]).split(b'\0')[0]
+
+    def _distinct(self, offsets: List[int]) -> List[int]:
+        """One offset for each layout."""
+        if len(offsets) == 1:
+            return offsets
+        shapes: Dict[object, int] = {}
+        for offset in offsets:
+            shapes.setdefault(shape(self._type(self._entry_at(offset))), offset)
+        return list(shapes.values())
+
+    def _entry_at(self, offset: int) -> Any:
+        return self._dwarf.get_CU_at(self._unit_holding(offset)).get_DIE_from_refaddr(offset)
+
+    def is_ambiguous(self, keyword: str, name: str) -> bool:
+        """Whether the survey found several layouts of that name."""
+        return len(self._surveyed.get((keyword, name), ())) > 1
+
+    def prototype_at(self, offset: int) -> Function:
+        """The prototype of the function that has its entry there, without places."""
+        with reading(self.path):
+            die = self._entry_at(offset)
+            parameters = [child for child in self._children(die) if child.tag == 'DW_TAG_formal_parameter']
+            return Function(self._text(die, 'DW_AT_name'), self._lazy_type(die), tuple(
+                Parameter(self._text(self._origin(child), 'DW_AT_name'), self._lazy_type(self._origin(child))) for child in parameters),
+                any(child.tag == 'DW_TAG_unspecified_parameters' for child in self._children(die)))
 
     def _one_of(self, keyword: str, name: str, dies: List[Any]) -> Optional[Type]:
         types = [self._type(die) for die in dies]
@@ -3243,8 +3508,22 @@ class Btf(TypeInfo):
         self._first_id: int = base._first_id + len(base._offsets) if base else 1
         self._first_string: int = base._first_string + len(base._strings) if base else 0
         self._types: Dict[int, Type] = {}
+        self.bytes: Callable[[], bytes] = lambda: data                      # the whole, as it was given
         with self._reading():
             self._offsets: List[int] = self._index()
+            if base:
+                self._check_base(base)
+
+    def _check_base(self, base: Btf) -> None:
+        """Refuse BTF made on top of another: its numbers would mean other types. On the right one each name of its own begins
+        where one of its strings does, and each function has a prototype."""
+        for at in self._offsets:
+            name, info, type_ = self._words[at:at + 3]
+            start = name - self._first_string
+            before = self._strings[start - 1:start] if start > 0 else base._strings[name - 1:name] if start < 0 < name else b'\0'
+            kind = BTF_KINDS[info >> 24 & 0x1f]
+            if before != b'\0' or kind == 'func' and self._head(type_)[0] != 'func_proto':
+                raise DebugInfoError(f'{self.path}: its BTF was made for another kernel than that of {base.path}')
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -3308,7 +3587,8 @@ class Btf(TypeInfo):
                     if kind not in BTF_TRANSPARENT:
                         break
                     alias, wanted = (name if kind == 'typedef' else alias), below
-                self._types[number] = self._read_type(wanted, alias)
+                kept = self._base if isinstance(self._base, DistilledBtf) and wanted < self._first_id else None
+                self._types[number] = (kept or self)._read_type(wanted, alias)
             return self._types[number]
 
     def _read_type(self, number: int, alias: str) -> Type:
@@ -3403,15 +3683,17 @@ class Btf(TypeInfo):
 
     # by name
 
-    def _numbered(self, name: str, kinds: Tuple[str, ...]) -> Iterator[int]:
-        """The numbers of the types of that name and of one of those kinds."""
+    def _numbered(self, name: str, kinds: Tuple[str, ...], own: bool = False) -> Iterator[int]:
+        """The numbers of the types of that name and of one of those kinds; its own only, or those of its base too."""
+        if self._base and self._strings.startswith(name.encode() + b'\0'):
+            yield from self._users(self._first_string, kinds)
         for text in occurrences(self._strings, b'\0' + name.encode() + b'\0'):
             yield from self._users(text + 1 + self._first_string, kinds)
         if self._base:
             base_text = self._base._strings.find(b'\0' + name.encode() + b'\0')
             if base_text >= 0:
                 yield from self._users(base_text + 1 + self._base._first_string, kinds)
-            yield from self._base._numbered(name, kinds)
+            yield from self._base._numbered(name, kinds) if not own else ()
 
     def _users(self, text: int, kinds: Tuple[str, ...]) -> Iterator[int]:
         for at in occurrences(self._data, struct.pack(self._mark + 'I', text)):
@@ -3425,7 +3707,7 @@ class Btf(TypeInfo):
         """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy (`f.isra.0`) or
         a place inside the function has no parameters that could be trusted."""
         with self._reading():
-            found = [self._head(number)[4] for number in self._numbered(name.split('.')[0], ('func',))]
+            found = [self._head(number)[4] for number in self._numbered(name.split('.')[0], ('func',), True)]
             if not found:
                 return None
             function = self._prototype(name, found[0])
@@ -3550,6 +3832,178 @@ class Btf(TypeInfo):
             return [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f == func]
 
 
+class DistilledBtf(Btf):
+    """What a module built outside the kernel's tree knows of its kernel's types (.BTF.base, Linux 6.11): names and sizes. The
+    definitions are those that the kernel itself has, where name and size agree."""
+
+    def __init__(self, data: bytes, path: str, arch: Arch, kernel: Btf) -> None:
+        super().__init__(data, path, arch)
+        self._kernel = kernel
+
+    def _read_type(self, number: int, alias: str) -> Type:
+        kind, name, vlen, flag, value = self._head(number)
+        if kind not in ('struct', 'union', 'enum', 'enum64', 'fwd') or not name or vlen:
+            return super()._read_type(number, alias)
+        keyword = 'enum' if kind[:4] == 'enum' else kind if kind != 'fwd' else 'union' if flag else 'struct'
+        kinds = {'enum': ('enum', 'enum64')}.get(keyword, (keyword,))
+        types = [self._kernel._type(found) for found in self._kernel._numbered(name, kinds)]
+        if kind == 'fwd' and not types:
+            return super()._read_type(number, alias)
+        fitting = [type_ for type_ in types if kind == 'fwd' or size_of(type_) == value]
+        if not fitting or len({shape(type_) for type_ in fitting}) > 1:
+            raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that {self._kernel.path} "
+                                 f"{'has several of' if fitting else 'does not have'}")
+        return fitting[0]
+
+
+class BtfWriter:
+    """Types and functions as BTF. A struct, union or enum of a name is written once, where there is one of that name; of
+    several that differ, each function keeps those it names itself, and inside other types such a name is only declared, so
+    that nobody is sent to the wrong one."""
+
+    def __init__(self, arch: Arch, ambiguous: Callable[[str, str], bool]) -> None:
+        self._mark, self._ambiguous = '<' if arch.order == 'little' else '>', ambiguous
+        self._strings, self._string_bytes = {'': 0}, bytearray(b'\0')
+        self._numbers: Dict[object, int] = {}
+        self._types: List[bytes] = []
+        self._open: List[Tuple[int, Struct]] = []
+        self._write('int', 'signed char', 1, [1 << 24 | 8])             # tells that plain char is as its own flag says
+        self._index = self._write('int', 'unsigned int', 4, [32])
+
+    def add(self, type_: Type, inside: bool = False) -> int:
+        """The number of a type; `inside`: met in a struct."""
+        if isinstance(type_, Void):
+            return 0
+        if isinstance(type_, Int):
+            bits = type_.signed << 24 | (type_.name in ('_Bool', 'bool')) << 26 | 8 * type_.size
+            return self._write('int', type_.name, type_.size, [bits])
+        if isinstance(type_, Float):
+            return self._write('float', type_.name, type_.size, [])
+        if isinstance(type_, Pointer):
+            return self._write('ptr', '', self._pointee(type_.target(), inside), [])
+        if isinstance(type_, Array):
+            return self._write('array', '', 0, [self.add(type_.element(), inside), self._index, type_.length or 0])
+        if isinstance(type_, Function):
+            return self._prototype(type_, inside)
+        return self._enum(type_) if isinstance(type_, Enum) else self._struct(type_)
+
+    def function(self, name: str, prototype: int) -> None:
+        """A function with that prototype."""
+        self._write('func', name, prototype, [], 1)
+
+    def per_cpu(self, names: Iterable[str]) -> None:
+        """Per-cpu variables, of no type: they have to be known as what they are."""
+        numbers = [self._write('var', name, 0, [1]) for name in names]
+        if numbers and len(numbers) <= 0xffff:
+            self._write('datasec', '.data..percpu', 0, [word for number_ in numbers for word in (number_, 0, 0)], len(numbers))
+
+    def close(self) -> None:
+        """Write the members of all structs that have been met."""
+        while self._open:
+            number_, type_ = self._open.pop()
+            self._types[number_ - 1] = self._members(type_)
+
+    def finish(self) -> bytes:
+        """The whole."""
+        self.close()
+        types = b''.join(self._types)
+        header = struct.pack(self._mark + 'HBBIIIII', 0xeb9f, 1, 0, 24, 0, len(types), len(types), len(self._string_bytes))
+        return header + types + bytes(self._string_bytes)
+
+    def _pointee(self, type_: Type, inside: bool) -> int:
+        named = isinstance(type_, (Struct, Enum)) and type_.name
+        keyword = type_.keyword if isinstance(type_, Struct) else 'enum'
+        if inside and named and isinstance(type_, Struct) and keyword and self._ambiguous(keyword, type_.name):
+            return self._write('fwd', type_.name, 0, [], 0, keyword == 'union')
+        return self.add(type_, inside)
+
+    def _prototype(self, function: Function, inside: bool) -> int:
+        words: List[int] = []
+        for parameter in function.parameters:
+            words += [self._string(parameter.name), self._pointee(parameter.type(), inside)]
+        words += [0, 0] if function.variadic else []
+        return self._write('func_proto', '', self.add(function.returns(), inside), words, len(words) // 2)
+
+    def _enum(self, type_: Enum) -> int:
+        values = type_.enumerators()[:0xffff]
+        if type_.size == 8:
+            words = [word for name, value in values for word in (self._string(name), value & 0xffffffff, value >> 32 & 0xffffffff)]
+            return self._write('enum64', type_.name, 8, words, len(values), type_.signed)
+        words = [word for name, value in values for word in (self._string(name), value & 0xffffffff)]
+        return self._write('enum', type_.name, type_.size, words, len(values), type_.signed)
+
+    def _struct(self, type_: Struct) -> int:
+        """Its number; its members are written later, since they may lead back to it."""
+        union = type_.keyword == 'union'
+        if type_.size is None:
+            return self._write('fwd', type_.name, 0, [], 0, union) if type_.name else 0
+        several = not type_.keyword or self._ambiguous(type_.keyword, type_.name)
+        key: object = (type_.keyword, type_.name, layout_of(type_) if several else None) if type_.name else type_
+        if key not in self._numbers:
+            self._types.append(b'')
+            self._numbers[key] = len(self._types)
+            self._open.append((len(self._types), type_))
+        number_ = self._numbers[key]
+        return number_ if type_.keyword else self._write('typedef', type_.name, number_, []) if type_.name else number_
+
+    def _members(self, type_: Struct) -> bytes:
+        members = type_.members()
+        flag = any(member.width is not None for member in members)
+        if len(members) > 0xffff or flag and any(member.bit >= 1 << 24 for member in members):      # more than BTF can say
+            return self._record('fwd', type_.name, 0, [], 0, type_.keyword == 'union')
+        words = [word for member in members for word in (
+            self._string(member.name), self.add(member.type(), True), (member.width or 0) << 24 | member.bit)]
+        name = type_.name if type_.keyword else ''
+        return self._record('union' if type_.keyword == 'union' else 'struct', name, type_.size or 0, words, len(members), flag)
+
+    def _write(self, kind: str, name: str, value: int, words: List[int], count: int = 0, flag: bool = False) -> int:
+        record = self._record(kind, name, value, words, count, flag)
+        if record not in self._numbers:
+            self._types.append(record)
+            self._numbers[record] = len(self._types)
+        return self._numbers[record]
+
+    def _record(self, kind: str, name: str, value: int, words: List[int], count: int, flag: bool) -> bytes:
+        info = BTF_KINDS.index(kind) << 24 | count | flag << 31
+        return struct.pack(f'{self._mark}{3 + len(words)}I', self._string(name), info, value, *words)
+
+    def _string(self, text: str) -> int:
+        if text not in self._strings:
+            self._strings[text] = len(self._string_bytes)
+            self._string_bytes += text.encode() + b'\0'
+        return self._strings[text]
+
+
+def layout_of(type_: Struct) -> object:
+    """A value that is equal for structs whose members have the same names, places and types by name."""
+    return type_.size, tuple((m.name, m.bit, m.width, spell(m.type()), layout_of(inner) if isinstance(inner := innermost(m.type()), Struct)
+                              and not inner.name and inner.size is not None else size_of(inner)) for m in type_.members())
+
+
+def btf_of(dwarf: Dwarf, progress: Callable[[int, int], None] = lambda done, total: None) -> bytes:
+    """The prototypes of a kernel's functions and the types they lead to, as BTF. Lost, beside what BTF cannot hold (places in
+    functions and lines, the types of globals): typedefs, qualifiers, types that no function leads to, and functions of which
+    several have one name and not one prototype, or whose parameters the compiler changed."""
+    survey, symbols = dwarf.survey(progress), {name.split('.')[0] for name in dwarf.executable.function_symbols}
+    writer = BtfWriter(dwarf.arch, dwarf.is_ambiguous)
+    for name, offsets in survey.functions.items():
+        if name in symbols and name not in survey.changed:
+            prototypes = {writer.add(dwarf.prototype_at(offset)) for offset in offsets}
+            writer.close()
+            if len(prototypes) == 1:
+                writer.function(name, prototypes.pop())
+    writer.per_cpu(dwarf.executable.names_in('percpu'))
+    return writer.finish()
+
+
+def is_split_btf(data: bytes) -> bool:
+    """Whether it is BTF on top of another: its strings do not begin with the empty one, which the other has."""
+    if len(data) < 24 or data[:2] not in (b'\x9f\xeb', b'\xeb\x9f'):
+        return False
+    header, strings = (struct.unpack_from('<I' if data[:1] == b'\x9f' else '>I', data, at)[0] for at in (4, 16))
+    return data[header + strings:header + strings + 1] not in (b'\0', b'')
+
+
 # ---- Debug info --------------------------------------------------------------------------------------------
 
 RUNNING_BTF = '/sys/kernel/btf/vmlinux'
@@ -3618,7 +4072,41 @@ def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
     return obstacle
 
 
-def symbol_names(symbols: Union[Kallsyms, Executable, ProgramSymbols], prefix: str, code: bool) -> Set[str]:
+class KernelModule(NamedTuple):
+    """What is known of a module: sources of types in the order to be asked, its file (None: not found), and whether it is
+    loaded (None: its kernel is not the running one)."""
+    sources: Tuple[Callable[[], TypeInfo], ...] = ()
+    file: Optional[Executable] = None
+    loaded: Optional[bool] = None
+
+
+class KernelSymbols:
+    """The symbols of the files of a kernel and of its modules."""
+
+    def __init__(self, kernel: Optional[Executable], modules: Dict[str, Executable]) -> None:
+        self._kernel, self._modules = kernel, modules
+
+    def symbols(self, name: str) -> List[Symbol]:
+        """The symbols of that name, those of a module with its name."""
+        return [*(self._kernel.symbols(name) if self._kernel else ()), *(symbol._replace(module=module) for module, file in
+                self._modules.items() for symbol in file.symbols(name))]
+
+    @functools.cached_property
+    def function_symbols(self) -> Dict[str, List[Symbol]]:
+        """Every function, by name."""
+        found = {name: list(symbols) for name, symbols in (self._kernel.function_symbols if self._kernel else {}).items()}
+        for module, file in self._modules.items():
+            for name, symbols in file.function_symbols.items():
+                found.setdefault(name, []).extend(symbol._replace(module=module) for symbol in symbols)
+        return found
+
+    @property
+    def files(self) -> List[Executable]:
+        """The files, the kernel's first."""
+        return [*([self._kernel] if self._kernel else []), *self._modules.values()]
+
+
+def symbol_names(symbols: Union[Kallsyms, KernelSymbols, Executable, ProgramSymbols], prefix: str, code: bool) -> Set[str]:
     """The names of functions, or of other symbols, that begin so."""
     if not isinstance(symbols, Kallsyms):
         files = [symbols] if isinstance(symbols, Executable) else symbols.files
@@ -3628,20 +4116,20 @@ def symbol_names(symbols: Union[Kallsyms, Executable, ProgramSymbols], prefix: s
 
 class DebugInfo(TypeInfo):
     """What is known of one kernel: its symbols, and sources of types in the order to be asked; a source is opened when
-    the ones before it had no answer."""
+    the ones before it had no answer. `build_id` is that of the file it is from, '' where it says none."""
 
-    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Executable, ProgramSymbols, None], sources: Sequence[Callable[[], TypeInfo]],
-                 modules: Callable[[str], Optional[TypeInfo]] = lambda module: None) -> None:
-        self.arch, self.symbols = arch, symbols
+    def __init__(self, arch: Arch, symbols: Union[Kallsyms, KernelSymbols, Executable, ProgramSymbols, None],
+                 sources: Sequence[Callable[[], TypeInfo]], modules: Callable[[str], KernelModule] = lambda module: KernelModule(),
+                 build_id: str = '') -> None:
+        self.arch, self.symbols, self.build_id = arch, symbols, build_id
         self._sources = [functools.lru_cache(None)(source) for source in sources]
-        self._modules = modules
+        self.module: Callable[[str], KernelModule] = functools.lru_cache(None)(modules)
+        self.given: Tuple[str, ...] = ()                # modules whose files were named
         self.program: Optional[Program] = None          # what it is the debug information of, if not the kernel
 
     def for_module(self, module: str) -> DebugInfo:
-        """The same, with the types of a module first."""
-        types = self._modules(module) if module else None
-        return DebugInfo(self.arch, self.symbols, [functools.partial(_same, types), *self._sources]
-                         ) if types else self
+        """What is known of a module: functions and variables of its own, types its own and then the kernel's."""
+        return ModuleInfo(self, self.module(module)) if module else self
 
     def _first(self, ask: Callable[[TypeInfo], Any]) -> Any:
         for source in self._sources:
@@ -3689,6 +4177,7 @@ class DebugInfo(TypeInfo):
         """The function (or the object) that the link-time address is in."""
         files = self.symbols.files if isinstance(self.symbols, ProgramSymbols) else [self.executable] if self.executable else []
         return next((found for file in files for found in [file.symbol_at(address, code)] if found), None)
+
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
         """See TypeInfo: those of the first source."""
         return self._sources[0]().prototypes(pattern, taken) if self._sources else ()
@@ -3708,15 +4197,33 @@ class DebugInfo(TypeInfo):
         return next((source for source in (s() for s in self._sources) if isinstance(source, Dwarf)), None)
 
 
+class ModuleInfo(DebugInfo):
+    """What is known of one module of a kernel. A function of the kernel that has the name of one of the module's is another."""
+
+    def __init__(self, kernel: DebugInfo, module: KernelModule) -> None:
+        super().__init__(kernel.arch, kernel.symbols, [*module.sources, *kernel._sources], kernel.module)
+        self._own = self._sources[:len(module.sources)]
+
+    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+        """See TypeInfo."""
+        answers = (source().function(name, address, offset) for source in self._own)
+        return next((answer for answer in answers if answer), None)
+
+    @functools.cached_property
+    def dwarf(self) -> Optional[Dwarf]:
+        """The module's DWARF."""
+        return next((source for source in (s() for s in self._own) if isinstance(source, Dwarf)), None)
+
+
 def _same(source: TypeInfo) -> TypeInfo:
     return source
 
 
-def read_file(path: str) -> bytes:
-    """The bytes of a file that debug information is in."""
+def read_file(path: str, size: int = -1) -> bytes:
+    """The bytes of a file that debug information is in, or its first ones."""
     try:
         with open(path, 'rb') as file:
-            return file.read()
+            return file.read(size)
     except OSError as error:
         raise DebugInfoError(f'{path}: {error.strerror}') from None
 
@@ -3745,14 +4252,15 @@ def find_vmlinux(arch: Arch, release: str) -> Optional[Executable]:
 def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) -> DebugInfo:
     """The debug information of one file: an ELF with DWARF or .BTF, or raw BTF (of the architecture said, else of this
     machine)."""
-    head = read_head(path)
+    inside = unpacked(path)
+    head = inside[:4] or read_head(path)
     if head[:2] in (b'\x9f\xeb', b'\xeb\x9f'):
         if mode == 'dwarf':
             raise InputError(f'{path} is BTF, but -m dwarf was asked for')
-        return DebugInfo(arch or machine, None, [lambda: Btf(read_file(path), path, arch or machine)])
+        return DebugInfo(arch or machine, None, [lambda: Btf(inside or read_file(path), path, arch or machine)])
     if head != b'\x7fELF':
         raise DebugInfoError(f'{path}: neither an ELF file nor BTF')
-    executable = Executable(path)
+    executable = Executable(path, inside)
     if arch and arch != executable.arch:
         raise InputError(f'{path} is for {executable.arch.name}, but -a {arch.name} was asked for')
     sources: List[Callable[[], TypeInfo]] = []
@@ -3763,7 +4271,8 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
     if not sources:
         wanted = {'auto': 'debug information: neither .debug_info nor .BTF', 'dwarf': 'DWARF', 'btf': 'BTF'}[mode]
         raise DebugInfoError(f'{path}: has no {wanted}')
-    return DebugInfo(executable.arch, executable if '.symtab' in executable.sections else None, sources)
+    return DebugInfo(executable.arch, executable if '.symtab' in executable.sections else None, sources,
+                     build_id=executable.build_id)
 
 
 def read_head(path: str) -> bytes:
@@ -3778,7 +4287,7 @@ def read_head(path: str) -> bytes:
 def running_debug_info(mode: str, machine: Arch, release: str) -> DebugInfo:
     """The running kernel's: a vmlinux of the same build-id in the usual places, and the BTF the kernel carries."""
     sources: List[Callable[[], TypeInfo]] = []
-    executable = find_vmlinux(machine, release) if mode != 'btf' else None
+    executable = find_vmlinux(machine, release) if mode not in ('btf', 'remote') else None
     if executable:
         found = executable
         sources.append(lambda: Dwarf(found))
@@ -3786,12 +4295,13 @@ def running_debug_info(mode: str, machine: Arch, release: str) -> DebugInfo:
     base = functools.lru_cache(None)(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, machine))
     if has_btf:
         sources.append(base)
-    symbols = Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
+    return DebugInfo(machine, running_symbols(), sources or [functools.partial(_no_types, mode, release)],
+                     functools.partial(running_module, mode, machine, release, base if has_btf else None), running_build_id(machine))
 
-    def modules(module: str) -> Optional[TypeInfo]:
-        path = os.path.join(os.path.dirname(RUNNING_BTF), module)
-        return Btf(read_file(path), path, machine, base()) if has_btf and os.path.exists(path) else None
-    return DebugInfo(machine, symbols, sources or [functools.partial(_no_types, mode, release)], modules)
+
+def running_symbols() -> Optional[Kallsyms]:
+    """The running kernel's."""
+    return Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
 
 
 def _no_types(mode: str, release: str) -> TypeInfo:
@@ -3799,6 +4309,308 @@ def _no_types(mode: str, release: str) -> TypeInfo:
                'dwarf': 'no vmlinux with debug information'}[mode]
     raise SurftraceError(f'{missing} for the running kernel {release}; install its debug package (Debian: '
                          f'linux-image-{release}-dbg) or name a file with -v')
+
+
+# modules
+
+
+MODULES_LOADED = '/sys/module'
+MODULE_FOLDERS = ('/usr/lib/debug/lib/modules/{release}', '/usr/lib/debug/usr/lib/modules/{release}', '/lib/modules/{release}')
+MODULE_ENDINGS = ('.ko.debug', '.ko', '.ko.xz', '.ko.zst', '.ko.gz')
+
+
+def loaded_build_id(module: str, arch: Arch) -> str:
+    """The build-id of a module that is loaded, '' where it has none."""
+    try:
+        return build_id_of(read_file(f'{MODULES_LOADED}/{module}/notes/.note.gnu.build-id'), arch.order)
+    except DebugInfoError:
+        return ''
+
+
+def installed_modules(release: str) -> Dict[str, str]:
+    """The modules of a release by name, as paths below its folder without .ko (modules.dep(5)); a '-' in a file's name is '_' in
+    the module's."""
+    path = MODULE_FOLDERS[-1].format(release=release) + '/modules.dep'
+    listed = read_file(path).decode(errors='replace') if os.path.exists(path) else ''
+    stems = re.findall(r'^(.*?)\.ko(?:\.\w+)?:', listed, re.M)
+    return {os.path.basename(stem).replace('-', '_'): stem for stem in stems}
+
+
+def module_paths(module: str, release: str) -> List[str]:
+    """Where the files of a module are that distributions install, debug files first."""
+    stem = installed_modules(release).get(module)
+    places = [f'{folder.format(release=release)}/{stem}{ending}' for folder in MODULE_FOLDERS for ending in MODULE_ENDINGS] if stem else []
+    return [place for place in places if os.path.isfile(place)]
+
+
+def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Executable], Optional[Executable]]:
+    """(the file with DWARF, the file that would be loaded) of a module: those of the build-id that the loaded one has, or of the
+    one that is installed for this release."""
+    files = []
+    for path in module_paths(module, release):
+        with contextlib.suppress(SurftraceError):
+            files.append(executable_at(path))
+    installed = MODULE_FOLDERS[-1].format(release=release) + '/'
+    whole = next((file for file in files if file.path.startswith(installed)
+                  and file.module_info.get('vermagic', '').split(' ')[0] == release), None)
+    wanted = loaded_build_id(module, arch) if os.path.isdir(f'{MODULES_LOADED}/{module}') else whole.build_id if whole else ''
+    linked = f'{DEBUG_FOLDER}/.build-id/{wanted[:2]}/{wanted[2:]}.debug'
+    if wanted and os.path.isfile(linked):
+        with contextlib.suppress(SurftraceError):
+            files.append(executable_at(linked))
+    same = [file for file in files if wanted and file.build_id == wanted]
+    return next((file for file in same if file.size('.debug_info')), None), whole if whole in same else None
+
+
+def running_module(mode: str, arch: Arch, release: str, base: Optional[Callable[[], Btf]], module: str) -> KernelModule:
+    """A module of the running kernel: the DWARF of its file, and the BTF that the kernel has of it, or of one that is not loaded
+    its file has."""
+    loaded = os.path.isdir(f'{MODULES_LOADED}/{module}')
+    debug, whole = installed_module(module, arch, release)
+    path = os.path.join(os.path.dirname(RUNNING_BTF), module)
+    sources: List[Callable[[], TypeInfo]] = [lambda: Dwarf(debug)] if debug and mode not in ('btf', 'remote') else []
+    if base and os.path.exists(path):
+        sources.append(lambda: Btf(read_file(path), path, arch, base()))
+    elif base and whole and not loaded and whole.size('.BTF'):
+        sources.append(lambda: module_btf(whole, base()))
+    return KernelModule(tuple(functools.lru_cache(None)(source) for source in sources), whole or debug, loaded)
+
+
+def module_btf(file: Executable, kernel: Btf) -> Btf:
+    """The BTF in a module's file, on top of its kernel's, or of what it kept of that (.BTF.base)."""
+    kept = bytes(file.contents('.BTF.base'))
+    base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, kernel) if kept else kernel
+    return Btf(bytes(file.contents('.BTF')), file.path, file.arch, base)
+
+
+# files given by name
+
+
+def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], machine: Arch, release: str,
+                      running: Callable[[], DebugInfo]) -> DebugInfo:
+    """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the running one; and
+    those of modules."""
+    paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
+    split = [path for path in paths if is_split_btf(read_file(path) if read_head(path)[:2] in (b'\x9f\xeb', b'\xeb\x9f') else b'')]
+    objects = {path: executable_at(path) for path in paths if path not in split and is_object_file(path)}
+    kernels = [path for path in paths if path not in objects and path not in split]
+    if len(kernels) > 1:
+        raise InputError(f"-v {kernels[1]}: {kernels[0]} is a kernel's file too; one kernel and its modules can be named")
+    info = given_debug_info(kernels[0], mode, arch, machine) if kernels else running()
+    info.path = ''.join(kernels)
+    for path, file in objects.items():
+        if file.arch != info.arch:
+            raise InputError(f'{path} is for {file.arch.name}, and the kernel for {info.arch.name}')
+    given = {file.module: given_module(file, mode, info) for file in objects.values()}
+    for path in split:
+        name = os.path.basename(path).split('.')[0].replace('-', '_')
+        given[name] = KernelModule((functools.lru_cache(None)(functools.partial(_split_btf, path, info)),))
+    return with_modules(info, given) if given else info
+
+
+def is_object_file(path: str) -> bool:
+    """Whether it is an ELF file that is not linked, as a module is."""
+    head = (unpacked(path) or read_file(path, 18))[:18]
+    return head[:4] == b'\x7fELF' and int.from_bytes(head[16:18], 'little' if head[5:6] == b'\1' else 'big') == 1     # ET_REL
+
+
+def _split_btf(path: str, info: DebugInfo) -> Btf:
+    if not info.btf:
+        raise DebugInfoError(f"{path}: the BTF of a module is on top of its kernel's, and that is not known here; name it with -v too")
+    return Btf(read_file(path), path, info.arch, info.btf)
+
+
+def given_module(file: Executable, mode: str, kernel: DebugInfo) -> KernelModule:
+    """The module whose file was named."""
+    def btf() -> TypeInfo:
+        if not kernel.btf:
+            raise DebugInfoError(f"{file.path}: its BTF is on top of its kernel's, and that is not known here; name it with -v too")
+        return module_btf(file, kernel.btf)
+    if mode != 'btf' and file.size('.debug_info'):
+        return KernelModule((functools.lru_cache(None)(lambda: Dwarf(file)),), file)
+    if mode == 'dwarf' or not file.size('.BTF'):
+        wanted = {'dwarf': 'DWARF', 'btf': 'BTF'}.get(mode, 'debug information: neither .debug_info nor .BTF')
+        raise DebugInfoError(f'{file.path}: has no {wanted}')
+    return KernelModule((functools.lru_cache(None)(btf),), file)
+
+
+def with_modules(info: DebugInfo, given: Dict[str, KernelModule]) -> DebugInfo:
+    """The kernel with these modules, whatever else is known of them; the running kernel's symbols stay those it has."""
+    files = {name: module.file for name, module in given.items() if module.file}
+    symbols = info.symbols
+    if symbols is None or isinstance(symbols, Executable):
+        symbols = KernelSymbols(symbols, files) if symbols else None
+
+    def module(name: str) -> KernelModule:
+        return given[name]._replace(loaded=info.module(name).loaded) if name in given else info.module(name)
+    found = DebugInfo(info.arch, symbols, info._sources, module, info.build_id)
+    found.given, found.path = tuple(given), info.path
+    return found
+
+
+def file_of_release(folder: str, release: str) -> str:
+    """The file in a folder of kernels' files whose name has that release (vmlinux-6.1.0, 6.1.0.btf), or the only one."""
+    try:
+        listed_names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise DebugInfoError(f'{folder}: {error.strerror}') from None
+    names = [name for name in listed_names if os.path.isfile(os.path.join(folder, name))]
+    fitting = [name for name in names if re.search(rf'(?<![\w.]){re.escape(release)}(?=$|\.(btf|debug|elf|gz|xz|zst))', name)]
+    if len(fitting) != 1 and (fitting or len(names) != 1):
+        listed = ', '.join((fitting or names)[:6]) or 'nothing'
+        raise DebugInfoError(f"-v {folder}: {len(fitting) or 'no'} file{'s' * (len(fitting) != 1)} there for {release}; there is {listed}")
+    return os.path.join(folder, (fitting or names)[0])
+
+
+# debuginfod
+
+
+class DebuginfodCache:
+    """The folder in which the clients of debuginfod keep what they have fetched (debuginfod_find_debuginfo(3)):
+    BUILDID/debuginfo, BUILDID/section-NAME. A file gets its name when it is whole and has been looked at; surftrace writes
+    nothing else anywhere but below tracefs."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def path(self, build_id: str, what: str) -> str:
+        """Where 'debuginfo' or 'section/NAME' of a build-id is kept."""
+        return os.path.join(self.folder, build_id, what.replace('/', '-'))
+
+    def add(self, build_id: str, what: str, receive: Callable[[Any], None], check: Callable[[str], None]) -> str:
+        """The path of the file that `receive` writes, if `check` finds nothing wrong with it; whatever goes wrong, no part of it
+        stays."""
+        import tempfile
+        path, temporary = self.path(build_id, what), ''
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(prefix=os.path.basename(path) + '.', dir=os.path.dirname(path))
+            with os.fdopen(descriptor, 'wb') as file:
+                receive(file)
+            check(temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise DebugInfoError(f'{path}: {error.strerror or error}') from None
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        return path
+
+
+class Debuginfod(NamedTuple):
+    """The servers to be asked, in order, and how: seconds in which less than 100 kB is a stall; `progress` is told (what,
+    bytes so far, bytes in all or 0), and -1 bytes when it broke. They learn a build-id and a section's name, no more."""
+    urls: Tuple[str, ...]
+    cache: DebuginfodCache
+    timeout: float
+    progress: Callable[[str, int, int], None]
+
+    def find(self, build_id: str, what: str, check: Callable[[str], None], reasons: List[str]) -> Optional[str]:
+        """The path of that file, None where no server has it; why each has not is added to `reasons`."""
+        path = self.cache.path(build_id, what)
+        if os.path.exists(path) and os.path.getsize(path):              # an empty one says that nobody had it then
+            with contextlib.suppress(DebugInfoError):
+                check(path)
+                return path
+        for url in self.urls:
+            address = f"{url.rstrip('/')}/buildid/{build_id}/{what}"
+            try:
+                return self.cache.add(build_id, what, functools.partial(self._receive, address, what), check)
+            except DebugInfoError as error:
+                self.progress(what, -1, 0)
+                reasons.append(str(error).replace(self.cache.path(build_id, what), url))
+        return None
+
+    def _receive(self, address: str, what: str, file: Any) -> None:
+        """What is at the address, into the file; when it breaks, the rest is asked for, as long as there is any progress."""
+        import http.client
+        while True:
+            before = file.tell()
+            try:
+                self._receive_from(address, what, file)
+                return
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if getattr(error, 'code', 0) == 404:
+                    raise DebugInfoError(f'{address}: not there') from None
+                if file.tell() <= before or getattr(error, 'code', 0):
+                    reason = getattr(error, 'reason', error)
+                    raise DebugInfoError(f'{address}: {getattr(reason, "strerror", "") or reason or "broken off"}') from None
+
+    def _receive_from(self, address: str, what: str, file: Any) -> None:
+        """One request, for what is behind the end of the file; a server that sends the whole again is taken at its word."""
+        import time
+        import urllib.request
+        headers = {'User-Agent': f'surftrace/{__version__}', **({'Range': f'bytes={file.tell()}-'} if file.tell() else {})}
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=self.timeout) as response:
+            if file.tell() and (response.status != 206 or
+                                not str(response.headers.get('Content-Range')).startswith(f'bytes {file.tell()}-')):
+                file.seek(0)
+                file.truncate()
+            length = response.headers.get('Content-Length')
+            total, mark, since = file.tell() + int(length) if length else 0, file.tell(), time.monotonic()
+            while True:
+                data = response.read1(1 << 16)
+                if not data:
+                    break
+                file.write(data)
+                self.progress(what, file.tell(), total)
+                if time.monotonic() - since > self.timeout:
+                    if file.tell() - mark < 100_000:
+                        raise DebugInfoError(f'{address}: less than 100 kB in {self.timeout:g} seconds')
+                    mark, since = file.tell(), time.monotonic()
+            if total and file.tell() != total:
+                raise ValueError(f'broken off after {file.tell()} of {total} bytes')
+        if not total:
+            self.progress(what, file.tell(), file.tell())
+
+
+def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: bool, running: bool) -> DebugInfo:
+    """The kernel of that build-id, by debuginfod: its .BTF, unless `lines` needs DWARF; else its whole debug file."""
+    reasons: List[str] = []
+    symbols, modules = running_symbols() if running else None, functools.partial(remote_module, servers, arch)
+    path = servers.find(build_id, 'section/.BTF', lambda path: _check_btf(path, arch), reasons) if not lines else None
+    if path:
+        found = path
+        base = functools.lru_cache(None)(lambda: Btf(read_file(found), found, arch))
+        return DebugInfo(arch, symbols, [base], functools.partial(modules, base) if running else lambda module: KernelModule(),
+                         build_id)
+    path = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), reasons)
+    if not path:
+        raise SurftraceError(f'no debuginfod server has the debug information of {build_id}:' + ''.join(
+            f'\n  {printable(reason)}' for reason in reasons))
+    executable = Executable(path)
+    if executable.arch != arch:
+        raise InputError(f'{build_id} is a kernel for {executable.arch.name}, and not {arch.name}; say so with -a')
+    return DebugInfo(arch, symbols or executable, [lambda: Dwarf(executable)],
+                     functools.partial(modules, None) if running else lambda module: KernelModule(), build_id)
+
+
+def remote_module(servers: Debuginfod, arch: Arch, base: Optional[Callable[[], Btf]], module: str) -> KernelModule:
+    """A module of the running kernel: the BTF that the kernel has of it, else its debug file by debuginfod."""
+    path, build_id = os.path.join(os.path.dirname(RUNNING_BTF), module), loaded_build_id(module, arch)
+    loaded = os.path.isdir(f'{MODULES_LOADED}/{module}')
+    if base and os.path.exists(path):
+        return KernelModule((functools.lru_cache(None)(lambda: Btf(read_file(path), path, arch, base())),), None, loaded)
+    found = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), []) if build_id else None
+    if not found:
+        return KernelModule((), None, loaded)
+    file = Executable(found)
+    return KernelModule((functools.lru_cache(None)(lambda: Dwarf(file)),), file, loaded)
+
+
+def _check_btf(path: str, arch: Arch) -> None:
+    Btf(read_file(path), path, arch)
+
+
+def _check_debug_file(build_id: str, path: str) -> None:
+    """Refuse what is not whole, or not what was asked for."""
+    executable = Executable(path)
+    if executable.build_id != build_id:
+        raise DebugInfoError(f'{path}: sent a file of another build-id ({executable.build_id})')
+    for name in executable.sections:
+        executable.contents(name) if not executable.sections[name].compressed else executable.size(name)
+    if not executable.size('.debug_info'):
+        raise DebugInfoError(f'{path}: no DWARF in this file (no .debug_info)')
 
 
 # programs
@@ -3920,16 +4732,67 @@ def shared_debug_files(executable: Executable) -> List[Executable]:
     return []
 
 
-def check_same_kernel(info: DebugInfo, path: str) -> None:
-    """Refuse the file of another kernel than the running one: its offsets would read the wrong members."""
-    running = running_build_id(info.arch)
-    if isinstance(info.symbols, Executable):
-        given = info.symbols.build_id
-        if given and running and given != running:
+def exported_types(info: DebugInfo, progress: Callable[[str, int, int], None]) -> bytes:
+    """The types of a kernel as a file that -v takes: an ELF file of its BTF, with the build-id by which it is known again. That
+    is the BTF of the kernel as it is, or, where there is none, what btf_of() makes of the DWARF (and loses)."""
+    btf, dwarf = info.btf, info.dwarf
+    if btf:
+        data = btf.bytes()
+    elif dwarf:
+        data = btf_of(dwarf, functools.partial(progress, 'DWARF'))
+    else:
+        raise DebugInfoError('no types of a kernel to write')
+    note_ = [('.note.gnu.build-id', 7, build_id_note(info.build_id, info.arch.order))] if info.build_id else []      # SHT_NOTE
+    return elf_of(info.arch, [('.BTF', 1, data), *note_])                                                       # SHT_PROGBITS
+
+
+def packed(data: bytes, path: str) -> bytes:
+    """The bytes, compressed where the name of the file says so."""
+    if path.endswith('.gz'):
+        import gzip
+        return gzip.compress(data, mtime=0)
+    if path.endswith('.xz'):
+        import lzma
+        return lzma.compress(data)
+    if path.endswith('.zst'):
+        raise InputError(f'{path}: surftrace writes .gz and .xz; for .zst use zstd')
+    return data
+
+
+def check_same_kernel(info: DebugInfo, path: str) -> str:
+    """Refuse the file of another kernel than the running one: its offsets would read the wrong members. A word where nothing
+    tells whether it is."""
+    running, given, btf = running_build_id(info.arch), info.build_id, info.btf
+    if given and running:
+        if given != running:
             raise SurftraceError(f'{path} is of another kernel (build-id {given[:12]}) than the running one '
                                  f'({running[:12]}): what it says would be read from the wrong places. -S and -o take it')
-    elif os.path.exists(RUNNING_BTF) and read_head(path) != b'\x7fELF' and read_file(path) != read_file(RUNNING_BTF):
-        raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
+    elif btf and os.path.exists(RUNNING_BTF):
+        if btf.bytes() != read_file(RUNNING_BTF):
+            raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
+    else:
+        return f'nothing tells whether {path} is of the running kernel; if it is not, values are read from the wrong places'
+    return ''
+
+
+def check_same_modules(info: DebugInfo, names: Iterable[str], release: str) -> List[str]:
+    """Refuse a module's file of another build than the one that is loaded, or would be; a word for each that nothing tells it
+    of."""
+    words = []
+    for name in names:
+        file = info.module(name).file
+        if not file:
+            words.append(f"nothing tells whether the BTF given for '{name}' is of the module that is loaded")
+            continue
+        loaded, installed = loaded_build_id(name, info.arch), installed_module(name, info.arch, release)[1]
+        wanted, magic = loaded or (installed.build_id if installed else ''), file.module_info.get('vermagic', '').split(' ')[0]
+        if wanted and file.build_id and wanted != file.build_id or not wanted and magic and magic != release:
+            raise SurftraceError(f"{file.path} is of another build of '{name}' ({file.build_id[:12] or magic}) than the one that is "
+                                 f"{'loaded' if loaded else 'installed'} here ({wanted[:12] or release}): what it says would be read "
+                                 'from the wrong places. -S and -o take it')
+        if not (wanted and file.build_id) and not magic:
+            words.append(f"nothing tells whether {file.path} is of the module '{name}' that will be loaded")
+    return words
 
 
 KCORE = '/proc/kcore'
@@ -6263,8 +7126,9 @@ GLOB_CAP = 100                              # a pattern that matches more functi
 
 
 def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
-    """The places of a p or r line."""
-    place = probe.place
+    """The places of a p or r line; a module's file may have a '-' where its name has '_'."""
+    place = probe.place._replace(module=probe.place.module.replace('-', '_'))
+    probe = probe._replace(place=place)
     if place.glob:
         return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
     if place.line:
@@ -6427,17 +7291,35 @@ def one_target(probe: Probe, kernel: Kernel) -> Target:
     """The place of a p or r line whose function is named."""
     place, symbols = probe.place, kernel.info.symbols
     found = [symbol for symbol in symbols.symbols(place.function) if symbol.code] if symbols is not None else []
-    if place.module and isinstance(symbols, Kallsyms):
-        found = [symbol for symbol in found if symbol.module == place.module]
-    if symbols is None or place.module and not found:
-        if not place.module and not kernel.info.function(place.function):
+    if place.module:
+        return module_target(probe, [symbol for symbol in found if symbol.module == place.module], kernel)
+    if symbols is None:
+        if not kernel.info.function(place.function):
             refuse(f"no function '{place.function}'{near(place.function, kernel.info.function_names())}", place.at)
-        return placed(probe, place.function, None, place.module, kernel)
+        return placed(probe, place.function, None, '', kernel)
     if not found:
         absent(place, kernel)
     if len(found) > 1 or place.file:
         return chosen(probe, found, kernel)
     return placed(probe, place.function, None, found[0].module, kernel)
+
+
+def module_target(probe: Probe, found: List[Symbol], kernel: Kernel) -> Target:
+    """The place of a p or r line in a module that is named. It need not be loaded: the kernel takes the probe and sets it when
+    the module comes (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
+    place, module = probe.place, kernel.info.module(probe.place.module)
+    table = kernel.info.symbols.function_symbols if kernel.info.symbols and not found else {}
+    names = [name for name, symbols in table.items() if any(symbol.module == place.module for symbol in symbols)] or (
+        module.file.function_symbols if module.file else ())
+    if len(found) > 1:
+        refuse(f"'{place.function}' is there {len(found)} times in {place.module}, and the kernel would take the first", place.at)
+    if names and not found and place.function not in names:
+        refuse(f"the module {place.module} has no function '{place.function}'{near(place.function, names)}", place.at)
+    if module.loaded is False and not names and not module.file:
+        kernel.note(f"no module '{place.module}' is loaded, and none is installed for this kernel: the probe waits for one of that name")
+    elif module.loaded is False:
+        kernel.note(f"the module '{place.module}' is not loaded: the probe waits for it")
+    return placed(probe, place.function, None, place.module, kernel)
 
 
 def absent(place: Place, kernel: Kernel) -> NoReturn:
@@ -7567,7 +8449,7 @@ def function_table(info: DebugInfo, wanted: Callable[[str], bool], module: str) 
 def module_infos(info: DebugInfo, table: Dict[str, List[Symbol]]) -> List[DebugInfo]:
     """The debug information of the modules that have one of these functions."""
     modules = {symbol.module for symbols in table.values() for symbol in symbols if symbol.module}
-    return [found for found in map(info.for_module, sorted(modules)) if found is not info]
+    return [info.for_module(module) for module in sorted(modules) if info.module(module).sources]
 
 
 def obstacle_finder(kernel: Kernel) -> Callable[[Symbol], str]:
@@ -8810,7 +9692,7 @@ Trace functions and events of the kernel, functions and USDT probes of programs,
 LANGUAGE = r'''
 | place | means |
 |---|---|
-| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), with DWARF of its inlined copies too (not where a register is named); its return (`r`) |
+| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), with DWARF of its inlined copies too (not where a register is named); its return (`r`); a module that is not loaded is waited for |
 | `FUNC+OFFSET` | an instruction inside, decimal or 0x; `FUNC+0` is the function without its copies |
 | `FILE:LINE` | the first instruction of a line in each copy of its function; the end of a path is enough where it means one file; needs DWARF |
 | `FUNC:LINE` | the same, counted from the function's declaration (0) |
@@ -8888,11 +9770,9 @@ def arguments() -> Any:
     add('-l', '--line', metavar='PLACE', help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
     add('-o', '--output', metavar='FILE', type=_file_name,
         help="write a shell script that does the run ('-': standard output), and do nothing")
-    add = parser.add_argument_group('where types are from').add_argument
-    add('-v', '--vmlinux', metavar='FILE', type=_file_name,
-        help='debug information: a vmlinux with DWARF or BTF, or a BTF file; where all lines are P, R and u, of the program')
-    add('-m', '--mode', choices=('auto', 'dwarf', 'btf'), default='auto', help='which debug information to use (auto)')
-    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
+    add('--export-types', metavar='FILE', type=_file_name,
+        help="write the kernel's types into a small file for a later -v (also .xz, .gz), and do nothing")
+    _type_options(parser.add_argument_group('where types are from').add_argument)
     _add_run_options(parser)
     return parser
 
@@ -8936,6 +9816,18 @@ def readable(text: str) -> List[str]:
     return lines[:-1]
 
 
+def _type_options(add: Callable[..., Any]) -> None:
+    """Those that say where types are from."""
+    add('-v', '--vmlinux', metavar='FILE', type=_file_name, action='append', default=[],
+        help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of modules (repeat it); '
+        'where all lines are P, R and u, of the program')
+    add('-m', '--mode', choices=('auto', 'dwarf', 'btf', 'remote'), default='auto',
+        help='which debug information to use (auto); remote: from debuginfod servers, by the build-id alone')
+    add('-r', '--remote', metavar='URL', action='append', default=[], help='with -m remote: a server, instead of $DEBUGINFOD_URLS')
+    add('--build-id', metavar='HEX', type=_build_id, help='with -m remote: of another kernel than the running one, for -S and -o')
+    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
+
+
 def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         value = kind(text)
@@ -8951,6 +9843,15 @@ def _pids(text: str) -> Tuple[int, ...]:
 
 
 _pids.__name__ = 'list of process ids'
+
+
+def _build_id(text: str) -> str:
+    if not re.fullmatch(r'([0-9a-fA-F]{2}){4,64}', text):       # it becomes a folder's name
+        raise ValueError(text)
+    return text.lower()
+
+
+_build_id.__name__ = 'build-id'
 
 
 def _file_name(text: str) -> str:
@@ -8995,19 +9896,73 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
     return probes
 
 
-def debug_info(options: Any, in_kernel: bool = True) -> DebugInfo:
+def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Tuple[Probe, str]] = ()) -> DebugInfo:
     """The kernel's debug information that the options choose; none is looked for where no probe is in the kernel."""
     uname = os.uname()
     arch = arch_named(options.arch) if options.arch else None
     if not in_kernel:
         return DebugInfo(arch or arch_named(uname.machine), None, [])
-    if options.vmlinux:
-        machine = arch or arch_named(uname.machine)
-        return given_debug_info(options.vmlinux, options.mode, arch, machine)
-    machine = arch_named(uname.machine)
-    if arch and arch != machine:
-        raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
-    return running_debug_info(options.mode, machine, uname.release)
+    if options.mode == 'remote':
+        return remote_kernel(options, arch, arch_named(uname.machine), probes)
+    return kernel_debug_info(options, arch, uname.machine, uname.release)
+
+
+def remote_kernel(options: Any, arch: Optional[Arch], machine: Arch, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
+    """The debug information of -m remote."""
+    environ, own = os.environ, running_build_id(machine)
+    build_id = options.build_id or own
+    urls = options.remote or [url for url in environ.get('DEBUGINFOD_URLS', '').split() if '://' in url]
+    wrong = next((url for url in urls if not re.match('https?://.', url)), '')
+    if options.vmlinux or wrong or not urls:
+        raise InputError('-m remote and -v are two ways to the same' if options.vmlinux else
+                         f'{wrong}: a server is http://... or https://...' if wrong else
+                         'no server to ask: name one with -r URL or in $DEBUGINFOD_URLS')
+    if not build_id:
+        raise SurftraceError('the running kernel tells no build-id (/sys/kernel/notes); give it with --build-id')
+    if build_id != own and not arch:
+        raise InputError('--build-id: say the architecture of that kernel with -a; BTF does not tell it')
+    if (build_id != own or arch not in (None, machine)) and not (options.show or options.output):
+        raise InputError(f'{build_id[:12]} is not the running kernel ({own[:12] or "which tells no build-id"}): -S and -o take it')
+    cache = environ.get('DEBUGINFOD_CACHE_PATH') or os.path.join(
+        environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'debuginfod_client')
+    seconds = environ.get('DEBUGINFOD_TIMEOUT', '')
+    servers = Debuginfod(tuple(urls), DebuginfodCache(cache), float(seconds) if re.fullmatch(r'[1-9]\d{0,5}', seconds) else 90, progress())
+    lines = any(probe.place.line is not None or probe.place.file for probe, _ in probes)
+    return remote_debug_info(servers, build_id, arch or machine, lines, build_id == own and arch in (None, machine))
+
+
+def progress() -> Callable[[str, int, int], None]:
+    """A bar on the terminal for what is fetched; where there is none, nothing."""
+    shown = 0
+
+    def show(what: str, done: int, total: int) -> None:
+        nonlocal shown
+        if done < 0:
+            print(end='\n' if shown else '', file=sys.stderr, flush=True)
+            shown = 0
+        elif done - shown >= 1 << 18 or not shown or done == total:
+            shown = done if done != total else 0
+            part = 30 * done // max(total, done)
+            size = f'{done / 1e6:.1f} of {total / 1e6:.1f} MB' if total else f'{done / 1e6:.1f} MB'
+            print(f"\r{what} [{'#' * part}{' ' * (30 - part)}] {size} ", end='' if shown else '\n', file=sys.stderr, flush=True)
+    return show if sys.stderr.isatty() else lambda what, done, total: None
+
+
+def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, release: str) -> DebugInfo:
+    """What -v names, else the running kernel's."""
+    def running() -> DebugInfo:
+        machine = arch_named(machine_name)
+        if arch and arch != machine:
+            raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
+        return running_debug_info(options.mode, machine, release)
+    if not options.vmlinux:
+        return running()
+    return given_debug_files(options.vmlinux, options.mode, arch, arch or arch_named(machine_name), release, running)
+
+
+def is_elsewhere(options: Any, info: DebugInfo) -> bool:
+    """Whether the kernel that the options choose is not the running one; files of its modules may be named for that, too."""
+    return bool(options.vmlinux or options.build_id) and not isinstance(info.symbols, Kallsyms)
 
 
 def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Kernel:
@@ -9071,7 +10026,9 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     if len(inside) > 1:
         raise InputError(f"'{name}' is another file in each of these processes ({', '.join(inside.values())}): trace them one by one")
     paths = list(inside.values()) or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
-    given = Executable(options.vmlinux) if options.vmlinux and debug_given else None
+    if len(options.vmlinux) > 1 and debug_given:
+        raise InputError(f'-v {options.vmlinux[1]}: a program has one debug file')
+    given = executable_at(options.vmlinux[0]) if options.vmlinux and debug_given else None
     if given and given.contents('.text') and (options.show or options.output) and (paths or name.startswith('/')):
         return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else paths[0])
     programs = [program_at(path, given) for path in paths if read_head(path) == b'\x7fELF']
@@ -9195,7 +10152,8 @@ def completion_kernel(options: Any) -> Kernel:
         with contextlib.suppress(SurftraceError):
             info = debug_info(_with_mode(options, 'btf'))
     info = info or debug_info(options)
-    return with_programs(kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux), options)
+    elsewhere = is_elsewhere(options, info)
+    return with_programs(kernel_of(info, mounted_tracefs() if not elsewhere else None, not elsewhere), options)
 
 
 def _with_mode(options: Any, mode: str) -> Any:
@@ -9237,17 +10195,22 @@ def run(options: Any) -> int:
     if options.disassemble or options.line:
         print('\n'.join(inside(options)), flush=True)
         return 0
+    if (options.remote or options.build_id) and options.mode != 'remote':
+        raise InputError('-r and --build-id go with -m remote: no server is asked unless you say so')
+    if options.export_types:
+        return export(options)
     probes = read_lines(options)
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    info = debug_info(options, in_kernel)
+    info = debug_info(options, in_kernel, probes)
     if options.show or options.output:
-        tracefs = mounted_tracefs() if not options.vmlinux else None
-        events = make_events(probes, with_programs(kernel_of(info, tracefs, not options.vmlinux), options, in_kernel))
+        tracefs = mounted_tracefs() if not (options.vmlinux or options.build_id) else None
+        running = not (in_kernel and is_elsewhere(options, info))
+        events = make_events(probes, with_programs(kernel_of(info, tracefs, running), options, in_kernel))
         if options.show:
             print('\n'.join(line for event in events for line in event.lines()), flush=True)
         return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
     if options.vmlinux and in_kernel:
-        check_same_kernel(info, options.vmlinux)
+        check_given(options, info)
     with tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
 
@@ -9256,7 +10219,7 @@ def show_listings(options: Any) -> int:
     """-L: every listing, on a terminal through a pager."""
     in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
     info = debug_info(options, in_kernel)
-    kernel = kernel_of(info, mounted_tracefs() if not options.vmlinux else None, not options.vmlinux)
+    kernel = kernel_of(info, mounted_tracefs() if not is_elsewhere(options, info) else None, not is_elsewhere(options, info))
     kernel = with_programs(kernel, options, in_kernel)
     lines = [line for text in options.list for line in listing(text, kernel)]
     page([printable(line) for line in lines], coloured)
@@ -9321,6 +10284,33 @@ def listed_place(text: str, options: Any) -> Tuple[Place, DebugInfo]:
     return parse_place('p', text, whole.at), debug_info(options)
 
 
+def export(options: Any) -> int:
+    """The types of the kernel into a file."""
+    if options.lines or options.file or options.mode == 'remote':
+        raise InputError('--export-types takes no lines, and types that are here: -v, or the running kernel')
+    uname, path = os.uname(), options.export_types
+    info = kernel_debug_info(options, arch_named(options.arch) if options.arch else None, uname.machine, uname.release)
+    if info.given:
+        raise InputError("--export-types is for a kernel's file; a module's BTF can be copied as it is")
+    data = packed(exported_types(info, progress()), path)
+    try:
+        with open(path, 'wb') as file:
+            file.write(data)
+    except OSError as error:
+        raise SurftraceError(f'{path}: {error.strerror}') from None
+    return 0
+
+
+def check_given(options: Any, info: DebugInfo) -> None:
+    """Refuse files of -v that are not the running kernel's and its modules'."""
+    release = os.uname().release
+    word = check_same_kernel(info, info.path) if info.path else ''
+    if word:
+        note(word)
+    for word in check_same_modules(info, info.given, release):
+        note(word)
+
+
 def save(options: Any, text: str) -> int:
     """The script into its file, executable."""
     if options.pid:
@@ -9369,7 +10359,8 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
             with session(tracefs, plan(events, wanted), show, stream.stopped, stream.drain, note):
                 if not stream.stopped():
                     say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
-                    stream.follow(functools.partial(silence, events, tracefs), changes_of(events))
+                    changes, arrivals = changes_of(events), arrivals_of(events, info)
+                    stream.follow(functools.partial(silence, events, tracefs), lambda: changes() + arrivals())
                     stream.profile = probe_profile(tracefs)
         except TracefsError as error:
             raise explained(error, events, wanted, tracefs, log) from None
@@ -9613,6 +10604,22 @@ def changes_of(events: Sequence[Event]) -> Callable[[], List[str]]:
         return [f'{path} has been replaced or removed; the probes stay with the old file and the processes that run it. Start '
                 'again to trace the new one' for path in other]
     return changes
+
+
+def arrivals_of(events: Sequence[Event], info: DebugInfo) -> Callable[[], List[str]]:
+    """A function that tells, once each, which module that was waited for has come as another build than the file that its types
+    are from."""
+    names = {definition.place.partition(':')[0] for event in events for definition in event.definitions
+             if definition.letter[0] in 'pr' and ':' in definition.place}
+    files = {name: info.module(name).file for name in names if info.module(name).loaded is False}
+
+    def arrivals() -> List[str]:
+        come = {name: file for name, file in files.items() if os.path.isdir(f'{MODULES_LOADED}/{name}')}
+        for name in come:
+            del files[name]
+        return [f"the module '{name}' that was loaded is another build than {file.path}: values of it are read from the wrong places. "
+                'Start again' for name, file in come.items() if file and loaded_build_id(name, info.arch) != file.build_id]
+    return arrivals
 
 
 def runs_old_copy(path: str) -> List[int]:

@@ -856,15 +856,17 @@ LINES = (PACKET, PORTS, ONE_PORT, UDP_DATA, MAC, IP6, STATUS, SIGNAL, SKB, OPEN,
          'e sched/sched_stat_wait f:delay>1000000', 'e sched/sched_process_fork child=child_pid who=child_comm')
 
 
-def read_once(btf: Callable[..., object]) -> Callable[..., object]:
+class KeptBtf(surftrace.Btf):
     """BTF that is read by the first run and kept for all."""
-    known: dict[str, object] = {}
+    known: dict[str, KeptBtf] = {}
 
-    def kept(data: bytes, path: str, *rest: object) -> object:
-        if path not in known:
-            known[path] = btf(data, path, *rest)
-        return known[path]
-    return kept
+    def __new__(cls, data: bytes, path: str, *rest: object) -> KeptBtf:
+        return cls.known.get(path) or super().__new__(cls)
+
+    def __init__(self, data: bytes, path: str, *rest: object) -> None:
+        if path not in self.known:
+            super().__init__(data, path, *rest)
+            self.known[path] = self
 
 
 def run_check(name: str) -> None:
@@ -884,7 +886,7 @@ def main() -> None:
     global label, folder
     label, folder = sys.argv[1], Path(sys.argv[2])
     surftrace.SILENCE = 1.0
-    surftrace.Btf = read_once(surftrace.Btf)
+    surftrace.Btf = KeptBtf
     with contextlib.redirect_stdout(io.StringIO()):
         surftrace.main(['-S', '-m', 'btf', 'p wake_up_new_task comm=%0->comm'])
     (TRACEFS / 'instances/theirs').mkdir()

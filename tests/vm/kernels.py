@@ -37,6 +37,12 @@ def kernel(label: str) -> Path:
     return once(f'kernels/{label}', lambda folder: _fetch(label, folder))
 
 
+def module_debug(label: str, *modules: str) -> Path:
+    """A folder with the debug files NAME.ko of those modules of that kernel, out of its 300 MB debug package."""
+    kernel(label)
+    return once(f'debug/{label}-{"-".join(modules)}', lambda folder: _fetch_module_debug(label, modules, folder))
+
+
 def arm64_userland() -> Path:
     """A folder to be an arm64 guest's root: Python, binutils and busybox."""
     return once('root-arm64', _make_userland)
@@ -93,6 +99,20 @@ def _fetch(label: str, folder: Path) -> None:
     raise Unavailable(f'no {label} kernel with a vmlinux on the Debian mirror')
 
 
+def _fetch_module_debug(label: str, modules: Iterable[str], folder: Path) -> None:
+    version, architecture = label.split('-')
+    archive = Archive(architecture, SUITES[version])
+    archive.update()
+    package = f'linux-image-{(kernel(label) / "release").read_text().strip()}-dbg'
+    parts = tuple((rf'usr/lib/debug/lib/modules/.*/({module}\.ko[^/]*)', r'\1') for module in modules)
+    for file in archive.download([package], folder / 'packages'):
+        _unpack(file, folder, parts)
+    shutil.rmtree(folder / 'packages')
+    missing = set(modules) - {_module_name(path) for path in folder.iterdir()}
+    if missing:
+        raise Unavailable(f'{package} has no {", ".join(sorted(missing))}')
+
+
 def _releases(archive: Archive, version: str) -> Iterator[str]:
     """The releases of that version, newest first."""
     wanted = re.compile(rf'linux-image-({re.escape(version)}\.[^_]*-cloud-{archive.architecture})-dbg')
@@ -101,12 +121,12 @@ def _releases(archive: Archive, version: str) -> Iterator[str]:
     yield from sorted(releases, key=lambda release: [int(n) for n in re.findall(r'\d+', release)], reverse=True)
 
 
-def _unpack(package: Path, folder: Path) -> None:
-    """Takes PARTS out of a package."""
+def _unpack(package: Path, folder: Path, parts: Iterable[tuple[str, str]] = PARTS) -> None:
+    """Takes the PARTS out of a package."""
     with subprocess.Popen(['dpkg-deb', '--fsys-tarfile', package], stdout=subprocess.PIPE) as unpacker:
         tar = tarfile.open(fileobj=unpacker.stdout, mode='r|')
         for member in filter(tarfile.TarInfo.isfile, tar):
-            matches = ((re.fullmatch(pattern, member.name[2:]), goal) for pattern, goal in PARTS)   # ./boot/...
+            matches = ((re.fullmatch(pattern, member.name[2:]), goal) for pattern, goal in parts)   # ./boot/...
             goal = next((match.expand(goal) for match, goal in matches if match), None)
             if goal:
                 (folder / goal).parent.mkdir(parents=True, exist_ok=True)
