@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from cache import Unavailable
 import surftrace
 
 TRACEFS = Path('/sys/kernel/tracing')
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:               # as in a shell's background, and so in all that is started
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shell function that prints all that a tracer may leave behind; the live tests use it here, and others in a guest.
 SNAPSHOT = f'''snapshot() {{
