@@ -10021,7 +10021,8 @@ def program_names(typed: str) -> List[str]:
 
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
     """The program or library of that name: of the processes of -p what they have mapped, else a path, what is in $PATH, a
-    library. With -v and no probe in the kernel, -v names its debug file, or a copy of the file of another machine."""
+    library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of that name from another
+    machine."""
     inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
     if len(inside) > 1:
         raise InputError(f"'{name}' is another file in each of these processes ({', '.join(inside.values())}): trace them one by one")
@@ -10029,8 +10030,9 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     if len(options.vmlinux) > 1 and debug_given:
         raise InputError(f'-v {options.vmlinux[1]}: a program has one debug file')
     given = executable_at(options.vmlinux[0]) if options.vmlinux and debug_given else None
-    if given and given.contents('.text') and (options.show or options.output) and (paths or name.startswith('/')):
-        return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else paths[0])
+    alike = given and os.path.basename(given.path) in {os.path.basename(path) for path in (name, *paths)}
+    if given and given.contents('.text') and (options.show or options.output) and (alike or not paths and '/' in name):
+        return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else (paths or [given.path])[0])
     programs = [program_at(path, given) for path in paths if read_head(path) == b'\x7fELF']
     if paths and not programs:
         raise InputError(f"{paths[0]} is no ELF file: a script? Then name its interpreter")
@@ -10045,7 +10047,8 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
 def checked_program(program: Program, given: Optional[Executable], options: Any) -> Program:
     """The program, refused where what is known of it would be wrong in a live run."""
     if given and not is_debug_file_of(given, program.executable):
-        raise InputError(f'{given.path} is not the debug file of {program.path}: their build-ids differ')
+        raise InputError(f'{given.path} is not the debug file of {program.path}: their build-ids differ. For another machine, '
+                         'with -S or -o, name a file that has the name of the program there')
     word = program.executable.arch.bits
     if word != arch_named(os.uname().machine).bits and not (options.show or options.output):
         raise SurftraceError(f'{program.path} has {word} bits and the kernel has not: ftrace would read its pointers and its stack as '
