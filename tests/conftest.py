@@ -33,6 +33,11 @@ SNAPSHOT = f'''snapshot() {{
 '''
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Virtual machines come first: of several workers none is to be alone with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker('vm') is None)
+
+
 # A test says what it cannot have by raising Unavailable, from wherever: that is a skip with the reason, or, where the
 # environment says that it must be there (SURFTRACE_REQUIRE_VM=1), a failure.
 
