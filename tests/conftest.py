@@ -19,8 +19,9 @@ import surftrace
 
 TRACEFS = Path('/sys/kernel/tracing')
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:               # as in a shell's background, and so in all that is started
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:                  # as in a shell's background, and so in all that is started
+        signal.signal(number, handler)
 
 # A shell function that prints all that a tracer may leave behind; the live tests use it here, and others in a guest.
 SNAPSHOT = f'''snapshot() {{
