@@ -918,7 +918,8 @@ class Executable:
                 info, index, value, extent = (fields[1], fields[3], fields[4], fields[5]) if wide else (
                     fields[3], fields[5], fields[1], fields[2])
                 if info & 15 == kind and index:
-                    found.append((value, extent, number_, count * size))
+                    start = self._numbered_sections[index].address if self.is_object and index < len(self._numbered_sections) else 0
+                    found.append((start + value, extent, number_, count * size))
         return sorted(found)
 
     def symbol_at(self, address: int, code: bool = True, kind: int = 2) -> Optional[Symbol]:
@@ -7132,7 +7133,8 @@ def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     if place.glob:
         return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
     if place.line:
-        return spot_targets(line_spots(place, kernel.info), probe, kernel)
+        info = kernel.info.for_module(place.module)
+        return spot_targets(line_spots(place, info), probe, kernel._replace(info=info))
     whole = probe.kind == 'p' and not place.module and '+' not in place.text        # FUNC+0: the function alone
     symbols, dwarf = kernel.info.symbols, kernel.info.dwarf if whole else None
     if dwarf and symbols is not None and not any(symbol.code for symbol in symbols.symbols(place.function)):
@@ -7206,7 +7208,8 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, kernel: Kernel) -> List[Ta
         kernel.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {'; '.join(left)}")
     if len(wanted) > COPY_CAP:
         kernel.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
-    return [Target(spot_text(spot.address, dwarf), spot.function, dwarf.function_here(spot), False) for spot in wanted[:COPY_CAP]]
+    module = f'{place.module}:' * bool(place.module)
+    return [Target(module + spot_text(spot.address, dwarf), spot.function, dwarf.function_here(spot), False) for spot in wanted[:COPY_CAP]]
 
 
 def unprobeable(spot: Spot, kernel: Kernel) -> str:

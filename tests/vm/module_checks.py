@@ -120,7 +120,7 @@ def types_from_a_debug_file() -> None:
 def a_debug_file_of_another_build_is_not_used() -> None:
     DEBUG.mkdir(parents=True, exist_ok=True)
     shutil.copy(other, DEBUG / 'tun.ko')
-    run = Run('-m', 'auto', '-S', 'p tun:tun_get_user:0').end()
+    run = Run('-m', 'auto', '-S', 'p tun:tun_get_user:1').end()
     assert run.status == 2 and 'line numbers need DWARF' in run.err, run.err
     shutil.rmtree(DEBUG)
 
