@@ -704,3 +704,47 @@ def test_jvm_sees_a_thread_begin(tmp_path: Path) -> None:
 
 
 assert COMMAND[0] == sys.executable
+
+
+# ---- inside functions
+
+
+INSIDE = r'''struct thing { int n; struct thing *next; };
+static inline __attribute__((always_inline)) int added(int left, int right) { int sum = left + right; __asm__ volatile("" :: "r"(sum)); return sum; }
+__attribute__((noinline)) int work(int rounds) {
+    int total = 0;
+    for (int i = 0; i < rounds; i++) {
+        struct thing it = { i * 10, 0 };
+        total += added(it.n, i); /* here */
+    }
+    return total;
+}
+int main(void) { return work(3) + added(100, 1) == 0; }
+'''
+HERE = INSIDE.split('/* here */')[0].count('\n') + 1
+
+
+@pytest.mark.parametrize('flags', ['-gdwarf-4', '-gdwarf-5'])
+def test_a_line_and_the_copies_of_an_inlined_function_have_their_variables(flags: str, compile_c: Compile) -> None:
+    program = compile_c(INSIDE, '-O0', flags)
+    declared = HERE - 1 - INSIDE.split('int work')[0].count('\n')
+    lines = traced([f'P:line {program}:test.c:{HERE} i total it.n x=it.next->n', f'P:below {program}:work:{declared} i rounds f:i>0',
+                    f'P:copies {program}:added left right'], lambda: subprocess.run([program]))
+    assert shown(lines, 'line') == [f'i={i} total={total} n={10 * i} x=(null)' for i, total in enumerate((0, 0, 11))]
+    assert shown(lines, 'below') == ['i=1 rounds=3', 'i=2 rounds=3']
+    assert sorted(shown(lines, 'copies')) == ['left=0 right=0', 'left=10 right=1', 'left=100 right=1', 'left=20 right=2']
+
+
+def test_what_a_line_became_and_the_code_of_a_function_are_listed(compile_c: Compile) -> None:
+    program = compile_c(INSIDE, '-O0', '-gdwarf-5')
+    said = surftrace('-l', f'{program}:test.c:{HERE}')
+    starts = tool('gdb', '-nx', '-batch', '-ex', f'info line test.c:{HERE}', program)
+    first = re.search(r'address (0x[0-9a-f]+)', starts)
+    assert first and first[1] in said.stdout and re.search(r'^ +it +struct thing', said.stdout, re.M), (said, starts)
+    pytest.importorskip('capstone')
+    code = surftrace('-F', f'{program}:work').stdout
+    listing = tool('objdump', '-d', '--no-show-raw-insn', '--disassemble=work', program)
+    wanted = [int(at, 16) for at in re.findall(r'^ +([0-9a-f]+):\t', listing, re.M)]
+    assert [int(at) for at in re.findall(r'^ +<\+(\d+)>', code, re.M)] == [at - wanted[0] for at in wanted]
+    refused = surftrace('-S', f'P {program}:test.c:1 i')
+    assert refused.returncode == 2 and 'has no code; lines that have' in refused.stderr
