@@ -948,16 +948,6 @@ class Executable:
                 return bytes(self.contents(section.name)[address - start:address - start + size])
         return b''
 
-    def names_in(self, section: str) -> List[str]:
-        """The names of what .symtab has in a section whose name has that in it."""
-        table, found = self._tables[0], []
-        parts = {number for number, part in enumerate(self._numbered_sections) if section in part.name}
-        index = 3 if self.arch.bits == 64 else 5
-        for fields in self._symbol_format.iter_unpack(table.entries):
-            if fields[index] in parts:
-                found.append(table.names[fields[0]:table.names.index(b'\0', fields[0])].decode(errors='replace'))
-        return [name for name in found if name]
-
     def usdt_notes(self) -> List[UsdtNote]:
         """The sites of USDT probes (.note.stapsdt; https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
         notes, word = bytes(self.contents('.note.stapsdt')), 'Q' if self.arch.bits == 64 else 'I'
@@ -1317,17 +1307,13 @@ CAPSTONE = {'x86_64': ('X86', '64'), 'i386': ('X86', '32'), 'aarch64': ('AARCH64
             'loongarch64': ('LOONGARCH', 'LOONGARCH64')}
 
 
-def disassembled(code: bytes, address: int, arch: Arch, path: str) -> List[Instruction]:
-    """The instructions of these bytes, by capstone; else by objdump, which reads them from the file `path` itself.
-    SurftraceError where neither can."""
+def disassembled(code: bytes, address: int, arch: Arch) -> List[Instruction]:
+    """The instructions of these bytes, by capstone; SurftraceError where it is not there or does not know them."""
     decoder = _capstone(arch)
-    if decoder:
-        return [_by_capstone(instruction, decoder) for instruction in decoder.disasm(code, address)]
-    found = _by_objdump(address, len(code), path)
-    if not found:
-        raise DisassemblyError(f'disassembling {arch.name} needs capstone (pip install capstone, or your distribution\'s '
-                             f'python3-capstone), or an objdump that knows {arch.name} (binutils)')
-    return found
+    if not decoder:
+        raise DisassemblyError(f"disassembling {arch.name} needs capstone (pip install capstone, or your distribution's "
+                               f'python3-capstone) of a release that knows it')
+    return [_by_capstone(instruction, decoder) for instruction in decoder.disasm(code, address)]
 
 
 def _capstone(arch: Arch) -> Any:
@@ -1355,26 +1341,6 @@ def _by_capstone(found: Any, decoder: Any) -> Instruction:
     own = re.search(r'(-?)(0x[0-9a-f]+|\d+)\(%rip\)', text)
     data = found.address + found.size + int(own[1] + own[2], 0) if own else None
     return Instruction(found.address, found.size, text, None, data)
-
-
-def _by_objdump(address: int, size: int, path: str) -> List[Instruction]:
-    """The lines 'ADDRESS:\\tBYTES\\tTEXT' of objdump -d."""
-    import subprocess
-    with contextlib.suppress(OSError):
-        done = subprocess.run(['objdump', '-d', '--wide', '-z', f'--start-address={address:#x}', f'--stop-address={address + size:#x}',
-                               '--', path], capture_output=True, text=True, errors='replace')
-        return [_objdump_line(match) for match in re.finditer(r'^ *([0-9a-f]+):\t((?:[0-9a-f]+ )+)\s*\t(.*)$', done.stdout, re.M)]
-    return []
-
-
-def _objdump_line(match: re.Match[str]) -> Instruction:
-    place, text = int(match[1], 16), re.sub(r'\s+', ' ', match[3]).strip()
-    size = len(match[2].replace(' ', '')) // 2
-    target = re.fullmatch(r'(.*?)\b(?:0x)?([0-9a-f]+) <[^>]*>', text.split('#')[0].strip())
-    data = re.search(r'# (?:0x)?([0-9a-f]+) <', text)
-    bare = (target[1] if target else text.split(' #')[0]).strip()
-    return Instruction(place, size, f"{bare.split(' ')[0]:7} {' '.join(bare.split(' ')[1:])}".rstrip(),
-                       int(target[2], 16) if target else None, int(data[1], 16) if data else None)
 
 
 # ---- DWARF -------------------------------------------------------------------------------------------------
@@ -1450,7 +1416,6 @@ QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type',
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
                   'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
-DEFINITION_TAGS = {**STRUCT_TAGS, 'DW_TAG_class_type': 'struct', 'DW_TAG_enumeration_type': 'enum'}
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
 LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust'}
 # Tag, attributes, the first that takes room, its form; entry_layout() of them.
@@ -1534,16 +1499,6 @@ def entry_extent(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[
     return sibling, at
 
 
-class Survey(NamedTuple):
-    """What all units have, from one pass: offsets of definitions of each named struct, union and enum, one for each that differs
-    in its size, line, column, first member or the length of its entry; of each function's prototypes; and the functions whose
-    calling convention the compiler changed."""
-    definitions: Dict[Tuple[str, str], Dict[object, int]]
-    functions: Dict[str, List[int]]
-    changed: Set[str]
-
-
-
 class Dwarf(TypeInfo):
     """DWARF 2 to 5 of one file. No index is built and no unit read whole: gcc and clang begin an entry with its name or
     its origin, so the entry is found by searching for the four bytes of that reference, and checked by its abbreviation.
@@ -1552,7 +1507,6 @@ class Dwarf(TypeInfo):
     def __init__(self, executable: Executable, shared: Optional[Dwarf] = None) -> None:
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         self._types: Dict[Tuple[bool, int], Type] = {}
-        self._surveyed: Dict[Tuple[str, str], List[int]] = {}
         self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
         self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
         self._tagged_entries = functools.lru_cache(None)(self._read_tagged)
@@ -2118,11 +2072,7 @@ class Dwarf(TypeInfo):
 
     def _declared(self, keyword: str, name: str, die: Any) -> Type:
         """A type this unit only declares: the one definition that the other units have."""
-        if self._surveyed:
-            offsets = self._surveyed.get((keyword, name), [])
-            found = self._type(self._entry_at(offsets[0])) if len(offsets) == 1 else None
-        else:
-            found = self._definition(keyword, name, None)
+        found = self._definition(keyword, name)
         if isinstance(found, Struct):
             return found
 
@@ -2218,82 +2168,6 @@ class Dwarf(TypeInfo):
                 yield die
             if count >= 7:
                 return
-
-    def survey(self, progress: Callable[[int, int], None] = lambda done, total: None) -> Survey:
-        """One pass over the outermost entries of all units (a quarter of a minute for a kernel); `progress` is told bytes. A
-        declaration is from then on looked up in it."""
-        found = Survey({}, {}, set())
-        seen: Set[object] = set()
-        with reading(self.path):
-            for count, offset in enumerate(self._unit_offsets):
-                if count % 64 == 0:
-                    self._open()                                            # pyelftools keeps every entry it has read
-                unit = self._dwarf.get_CU_at(offset)
-                places = self._outer_entries(offset, unit.cu_die_offset, offset + unit.size)
-                for at, end in zip(places, places[1:]):
-                    code, behind = uleb128(self._info, at)
-                    tag, names = self._abbreviations(offset)[code][:2] if code else ('', ())
-                    if tag in FUNCTION_TAGS or tag in DEFINITION_TAGS and 'DW_AT_declaration' not in names and 'DW_AT_name' in names:
-                        # of a definition the bytes of its name, size and line, as far as they are there, and its length
-                        mark = (tag, bytes(self._info[behind:behind + 8]), end - at)
-                        if tag in FUNCTION_TAGS or mark not in seen:
-                            seen.add(mark)
-                            self._survey_entry(unit.get_DIE_from_refaddr(at), end - at, found)
-                self._outer_entries.cache_clear()
-                progress(offset + unit.size, len(self._info))
-            self._surveyed = {key: self._distinct(list(offsets.values())) for key, offsets in found.definitions.items()}
-        return found
-
-    def _survey_entry(self, die: Any, length: int, found: Survey) -> None:
-        if die.tag in DEFINITION_TAGS:
-            told = ('DW_AT_byte_size', 'DW_AT_decl_line', 'DW_AT_decl_column')
-            mark = (length, *(getattr(die.attributes.get(attribute), 'value', None) for attribute in told),
-                    self._name_at(die.cu.cu_offset, die.offset + die.size) if die.has_children else b'')
-            key = (DEFINITION_TAGS[die.tag], self._text(die, 'DW_AT_name'))
-            found.definitions.setdefault(key, {}).setdefault(mark, die.offset)
-        elif 'DW_AT_declaration' not in die.attributes:
-            source = die
-            while 'DW_AT_abstract_origin' in source.attributes:
-                source = source.get_DIE_from_attribute('DW_AT_abstract_origin')
-            name = self._text(source, 'DW_AT_name')
-            if getattr(die.attributes.get('DW_AT_calling_convention'), 'value', 0) == 3:
-                found.changed.add(name)
-            if source is die and name:
-                found.functions.setdefault(name, []).append(die.offset)
-
-    def _name_at(self, unit: int, at: int) -> bytes:
-        """The name, or 50 bytes of it, of the entry there that begins with one; else b''."""
-        code, at = uleb128(self._info, at)
-        first, form = self._abbreviations(unit)[code][2:4] if code else ('', '')
-        if (first, form) != ('DW_AT_name', 'DW_FORM_strp'):
-            return bytes(self._info[at:at + 50]).split(b'\0')[0] if (first, form) == ('DW_AT_name', 'DW_FORM_string') else b''
-        start = struct.unpack_from(self._mark + 'I', self._info, at)[0]
-        return bytes(self._strings[start:start + 50]).split(b'\0')[0]
-
-    def _distinct(self, offsets: List[int]) -> List[int]:
-        """One offset for each layout."""
-        if len(offsets) == 1:
-            return offsets
-        shapes: Dict[object, int] = {}
-        for offset in offsets:
-            shapes.setdefault(shape(self._type(self._entry_at(offset))), offset)
-        return list(shapes.values())
-
-    def _entry_at(self, offset: int) -> Any:
-        return self._dwarf.get_CU_at(self._unit_holding(offset)).get_DIE_from_refaddr(offset)
-
-    def is_ambiguous(self, keyword: str, name: str) -> bool:
-        """Whether the survey found several layouts of that name."""
-        return len(self._surveyed.get((keyword, name), ())) > 1
-
-    def prototype_at(self, offset: int) -> Function:
-        """The prototype of the function that has its entry there, without places."""
-        with reading(self.path):
-            die = self._entry_at(offset)
-            parameters = [child for child in self._children(die) if child.tag == 'DW_TAG_formal_parameter']
-            return Function(self._text(die, 'DW_AT_name'), self._lazy_type(die), tuple(
-                Parameter(self._text(self._origin(child), 'DW_AT_name'), self._lazy_type(self._origin(child))) for child in parameters),
-                any(child.tag == 'DW_TAG_unspecified_parameters' for child in self._children(die)))
 
     def _one_of(self, keyword: str, name: str, dies: List[Any]) -> Optional[Type]:
         types = [self._type(die) for die in dies]
@@ -3857,146 +3731,6 @@ class DistilledBtf(Btf):
         return fitting[0]
 
 
-class BtfWriter:
-    """Types and functions as BTF. A struct, union or enum of a name is written once, where there is one of that name; of
-    several that differ, each function keeps those it names itself, and inside other types such a name is only declared, so
-    that nobody is sent to the wrong one."""
-
-    def __init__(self, arch: Arch, ambiguous: Callable[[str, str], bool]) -> None:
-        self._mark, self._ambiguous = '<' if arch.order == 'little' else '>', ambiguous
-        self._strings, self._string_bytes = {'': 0}, bytearray(b'\0')
-        self._numbers: Dict[object, int] = {}
-        self._types: List[bytes] = []
-        self._open: List[Tuple[int, Struct]] = []
-        self._write('int', 'signed char', 1, [1 << 24 | 8])             # tells that plain char is as its own flag says
-        self._index = self._write('int', 'unsigned int', 4, [32])
-
-    def add(self, type_: Type, inside: bool = False) -> int:
-        """The number of a type; `inside`: met in a struct."""
-        if isinstance(type_, Void):
-            return 0
-        if isinstance(type_, Int):
-            bits = type_.signed << 24 | (type_.name in ('_Bool', 'bool')) << 26 | 8 * type_.size
-            return self._write('int', type_.name, type_.size, [bits])
-        if isinstance(type_, Float):
-            return self._write('float', type_.name, type_.size, [])
-        if isinstance(type_, Pointer):
-            return self._write('ptr', '', self._pointee(type_.target(), inside), [])
-        if isinstance(type_, Array):
-            return self._write('array', '', 0, [self.add(type_.element(), inside), self._index, type_.length or 0])
-        if isinstance(type_, Function):
-            return self._prototype(type_, inside)
-        return self._enum(type_) if isinstance(type_, Enum) else self._struct(type_)
-
-    def function(self, name: str, prototype: int) -> None:
-        """A function with that prototype."""
-        self._write('func', name, prototype, [], 1)
-
-    def per_cpu(self, names: Iterable[str]) -> None:
-        """Per-cpu variables, of no type: they have to be known as what they are."""
-        numbers = [self._write('var', name, 0, [1]) for name in names]
-        if numbers and len(numbers) <= 0xffff:
-            self._write('datasec', '.data..percpu', 0, [word for number_ in numbers for word in (number_, 0, 0)], len(numbers))
-
-    def close(self) -> None:
-        """Write the members of all structs that have been met."""
-        while self._open:
-            number_, type_ = self._open.pop()
-            self._types[number_ - 1] = self._members(type_)
-
-    def finish(self) -> bytes:
-        """The whole."""
-        self.close()
-        types = b''.join(self._types)
-        header = struct.pack(self._mark + 'HBBIIIII', 0xeb9f, 1, 0, 24, 0, len(types), len(types), len(self._string_bytes))
-        return header + types + bytes(self._string_bytes)
-
-    def _pointee(self, type_: Type, inside: bool) -> int:
-        named = isinstance(type_, (Struct, Enum)) and type_.name
-        keyword = type_.keyword if isinstance(type_, Struct) else 'enum'
-        if inside and named and isinstance(type_, Struct) and keyword and self._ambiguous(keyword, type_.name):
-            return self._write('fwd', type_.name, 0, [], 0, keyword == 'union')
-        return self.add(type_, inside)
-
-    def _prototype(self, function: Function, inside: bool) -> int:
-        words: List[int] = []
-        for parameter in function.parameters:
-            words += [self._string(parameter.name), self._pointee(parameter.type(), inside)]
-        words += [0, 0] if function.variadic else []
-        return self._write('func_proto', '', self.add(function.returns(), inside), words, len(words) // 2)
-
-    def _enum(self, type_: Enum) -> int:
-        values = type_.enumerators()[:0xffff]
-        if type_.size == 8:
-            words = [word for name, value in values for word in (self._string(name), value & 0xffffffff, value >> 32 & 0xffffffff)]
-            return self._write('enum64', type_.name, 8, words, len(values), type_.signed)
-        words = [word for name, value in values for word in (self._string(name), value & 0xffffffff)]
-        return self._write('enum', type_.name, type_.size, words, len(values), type_.signed)
-
-    def _struct(self, type_: Struct) -> int:
-        """Its number; its members are written later, since they may lead back to it."""
-        union = type_.keyword == 'union'
-        if type_.size is None:
-            return self._write('fwd', type_.name, 0, [], 0, union) if type_.name else 0
-        several = not type_.keyword or self._ambiguous(type_.keyword, type_.name)
-        key: object = (type_.keyword, type_.name, layout_of(type_) if several else None) if type_.name else type_
-        if key not in self._numbers:
-            self._types.append(b'')
-            self._numbers[key] = len(self._types)
-            self._open.append((len(self._types), type_))
-        number_ = self._numbers[key]
-        return number_ if type_.keyword else self._write('typedef', type_.name, number_, []) if type_.name else number_
-
-    def _members(self, type_: Struct) -> bytes:
-        members = type_.members()
-        flag = any(member.width is not None for member in members)
-        if len(members) > 0xffff or flag and any(member.bit >= 1 << 24 for member in members):      # more than BTF can say
-            return self._record('fwd', type_.name, 0, [], 0, type_.keyword == 'union')
-        words = [word for member in members for word in (
-            self._string(member.name), self.add(member.type(), True), (member.width or 0) << 24 | member.bit)]
-        name = type_.name if type_.keyword else ''
-        return self._record('union' if type_.keyword == 'union' else 'struct', name, type_.size or 0, words, len(members), flag)
-
-    def _write(self, kind: str, name: str, value: int, words: List[int], count: int = 0, flag: bool = False) -> int:
-        record = self._record(kind, name, value, words, count, flag)
-        if record not in self._numbers:
-            self._types.append(record)
-            self._numbers[record] = len(self._types)
-        return self._numbers[record]
-
-    def _record(self, kind: str, name: str, value: int, words: List[int], count: int, flag: bool) -> bytes:
-        info = BTF_KINDS.index(kind) << 24 | count | flag << 31
-        return struct.pack(f'{self._mark}{3 + len(words)}I', self._string(name), info, value, *words)
-
-    def _string(self, text: str) -> int:
-        if text not in self._strings:
-            self._strings[text] = len(self._string_bytes)
-            self._string_bytes += text.encode() + b'\0'
-        return self._strings[text]
-
-
-def layout_of(type_: Struct) -> object:
-    """A value that is equal for structs whose members have the same names, places and types by name."""
-    return type_.size, tuple((m.name, m.bit, m.width, spell(m.type()), layout_of(inner) if isinstance(inner := innermost(m.type()), Struct)
-                              and not inner.name and inner.size is not None else size_of(inner)) for m in type_.members())
-
-
-def btf_of(dwarf: Dwarf, progress: Callable[[int, int], None] = lambda done, total: None) -> bytes:
-    """The prototypes of a kernel's functions and the types they lead to, as BTF. Lost, beside what BTF cannot hold (places in
-    functions and lines, the types of globals): typedefs, qualifiers, types that no function leads to, and functions of which
-    several have one name and not one prototype, or whose parameters the compiler changed."""
-    survey, symbols = dwarf.survey(progress), {name.split('.')[0] for name in dwarf.executable.function_symbols}
-    writer = BtfWriter(dwarf.arch, dwarf.is_ambiguous)
-    for name, offsets in survey.functions.items():
-        if name in symbols and name not in survey.changed:
-            prototypes = {writer.add(dwarf.prototype_at(offset)) for offset in offsets}
-            writer.close()
-            if len(prototypes) == 1:
-                writer.function(name, prototypes.pop())
-    writer.per_cpu(dwarf.executable.names_in('percpu'))
-    return writer.finish()
-
-
 def is_split_btf(data: bytes) -> bool:
     """Whether it is BTF on top of another: its strings do not begin with the empty one, which the other has."""
     if len(data) < 24 or data[:2] not in (b'\x9f\xeb', b'\xeb\x9f'):
@@ -4733,18 +4467,12 @@ def shared_debug_files(executable: Executable) -> List[Executable]:
     return []
 
 
-def exported_types(info: DebugInfo, progress: Callable[[str, int, int], None]) -> bytes:
-    """The types of a kernel as a file that -v takes: an ELF file of its BTF, with the build-id by which it is known again. That
-    is the BTF of the kernel as it is, or, where there is none, what btf_of() makes of the DWARF (and loses)."""
-    btf, dwarf = info.btf, info.dwarf
-    if btf:
-        data = btf.bytes()
-    elif dwarf:
-        data = btf_of(dwarf, functools.partial(progress, 'DWARF'))
-    else:
-        raise DebugInfoError('no types of a kernel to write')
+def exported_types(info: DebugInfo) -> bytes:
+    """The types of a kernel as a file that -v takes: an ELF file of its BTF, with the build-id by which it is known again."""
+    if not info.btf:
+        raise DebugInfoError('this kernel carries no BTF; pahole --btf_encode_detached FILE VMLINUX makes it of DWARF, and -v takes FILE')
     note_ = [('.note.gnu.build-id', 7, build_id_note(info.build_id, info.arch.order))] if info.build_id else []      # SHT_NOTE
-    return elf_of(info.arch, [('.BTF', 1, data), *note_])                                                       # SHT_PROGBITS
+    return elf_of(info.arch, [('.BTF', 1, info.btf.bytes()), *note_])                                           # SHT_PROGBITS
 
 
 def packed(data: bytes, path: str) -> bytes:
@@ -7412,7 +7140,7 @@ def check_boundary(symbol: Symbol, offset: int, executable: Executable, dwarf: O
         return
     code = executable.bytes_at(first, min(start + offset + 16, start + (symbol.size or offset + 16)) - first)
     try:
-        places = [found.address - start for found in disassembled(code, first, executable.arch, executable.path)] if code else []
+        places = [found.address - start for found in disassembled(code, first, executable.arch)] if code else []
     except DisassemblyError as error:
         if certain:
             refuse_offset(f'whether an instruction begins at {name}+{offset} is not known, and a probe inside one crashes the '
@@ -8824,7 +8552,7 @@ def code_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
     shift, start = found.address - found.symbol.address, found.symbol.address
     code = [instruction._replace(address=instruction.address - shift, target=instruction.target and instruction.target - shift,
                                  data=instruction.data and instruction.data - shift)
-            for instruction in disassembled(found.code, found.address, info.arch, found.path)]
+            for instruction in disassembled(found.code, found.address, info.arch)]
     dwarf = info.dwarf
     spot = dwarf.spot_at(start) if dwarf else None
     rows = {row.address: (path, row.line) for row, path in dwarf.rows_in(start, start + found.symbol.size)} if dwarf else {}
@@ -9800,25 +9528,6 @@ def language() -> str:
     return f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'
 
 
-def readable(text: str) -> List[str]:
-    """The reference for a terminal: its tables in columns, its paragraphs as wide as the screen, without marks."""
-    import shutil
-    import textwrap
-    width, lines = min(shutil.get_terminal_size().columns, 120), []
-    for fenced, block in ((bool(at % 2), part) for at, part in enumerate(text.split('```'))):
-        for part in filter(None, [block.strip('\n')] if fenced else block.strip('\n').split('\n\n')):
-            rows = re.findall(r'^\| (?!---)(.*?) \| (.*) \|$', part.replace('`', ''), re.M)
-            for first, second in rows:
-                second_column = textwrap.wrap(second, max(width - 36, 20)) or ['']
-                first_column = [first] + [''] * (len(second_column) - 1)
-                if len(first) > 32:
-                    first_column, second_column = [*first_column, ''], ['', *second_column]
-                lines += [f'  {a:<32} {b}'.rstrip() for a, b in zip(first_column, second_column)]
-            lines += [] if rows else part.split('\n') if fenced else textwrap.wrap(part.replace('`', ''), width)
-            lines.append('')
-    return lines[:-1]
-
-
 def _type_options(add: Callable[..., Any]) -> None:
     """Those that say where types are from."""
     add('-v', '--vmlinux', metavar='FILE', type=_file_name, action='append', default=[],
@@ -10191,7 +9900,7 @@ def run(options: Any) -> int:
     if options.children and not options.pid:
         raise InputError('-c goes with -p PID')
     if options.help_language:
-        page(readable(language()) if sys.stdout.isatty() else language().split('\n'), printable)
+        page(language().split('\n'), printable)
         return 0
     if options.completion:
         print(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE, end='')
@@ -10298,7 +10007,7 @@ def export(options: Any) -> int:
     info = kernel_debug_info(options, arch_named(options.arch) if options.arch else None, uname.machine, uname.release)
     if info.given:
         raise InputError("--export-types is for a kernel's file; a module's BTF can be copied as it is")
-    data = packed(exported_types(info, progress()), path)
+    data = packed(exported_types(info), path)
     try:
         with open(path, 'wb') as file:
             file.write(data)

@@ -253,7 +253,7 @@ def test_instructions_begin_where_the_disassembler_has_them(name, signature_prog
     for function in functions:
         symbol = executable.symbols(function.name)[0]
         code = executable.bytes_at(symbol.address, symbol.size)
-        ours = {found.address for found in surftrace.disassembled(code, symbol.address, executable.arch, str(program))}
+        ours = {found.address for found in surftrace.disassembled(code, symbol.address, executable.arch)}
         assert ours == {at for at in listed if symbol.address <= at < symbol.address + symbol.size}
 
 

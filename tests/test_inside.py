@@ -67,7 +67,7 @@ def spots_of(dwarf: surftrace.Dwarf) -> list[surftrace.Spot]:
     for name in ('walk', 'many', 'recursive', 'keep'):
         symbol, = dwarf.executable.symbols(name)
         code = dwarf.executable.bytes_at(symbol.address, symbol.size)
-        spots += [dwarf.spot_at(i.address) for i in surftrace.disassembled(code, symbol.address, dwarf.arch, dwarf.path)]
+        spots += [dwarf.spot_at(i.address) for i in surftrace.disassembled(code, symbol.address, dwarf.arch)]
     for line in range(1, (HERE / 'fixtures/inside.c').read_text().count('\n')):
         try:
             spots += dwarf.line_spots('inside.c', line)
@@ -158,7 +158,7 @@ def refusal(program: Path, line: str) -> str:
 def test_an_optimised_out_variable_can_be_had_where_the_refusal_says(optimised: Path) -> None:
     info, told = info_of(str(optimised)), 0
     symbol, = info.dwarf.executable.symbols('walk')
-    for instruction in surftrace.disassembled(info.dwarf.executable.bytes_at(symbol.address, symbol.size), symbol.address, AMD64, ''):
+    for instruction in surftrace.disassembled(info.dwarf.executable.bytes_at(symbol.address, symbol.size), symbol.address, AMD64):
         for name in ('sum', 'value', 'after', 'node'):
             try:
                 field_of(info, info.dwarf.spot_at(instruction.address), name)
@@ -216,13 +216,9 @@ def test_the_lines_offered_instead_have_code(optimised: Path) -> None:
     assert all(shown(optimised, '-S', f'p inside.c:{line}').returncode == 0 for line in offered)
 
 
-@pytest.mark.parametrize('decoder', ['capstone', 'objdump'])
-def test_an_offset_begins_an_instruction(decoder: str, optimised: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if decoder == 'objdump':
-        have('objdump')
-        monkeypatch.setattr(surftrace, '_capstone', lambda arch: None)
-    else:
-        pytest.importorskip('capstone')
+def test_an_offset_begins_an_instruction(optimised: Path) -> None:
+    pytest.importorskip('capstone')
+    have('objdump')
     info = surftrace.given_debug_info(str(optimised), 'dwarf', None, AMD64)
     kernel = surftrace.kernel_of(info, None, False)
     symbol, = info.dwarf.executable.symbols('many')
@@ -240,23 +236,16 @@ def test_an_offset_begins_an_instruction(decoder: str, optimised: Path, monkeypa
 
 def test_disassembly_without_a_disassembler_names_the_package(monkeypatch: pytest.MonkeyPatch, optimised: Path) -> None:
     monkeypatch.setattr(surftrace, '_capstone', lambda arch: None)
-    monkeypatch.setenv('PATH', '/nonexistent')
-    with pytest.raises(surftrace.SurftraceError, match=r'python3-capstone.*binutils'):
+    with pytest.raises(surftrace.SurftraceError, match='python3-capstone'):
         surftrace.code_listing(surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised)))
     probe = surftrace.parse_probe('p many+1')           # then the kernel checks it
     assert surftrace.make_events([(probe, '')], surftrace.kernel_of(info_of(str(optimised)), None, False))
 
 
-def test_both_disassemblers_show_the_same(optimised: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_listing_names_what_it_calls_and_its_lines(optimised: Path) -> None:
     pytest.importorskip('capstone')
-    have('objdump')
-    place, info = surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised))
-    ours = surftrace.code_listing(place, info)
-    monkeypatch.setattr(surftrace, '_capstone', lambda arch: None)
-    theirs = surftrace.code_listing(place, info)
-    plain = [[re.sub(r'^( +<\+\d+>).*?(<[^>]*>|)(  .*|)$', r'\1 \2', line) for line in lines] for lines in (ours, theirs)]
-    assert plain[0] == plain[1]
-    assert any('<keep>' in line for line in ours) and any('inside.c:' in line and 'seen += seven' in line for line in ours)
+    lines = surftrace.code_listing(surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised)))
+    assert any('<keep>' in line for line in lines) and any('inside.c:' in line and 'seen += seven' in line for line in lines)
 
 
 def test_F_shows_variables_as_a_probe_there_reads_them(optimised: Path) -> None:
@@ -364,7 +353,7 @@ def said_by_gdb() -> dict[tuple[str, ...], str]:
     asked = [('line', f'{file}:{line}') for file, line in some_lines(60)]
     for name in some_functions(110):
         symbol, = executable.symbols(name)
-        code = surftrace.disassembled(executable.bytes_at(symbol.address, symbol.size), symbol.address, AMD64, vmlinux())
+        code = surftrace.disassembled(executable.bytes_at(symbol.address, symbol.size), symbol.address, AMD64)
         asked.append(('scope', f'*{rng.choice(code).address:#x}'))
     commands = '\n'.join(f'python said({what!r}, {where!r})' for what, where in asked)
     script = '''python

@@ -407,12 +407,6 @@ def test_a_terminal_gets_colours_and_a_pager(types_file: Callable[[str], Path]) 
     assert on_a_terminal(*arguments, PAGER='no-such-pager', NO_COLOR='1') == plain
 
 
-def test_the_language_on_a_terminal_is_in_columns() -> None:
-    said = on_a_terminal('--help-language', PAGER='cat')
-    assert '|---|' not in said and '`' not in said
-    assert re.search(r'^  container_of\(x, struct T, m\) +the enclosing struct$', said, re.M), said
-
-
 def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Kernel) -> None:
     said: list[str] = []
     for name in ('notify_die', 'start_kernel', 'wake_up_new_task'):
