@@ -6813,6 +6813,14 @@ class Event(NamedTuple):
     arch: Arch
     program: Optional[Program] = None
 
+    @property
+    def head(self) -> bytes:
+        """How its records begin; those of system calls look like C (trace_syscalls.c, print_syscall_enter)."""
+        call = re.fullmatch(r'sys_(enter|exit)(_\w+)', self.name) if self.system == 'syscalls' else None
+        if call:
+            return f'sys{call[2]}{"(" if call[1] == "enter" else " -> "}'.encode()
+        return f'{self.name}: '.encode()
+
     def lines(self) -> List[str]:
         """What -S prints."""
         if not self.definitions:
@@ -7399,9 +7407,14 @@ def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
 def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Event]:
     """The events of all lines; (probe, source) each. Lines that give the same name are one event with several places."""
     made: Dict[str, List[Event]] = {}
+    heads: Dict[bytes, Event] = {}
     for index, (probe, source) in enumerate(probes):
         with located(probe.text, source), finite():
             for event in probe_events(probe, index, kernel):
+                other = heads.setdefault(event.head, event)
+                if other.system != event.system and (other.definitions or event.definitions):
+                    refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, as in "
+                           f'p:{event.name}_2, tells their lines apart', probe.place.at)
                 events = made.setdefault(f'{event.system}/{event.name}', [])
                 if events:
                     check_alike(events[0], event)
@@ -7868,29 +7881,33 @@ def _splits(text: str, op: str) -> bool:
 
 # What begins a record (kernel/trace/trace_output.c, trace_print_context): the task's name has at most 15 bytes, of any kind
 HEAD = re.compile(rb'^(?! =>) *(?s:.{0,15})-(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[\d+\] (?:\S{5} )? *[\d.]+: '
-                  rb'(?:(?P<event>\w+): )?', re.M)
-LOST = re.compile(rb'^CPU:\d+ \[LOST (?:(\d+) )?EVENTS\]\n', re.M)
+                  rb'(?P<event>\w+(?:: |\(| -> ))?', re.M)
+# In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
+LOST = re.compile(rb'^(?:CPU:\d+ \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
 FRAME = re.compile(rb' => +(/.*)\[\+0x([0-9a-f]+)\]')
-BETWEEN = re.compile(rb'^(?:CPU:\d+ \[LOST .*| =>.*|<(?:user )?stack trace>)\n', re.M)
+BETWEEN = re.compile(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
 
 
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched unseen taken
-    away, control characters made visible. A block in which every line is plain (an event of ours, its pointers good, no
-    value to be rewritten) goes through one regular expression; any other goes record by record: a string may hold newlines
-    and all that a record has, but not the seal at its end."""
+    away, control characters made visible. `counts` are those shown of each event, `records` all that came, stacks and
+    those of other tasks too, `too_big` those that the kernel could not print.
+
+    A block in which every line is plain (an event of ours, its pointers good, no value to be rewritten) goes through one
+    regular expression; any other goes record by record: a string may hold newlines and all that a record has, but not the
+    seal at its end."""
 
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
                  function_at: Optional[Callable[[str, int], str]] = None) -> None:
         self.counts = {event.name: 0 for event in events}
-        self.lost = 0
-        self._events = {event.name: event for event in events}
-        self._records = {event.name: record_pattern(event) for event in events if event.definitions}
-        self._seals = {event.name: seal_text(event) for event in events}
+        self.records = self.too_big = 0
+        self._events = {event.head: event for event in events}
+        self._records = {event.head: record_pattern(event) for event in events if event.definitions}
+        self._seals = {event.head: seal_text(event) for event in events}
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
-        self._names = list(self._events)
+        self._names = [event.name for event in events]
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None      # of a user stack
         self._pending = b''                             # records that are not whole yet
@@ -7912,6 +7929,7 @@ class Decoder:
         return b''.join(out)
 
     def _counted(self, found: List[Any]) -> bytes:
+        self.records += len(found)
         if len(self._names) == 1:
             self.counts[self._names[0]] += len(found)
             return b'\n'.join(found) + b'\n' if found else b''
@@ -7927,7 +7945,7 @@ class Decoder:
 
     def _between(self, text: bytes) -> bytes:
         """What is no record: lost events, the lines of a stack."""
-        self.lost += sum(int(count or 1) for count in LOST.findall(text))
+        self.too_big += LOST.findall(text).count(b'[LINE TOO BIG]')
         return b''.join(visible(self._frame(line) + b'\n') for line in text.split(b'\n')[:-1])
 
     def _frame(self, line: bytes) -> bytes:
@@ -7941,7 +7959,7 @@ class Decoder:
 
     def _record(self, data: bytes, heads: Sequence[re.Match[bytes]], at: int) -> Tuple[bytes, int]:
         """The record at that head, and which head is next."""
-        head, name, next_ = heads[at], (heads[at]['event'] or b'').decode(), at + 1
+        head, name, next_ = heads[at], heads[at]['event'] or b'', at + 1
         end = heads[next_].start() if next_ < len(heads) else len(data)
         if name not in self._records:
             lost = LOST.search(data, head.end(), end)
@@ -7963,12 +7981,13 @@ class Decoder:
 
     def _if_wanted(self, head: re.Match[bytes], text: bytes) -> bytes:
         """The text of a record and its place in the count, if it is of a task that is to be shown."""
+        self.records += 1
         tasks = {int(head['pid']), int(head['tgid']) if (head['tgid'] or b'-').isdigit() else 0}
         if self._tasks and not tasks & self._tasks:
             return b''
-        name = (head['event'] or b'').decode()
-        if name in self.counts:
-            self.counts[name] += 1
+        event = self._events.get(head['event'] or b'')
+        if event:
+            self.counts[event.name] += 1
         return text
 
     def _broken(self, head: re.Match[bytes]) -> bytes:
@@ -8030,7 +8049,7 @@ def decoded(event: Event, match: re.Match[bytes]) -> bytes:
 def fast_pattern(event: Event) -> bytes:
     """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
     rewrite, one that matches nothing."""
-    head = rb'(' + NO_COLON + rb'*: ' + event.name.encode() + rb': '
+    head = rb'(' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
         return head + PLAIN + rb'*)'
     parts, at, args = [rb'\([ -(*-~]*\)'], 0, event.definitions[0].args

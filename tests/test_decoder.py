@@ -158,13 +158,13 @@ def test_flags_may_stand_in_the_head():
 
 # ---- lines between records
 
-def test_lost_events_are_counted_and_shown():
+def test_lost_events_are_shown_between_records():
     event, = events_of('p f n=%di:u32 s=+0(%si):string')
     line = text_of(event, {'n': 1, 's': b'x'})
     decoder = Decoder([event])
     out = decoder.block(line + b'CPU:0 [LOST 5760 EVENTS]\n' + line + b'CPU:11 [LOST EVENTS]\n')
     out += decoder.block(b'CPU:1 [LOST 2 EVENTS]\n' + line)
-    assert (decoder.lost, decoder.counts) == (5763, {'f0': 3})
+    assert (decoder.records, decoder.counts) == (3, {'f0': 3})
     assert out.count(b'LOST') == 3 and out.count(b'n=1 s="x"\n') == 3
 
 
@@ -172,7 +172,6 @@ def test_a_string_that_looks_like_lost_events_is_none():
     event, = events_of('p f n=%di:u32 s=+0(%si):string')
     decoder = Decoder([event])
     out = decoder.block(text_of(event, {'n': 1, 's': b'x\nCPU:0 [LOST 5760 EVENTS]\ny'}) + text_of(event, {'n': 2, 's': b'x'}))
-    assert decoder.lost == 0
     assert fields_of(out.split(b'\n')[0] + b'\n') == r'n=1 s="x\x0aCPU:0 [LOST 5760 EVENTS]\x0ay"'
 
 
@@ -185,6 +184,61 @@ def test_the_lines_of_a_stack_follow_their_record():
         out = decoder.block(data) + decoder.finish()
         assert decoder.counts == {'f0': 2, 'b': 0}
         assert out.count(stack) == 2 and b'n=1 s="x"\n' + stack in out and b'n=2 s="""\n' + stack in out
+
+
+TOO_BIG = b'[LINE TOO BIG]\n'
+
+
+@pytest.mark.parametrize('line', ['p f n=%di:u32 s=+0(%si):string', 'e a/f0'])
+def test_a_record_that_the_kernel_could_not_print_is_counted_and_spoils_no_other(line):
+    event, = events_of(line)
+    data = text_of(event, {'n': 1, 's': b'x'}) if event.definitions else b'            bash-77 [001] 421.1: f0: n=1 s="x"\n'
+    decoder = Decoder([event])
+    out = decoder.block(TOO_BIG + data + TOO_BIG + TOO_BIG) + decoder.block(data + TOO_BIG) + decoder.finish()
+    assert (decoder.too_big, decoder.records, decoder.counts) == (4, 2, {'f0': 2})
+    assert out.count(b'n=1 s="x"\n') == 2 and out.count(TOO_BIG) == 4
+
+
+def test_a_string_that_looks_like_a_record_too_big_is_none():
+    event, = events_of('p f n=%di:u32 s=+0(%si):string')
+    decoder = Decoder([event])
+    out = decoder.block(text_of(event, {'n': 1, 's': b'x\n[LINE TOO BIG]\ny'}) * 2)
+    assert (decoder.too_big, decoder.counts, out.count(b'\n')) == (0, {'f0': 2}, 2)
+
+
+SYSCALLS = [    # as the kernel prints them (kernel/trace/trace_syscalls.c)
+    ('e syscalls/sys_enter_openat', b'sys_openat(dfd: 0xffffff9c, filename: 0x7ffe30c81ad7, flags: 0, mode: 0)'),
+    ('e syscalls/sys_exit_openat', b'sys_openat -> 0x4'),
+    ('e raw_syscalls/sys_enter', b'sys_enter: NR 257 (ffffff9c, 7f, 0, 0, 0, 0)'),
+]
+
+
+def test_the_events_of_system_calls_are_counted_though_they_are_printed_in_their_own_way():
+    events = events_of(*(line for line, _ in SYSCALLS), 'p:sys_openat f n=%di:u32')
+    texts = [b'             cat-18675   [000]   760.012192: ' + text + b'\n' for _, text in SYSCALLS]
+    texts.append(text_of(events[3], {'n': 1}))
+    for odd in (b'', STACK, b'            a\tb-77 [001] 421.1: sys_openat -> 0x4\n'):     # all at once; record by record
+        decoder = Decoder(events)
+        out = decoder.block(b''.join(texts[i] for i in (0, 1, 0, 3, 2)) + odd)
+        assert out.count(b'\n') == 5 + odd.count(b'\n')
+        assert decoder.counts == {'sys_enter_openat': 2, 'sys_exit_openat': 1 + (b'0x4' in odd), 'sys_enter': 1, 'sys_openat': 1}
+    decoder = Decoder(events)
+    assert decoder.block(b''.join(texts), 2) == b''.join(texts[:2]) and sum(decoder.counts.values()) == 2
+
+
+def test_two_trace_events_of_one_name_are_counted_together():
+    decoder = Decoder(events_of('e a/b', 'e c/b', 'e c/d'))
+    line = b'            bash-77 [001] 421.1: b: x=1\n'
+    assert decoder.block(line * 2 + STACK + line).count(b'b: x=1') == 3
+    assert decoder.block(line * 2) == line * 2
+    assert decoder.counts == {'b': 5, 'd': 0}
+
+
+def test_an_event_of_ours_is_not_called_like_a_trace_event_that_is_traced_too():
+    for lines in (['p:b f n=%di:u32', 'e a/b'], ['e a/b', 'p:b f n=%di:u32']):
+        with pytest.raises(surftrace.InputError, match="'b' is the name of a trace event"):
+            events_of(*lines)
+    assert len(events_of('p:sys_enter_x f', 'e syscalls/sys_enter_x')) == 2
 
 
 def test_a_tracepoint_is_shown_as_the_kernel_prints_it():
@@ -293,7 +347,7 @@ def test_the_fast_way_and_the_slow_way_give_the_same(lines):
         assert out[0] == out[1] == out[2]
         assert b'\n' not in re.sub(rb'(?m)^.*\n', b'', out[3]) and out[3].count(b'f0: ') >= out[0].count(b'f0: ')
         assert decoders[0].counts == decoders[1].counts == decoders[2].counts
-        assert (decoders[0].lost, decoders[1].lost) == (decoders[2].lost,) * 2
+        assert decoders[0].records == decoders[1].records == decoders[2].records >= sum(decoders[0].counts.values())
 
 
 @pytest.mark.parametrize('lines', SETS.values(), ids=SETS)

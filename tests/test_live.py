@@ -162,6 +162,18 @@ def test_n_ends_it_after_so_many_events(tracefs: Path) -> None:
     assert forked(run.ended()) == pids[:3]
 
 
+def test_the_events_of_system_calls_are_counted(tracefs: Path) -> None:
+    if not (tracefs / 'events/syscalls').exists():
+        pytest.skip('this kernel has no events of system calls')
+    mine = f'f:common_pid=={os.getpid()}'
+    run = Running('-q', '-n', '5', f'e syscalls/sys_enter_chdir {mine}', f'e syscalls/sys_exit_chdir {mine}')
+    for _ in range(4):
+        os.chdir('.')
+    lines = run.ended()
+    assert [re.search(r': (sys_chdir.)', line)[1] for line in lines] == 2 * ['sys_chdir(', 'sys_chdir '] + ['sys_chdir(']  # type: ignore[index]
+    assert 'surftrace: sys_enter_chdir 3, sys_exit_chdir 2 events, none lost' in run.err[-1]
+
+
 def test_d_ends_it_after_so_many_seconds(tracefs: Path) -> None:
     run = Running('-d', '0.5', FORK)
     run.ended()
