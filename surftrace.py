@@ -679,8 +679,8 @@ class Executable:
         self.path = path
         with reading(path):
             from elftools.elf.elffile import ELFFile
-            self.identity = identity(path)
-            self._map: Union[bytes, mmap.mmap] = data or mapped(path)
+            self._map: Union[bytes, mmap.mmap]
+            self.identity, self._map = (identity(path), data) if data else mapped(path)
             self.elf = ELFFile(io.BytesIO(data) if data else self._map)  # type: ignore[arg-type]
             self.is_object = self.elf.header['e_type'] == 'ET_REL'
             headers = list(self.elf.iter_sections())
@@ -890,8 +890,11 @@ class Executable:
 
     @functools.cached_property
     def descriptor(self) -> int:
-        """A file descriptor for the file, kept open as long as this process lives."""
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        """A file descriptor for the very file that was read, kept open as long as this process lives."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        if identity(descriptor) != self.identity:
+            raise SurftraceError(f'{self.path} was replaced or changed while it was read; start again')
+        return descriptor
 
     @functools.cached_property
     def segments(self) -> List[Segment]:
@@ -974,13 +977,13 @@ class Executable:
 
 
 
-def identity(path: str) -> Tuple[int, int]:
-    """What tells a file from another of its name: device and inode; (0, 0) where there is none."""
+def identity(file: Union[str, int]) -> Tuple[int, ...]:
+    """What tells a file from another of its name, and from what it was: device, inode, size, time; () where there is none."""
     try:
-        found = os.stat(path)
+        found = os.stat(file)
     except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 # How the relocations of debug sections are computed: (how, bits) by their number; '=' is symbol plus addend, 'p' that from
@@ -1055,10 +1058,10 @@ def executable_at(path: str) -> Executable:
     return Executable(path, unpacked(path))
 
 
-def mapped(path: str) -> mmap.mmap:
-    """The file, to be read without reading it."""
+def mapped(path: str) -> Tuple[Tuple[int, ...], mmap.mmap]:
+    """The file's identity, and its bytes to be read without reading it."""
     with open(path, 'rb') as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return identity(file.fileno()), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
@@ -4405,6 +4408,11 @@ class Program(NamedTuple):
         """Whether it is Go's, whose stacks move: a return address put there by the kernel would crash it."""
         return '.gopclntab' in self.executable.sections or '.note.go.buildid' in self.executable.sections
 
+    @property
+    def opened(self) -> str:
+        """The file that was read, as this process and the kernel on its behalf find it."""
+        return f"/proc/{os.readlink('/proc/self')}/fd/{self.executable.descriptor}"
+
 
 def program_at(path: str, debug: Optional[Executable] = None) -> Program:
     """The program in that file, with its debug file (the one given, else where distributions put it)."""
@@ -7184,13 +7192,20 @@ def split_object(place: Place, kernel: Kernel) -> Tuple[Program, str]:
 
 
 def kernel_path(program: Program, kernel: Kernel, at: Span) -> str:
-    """The program's path in a definition, in which words end at blanks and # begins a comment: a process may name such a
-    file by a descriptor of its own, which is looked up while the definition is written."""
-    if not re.search(r'[\s#]', program.path):
-        return program.path
+    """The program's path in a definition; where that is written at once, the file that was read, whatever has that name by then.
+    Elsewhere it may hold nothing that ends a word (lib/ctype.c: the byte 0xa0 does, which is in 'à') or begins a comment."""
     if kernel.live:
-        return f'/proc/{os.getpid()}/fd/{program.executable.descriptor}'
-    refuse('the kernel takes no path with a blank or a # in it; make a link to it', at)
+        return program.opened
+    if re.search(rb'[\t-\r #\xa0]', program.path.encode('utf-8', 'surrogateescape')):
+        refuse('the kernel takes no path with a blank, a # or a byte 0xa0 in it; make a link to it', at)
+    return program.path
+
+
+def with_paths(text: str, events: Sequence[Event]) -> str:
+    """A definition, or what the kernel says of one, as people read it: programs by their paths."""
+    for program in (event.program for event in events if event.program):
+        text = text.replace(f' {program.opened}:', f' {program.path}:')
+    return text
 
 
 def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
@@ -10086,7 +10101,8 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tr
     decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset(),
                       functools.partial(frame_function, kernel.program) if wanted.user_stacks else None)
     stream = Stream(tracefs, f'instances/{wanted.group}', decoder, options.duration, options.count)
-    show = (lambda change: None) if options.quiet else (lambda change: say(shown_command(change, tracefs.root)))
+    show = (lambda change: None) if options.quiet else (
+        lambda change: say(with_paths(shown_command(change, tracefs.root), events)))
     log = tracefs.last_error('error_log')
     with stream.signals():
         try:
@@ -10335,8 +10351,8 @@ def changes_of(events: Sequence[Event]) -> Callable[[], List[str]]:
         other = [path for path, known in files.items() if identity(path) != known]
         for path in other:
             del files[path]
-        return [f'{path} has been replaced or removed; the probes stay with the old file and the processes that run it. Start '
-                'again to trace the new one' for path in other]
+        return [f'{path} has been replaced, changed or removed; the probes stay in the old file and the processes that run it. '
+                'Start again to trace the new one' for path in other]
     return changes
 
 
@@ -10373,13 +10389,13 @@ def explained(error: TracefsError, events: Sequence[Event], wanted: Run, tracefs
             names = [name for name, _ in definition.args]
             field = next((f for f in event.fields if index is not None and names[index] in part_names(f)), None)
             symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
-            message = f"the kernel refuses '{text}': {latest[0]}{why_not(symbol, tracefs)}"
+            message = f"the kernel refuses '{with_paths(text, events)}': {latest[0]}{why_not(symbol, tracefs)}"
             return InputError(message, field.at if field else event.probe.place.at, event.probe.text)
     failed = [d.definition(wanted.group) for _, d in definitions if error.path == d.file]
     reason = f'{error}{lockdown()}'
     if len(failed) == 1:
         symbol = re.sub(r'\+\d+$', '', definitions[0][1].place.split(':')[-1])
-        reason = f"the kernel refuses '{failed[0]}': {os.strerror(error.errno)}{why_not(symbol, tracefs)}"
+        reason = f"the kernel refuses '{with_paths(failed[0], events)}': {os.strerror(error.errno)}{why_not(symbol, tracefs)}"
     return SurftraceError(reason)
 
 
