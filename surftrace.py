@@ -97,14 +97,15 @@ def caret(line: str, at: Span, width: int = 100) -> str:
     """The line and, below the span, a caret; a long line is cut to a window round it."""
     start, end = min(at[0], len(line)), max(at[0] + 1, min(at[1], len(line)))
     left = max(0, start - width // 2) if len(line) > width else 0
-    shown = printable(line[left:left + width])
-    marks = '^' + '~' * (min(end, left + width) - start - 1)
-    return f'\n  {shown}\n  {" " * (start - left)}{marks}'
+    before, marked, after = (printable(line[a:min(b, left + width)]) for a, b in ((left, start), (start, end), (end, len(line))))
+    return f'\n  {before}{marked}{after}\n  {" " * len(before)}^{"~" * (len(marked) - 1)}'
 
 
 def printable(text: str) -> str:
-    """The text with whatever a terminal would obey, or that is no character, replaced by '?', column for column."""
-    return ''.join(c if c.isprintable() else '?' for c in text)
+    """The text as it may go to a terminal: what is no printable character, and might be obeyed, as \\xNN for each of its bytes."""
+    if text.isprintable():
+        return text
+    return ''.join(c if c.isprintable() else ''.join(f'\\x{byte:02x}' for byte in c.encode('utf-8', 'surrogateescape')) for c in text)
 
 
 @contextlib.contextmanager
@@ -1186,7 +1187,7 @@ def demangled(name: str) -> str:
 
 def _rust_character(match: re.Match[str]) -> str:
     """$u20$ is the character with that number."""
-    return chr(int(match[1][1:], 16)) if re.fullmatch('u[0-9a-f]{1,5}', match[1]) else match[0]
+    return chr(int(match[1][1:], 16)) if re.fullmatch('u(?!d[89a-f]..$)[0-9a-f]{1,5}', match[1]) else match[0]
 
 
 def _identifiers(text: str) -> List[str]:
@@ -7894,12 +7895,15 @@ def _splits(text: str, op: str) -> bool:
 # the lines of trace_pipe
 
 
-# What begins a record (kernel/trace/trace_output.c, trace_print_context): the task's name has at most 15 bytes, of any kind
-HEAD = re.compile(rb'^(?! =>) *(?s:.{0,15})-(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[\d+\] (?:\S{5} )? *[\d.]+: '
-                  rb'(?P<event>\w+(?:: |\(| -> ))?', re.M)
+# What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ", and the task's name has at most 15
+# bytes, of any kind, too few for a head of its own. Of a user stack a frame may read like one: the path in it is anything.
+HEAD = (rb' (?s:.{15})-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[\d{3,}\] (?:\S{5} )? *\d+\.\d{6}: '
+        rb'(?P<event>\w+(?:: |\(| -> ))?')
+HEADS = re.compile(rb'^' + HEAD, re.M)
+HEADS_AMONG_FRAMES = re.compile(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
+FRAME = re.compile(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
 LOST = re.compile(rb'^(?:CPU:\d+ \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
-FRAME = re.compile(rb' => +(/.*)\[\+0x([0-9a-f]+)\]')
 BETWEEN = re.compile(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
@@ -7925,6 +7929,7 @@ class Decoder:
         self._names = [event.name for event in events]
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None      # of a user stack
+        self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._pending = b''                             # records that are not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
@@ -7935,7 +7940,7 @@ class Decoder:
             if len(found) == count:
                 return self._counted(found)
         data, self._pending = self._pending + data, b''
-        heads = list(HEAD.finditer(data))
+        heads = list(self._heads.finditer(data))
         out = [self._between(data[:heads[0].start() if heads else len(data)])]
         at, last = 0, None if limit is None else limit + sum(self.counts.values())
         while at < len(heads) and (last is None or sum(self.counts.values()) < last or not heads[at]['event']):
@@ -7955,7 +7960,7 @@ class Decoder:
     def finish(self) -> bytes:
         """What is left of a record that never ended."""
         rest, self._pending = self._pending, b''
-        head = HEAD.match(rest)
+        head = self._heads.match(rest)
         return self._if_wanted(head, self._broken(head)) if head else b''
 
     def _between(self, text: bytes) -> bytes:
@@ -7979,8 +7984,9 @@ class Decoder:
         if name not in self._records:
             lost = LOST.search(data, head.end(), end)
             stop = lost.start() if lost else end
-            whole = visible(data[head.start():stop]) if name in self._events else self._between(data[head.start():stop])
-            return self._if_wanted(head, whole) + self._between(data[stop:end]), next_
+            rest = data[head.end():stop]
+            text = visible(head[0] + rest) if name in self._events else visible(head[0]) + self._between(rest)
+            return self._if_wanted(head, text) + self._between(data[stop:end]), next_
         sealed = data.find(self._seals[name], head.end()) + len(self._seals[name])
         while next_ < len(heads) and heads[next_].start() < sealed:         # heads in a string
             next_ += 1
@@ -7989,7 +7995,8 @@ class Decoder:
         if next_ == len(heads) and (not match or sealed < head.end()) and len(data) - head.start() < 1 << 16:
             self._pending = data[head.start():]
             return b'', next_
-        if not match or BETWEEN.sub(b'', data[match.end():end]) or ambiguous(self._events[name], match):
+        sure = match and (self._seals[name] or b'"' not in match[0] or not BETWEEN.sub(b'', data[match.end():end]))
+        if not match or not sure or ambiguous(self._events[name], match):
             return self._if_wanted(head, self._broken(head)), next_
         shown = visible(head[0]) + visible(match[1]) + decoded(self._events[name], match) + b'\n'
         return self._if_wanted(head, shown) + self._between(data[match.end():end]), next_
@@ -8064,7 +8071,7 @@ def decoded(event: Event, match: re.Match[bytes]) -> bytes:
 def fast_pattern(event: Event) -> bytes:
     """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
     rewrite, one that matches nothing."""
-    head = rb'(' + NO_COLON + rb'*: ' + re.escape(event.head)
+    head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
         return head + PLAIN + rb'*)'
     parts, at, args = [rb'\([ -(*-~]*\)'], 0, event.definitions[0].args
@@ -8095,14 +8102,10 @@ def good_pattern(check: Check) -> bytes:
     return rb'(?!)'
 
 
-CONTROL = re.compile(rb'[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\n(?!\Z)')
-
-
 def visible(line: bytes) -> bytes:
-    """The line with control characters, which a terminal would obey, written as \\xNN; a last newline stays."""
-    if not CONTROL.search(line):
-        return line
-    return CONTROL.sub(lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]), line)
+    """printable() of the bytes of a line, whose end stays."""
+    end = b'\n' * line.endswith(b'\n')
+    return printable(line[:len(line) - len(end)].decode('utf-8', 'surrogateescape')).encode() + end
 
 
 # ---- Listing -----------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_a_number_behind_a_bad_pointer_is_not_shown(pointers, expected):
     ('p f a=+0(%di):string b=%si:u32', {'a': None, 'b': 1}, 'a=(fault) b=1'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcdefg'}, 'a="abcd"'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcd'}, 'a="abcd"'),
-    ('p f a=+0(%di):string #! a:cut(4)', {'a': 'aéé'.encode()}, 'a="aé\udcc3"'),
+    ('p f a=+0(%di):string #! a:cut(4)', {'a': 'aéé'.encode()}, r'a="aé\xc3"'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': None}, 'a=(fault)'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': b'(fault)'}, 'a="(fau"'),
     ('p f a=+0(%di):string #! a:cut(2)', {'a': b'a"b'}, 'a="a""'),
@@ -116,7 +116,7 @@ def test_what_does_not_fit_a_guard_is_not_decoded():
 
 @pytest.mark.parametrize('comm', [
     b'bash', b'a b', b'a-1', b'a-1 [000]', b'[000] 1.0: f0:', b'a: f0: (x) n=1', b'-', b' => x', b'kworker/0:1-ev',
-    b'x' * 15, b'<...>', b'CPU:1 [LOST 5', b'\xff\xfe',
+    b'x' * 15, b'=> xxxxxxxxxxxx', b'<...>', b'CPU:1 [LOST 5', b'\xff\xfe',
     'été'.encode(), b'"', b'(f) n=1 ptr1=0', b'f0: (f) users=', b'1', b' ', b'a\tb', b'<stack trace>',
 ])
 def test_a_task_may_have_any_name(comm):
@@ -127,11 +127,35 @@ def test_a_task_may_have_any_name(comm):
         assert out.count(b'\n') == data.count(b'\n') and b'ptr2' not in out
 
 
-@pytest.mark.parametrize('comm', [b'a\nb', b'\n', b'a\n', b'\nx-1 [000] 1: ', b'\x1b[31m', b'a\rb'])
+@pytest.mark.parametrize('comm', [b'a\nb', b'\n', b'a\n', b'\nx-1 [000] 1: ', b'\x1b[31m', b'a\rb', b'=> x\nxxxxxxxxx', b'=> /a[+0x1]\nxx',
+                                  b'=> ??\nxxxxxxxx', b'\x9b31m'])
 def test_a_task_named_with_control_characters_does_not_reach_the_terminal(comm):
     out = shown([CHAIN], text_of(CHAIN, {'users': 7, 'pid': 8, 'n': 9}, {'ptr2': 0}, comm=comm) * 2)
-    assert b'\x1b' not in out and b'\r' not in out
-    assert b'users=7' not in out
+    assert out.replace(b'\n', b'').decode().isprintable()
+    assert out.count(b'users=(null) pid=8 n=9\n') == out.count(b'\n') == 2
+
+
+@pytest.mark.parametrize('comm', [b'=> xxxxxxxxxxxx', b'=> x\nxxxxxxxxx', b'x\n => /a[+0x1]', b'=> -1       [00', b'\n => f'])
+@pytest.mark.parametrize('frame', [b' => f', b' => /bin/a[+0x1]', b' =>  <00007fff>', b' => ??', b' => abcdefghij', b' => /a[+0x1]',
+                                   b' => /x-1       [000]     1.000000: f0: (f+0x0/0x40) users=1 pid=1 n=1[+0x1]'])
+def test_a_task_may_have_any_name_among_stacks(comm, frame):
+    """Its record is one, its stack's head shows no frame, and a path is no record."""
+    values = {'users': 7, 'pid': 8, 'n': 9}
+    for name in (comm, b'bash'):
+        head = b'%16s-77      (     77) [001]   421.123456: <user stack trace>\n' % name
+        record_ = text_of(CHAIN, values, {'ptr2': 0}, comm=name)
+        data = record_ + head + frame + b'\n' + b' => ??\n' + frame + b'\n'
+        decoder = Decoder([CHAIN], function_at=lambda path, place: '')
+        out = decoder.block(data * 3 + data) + decoder.block(data) + decoder.finish()
+        assert decoder.counts == {'f0': 5} and out.count(b'users=(null) pid=8 n=9\n') == 5
+        assert [line for line in out.split(b'\n') if line.startswith(b' =>') and b'77' not in line] == [frame, b' => ??', frame] * 5
+
+
+def test_a_path_in_a_stack_is_no_event():
+    event, = events_of('e a/b')
+    out = shown([event], b' => /a: b: x=1[+0x1]\n', function_at=lambda path, place: 'main+0x1')
+    assert out == b' => main+0x1 (/a: b: x=1)\n'
+    assert surftrace.Decoder([event]).counts == {'b': 0}
 
 
 def test_the_group_of_threads_may_stand_in_the_head():
@@ -192,7 +216,7 @@ TOO_BIG = b'[LINE TOO BIG]\n'
 @pytest.mark.parametrize('line', ['p f n=%di:u32 s=+0(%si):string', 'e a/f0'])
 def test_a_record_that_the_kernel_could_not_print_is_counted_and_spoils_no_other(line):
     event, = events_of(line)
-    data = text_of(event, {'n': 1, 's': b'x'}) if event.definitions else b'            bash-77 [001] 421.1: f0: n=1 s="x"\n'
+    data = text_of(event, {'n': 1, 's': b'x'}) if event.definitions else b'            bash-77      [001]   421.123456: f0: n=1 s="x"\n'
     decoder = Decoder([event])
     out = decoder.block(TOO_BIG + data + TOO_BIG + TOO_BIG) + decoder.block(data + TOO_BIG) + decoder.finish()
     assert (decoder.too_big, decoder.records, decoder.counts) == (4, 2, {'f0': 2})
@@ -217,7 +241,7 @@ def test_the_events_of_system_calls_are_counted_though_they_are_printed_in_their
     events = events_of(*(line for line, _ in SYSCALLS), 'p:sys_openat f n=%di:u32')
     texts = [b'             cat-18675   [000]   760.012192: ' + text + b'\n' for _, text in SYSCALLS]
     texts.append(text_of(events[3], {'n': 1}))
-    for odd in (b'', STACK, b'            a\tb-77 [001] 421.1: sys_openat -> 0x4\n'):     # all at once; record by record
+    for odd in (b'', STACK, b'             a\tb-77      [001]   421.123456: sys_openat -> 0x4\n'):     # all at once; record by record
         decoder = Decoder(events)
         out = decoder.block(b''.join(texts[i] for i in (0, 1, 0, 3, 2)) + odd)
         assert out.count(b'\n') == 5 + odd.count(b'\n')
@@ -228,7 +252,7 @@ def test_the_events_of_system_calls_are_counted_though_they_are_printed_in_their
 
 def test_two_trace_events_of_one_name_are_counted_together():
     decoder = Decoder(events_of('e a/b', 'e c/b', 'e c/d'))
-    line = b'            bash-77 [001] 421.1: b: x=1\n'
+    line = b'            bash-77      [001]   421.123456: b: x=1\n'
     assert decoder.block(line * 2 + STACK + line).count(b'b: x=1') == 3
     assert decoder.block(line * 2) == line * 2
     assert decoder.counts == {'b': 5, 'd': 0}
@@ -271,19 +295,25 @@ def test_a_string_may_hold_anything(text):
 
 
 def visible(text: bytes) -> bytes:
-    """The text with what a terminal would obey as \\xNN."""
-    return re.sub(rb'[\x00-\x08\x0a-\x1f\x7f]|\xc2[\x80-\x9f]', lambda match: b''.join(b'\\x%02x' % byte for byte in match[0]),
-                  text)
+    """The text with the bytes of what is no printable character as \\xNN."""
+    return ''.join(c if c.isprintable() else ''.join(f'\\x{byte:02x}' for byte in c.encode('utf-8', 'surrogateescape'))
+                   for c in text.decode('utf-8', 'surrogateescape')).encode()
 
 
 @pytest.mark.parametrize('text',
                          [b'\x1b[2J', b'\x07', b'\x00', b'\x7f', b'\r', b'\x9b31m', '\x9b31m'.encode(), b'\x0b\x0c', b'a\x08b',
-                          b'\x1b]0;title\x07'])
+                          b'\x1b]0;title\x07', '\u202e\u2066\u2069\u2028\u2029\u200b'.encode(), b'\xe2\x80', b'\xe9t\xe9', b'\t'])
 def test_what_a_terminal_would_obey_is_made_visible(text):
     event, = events_of('p f s=+0(%si):string n=%di:u32')
     out = shown([event], text_of(event, {'s': text, 'n': 7}))
-    assert not re.search(rb'[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]', out)
-    assert fields_of(out).encode('utf-8', 'surrogateescape') == b's="' + visible(text) + b'" n=7'
+    assert out.decode()[:-1].isprintable()
+    assert fields_of(out).encode() == b's="' + visible(text) + b'" n=7'
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    ('été λ 日本', 'été λ 日本'), ('a\x1b\x9b\n', r'a\x1b\xc2\x9b\x0a'), ('\u202e', r'\xe2\x80\xae'), ('\udc9b\udcff', r'\x9b\xff'), ('', '')])
+def test_what_is_no_character_is_written_as_its_bytes(text, expected):
+    assert surftrace.printable(text) == expected
 
 
 def test_of_two_strings_none_lends_its_end_to_the_other():
@@ -413,7 +443,7 @@ def test_no_string_changes_what_is_said_of_its_neighbours():
             data += text_of(event, {'s': text, 'n': number}, {'ptr1': 0} if null else {}) + text_of(other, {'n': 100 + number})
             expected += [b's="%s" n=%s' % (visible(text), b'(null)' if null else b'%d' % number), b'n=%d' % (100 + number)]
         out = shown([event, other], data)
-        known = [fields_of(line + b'\n').encode('utf-8', 'surrogateescape') if b'not decoded' not in line else None
+        known = [fields_of(line + b'\n').encode() if b'not decoded' not in line else None
                  for line in out.split(b'\n')[:-1]]
         assert len(known) == len(expected), (seed, out)
         assert all(have in (None, want) for have, want in zip(known, expected)), (seed, known, expected)

@@ -275,7 +275,7 @@ def test_the_caret_stands_below_the_text_it_is_about():
         message, shown, marks = str(caught.value).split('\n')
         column = marks.index('^')
         around = line[caught.value.at[0]:][:10]
-        assert shown[column:].startswith(re.sub(r'[\t\x1b]', '?', around)) and set(marks) <= set(' ^~'), message
+        assert shown[column:].startswith(surftrace.printable(around)) and set(marks) <= set(' ^~'), message
         assert len(shown) <= 102 and shown.isprintable()
 
 
