@@ -1,8 +1,6 @@
 """The grammar: from text to AST, and what is refused, at which column."""
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
