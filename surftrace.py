@@ -22,6 +22,11 @@ condition without which a fetched number means nothing; Steps are changes of the
 """
 from __future__ import annotations
 
+import signal  # first: until main() hears it, Ctrl-C ends the imports without a traceback
+
+if __name__ == '__main__':
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import bisect
 import contextlib
 import fcntl
@@ -9045,16 +9050,6 @@ def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
 # ---- Plan --------------------------------------------------------------------------------------------------
 # Paths are below tracefs. An undo of None: the change goes with the instance, or with an undo before it.
 
-class Mkdir(NamedTuple):
-    """A directory made; below instances/ that makes an instance."""
-    path: str
-
-
-class Rmdir(NamedTuple):
-    """A directory removed; an instance goes with its buffer, filters and settings."""
-    path: str
-
-
 class Write(NamedTuple):
     """A line written; files of definitions are appended to. An optional one is left out where the file is not there."""
     path: str
@@ -9062,24 +9057,10 @@ class Write(NamedTuple):
     optional: bool = False
 
 
-class Open(NamedTuple):
-    """A file opened for reading and held: an instance whose trace_pipe is open cannot be removed, which tells other runs
-    that this one lives."""
-    path: str
-
-
-class Close(NamedTuple):
-    """A held file let go."""
-    path: str
-
-
-Change = Union[Mkdir, Rmdir, Write, Open, Close]
-
-
 class Step(NamedTuple):
     """A change of the machine, and what undoes it."""
-    do: Change
-    undo: Optional[Change]
+    do: Write
+    undo: Optional[Write]
 
 
 class Run(NamedTuple):
@@ -9092,17 +9073,17 @@ class Run(NamedTuple):
 
 
 def plan(events: Sequence[Event], run: Run) -> List[Step]:
-    """Every change of a run, in order; undone in reverse. The instance comes first and goes last, so that whoever finds a
-    group without one may sweep it away; each filter comes before its enable; a probe is removed when its event is off."""
+    """Every change of a run between making its instance and removing it, so that a group without one may be
+    swept; undone in reverse. Each filter comes before its enable; a probe is removed when its event is
+    off."""
     instance = f'instances/{run.group}'
-    steps = [Step(Mkdir(instance), Rmdir(instance)), Step(Open(f'{instance}/trace_pipe'), Close(f'{instance}/trace_pipe'))]
     settings = [('options/irq-info', '0'), ('buffer_percent', '0'), ('options/disable_on_free', '1')]
     wanted = [('buffer_size_kb', str(run.buffer_kb))] if run.buffer_kb else []
     wanted += [('options/stacktrace', '1')] if run.stacks else []
     wanted += [('options/userstacktrace', '1'), ('options/sym-userobj', '1')] if run.user_stacks else []
     if run.pids:
         wanted += [('options/record-tgid', '1'), ('options/event-fork', '1'), ('set_event_pid', ' '.join(map(str, run.pids)))]
-    steps += [Step(Write(f'{instance}/{path}', text, True), None) for path, text in settings]
+    steps = [Step(Write(f'{instance}/{path}', text, True), None) for path, text in settings]
     steps += [Step(Write(f'{instance}/{path}', text), None) for path, text in wanted]
     for event in events:
         for count, definition in enumerate(event.definitions):
@@ -9124,30 +9105,22 @@ def shell_quote(text: str) -> str:
     return '"' + re.sub(r'([\\"$`])', r'\\\1', text).replace(GROUP_IN_SCRIPT, '$group') + '"'
 
 
-def shell_command(change: Change) -> str:
+def shell_command(write: Write) -> str:
     """The change as a command of the script, in whose functions the rest lies."""
-    path = shell_quote(change.path)
-    if isinstance(change, Write):
-        return f"{'maybe' if change.optional else 'put'} {path} {shell_quote(change.text)}"
-    return {Mkdir: f'mkdir "$tracefs"/{path}', Rmdir: f'rmdir "$tracefs"/{path}', Open: f'exec 3<"$tracefs"/{path}',
-            Close: 'exec 3<&-'}[type(change)]
+    return f"{'maybe' if write.optional else 'put'} {shell_quote(write.path)} {shell_quote(write.text)}"
 
 
-def shown_command(change: Change, root: str) -> str:
+def shown_command(write: Write, root: str) -> str:
     """The change as a command one could type."""
-    path = f'{root}/{change.path}'
-    if isinstance(change, Write):
-        quoted = "'" + change.text.replace("'", "'\\''") + "'"
-        return f"echo {quoted} {'>>' if change.path.endswith('_events') else '>'} {path}"
-    return {Mkdir: f'mkdir {path}', Rmdir: f'rmdir {path}', Open: f'exec 3< {path}', Close: 'exec 3<&-'}[type(change)]
+    quoted = "'" + write.text.replace("'", "'\\''") + "'"
+    return f"echo {quoted} {'>>' if write.path.endswith('_events') else '>'} {root}/{write.path}"
 
 
 SCRIPT = r'''#!/bin/sh
 # Made by surftrace; it needs root, tracefs and nothing else. The lines it was made from:
 {lines}
 # Values come as the kernel prints them: enumerators as numbers, addresses and network byte order as raw numbers.{guards}
-group=surftrace_$$
-done=0
+group= done=0
 
 fail() {{ echo "$0: $*" >&2; exit 1; }}
 put() {{
@@ -9157,14 +9130,22 @@ put() {{
     esac
 }}
 maybe() {{ [ ! -e "$tracefs/$1" ] || put "$1" "$2" 2>/dev/null || :; }}
+claim() {{       # before trace_pipe is open another surftrace may remove the instance as a dead run's
+    read -r uuid </proc/sys/kernel/random/uuid
+    group=surftrace_$$_${{uuid%%-*}}
+    mkdir "$tracefs/instances/$group" || fail "cannot make $tracefs/instances/$group"
+    command exec 3<"$tracefs/instances/$group/trace_pipe"
+}}
 ending() {{
     trap '' INT TERM HUP PIPE
     for child in $reader $timer; do kill "$child" 2>/dev/null; wait "$child" 2>/dev/null; done
-    if [ $done -ge 1 ]; then
+    if [ -n "$group" ] && [ -d "$tracefs/instances/$group" ]; then
         echo 0 >"$tracefs/instances/$group/tracing_on"
         sed '/^#/d' "$tracefs/instances/$group/trace"
-    fi
 {undo}
+        exec 3<&-
+        undo rmdir "$tracefs/instances/$group"
+    fi
     [ -z "$mounted" ] || umount "$tracefs" 2>/dev/null
 }}
 undo() {{ "$@" 2>/dev/null || :; }}
@@ -9180,10 +9161,10 @@ if [ -z "$tracefs" ]; then
     echo "$0: tracefs mounted at $tracefs for this run" >&2
 fi
 {needs}
-[ ! -d "$tracefs/instances/$group" ] || fail "$tracefs/instances/$group is there already"
 reader= timer=
 trap ending EXIT
 trap 'exit 0' INT TERM HUP PIPE
+claim || claim || claim || fail "cannot keep an instance: another surftrace removes it"
 {do}
 echo "tracing; Ctrl-C ends it" >&2
 {read}
@@ -9199,10 +9180,10 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
     do, undo = [], []
     for number, step in enumerate(steps, 1):
         done = f'done={number}; ' if step.undo else ''          # before the change: an interrupted one is undone as well
-        do.append(f'{done}{shell_command(step.do)} || fail {shell_quote("cannot do: " + shell_text(step.do))}')
+        failed = shell_quote(f'cannot do: {step.do.text} > {step.do.path}')
+        do.append(f'{done}{shell_command(step.do)} || fail {failed}')
         if step.undo:
-            again = '' if isinstance(step.undo, Close) else 'undo '     # a redirection of a function is undone with it
-            undo.append(f'    [ $done -lt {number} ] || {again}{shell_command(step.undo)}')
+            undo.append(f'        [ $done -lt {number} ] || undo {shell_command(step.undo)}')
     lines = '\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events))
     hidden = sorted({label for event in events for label, _ in event.hidden})
     guards = f"\n# A value behind a pointer means something only where {', '.join(hidden)} beside it are good addresses, not 0x0." \
@@ -9216,11 +9197,6 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
                          read=reader, timer=timer)
 
 
-def shell_text(change: Change) -> str:
-    """The change in words, for a message."""
-    return f'{change.text} > {change.path}' if isinstance(change, Write) else f'{type(change).__name__.lower()} {change.path}'
-
-
 # ---- Tracefs -----------------------------------------------------------------------------------------------
 
 TRACEFS_PLACES = ('/sys/kernel/tracing', '/sys/kernel/debug/tracing')
@@ -9228,63 +9204,90 @@ LOCKDOWN = '/sys/kernel/security/lockdown'
 
 
 class Tracefs:
-    """The kernel's tracing files: every write surftrace makes goes through here."""
+    """The kernel's tracing files: every write surftrace makes goes through here. They are found from the
+    folder as it was opened: also where tracefs has been unmounted (umount -l) or covered since."""
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.held: Dict[str, int] = {}                  # path -> file descriptor
+        self._folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+
+    def close(self) -> None:
+        """Let the folder go, so that it can be unmounted."""
+        os.close(self._folder)
 
     def path(self, path: str) -> str:
-        """Where it is in the file system."""
+        """Where it is in the file system, for people."""
         return os.path.join(self.root, path)
 
     def has(self, path: str) -> bool:
         """Whether this kernel has the file."""
-        return os.path.exists(self.path(path))
+        return os.access(path, os.F_OK, dir_fd=self._folder)
+
+    def open(self, path: str, flags: int) -> int:
+        """A descriptor of a file."""
+        with self._refusals(path):
+            return os.open(path, flags, dir_fd=self._folder)
 
     def read(self, path: str) -> str:
         """The text of a file, '' where it cannot be read."""
         try:
-            with open(self.path(path), encoding='utf-8', errors='surrogateescape') as file:
+            with open(self.open(path, os.O_RDONLY), encoding='utf-8', errors='surrogateescape') as file:
                 return file.read()
-        except OSError:
+        except (OSError, TracefsError):
             return ''
 
     def names(self, path: str) -> List[str]:
         """The directories below one, [] where it cannot be read."""
-        try:
-            return sorted(entry.name for entry in os.scandir(self.path(path)) if entry.is_dir())
-        except OSError:
-            return []
+        with contextlib.suppress(TracefsError):
+            folder = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with os.scandir(folder) as entries:
+                    return sorted(entry.name for entry in entries if entry.is_dir())
+            finally:
+                os.close(folder)
+        return []
 
-    def apply(self, change: Change) -> None:
-        """Make the change; TracefsError says why not."""
-        try:
-            if isinstance(change, Write):
-                if not change.optional:
-                    self._write(change.path, change.text)
-                elif self.has(change.path):
-                    with contextlib.suppress(OSError):
-                        self._write(change.path, change.text)
-            elif isinstance(change, Mkdir):
-                os.mkdir(self.path(change.path))
-            elif isinstance(change, Rmdir):
-                os.rmdir(self.path(change.path))
-            elif isinstance(change, Open):
-                self.held[change.path] = os.open(self.path(change.path), os.O_RDONLY | os.O_NONBLOCK)
-            else:
-                os.close(self.held.pop(change.path))
-        except OSError as error:
-            raise TracefsError(f'{self.path(change.path)}: {error.strerror}', error.errno or 0, change.path) from error
-
-    def _write(self, path: str, text: str) -> None:
+    def write(self, write: Write) -> None:
         """One write, as the kernel wants it; never with O_TRUNC, which would delete everybody's definitions, and never by
         open('a'), which seeks."""
-        file = os.open(self.path(path), os.O_WRONLY | (os.O_APPEND if path.endswith('_events') else 0))
+        flags = os.O_WRONLY | (os.O_APPEND if write.path.endswith('_events') else 0)
+        ignored = (TracefsError,) if write.optional else ()
+        with contextlib.suppress(*ignored), self._refusals(write.path):
+            file = os.open(write.path, flags, dir_fd=self._folder)
+            try:
+                os.write(file, write.text.encode('utf-8', 'surrogateescape') + b'\n')
+            finally:
+                os.close(file)
+
+    def mkdir(self, path: str) -> None:
+        """A directory made; below instances/ that makes an instance."""
+        with self._refusals(path):
+            os.mkdir(path, dir_fd=self._folder)
+
+    def rmdir(self, path: str) -> None:
+        """A directory removed; an instance goes with its buffer and settings, unless one of its files is
+        open."""
+        with self._refusals(path):
+            os.rmdir(path, dir_fd=self._folder)
+
+    def lock(self, path: str) -> Optional[int]:
+        """A descriptor of the directory, locked while that is open; None where it is gone or another's."""
+        with contextlib.suppress(TracefsError):
+            folder = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            with contextlib.suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self.has(path):                      # not removed before it was locked
+                    return folder
+            os.close(folder)
+        return None
+
+    @contextlib.contextmanager
+    def _refusals(self, path: str) -> Iterator[None]:
+        """TracefsError says why not."""
         try:
-            os.write(file, text.encode('utf-8', 'surrogateescape') + b'\n')
-        finally:
-            os.close(file)
+            yield
+        except OSError as error:
+            raise TracefsError(f'{self.path(path)}: {error.strerror}', error.errno or 0, path) from error
 
     def last_error(self, path: str) -> Tuple[str, str, int]:
         """The last entry of an error_log: the kernel's sentence, the command it is about, the column in it (-1: none)."""
@@ -9331,9 +9334,11 @@ def tracefs_mounted(note: Callable[[str], None]) -> Iterator[Tracefs]:
     if libc.mount(b'tracefs', place.encode(), b'tracefs', 0, None) != 0:
         raise SurftraceError(f'{place}: cannot mount tracefs: {os.strerror(ctypes.get_errno())}{lockdown()}')
     note(f'tracefs mounted at {place} for this run')
+    tracefs = Tracefs(place)
     try:
-        yield Tracefs(place)
+        yield tracefs
     finally:
+        tracefs.close()
         libc.umount2(place.encode(), 0)               # somebody else may use it by now: then it stays
 
 
@@ -9343,75 +9348,115 @@ def lockdown() -> str:
             if '[confidentiality]' in read_text(LOCKDOWN) else '')
 
 
-def free_group(tracefs: Tracefs) -> str:
-    """The name of this run's instance and group: by the process id, which another container may have too."""
-    base = f'surftrace_{os.getpid()}'
-    return next(name for name in (base, *(f'{base}_{i}' for i in range(2, 100))) if not tracefs.has(f'instances/{name}'))
+class Instance(NamedTuple):
+    """The instance of a run: others may see it, and none removes it."""
+    group: str                              # its name, and that of the group of events: never used again
+    lock: int                               # its directory, open and locked: the sign of life
+    trace_pipe: int
+
+    @property
+    def path(self) -> str:
+        """Where it is below tracefs."""
+        return f'instances/{self.group}'
+
+
+OUR_NAME = r'surftrace_\d+_[0-9a-f]{8}'     # the process id, which another container may have too, and a mark
+
+
+def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
+    """Make this run's instance. Until it is locked a sweep may take it for a killed run's: then make
+    another."""
+    for _ in range(10):
+        group = f'surftrace_{os.getpid()}_{os.urandom(4).hex()}'
+        path = f'instances/{group}'
+        show(f'mkdir {tracefs.path(path)}')
+        tracefs.mkdir(path)
+        lock = tracefs.lock(path)
+        if lock is not None:
+            try:
+                return Instance(group, lock, tracefs.open(f'{path}/trace_pipe', os.O_RDONLY | os.O_NONBLOCK))
+            except TracefsError:
+                tracefs.rmdir(path)
+                raise
+    raise SurftraceError(f"{tracefs.path('instances')}: no directory made there can be locked")
 
 
 def sweep(tracefs: Tracefs) -> List[str]:
-    """Remove what killed runs left, and say which. A living run holds its trace_pipe, so its instance cannot be removed; a
-    group without an instance has nobody, since a run makes the instance first and removes it last."""
+    """Remove what killed runs left, and say which. A living run has locked its instance; a script cannot, but
+    has its trace_pipe open: rmdir says EBUSY. A group without an instance is nobody's: that is made first,
+    removed last."""
     swept = []
     for name in tracefs.names('instances'):
-        if re.fullmatch(r'surftrace_\d+(_\d+)?', name):
+        lock = tracefs.lock(f'instances/{name}') if re.fullmatch(OUR_NAME, name) else None
+        if lock is not None:
             with contextlib.suppress(TracefsError):
-                tracefs.apply(Rmdir(f'instances/{name}'))
+                tracefs.rmdir(f'instances/{name}')
                 swept.append(name)
+            os.close(lock)
     for file in ('kprobe_events', 'uprobe_events', 'dynamic_events'):
-        for group, event in dict.fromkeys(re.findall(r'^\w+:(surftrace_\d+(?:_\d+)?)/(\S+)', tracefs.read(file), re.M)):
+        for group, event in dict.fromkeys(re.findall(rf'^\w+:({OUR_NAME})/(\S+)', tracefs.read(file), re.M)):
             if not tracefs.has(f'instances/{group}'):
                 with contextlib.suppress(TracefsError):
-                    tracefs.apply(Write(file, f'-:{group}/{event}'))
+                    tracefs.write(Write(file, f'-:{group}/{event}'))
                     swept += [group] if group not in swept else []
     return swept
 
 
+Command = Tuple[str, Callable[[], None]]                # as one could type it, and what does it
+
+
 @contextlib.contextmanager
-def session(tracefs: Tracefs, steps: Sequence[Step], show: Callable[[Change], None], stop: Callable[[], bool],
-            drain: Callable[[], None], note: Callable[[str], None]) -> Iterator[None]:
-    """The steps done; at the end, whatever happens, undone in reverse. `stop` asks between steps whether to go on; `drain`
-    is called when recording has been stopped and before anything else is undone, since removing a probe wipes the buffer."""
-    undone: List[Change] = []
+def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
+            stop: Callable[[], bool], drain: Callable[[], None], left: List[str]) -> Iterator[None]:
+    """The steps done; at the end, whatever happens, undone in reverse, and the instance with them. `stop`
+    asks between steps whether to go on; `drain` is called when recording has been stopped and before anything
+    else is undone, since removing a probe wipes the buffer. Nothing is shown before all is undone; what could
+    not be comes into `left`."""
+    undone: List[Write] = []
     try:
         for step in steps:
             if stop():
                 break
-            show(step.do)
-            if step.undo and not isinstance(step.do, (Mkdir, Open)):
-                undone.append(step.undo)                # before the change: an interrupted one is undone as well
-            tracefs.apply(step.do)
-            if step.undo and isinstance(step.do, (Mkdir, Open)):
-                undone.append(step.undo)                # after it: a failed one made nothing, and the name may be another's
+            show(shown_command(step.do, tracefs.root))
+            undone += [step.undo] if step.undo else []  # before the change: an interrupted one is undone too
+            tracefs.write(step.do)
         yield
     finally:
-        instance = next((change.path for change in undone if isinstance(change, Rmdir)), '')
         with contextlib.suppress(TracefsError):
-            if instance:
-                tracefs.apply(Write(f'{instance}/tracing_on', '0'))
+            tracefs.write(Write(f'{instance.path}/tracing_on', '0'))
         try:
             drain()
         finally:
-            for change in reversed(undone):
-                show(change)
-                undo(tracefs, change, note)
+            os.close(instance.trace_pipe)
+            partial = functools.partial
+            commands: List[Command] = [(shown_command(write, tracefs.root), partial(tracefs.write, write))
+                                       for write in reversed(undone)]
+            commands.append((f'rmdir {tracefs.path(instance.path)}', partial(tracefs.rmdir, instance.path)))
+            left += undo(commands)
+            os.close(instance.lock)
+            for text, _ in commands:
+                show(text)
 
 
-def undo(tracefs: Tracefs, change: Change, note: Callable[[str], None]) -> None:
-    """One change undone; busy is tried again for a while, gone already is fine, and nothing stops the others."""
+def undo(commands: Sequence[Command]) -> List[str]:
+    """Do them all; what fails is tried again for a second, each time after the others: an event that could
+    not be switched off goes with its instance, and its probe after that. Give back those that still fail,
+    each with why."""
     import errno
     import time
     for attempt in range(20):
-        try:
-            tracefs.apply(change)
-            return
-        except TracefsError as error:
-            if error.errno == errno.ENOENT:
-                return
-            if error.errno != errno.EBUSY or attempt == 19:
-                note(f'could not undo: {error}')
-                return
-        time.sleep(0.05)
+        time.sleep(0.05 if attempt else 0)
+        failed = []
+        for text, do in commands:
+            try:
+                do()
+            except TracefsError as error:
+                if error.errno not in (errno.ENOENT, errno.ENODEV):     # gone
+                    failed.append((text, do, os.strerror(error.errno)))
+        if not failed:
+            break
+        commands = [(text, do) for text, do, _ in failed]
+    return [f'{text}   # {reason}' for text, _, reason in failed]
 
 
 def lost_events(tracefs: Tracefs, instance: str) -> int:
@@ -9612,10 +9657,77 @@ def _file_name(text: str) -> str:
 _file_name.__name__ = 'file name'
 
 
+class Ending:
+    """Where INT, TERM, HUP and QUIT arrive: they ask for an end. That interrupts, once, what only reads and
+    prints; while the machine is being changed it waits, so that every change is followed by its undo."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.waits = False
+
+    def _ask(self, *_: object) -> None:
+        self.asked, waits, self.waits = True, self.waits, True
+        if not waits:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """Signals come here, also those a shell ignores for what it starts in the background (as in perf and
+        tcpdump); a HUP ignored by nohup does not. Children are waited for, also where SIGCHLD came to us
+        ignored."""
+        names = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
+        names += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+        self.asked = self.waits = False
+        before = [(name, signal.signal(name, self._ask)) for name in names]
+        before.append((signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL)))
+        try:
+            yield
+        finally:
+            for name, handler in before:
+                signal.signal(name, signal.SIG_IGN if __name__ == '__main__' else handler)  # while it exits
+
+    @contextlib.contextmanager
+    def waiting(self, waits: bool) -> Iterator[None]:
+        """Whether an end waits, for a while."""
+        before, self.waits = self.waits, waits
+        try:
+            yield
+        finally:
+            self.waits = before
+
+
+ENDING = Ending()
+
+
 def say(text: str) -> None:
-    """A line for the user, apart from the events."""
-    sys.stdout.flush()
-    print(text, file=sys.stderr, flush=True)
+    """A line for the user, apart from the events. It cannot fail, and while the machine is being changed it
+    waits for a reader only until an end is asked for."""
+    data = text.encode('utf-8', 'backslashreplace') + b'\n'
+    with contextlib.suppress(OSError):
+        while data:
+            if writable(2, 100):
+                data = data[os.write(2, data[:select.PIPE_BUF]):]
+            elif ENDING.asked and ENDING.waits:
+                break
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[None]:
+    """Errors from within are those of standard output: nothing more goes there, also not at exit."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise SurftraceError(f'standard output: {error.strerror}') from None
+
+
+def put_out(text: str) -> None:
+    """A text on standard output."""
+    with standard_output():
+        print(text, end='' if text.endswith('\n') else '\n')
 
 
 def note(text: str) -> None:
@@ -9917,19 +10029,45 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
     if '_ARGCOMPLETE' in os.environ:
         return complete(arguments())
-    options = arguments().parse_args(argv)
+    with contextlib.suppress(KeyboardInterrupt), ENDING.heard():
+        try:
+            check_descriptors()
+            return run(parsed(argv))
+        except BrokenPipeError:
+            return 0
+        except SurftraceError as error:
+            say(f'surftrace: {error}')
+            return error.status
+        except OSError as error:
+            say(f"surftrace: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+            return 1
+    return 0
+
+
+def check_descriptors() -> None:
+    """Refuse to run without standard output; of the others that are closed make empty ones, or a file opened
+    later would be taken for them."""
+    closed = []
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.append(os.open(os.devnull, os.O_RDWR))
+    if 2 in closed:
+        sys.stderr = open(2, 'w', closefd=False)
+    if 1 in closed:
+        raise SurftraceError('standard output is closed')
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='surrogateescape')    # bytes that are no UTF-8 leave as they came
+
+
+def parsed(argv: Optional[Sequence[str]]) -> Any:
+    """The options; help is printed and ends here."""
     try:
-        return run(options)
-    except SurftraceError as error:
-        say(f'surftrace: {error}')
-        return error.status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # nothing more can be said there, also not at exit
-        return 0
-    except KeyboardInterrupt:
-        return 0
+        return arguments().parse_args(argv)
+    except SystemExit:
+        with standard_output():
+            raise
 
 
 def run(options: Any) -> int:
@@ -9940,12 +10078,12 @@ def run(options: Any) -> int:
         page(language().split('\n'), printable)
         return 0
     if options.completion:
-        print(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE, end='')
+        put_out(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE)
         return 0
     if options.list:
         return show_listings(options)
     if options.disassemble or options.line:
-        print('\n'.join(inside(options)), flush=True)
+        put_out('\n'.join(inside(options)))
         return 0
     if (options.remote or options.build_id) and options.mode != 'remote':
         raise InputError('-r and --build-id go with -m remote: no server is asked unless you say so')
@@ -9959,11 +10097,11 @@ def run(options: Any) -> int:
         running = not (in_kernel and is_elsewhere(options, info))
         events = make_events(probes, with_programs(kernel_of(info, tracefs, running), options, in_kernel))
         if options.show:
-            print('\n'.join(line for event in events for line in event.lines()), flush=True)
+            put_out('\n'.join(line for event in events for line in event.lines()))
         return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
     if options.vmlinux and in_kernel:
         check_given(options, info)
-    with tracefs_mounted(note) as tracefs:
+    with ENDING.waiting(True), tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
 
 
@@ -9996,7 +10134,7 @@ def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
             return
         except (OSError, ValueError):                   # no such program, a quote left open
             pass
-    print(text, end='', flush=True)
+    put_out(text)
 
 
 COLOURS = (('obstacle', '31'), ('comment', '90'), ('event', '1'), ('function', '1'), ('keyword', '36'))
@@ -10068,7 +10206,7 @@ def save(options: Any, text: str) -> int:
     if options.pid:
         raise InputError('-p names processes of this machine; a script cannot take them along')
     if options.output == '-':
-        print(text, end='', flush=True)
+        put_out(text)
         return 0
     try:
         with open(options.output, 'w', encoding='utf-8', errors='surrogateescape') as file:
@@ -10093,32 +10231,46 @@ def wanted_run(options: Any, group: str, events: Sequence[Event]) -> Run:
 
 def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tracefs: Tracefs) -> int:
     """The live run."""
-    check_abilities(probes, tracefs)
-    for name in sweep(tracefs):
-        note(f'removed what the killed run {name} had left')
-    kernel = with_programs(kernel_of(info, tracefs, True), options, any(probe.kind not in 'PRu' for probe, _ in probes))
-    if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
-        kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
-    events = make_events(probes, kernel)
-    wanted = wanted_run(options, free_group(tracefs), events)
+    with ENDING.waiting(False):
+        check_abilities(probes, tracefs)
+        for name in sweep(tracefs):
+            note(f'removed what the killed run {name} had left')
+        events, kernel = live_events(options, probes, info, tracefs)
+        wanted = wanted_run(options, '', events)
     decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset(),
                       functools.partial(frame_function, kernel.program) if wanted.user_stacks else None)
-    stream = Stream(tracefs, f'instances/{wanted.group}', decoder, options.duration, options.count)
-    show = (lambda change: None) if options.quiet else (
-        lambda change: say(with_paths(shown_command(change, tracefs.root), events)))
-    log = tracefs.last_error('error_log')
-    with stream.signals():
+    show = (lambda text: None) if options.quiet else (lambda text: say(with_paths(text, events)))
+    log, left = tracefs.last_error('error_log'), []  # type: Tuple[str, str, int], List[str]
+    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
+        instance = claim(tracefs, show)
+        wanted = wanted._replace(group=instance.group)
         try:
-            with session(tracefs, plan(events, wanted), show, stream.stopped, stream.drain, note):
+            with session(tracefs, instance, plan(events, wanted), show, stream.stopped, stream.drain, left):
                 if not stream.stopped():
                     say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
                     changes, arrivals = changes_of(events), arrivals_of(events, info)
-                    stream.follow(functools.partial(silence, events, tracefs), lambda: changes() + arrivals())
+                    stream.follow(instance, functools.partial(silence, events, tracefs),
+                                  lambda: changes() + arrivals())
                     stream.profile = probe_profile(tracefs)
         except TracefsError as error:
             raise explained(error, events, wanted, tracefs, log) from None
-    say(summary(events, stream))
-    return 0
+        finally:
+            with ENDING.waiting(False):
+                for text in left:
+                    say(f'surftrace: could not undo; the next run will, or by hand: {text}')
+    with ENDING.waiting(False):
+        say(summary(events, stream))
+    return 1 if left else 0
+
+
+def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo,
+                tracefs: Tracefs) -> Tuple[List[Event], Kernel]:
+    """The events of the running kernel and its programs."""
+    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
+    kernel = with_programs(kernel_of(info, tracefs, True), options, in_kernel)
+    if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
+        kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
+    return make_events(probes, kernel), kernel
 
 
 def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
@@ -10213,31 +10365,16 @@ def read_on(commands: socket.socket, into: int) -> None:
 class Stream:
     """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe."""
 
-    def __init__(self, tracefs: Tracefs, instance: str, decoder: Decoder, seconds: Optional[float], count: Optional[int],
+    def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float], count: Optional[int],
                  output: int = 1) -> None:
         self.decoder, self.lost, self.profile = decoder, 0, {}  # type: Decoder, int, Dict[str, Tuple[int, int]]
-        self._tracefs, self._instance, self._seconds, self._count = tracefs, instance, seconds, count
-        self._rest, self._stop, self._done, self._started, self._closed = b'', False, False, False, False
+        self._tracefs, self._seconds, self._count = tracefs, seconds, count
+        self._instance: Optional[Instance] = None               # what is read, from the start on
+        self._rest, self._stop, self._done, self._closed = b'', False, False, False
         self._output, self._reader = output, Reader()
         self._reading = select.poll()
         self._reading.register(self._reader.pipe, select.POLLIN)
         self._piece = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(output).st_mode) else 1 << 20
-
-    @contextlib.contextmanager
-    def signals(self) -> Iterator[None]:
-        """INT, TERM, HUP and QUIT ask for an end; nothing is interrupted, so that every change is followed by its undo."""
-        import signal
-
-        def ask(*_: object) -> None:
-            self._stop = True
-        names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-        before = [(name, signal.signal(name, ask)) for name in names if signal.getsignal(name) != signal.SIG_IGN]
-        try:
-            yield
-        finally:
-            for name, handler in before:
-                signal.signal(name, handler)
-            self.close()
 
     def close(self) -> None:
         """Let the reader go, and with it trace_pipe."""
@@ -10247,19 +10384,20 @@ class Stream:
 
     def stopped(self) -> bool:
         """Whether an end has been asked for."""
-        return self._stop
+        return self._stop or ENDING.asked
 
-    def start(self) -> None:
+    def start(self, instance: Instance) -> None:
         """Begin to read."""
-        self._started = True
-        self._reader.read(self._tracefs.held[f'{self._instance}/trace_pipe'])
+        self._instance = instance
+        self._reader.read(instance.trace_pipe)
 
-    def follow(self, silence: Callable[[], str], changes: Callable[[], List[str]]) -> None:
+    def follow(self, instance: Instance, silence: Callable[[], str],
+               changes: Callable[[], List[str]]) -> None:
         """Read and write until the end; a word when nothing comes, and once a second when what is traced changed."""
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
-        self.start()
-        while not self._stop and not self._done:
+        self.start(instance)
+        while not self.stopped() and not self._done:
             now = time.monotonic() - start
             if now >= looked + 1:
                 looked = now
@@ -10290,13 +10428,14 @@ class Stream:
         """To standard output; a pipe gets no more than it takes without blocking, so that a signal is heard also when nobody
         reads."""
         try:
-            free = writable(self._output, 0)
-            while data and not self._done:
-                if free:
-                    data = data[os.write(self._output, data[:self._piece]):]
-                elif self._stop:
-                    self._done = True
-                free = not data or writable(self._output, 100)
+            with standard_output():
+                free = writable(self._output, 0)
+                while data and not self._done:
+                    if free:
+                        data = data[os.write(self._output, data[:self._piece]):]
+                    elif self.stopped():
+                        self._done = True
+                    free = not data or writable(self._output, 100)
         except BrokenPipeError:
             self._stop = self._done = True
 
@@ -10308,8 +10447,8 @@ class Stream:
 
     def drain(self) -> None:
         """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
-        if self._started:
-            self.lost = lost_events(self._tracefs, self._instance)
+        if self._instance:
+            self.lost = lost_events(self._tracefs, self._instance.path)
             cut_short = self._done
             self.read_to_the_end()
             self._done = cut_short

@@ -120,12 +120,11 @@ def draining() -> None:
         subprocess.run(['gcc', '-O1', '-no-pie', '-o', program, program.with_suffix('.c')], check=True)
         symbols = subprocess.run(['nm', program], capture_output=True, text=True, check=True).stdout
         offset = int(re.search(r'^(\w+) T hit$', symbols, re.M)[1], 16) - 0x400000       # type: ignore[index]
-        group = f'surftracebench_{os.getpid()}'
-        place = f'instances/{group}'
+        instance = surftrace.claim(tracefs, lambda text: None)
+        group, place = instance.group, instance.path
         good = f'\\{0xffff888000001000}:x64'
         write = surftrace.Write
-        steps = [surftrace.Step(surftrace.Mkdir(place), surftrace.Rmdir(place)),
-                 surftrace.Step(write(f'{place}/buffer_size_kb', '40000'), None),
+        steps = [surftrace.Step(write(f'{place}/buffer_size_kb', '40000'), None),
                  surftrace.Step(write(f'{place}/options/irq-info', '0'), None),
                  surftrace.Step(write('uprobe_events', f'p:{group}/f0 {program}:{offset:#x} comm=+0(%di):string '
                                       f'users=%si:s32 ptr1={good} ptr2={good}'), write('uprobe_events', f'-:{group}/f0')),
@@ -133,8 +132,8 @@ def draining() -> None:
         probes = [(surftrace.parse_probe(LINE), '')]
         options = surftrace.arguments().parse_args(['-S', LINE])
         events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options), None, False))
-        us = functools.partial(by_us, events)
-        with surftrace.session(tracefs, steps, lambda change: None, lambda: False, lambda: None, print):
+        us = functools.partial(by_us, events, instance)
+        with surftrace.session(tracefs, instance, steps, lambda text: None, lambda: False, lambda: None, []):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
             pairs = [(drained(tracefs, place, hit, us), drained(tracefs, place, hit, by_cat)) for _ in range(5)]
     ours, cats = (statistics.median(column) for column in zip(*pairs))
@@ -157,15 +156,12 @@ def by_cat(tracefs: surftrace.Tracefs, place: str) -> None:
         cat.kill()
 
 
-def by_us(events: Sequence[surftrace.Event], tracefs: surftrace.Tracefs, place: str) -> None:
+def by_us(events: Sequence[surftrace.Event], instance: surftrace.Instance, tracefs: surftrace.Tracefs, place: str) -> None:
     decoder = surftrace.Decoder(events)
-    pipe = surftrace.Open(f'{place}/trace_pipe')
-    tracefs.apply(pipe)
-    stream = surftrace.Stream(tracefs, place, decoder, None, None, output=os.open(os.devnull, os.O_WRONLY))
-    stream.start()
+    stream = surftrace.Stream(tracefs, decoder, None, None, output=os.open(os.devnull, os.O_WRONLY))
+    stream.start(instance)
     stream.read_to_the_end()
     stream.close()
-    tracefs.apply(surftrace.Close(pipe.path))
     assert decoder.counts['f0'] == EVENTS, decoder.counts
 
 

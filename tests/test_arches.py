@@ -270,11 +270,11 @@ def test_a_place_in_a_program_for_ppc64le_is_read_back(signature_program, capsys
     assert capsys.readouterr().out == made
 
 
-def test_thumb_code_is_refused(compile_c, capsys):
+def test_thumb_code_is_refused(compile_c, capfd):
     flags = ('-mthumb', *ALONE)
     program = compile_c('int f(int a) { return a; } void _start(void) { f(1); for (;;) ; }', *flags, compiler=compiler('arm'))
     assert surftrace.main(['-S', f'P {program}:f a']) == 2
-    assert 'Thumb' in capsys.readouterr().err
+    assert 'Thumb' in capfd.readouterr().err
     address = surftrace.Executable(str(program)).symbols('f')[0].address
     assert address % 2 == 0
 
@@ -282,9 +282,9 @@ def test_thumb_code_is_refused(compile_c, capsys):
 @pytest.mark.parametrize(('source', 'passed'), [
     ('struct none {}; extern "C" int f(none e, int x) { return x; }', 'f(none(), 5)'),
     ('struct c { int m(); }; extern "C" int f(int (c::*p)(), int x) { return x; }', 'f(0, 5)')])
-def test_what_cpp_passes_in_no_register_or_in_two(source, passed, compile_c, capsys):
+def test_what_cpp_passes_in_no_register_or_in_two(source, passed, compile_c, capfd):
     """An empty class takes none, a pointer to a member function two: what comes after it is not where it would be in C."""
     need('g++')
     program = compile_c(f'{source} int main() {{ return {passed}; }}', '-g', '-O0', '-xc++', compiler='g++')
     assert surftrace.main(['-S', f'P {program}:f x']) == 2
-    assert 'it comes after an argument whose place is not settled' in capsys.readouterr().err
+    assert 'it comes after an argument whose place is not settled' in capfd.readouterr().err
