@@ -671,7 +671,7 @@ def what_a_killed_run_left_is_swept() -> None:
                   ' '.join(sorted(f'surftrace_{run.pid}' for run in (living, third, fourth))) + ' theirs')
             os.getppid()
         os.getppid()
-    contains(third.err, f'removed what the killed run surftrace_{killed.pid} had left')
+    contains(third.err, f'removed what the killed run surftrace_{killed.pid}_')
     equal([len(run.events) for run in (living, third, fourth)], [2, 1, 1], living.out)
     equal(snapshot(), before)
 
