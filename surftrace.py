@@ -1387,8 +1387,8 @@ class LineHeader(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """A function, a copy of one inlined into it (`function`), or a block: its entry, the addresses of its code, what is declared
-    in it, and the scopes in it."""
+    """A function, a copy of one inlined into it (`function`), or a block, as which counts what _is_rest() finds:
+    its entry, the addresses of its code, what is declared in it, and the scopes in it."""
     die: Any
     function: bool
     ranges: Tuple[Tuple[int, int], ...]
@@ -1425,6 +1425,7 @@ QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type',
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
                   'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
+ORIGINS = ('DW_AT_abstract_origin', 'DW_AT_specification')
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
 LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust'}
 # Tag, attributes, the first that takes room, its form; entry_layout() of them.
@@ -1791,9 +1792,9 @@ class Dwarf(TypeInfo):
             return die, 0
         reference = struct.pack(self._mark + 'I', die.offset - die.cu.cu_offset)
         concrete, inlined = None, 0
-        for user in self._beginning(reference, ('DW_AT_abstract_origin', 'DW_AT_specification'), 'DW_FORM_ref4',
-                                    (*FUNCTION_TAGS, 'DW_TAG_inlined_subroutine'), die.cu):
-            inlined += user.tag == 'DW_TAG_inlined_subroutine'
+        tags = *FUNCTION_TAGS, 'DW_TAG_inlined_subroutine'
+        for user in self._beginning(reference, ORIGINS, 'DW_FORM_ref4', tags, die.cu):
+            inlined += user.tag == 'DW_TAG_inlined_subroutine' and self._is_call(user)
             if user.tag == 'DW_TAG_subprogram':
                 found = user if self._begins(user, address) else self._concrete(user, address)[0] if (
                     'DW_AT_inline' in user.attributes) else None
@@ -1848,7 +1849,7 @@ class Dwarf(TypeInfo):
     def _origin(self, die: Any) -> Any:
         """The entry this one is a copy of, to the end of the chain."""
         for _ in range(8):
-            link = next((a for a in ('DW_AT_abstract_origin', 'DW_AT_specification') if a in die.attributes), None)
+            link = next((a for a in ORIGINS if a in die.attributes), None)
             if not link:
                 break
             die = die.get_DIE_from_attribute(link)
@@ -2514,18 +2515,62 @@ class Dwarf(TypeInfo):
                 return unit.get_DIE_from_refaddr(table[at][2])
         return None
 
-    def _scope(self, die: Any) -> Scope:
-        """The scope that an entry is, with those in it."""
+    def _scope(self, die: Any, holder: Any = None) -> Scope:
+        """The scope that an entry is, with those in it; `holder` is the function or copy that it is in."""
+        function = die.tag != 'DW_TAG_lexical_block' and not (holder and self._is_rest(die, holder))
         variables, inner = [], []
         for child in self._children(die):
             if child.tag in ('DW_TAG_formal_parameter', 'DW_TAG_variable'):
                 variables.append(child)
             elif child.tag in ('DW_TAG_lexical_block', 'DW_TAG_inlined_subroutine'):
-                inner.append(self._scope(child))
+                inner.append(self._scope(child, die if function else holder))
         entry = self._entry(die)
         ranges = sorted(((start, end) for start, end in self._ranges(die) if end > start),
                         key=lambda pair: (entry is None or not pair[0] <= entry < pair[1], pair))
-        return Scope(die, die.tag != 'DW_TAG_lexical_block', tuple(ranges), tuple(variables), tuple(inner))
+        return Scope(die, function, tuple(ranges), tuple(variables), tuple(inner))
+
+    def _is_call(self, copy: Any) -> bool:
+        """Whether an inlined copy has code, and is not the rest of another."""
+        return self._is_entered(copy) and not self._is_rest(copy)
+
+    def _is_rest(self, copy: Any, holder: Any = None) -> bool:
+        """Tell the rest of a function from a call of it. Where a function can return early, gcc may split off
+        what is behind that and inline it again, into the function or a copy of its first part (`holder`). The
+        call that gcc makes for this stands where the function is declared (gcc/ipa-split.cc); so does one that
+        is written by the same macro as the function (SYSCALL_DEFINE), but in another function."""
+        source, parts = self._abstract(copy), ('line', 'column', 'file')
+        call, declared = ([self._value(die, f'DW_AT_{kind}_{part}') for part in parts]
+                          for die, kind in ((copy, 'call'), (source, 'decl')))
+        if call != declared or not call[0]:
+            return False
+        holder = holder or self._holder(copy)
+        same = holder is not None and self._abstract(holder).offset == source.offset
+        return same and self._is_entered(holder)
+
+    def _holder(self, copy: Any) -> Optional[Any]:
+        """The function, or the copy of one, that an inlined copy is in."""
+        functions, holder = self._function_offsets(copy.cu.cu_offset), None
+        at = bisect.bisect(functions, copy.offset) - 1
+        die = copy.cu.get_DIE_from_refaddr(functions[at]) if at >= 0 else None
+        while die is not None and die.offset != copy.offset:
+            holder = holder if die.tag == 'DW_TAG_lexical_block' else die
+            below = [child for child in self._children(die) if child.offset <= copy.offset]
+            die = below[-1] if below else None
+        return holder
+
+    def _value(self, die: Any, attribute: str) -> Any:
+        """An attribute's value in an entry, or in one that this is a copy of."""
+        for _ in range(8):
+            link = next((a for a in ORIGINS if a in die.attributes), None)
+            if attribute in die.attributes or not link:
+                break
+            die = die.get_DIE_from_attribute(link)
+        return getattr(die.attributes.get(attribute), 'value', None)
+
+    def _is_entered(self, die: Any) -> bool:
+        """Whether a scope is entered in its own code."""
+        entry = self._entry(die)
+        return entry is not None and any(start <= entry < end for start, end in self._ranges(die))
 
     def _entry(self, die: Any) -> Optional[int]:
         """The address that a scope is entered at."""
@@ -2607,7 +2652,7 @@ class Dwarf(TypeInfo):
         for die in self._beginning(reference, ('DW_AT_abstract_origin',), 'DW_FORM_ref4', ('DW_TAG_inlined_subroutine',), source.cu):
             entry, functions = self._entry(die), self._function_offsets(die.cu.cu_offset)
             at = bisect.bisect(functions, die.offset) - 1
-            if entry is not None and at >= 0 and any(start <= entry < end for start, end in self._ranges(die)):
+            if entry is not None and at >= 0 and self._is_call(die):
                 home = die.cu.get_DIE_from_refaddr(functions[at])
                 yield Spot(entry, self._text(source, 'DW_AT_name'), path, line, home, self._scope(die), True)
 
@@ -2657,7 +2702,7 @@ class Dwarf(TypeInfo):
         with reading(self.path):
             source, frame = self._abstract(spot.scope.die), self._frame(spot.home, spot.address)
             own, others = self._visible(spot)
-            places = {self._origin(die).offset: die for die in own if die.tag == 'DW_TAG_formal_parameter'}
+            places = {self._origin(die).offset: die for die in own}
             parameters, variadic = [], False
             for child in self._children(source):
                 variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
@@ -2676,14 +2721,15 @@ class Dwarf(TypeInfo):
         its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
         found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
         own, others = self._visible(spot)
-        names = {self._text(self._origin(die), 'DW_AT_name') for die in (*own, *others)}
+        sources = [self._origin(die) for die in (*own, *others)]
+        known = {source.offset: self._text(source, 'DW_AT_name') for source in sources}
         for scope in scopes:
             scopes += [inner for inner in scope.inner if not inner.function]
             for die in scope.variables if not scope.holds(spot.address) else ():
                 source = self._origin(die)
                 line = getattr(source.attributes.get('DW_AT_decl_line'), 'value', spot.line + 1)
-                hides = line <= spot.line and self._text(source, 'DW_AT_name') in names
-                if hides and spot.line <= self._last_line(scope, spot.file):
+                other = source.offset not in known and self._text(source, 'DW_AT_name') in known.values()
+                if other and line <= spot.line <= self._last_line(scope, spot.file):
                     found[self._text(source, 'DW_AT_name')] = Location('gone', why=(
                         f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
         return found
@@ -2693,16 +2739,24 @@ class Dwarf(TypeInfo):
         return max((row.line for start, end in scope.ranges for row, path in self.rows_in(start, end) if path == file), default=0)
 
     def _visible(self, spot: Spot) -> Tuple[List[Any], List[Any]]:
-        """What is declared in the function itself, and what else is, in the order in which a name is looked up."""
+        """The function's parameters, and what else is declared, in the order in which a name is looked up."""
         parts: List[List[Scope]] = []
         for scope in self._path_to(spot.scope, spot.address):
             if scope.function:
                 parts.append([])
             parts[-1].insert(0, scope)
-        scopes = [scope for part in (parts[0], *reversed(parts[1:])) for scope in part]
-        own = list(spot.scope.variables)
-        return own, [die for scope in scopes for die in scope.variables
-                     if scope is not spot.scope or die.tag != 'DW_TAG_formal_parameter']
+        dies = [self._each_once([die for scope in part for die in scope.variables]) for part in parts]
+        own = [die for die in dies[0] if die.tag == 'DW_TAG_formal_parameter']
+        return own, [die for part in (dies[0], *reversed(dies[1:])) for die in part if die not in own]
+
+    def _each_once(self, dies: Sequence[Any]) -> List[Any]:
+        """The variables of a function; of one that its rest has first, the entry that has a place."""
+        known: Dict[int, Any] = {}
+        for die in dies:
+            before = known.setdefault(self._origin(die).offset, die)
+            if not {'DW_AT_location', 'DW_AT_const_value'} & before.attributes.keys():
+                known[self._origin(die).offset] = die
+        return list(known.values())
 
     def _variable_here(self, die: Any, spot: Spot, frame: Location) -> Parameter:
         source = self._origin(die)
@@ -2798,10 +2852,11 @@ class Dwarf(TypeInfo):
 
     def _meant(self, spot: Spot, die: Any) -> bool:
         """Whether at that place the name of a variable means this one."""
-        name, (own, others) = self._text(self._origin(die), 'DW_AT_name'), self._visible(spot)
-        parameters = [other for other in own if other.tag == 'DW_TAG_formal_parameter']
-        found = next((other for other in (*parameters, *others) if self._text(self._origin(other), 'DW_AT_name') == name), die)
-        return bool(found.offset == die.offset)
+        source, (own, others) = self._origin(die), self._visible(spot)
+        sources = (self._origin(other) for other in (*own, *others))
+        name = self._text(source, 'DW_AT_name')
+        found = next((other for other in sources if self._text(other, 'DW_AT_name') == name), source)
+        return bool(found.offset == source.offset)
 
     def _declaring(self, scope: Scope, die: Any) -> Scope:
         """The scope in this one that a variable is declared in."""

@@ -299,7 +299,74 @@ def test_places_with_more_and_fewer_pointers_are_one_event(optimised: Path) -> N
     assert [decoder.block(line).split(b') ', 1)[1] for line in lines] == [b'v=1 w=2\n', b'v=(null) w=2\n', b'v=1 w=(null)\n']
 
 
+# the rest of a function
+
+RESTS = [('-Os',), ('-O3', '--param', 'max-inline-insns-auto=300')]     # in the function; in its copies too
+
+
+@pytest.fixture(params=RESTS, ids=' '.join)
+def split(request: pytest.FixtureRequest, compile_c: Callable[..., Path]) -> Path:
+    """fixtures/rest.c, whose function the compiler has split and inlined again."""
+    program = compile_c(HERE / 'fixtures/rest.c', *request.param, '-g', '-fpartial-inlining', '-no-pie')
+    have('readelf')
+    entries = subprocess.run(['readelf', '--debug-dump=info', program], capture_output=True, text=True).stdout
+    line = (HERE / 'fixtures/rest.c').read_text().split('void put')[0].count('\n') + 1
+    if not re.search(rf'DW_AT_call_line +: {line}\n', entries):
+        raise Unavailable('this gcc does not split the function')
+    return program
+
+
+def test_the_rest_of_a_function_is_no_call_of_it(split: Path) -> None:
+    """The copies are those in main and user, and none where only the rest of a function begins."""
+    info = info_of(str(split))
+    copies = info.dwarf.copies('put')
+    holders = [info.dwarf.executable.symbol_at(spot.address).name for spot in copies]
+    assert sorted(holders) in ([], ['main', 'main', 'user'])
+    own, = info.dwarf.executable.symbols('put')
+    assert info.function('put').inlined == len(copies)
+    lines = shown(split, '-S', 'p put count amount').stdout.splitlines()
+    assert len(lines) == 1 + len(copies) and f' put{"+0" * bool(copies)} ' in lines[0]
+    listed = shown(split, '-l', 'put').stdout
+    places = [own.address, *(spot.address for spot in copies)]
+    assert re.findall('^  [a-z]+.* (0x[0-9a-f]+)', listed, re.M) == [hex(place) for place in places]
+    assert listed.count('(copy of put)') == len(copies)
+    assert '(put, inlined)' not in shown(split, '-F', 'put').stdout
+    note = f"'put' is also inlined at {len(copies)} places" if copies else ''
+    assert note in (said := shown(split, '-S', 'r put').stderr) and bool(said) == bool(copies)
+
+
+def test_a_line_in_the_rest_of_a_function_has_its_variables(split: Path) -> None:
+    number = (HERE / 'fixtures/rest.c').read_text().split('if (left > 0)')[0].count('\n') + 1
+    spots = info_of(str(split)).dwarf.line_spots('rest.c', number)
+    first = info_of(str(split)).dwarf.first_of_each(spots)
+    assert len(first) == 1 + len(info_of(str(split)).dwarf.copies('put'))
+    for spot in first:
+        assert field_of(info_of(str(split)), spot, 'left').fetches[0].kind == 's32'
+
+
+def test_a_call_that_a_macro_writes_at_the_declaration_is_one(compile_c: Callable[..., Path]) -> None:
+    """As in the kernel's SYSCALL_DEFINE."""
+    program = compile_c('''
+        #define DEFINE(name) static inline int do_##name(int x); \\
+            int name(int x) { return do_##name(x); } static inline int do_##name(int x)
+        volatile int seen;
+        DEFINE(call) { seen = x; return x + seen; }
+        int main(void) { return call(seen); }''', '-g', '-O2', '-no-pie')
+    lines = shown(program, '-S', 'p do_call x').stdout.splitlines()
+    assert {line.split()[1].partition('+')[0] for line in lines} == {'main', 'call'}
+
+
 # kernels
+
+
+SPLIT = 'bprm_execve submit_bio fput consume_skb netif_rx iput'.split()         # all of them, in Debian's 6.1
+
+
+@pytest.mark.parametrize('name', SPLIT)
+def test_the_rest_of_a_kernel_function_is_no_call_of_it(name: str) -> None:
+    dwarf = info_of(vmlinux()).dwarf
+    assert dwarf.copies(name) == [] and info_of(vmlinux()).function(name).inlined == 0
+    assert shown(vmlinux(), '-S', f'p {name}').stdout == f'p:f0 {name}\n'
 
 
 @functools.lru_cache(None)

@@ -762,6 +762,13 @@ def test_a_line_and_the_copies_of_an_inlined_function_have_their_variables(flags
     assert sorted(shown(lines, 'copies')) == ['left=0 right=0', 'left=10 right=1', 'left=100 right=1', 'left=20 right=2']
 
 
+@pytest.mark.parametrize('flags', [('-Os',), ('-O3', '--param', 'max-inline-insns-auto=300')], ids=' '.join)
+def test_a_function_that_is_split_is_seen_once_a_call(flags: tuple[str, ...], compile_c: Compile) -> None:
+    program = compile_c(Path(__file__).parent / 'fixtures/rest.c', *flags, '-g', '-fpartial-inlining')
+    lines = traced([f'P {program}:put count amount'], lambda: subprocess.run([program]))
+    assert [line.split('amount=')[1] for line in shown(lines)] == [str(i) for i in range(7) for _ in range(3)]
+
+
 def test_what_a_line_became_and_the_code_of_a_function_are_listed(compile_c: Compile) -> None:
     program = compile_c(INSIDE, '-O0', '-gdwarf-5')
     said = surftrace('-l', f'{program}:test.c:{HERE}')

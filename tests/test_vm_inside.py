@@ -75,3 +75,18 @@ def test_values_inside_functions_are_the_callers(label: str, tmp_path: Path) -> 
     kept = flags & ~0o100                                   # do_dentry_open() takes O_CREAT away
     assert f' flags={kept} mode={0o100600} ' in f"{events['local'][1]} "
     assert events['inlined'][0] != 'get_task_struct' and events['inlined'][1].startswith(f'comm="known-child" pid={child} ')
+
+
+def test_a_function_that_is_split_is_seen_once_a_call(tmp_path: Path) -> None:
+    """gcc has inlined the rest of bprm_execve() into itself."""
+    vmlinux, count = str(kernels.kernel('6.1-amd64') / 'vmlinux'), 20
+    line = 'p bprm_execve name=filename->name f:name=="/bin/true"'
+    surftrace(vmlinux, '-o', str(tmp_path / 'script.sh'), line)
+    status, output = machine.run('6.1-amd64', f"""
+        sh '{tmp_path}/script.sh' >/run/out 2>/run/err &
+        until grep -q tracing /run/err || ! kill -0 $!; do sleep 0.1; done
+        for number in $(seq {count}); do /bin/true; done
+        kill -TERM $!
+        wait $!
+        cat /run/err /run/out""", timeout=120)
+    assert len(re.findall(r': f0: \(bprm_execve\+?\S*\) name="/bin/true"', output)) == count, output
