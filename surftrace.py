@@ -3827,6 +3827,10 @@ class Kallsyms:
         return [Symbol(name, int(match[1], 16), 0, match[2] in b'tTwW', module=(match[3] or b'').decode())
                 for match in found if match]
 
+    def functions(self, name: str) -> List[Symbol]:
+        """The functions of that name."""
+        return [symbol for symbol in self.symbols(name) if symbol.code]
+
     def beginning(self, prefix: str, code: bool) -> Set[str]:
         """The names of functions, or of other symbols, that begin so."""
         kinds = b'tTwW' if code else b'a-su-vx-zA-SU-VX-Z'
@@ -3871,71 +3875,90 @@ def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
     return obstacle
 
 
-class KernelModule(NamedTuple):
-    """What is known of a module: sources of types in the order to be asked, its file (None: not found), and whether it is
-    loaded (None: its kernel is not the running one)."""
-    sources: Tuple[Callable[[], TypeInfo], ...] = ()
-    file: Optional[Executable] = None
-    loaded: Optional[bool] = None
+class Symbols:
+    """The symbols of a kernel's file and of its modules' files, or of a program's file and its debug files: of one name and address
+    the first file's. Addresses are link-time ones."""
 
-
-class KernelSymbols:
-    """The symbols of the files of a kernel and of its modules."""
-
-    def __init__(self, kernel: Optional[Executable], modules: Dict[str, Executable]) -> None:
-        self._kernel, self._modules = kernel, modules
+    def __init__(self, files: Sequence[Executable]) -> None:
+        self.files = files
+        self.modules = frozenset(file.module for file in files) - {''}
 
     def symbols(self, name: str) -> List[Symbol]:
-        """The symbols of that name, those of a module with its name."""
-        return [*(self._kernel.symbols(name) if self._kernel else ()), *(symbol._replace(module=module) for module, file in
-                self._modules.items() for symbol in file.symbols(name))]
+        """The defined symbols of that name."""
+        return self._first(lambda file: file.symbols(name))
+
+    def every_symbol(self, name: str) -> List[Symbol]:
+        """Also the undefined ones."""
+        return self._first(lambda file: file.every_symbol(name))
+
+    def functions(self, name: str) -> List[Symbol]:
+        """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
+        found = [symbol for symbol in self.symbols(name) if symbol.code] or self._first(lambda file: file.named_in_source(name))
+        return list({(symbol.module, symbol.address): symbol for symbol in found}.values())
+
+    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+        """The function (or the object) that has the address."""
+        return next((found for found in (file.symbol_at(address, code) for file in self.files) if found), None)
+
+    def beginning(self, prefix: str, code: bool) -> Set[str]:
+        """The names of functions, or of other symbols, that begin so."""
+        return {symbol.name for file in self.files for symbol in file.matching(lambda name: name.startswith(prefix))
+                if symbol.code == code}
+
+    def _first(self, ask: Callable[[Executable], List[Symbol]]) -> List[Symbol]:
+        found: Dict[Tuple[str, int, str], Symbol] = {}
+        for file in self.files:
+            for symbol in ask(file):
+                found.setdefault((file.module, symbol.address, symbol.name), symbol._replace(module=file.module))
+        return sorted(found.values(), key=lambda symbol: (symbol.module, symbol.address))
 
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every function, by name."""
-        found = {name: list(symbols) for name, symbols in (self._kernel.function_symbols if self._kernel else {}).items()}
-        for module, file in self._modules.items():
+        found: Dict[str, List[Symbol]] = {}
+        for file in self.files:
             for name, symbols in file.function_symbols.items():
-                found.setdefault(name, []).extend(symbol._replace(module=module) for symbol in symbols)
+                known = found.setdefault(name, [])
+                places = {(symbol.module, symbol.address) for symbol in known}
+                known += [symbol._replace(module=file.module) for symbol in symbols if (file.module, symbol.address) not in places]
         return found
 
-    @property
-    def files(self) -> List[Executable]:
-        """The files, the kernel's first."""
-        return [*([self._kernel] if self._kernel else []), *self._modules.values()]
+
+def once(source: Callable[[], TypeInfo]) -> Callable[[], TypeInfo]:
+    """The source, opened when it is first asked for."""
+    return functools.lru_cache(None)(source)
 
 
-def symbol_names(symbols: Union[Kallsyms, KernelSymbols, Executable, ProgramSymbols], prefix: str, code: bool) -> Set[str]:
-    """The names of functions, or of other symbols, that begin so."""
-    if not isinstance(symbols, Kallsyms):
-        files = [symbols] if isinstance(symbols, Executable) else symbols.files
-        return {symbol.name for file in files for symbol in file.matching(lambda name: name.startswith(prefix)) if symbol.code == code}
-    return symbols.beginning(prefix, code)
+class Module(TypeInfo):
+    """A kernel, one of its modules, a program or a library: its symbols, and its sources of types in the order in which they are
+    asked; one is opened when those before it had no answer. A module's own functions are its only ones, types are then its
+    kernel's (`base`). `symbols` is None where only types are known; `file` has the code; `loaded` is None where that module's
+    kernel is not the running one; `build_id` is '' where nothing tells it."""
 
-
-class DebugInfo(TypeInfo):
-    """What is known of one kernel: its symbols, and sources of types in the order to be asked; a source is opened when
-    the ones before it had no answer. `build_id` is that of the file it is from, '' where it says none."""
-
-    def __init__(self, arch: Arch, symbols: Union[Kallsyms, KernelSymbols, Executable, ProgramSymbols, None],
-                 sources: Sequence[Callable[[], TypeInfo]], modules: Callable[[str], KernelModule] = lambda module: KernelModule(),
-                 build_id: str = '') -> None:
-        self.arch, self.symbols, self.build_id = arch, symbols, build_id
-        self._sources = [functools.lru_cache(None)(source) for source in sources]
-        self.module: Callable[[str], KernelModule] = functools.lru_cache(None)(modules)
+    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Symbols, None], sources: Sequence[Callable[[], TypeInfo]],
+                 build_id: str = '', file: Optional[Executable] = None, path: str = '') -> None:
+        self.arch, self.symbols, self.build_id, self.file, self.path = arch, symbols, build_id, file, path
+        self.sources = [once(source) for source in sources]
+        self.base: Optional[Module] = None
+        self.loaded: Optional[bool] = None
         self.given: Tuple[str, ...] = ()                # modules whose files were named
-        self.program: Optional[Program] = None          # what it is the debug information of, if not the kernel
+        self._modules: Callable[[str], Module] = lambda name: Module(self.arch, self.symbols, ())
 
-    def for_module(self, module: str) -> DebugInfo:
-        """What is known of a module: functions and variables of its own, types its own and then the kernel's."""
-        return ModuleInfo(self, self.module(module)) if module else self
+    def module(self, name: str) -> Module:
+        """The module of that name of this kernel; the kernel itself for ''."""
+        if not name:
+            return self
+        found = self._modules(name)
+        found.base = self
+        return found
+
+    def with_modules(self, find: Callable[[str], Module]) -> Module:
+        """This kernel, whose modules are found so."""
+        self._modules = functools.lru_cache(None)(find)
+        return self
 
     def _first(self, ask: Callable[[TypeInfo], Any]) -> Any:
-        for source in self._sources:
-            answer = ask(source())
-            if answer is not None:
-                return answer
-        return None
+        return next((answer for answer in (ask(source()) for source in self.sources) if answer is not None), None)
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
         """See TypeInfo; `address` is for DWARF only, the others have none."""
@@ -3945,77 +3968,59 @@ class DebugInfo(TypeInfo):
     def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
         """See TypeInfo."""
         found: Optional[Type] = self._first(lambda source: source.named(keyword, name, scope))
-        return found
+        return found if found or not self.base else self.base.named(keyword, name, scope)
 
     def variable(self, name: str) -> Optional[Variable]:
         """See TypeInfo."""
         found: Optional[Variable] = self._first(lambda source: source.variable(name))
-        return found
+        return found if found or not self.base else self.base.variable(name)
 
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
         if self.symbols is not None:
             return self.symbols.function_symbols
-        return sorted({name for source in self._sources for name in source().function_names()})
+        return sorted({name for source in self.sources for name in source().function_names()})
+
+    @functools.cached_property
+    def linked(self) -> Optional[Symbols]:
+        """The symbols at link-time addresses, where a file tells these."""
+        if self.base:
+            return Symbols([self.file]) if self.file else None
+        if isinstance(self.symbols, Symbols):
+            return self.symbols
+        return Symbols([self.dwarf.executable]) if self.dwarf else None
 
     @property
     def executable(self) -> Optional[Executable]:
         """The file that has the code, or at least its symbols."""
-        if isinstance(self.symbols, ProgramSymbols):
-            return self.symbols.files[0]
-        return self.dwarf.executable if self.dwarf else self.symbols if isinstance(self.symbols, Executable) else None
+        return self.linked.files[0] if self.linked else None
 
     def functions_named(self, name: str) -> List[Symbol]:
         """The functions of that name, at link-time addresses where a file tells them."""
-        if isinstance(self.symbols, ProgramSymbols):
-            return self.symbols.functions(name)
-        table = self.executable or self.symbols
-        return [symbol for symbol in table.symbols(name) if symbol.code] if table else []
+        table = self.linked or self.symbols
+        return table.functions(name) if table else []
 
     def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
         """The function (or the object) that the link-time address is in."""
-        files = self.symbols.files if isinstance(self.symbols, ProgramSymbols) else [self.executable] if self.executable else []
-        return next((found for file in files for found in [file.symbol_at(address, code)] if found), None)
+        return self.linked.symbol_at(address, code) if self.linked else None
 
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
         """See TypeInfo: those of the first source."""
-        return self._sources[0]().prototypes(pattern, taken) if self._sources else ()
+        return self.sources[0]().prototypes(pattern, taken) if self.sources else ()
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
         """See TypeInfo: those of the first source."""
-        return self._sources[0]().type_names(keywords, prefix) if self._sources else ()
+        return self.sources[0]().type_names(keywords, prefix) if self.sources else ()
 
     @functools.cached_property
     def btf(self) -> Optional[Btf]:
         """The BTF among the sources."""
-        return next((source for source in (s() for s in self._sources) if isinstance(source, Btf)), None)
+        return next((source for source in (s() for s in self.sources) if isinstance(source, Btf)), None)
 
     @functools.cached_property
     def dwarf(self) -> Optional[Dwarf]:
         """The DWARF among the sources."""
-        return next((source for source in (s() for s in self._sources) if isinstance(source, Dwarf)), None)
-
-
-class ModuleInfo(DebugInfo):
-    """What is known of one module of a kernel. A function of the kernel that has the name of one of the module's is another."""
-
-    def __init__(self, kernel: DebugInfo, module: KernelModule) -> None:
-        super().__init__(kernel.arch, kernel.symbols, [*module.sources, *kernel._sources], kernel.module)
-        self._own = self._sources[:len(module.sources)]
-
-    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
-        """See TypeInfo."""
-        answers = (source().function(name, address, offset) for source in self._own)
-        return next((answer for answer in answers if answer), None)
-
-    @functools.cached_property
-    def dwarf(self) -> Optional[Dwarf]:
-        """The module's DWARF."""
-        return next((source for source in (s() for s in self._own) if isinstance(source, Dwarf)), None)
-
-
-def _same(source: TypeInfo) -> TypeInfo:
-    return source
+        return next((source for source in (s() for s in self.sources) if isinstance(source, Dwarf)), None)
 
 
 def read_file(path: str, size: int = -1) -> bytes:
@@ -4048,7 +4053,7 @@ def find_vmlinux(arch: Arch, release: str) -> Optional[Executable]:
     return None
 
 
-def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) -> DebugInfo:
+def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) -> Module:
     """The debug information of one file: an ELF with DWARF or .BTF, or raw BTF (of the architecture said, else of this
     machine)."""
     inside = unpacked(path)
@@ -4056,7 +4061,7 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
     if head[:2] in (b'\x9f\xeb', b'\xeb\x9f'):
         if mode == 'dwarf':
             raise InputError(f'{path} is BTF, but -m dwarf was asked for')
-        return DebugInfo(arch or machine, None, [lambda: Btf(inside or read_file(path), path, arch or machine)])
+        return Module(arch or machine, None, [lambda: Btf(inside or read_file(path), path, arch or machine)], path=path)
     if head != b'\x7fELF':
         raise DebugInfoError(f'{path}: neither an ELF file nor BTF')
     executable = Executable(path, inside)
@@ -4070,8 +4075,8 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
     if not sources:
         wanted = {'auto': 'debug information: neither .debug_info nor .BTF', 'dwarf': 'DWARF', 'btf': 'BTF'}[mode]
         raise DebugInfoError(f'{path}: has no {wanted}')
-    return DebugInfo(executable.arch, executable if '.symtab' in executable.sections else None, sources,
-                     build_id=executable.build_id)
+    return Module(executable.arch, Symbols([executable]) if '.symtab' in executable.sections else None, sources,
+                  executable.build_id, executable, path)
 
 
 def read_head(path: str) -> bytes:
@@ -4083,7 +4088,7 @@ def read_head(path: str) -> bytes:
         raise DebugInfoError(f'{path}: {error.strerror}') from None
 
 
-def running_debug_info(mode: str, machine: Arch, release: str) -> DebugInfo:
+def running_debug_info(mode: str, machine: Arch, release: str) -> Module:
     """The running kernel's: a vmlinux of the same build-id in the usual places, and the BTF the kernel carries."""
     sources: List[Callable[[], TypeInfo]] = []
     executable = find_vmlinux(machine, release) if mode not in ('btf', 'remote') else None
@@ -4091,11 +4096,10 @@ def running_debug_info(mode: str, machine: Arch, release: str) -> DebugInfo:
         found = executable
         sources.append(lambda: Dwarf(found))
     has_btf = mode != 'dwarf' and os.path.exists(RUNNING_BTF)
-    base = functools.lru_cache(None)(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, machine))
     if has_btf:
-        sources.append(base)
-    return DebugInfo(machine, running_symbols(), sources or [functools.partial(_no_types, mode, release)],
-                     functools.partial(running_module, mode, machine, release, base if has_btf else None), running_build_id(machine))
+        sources.append(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, machine))
+    kernel = Module(machine, running_symbols(), sources or [functools.partial(_no_types, mode, release)], running_build_id(machine))
+    return kernel.with_modules(functools.partial(running_module, mode, kernel, release, has_btf))
 
 
 def running_symbols() -> Optional[Kallsyms]:
@@ -4161,24 +4165,37 @@ def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Ex
     return next((file for file in same if file.size('.debug_info')), None), whole if whole in same else None
 
 
-def running_module(mode: str, arch: Arch, release: str, base: Optional[Callable[[], Btf]], module: str) -> KernelModule:
+def running_module(mode: str, kernel: Module, release: str, has_btf: bool, name: str) -> Module:
     """A module of the running kernel: the DWARF of its file, and the BTF that the kernel has of it, or of one that is not loaded
     its file has."""
-    loaded = os.path.isdir(f'{MODULES_LOADED}/{module}')
-    debug, whole = installed_module(module, arch, release)
-    path = os.path.join(os.path.dirname(RUNNING_BTF), module)
+    debug, whole = installed_module(name, kernel.arch, release)
     sources: List[Callable[[], TypeInfo]] = [lambda: Dwarf(debug)] if debug and mode not in ('btf', 'remote') else []
-    if base and os.path.exists(path):
-        sources.append(lambda: Btf(read_file(path), path, arch, base()))
-    elif base and whole and not loaded and whole.size('.BTF'):
-        sources.append(lambda: module_btf(whole, base()))
-    return KernelModule(tuple(functools.lru_cache(None)(source) for source in sources), whole or debug, loaded)
+    if has_btf:
+        sources += loaded_btf(kernel, name)
+    module = Module(kernel.arch, kernel.symbols, sources, file=whole or debug)
+    module.loaded = os.path.isdir(f'{MODULES_LOADED}/{name}')
+    if has_btf and whole and not module.loaded and whole.size('.BTF'):
+        module.sources.append(once(lambda: module_btf(whole, kernel)))
+    return module
 
 
-def module_btf(file: Executable, kernel: Btf) -> Btf:
+def loaded_btf(kernel: Module, name: str) -> List[Callable[[], TypeInfo]]:
+    """The BTF that the running kernel has of a module."""
+    path = os.path.join(os.path.dirname(RUNNING_BTF), name)
+    return [lambda: Btf(read_file(path), path, kernel.arch, base_btf(kernel, path))] if os.path.exists(path) else []
+
+
+def base_btf(kernel: Module, path: str) -> Btf:
+    """The BTF that a module's is on top of."""
+    if not kernel.btf:
+        raise DebugInfoError(f"{path}: the BTF of a module is on top of its kernel's, and that is not known here; name it with -v too")
+    return kernel.btf
+
+
+def module_btf(file: Executable, kernel: Module) -> Btf:
     """The BTF in a module's file, on top of its kernel's, or of what it kept of that (.BTF.base)."""
-    kept = bytes(file.contents('.BTF.base'))
-    base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, kernel) if kept else kernel
+    kept, base = bytes(file.contents('.BTF.base')), base_btf(kernel, file.path)
+    base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, base) if kept else base
     return Btf(bytes(file.contents('.BTF')), file.path, file.arch, base)
 
 
@@ -4186,7 +4203,7 @@ def module_btf(file: Executable, kernel: Btf) -> Btf:
 
 
 def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], machine: Arch, release: str,
-                      running: Callable[[], DebugInfo]) -> DebugInfo:
+                      running: Callable[[], Module]) -> Module:
     """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the running one; and
     those of modules."""
     paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
@@ -4195,16 +4212,20 @@ def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], mac
     kernels = [path for path in paths if path not in objects and path not in split]
     if len(kernels) > 1:
         raise InputError(f"-v {kernels[1]}: {kernels[0]} is a kernel's file too; one kernel and its modules can be named")
-    info = given_debug_info(kernels[0], mode, arch, machine) if kernels else running()
-    info.path = ''.join(kernels)
+    kernel = given_debug_info(kernels[0], mode, arch, machine) if kernels else running()
     for path, file in objects.items():
-        if file.arch != info.arch:
-            raise InputError(f'{path} is for {file.arch.name}, and the kernel for {info.arch.name}')
-    given = {file.module: given_module(file, mode, info) for file in objects.values()}
+        if file.arch != kernel.arch:
+            raise InputError(f'{path} is for {file.arch.name}, and the kernel for {kernel.arch.name}')
+    if isinstance(kernel.symbols, Symbols):                             # the running kernel's stay those it has
+        kernel.symbols = Symbols([*kernel.symbols.files, *objects.values()])
+    given = {file.module: given_module(file, mode, kernel) for file in objects.values()}
     for path in split:
-        name = os.path.basename(path).split('.')[0].replace('-', '_')
-        given[name] = KernelModule((functools.lru_cache(None)(functools.partial(_split_btf, path, info)),))
-    return with_modules(info, given) if given else info
+        source = functools.partial(_split_btf, path, kernel)
+        given[os.path.basename(path).split('.')[0].replace('-', '_')] = Module(kernel.arch, kernel.symbols, [source])
+    others, kernel.given = kernel._modules, tuple(given)
+    for name, module in given.items():
+        module.loaded = others(name).loaded
+    return kernel.with_modules(lambda name: given.get(name) or others(name))
 
 
 def is_object_file(path: str) -> bool:
@@ -4213,38 +4234,19 @@ def is_object_file(path: str) -> bool:
     return head[:4] == b'\x7fELF' and int.from_bytes(head[16:18], 'little' if head[5:6] == b'\1' else 'big') == 1     # ET_REL
 
 
-def _split_btf(path: str, info: DebugInfo) -> Btf:
-    if not info.btf:
-        raise DebugInfoError(f"{path}: the BTF of a module is on top of its kernel's, and that is not known here; name it with -v too")
-    return Btf(read_file(path), path, info.arch, info.btf)
+def _split_btf(path: str, kernel: Module) -> Btf:
+    return Btf(read_file(path), path, kernel.arch, base_btf(kernel, path))
 
 
-def given_module(file: Executable, mode: str, kernel: DebugInfo) -> KernelModule:
+def given_module(file: Executable, mode: str, kernel: Module) -> Module:
     """The module whose file was named."""
-    def btf() -> TypeInfo:
-        if not kernel.btf:
-            raise DebugInfoError(f"{file.path}: its BTF is on top of its kernel's, and that is not known here; name it with -v too")
-        return module_btf(file, kernel.btf)
+    source: Callable[[], TypeInfo] = functools.partial(module_btf, file, kernel)
     if mode != 'btf' and file.size('.debug_info'):
-        return KernelModule((functools.lru_cache(None)(lambda: Dwarf(file)),), file)
-    if mode == 'dwarf' or not file.size('.BTF'):
+        source = functools.partial(Dwarf, file)
+    elif mode == 'dwarf' or not file.size('.BTF'):
         wanted = {'dwarf': 'DWARF', 'btf': 'BTF'}.get(mode, 'debug information: neither .debug_info nor .BTF')
         raise DebugInfoError(f'{file.path}: has no {wanted}')
-    return KernelModule((functools.lru_cache(None)(btf),), file)
-
-
-def with_modules(info: DebugInfo, given: Dict[str, KernelModule]) -> DebugInfo:
-    """The kernel with these modules, whatever else is known of them; the running kernel's symbols stay those it has."""
-    files = {name: module.file for name, module in given.items() if module.file}
-    symbols = info.symbols
-    if symbols is None or isinstance(symbols, Executable):
-        symbols = KernelSymbols(symbols, files) if symbols else None
-
-    def module(name: str) -> KernelModule:
-        return given[name]._replace(loaded=info.module(name).loaded) if name in given else info.module(name)
-    found = DebugInfo(info.arch, symbols, info._sources, module, info.build_id)
-    found.given, found.path = tuple(given), info.path
-    return found
+    return Module(kernel.arch, kernel.symbols, [source], file=file)
 
 
 def file_of_release(folder: str, release: str) -> str:
@@ -4363,38 +4365,35 @@ class Debuginfod(NamedTuple):
             self.progress(what, file.tell(), file.tell())
 
 
-def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: bool, running: bool) -> DebugInfo:
+def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: bool, running: bool) -> Module:
     """The kernel of that build-id, by debuginfod: its .BTF, unless `lines` needs DWARF; else its whole debug file."""
     reasons: List[str] = []
-    symbols, modules = running_symbols() if running else None, functools.partial(remote_module, servers, arch)
-    path = servers.find(build_id, 'section/.BTF', lambda path: _check_btf(path, arch), reasons) if not lines else None
-    if path:
-        found = path
-        base = functools.lru_cache(None)(lambda: Btf(read_file(found), found, arch))
-        return DebugInfo(arch, symbols, [base], functools.partial(modules, base) if running else lambda module: KernelModule(),
-                         build_id)
-    path = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), reasons)
-    if not path:
+    symbols: Union[Kallsyms, Symbols, None] = running_symbols() if running else None
+    btf = servers.find(build_id, 'section/.BTF', lambda path: _check_btf(path, arch), reasons) if not lines else None
+    whole = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), reasons) if not btf else None
+    if not btf and not whole:
         raise SurftraceError(f'no debuginfod server has the debug information of {build_id}:' + ''.join(
             f'\n  {printable(reason)}' for reason in reasons))
-    executable = Executable(path)
-    if executable.arch != arch:
-        raise InputError(f'{build_id} is a kernel for {executable.arch.name}, and not {arch.name}; say so with -a')
-    return DebugInfo(arch, symbols or executable, [lambda: Dwarf(executable)],
-                     functools.partial(modules, None) if running else lambda module: KernelModule(), build_id)
+    if btf:
+        kernel = Module(arch, symbols, [lambda: Btf(read_file(btf), btf, arch)], build_id)
+    else:
+        executable = Executable(whole or '')
+        if executable.arch != arch:
+            raise InputError(f'{build_id} is a kernel for {executable.arch.name}, and not {arch.name}; say so with -a')
+        kernel = Module(arch, symbols or Symbols([executable]), [lambda: Dwarf(executable)], build_id, executable)
+    return kernel.with_modules(functools.partial(remote_module, servers, kernel)) if running else kernel
 
 
-def remote_module(servers: Debuginfod, arch: Arch, base: Optional[Callable[[], Btf]], module: str) -> KernelModule:
+def remote_module(servers: Debuginfod, kernel: Module, name: str) -> Module:
     """A module of the running kernel: the BTF that the kernel has of it, else its debug file by debuginfod."""
-    path, build_id = os.path.join(os.path.dirname(RUNNING_BTF), module), loaded_build_id(module, arch)
-    loaded = os.path.isdir(f'{MODULES_LOADED}/{module}')
-    if base and os.path.exists(path):
-        return KernelModule((functools.lru_cache(None)(lambda: Btf(read_file(path), path, arch, base())),), None, loaded)
-    found = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), []) if build_id else None
-    if not found:
-        return KernelModule((), None, loaded)
-    file = Executable(found)
-    return KernelModule((functools.lru_cache(None)(lambda: Dwarf(file)),), file, loaded)
+    sources, build_id, file = loaded_btf(kernel, name) if kernel.btf else [], loaded_build_id(name, kernel.arch), None
+    found = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), []) if build_id and not sources else None
+    if found:
+        file = Executable(found)
+        sources = [functools.partial(Dwarf, file)]
+    module = Module(kernel.arch, kernel.symbols, sources, file=file)
+    module.loaded = os.path.isdir(f'{MODULES_LOADED}/{name}')
+    return module
 
 
 def _check_btf(path: str, arch: Arch) -> None:
@@ -4418,51 +4417,19 @@ def _check_debug_file(build_id: str, path: str) -> None:
 DEBUG_FOLDER = '/usr/lib/debug'
 
 
-class ProgramSymbols:
-    """The symbols of a program: its own, then those that its debug files kept."""
-
-    def __init__(self, files: Sequence[Executable]) -> None:
-        self.files = files
-
-    def symbols(self, name: str) -> List[Symbol]:
-        """The defined symbols of that name, one of several at an address."""
-        return self._first(lambda file: file.symbols(name))
-
-    def every_symbol(self, name: str) -> List[Symbol]:
-        """Also the undefined ones."""
-        return self._first(lambda file: file.every_symbol(name))
-
-    def functions(self, name: str) -> List[Symbol]:
-        """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
-        found = [symbol for symbol in self.symbols(name) if symbol.code] or self._first(lambda file: file.named_in_source(name))
-        return list({symbol.address: symbol for symbol in found}.values())
-
-    def symbol_at(self, address: int) -> Optional[Symbol]:
-        """The function that has the address."""
-        return next((found for found in (file.symbol_at(address) for file in self.files) if found), None)
-
-    def _first(self, ask: Callable[[Executable], List[Symbol]]) -> List[Symbol]:
-        found: Dict[Tuple[int, str], Symbol] = {}
-        for file in self.files:
-            for symbol in ask(file):
-                found.setdefault((symbol.address, symbol.name), symbol)
-        return sorted(found.values(), key=lambda symbol: symbol.address)
-
-    @functools.cached_property
-    def function_symbols(self) -> Dict[str, List[Symbol]]:
-        """Every function, by name."""
-        found: Dict[str, List[Symbol]] = {}
-        for file in reversed(self.files):
-            found.update(file.function_symbols)
-        return found
-
-
-class Program(NamedTuple):
-    """A program or library that is traced: its file as it is to be shown, and what is known of it."""
-    path: str
+class Program(Module):
+    """A program or library that is traced: `path` is what its probes are set in, `executable` the file that has been read."""
+    symbols: Symbols
     executable: Executable
-    info: DebugInfo
-    symbols: ProgramSymbols
+
+    def __init__(self, executable: Executable, debug: Sequence[Executable], path: str) -> None:
+        sources: List[Callable[[], TypeInfo]] = []
+        for file in (executable, *debug):
+            if file.size('.debug_info'):
+                shared = [Dwarf(other) for other in shared_debug_files(file)]
+                sources += [functools.partial(Dwarf, file, *shared), *(functools.partial(_same, other) for other in shared)]
+        arch = executable.arch if executable.arch.name != 'i386' else executable.arch._replace(arguments=())   # all on the stack
+        super().__init__(arch, Symbols([executable, *debug]), sources, executable.build_id, executable, path)
 
     @property
     def is_go(self) -> bool:
@@ -4475,22 +4442,17 @@ class Program(NamedTuple):
         return f"/proc/{os.readlink('/proc/self')}/fd/{self.executable.descriptor}"
 
 
-def program_at(path: str, debug: Optional[Executable] = None) -> Program:
-    """The program in that file, with its debug file (the one given, else where distributions put it)."""
+def program_at(path: str, debug: Optional[Executable] = None, shown: str = '') -> Program:
+    """The program in that file, with its debug file (the one given, else where distributions put it); `shown` is its path on the
+    traced machine where that is another."""
     executable = Executable(path)
     if not executable.segments:
         raise DebugInfoError(f'{path}: nothing in this file is ever loaded: an object file, or a debug file?')
-    files = [executable, *([debug] if debug else debug_files(executable))]
-    sources: List[Callable[[], TypeInfo]] = []
-    for file in files:
-        if file.size('.debug_info'):
-            shared = [Dwarf(other) for other in shared_debug_files(file)]
-            sources += [functools.partial(Dwarf, file, *shared), *(functools.partial(_same, other) for other in shared)]
-    arch = executable.arch if executable.arch.name != 'i386' else executable.arch._replace(arguments=())   # all on the stack
-    symbols = ProgramSymbols(files)
-    info = DebugInfo(arch, symbols, sources)
-    info.program = Program(path, executable, info, symbols)
-    return info.program
+    return Program(executable, [debug] if debug else debug_files(executable), shown or path)
+
+
+def _same(source: TypeInfo) -> TypeInfo:
+    return source
 
 
 def debug_files(executable: Executable) -> List[Executable]:
@@ -4536,7 +4498,7 @@ def shared_debug_files(executable: Executable) -> List[Executable]:
     return []
 
 
-def exported_types(info: DebugInfo) -> bytes:
+def exported_types(info: Module) -> bytes:
     """The types of a kernel as a file that -v takes: an ELF file of its BTF, with the build-id by which it is known again."""
     if not info.btf:
         raise DebugInfoError('this kernel carries no BTF; pahole --btf_encode_detached FILE VMLINUX makes it of DWARF, and -v takes FILE')
@@ -4557,7 +4519,7 @@ def packed(data: bytes, path: str) -> bytes:
     return data
 
 
-def check_same_kernel(info: DebugInfo, path: str) -> str:
+def check_same_kernel(info: Module, path: str) -> str:
     """Refuse the file of another kernel than the running one: its offsets would read the wrong members. A word where nothing
     tells whether it is."""
     running, given, btf = running_build_id(info.arch), info.build_id, info.btf
@@ -4573,7 +4535,7 @@ def check_same_kernel(info: DebugInfo, path: str) -> str:
     return ''
 
 
-def check_same_modules(info: DebugInfo, names: Iterable[str], release: str) -> List[str]:
+def check_same_modules(info: Module, names: Iterable[str], release: str) -> List[str]:
     """Refuse a module's file of another build than the one that is loaded, or would be; a word for each that nothing tells it
     of."""
     words = []
@@ -5910,7 +5872,7 @@ class Resolver:
     `abilities` what a return probe may read ('$arg': the kernel keeps the arguments of the call); `kind` is 'p', 'r' or 'e',
     and with a `site` the place is one in a program."""
 
-    def __init__(self, info: DebugInfo, kind: str, function: Optional[Function] = None, entry: bool = True,
+    def __init__(self, info: Module, kind: str, function: Optional[Function] = None, entry: bool = True,
                  abilities: FrozenSet[str] = frozenset(), fields: Optional[Dict[str, EventField]] = None,
                  site: Optional[Site] = None) -> None:
         self.info, self.arch, self.kind, self.function, self.entry = info, info.arch, kind, function, entry
@@ -6909,20 +6871,44 @@ class Target(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What the traced kernel is asked while events are made; a kernel elsewhere (-S, -o) gives no formats or names."""
-    info: DebugInfo
-    abilities: FrozenSet[str]
-    event_format: Callable[[str, str], Optional[str]]       # the text of events/SYSTEM/NAME/format
-    event_names: Callable[[], List[str]]                    # every SYSTEM/NAME
-    functions: Callable[[], Optional[FrozenSet[str]]]       # those ftrace lists as traceable
+    """The traced machine, as it is asked while events are made; of one that is elsewhere (-S, -o) no file can be read."""
+    info: Module
     note: Callable[[str], None]                             # a word for the user
+    read: Callable[[str], str] = lambda path: ''            # a file of its tracefs, '' where it cannot be read
     seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
-    blacklist: Callable[[], FrozenSet[str]] = frozenset     # functions kprobes refuse
-    module_file: Callable[[str], str] = lambda module: ''   # the file of a module, '' where there is none
     program: Callable[[str], Optional[Program]] = lambda name: None     # what a path or name means, None if nothing
     program_names: Callable[[str], List[str]] = lambda typed: []        # of programs and libraries, that begin so
     live: bool = False                                      # whether the probes are to be set, by this process
     force: bool = False                                     # whether to do what may crash a program
+
+    @property
+    def abilities(self) -> FrozenSet[str]:
+        """'$arg': return probes keep the arguments of the call; 'ref_ctr': semaphores are counted. Elsewhere both may be."""
+        readme = self.read('README')
+        kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None
+        return frozenset(['$arg'] * (kept or not readme) + ['ref_ctr'] * ('ref_ctr_offset' in readme or not readme))
+
+    def event_format(self, system: str, event: str) -> Optional[str]:
+        """The text of events/SYSTEM/EVENT/format."""
+        return self.read(f'events/{system}/{event}/format') or None
+
+    def event_names(self) -> List[str]:
+        """Every SYSTEM/EVENT."""
+        return self.read('available_events').replace(':', '/').split()
+
+    def functions(self) -> Optional[FrozenSet[str]]:
+        """The functions that ftrace lists as traceable, None where it lists none."""
+        return first_words(self.read('available_filter_functions')) or None
+
+    def blacklist(self) -> FrozenSet[str]:
+        """The functions that kprobes refuse, where debugfs may be read."""
+        return frozenset(re.findall(r'\t(\S+)$', self.read('/sys/kernel/debug/kprobes/blacklist'), re.M))
+
+
+@functools.lru_cache(2)
+def first_words(text: str) -> FrozenSet[str]:
+    """The first word of each line."""
+    return frozenset(line.split()[0] for line in text.splitlines())
 
 
 GLOB_CAP = 100                              # a pattern that matches more functions than this is cut, with a word
@@ -6938,7 +6924,7 @@ def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     if place.glob:
         return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
     if place.line:
-        info = kernel.info.for_module(place.module)
+        info = kernel.info.module(place.module)
         return spot_targets(line_spots(place, info), probe, kernel._replace(info=info))
     whole = probe.kind == 'p' and not place.module and '+' not in place.text        # FUNC+0: the function alone
     symbols, dwarf = kernel.info.symbols, kernel.info.dwarf if whole else None
@@ -6975,7 +6961,7 @@ def compiled_at(place: Place, target: Target, dwarf: Dwarf) -> Optional[int]:
     return wanted[0] if len(wanted) == 1 else None
 
 
-def line_spots(place: Place, info: DebugInfo, every: bool = False) -> List[Spot]:
+def line_spots(place: Place, info: Module, every: bool = False) -> List[Spot]:
     """The places that FILE:LINE or FUNC:LINE means: the first in each copy of the function, or every one."""
     dwarf = info.dwarf
     if not dwarf:
@@ -7178,7 +7164,7 @@ def chosen(probe: Probe, found: List[Symbol], kernel: Kernel) -> Target:
 
 def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel: Kernel) -> Target:
     """The Target of a function that is one."""
-    place, info = probe.place, kernel.info.for_module(module)
+    place, info = probe.place, kernel.info.module(module)
     offset = place.offset
     function = function_inside(place, name, address, info) if offset and not module else info.function(name, address, offset)
     if function and function.inlined and (probe.kind == 'r' or place.glob):
@@ -7188,7 +7174,7 @@ def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel:
     return Target(text, name, function, offset == 0 and not copy)
 
 
-def function_inside(place: Place, name: str, address: Optional[int], info: DebugInfo) -> Optional[Function]:
+def function_inside(place: Place, name: str, address: Optional[int], info: Module) -> Optional[Function]:
     """The function at FUNC+OFFSET, with the variables there; an offset that begins no instruction is refused."""
     dwarf = info.dwarf
     if dwarf and address is None:
@@ -7297,7 +7283,7 @@ def program_targets(probe: Probe, kernel: Kernel) -> List[Target]:
     if line and not program.symbols.functions(rest):
         if probe.kind == 'R':
             refuse('a return is that of a whole function: no line', probe.place.at)
-        return spots_in_program(line_spots(place_in_program(rest, probe.place), program.info), probe, program, kernel)
+        return spots_in_program(line_spots(place_in_program(rest, probe.place), program), probe, program, kernel)
     copies = copies_in_program(rest, program) if probe.kind == 'P' and not program.symbols.functions(rest) else []
     if copies:
         return spots_in_program(copies, probe, program, kernel)
@@ -7319,13 +7305,13 @@ def place_in_program(rest: str, place: Place) -> Place:
 
 def copies_in_program(name: str, program: Program) -> List[Spot]:
     """The copies of a function that is inlined wherever it is called."""
-    dwarf = program.info.dwarf if re.fullmatch(r'"?\w+"?', name) else None
+    dwarf = program.dwarf if re.fullmatch(r'"?\w+"?', name) else None
     return dwarf.copies(name.strip('"')) if dwarf else []
 
 
 def spots_in_program(spots: Sequence[Spot], probe: Probe, program: Program, kernel: Kernel) -> List[Target]:
     """The Targets of places that a program's DWARF tells."""
-    dwarf, found = program.info.dwarf, []
+    dwarf, found = program.dwarf, []
     for spot in spots[:COPY_CAP]:
         site = Site(program, spot.address)
         function = dwarf.function_here(spot) if dwarf else None
@@ -7406,10 +7392,10 @@ def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int,
         refuse('a return is that of a whole function: no offset', probe.place.at)
     if offset and not kernel.force:
         with Resolver._about(probe.place):
-            check_boundary(symbol, offset, program.executable, program.info.dwarf, True)
-    site, dwarf = Site(program, symbol.address + (offset or symbol.entry)), program.info.dwarf
+            check_boundary(symbol, offset, program.executable, program.dwarf, True)
+    site, dwarf = Site(program, symbol.address + (offset or symbol.entry)), program.dwarf
     spot = dwarf.spot_at(site.address) if dwarf and offset else None
-    function = dwarf.function_here(spot) if dwarf and spot else program.info.function(symbol.name, symbol.address, offset)
+    function = dwarf.function_here(spot) if dwarf and spot else program.function(symbol.name, symbol.address, offset)
     copies: List[Target] = []
     if function and function.inlined and dwarf:
         if probe.kind == 'P' and not any(names_registers(arg.expr) for arg in probe.args):
@@ -7623,20 +7609,30 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
     return renamed
 
 
+def obstacle_finder(kernel: Kernel) -> Callable[[Symbol], str]:
+    """Why a function cannot be probed: as the running kernel says, else as the vmlinux does."""
+    symbols, traceable, black = kernel.info.symbols, kernel.functions(), kernel.blacklist()
+    if isinstance(symbols, Symbols):
+        return obstacles(symbols.files[0]) if not isinstance(kernel.info, Program) else lambda symbol: ''
+
+    def obstacle(symbol: Symbol) -> str:
+        if symbol.name in black:
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        return 'not traceable (notrace)' if traceable and symbol.name not in traceable else ''
+    return obstacle
+
+
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
     """The event of a p or r line at one place."""
     symbols = kernel.info.symbols
-    found = symbols.symbols(target.name) if isinstance(symbols, Executable) else []
-    obstacle = obstacles(symbols)(found[0]) if isinstance(symbols, Executable) and len(found) == 1 else ''
+    found = symbols.symbols(target.name) if isinstance(symbols, Symbols) else []
+    obstacle = obstacle_finder(kernel)(found[0]) if len(found) == 1 else ''
     if obstacle:
         kernel.note(f"'{target.name}' is {obstacle}; the kernel will refuse a probe there")
     hint = syscall_hint(probe, target, kernel.info.arch)
     if hint:
         kernel.note(hint)
-    if target.site:
-        info = target.site.program.info
-    else:
-        info = kernel.info.for_module(target.place.partition(':')[0] if ':' in target.place else '')
+    info = target.site.program if target.site else kernel.info.module(target.place.partition(':')[0] if ':' in target.place else '')
     resolver = Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     event = own_event(probe, name, letter, target.place, resolver, kernel.seal)
@@ -7678,7 +7674,7 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
     return fields
 
 
-def raw_event_fields(event: str, info: DebugInfo) -> Optional[Dict[str, EventField]]:
+def raw_event_fields(event: str, info: Module) -> Optional[Dict[str, EventField]]:
     """The fields of an event of a kernel elsewhere, from the struct that include/trace/stages makes of it: an event of a
     class of its own has one of its name."""
     found = info.named('struct', f'trace_event_raw_{event}')
@@ -8209,7 +8205,7 @@ def list_functions(text: str, kernel: Kernel) -> List[str]:
         return list_expressions(parse_probe(text), kernel)
     module, pattern, taken = match['module'] or '', match['glob'] or '*', unqualified(match['type'] or '')
     symbols = kernel.info.symbols
-    away = module and isinstance(symbols, Kallsyms) and module not in symbols.modules
+    away = bool(module and symbols) and module not in symbols.modules   # type: ignore[union-attr]
     found = functions_away(pattern, taken, kernel, module, match.span('module')) if away else functions_like(
         pattern, taken, kernel, module)
     if not found:
@@ -8228,7 +8224,7 @@ def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -
         add_prototypes(prototypes, kernel.info, '*', taken)
     table = function_table(kernel.info, (lambda name: name.split('.')[0] in prototypes and wanted(name)) if taken else wanted, module)
     base = {name.split('.')[0] for name in table}
-    for source in [kernel.info.for_module(module)] if module else [kernel.info] * (not taken) + module_infos(kernel.info, table):
+    for source in [kernel.info.module(module)] if module else [kernel.info] * (not taken) + module_infos(kernel.info, table):
         add_prototypes(prototypes, source, exact or pattern.split('.')[0], taken)
     obstacle = obstacle_finder(kernel)
     found = []
@@ -8242,14 +8238,11 @@ def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -
 
 def functions_away(pattern: str, taken: str, kernel: Kernel, module: str, at: Span) -> List[Found]:
     """Those of a module that is not loaded, by its file."""
-    path = kernel.module_file(module)
-    if not path.endswith('.ko'):                                        # a compressed one is not looked into
+    away = kernel.info.module(module)
+    if not away.file:
         refuse(f"the module '{module}' is not loaded, and so none of its functions can be probed now", at)
-    file, base = Executable(path), kernel.info.btf
-    types = Btf(bytes(file.contents('.BTF')), path, kernel.info.arch, base) if base and '.BTF' in file.sections else None
-    away = DebugInfo(kernel.info.arch, file, [functools.partial(_same, types or TypeInfo())])
-    found = functions_like(pattern, taken, kernel._replace(info=away))
-    return [each._replace(obstacle=f"the module '{module}' is not loaded") for each in found]
+    found = functions_like(pattern, taken, kernel._replace(info=Module(away.arch, away.linked, away.sources)))
+    return [each._replace(obstacle=f"the module '{module}' is not loaded", notes=()) for each in found]
 
 
 def add_prototypes(prototypes: Dict[str, List[Prototype]], source: TypeInfo, pattern: str, taken: str) -> None:
@@ -8259,38 +8252,19 @@ def add_prototypes(prototypes: Dict[str, List[Prototype]], source: TypeInfo, pat
             prototypes[prototype.name].append(prototype)
 
 
-def function_table(info: DebugInfo, wanted: Callable[[str], bool], module: str) -> Dict[str, List[Symbol]]:
+def function_table(info: Module, wanted: Callable[[str], bool], module: str) -> Dict[str, List[Symbol]]:
     """The functions with code, by name; all of the debug information where there are no symbols."""
     if info.symbols is None:
         return {name: [Symbol(name, 0, 0, True)] for name in info.function_names() if wanted(name)}
-    table: Dict[str, List[Symbol]] = {}
-    if isinstance(info.symbols, Executable):
-        for symbol in info.symbols.matching(wanted):
-            if symbol.code and not symbol.name.startswith('__pfx_'):    # the padding before a function
-                table.setdefault(symbol.name, []).append(symbol)
-    else:
-        table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
-                 for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
+    table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
+             for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
     return {name: symbols for name, symbols in table.items() if symbols and not re.search(r'\.cold(\.|$)', name)}
 
 
-def module_infos(info: DebugInfo, table: Dict[str, List[Symbol]]) -> List[DebugInfo]:
+def module_infos(info: Module, table: Dict[str, List[Symbol]]) -> List[Module]:
     """The debug information of the modules that have one of these functions."""
     modules = {symbol.module for symbols in table.values() for symbol in symbols if symbol.module}
-    return [info.for_module(module) for module in sorted(modules) if info.module(module).sources]
-
-
-def obstacle_finder(kernel: Kernel) -> Callable[[Symbol], str]:
-    """Why a function cannot be probed: as the running kernel says, else as the vmlinux does."""
-    symbols, traceable, black = kernel.info.symbols, kernel.functions(), kernel.blacklist()
-    if isinstance(symbols, Executable):
-        return obstacles(symbols)
-
-    def obstacle(symbol: Symbol) -> str:
-        if symbol.name in black:
-            return "on the kernel's blacklist: kprobes themselves run through it"
-        return 'not traceable (notrace)' if traceable and symbol.name not in traceable else ''
-    return obstacle
+    return [info.module(module) for module in sorted(modules) if info.module(module).sources]
 
 
 def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], obstacle: Callable[[Symbol], str],
@@ -8336,7 +8310,7 @@ def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
     """What resolves expressions at the first place of a p, r, P, R or u line."""
     places = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind)
     target = places(probe, kernel)[0] if places else one_target(probe, kernel)
-    info = target.site.program.info if target.site else kernel.info
+    info = target.site.program if target.site else kernel.info
     return Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
 
 
@@ -8379,7 +8353,7 @@ def list_events(text: str, kernel: Kernel) -> List[str]:
     return lines
 
 
-def tracepoints(info: DebugInfo, prefix: str) -> List[str]:
+def tracepoints(info: Module, prefix: str) -> List[str]:
     """The names of tracepoints that begin so, from the typedefs that include/trace/bpf_probe.h makes of them."""
     return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
 
@@ -8390,7 +8364,7 @@ def format_layout(text: str) -> List[str]:
         r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
 
 
-def raw_layout(event: str, info: DebugInfo) -> List[str]:
+def raw_layout(event: str, info: Module) -> List[str]:
     """The fields of an event of that class, from the struct that include/trace/stages makes of it."""
     found = info.named('struct', f'trace_event_raw_{event}')
     if not isinstance(found, Struct):
@@ -8404,12 +8378,12 @@ def raw_layout(event: str, info: DebugInfo) -> List[str]:
     return lines
 
 
-def events_of(info: DebugInfo) -> Dict[str, str]:
+def events_of(info: Module) -> Dict[str, str]:
     """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) names
     its class, which names its system."""
-    vmlinux, call = info.symbols, info.named('struct', 'trace_event_call')
+    vmlinux, call = info.file, info.named('struct', 'trace_event_call')
     class_ = find_member(call, 'class') if isinstance(call, Struct) else None
-    if not isinstance(vmlinux, Executable) or not class_:
+    if not vmlinux or not class_:
         return {}
     classes = {symbol.address: symbol.name for symbol in vmlinux.matching(lambda name: name.startswith('event_class_'))}
     found = {}
@@ -8559,8 +8533,8 @@ def list_program(text: str, kernel: Kernel) -> List[str]:
     place = Place(probe[1], probe.span(1))
     program, rest = split_object(place, kernel)
     pattern = rest.strip('"') or '*'
-    own = kernel._replace(info=program.info, functions=lambda: None, blacklist=frozenset)
-    found = [each.line() if program.info.dwarf else f'{each.text};' for each in functions_like(pattern, '', own)
+    own = Kernel(program, kernel.note)
+    found = [each.line() if program.dwarf else f'{each.text};' for each in functions_like(pattern, '', own)
              if each.text[:2] not in ('_Z', '_R') and '@' not in each.text]
     sources = {demangled(name) for name in program.symbols.function_symbols} - {''}
     found += [f'{name};' for name in sorted(sources) if any(fnmatch.fnmatchcase(way, pattern) for way in spellings(name))]
@@ -8609,7 +8583,7 @@ class Code(NamedTuple):
     address: int
 
 
-def function_code(place: Place, info: DebugInfo) -> Code:
+def function_code(place: Place, info: Module) -> Code:
     """The code of a function: a vmlinux's, or where that has none the running kernel's."""
     executable = info.executable
     running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
@@ -8635,14 +8609,14 @@ def function_code(place: Place, info: DebugInfo) -> Code:
     return Code(symbol, running_code(running[0].address, symbol.size), KCORE, running[0].address)
 
 
-def size_by_next(symbol: Symbol, info: DebugInfo) -> int:
+def size_by_next(symbol: Symbol, info: Module) -> int:
     """The bytes up to the next function, where the symbols have no sizes."""
     table = info.symbols.function_symbols if info.symbols else {}
     following = [other.address for symbols in table.values() for other in symbols if other.address > symbol.address]
     return min(min(following, default=symbol.address + 4096) - symbol.address, 1 << 16)
 
 
-def code_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+def code_listing(place: Place, info: Module, release: str = '') -> List[str]:
     """-F: the instructions of a function with their offsets, the source lines they are of, and beside them the variables whose
     place changes there ('name=place'; '-name' where it cannot be had any more)."""
     found = function_code(place, info)
@@ -8671,7 +8645,7 @@ def code_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
     return lines
 
 
-def code_head(found: Code, spot: Optional[Spot], info: DebugInfo) -> str:
+def code_head(found: Code, spot: Optional[Spot], info: Module) -> str:
     """What a listing begins with."""
     where = f', {info.dwarf.short_path(spot.file)}:{spot.line}' if info.dwarf and spot else ''
     parts = sorted({symbol.name for start, _ in spot.scope.ranges for symbol in [info.dwarf.executable.symbol_at(start)]
@@ -8680,7 +8654,7 @@ def code_head(found: Code, spot: Optional[Spot], info: DebugInfo) -> str:
     return f'{found.symbol.name}{where}: {len(found.code)} bytes{more}'
 
 
-def instruction_text(instruction: Instruction, found: Code, info: DebugInfo) -> str:
+def instruction_text(instruction: Instruction, found: Code, info: Module) -> str:
     """An instruction with the names of what it jumps to, calls or reads."""
     if instruction.target is not None:
         offset = instruction.target - found.symbol.address
@@ -8700,17 +8674,17 @@ def changed(before: Dict[str, str], after: Dict[str, str]) -> str:
                     [f'-{name}' for name in before if name not in after])
 
 
-def live_variables(spot: Spot, info: DebugInfo) -> Dict[str, str]:
+def live_variables(spot: Spot, info: Module) -> Dict[str, str]:
     """The variables that can be had at a place, and where each is, as the kernel would be told."""
     return {name: where for name, _, where, why in variables(spot, info) if not why}
 
 
-def variables(spot: Spot, info: DebugInfo) -> List[Tuple[str, str, str, str]]:
+def variables(spot: Spot, info: Module) -> List[Tuple[str, str, str, str]]:
     """(name, type, place, why not) of each variable that can be named at a place."""
     function = info.dwarf.function_here(spot) if info.dwarf else None
     if not function:
         return []
-    resolver = Resolver(info, 'p', function, False, site=Site(info.program, spot.address) if info.program else None)
+    resolver = Resolver(info, 'p', function, False, site=Site(info, spot.address) if isinstance(info, Program) else None)
     table: Dict[str, Tuple[str, str, str, str]] = {}
     for variable in (*function.parameters, *function.locals):
         if variable.name and variable.name not in table:
@@ -8735,7 +8709,7 @@ def place_text(lvalue: Lvalue) -> str:
 class Sources:
     """The lines of source files, where these are found."""
 
-    def __init__(self, info: DebugInfo, release: str) -> None:
+    def __init__(self, info: Module, release: str) -> None:
         self._info, self._release = info, release
         self._read = functools.lru_cache(None)(self._lines)
 
@@ -8756,7 +8730,7 @@ class Sources:
         return []
 
 
-def place_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]:
+def place_listing(place: Place, info: Module, release: str = '') -> List[str]:
     """-l: what a place became: its addresses, by function and copy, and the variables at the one that is probed."""
     dwarf = info.dwarf
     if not dwarf:
@@ -8776,7 +8750,7 @@ def place_listing(place: Place, info: DebugInfo, release: str = '') -> List[str]
     return lines
 
 
-def listed_spots(place: Place, info: DebugInfo, dwarf: Dwarf) -> List[Spot]:
+def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> List[Spot]:
     """The places that -l lists: all those of a line, an instruction, or the entry of a function and of its copies."""
     if place.line:
         return line_spots(place, info, True)
@@ -8847,13 +8821,13 @@ def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
     """Functions, and modules before ':'."""
     symbols, typed = kernel.info.symbols, text[start:]
     module, colon, name = typed.partition(':')
-    if colon and isinstance(symbols, Kallsyms):
+    if colon and symbols:
         names = [each for each, found in symbols.function_symbols.items() if any(symbol.module == module for symbol in found)]
         return offered(text, start + len(module) + 1, names)
     if symbols is None:
         return offered(text, start, kernel.info.function_names())
-    modules = [f'{each}:' for each in symbols.modules] if isinstance(symbols, Kallsyms) else []
-    return offered(text, start, [each for each in symbol_names(symbols, typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
+    modules = [f'{each}:' for each in symbols.modules]
+    return offered(text, start, [each for each in symbols.beginning(typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
 
 
 def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
@@ -8869,11 +8843,11 @@ def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
     return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
 
 
-def systems(info: DebugInfo) -> List[str]:
+def systems(info: Module) -> List[str]:
     """The systems of trace events, by the symbols of their names (include/trace/stages/init.h)."""
     if info.symbols is None:
         return []
-    names = symbol_names(info.symbols, 'str__', False)
+    names = info.symbols.beginning('str__', False)
     return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
 
 
@@ -8928,7 +8902,7 @@ def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[s
         return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
     if isinstance(node, Global):
         typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
-        return symbol_names(symbols, typed, False) if symbols and typed else ()
+        return symbols.beginning(typed, False) if symbols and typed else ()
     return names_at(before, start, scope) if isinstance(node, Name) else TYPE_NAMES
 
 
@@ -9006,11 +8980,11 @@ def resolver_for(text: str, kernel: Kernel) -> Resolver:
         format_ = kernel.event_format(place.system, place.function)
         fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
         return Resolver(kernel.info, 'e', fields=fields or {})
-    info = kernel.info.for_module(place.module)
+    info = kernel.info.module(place.module)
     function = info.function(place.function)
-    if not function and isinstance(info.symbols, Kallsyms):
+    if not function and info.symbols:
         modules = [symbol.module for symbol in info.symbols.symbols(place.function) if symbol.module]
-        info = info.for_module(modules[0]) if modules else info
+        info = info.module(modules[0]) if modules else info
         function = info.function(place.function)
     return Resolver(info, kind, function and anywhere(function), True, frozenset(['$arg']))
 
@@ -9812,18 +9786,18 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
     return probes
 
 
-def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Tuple[Probe, str]] = ()) -> DebugInfo:
+def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Tuple[Probe, str]] = ()) -> Module:
     """The kernel's debug information that the options choose; none is looked for where no probe is in the kernel."""
     uname = os.uname()
     arch = arch_named(options.arch) if options.arch else None
     if not in_kernel:
-        return DebugInfo(arch or arch_named(uname.machine), None, [])
+        return Module(arch or arch_named(uname.machine), None, [])
     if options.mode == 'remote':
         return remote_kernel(options, arch, arch_named(uname.machine), probes)
     return kernel_debug_info(options, arch, uname.machine, uname.release)
 
 
-def remote_kernel(options: Any, arch: Optional[Arch], machine: Arch, probes: Sequence[Tuple[Probe, str]]) -> DebugInfo:
+def remote_kernel(options: Any, arch: Optional[Arch], machine: Arch, probes: Sequence[Tuple[Probe, str]]) -> Module:
     """The debug information of -m remote."""
     environ, own = os.environ, running_build_id(machine)
     build_id = options.build_id or own
@@ -9864,9 +9838,9 @@ def progress() -> Callable[[str, int, int], None]:
     return show if sys.stderr.isatty() else lambda what, done, total: None
 
 
-def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, release: str) -> DebugInfo:
+def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, release: str) -> Module:
     """What -v names, else the running kernel's."""
-    def running() -> DebugInfo:
+    def running() -> Module:
         machine = arch_named(machine_name)
         if arch and arch != machine:
             raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
@@ -9876,42 +9850,14 @@ def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, rel
     return given_debug_files(options.vmlinux, options.mode, arch, arch or arch_named(machine_name), release, running)
 
 
-def is_elsewhere(options: Any, info: DebugInfo) -> bool:
+def is_elsewhere(options: Any, info: Module) -> bool:
     """Whether the kernel that the options choose is not the running one; files of its modules may be named for that, too."""
     return bool(options.vmlinux or options.build_id) and not isinstance(info.symbols, Kallsyms)
 
 
-def kernel_of(info: DebugInfo, tracefs: Optional[Tracefs], running: bool) -> Kernel:
+def kernel_of(info: Module, tracefs: Optional[Tracefs], running: bool) -> Kernel:
     """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
-    readme = tracefs.read('README') if tracefs else ''
-    kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None or not running
-    counted = not tracefs or not running or 'ref_ctr_offset' in readme
-    abilities = frozenset(['$arg'] * kept + ['ref_ctr'] * counted)
-    if not tracefs or not running or not tracefs.has('events'):
-        return Kernel(info, abilities, lambda system, name: None, lambda: [], lambda: None, note)
-    found = tracefs
-
-    def functions() -> Optional[FrozenSet[str]]:
-        return frozenset(line.split()[0] for line in found.read('available_filter_functions').splitlines()) or None
-
-    def event_names() -> List[str]:
-        return found.read('available_events').replace(':', '/').split()
-    return Kernel(info, abilities, lambda system, name: found.read(f'events/{system}/{name}/format') or None, event_names,
-                  functools.lru_cache(None)(functions), note, 0, functools.lru_cache(None)(blacklist), module_file)
-
-
-def module_file(module: str) -> str:
-    """The file of the running kernel's module of that name, by the list depmod makes."""
-    folder = f'/lib/modules/{os.uname().release}'
-    for path in re.findall(r'^([^:\n]+):', read_text(f'{folder}/modules.dep'), re.M):
-        if os.path.basename(path).split('.')[0].replace('-', '_') == module:
-            return os.path.join(folder, path)
-    return ''
-
-
-def blacklist() -> FrozenSet[str]:
-    """The functions kprobes refuse, where debugfs may be read."""
-    return frozenset(re.findall(r'\t(\S+)$', read_text('/sys/kernel/debug/kprobes/blacklist'), re.M))
+    return Kernel(info, note, functools.lru_cache(None)(tracefs.read)) if tracefs and running else Kernel(info, note)
 
 
 def with_programs(kernel: Kernel, options: Any, in_kernel: bool = False) -> Kernel:
@@ -9948,7 +9894,7 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     given = executable_at(options.vmlinux[0]) if options.vmlinux and debug_given else None
     alike = given and os.path.basename(given.path) in {os.path.basename(path) for path in (name, *paths)}
     if given and given.contents('.text') and (options.show or options.output) and (alike or not paths and '/' in name):
-        return program_at(given.path)._replace(path=os.path.abspath(name) if '/' in name else (paths or [given.path])[0])
+        return program_at(given.path, None, os.path.abspath(name) if '/' in name else (paths or [given.path])[0])
     programs = [program_at(path, given) for path in paths if read_head(path) == b'\x7fELF']
     if paths and not programs:
         raise InputError(f"{paths[0]} is no ELF file: a script? Then name its interpreter")
@@ -10218,14 +10164,14 @@ def inside(options: Any) -> List[str]:
     return lines
 
 
-def listed_place(text: str, options: Any) -> Tuple[Place, DebugInfo]:
+def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
     """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
     whole = Place(text, (0, len(text)))
     if ':' in text and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
         kernel = with_programs(kernel_of(debug_info(options, False), None, False), options)
         if any(kernel.program(text[:match.start()]) for match in re.finditer(':', text) if match.start()):
             found, rest = split_object(whole, kernel)
-            return place_in_program(rest, whole), found.info
+            return place_in_program(rest, whole), found
     return parse_place('p', text, whole.at), debug_info(options)
 
 
@@ -10246,7 +10192,7 @@ def export(options: Any) -> int:
     return 0
 
 
-def check_given(options: Any, info: DebugInfo) -> None:
+def check_given(options: Any, info: Module) -> None:
     """Refuse files of -v that are not the running kernel's and its modules'."""
     release = os.uname().release
     word = check_same_kernel(info, info.path) if info.path else ''
@@ -10284,7 +10230,7 @@ def wanted_run(options: Any, group: str, events: Sequence[Event]) -> Run:
     return Run(group, options.stack and not all(in_programs), options.stack and any(in_programs), options.buffer, tuple(threads))
 
 
-def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo, tracefs: Tracefs) -> int:
+def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, tracefs: Tracefs) -> int:
     """The live run."""
     with ENDING.waiting(False):
         check_abilities(probes, tracefs)
@@ -10553,7 +10499,7 @@ def changes_of(events: Sequence[Event]) -> Callable[[], List[str]]:
     return changes
 
 
-def arrivals_of(events: Sequence[Event], info: DebugInfo) -> Callable[[], List[str]]:
+def arrivals_of(events: Sequence[Event], info: Module) -> Callable[[], List[str]]:
     """A function that tells, once each, which module that was waited for has come as another build than the file that its types
     are from."""
     names = {definition.place.partition(':')[0] for event in events for definition in event.definitions

@@ -164,7 +164,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope='session')
-def info(backend: str, types_file: Callable[[str], Path]) -> surftrace.DebugInfo:
+def info(backend: str, types_file: Callable[[str], Path]) -> surftrace.Module:
     """The debug information of fixtures/types.c, from each backend."""
     machine = surftrace.arch_named('x86_64')
     return surftrace.given_debug_info(str(types_file(backend)), 'btf' if backend == 'BTF' else 'dwarf', None, machine)

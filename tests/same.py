@@ -87,7 +87,7 @@ def infos(module: ModuleType, file: str, mode: str) -> object:
         if mode:
             KNOWN[file, mode] = module.given_debug_info(file, mode, None, module.arch_named('x86_64'))
         else:
-            KNOWN[file, mode] = module.program_at(file).info
+            KNOWN[file, mode] = module.program_at(file)
     return KNOWN[file, mode]
 
 

@@ -17,7 +17,7 @@ import pytest
 from imitation import Value, passes
 
 import surftrace
-from surftrace import DebugInfo, Event, InputError, Kallsyms, Kernel, make_events, parse_probe
+from surftrace import Event, InputError, Kallsyms, Kernel, Module, make_events, parse_probe
 
 ARCH = surftrace.arch_named('x86_64')
 FORMAT = '''\
@@ -32,9 +32,8 @@ FORMAT = '''\
 	field:u8 mac[6];	offset:56;	size:6;	signed:0;
 	field:unsigned int flags;	offset:64;	size:4;	signed:0;
 '''
-KERNEL = Kernel(DebugInfo(ARCH, Kallsyms(b'ffffffff81000000 T f\n'), []), frozenset(), lambda system, name: FORMAT
-                if name == 'event' else None,
-                lambda: [], lambda: None, lambda text: None)
+KERNEL = Kernel(Module(ARCH, Kallsyms(b'ffffffff81000000 T f\n'), []), lambda text: None,
+                lambda path: FORMAT if path.endswith('/event/format') else '')
 
 # One field of each kind; those behind pointers are b to a6, m, users.
 ARGS = ('p f n=%di:s32 u8=%si:u8 u=%si:u32 x=%si:x64 s64=%cx:s64 s8=%cx:s8 b=+4(%dx):b5@3/8 sb=+4(%dx):b5@3/8 '

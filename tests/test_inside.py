@@ -47,7 +47,7 @@ def have(tool: str) -> None:
 
 
 @functools.lru_cache(None)
-def info_of(path: str) -> surftrace.DebugInfo:
+def info_of(path: str) -> surftrace.Module:
     return surftrace.given_debug_info(path, 'dwarf', None, AMD64)
 
 
@@ -76,7 +76,7 @@ def spots_of(dwarf: surftrace.Dwarf) -> list[surftrace.Spot]:
     return spots + dwarf.copies('scaled')
 
 
-def field_of(info: surftrace.DebugInfo, spot: surftrace.Spot, text: str) -> surftrace.Field:
+def field_of(info: surftrace.Module, spot: surftrace.Spot, text: str) -> surftrace.Field:
     """What an expression becomes at a place."""
     function = info.dwarf.function_here(spot)
     return surftrace.Resolver(info, 'p', function, False).field(surftrace.parse_probe(f'p x v={text}').args[0])

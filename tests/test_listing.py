@@ -301,9 +301,10 @@ def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
 def test_a_listing_of_the_running_kernel_takes_its_word_for_what_can_be_traced() -> None:
     info = kernel(vmlinux(), 'btf').info
     symbols = surftrace.Kallsyms(b'0000 T vfs_read\n0000 T vfs_write\n0000 T vfs_open\n0000 t vfs_mine\t[mine]\n')
-    known = surftrace.DebugInfo(AMD64, symbols, [lambda: info])
-    running = surftrace.kernel_of(info, None, False)._replace(
-        info=known, functions=lambda: frozenset(['vfs_read', 'vfs_write', 'vfs_mine']), blacklist=lambda: frozenset(['vfs_write']))
+    known = surftrace.Module(AMD64, symbols, [lambda: info])
+    tracefs = {'available_filter_functions': 'vfs_read\nvfs_write\nvfs_mine [mine]\n',
+             '/sys/kernel/debug/kprobes/blacklist': '0xffff-0xffff\tvfs_write\n'}
+    running = surftrace.Kernel(known, str, lambda path: tracefs.get(path, ''))
     said = {line.split('(')[0].split(' ')[-1].lstrip('*'): line.partition('// ')[2] for line in surftrace.listing('p vfs_*', running)}
     assert said == {'vfs_read': '', 'vfs_write': "no probe: on the kernel's blacklist: kprobes themselves run through it",
                     'vfs_open': 'no probe: not traceable (notrace)',
@@ -315,8 +316,10 @@ def test_the_functions_of_a_module_that_is_not_loaded_are_those_of_its_file() ->
     path = next((str(path) for path in sorted(folder.rglob('nf_nat.ko'))), '')
     if not path:
         raise Unavailable(f'no nf_nat.ko in {folder}')
-    info = surftrace.DebugInfo(AMD64, surftrace.Kallsyms(b''), [lambda: kernel(vmlinux(), 'btf').info.btf])
-    away = surftrace.kernel_of(info, None, False)._replace(info=info, module_file=lambda module: path if module == 'nf_nat' else '')
+    info = surftrace.Module(AMD64, surftrace.Kallsyms(b'0000 T f\n'), [lambda: kernel(vmlinux(), 'btf').info.btf])
+    nat = surftrace.Executable(path)
+    info.with_modules(lambda name: surftrace.given_module(nat, 'btf', info) if name == 'nf_nat' else surftrace.Module(AMD64, None, []))
+    away = surftrace.Kernel(info, str)
     said = surftrace.listing('p nf_nat:nf_nat_alloc*', away)
     assert said == ["unsigned int nf_nat_alloc_null_binding(struct nf_conn *ct, unsigned int hooknum);  // no probe: the module 'nf_nat' "
                     'is not loaded']
@@ -466,7 +469,7 @@ int main(int n, char **v) { struct thing it = { n, v[0] }; user_of(); return use
 
 def of_programs() -> surftrace.Kernel:
     """A kernel of which nothing is known but its programs."""
-    kernel = surftrace.kernel_of(surftrace.DebugInfo(surftrace.arch_named('x86_64'), None, []), None, False)
+    kernel = surftrace.kernel_of(surftrace.Module(surftrace.arch_named('x86_64'), None, []), None, False)
     return surftrace.with_programs(kernel, surftrace.arguments().parse_args(['-S']))
 
 

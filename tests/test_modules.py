@@ -331,7 +331,13 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
     """A probe was waiting, its offsets from the file that was installed then."""
     _, stripped, _ = conntrack
     file = surftrace.executable_at(str(stripped))
-    info = surftrace.DebugInfo(AMD64, None, [], lambda module: surftrace.KernelModule((), file, module == 'loaded'))
+    info = surftrace.Module(AMD64, None, [])
+
+    def module(name: str) -> surftrace.Module:
+        found = surftrace.Module(AMD64, None, [], file=file)
+        found.loaded = name == 'loaded'
+        return found
+    info.with_modules(module)
     monkeypatch.setattr(surftrace, 'MODULES_LOADED', str(tmp_path))
     from test_resolve import kernel_of
     events = surftrace.make_events([(surftrace.parse_probe(line), '') for line in (
@@ -349,7 +355,7 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
 def test_the_btf_of_real_modules_is_on_top_of_their_kernels(conntrack):
     """No module is refused that was made for its kernel."""
     vmlinux, _, _ = conntrack
-    kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64).btf
+    kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64)
     files = sorted((vmlinux.parent / 'modules').rglob('*.ko*'))[::40]
     with_btf = [file for file in map(surftrace.executable_at, map(str, files)) if file.size('.BTF')]
     assert len(with_btf) > 10

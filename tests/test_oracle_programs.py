@@ -28,7 +28,7 @@ AMD64 = surftrace.arch_named('x86_64')
 def kernel() -> surftrace.Kernel:
     """What `-S` asks, with programs read once."""
     options = surftrace.arguments().parse_args(['-S'])
-    return surftrace.with_programs(surftrace.kernel_of(surftrace.DebugInfo(AMD64, None, []), None, False), options)._replace(note=str)
+    return surftrace.with_programs(surftrace.kernel_of(surftrace.Module(AMD64, None, []), None, False), options)._replace(note=str)
 
 
 def path_of(name: str) -> str:
@@ -153,7 +153,7 @@ def test_every_operand_of_debians_probes_is_read_or_refused_with_its_text(name: 
     for note in surftrace.Executable(path).usdt_notes():
         operands = surftrace.split_operands(note.operands)
         assert ' '.join(operands) == note.operands.strip()
-        resolver = surftrace.Resolver(program.info, 'p', None, False, site=surftrace.Site(program, note.address, operands))
+        resolver = surftrace.Resolver(program, 'p', None, False, site=surftrace.Site(program, note.address, operands))
         for i, operand in enumerate(operands):
             match = re.fullmatch(r'(-?)(\d)@(?:%(\w+)|(-?\d*)\(%(\w+)\)|\$(-?\d+))', operand)
             arg = surftrace.parse_probe(f'u a:b v=%{i}').args[0]
@@ -199,18 +199,18 @@ def test_parameters_are_in_the_registers_that_gdb_has(name: str) -> None:
     path = path_of(name)
     program = kernel().program(path)
     assert program
-    if not program.info.dwarf:
+    if not program.dwarf:
         raise Unavailable('libc6-dbg is not installed')
     kernel_names = dict(zip(GDB_REGISTERS, ['ax', 'dx', 'cx', 'bx', 'si', 'di', 'bp', 'sp', 'r8', 'r9']))
     chosen, functions = Random(SEED).sample(sorted(listed(path).items()), int(60 * SCALE)), {}
     for symbol, addresses in chosen:
-        function = program.info.function(symbol, min(addresses), 0) if len(addresses) == 1 else None
+        function = program.function(symbol, min(addresses), 0) if len(addresses) == 1 else None
         if function and function.parameters:
             functions[symbol] = (min(addresses), function)
     told = gdb_scopes(path, tuple((symbol, address) for symbol, (address, _) in functions.items()))
     compared = 0
     for symbol, (address, function) in functions.items():
-        resolver = surftrace.Resolver(program.info, 'p', function, True, site=surftrace.Site(program, address))
+        resolver = surftrace.Resolver(program, 'p', function, True, site=surftrace.Site(program, address))
         for i, parameter in enumerate(function.parameters):
             register = kernel_names.get(told[symbol].get(parameter.name, ''))
             if not register:

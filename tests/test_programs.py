@@ -9,6 +9,7 @@ import io
 import re
 import shutil
 import subprocess
+import types
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -399,7 +400,7 @@ def test_a_probe_is_set_only_where_an_instruction_begins(function: str, by: str,
     program = build(compile_c, '-O2')
     good = instructions(program, function)
     start = offset(program, function)
-    kernel = surftrace.kernel_of(surftrace.DebugInfo(X86, None, []), None, False)._replace(note=str)
+    kernel = surftrace.kernel_of(surftrace.Module(X86, None, []), None, False)._replace(note=str)
     kernel = surftrace.with_programs(kernel, surftrace.arguments().parse_args(['-S']))
     for at in range(min(good[-1], 120) + 1):
         place = f'{program}:{function}+{at}' if by == 'name' else f'{program}:{start + at:#x}'
@@ -1053,8 +1054,8 @@ def operand_of(arch: surftrace.Arch, text: str) -> list[str]:
         def offset_of(self, address: int) -> int:
             """The same."""
             return address
-    info = surftrace.DebugInfo(arch, None, [])
-    program = surftrace.Program('/x', File(), info, Names())        # type: ignore[arg-type]
+    info = surftrace.Module(arch, None, [])
+    program = types.SimpleNamespace(path='/x', executable=File(), symbols=Names())
     operands = surftrace.split_operands(text)
     site = surftrace.Site(program, 0x1000, operands)
     resolver = surftrace.Resolver(info, 'p', None, False, site=site)

@@ -16,23 +16,23 @@ from golden import ENUMERATORS, GOLDEN, Case
 from imitation import Machine, printed, width
 
 import surftrace
-from surftrace import DebugInfo, InputError, Kernel, make_events, parse_probe
+from surftrace import InputError, Kernel, Module, make_events, parse_probe
 
 SOURCE = (Path(__file__).parent / 'fixtures/types.c').read_text()
 
 
-def kernel_of(info: DebugInfo) -> Kernel:
+def kernel_of(info: Module) -> Kernel:
     """The kernel whose types these are, of which nothing else is known, but that return probes may read arguments."""
-    return Kernel(info, frozenset(['$arg']), lambda system, name: None, lambda: [], lambda: None, lambda text: None)
+    return Kernel(info, lambda text: None)
 
 
-def resolved(info: DebugInfo, line: str) -> surftrace.Event:
+def resolved(info: Module, line: str) -> surftrace.Event:
     """The event of a line."""
     return make_events([(parse_probe(line), '')], kernel_of(info))[0]
 
 
 @pytest.mark.parametrize('case', GOLDEN, ids=[case.line for case in GOLDEN])
-def test_an_expression_becomes_fetch_args(case: Case, backend: str, info: DebugInfo):
+def test_an_expression_becomes_fetch_args(case: Case, backend: str, info: Module):
     wanted = case.result(backend)
     if wanted[0] != '!':
         assert [line.split(' ', 2)[2] for line in resolved(info, case.line).lines()] == [wanted]
@@ -150,7 +150,7 @@ def bit_count(kind: str) -> int:
     return int(re.match(r'b(\d+)', kind)[1]) if kind[0] == 'b' else width(kind.partition('[')[0])
 
 
-def test_what_is_fetched_is_what_c_reads(oracle, backend: str, info: DebugInfo):
+def test_what_is_fetched_is_what_c_reads(oracle, backend: str, info: Module):
     events = {index: resolved(info, case.line) for index, case in CASES.items() if case.result(backend) == case.dwarf}
     assert len(events) > 150
     wrong = {}
@@ -259,7 +259,7 @@ def stops(compile_c, tmp_path_factory) -> dict[tuple[str, str], Machine]:
 
 
 @pytest.mark.parametrize('call', CALLED, ids=[call.partition('(')[0] for call in CALLED])
-def test_an_argument_is_where_a_debugger_finds_it(call: str, stops, backend: str, info: DebugInfo):
+def test_an_argument_is_where_a_debugger_finds_it(call: str, stops, backend: str, info: Module):
     name, seen = call.partition('(')[0], {}
     for expression in CALLED[call]:
         kind = 'r' if '$retval' in expression else 'p'

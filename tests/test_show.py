@@ -11,7 +11,7 @@ from test_filters import ARGS, KERNEL
 from test_resolve import kernel_of
 
 import surftrace
-from surftrace import DebugInfo, Event, InputError, Kernel, Run, make_events, parse_probe, plan, script
+from surftrace import Event, InputError, Kernel, Module, Run, make_events, parse_probe, plan, script
 
 GOOD = [case.line for case in GOLDEN if case.dwarf[0] != '!']
 LINES = [   # with what other lines have: names, filters, formats, several values, kinds and places
@@ -51,7 +51,7 @@ def shown(events: list[Event]) -> list[str]:
 
 
 @pytest.mark.parametrize('line', [*GOOD, *LINES])
-def test_what_is_shown_can_be_read_again_and_means_the_same(line: str, info: DebugInfo):
+def test_what_is_shown_can_be_read_again_and_means_the_same(line: str, info: Module):
     try:
         first = made([line], kernel_of(info))
     except InputError as error:
@@ -69,7 +69,7 @@ def test_what_is_shown_of_events_can_be_read_again(line: str):
     assert meaning(made(shown(first), KERNEL)) == meaning(first)
 
 
-def test_several_lines_can_be_read_again(info: DebugInfo):
+def test_several_lines_can_be_read_again(info: Module):
     lines = ['p:one take_bits p->a', 'p take_scalars p->i', 'r:one_more take_bits', 'p:two take_bits a=p->a',
              'p:two take_long_bits a=S(p->low)']
     with pytest.raises(InputError, match='several places'):

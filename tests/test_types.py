@@ -13,12 +13,12 @@ from imitation import WORD, Machine, printed
 from test_resolve import SOURCE, resolved
 
 import surftrace
-from surftrace import Array, DebugInfo, Enum, Float, Int, Pointer, Struct, find_member, member_names, size_of, spell
+from surftrace import Array, Enum, Float, Int, Module, Pointer, Struct, find_member, member_names, size_of, spell
 
 STRUCTS = re.findall(r'^(struct|union) (\w+) \{', SOURCE, re.M)
 
 
-def named(info: DebugInfo, keyword: str, name: str) -> surftrace.Type:
+def named(info: Module, keyword: str, name: str) -> surftrace.Type:
     """The type of that name, which has to be there."""
     found = info.named(keyword, name)
     assert found is not None
@@ -35,7 +35,7 @@ def leaves(struct: Struct, path: str = '', bit: int = 0) -> Iterator[tuple[str, 
             yield from leaves(inner, f'{path}{name}.', bit + member.bit)
 
 
-def test_offsets_and_sizes_are_the_compilers(backend, info: DebugInfo, compile_c):
+def test_offsets_and_sizes_are_the_compilers(backend, info: Module, compile_c):
     ours, asked = {}, []
     for keyword, name in STRUCTS:
         struct = named(info, keyword, name)
@@ -73,7 +73,7 @@ def test_offsets_and_sizes_are_the_compilers(backend, info: DebugInfo, compile_c
     ('union', 'bit_union', 'mid', 4, 'unsigned int'), ('', 'atomic_t', 'counter', 0, 'int'),
     ('', 'kuid_t', 'val', 0, 'unsigned int'),
 ])
-def test_a_member_is_found(keyword, name, path, bit, spelled, info: DebugInfo):
+def test_a_member_is_found(keyword, name, path, bit, spelled, info: Module):
     at, type_ = 0, named(info, keyword, name)
     for part in path.split('.') if path else ():
         member = find_member(type_, part)
@@ -81,7 +81,7 @@ def test_a_member_is_found(keyword, name, path, bit, spelled, info: DebugInfo):
     assert (at, spell(type_)) == (bit, spelled)
 
 
-def test_a_member_that_is_not_there_is_not_found(info: DebugInfo):
+def test_a_member_that_is_not_there_is_not_found(info: Module):
     struct = named(info, 'struct', 'nested')
     assert [find_member(struct, name) for name in ('x', 'deep', 'beforehand', 'befor')] == [None] * 4
     assert member_names(struct) == ['before', 'a', 'b', 'c', 'skip', 'd', 'e', 'f', 'named', 'u', 'where', 'next']
@@ -92,7 +92,7 @@ def test_a_member_that_is_not_there_is_not_found(info: DebugInfo):
     ('wide', 8, False, 'SMALL LARGE'),
     ('wide_negative', 8, True, 'LOW HIGH'), ('tiny', 1, False, 'T0 T1 T200'), ('tiny_negative', 1, True, 'M5 P6'),
 ])
-def test_an_enum_has_the_values_of_c(name, size, signed, names, info: DebugInfo):
+def test_an_enum_has_the_values_of_c(name, size, signed, names, info: Module):
     enum = named(info, 'enum', name)
     assert isinstance(enum, Enum)
     assert (enum.size, enum.signed) == (size, signed)
@@ -102,7 +102,7 @@ def test_an_enum_has_the_values_of_c(name, size, signed, names, info: DebugInfo)
 @pytest.mark.parametrize(('name', 'kind', 'size', 'signed'), [
     ('c', Int, 1, True), ('sc', Int, 1, True), ('uc', Int, 1, False),
 ])
-def test_a_character_has_the_sign_of_c(name, kind, size, signed, info: DebugInfo):
+def test_a_character_has_the_sign_of_c(name, kind, size, signed, info: Module):
     type_ = find_member(named(info, 'struct', 'text'), name).type()
     assert (type(type_), type_.size, type_.signed, surftrace.is_char(type_)) == (kind, size, signed, name == 'c')
 
@@ -110,12 +110,12 @@ def test_a_character_has_the_sign_of_c(name, kind, size, signed, info: DebugInfo
 @pytest.mark.parametrize(('name', 'kind', 'size'), [
     ('b', Int, 1), ('wide', Int, 16), ('f', Float, 4), ('d', Float, 8), ('ld', Float, 16), ('ul', Int, 8),
 ])
-def test_a_base_type_has_the_kind_and_size_of_c(name, kind, size, info: DebugInfo):
+def test_a_base_type_has_the_kind_and_size_of_c(name, kind, size, info: Module):
     type_ = find_member(named(info, 'struct', 'scalars'), name).type()
     assert (type(type_), type_.size) == (kind, size)
 
 
-def test_arrays_of_arrays_are_nested_in_dwarf_and_flat_in_btf(backend, info: DebugInfo):
+def test_arrays_of_arrays_are_nested_in_dwarf_and_flat_in_btf(backend, info: Module):
     """pahole writes one dimension, as long as all together: what BTF cannot tell, nobody can ask for."""
     shapes = {}
     for name in ('grid', 'matrix'):
@@ -127,7 +127,7 @@ def test_arrays_of_arrays_are_nested_in_dwarf_and_flat_in_btf(backend, info: Deb
     assert shapes == ({'grid': [48], 'matrix': [12]} if backend == 'BTF' else {'grid': [3, 16], 'matrix': [3, 4]})
 
 
-def test_a_type_that_is_only_declared_has_no_size(info: DebugInfo):
+def test_a_type_that_is_only_declared_has_no_size(info: Module):
     for name, keyword in (('hidden', 'struct'), ('unseen', 'union')):
         pointer = find_member(named(info, 'struct', 'scalars'), name).type()
         assert isinstance(pointer, Pointer)
@@ -140,7 +140,7 @@ def test_a_type_that_is_only_declared_has_no_size(info: DebugInfo):
 @pytest.mark.parametrize(('keyword', 'name'),
                          [('struct', 'plain'), ('enum', 'bits'), ('union', 'nested'), ('struct', 'nonsense'), ('', 'bits'),
                                                ('struct', 'bit'), ('struct', 'its'), ('struct', '')])
-def test_what_has_no_such_name_is_not_found(keyword, name, info: DebugInfo):
+def test_what_has_no_such_name_is_not_found(keyword, name, info: Module):
     assert info.named(keyword, name) is None
 
 
@@ -150,7 +150,7 @@ def test_what_has_no_such_name_is_not_found(keyword, name, info: DebugInfo):
     ('give_enum', 'enum negative', 'a: int'),
     ('take_float', 'int', 'a: int, b: float, c: int, d: double, e: long int'), ('take_s12', 'int', 'v: struct s12, after: int'),
 ])
-def test_a_function_has_its_prototype(name, returns, parameters, info: DebugInfo):
+def test_a_function_has_its_prototype(name, returns, parameters, info: Module):
     function = info.function(name)
     told = [f'{parameter.name}: {spell(parameter.type())}' for parameter in function.parameters] + ['...'] * function.variadic
     assert (spell(function.returns()), ', '.join(told)) == (returns, parameters)

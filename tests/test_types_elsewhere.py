@@ -15,24 +15,24 @@ import pytest
 from test_resolve import kernel_of
 
 import surftrace
-from surftrace import Array, DebugInfo, InputError, Pointer, Struct, SurftraceError
+from surftrace import Array, InputError, Module, Pointer, Struct, SurftraceError
 
 AMD64 = surftrace.arch_named('x86_64')
 
 
-def opened(path: Path, mode: str = 'auto') -> DebugInfo:
+def opened(path: Path, mode: str = 'auto') -> Module:
     """The debug information in a file."""
     return surftrace.given_debug_files([str(path)], mode, None, AMD64, 'release', lambda: None)
 
 
-def exported(info: DebugInfo, folder: Path, name: str = 'types.btf') -> DebugInfo:
+def exported(info: Module, folder: Path, name: str = 'types.btf') -> Module:
     """What is known of the same kernel from the file that --export-types writes."""
     path = folder / name
     path.write_bytes(surftrace.packed(surftrace.exported_types(info), str(path)))
     return opened(path)
 
 
-def shown(info: DebugInfo, line: str) -> str:
+def shown(info: Module, line: str) -> str:
     """What -S makes of a line; why it refuses it, from '!' on."""
     try:
         return surftrace.make_events([(surftrace.parse_probe(line), '')], kernel_of(info))[0].lines()[0].replace('+0 ', ' ', 1)       # 'f+0' where copies of f follow
@@ -40,7 +40,7 @@ def shown(info: DebugInfo, line: str) -> str:
         return f'!{error.message}'
 
 
-def chains(info: DebugInfo, names: list[str], count: int, seed: int) -> Iterator[str]:
+def chains(info: Module, names: list[str], count: int, seed: int) -> Iterator[str]:
     """Lines that go from a function's parameter through random members to something."""
     rng = random.Random(seed)
     made = 0
@@ -157,7 +157,7 @@ def test_a_kernels_types_are_its_btf_and_small(tmp_path, capfd):
     assert after.build_id == before.build_id and after.btf.bytes() == before.btf.bytes()
     names = list(before.btf.function_names())
     for line in chains(before, names, 150, 3):
-        assert shown(DebugInfo(AMD64, None, [lambda: before.btf]), line) == shown(after, line)
+        assert shown(Module(AMD64, None, [lambda: before.btf]), line) == shown(after, line)
 
 
 @pytest.mark.parametrize(('words', 'status', 'message'), [
