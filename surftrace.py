@@ -10264,7 +10264,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
     return 1 if left else 0
 
 
-def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: DebugInfo,
+def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module,
                 tracefs: Tracefs) -> Tuple[List[Event], Kernel]:
     """The events of the running kernel and its programs."""
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
