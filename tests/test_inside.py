@@ -293,7 +293,7 @@ def test_places_with_more_and_fewer_pointers_are_one_event(optimised: Path) -> N
     assert second[2:] == [('ptr1', passing), ('ptr2', '%di:x64'), ('ptr3', '%di:x64')]
     assert event.filter.startswith('(ptr1>=') and 'ptr2>=' in event.filter and 'ptr3' not in event.filter
     good, bad = f'{AMD64.kernel_from:#x}', '0x0'
-    lines = [f'            a-1       [000]     1.000000: e: (walk+0x0/0x9) v=1 w=2 ptr1={one} ptr2={two} ptr3={three}\n'.encode()
+    lines = [f'               a-1       [000]     1.000000: e: (walk+0x0/0x9) v=1 w=2 ptr1={one} ptr2={two} ptr3={three}\n'.encode()
              for one, two, three in ((good, good, good), (good, bad, good), (good, good, bad))]
     decoder = surftrace.Decoder([event])
     assert [decoder.block(line).split(b') ', 1)[1] for line in lines] == [b'v=1 w=2\n', b'v=(null) w=2\n', b'v=1 w=(null)\n']
