@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
-import io
+import os
 import random
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -52,10 +53,24 @@ def shower(module: ModuleType, file: str, mode: str) -> Callable[[str], str]:
 
 def printed(module: ModuleType, arguments: list[str]) -> str:
     """What a whole command prints, and its exit status."""
-    out, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+    out, errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+    kept = [os.dup(1), os.dup(2)]
+    sys.stdout.flush()
+    for file, descriptor in ((out, 1), (errors, 2)):
+        os.dup2(file.fileno(), descriptor)
+    try:
         status = module.main(arguments)
-    return f'{out.getvalue()}{errors.getvalue()}exit {status}'
+        sys.stdout.flush()
+    finally:
+        for descriptor, number in zip(kept, (1, 2)):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+    texts = []
+    for file in (out, errors):
+        file.seek(0)
+        texts.append(file.read().decode(errors='replace'))
+        file.close()
+    return f'{texts[0]}{texts[1]}exit {status}'
 
 
 def functions_of(file: str) -> list[str]:

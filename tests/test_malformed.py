@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import os
 import resource
@@ -15,6 +14,7 @@ from random import Random
 import pytest
 from btf_writer import ARRAY, CONST, FUNC, INT, PROTO, PTR, STRUCT, TYPEDEF, btf
 from golden import GOLDEN
+from helpers import outcome
 from test_expressions import NESTED, nested
 from test_show import EVENTS, HOSTILE, LINES, hostile_line
 
@@ -44,20 +44,10 @@ def limited() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
-def outcome(*arguments: str) -> tuple[int, str, str]:
-    """The exit status, what was said, and what was complained; none but main's own ends."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), limited():
-        try:
-            status = surftrace.main(arguments)
-        except SystemExit as error:     # argparse's own
-            status = error.code
-    return status, out.getvalue(), err.getvalue()
-
-
 def check(*arguments: str, caret: bool = False) -> int:
     """Run that, and hold it to the promise; with a line alone, a complaint shows where."""
-    status, out, err = outcome(*arguments)
+    with limited():
+        status, out, err = outcome(*arguments)
     assert status in (0, 1, 2), arguments
     assert 'Traceback' not in err
     if status:

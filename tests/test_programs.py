@@ -2,10 +2,8 @@
 what must come of a line is written from the System V ABI, from what nm and readelf say, or from what the source says."""
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
-import io
 import re
 import shutil
 import subprocess
@@ -17,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from cache import Unavailable
+from helpers import outcome
 from test_malformed import check
 
 import surftrace
@@ -196,10 +195,8 @@ class Told(NamedTuple):
 
 def told(*arguments: str) -> Told:
     """A run of main with nothing printed here."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = surftrace.main(arguments)
-    return Told(status, out.getvalue().splitlines(), err.getvalue())
+    status, out, err = outcome(*arguments)
+    return Told(status, out.splitlines(), err)
 
 
 def shown(*arguments: str) -> list[str]:
