@@ -17,8 +17,8 @@ and exiting live in the last room; writing to tracefs lives in Tracefs; everythi
 
 Words: a Probe and its Args are what the user wrote; a Fetch is what the kernel reads (a fetch-arg of
 Documentation/trace/kprobetrace.rst); a Field is one value shown, made of one or more Fetches; an EventDef is the
-definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; a Check is a
-condition without which a fetched number means nothing; Steps are changes of the machine, each with its undo.
+definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; a Guard is a
+number that tells whether a value means anything; Steps are changes of the machine, each with its undo.
 """
 from __future__ import annotations
 
@@ -5448,21 +5448,30 @@ class Fetch(NamedTuple):
             text = f"{'-' if offset < 0 else '+'}{'u' if user else ''}{abs(offset)}({text})"
         return f'{text}:{self.kind}' if self.kind else text
 
-    def pointers(self) -> List[Tuple[Fetch, bool]]:
-        """What its dereferences start from, the register first, and whether each points to user memory; the stack
-        pointer and fixed addresses can always be read."""
+    def pointers(self) -> List[Tuple[Fetch, str]]:
+        """What its dereferences start from, the register first, and the memory it must point to: 'kernel',
+        'user', or 'any' where the kernel says (fault) itself, the last step to a string (fetch_store_string in
+        kernel/trace/trace_probe_kernel.h). The stack pointer and fixed addresses can always be read."""
         fixed = self.base.startswith('@') or self.base in ('$stack', '%sp')
-        return [(Fetch(self.base, self.derefs[:i]), self.derefs[i][1]) for i in range(int(fixed), len(self.derefs))]
+        spaces = ['user' if user else 'kernel' for _, user in self.derefs]
+        if self.kind in ('string', 'ustring'):
+            spaces[-1:] = ['any'] * bool(spaces)
+        if self.kind in ('%pd', '%pD'):             # read on from the value (traceprobe_expand_dentry_args)
+            spaces.append('kernel')
+        if self.kind.startswith(('string[', 'ustring[')):           # of pointers: the value is the first of these
+            spaces.append('any')
+        return [(Fetch(self.base, self.derefs[:i]), space) for i, space in enumerate(spaces)][fixed:]
 
 
-class Check(NamedTuple):
+class Guard(NamedTuple):
     """A number fetched beside a field, unseen: only from `low` to `high` the field's value means something; else `word` is
     shown, or for a pointer ('') whether it is null."""
     fetch: Fetch
     low: int
     high: int
     word: str = ''
-    column: int = 0                         # tells apart those that are fetched alike at the first of several places
+    unless: str = ''                        # where the value begins so, the number may be any
+    name: str = ''                          # what it is fetched under
 
     def verdict(self, value: int) -> str:
         """What to show instead of the field, '' when it can be trusted."""
@@ -5470,14 +5479,21 @@ class Check(NamedTuple):
             return ''
         return self.word or ('(null)' if value < 4096 else '(fault)')
 
+    def tests(self) -> List[str]:
+        """The same as predicates of a filter."""
+        if self.low == self.high:
+            return [f'{self.name}=={self.low}']
+        low = f'{self.name}>={self.low:#x}' if self.low > 4096 or self.word else f'{self.name}>{self.low - 1}'
+        return [low] + [f'{self.name}<={self.high:#x}'] * (self.high + 1 < 1 << int(self.fetch.kind[1:]))
+
 
 class Field(NamedTuple):
     """One value shown: its fetches (more than one where a format has parts), its format (None: as the kernel prints it),
-    and the checks, outermost pointer first."""
+    and the guards, outermost pointer first."""
     name: str
     fetches: Tuple[Fetch, ...]
     format: Optional[Format]
-    checks: Tuple[Check, ...]
+    guards: Tuple[Guard, ...]
     words: Tuple[str, ...] = ()             # what -S tells of it behind #!
     at: Span = (0, 1)
 
@@ -5499,7 +5515,7 @@ class Lvalue(NamedTuple):
     user: bool = False
     pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()
     name: str = ''
-    checks: Tuple[Check, ...] = ()
+    guards: Tuple[Guard, ...] = ()
     words: Tuple[str, ...] = ()
 
 
@@ -5512,6 +5528,12 @@ class EventField(NamedTuple):
 
 KERNEL_TYPE = re.compile(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d{1,3}@\d{1,3}/(?:8|16|32|64)|%p[dD])(?:\[\d{1,9}\])?')
 STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
+
+
+def is_string(fetch: Fetch) -> bool:
+    """Whether it is shown as a text, or an array of such."""
+    return (fetch.kind or 'string').split('[')[0] in STRINGS
+
 
 
 def is_char(type_: Type) -> bool:
@@ -5776,25 +5798,25 @@ def header_offset(header: str, layer: str) -> int:
     return (14 if layer == 'l2' and wanted != 'l2' else 0) + (20 if layer != 'l4' and wanted == 'l4' else 0)
 
 
-def header_checks(data: Fetch, header: str, layer: str, payload: bool, order: Any) -> Tuple[Check, ...]:
+def header_guards(data: Fetch, header: str, layer: str, payload: bool, order: Any) -> Tuple[Guard, ...]:
     """What must hold for the header to be where header_offset says, `data` being skb->data."""
     word, wanted, ip = f'(no {header})', HEADERS[header], 14 if layer == 'l2' else 0
 
-    def byte(offset: int, low: int, high: int, kind: str = 'u8') -> Check:
-        return Check(data.at(offset)._replace(kind=kind), low, high, word)
-    checks = []
+    def byte(offset: int, low: int, high: int, kind: str = 'u8') -> Guard:
+        return Guard(data.at(offset)._replace(kind=kind), low, high, word)
+    guards = []
     if layer == 'l2' and wanted.layer != 'l2':
         ether = int.from_bytes((wanted.number if wanted.layer == 'l3' else 0x0800).to_bytes(2, 'big'), order)
-        checks.append(byte(12, ether, ether, 'u16'))
+        guards.append(byte(12, ether, ether, 'u16'))
     if wanted.layer == 'l3':
         version = 0x60 if header == 'ipv6hdr' else 0x40
-        checks.append(byte(ip, version + 5, version + 5) if payload and version == 0x40 else byte(ip, version, version + 15))
+        guards.append(byte(ip, version + 5, version + 5) if payload and version == 0x40 else byte(ip, version, version + 15))
     if wanted.layer == 'l4' and layer != 'l4':                          # no options, that protocol, the first fragment
-        checks += [byte(ip, 0x45, 0x45), byte(ip + 9, wanted.number, wanted.number), byte(ip + 7, 0, 0),
+        guards += [byte(ip, 0x45, 0x45), byte(ip + 9, wanted.number, wanted.number), byte(ip + 7, 0, 0),
                    byte(ip + 6, 0, 0, 'b5@0/8')]
     if payload and header == 'tcphdr':
-        checks.append(byte(header_offset(header, layer) + 12, 0x50, 0x5f))
-    return tuple(checks)
+        guards.append(byte(header_offset(header, layer) + 12, 0x50, 0x5f))
+    return tuple(guards)
 
 
 def skb_text(expr: Expr) -> str:
@@ -6274,7 +6296,7 @@ class Resolver:
             refuse(f"no pointer, but {spell(type_)}{hint}", at)
         loaded = self._loaded(lvalue, at)
         return Lvalue(type_.target(), 'memory', loaded.fetch, loaded.bit, user=loaded.user, name=lvalue.name,
-                      checks=lvalue.checks, words=lvalue.words)
+                      guards=lvalue.guards, words=lvalue.words)
 
     def _memberof(self, expr: MemberOf) -> Lvalue:
         if isinstance(expr.inner, Packet) and expr.name in PAYLOAD:
@@ -6417,7 +6439,7 @@ class Resolver:
         return lvalue._replace(user=not self.site)                      # a program's probe reads no other memory
 
     def _packet(self, expr: Packet) -> Lvalue:
-        """A pointer to the header, with the checks that it is there."""
+        """A pointer to the header, with the guards that say whether it is there."""
         if expr.header not in HEADERS:
             refuse(f"'{expr.header}' is no packet header surftrace knows; they are {', '.join(HEADERS)}", expr.at)
         if expr.layer > HEADERS[expr.header].layer:
@@ -6432,7 +6454,7 @@ class Resolver:
         data = self._loaded(self._member(self._pointee(skb, expr.at), 'data', expr.at), expr.at)
         type_ = self.type_named(TypeName('struct ' + expr.header, 1, expr.at))
         return Lvalue(type_, 'value', data.fetch, 8 * header_offset(expr.header, expr.layer), name=expr.header,
-                      checks=header_checks(data.fetch, expr.header, expr.layer, False, self.arch.order),
+                      guards=header_guards(data.fetch, expr.header, expr.layer, False, self.arch.order),
                       words=(f'{expr.header}@{expr.layer}',))
 
     def _payload(self, packet: Packet, name: str, arrow: bool, at: Span) -> Lvalue:
@@ -6442,12 +6464,12 @@ class Resolver:
             refuse(f'write ->{name}', at)
         size = PAYLOAD[name]
         element: Type = Int({1: 'u8', 2: 'u16', 4: 'u32', 8: 'u64'}[size], size, False) if size else Int('char', 1, True)
-        checks = header_checks(header.fetch, packet.header, packet.layer, True, self.arch.order)
+        guards = header_guards(header.fetch, packet.header, packet.layer, True, self.arch.order)
         whole: Type = Array(functools.partial(_the, element), None)
         if not size:
             whole = Array(functools.partial(_the, Array(functools.partial(_the, element), 1)), None)
         return header._replace(type=whole, how='memory', bit=header.bit + 8 * HEADERS[packet.header].size, name=name,
-                               checks=checks, words=(f'{packet.header}.data@{packet.layer}',))
+                               guards=guards, words=(f'{packet.header}.data@{packet.layer}',))
 
     # from a place to a field
 
@@ -6472,23 +6494,31 @@ class Resolver:
                 refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
         else:
             fetches, format_ = self._default(lvalue, arg.format, arg.name, arg.at)
-        return self.checked(Field(name, fetches, format_, lvalue.checks, lvalue.words, arg.at))
+        return self.guarded(Field(name, fetches, format_, lvalue.guards, lvalue.words, arg.at))
 
-    def checked(self, field: Field) -> Field:
-        """The field with a check for each pointer it goes through; a string says (fault) itself."""
-        checks: List[Check] = []
-        for fetch in (*field.fetches, *(check.fetch for check in field.checks)):
-            if fetch.kind.split('[')[0] not in STRINGS:
-                checks += [self._pointer_check(pointer, user) for pointer, user in fetch.pointers()]
+    def guarded(self, field: Field) -> Field:
+        """The field with a guard for each pointer it goes through."""
         if any(abs(offset) >= 1 << 31 for fetch in field.fetches for offset, _ in fetch.derefs):
             refuse('the offset is wider than any kernel object', field.at)
+        unless: Dict[Tuple[Fetch, str], str] = {}
+        if field.format and field.format.word == 'text':            # of no bytes, wherever it is
+            unless = {**dict.fromkeys(field.fetches[1].pointers()[-1:], '0'), **dict.fromkeys(field.fetches[0].pointers(), '')}
+        elif field.kind.startswith(('string[', 'ustring[')):        # the first pointer was read, and it leads nowhere
+            unless = {field.fetches[0].pointers()[-1]: '{(fault)'}
+        fetches = (*field.fetches, *(guard.fetch for guard in field.guards))
+        guards = [self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ''))
+                  for pointer in dict.fromkeys(pointer for fetch in fetches for pointer in fetch.pointers())]
         words = (field.format.word,) if field.format else ()
-        return field._replace(checks=(*dict.fromkeys(checks), *field.checks), words=words + field.words)
+        return field._replace(guards=(*guards, *field.guards), words=words + field.words)
 
-    def _pointer_check(self, pointer: Fetch, user: bool) -> Check:
-        top = (1 << self.arch.bits - 1) - 1 if self.arch.bits == 64 else self.arch.last_address
-        pointer = pointer._replace(kind=f'x{self.arch.bits}')
-        return Check(pointer, 4096, top) if user or self.site else Check(pointer, self.arch.kernel_from, self.arch.last_address)
+    def _pointer_guard(self, pointer: Fetch, space: str) -> Guard:
+        bits = self.arch.bits
+        low, high = 4096, (1 << bits) - 1
+        if space == 'kernel' and not self.site:
+            low, high = self.arch.kernel_from, self.arch.last_address
+        elif space != 'any':
+            high = (1 << bits - 1) - 1 if bits == 64 else self.arch.last_address
+        return Guard(pointer._replace(kind=f'x{bits}'), low, high)
 
     def _default(self, lvalue: Lvalue, letter: str, name: str, at: Span) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
         """By the C type: the table in the README, 'What a type becomes'."""
@@ -6772,17 +6802,18 @@ def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
         found = [field for name in names for field in fields if field.name == name]
         if len(found) != len(names) or len(set(names)) != len(names):
             refuse(f"no argument is called {' or '.join(names)}", at)
-        field = found[0]._replace(fetches=tuple(fetch for part in found for fetch in part.fetches), words=(), checks=())
+        fetches = tuple(fetch for part in found for fetch in part.fetches)
+        field = found[0]._replace(fetches=fetches, words=(), guards=())
         for word in re.split(r',(?![^(]*\))', words):
             header = re.fullmatch(r'(\w+)(\.data)?@(l[234])', word)
             if header and header[1] in HEADERS and field.fetches[0].derefs:
                 last = field.fetches[0]
                 data = Fetch(last.base, last.derefs[:-1])
-                field = field._replace(words=(*field.words, word), checks=header_checks(
+                field = field._replace(words=(*field.words, word), guards=header_guards(
                     data, header[1], header[3], bool(header[2]), resolver.arch.order))
                 continue
             field = field._replace(format=_word_format(word, field, resolver, at))
-        joined = resolver.checked(field)
+        joined = resolver.guarded(field)
         fields = [joined if f is found[0] else f for f in fields if f is found[0] or f not in found]
     return fields
 
@@ -6807,11 +6838,13 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
 # ---- Events ------------------------------------------------------------------------------------------------
 
 class EventDef(NamedTuple):
-    """One definition line of an event: letter 'p', 'r' (with its maxactive), 'e', 'P' or 'R', its place, its arguments."""
+    """One definition line of an event: letter 'p', 'r' (with its maxactive), 'e', 'P' or 'R', its place, its
+    arguments, and what is fetched unseen behind them: guards and the seal."""
     letter: str
     name: str
     place: str
     args: Tuple[Tuple[str, Fetch], ...]
+    unseen: Tuple[Tuple[str, Fetch], ...] = ()
 
     @property
     def file(self) -> str:
@@ -6821,23 +6854,22 @@ class EventDef(NamedTuple):
     def definition(self, group: str = '') -> str:
         """As the kernel reads it (kprobetrace.rst, uprobetracer.rst, eprobetrace.rst)."""
         words = [f"{self.letter.lower()}:{group + '/' if group else ''}{self.name}", self.place]
-        return ' '.join(words + [f'{name}={fetch.text()}' for name, fetch in self.args])
+        return ' '.join(words + [f'{name}={fetch.text()}' for name, fetch in (*self.args, *self.unseen)])
 
-    def argument_at(self, column: int, group: str) -> Optional[int]:
-        """The index of the argument at that column of the definition."""
-        words = self.definition(group).split(' ')
-        index = len(self.definition(group)[:column + 1].split(' ')) - 1
-        return index - 2 if 2 <= index < len(words) else None
+    def argument_at(self, column: int, group: str) -> str:
+        """The name of the argument at that column of the definition."""
+        text = self.definition(group)
+        return text[text.rfind(' ', 0, max(column, 0) + 1) + 1:].partition('=')[0]
 
 
 class Event(NamedTuple):
     """A traced event. Our own has definitions (several where it has several places); the kernel's own has a system.
-    `hidden` are the checks and the names they are fetched under; `filter` is the kernel's text."""
+    `seal` is how its records end, '' where nothing seals them; `filter` is the kernel's text."""
     name: str
     system: str
     definitions: Tuple[EventDef, ...]
     fields: Tuple[Field, ...]
-    hidden: Tuple[Tuple[str, Check], ...]
+    seal: str
     filter: str
     told: str                               # what -S adds: the words behind #!, the filter as the user wrote it
     probe: Probe
@@ -6856,8 +6888,7 @@ class Event(NamedTuple):
         """What -S prints."""
         if not self.definitions:
             return [f'#! e {self.system}/{self.name}' + (f' {self.told}' if self.told else '')]
-        shown = len(self.definitions[0].args) - len(self.hidden)
-        return [definition._replace(args=definition.args[:shown]).definition() + (f' #! {self.told}' if self.told else '')
+        return [definition._replace(unseen=()).definition() + (f' #! {self.told}' if self.told else '')
                 for definition in self.definitions]
 
 
@@ -7481,7 +7512,8 @@ def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Eve
                 if events:
                     check_alike(events[0], event)
                 events.append(event)
-    return [merged(events) for events in made.values()]
+    return [events[0] if len(events) == 1 else assembled(events, kernel.seal * bool(events[0].seal))
+            for events in made.values()]
 
 
 @contextlib.contextmanager
@@ -7502,71 +7534,50 @@ def check_alike(first: Event, second: Event) -> None:
                second.probe.place.at)
 
 
-def other_checks(field: Field) -> List[Check]:
-    """The checks of a field that are not of pointers, but for where they are fetched from."""
-    return [check._replace(fetch=Fetch('')) for check in field.checks if check.word]
-
-
-def merged(events: Sequence[Event]) -> Event:
-    """One event of those with the same name. Each of its places fetches the same arguments; where a value is behind more
-    pointers at one place than at another, the others fetch numbers that pass in their stead."""
-    if len(events) == 1:
-        return events[0]
-    columns, fields = aligned([event.fields for event in events])
-    seal = [(label, check) for label, check in events[0].hidden if check == sealed_with(check.low)]
-    taken = {name for name, _ in events[0].definitions[0].args} - {label for label, _ in events[0].hidden}
-    labels = fresh_labels([column[0] for column in columns] + [check for _, check in seal], taken)
-    hidden = [*zip(labels, (column[0] for column in columns)), *zip(labels[len(columns):], (check for _, check in seal))]
-    definitions: List[EventDef] = []
-    for number, event in enumerate(events):
-        shown = event.definitions[0].args[:len(event.definitions[0].args) - len(event.hidden)]
-        checks = [column[number].fetch for column in columns] + [check.fetch for _, check in seal]
-        definition = event.definitions[0]._replace(args=(*shown, *zip(labels, checks)))
-        definitions += [definition] if definition not in definitions else []
-    limits(events[0].probe, fields, definitions[0].args)
-    filter_ = events[0].filter
-    if events[0].probe.filter:
-        filter_ = FilterText(fields, hidden, {}, events[0].arch).text(events[0].probe.filter)
-    return events[0]._replace(definitions=tuple(definitions), fields=tuple(fields), hidden=tuple(hidden), filter=filter_)
-
-
-def aligned(rows: Sequence[Sequence[Field]]) -> Tuple[List[Tuple[Check, ...]], List[Field]]:
-    """The checks of the same fields at several places side by side, each column once; and the fields of the first place with
-    the checks that are on top of these, told apart by `column`."""
-    columns: Dict[Tuple[Check, ...], Check] = {}
+def assembled(events: Sequence[Event], seal: int = 0) -> Event:
+    """One event with the places of all, the guards of its fields and the seal fetched unseen at each."""
+    first = events[0]
+    taken = {name for name, _ in first.definitions[0].args}
+    names: Dict[Tuple[Fetch, ...], str] = {}            # of what is fetched at each place
     fields = []
-    for same in zip(*rows):
-        pointers = [[check for check in field.checks if not check.word] for field in same]
-        longest = max(pointers, key=len)
-        filled = [[_passing(check) for check in longest[:len(longest) - len(checks)]] + checks for checks in pointers]
-        others = [[check for check in field.checks if check.word] for field in same]
-        tops = []
-        for column in zip(*(a + b for a, b in zip(filled, others))):
-            top = columns.setdefault(column, column[0]._replace(column=len(columns)))
-            tops.append(top)
-        fields.append(same[0]._replace(checks=tuple(tops)))
-    return [(top, *column[1:]) for column, top in columns.items()], fields
+    for same in zip(*(event.fields for event in events)):
+        guards = []
+        for column in side_by_side([field.guards for field in same]):
+            fetches = tuple(guard.fetch for guard in column)
+            names[fetches] = names.get(fetches) or fresh_name('hdr' if column[0].word else 'ptr', taken)
+            guards.append(column[0]._replace(name=names[fetches]))
+        fields.append(same[0]._replace(guards=tuple(guards)))
+    if seal:
+        names[(Fetch(f'\\{seal}', kind='u32'),) * len(events)] = fresh_name('end', taken)
+    unseen = [tuple((name, fetches[i]) for fetches, name in names.items()) for i in range(len(events))]
+    definitions = dict.fromkeys(e.definitions[0]._replace(unseen=own) for e, own in zip(events, unseen))
+    limits(first.probe, fields, next(iter(definitions)))
+    filter_ = FilterText(fields, {}, first.arch).text(first.probe.filter) if first.probe.filter else ''
+    return first._replace(definitions=tuple(definitions), fields=tuple(fields), filter=filter_,
+                          seal=f' {list(names.values())[-1]}={seal}' if seal else '')
 
 
-def _passing(check: Check) -> Check:
-    """A check of a number that always passes."""
-    return check._replace(fetch=Fetch(f'\\{check.low}', kind=check.fetch.kind))
+def side_by_side(rows: Sequence[Sequence[Guard]]) -> Iterator[Tuple[Guard, ...]]:
+    """The guards of a field at several places; behind fewer pointers, numbers that pass come first."""
+    longest = max(rows, key=len)
+    passing = [guard._replace(fetch=Fetch(f'\\{guard.low}', kind=guard.fetch.kind)) for guard in longest]
+    return zip(*([*passing[:len(longest) - len(row)], *row] for row in rows))
 
 
-def fresh_labels(checks: Sequence[Check], taken: Set[str]) -> List[str]:
-    """A name for each check that no field has."""
-    labels: List[str] = []
-    for check in checks:
-        stem = 'hdr' if check.word else 'ptr' if check.low != check.high else 'end'
-        labels.append(next(f'{stem}{i}' for i in range(1, 9999) if f'{stem}{i}' not in taken and f'{stem}{i}' not in labels))
-    return labels
+def fresh_name(stem: str, taken: Set[str]) -> str:
+    """A name that begins so and is not taken, and now is."""
+    name = next(name for name in (f'{stem}{i}' for i in range(1, 9999)) if name not in taken)
+    taken.add(name)
+    return name
 
 
 def signature(event: Event) -> object:
     """What two events have in common whose places can be one event: their kind, their arguments by name and type, and how these
     are shown."""
+    guards = [guard for field in event.fields for guard in field.guards if guard.word]
     return ([(name, fetch.kind) for field in event.fields for name, fetch in zip(part_names(field), field.fetches)],
-            event.definitions[0].letter, event.told, [other_checks(field) for field in event.fields])
+            event.definitions[0].letter, event.told,
+            [guard._replace(fetch=Fetch(''), name='') for guard in guards])
 
 
 def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
@@ -7694,8 +7705,8 @@ def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kerne
     text = kernel.event_format(system, event)
     fields = event_fields(text, kernel.info.arch) if text else raw_event_fields(event, kernel.info)
     if not probe.args:
-        filter_ = FilterText((), (), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
-        return Event(event, system, (), (), (), filter_, filter_source(probe), probe, kernel.info.arch)
+        filter_ = FilterText((), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
+        return Event(event, system, (), (), '', filter_, filter_source(probe), probe, kernel.info.arch)
     resolver = Resolver(kernel.info, 'e', fields=fields)
     own = f'{name}_{event}'[:63] if probe.place.glob else name
     return own_event(probe, own, 'e', f'{system}/{event}', resolver)
@@ -7716,24 +7727,13 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     """An event of ours: fields in the user's order, then what is fetched unseen. Behind strings that is also the seal, by
     which the end of a record is told from a text that imitates it."""
     fields = unique(told([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
-    taken = {part for field in fields for part in part_names(field)}
-    sealed = seal and any((fetch.kind or 'string').split('[')[0] in STRINGS for field in fields for fetch in field.fetches)
-    checks = [*dict.fromkeys(check for field in fields for check in field.checks), *[sealed_with(seal)] * bool(sealed)]
-    hidden = list(zip(fresh_labels(checks, taken), checks))
-    args = [pair for field in fields for pair in zip(part_names(field), field.fetches)]
-    args += [(label, check.fetch) for label, check in hidden]
-    limits(probe, fields, args)
+    args = tuple(pair for field in fields for pair in zip(part_names(field), field.fetches))
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words = [f'={word}' if word.startswith('f:') else word for word in words]       # f: would be the filter
-    filter_ = FilterText(fields, hidden, {}, resolver.arch).text(probe.filter) if probe.filter else ''
     source = filter_source(probe)
-    return Event(name, '', (EventDef(letter, name, place, tuple(args)),), tuple(fields), tuple(hidden), filter_,
-                 ' '.join(words + [source] * bool(source)), probe, resolver.arch)
-
-
-def sealed_with(seal: int) -> Check:
-    """The check of a number that the probe itself puts at the end."""
-    return Check(Fetch(f'\\{seal}', kind='u32'), seal, seal)
+    event = Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '',
+                  ' '.join(words + [source] * bool(source)), probe, resolver.arch)
+    return assembled([event], seal if any(is_string(fetch) for _, fetch in args) else 0)
 
 
 def unique(fields: List[Field], probe: Probe) -> List[Field]:
@@ -7754,10 +7754,11 @@ def unique(fields: List[Field], probe: Probe) -> List[Field]:
     return out
 
 
-def limits(probe: Probe, fields: Sequence[Field], args: Sequence[Tuple[str, Fetch]]) -> None:
+def limits(probe: Probe, fields: Sequence[Field], definition: EventDef) -> None:
     """The kernel's limits that hold everywhere (kernel/trace/trace_probe.h: MAX_TRACE_ARGS, FETCH_INSN_MAX)."""
-    if len(args) > 128:
-        refuse(f'{len(args)} arguments, with those that guard pointers; the kernel takes 128', probe.place.at)
+    count = len(definition.args) + len(definition.unseen)
+    if count > 128:
+        refuse(f'{count} arguments, with those that guard pointers; the kernel takes 128', probe.place.at)
     for field in fields:
         for fetch in field.fetches:
             if len(fetch.derefs) > 13:
@@ -7782,10 +7783,8 @@ class FilterText:
     behind a pointer guarded. Negations are pushed down to the comparisons: a value that is not there is neither less than
     four nor not less than four."""
 
-    def __init__(self, fields: Sequence[Field], hidden: Sequence[Tuple[str, Check]],
-                 event: Optional[Dict[str, EventField]], arch: Arch) -> None:
+    def __init__(self, fields: Sequence[Field], event: Optional[Dict[str, EventField]], arch: Arch) -> None:
         self._fields = {field.name: field for field in fields}
-        self._labels = {check: label for label, check in hidden}
         self._event, self._arch = event, arch           # None: the fields of this event are not known here
 
     def text(self, filter_: Filter, negated: bool = False) -> str:
@@ -7805,19 +7804,15 @@ class FilterText:
             return self._guarded(field, f'!({self._plain(compare, compare.op, field)})')
         return self._guarded(field, self._plain(compare, op, field))
 
-    def _guarded(self, field: Optional[Field], text: str) -> str:
-        """The comparison behind the checks of its field."""
-        if not field or not field.checks:
+    @staticmethod
+    def _guarded(field: Optional[Field], text: str) -> str:
+        """The comparison behind the guards of its field and, for a string, ~"*": what could not be read has no
+        length, and that needs one (regex_match_end in trace_events_filter.c); others compare what lay there."""
+        if not field:
             return text
-        guards = [self._guard(check) for check in field.checks]
-        return f"({'&&'.join(guards)}&&{f'({text})' if _splits(text, '||') else text})"
-
-    def _guard(self, check: Check) -> str:
-        label = self._labels[check]
-        if check.low == check.high:
-            return f'{label}=={check.low}'
-        low = f'{label}>={check.low:#x}' if check.low > 4096 or check.word else f'{label}>{check.low - 1}'
-        return f'{low}&&{label}<={check.high:#x}'
+        tests = [test for guard in field.guards for test in guard.tests()]
+        tests += [f'{field.name}~"*"'] * (field.kind in STRINGS and field.fetches[0].base[0] != '\\')
+        return f"({'&&'.join(tests)}&&{f'({text})' if _splits(text, '||') else text})" if tests else text
 
     def _plain(self, compare: Compare, op: str, field: Optional[Field]) -> str:
         if field:
@@ -7980,7 +7975,7 @@ class Decoder:
         self.records = self.too_big = 0
         self._events = {event.head: event for event in events}
         self._records = {event.head: record_pattern(event) for event in events if event.definitions}
-        self._seals = {event.head: seal_text(event) for event in events}
+        self._seals = {event.head: f'{event.seal}\n'.encode() if event.seal else b'' for event in events}
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
         self._names = [event.name for event in events]
         self._tasks = tasks                             # threads and processes to be shown; none: all
@@ -8077,22 +8072,17 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
     """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place, each argument. Of
     two readings the one in which the last string is longest is taken, since the numbers behind it are the kernel's."""
     parts = [rb'(\([^)]*\))']
-    for name, fetch in event.definitions[0].args:
-        parts.append(rb' ' + name.encode() + rb'=(' + value_pattern(fetch) + rb')')
+    for name, fetch in (*event.definitions[0].args, *event.definitions[0].unseen):
+        parts.append(b' %s=(?P<%s>%s)' % (name.encode(), name.encode(), value_pattern(fetch)))
     return re.compile(b''.join(parts) + rb'\n', re.S)
-
-
-def seal_text(event: Event) -> bytes:
-    """How a record of the event ends, b'' where it has no seal."""
-    return b''.join(f' {label}={check.low}\n'.encode() for label, check in event.hidden if check == sealed_with(check.low))
 
 
 def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
     """Whether a string holds what could be its end and the next value, with another string behind it that could be the
     rest: each was matched as long as possible, but what is behind the last one is the kernel's."""
     args = event.definitions[0].args
-    strings = [i for i, (_, fetch) in enumerate(args) if (fetch.kind or 'string').split('[')[0] in STRINGS]
-    return any(re.search(rb'["}] ' + args[i + 1][0].encode() + b'=', match[i + 2]) for i in strings[:-1])
+    strings = [i for i, (_, fetch) in enumerate(args) if is_string(fetch)]
+    return any(re.search(rb'["}] ' + args[i + 1][0].encode() + b'=', match[args[i][0]]) for i in strings[:-1])
 
 
 def value_pattern(fetch: Fetch) -> bytes:
@@ -8109,15 +8099,12 @@ def value_pattern(fetch: Fetch) -> bytes:
 
 def decoded(event: Event, match: re.Match[bytes]) -> bytes:
     """The fields of a record as they are shown."""
-    values = [match[i] for i in range(2, len(event.definitions[0].args) + 2)]
-    shown, at = [], 0
-    numbers = {check: int(values[len(values) - len(event.hidden) + i], 0) for i, (_, check) in enumerate(event.hidden)}
+    shown = []
     for field in event.fields:
-        parts = values[at:at + len(field.fetches)]
-        at += len(field.fetches)
-        empty = field.format is not None and field.format.word.startswith('text') and parts[0] == b'0'     # then the pointer may be any
-        checks = field.checks[:-1] if empty else field.checks
-        verdict = next((word for word in (check.verdict(numbers[check]) for check in checks) if word), '')
+        parts = [match[name] for name in part_names(field)]
+        guards = [guard for guard in field.guards if not guard.unless or not parts[0].startswith(guard.unless.encode())]
+        verdicts = [guard.verdict(int(match[guard.name], 0)) for guard in guards]
+        verdict = next(filter(None, verdicts), '')
         text = verdict.encode() if verdict else parts[0] if not field.format or parts[0] == b'(fault)' else field.format.show(
             [part.decode('utf-8', 'surrogateescape') for part in parts]).encode('utf-8', 'surrogateescape')
         shown.append(b' ' + field.name.encode() + b'=' + visible(text))
@@ -8130,29 +8117,32 @@ def fast_pattern(event: Event) -> bytes:
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
         return head + PLAIN + rb'*)'
-    parts, at, args = [rb'\([ -(*-~]*\)'], 0, event.definitions[0].args
+    parts = [rb'\([ -(*-~]*\)']
     for field in event.fields:
         cut = int(field.format.word[4:-1]) if field.format and field.format.word.startswith('cut(') else None
         if field.format and cut is None:
             return rb'(?!)()'
-        for name, fetch in args[at:at + len(field.fetches)]:
+        for name, fetch in zip(part_names(field), field.fetches):
             text = rb'"[ !#-~]{0,%d}"' % cut if cut is not None else rb'"[ !#-~]*"'
             kind = fetch.kind.split('[')[0] or 'string'
             strict = text if kind in STRINGS else value_pattern(fetch) if kind not in ('symbol', 'char') else rb'[!-~]+'
             parts.append(rb' ' + name.encode() + rb'=' + (rb'\{[^}"\n]*\}' if fetch.kind.endswith(']') else strict))
-        at += len(field.fetches)
-    tail = b''.join(rb' ' + label.encode() + rb'=' + good_pattern(check) for label, check in event.hidden)
-    return head + b''.join(parts) + rb')' + tail
+    guards: Dict[str, List[Guard]] = {}
+    for guard in (guard for field in event.fields for guard in field.guards):
+        guards.setdefault(guard.name, []).append(guard)
+    tail = b''.join(b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items())
+    return head + b''.join(parts) + rb')' + tail + event.seal.encode()
 
 
-def good_pattern(check: Check) -> bytes:
-    """The text of a value that is surely within the bounds; others are looked at one by one."""
-    if check.low == check.high:
-        return str(check.low).encode() if check.fetch.kind[0] != 'x' else hex(check.low).encode()
-    if (check.low, check.high) == (4096, (1 << 63) - 1):
-        return rb'0x[1-9a-f][0-9a-f]{3,14}'
-    digits = f'{check.low:x}'
-    if check.high == 0xfffffffffffff000 and len(digits) == 16:
+def good_pattern(guards: Sequence[Guard]) -> bytes:
+    """The text of a number that surely satisfies them all; others are looked at one by one."""
+    low, high = max(guard.low for guard in guards), min(guard.high for guard in guards)
+    if low == high:
+        return str(low).encode() if guards[0].fetch.kind[0] != 'x' else hex(low).encode()
+    if low == 4096:
+        return rb'0x[1-9a-f][0-9a-f]{3,%d}' % (len(f'{high + 1:x}') - 2)
+    digits = f'{low:x}'
+    if high == 0xfffffffffffff000 and len(digits) == 16:
         stem = digits.rstrip('0')
         return rb'0x(?!f{13})' + stem.encode() + rb'[0-9a-f]{%d}' % (16 - len(stem))
     return rb'(?!)'
@@ -9214,9 +9204,9 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
         if step.undo:
             undo.append(f'        [ $done -lt {number} ] || undo {shell_command(step.undo)}')
     lines = '\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events))
-    hidden = sorted({label for event in events for label, _ in event.hidden})
-    guards = f"\n# A value behind a pointer means something only where {', '.join(hidden)} beside it are good addresses, not 0x0." \
-        if hidden else ''
+    unseen = ', '.join(dict.fromkeys(name for e in events for d in e.definitions for name, _ in d.unseen))
+    guards = (f'\n# A value behind a pointer means something only where {unseen} beside it are good addresses, not '
+              '0x0.') * bool(unseen)
     files = sorted({definition.file for event in events for definition in event.definitions})
     needs = '\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files)
     reader = f'head -n {count} <&3 &' if count else 'cat <&3 &'
@@ -10528,9 +10518,8 @@ def explained(error: TracefsError, events: Sequence[Event], wanted: Run, tracefs
     for event, definition in definitions:
         text = definition.definition(wanted.group)
         if error.path == definition.file and latest != log and latest[1] == text:
-            index = definition.argument_at(latest[2], wanted.group) if latest[2] >= 0 else None
-            names = [name for name, _ in definition.args]
-            field = next((f for f in event.fields if index is not None and names[index] in part_names(f)), None)
+            name = definition.argument_at(latest[2], wanted.group)
+            field = next((f for f in event.fields if name in part_names(f)), None)
             symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
             message = f"the kernel refuses '{with_paths(text, events)}': {latest[0]}{why_not(symbol, tracefs)}"
             return InputError(message, field.at if field else event.probe.place.at, event.probe.text)

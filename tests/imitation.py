@@ -1,5 +1,9 @@
 """What the kernel does with what surftrace tells it, imitated: fetch-args read from registers and memory, and printed
 (kernel/trace/trace_probe_tmpl.h, trace_probe.c); filters (trace_events_filter.c); the lines of trace_pipe (trace_output.c).
+
+What cannot be read is as bad as it can be. A number keeps what the buffer had there. So does a string whose last step fails,
+but its length is 0, by which it is printed as (fault); a filter compares the old bytes. Where an earlier step fails, a string
+has the place and the length that were prepared for it: those of the string that comes next.
 """
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, Union
 
-Value = Union[int, bytes, None]     # a number, a string; None where it could not be read
+Value = Union[int, bytes, None]     # a number, a string; None: a number that could not be read, a string of which an earlier step failed
 
 STALE = (-8137409 & (1 << 64) - 1).to_bytes(8, 'little')    # what the ring buffer had where nothing was written
 WORD = (1 << 64) - 1
@@ -18,6 +22,10 @@ class Fault(Exception):
     """An address that cannot be read."""
 
 
+class Old(bytes):
+    """What lay where a string was to be, of which the last step failed."""
+
+
 class Machine(NamedTuple):
     """Registers by the kernel's names, and pieces of memory by their addresses; x86-64's words unless said otherwise."""
     registers: Mapping[str, int]
@@ -25,6 +33,7 @@ class Machine(NamedTuple):
     word: int = 8
     order: Literal['little', 'big'] = 'little'
     stack: str = 'sp'
+    old: bytes = b'/old'
 
     def read(self, address: int, size: int) -> bytes:
         """The bytes there."""
@@ -33,18 +42,23 @@ class Machine(NamedTuple):
                 return data[address - start:address - start + size]
         raise Fault(hex(address))
 
-    def fetch(self, text: str) -> Value | list[int]:
+    def fetch(self, text: str) -> Value | list[Value]:
         """The value of a fetch-arg with a type."""
         try:
-            return self._fetch(*text.rsplit(':', 1))
+            return b'bash' if text == '$comm' else self._fetch(*text.rsplit(':', 1))
         except Fault:
             return None
 
-    def _fetch(self, source: str, kind: str) -> Value | list[int]:
+    def _fetch(self, source: str, kind: str) -> Value | list[Value]:
         base, count = re.fullmatch(r'(.*?)(?:\[(\d+)\])?', kind).groups()
         place = dereference(source)
+        if base == '%pd':
+            return self._string(self._word(f'+40({source})'))
+        if base == 'symstr':
+            return b'%#x' % self._word(source)
         if base in ('string', 'ustring'):
-            return self._string(self._address(place))
+            address = self._address(place)
+            return [self._string(self._word(f'+{8 * i}(\\{address})')) for i in range(int(count))] if count else self._string(address)
         if not place:
             size = width(base, self.word) // 8
             return number(base, (self._word(source) & (1 << 8 * size) - 1).to_bytes(size, self.order), self.order)
@@ -66,14 +80,17 @@ class Machine(NamedTuple):
 
     def _string(self, address: int) -> bytes:
         text = b''
-        while (byte := self.read(address + len(text), 1)) != b'\0':
-            text += byte
+        try:
+            while (byte := self.read(address + len(text), 1)) != b'\0':
+                text += byte
+        except Fault:
+            return Old(self.old)
         return text
 
 
 def dereference(source: str) -> re.Match[str] | None:
-    """The offset and the inner part of '+8(%di)'; of '@0x1000' nothing."""
-    match = re.fullmatch(r'([+-]u?\d+)\((.*)\)', source)
+    """The offset and the inner part of '+8(%di)', and of '@0x1000', which is '+0(\\0x1000)'."""
+    match = re.fullmatch(r'([+-]u?\d+)\((.*)\)', re.sub(r'^@(.*)', r'+0(\\\1)', source))
     return match and re.fullmatch(r'(.*) (.*)', f"{match[1].replace('u', '')} {match[2]}")
 
 
@@ -93,21 +110,40 @@ def number(kind: str, data: bytes, order: Literal['little', 'big'] = 'little') -
     return value - (1 << bits) if kind[0] == 's' and kind != 'symbol' and value >> bits - 1 else value
 
 
-def printed(kind: str, value: Value | list[int]) -> bytes:
+def settled(fields: Sequence[tuple[str, str, Value | list[Value]]]) -> list[tuple[str, str, Value | list[Value]]]:
+    """The fields of a record as they are stored: of a string with an earlier fault, the next string."""
+    out, after = [], b'/next'
+    for name, kind, value in reversed(fields):
+        if value is None and is_string(kind):
+            value = [after, after] if kind.endswith(']') else after
+        elif is_string(kind):
+            after = next((text for text in (value if isinstance(value, list) else [value]) if not isinstance(text, Old)), after)
+        out.append((name, kind, value))
+    return out[::-1]
+
+
+def is_string(kind: str) -> bool:
+    """Whether a fetch type is a string or an array of them."""
+    return kind.partition('[')[0] in ('string', 'ustring', 'symstr', '%pd')
+
+
+def printed(kind: str, value: Value | list[Value]) -> bytes:
     """The value as trace_pipe has it; a number that could not be read is whatever was there."""
     if isinstance(value, list):
         return b'{%s}' % b','.join(printed(kind.partition('[')[0], part) for part in value)
     if isinstance(value, bytes):
-        return b'"%s"' % value
+        return b'(fault)' if isinstance(value, Old) else b'"%s"' % value
+    if value is None and kind.endswith(']'):
+        return b'{%s}' % printed(kind.partition('[')[0], value)
     if value is None:
-        return b'(fault)' if kind in ('string', 'ustring') else printed(kind, number(kind, STALE))
+        return printed(kind, number(kind, STALE))
     return b'%#x' % value if kind[0] == 'x' or kind == 'symbol' else b'%d' % value
 
 
 def record(event: str, fields: Sequence[tuple[str, str, Value]], comm: bytes = b'bash', pid: int = 77, tgid: str = '',
            place: str = 'f+0x0/0x40') -> bytes:
     """The line of an event in trace_pipe; of each field its name, fetch type and value."""
-    shown = b''.join(b' %s=%s' % (name.encode(), printed(kind, value)) for name, kind, value in fields)
+    shown = b''.join(b' %s=%s' % (name.encode(), printed(kind, value)) for name, kind, value in settled(fields))
     group = f'({tgid:>7}) ' if tgid else ''
     return b'%16s-%-7d %s[001]   421.123456: %s: (%s)%s\n' % (comm, pid, group.encode(), event.encode(), place.encode(), shown)
 
@@ -118,7 +154,8 @@ TOKEN = re.compile(r'\s*(?:(&&|\|\||==|!=|<=|>=|[<>&~!()])|("[^"]*"|\'[^\']*\')|
 
 
 def passes(text: str, values: Mapping[str, tuple[str, Value]]) -> bool:
-    """Whether the kernel's filter lets a record through; of each field its fetch type and value."""
+    """Whether the kernel's filter lets a record through; of each field its fetch type and value, in the record's order."""
+    values = {name: (kind, value) for name, kind, value in settled([(name, *rest) for name, rest in values.items()])}
     tokens = [match.group(match.lastindex) for match in TOKEN.finditer(text)]
     assert ''.join(tokens) == re.sub(r'\s', '', text) or '"' in text or "'" in text, text
     result = _any(tokens, values)
@@ -152,19 +189,22 @@ def _one(tokens: list[str], values: Mapping[str, tuple[str, Value]]) -> bool:
         return result
     op, constant = tokens.pop(0), tokens.pop(0)
     kind, value = values[first]
-    return (_text_passes if kind in ('string', 'ustring') else _number_passes)(kind, value, op, constant)
+    return (_text_passes if is_string(kind) else _number_passes)(kind, value, op, constant)
 
 
 def _text_passes(kind: str, value: bytes | None, op: str, constant: str) -> bool:
-    """A predicate on a string; one that could not be read is equal to nothing."""
+    """A predicate on a string; of one that could not be read, on the bytes that lay there, but for ~"*", which wants a length."""
     assert op in ('==', '!=', '~') and constant[0] in '"\'' and constant[-1] == constant[0], (op, constant)
-    have, want = None if value is None else value.decode('utf-8', 'surrogateescape'), constant[1:-1]
-    equal = value is not None and (fnmatchcase(have, want) if op == '~' else have == want)
+    have, want = value.decode('utf-8', 'surrogateescape'), constant[1:-1]
+    if op == '~' and want == '*' and isinstance(value, Old):
+        return False
+    equal = fnmatchcase(have, want) if op == '~' else have == want
     return not equal if op == '!=' else equal
 
 
-def _number_passes(kind: str, value: int, op: str, constant: str) -> bool:
+def _number_passes(kind: str, value: int | None, op: str, constant: str) -> bool:
     """A predicate on a number: both sides in the type of the field."""
+    value = number(kind, STALE) if value is None else value
     want = int(constant, 8) if re.fullmatch(r'0[0-7]+', constant) else int(constant, 0)
     bits, signed = width(kind), kind[0] == 's' and kind != 'symbol'
     assert signed or want >= 0, f'no negative number for a field without a sign: {constant}'

@@ -6,7 +6,7 @@ import re
 from random import Random
 
 import pytest
-from imitation import record
+from imitation import Old, record
 from test_filters import KERNEL
 
 import surftrace
@@ -24,16 +24,12 @@ def events_of(*lines: str) -> list[Event]:
 
 def text_of(event: Event, values: dict, pointers: dict | None = None, **head) -> bytes:
     """The line of an event of ours: its values, the pointers that are not good, and what stands in its head."""
-    fields = []
-    for name, fetch in event.definitions[0].args:
-        check = dict(event.hidden).get(name)
-        if check:
-            good = check.low if check.low == check.high else max(check.low, min(GOOD, check.high))
-            value = (pointers or {}).get(name, good)
-        else:
-            value = values[name]
-        fields.append((name, fetch.kind or 'string', value))
-    return record(event.name, fields, **head)
+    definition = event.definitions[0]
+    good = {guard.name: max(guard.low, min(GOOD, guard.high)) for field in event.fields for guard in field.guards}
+    unseen = {name: int(fetch.base[1:]) if fetch.base[0] == '\\' else good[name] for name, fetch in definition.unseen}
+    known = {**unseen, **values, **(pointers or {})}
+    return record(event.name, [(name, fetch.kind or 'string', known[name]) for name, fetch in (
+        *definition.args, *definition.unseen)], **head)
 
 
 def shown(events: list[Event], data: bytes, **options) -> bytes:
@@ -81,11 +77,11 @@ def test_a_number_behind_a_bad_pointer_is_not_shown(pointers, expected):
     ('p f a=+0(%di):x64 a_2=+8(%di):x64 #! a+a_2:ip6', {'a': 0, 'a_2': 1 << 56}, 'a=::1'),
     ('p f a=+0(%di):x32 a_2=+4(%di):x16 #! a+a_2:mac', {'a': 0x33221100, 'a_2': 0x5544}, 'a=00:11:22:33:44:55'),
     ('p f a=+0(%di):string b=%si:u32', {'a': b'x y', 'b': 1}, 'a="x y" b=1'),
-    ('p f a=+0(%di):string b=%si:u32', {'a': None, 'b': 1}, 'a=(fault) b=1'),
+    ('p f a=+0(%di):string b=%si:u32', {'a': Old(b'x'), 'b': 1}, 'a=(fault) b=1'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcdefg'}, 'a="abcd"'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': b'abcd'}, 'a="abcd"'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': 'aéé'.encode()}, r'a="aé\xc3"'),
-    ('p f a=+0(%di):string #! a:cut(4)', {'a': None}, 'a=(fault)'),
+    ('p f a=+0(%di):string #! a:cut(4)', {'a': Old(b'x')}, 'a=(fault)'),
     ('p f a=+0(%di):string #! a:cut(4)', {'a': b'(fault)'}, 'a="(fau"'),
     ('p f a=+0(%di):string #! a:cut(2)', {'a': b'a"b'}, 'a="a""'),
     ('p f a=+0(%di):x8[3]', {'a': [1, 2, 255]}, 'a={0x1,0x2,0xff}'),
@@ -102,14 +98,17 @@ def test_a_value_is_shown(line, values, expected):
 
 
 def test_what_does_not_fit_a_guard_is_not_decoded():
-    """A packet header where there is none; a guard that decides for a string's neighbour, not for the string."""
+    """A packet header where there is none; a guard that decides for a string, and not for its neighbour."""
     event, = events_of('p f src=+12(+208(%di)):u32 s=+0(+16(%di)):string #! src:ip,iphdr@l3')
-    values, labels = {'src': 0x0100007f, 's': b'x'}, [label for label, _ in event.hidden]
-    assert labels == ['ptr1', 'ptr2', 'hdr1', 'end1']
+    values, labels = {'src': 0x0100007f, 's': b'x'}, [name for name, _ in event.definitions[0].unseen]
+    assert labels == ['ptr1', 'ptr2', 'hdr1', 'ptr3', 'end1']
     assert fields_of(shown([event], text_of(event, values))) == 'src=127.0.0.1 s="x"'
     assert fields_of(shown([event], text_of(event, values, {'hdr1': 0x60}))) == 'src=(no iphdr) s="x"'
     assert fields_of(shown([event], text_of(event, values, {'hdr1': 0x60, 'ptr2': 0}))) == 'src=(null) s="x"'
-    assert fields_of(shown([event], text_of(event, {**values, 's': None}, {'ptr1': 0}))) == 'src=(null) s=(fault)'
+    assert fields_of(shown([event], text_of(event, {**values, 's': Old(b'x')}))) == 'src=127.0.0.1 s=(fault)'
+    assert fields_of(shown([event], text_of(event, values, {'ptr3': 0}))) == 'src=127.0.0.1 s=(null)'
+    assert fields_of(shown([event], text_of(event, values, {'ptr3': 0x7fff0000}))) == 'src=127.0.0.1 s="x"'
+    assert fields_of(shown([event], text_of(event, values, {'ptr1': 0x7fff0000}))) == 'src=(fault) s=(fault)'
 
 
 # ---- heads
@@ -284,7 +283,7 @@ def test_a_tracepoint_is_shown_as_the_kernel_prints_it():
 def test_a_string_may_hold_anything(text):
     """Its neighbours' values are never what it says, and lines behind it are read as before."""
     event, = events_of('p f s=+0(%si):string n=+4(%di):u32')
-    data = text_of(event, {'s': text, 'n': 7}, {'ptr1': 0})
+    data = text_of(event, {'s': text, 'n': 7}, {'ptr2': 0})
     for pieces in ([data * 2], [data, data]):
         decoder = Decoder([event])
         out = b''.join(decoder.block(piece) for piece in pieces) + decoder.finish()
@@ -322,7 +321,7 @@ def test_of_two_strings_none_lends_its_end_to_the_other():
     decoded = 0
     for a, b in ((b'x', b'y'), (b'x" n=5 b="y', b'z'), (b'x', b'y" n=5 b="z'), (b'" n=5', b'" m=5'), (b'" n=5 b="" m=6', b''),
                  (b'x', b'y\n" n=5 b="z" m=5')):
-        out = shown([event], text_of(event, {'a': a, 'b': b, 'n': 7, 'm': 8}, {'ptr1': 0}) * 2)
+        out = shown([event], text_of(event, {'a': a, 'b': b, 'n': 7, 'm': 8}, {'ptr2': 0}) * 2)
         right = b'a="' + visible(a) + b'" n=(null) b="' + visible(b) + b'" m=8'
         for line in out.split(b'\n')[:-1]:
             if b'not decoded' not in line:
@@ -343,8 +342,8 @@ def some_records(random: Random, events: list[Event], count: int) -> list[bytes]
             text = bytes(random.choice(b'ab"\n\x1b\xc3 =') for _ in range(random.randint(0, 6))) if rare else b'ab'
             number = random.randint(0, 7) if fetch.kind[:1] == 'b' else random.randint(0, 100)
             values[name] = text if (fetch.kind or 'string') == 'string' else [number] * 3 if fetch.kind.endswith(']') else number
-        pointers = {label: random.choice([0, 5000, GOOD]) for label, check in event.hidden
-                    if check.low != check.high} if random.random() < 0.1 else {}
+        names = [guard.name for field in event.fields for guard in field.guards]
+        pointers = {name: random.choice([0, 5000, GOOD]) for name in names} if random.random() < 0.1 else {}
         head = {'comm': random.choice([b'bash', b'a b', b'x-1']), 'tgid': random.choice(['', '77'])} if rare else {'tgid': '77'}
         lines.append(text_of(event, values, pointers, **head)
                      if event.definitions else b'            bash-77      (     77) [001]   421.123456: b: x=1\n')
@@ -440,7 +439,7 @@ def test_no_string_changes_what_is_said_of_its_neighbours():
             while seal in text + b'\n':
                 text = text.replace(seal[:-1], b'')
             null = random.random() < 0.5
-            data += text_of(event, {'s': text, 'n': number}, {'ptr1': 0} if null else {}) + text_of(other, {'n': 100 + number})
+            data += text_of(event, {'s': text, 'n': number}, {'ptr2': 0} if null else {}) + text_of(other, {'n': 100 + number})
             expected += [b's="%s" n=%s' % (visible(text), b'(null)' if null else b'%d' % number), b'n=%d' % (100 + number)]
         out = shown([event, other], data)
         known = [fields_of(line + b'\n').encode() if b'not decoded' not in line else None

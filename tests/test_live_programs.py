@@ -107,6 +107,46 @@ def test_a_filter_takes_no_value_that_is_not_there(compile_c: Compile) -> None:
         'h': ['v=4'], 'i': [], 'j': ['id=0', 'id=1']}
 
 
+STRINGS = r'''
+struct in { int n; char *s; char *list[2]; char arr[8]; };
+struct o { char *name; struct in *in; };
+__attribute__((noinline)) void f(struct o *o, char *message) { __asm__ volatile("" :: "r"(o), "r"(message) : "memory"); }
+__attribute__((noinline)) void g(char *s) { __asm__ volatile("" :: "r"(s) : "memory"); }
+int main(void)
+{
+    char *nowhere = (char *)0x7f1234567000;
+    struct in in = {7, "inner", {"one", 0}, "array"}, hollow = {8, 0, {0, "two"}, ""};
+    struct o all[] = {{"name1", &in}, {"name2", 0}, {"name3", (struct in *)nowhere}, {0, &hollow}, {nowhere, &in}};
+    f(all, "m1"); f(all + 1, "m2"); f(all + 2, "m3"); f(all + 3, "m4"); f(all + 4, "m5"); f(0, "m6");
+    for (int i = 0; i < 10; i++) { g("/x"); g(0); g("/x"); g(nowhere); }
+    g("/y");
+    g(0);
+    g(nowhere);
+}'''
+
+
+def test_a_string_that_cannot_be_read_is_not_the_next_one(compile_c: Compile) -> None:
+    """The kernel shows that where a pointer on the way is NULL."""
+    program = compile_c(STRINGS, '-g', '-O1')
+    line = f'{program}:f s=o->in->s name=o->name list=o->in->list:string[2] arr=o->in->arr message'
+    lines = traced([f'P:all {line}', f'P:wrong {line} f:s==name2||s==m4||arr~n*||arr~m*||name==m4||name==m6', f'P:some {line} f:s!=x&&!(name==name1)',
+                    f'P:no {line} f:!(s!=x)'], lambda: ran(program))
+    assert [text.replace('"', '') for text in shown(lines, 'all')] == [
+        's=inner name=name1 list={one,(fault)} arr=array message=m1', 's=(null) name=name2 list=(null) arr=(null) message=m2',
+        's=(null) name=name3 list=(null) arr=(fault) message=m3', 's=(null) name=(null) list={(fault),two} arr= message=m4',
+        's=inner name=(fault) list={one,(fault)} arr=array message=m5', 's=(null) name=(null) list=(null) arr=(null) message=m6']
+    assert len(lines) == 6
+
+
+def test_a_filter_takes_no_string_that_cannot_be_read(compile_c: Compile) -> None:
+    """The kernel compares what lay there before."""
+    program = compile_c(STRINGS, '-g', '-O1')
+    filters = {'eq': 's==/x', 'ne': 's!=/x', 'glob': 's~"/*"', 'no': '!(s~"/x*")', 'either': 's==/x||s!=/x', 'not': '!(s==/y)'}
+    lines = traced([f'P:{name} {program}:g s f:{text}' for name, text in filters.items()], lambda: ran(program))
+    x, y = ['s="/x"'] * 20, ['s="/y"']
+    assert {name: shown(lines, name) for name in filters} == {'eq': x, 'ne': y, 'glob': x + y, 'no': y, 'either': x + y, 'not': x}
+
+
 @pytest.mark.xfail(strict=True, reason='the kernel stores 0 for a number it cannot read, and the guards know only NULL and the address space')
 def test_a_number_behind_an_address_where_nothing_is_is_no_number(compile_c: Compile) -> None:
     """In round 2, o->in is an address that could be one and is not mapped."""

@@ -35,9 +35,9 @@ EVENTS = ['e system/event', 'e system/event f:prev_pid==1&&prev_comm=="a b"',
 
 def meaning(events: list[Event]) -> list:
     """All that makes two lists of events do and show the same."""
-    return [(event.name, event.system, event.definitions, event.hidden, event.filter, event.lines(), [
+    return [(event.name, event.system, event.definitions, event.seal, event.filter, event.lines(), [
         (field.name, field.fetches, field.format and field.format.word,
-         field.checks) for field in event.fields]) for event in events]
+         field.guards) for field in event.fields]) for event in events]
 
 
 def made(lines: list[str], kernel: Kernel) -> list[Event]:
@@ -110,7 +110,7 @@ def test_what_is_shown_is_what_the_kernel_reads():
 
 def test_the_words_are_not_read_from_a_string():
     event, = made(['p f s=+0(%di):string f:s=="x #! s:ip f:s==1"'], KERNEL)
-    assert event.filter == 's=="x #! s:ip f:s==1"'
+    assert event.filter == '(ptr1>4095&&s~"*"&&s=="x #! s:ip f:s==1")'
     assert meaning(made(shown([event]), KERNEL)) == meaning([event])
 
 

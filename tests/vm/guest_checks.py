@@ -13,6 +13,7 @@ import faulthandler
 import io
 import lzma
 import os
+import pty
 import re
 import shutil
 import signal
@@ -300,6 +301,94 @@ def no_number_behind_a_null_pointer() -> None:
     equal({(event.name, event.values['users']) for event in kernel}, {('users', '(null)')}, run.out)
     mine = {name: [e.values['users'] for e in run.events if e.name == name and e.pid == pid] for name in ('users', 'low', 'high')}
     equal(mine, {'users': ['2', '3', '4', '5'], 'low': ['2', '3'], 'high': ['4', '5']}, run.out)
+
+
+@check(*ALL)
+def a_string_behind_a_null_pointer_is_not_the_next_string() -> None:
+    def start_threads() -> None:
+        set_comm(b'next')
+        threads_one_after_another(2)
+    line = 'wake_up_new_task drv=%0->signal->tty->driver->name comm=%0->comm drivers=%0->signal->tty->driver:string[1]'
+    filters = {'same': 'drv==pts', 'next': 'drv==next', 'other': 'drv!=pts', 'neither': '!(drv~next)&&!(drv~pt*)'}
+    with tracing(f'p:all {line}', *(f'p:{name} {line} f:{filter_}' for name, filter_ in filters.items())) as run:
+        without = in_child(lambda: (os.setsid(), start_threads()))
+        pid, terminal = pty.fork()
+        if not pid:
+            start_threads()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    shown = [(event.name, event.values['drv'], event.values['comm']) for event in run.events if event.pid in (pid, without)]
+    wanted = [('all', '"pts"', '"next"'), ('all', '(null)', '"next"'), ('same', '"pts"', '"next"')]
+    equal(sorted(shown), sorted(wanted * 2), run.out)
+    equal({event.values['drivers'] for event in run.events if event.pid == without}, {'(null)'}, run.out)
+
+
+LIBC = next(line.split()[-1] for line in Path('/proc/self/maps').read_text().splitlines() if 'libc.so' in line or 'libc-2' in line)
+UNMAPPED = 0x7f1234567000
+
+
+def access_badly() -> None:
+    """Asks for a file 20 times, 10 times with no name, and 10 times with one at an address where nothing is."""
+    access = ctypes.CDLL(None).access
+    access.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    set_comm(b'badly')
+    name, nothing = ctypes.create_string_buffer(b'/nonexistent'), [None] * 10 + [UNMAPPED] * 10
+    for bad in nothing:
+        access(ctypes.addressof(name), 0)
+        access(bad, 0)
+
+
+BADLY = {'all': '', 'eq': 'name==/nonexistent', 'ne': 'name!=/other', 'glob': 'name~/non*', 'no': '!(name==/other)&&!(name~/o*)',
+         'none': 'name!=/nonexistent||name==x||!(name~/n*)'}
+COUNTS = {'all': 40, 'eq': 20, 'ne': 20, 'glob': 20, 'no': 20, 'none': 0}
+
+
+@check(*ALL)
+def a_filter_takes_no_string_that_cannot_be_read() -> None:
+    for place in ('p:{} do_faccessat name=filename', 'p:{} do_faccessat name=user(filename)', f'P:{{}} {LIBC}:access name=%0:string'):
+        lines = [f"{place.format(name)} f:comm==badly{f'&&({text})' if text else ''}" for name, text in BADLY.items()]
+        with tracing(*lines) as run:
+            in_child(access_badly)
+        shown = {name: run.values('name', name) for name in BADLY}
+        equal({name: len(values) for name, values in shown.items()}, COUNTS, run.out)
+        equal({value: shown['all'].count(value) for value in shown['all']}, {'"/nonexistent"': 20, '(null)': 10, '(fault)': 10})
+        equal({value for name in BADLY if name != 'all' for value in shown[name]}, {'"/nonexistent"'}, place)
+        made = Path('/run/strings.sh')
+        said('-o', str(made), *lines, status=0)
+        with script('busybox', str(made)) as (process, out):
+            in_child(access_badly)
+            wait_until(lambda: len(re.findall(' all: ', out.read_text())) == 40, 20, 'the script')
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+        equal({name: len(re.findall(f' {name}: ', out.read_text())) for name in BADLY}, COUNTS, out.read_text())
+
+
+@check(*ALL)
+def strings_of_programs_behind_null_pointers() -> None:
+    def structs() -> None:
+        """access(&(struct { char *name; char **inner; }){...}, "MESSAGE"), the struct and its pointers there or not."""
+        access = ctypes.CDLL(None).access
+        access.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        set_comm(b'structs')
+        inner = (ctypes.c_char_p * 1)(b'inner')
+        for number, (name, pointer) in enumerate(((b'one', ctypes.addressof(inner)), (b'two', None), (b'three', UNMAPPED), (None, None))):
+            both = (ctypes.c_void_p * 2)(ctypes.cast(name, ctypes.c_void_p).value if name else None, pointer)
+            access(ctypes.addressof(both), b'message%d' % number)
+        access(None, b'last')
+    line = (f'{LIBC}:access s=+0(+0(+8(%di))):string name=+0(+0(%di)):string list=+0(+8(%di)):string[1] message=+0(%si):string '
+            'f:comm==structs')
+    wrong = 's==two||s==message1||s==message3||s==last||name==last'
+    with tracing(f'P:all {line}', f'P:wrong {line}&&({wrong})', f'P:right {line}&&(s!=x||name!=two)') as run:
+        in_child(structs)
+    shown = [event.values for event in run.events if event.name == 'all']
+    null = '(null)'
+    equal([values['message'] for values in shown], [*(f'"message{i}"' for i in range(4)), '"last"'], run.out)
+    equal([values['s'] for values in shown], ['"inner"', null, null, null, null], run.out)
+    equal([values['name'] for values in shown], ['"one"', '"two"', '"three"', null, null], run.out)
+    unreadable = '{(fault)}' if label == '5.10-amd64' else null             # there the kernel tells an earlier fault itself
+    equal([values['list'] for values in shown], ['{"inner"}', null, unreadable, null, null], run.out)
+    equal((run.values('message', 'wrong'), run.values('message', 'right')), ([], ['"message0"', '"message2"']), run.out)
 
 
 # The lines of the examples
