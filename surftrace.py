@@ -565,7 +565,8 @@ def plain_type(words: str, arch: Arch) -> Optional[Type]:
 class Symbol(NamedTuple):
     """A symbol: its link-time address (or the running one, from kallsyms), section or module, whether it is code, and what is
     special about it: 'ifunc', 'tls', 'undefined', 'exported' data that a program may have a copy of, an 'old' version, 'thumb'
-    code; and how many bytes behind it callers from the same file enter (OpenPOWER ELF v2 3.4.1: the local entry point)."""
+    code; how many bytes behind it callers from the same file enter (OpenPOWER ELF v2 3.4.1: the local entry
+    point); and whether only its own file knows it."""
     name: str
     address: int
     size: int
@@ -574,6 +575,7 @@ class Symbol(NamedTuple):
     module: str = ''
     sort: str = ''
     entry: int = 0
+    local: bool = False
 
 
 class Section(NamedTuple):
@@ -830,7 +832,7 @@ class Executable:
         entry = 1 << (other >> 5) >> 2 << 2 if self.arch.name == 'ppc64le' else 0
         value += found.address if found and self.is_object and sort != 'undefined' else 0
         return Symbol(name, value, size, info & 15 in (0, 2) and found is not None and found.code, found.name if found else '',
-                      sort=sort, entry=entry)
+                      sort=sort, entry=entry, local=info >> 4 == 0)
 
     @functools.cached_property
     def _is_library(self) -> bool:
@@ -1387,8 +1389,8 @@ class LineHeader(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """A function, a copy of one inlined into it (`function`), or a block, as which counts what _is_rest() finds:
-    its entry, the addresses of its code, what is declared in it, and the scopes in it."""
+    """A function, a copy of one inlined into it (`function`), or a block, as which counts what _is_rest()
+    finds: its entry, the addresses of its code, what is declared in it, and the scopes in it."""
     die: Any
     function: bool
     ranges: Tuple[Tuple[int, int], ...]
@@ -1425,9 +1427,14 @@ QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type',
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
                   'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
+ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
 ORIGINS = ('DW_AT_abstract_origin', 'DW_AT_specification')
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
 LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust'}
+# DWARF 5, 7.5.1: the bytes of a unit's header, by its type; 7.25: the addresses (x: numbers of them) and
+# numbers of an entry in a range list, by its kind.
+UNIT_HEADERS = {2: 24, 4: 20, 5: 20, 6: 24}
+RANGE_ENTRIES = ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au')
 # Tag, attributes, the first that takes room, its form; entry_layout() of them.
 Abbreviation = Tuple[str, Tuple[str, ...], str, str, Tuple[Union[int, str], ...]]
 # DWARF 5, 7.5.6: how many bytes an attribute of a form takes, or what tells it.
@@ -1575,24 +1582,48 @@ class Dwarf(TypeInfo):
 
     @functools.cached_property
     def _address_ranges(self) -> List[Tuple[int, int, int]]:
-        """(first address, end, unit offset), sorted; from .debug_aranges, else from the units' own ranges."""
+        """(first address, end, unit offset), sorted; from .debug_aranges, and of units that it does not name
+        (clang makes none) from their own ranges."""
         table, data, at = [], self.executable.contents('.debug_aranges'), 0
+        unnamed = set(self._unit_offsets)
         pair = struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
         while at + 12 <= len(data):
             length, _, unit, size = struct.unpack_from(self._mark + 'IHIB', data, at)
+            unnamed.discard(unit)
             first = at + 12 + (-12 % (2 * size or 1))
             end = min(at + 4 + length, len(data))
             for start, extent in pair.iter_unpack(data[first:end - (end - first) % pair.size] if size == pair.size // 2 else b''):
                 if extent:
                     table.append((start, start + extent, unit))
             at += 4 + length
-        return sorted(table or self._unit_ranges())
+        table += [(start, end, unit) for unit in unnamed for start, end in self._unit_ranges(unit)]
+        return sorted(table)
 
-    def _unit_ranges(self) -> Iterator[Tuple[int, int, int]]:
-        for offset in self._unit_offsets:
-            top = self._dwarf.get_CU_at(offset).get_top_DIE()
-            for start, end in self._ranges(top):
-                yield start, end, offset
+    def _unit_ranges(self, unit: int) -> List[Tuple[int, int]]:
+        """The address ranges of a unit. Its one entry is read here, for a kernel has thousands of units."""
+        version, info = struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0], self._info
+        first = UNIT_HEADERS.get(info[unit + 6], 12) if version >= 5 else 11
+        table = struct.unpack_from(self._mark + 'I', info, unit + (8 if version >= 5 else 6))[0]
+        code, at = uleb128(info, unit + first)
+        shapes = (shape[3] for shape in abbreviations(self._abbreviation_bytes, table) if shape[0] == code)
+        values: Dict[str, Tuple[str, int]] = {}
+        for name, form, _ in next(shapes, ()):
+            start, at = at, entry_extent(info, self._mark, entry_layout((('', form),), self.arch.word), at)[1]
+            if FORM_BYTES.get(form[8:]) == 'number':
+                values[name] = form, uleb128(info, start)[0]
+            else:
+                values[name] = form, int.from_bytes(info[start:at], self._order)
+        bases = values.get('DW_AT_addr_base', ('', 0))[1], values.get('DW_AT_rnglists_base', ('', 0))[1]
+        form, low = values.get('DW_AT_low_pc', ('DW_FORM_addr', 0))
+        if form != 'DW_FORM_addr':
+            low = self._indexed('.debug_addr', bases[0], low, self.arch.word)
+        if 'DW_AT_high_pc' in values:
+            form, high = values['DW_AT_high_pc']
+            return [(low, high if form == 'DW_FORM_addr' else low + high)]
+        form, ranges = values.get('DW_AT_ranges', ('', -1))
+        if form == 'DW_FORM_rnglistx':
+            ranges = bases[1] + self._indexed('.debug_rnglists', bases[1], ranges, 4)
+        return list(self._range_list(ranges, version, low, bases[0])) if ranges >= 0 else []
 
     def _ranges(self, die: Any) -> List[Tuple[int, int]]:
         """The address ranges of an entry: one from low_pc and high_pc, or its range list."""
@@ -1602,14 +1633,48 @@ class Dwarf(TypeInfo):
         ranges = die.attributes.get('DW_AT_ranges')
         if not ranges:
             return []
-        base, found = low.value if low else self._base(die), []
-        for entry in self._dwarf.range_lists().get_range_list_at_offset(ranges.value, die.cu):
-            if hasattr(entry, 'base_address'):
-                base = entry.base_address
+        base = low.value if low else self._base(die)
+        addresses = getattr(die.cu.get_top_DIE().attributes.get('DW_AT_addr_base'), 'value', 0)
+        return list(self._range_list(ranges.value, die.cu['version'], base, addresses))
+
+    def _indexed(self, section: str, base: int, index: int, size: int) -> int:
+        """A number of so many bytes in a table of a section."""
+        return int.from_bytes(self.executable.contents(section)[base + index * size:][:size], self._order)
+
+    def _range_list(self, at: int, version: int, base: int, addresses: int) -> Iterator[Tuple[int, int]]:
+        """The (first address, end) of a range list; `addresses` is where the unit's .debug_addr begins."""
+        if version < 5:
+            yield from self._old_range_list(at, base)
+            return
+        data, word = self.executable.contents('.debug_rnglists'), self.arch.word
+        while data[at]:
+            sorts, numbers, at = RANGE_ENTRIES[data[at]], [], at + 1
+            for sort in sorts:
+                if sort == 'a':
+                    number, at = self._indexed('.debug_rnglists', at, 0, word), at + word
+                else:
+                    number, at = uleb128(data, at)
+                if sort == 'x':
+                    number = self._indexed('.debug_addr', addresses, number, word)
+                numbers.append(number)
+            if len(numbers) == 1:
+                base = numbers[0]
+            elif sorts == 'uu':
+                yield base + numbers[0], base + numbers[1]
             else:
-                found.append((entry.begin_offset, entry.end_offset) if getattr(entry, 'is_absolute', False)
-                             else (base + entry.begin_offset, base + entry.end_offset))
-        return found
+                yield numbers[0], numbers[1] + numbers[0] * (sorts[1] == 'u')
+
+    def _old_range_list(self, at: int, base: int) -> Iterator[Tuple[int, int]]:
+        """The same of .debug_ranges (DWARF 4, 2.17.3)."""
+        pair = struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
+        data = self.executable.contents('.debug_ranges')
+        for start, end in pair.iter_unpack(data[at:len(data) - (len(data) - at) % pair.size]):
+            if not start and not end:
+                return
+            if start == (1 << self.arch.bits) - 1:
+                base = end
+            else:
+                yield base + start, base + end
 
     @staticmethod
     def _base(die: Any) -> int:
@@ -1822,10 +1887,19 @@ class Dwarf(TypeInfo):
                     'gone', why='the compiler removed it')
                 parameters.append(Parameter(self._text(self._origin(child), 'DW_AT_name'),
                                             self._lazy_type(self._origin(child)), location))
-        changed = is_changed_copy(name) or getattr(concrete.attributes.get('DW_AT_calling_convention'), 'value', 0) == 3    # nocall
+        nocall = self._value(concrete, 'DW_AT_calling_convention') == 3
+        changed = is_changed_copy(name) or nocall or entry and self._lost_some(name, concrete.cu, parameters)
         if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and not changed:
             parameters = [parameter._replace(location=None) for parameter in parameters]
         return Function(name, self._lazy_type(self._origin(source)), tuple(parameters), variadic, inlined, language, changed)
+
+    def _lost_some(self, name: str, unit: Any, parameters: Sequence[Parameter]) -> bool:
+        """Whether the function may take fewer arguments than its source says, and nothing marks it. LLVM
+        takes them from functions that one file alone knows, and marks these since release 15
+        (DeadArgumentElimination)."""
+        missing = any(p.location and p.location.how in ('gone', 'constant') for p in parameters)
+        return missing and not self._is_gnu(unit) and self._language(unit) != 'Go' and any(
+            symbol.local for symbol in self.executable.symbols(name))
 
     @staticmethod
     def _is_result(die: Any) -> bool:
@@ -1860,10 +1934,18 @@ class Dwarf(TypeInfo):
         operations = self._operations(die.cu, base.value) if base and isinstance(base.value, list) else []
         return operations[0].op_name if len(operations) == 1 else ''
 
-    @staticmethod
-    def _operations(unit: Any, expression: Any) -> List[Any]:
+    def _operations(self, unit: Any, expression: Any) -> List[Any]:
+        """A DWARF expression; an address takes the place of its number in .debug_addr."""
         from elftools.dwarf.dwarf_expr import DWARFExprParser
-        return DWARFExprParser(unit.structs).parse_expr(expression)
+        operations: List[Any] = DWARFExprParser(unit.structs).parse_expr(expression)
+        if not any(operation.op_name in ADDRESS_NUMBERS for operation in operations):
+            return operations
+        base = unit.get_top_DIE().attributes['DW_AT_addr_base'].value
+        for number, operation in enumerate(operations):
+            if operation.op_name in ADDRESS_NUMBERS:
+                address = self._indexed('.debug_addr', base, operation.args[0], self.arch.word)
+                operations[number] = operation._replace(op_name='DW_OP_addr', args=[address])
+        return operations
 
     def _location(self, die: Any, pc: int, frame: str, entry: bool) -> Optional[Location]:
         """Where a parameter is at `pc`; None where only the calling convention tells it. At entry the first range that begins
@@ -2536,8 +2618,8 @@ class Dwarf(TypeInfo):
     def _is_rest(self, copy: Any, holder: Any = None) -> bool:
         """Tell the rest of a function from a call of it. Where a function can return early, gcc may split off
         what is behind that and inline it again, into the function or a copy of its first part (`holder`). The
-        call that gcc makes for this stands where the function is declared (gcc/ipa-split.cc); so does one that
-        is written by the same macro as the function (SYSCALL_DEFINE), but in another function."""
+        call that gcc makes for this stands where the function is declared (gcc/ipa-split.cc); so does one
+        that the same macro writes as the function (SYSCALL_DEFINE), but in another function."""
         source, parts = self._abstract(copy), ('line', 'column', 'file')
         call, declared = ([self._value(die, f'DW_AT_{kind}_{part}') for part in parts]
                           for die, kind in ((copy, 'call'), (source, 'decl')))
@@ -3179,7 +3261,7 @@ class Entries:
         data = bytes(self._info[offset:offset + 4 + length])
         kind = data[6] if version >= 5 else 1
         table = struct.unpack_from(self._mark + 'I', data, 8 if version >= 5 else 6)[0]
-        first = 11 if version < 5 else {2: 24, 4: 20, 5: 20, 6: 24}.get(kind, 12)
+        first = 11 if version < 5 else UNIT_HEADERS.get(kind, 12)
         unit = Unit(offset, data, first, self._shapes(table), table, 8)
         top = self.entry(unit, first)
         return unit._replace(texts=top.values.get('DW_AT_str_offsets_base', 8))
@@ -6151,6 +6233,9 @@ class Resolver:
         type_ = self.function.returns()
         if isinstance(type_, Void):
             refuse(f'{self.function.name} returns nothing', at)
+        if self.function.changed and not re.search(r'\.constprop\.\d+$', self.function.name):
+            refuse(f"the compiler changed '{self.function.name}', and may have taken away what it returned; "
+                   'name a register (%REG)', at)
         if isinstance(type_, Float):
             refuse(f'{self.function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers', at)
         if isinstance(type_, Struct):

@@ -36,7 +36,10 @@ import surftrace
 SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
 HERE = Path(__file__).resolve().parent
 AMD64 = surftrace.arch_named('x86_64')
-BUILDS = [('-gdwarf-4', '-O0'), ('-gdwarf-4', '-O2'), ('-gdwarf-5', '-O0'), ('-gdwarf-5', '-O1'), ('-gdwarf-5', '-O2')]
+CLANG = 'clang-19' if shutil.which('clang-19') else 'clang'
+BUILDS = [('gcc', '-gdwarf-4', '-O0'), ('gcc', '-gdwarf-4', '-O2'), ('gcc', '-gdwarf-5', '-O0'),
+          ('gcc', '-gdwarf-5', '-O1'), ('gcc', '-gdwarf-5', '-O2'),
+          (CLANG, '-gdwarf-4', '-O2'), (CLANG, '-gdwarf-5', '-O0'), (CLANG, '-gdwarf-5', '-O2')]
 GDB_REGISTERS = 'rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15'.split()
 
 
@@ -58,7 +61,8 @@ def vmlinux(label: str = '6.1-amd64') -> str:
 @pytest.fixture(params=BUILDS, ids=' '.join)
 def program(request: pytest.FixtureRequest, compile_c: Callable[..., Path]) -> Path:
     """fixtures/inside.c, compiled."""
-    return compile_c(HERE / 'fixtures/inside.c', *request.param, '-no-pie')
+    compiler, *flags = request.param
+    return compile_c(HERE / 'fixtures/inside.c', *flags, '-no-pie', compiler=compiler)
 
 
 def spots_of(dwarf: surftrace.Dwarf) -> list[surftrace.Spot]:
@@ -108,20 +112,27 @@ def gdb_answers(program: Path, folder: Path) -> tuple[list[list[Any]], int]:
             if fetch.kind != 'string':
                 text, bits = in_c(fetch, lambda name: info.dwarf.executable.symbols(name)[0].address)
                 questions.append([spot.address, spot.function, name, fetch.text(), text, bits])
+    return answered_by_gdb(program, questions, folder), refused
+
+
+def answered_by_gdb(program: Path, questions: list[list[Any]], folder: Path) -> list[list[Any]]:
+    """See gdb_values.py."""
+    have('gdb')
     (folder / 'questions').write_text(json.dumps(questions))
     run = subprocess.run(['gdb', '-nx', '-batch', '-x', HERE / 'gdb_values.py', program], capture_output=True, text=True,
                          env={**os.environ, 'SURFTRACE_VALUES': str(folder / 'questions')})
     assert 'Traceback' not in run.stderr, run.stderr
-    return [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith('ANSWER ')], refused
+    return [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith('ANSWER ')]
 
 
 def test_a_variable_is_what_gdb_reads_at_every_instruction(program: Path, tmp_path: Path) -> None:
-    have('gdb')
     answers, refused = gdb_answers(program, tmp_path)
     compared = [answer for answer in answers if answer[4] is not None]
     assert [answer for answer in compared if answer[4] != answer[5]] == []
     assert len(compared) > 1000
-    assert {'product', 'factor', 'node', 'value', 'sum', 'before', 'seen'} <= {answer[2] for answer in compared}
+    named = {answer[2] for answer in compared}
+    assert {'product', 'factor', 'node', 'value', 'sum'} <= named
+    assert {'before', 'seen'} <= named or b'clang version' in program.read_bytes()
     assert refused
 
 
@@ -130,13 +141,14 @@ def test_the_innermost_variable_shadows_the_others(program: Path) -> None:
     of such a line outside of the block, gdb reads the other variable; we refuse both."""
     info = info_of(str(program))
     kinds = {}
-    for text, line in (('sink = value', 'inner'), ('int value = scaled', 'outer')):
+    for text, line in (('sink = value', 'inner'), ('sum -= value', 'outer')):
         number = next(n for n, source in enumerate((HERE / 'fixtures/inside.c').read_text().split('\n'), 1) if text in source)
         for spot in info.dwarf.line_spots('inside.c', number):
             here = next(v for v in info.dwarf.function_here(spot).locals if v.name == 'value')
             if 'whose code is elsewhere' not in here.location.why:
                 kinds.setdefault(line, set()).add(surftrace.spell(here.type()))
-    assert kinds.pop('inner', {'short unsigned int'}) == {'short unsigned int'} and kinds == {'outer': {'int'}}
+    assert kinds.pop('inner', set()) <= {'short unsigned int', 'unsigned short'}
+    assert kinds == {'outer': {'int'}}
 
 
 def shown(program: Path | str, *lines: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,135 @@
+"""What clang makes: whole programs of ThinLTO objects like its kernels, units that no .debug_aranges names,
+functions whose parameters it took away. What gdb reads of a parameter at a function's entry is what the
+fetch-arg would."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cache import Unavailable
+from test_inside import answered_by_gdb, have, in_c, info_of
+
+import surftrace
+
+HERE = Path(__file__).resolve().parent
+VERSION = '-19' if shutil.which('clang-19') else ''
+CLANG, PARTS = f'clang{VERSION}', 12
+
+
+def made(folder: Path, *command: str) -> None:
+    have(command[0])
+    subprocess.run(command, cwd=folder, check=True)
+
+
+@pytest.fixture(scope='module', params=['-gdwarf-4', '-gdwarf-5'])
+def thin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """fixtures/thin.c and thin.S, linked as a whole: only the .S has .debug_aranges."""
+    if os.uname().machine != 'x86_64':
+        raise Unavailable('fixtures/thin.S is for x86-64')
+    have(f'ld.lld{VERSION}')
+    folder, flags = tmp_path_factory.mktemp('thin'), ('-O2', '-flto=thin', request.param)
+    for part in range(PARTS):
+        macros = f'-DPART={part}', f'-DNEXT_PART={(part + 1) % PARTS}'
+        made(folder, CLANG, *flags, *macros, '-c', str(HERE / 'fixtures/thin.c'), '-o', f'{part}.o')
+    made(folder, 'gcc', '-g', '-c', str(HERE / 'fixtures/thin.S'), '-o', 'counter.o')
+    linker = f'-fuse-ld={shutil.which(f"ld.lld{VERSION}")}'
+    objects = 'counter.o', *(f'{part}.o' for part in range(PARTS))
+    made(folder, CLANG, *flags, linker, '-no-pie', '-o', 'thin', *objects)
+    return folder / 'thin'
+
+
+def shown(program: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, HERE.parent / 'surftrace.py', '-v', program, '-S', *lines]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_units_that_aranges_do_not_name_are_known(thin: Path) -> None:
+    assert info_of(str(thin)).dwarf.executable.size('.debug_aranges')
+    for part in range(PARTS):
+        done = shown(thin, f'p part_{part} weight node->weight n=node->list.next->name y=node->at.y')
+        fields = 'weight=%si:s32 weight_2=+16(%di):s32 n=+0(+8(+0(%di))):string y=+32(%di):s64'
+        assert done.stdout == f'p:f0 part_{part} {fields}\n'
+    assert shown(thin, 'p read_counter x=%di').stdout == 'p:f0 read_counter x=%di:x64\n'
+
+
+def test_a_parameter_at_entry_is_what_gdb_reads_or_refused(thin: Path, tmp_path: Path) -> None:
+    """Of every function of every file: of the first of helper(), and both of nothing(), there is none."""
+    info, questions, refused = info_of(str(thin)), [], set()
+    for name in ('helper', 'nothing', 'scaled', *(f'part_{part}' for part in range(PARTS))):
+        for symbol in info.dwarf.executable.symbols(name):
+            function = info.function(name, symbol.address)
+            for number, parameter in enumerate(function.parameters):
+                for text in (parameter.name, f'%{number}'):
+                    probe = surftrace.parse_probe(f'p x v={text}')
+                    try:
+                        fetch, = surftrace.Resolver(info, 'p', function, True).field(probe.args[0]).fetches
+                    except surftrace.InputError:
+                        refused.add((name, parameter.name))
+                        continue
+                    expression = in_c(fetch, lambda name: 0)
+                    questions.append([symbol.address, name, parameter.name, fetch.text(), *expression])
+    assert refused == {('helper', 'unused'), ('nothing', 'left'), ('nothing', 'right')}
+    answers = answered_by_gdb(thin, questions, tmp_path)
+    assert len([answer for answer in answers if answer[4] is not None]) > 100
+    assert [answer for answer in answers if answer[4] not in (None, answer[5])] == []
+
+
+def test_files_of_two_compilers(tmp_path: Path) -> None:
+    """gcc's is named by .debug_aranges, clang's is not."""
+    (tmp_path / 'gcc.c').write_text('struct a { int x, y; }; int by_gcc(struct a *a) { return a->y; }\n')
+    (tmp_path / 'clang.c').write_text('''
+        struct b { long x, y; };
+        extern int by_gcc(void *);
+        int by_clang(struct b *b) { return b->y; }
+        int main(void) { struct b b = {1, 2}; return by_gcc(&b) + by_clang(&b); }
+    ''')
+    made(tmp_path, 'gcc', '-g', '-O1', '-c', 'gcc.c')
+    made(tmp_path, CLANG, '-g', '-O1', '-c', 'clang.c')
+    made(tmp_path, 'gcc', '-no-pie', '-o', 'both', 'gcc.o', 'clang.o')
+    done = shown(tmp_path / 'both', 'p by_gcc a->y', 'p by_clang b->y')
+    assert done.stdout == 'p:f0 by_gcc y=+4(%di):s32\np:f1 by_clang y=+8(%di):s64\n'
+
+
+# Once inlined, twice called, with parameters that are used nowhere; clang marks it in the entry that all have
+# in common.
+CHANGED = '''
+    #include <stdio.h>
+    volatile int seen;
+    static int one(int gone, int kept) { for (int i = 0; i < kept; i++) puts("one"), seen += i; return seen; }
+    static int none(int gone, int other) { for (int i = 0; i < seen; i++) puts("none"), seen--; return seen; }
+    int unused(int first, int second) { return 0; }
+    int user(int n) {
+        int x, y, z;
+        [[clang::always_inline]] x = one(n, 4) + none(n, 4);
+        [[clang::noinline]] y = one(n, seen) + one(2, seen + 1);
+        [[clang::noinline]] z = none(n, 5) + none(3, n);
+        return x + y + z; }
+    int main(void) { return user(3) + unused(4, 5); }
+'''
+
+
+@pytest.mark.parametrize('marked', [True, False])
+def test_a_parameter_that_was_taken_away_is_no_register(
+        marked: bool, compile_c: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM before 15 marks nothing: a function of one file is then not trusted where a parameter is
+    nowhere."""
+    program = compile_c(CHANGED, '-std=c2x', '-O2', '-gdwarf-5', '-no-pie', '-Wno-everything', compiler=CLANG)
+    monkeypatch.setattr(surftrace.Dwarf, '_lost_some' if marked else '_value', lambda *_: None)
+    info = surftrace.given_debug_info(str(program), 'dwarf', None, surftrace.arch_named('x86_64'))
+
+    def fetched(line: str) -> str:
+        probe = surftrace.parse_probe(line)
+        function = info.function(probe.place.function)
+        return surftrace.Resolver(info, probe.kind, function, True).field(probe.args[0]).fetches[0].text()
+    for line in ('p one gone', 'p one %0', 'p none gone', 'p none other', 'p none %1', 'r one $retval',
+                 'r none $retval'):
+        with pytest.raises(surftrace.InputError, match='left no place for it|may have taken away'):
+            fetched(line)
+    assert fetched('p one kept') == fetched('p one %1') == '%di:s32'
+    for line, text in (('p unused first', '%di'), ('p unused %1', '%si'), ('r unused $retval', '$retval')):
+        assert fetched(line) == f'{text}:s32'
