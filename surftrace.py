@@ -525,8 +525,9 @@ class TypeInfo:
 
 
 def is_changed_copy(name: str) -> bool:
-    """Whether the symbol is one that gcc gives to a copy with other parameters, or to a part of a function."""
-    return re.search(r'\.(isra|constprop|part|cold)(\.|$)', name) is not None
+    """Whether the symbol is one that gcc or LLVM gives to a copy with other parameters, or to a part of a
+    function."""
+    return re.search(r'\.(isra|constprop|part|cold|specialized)(\.|$)', name) is not None
 
 
 # C's own type names and those of the kernel's include/uapi/asm-generic/int-ll64.h and of stdint.h: (bytes, signed);
@@ -7065,6 +7066,11 @@ def names_registers(expr: Any) -> bool:
     return isinstance(expr, tuple) and any(names_registers(part) for part in expr)
 
 
+def mentions(expr: Any, kinds: Tuple[type, ...]) -> bool:
+    """Whether an expression is of these kinds, or a part of it is."""
+    return isinstance(expr, kinds) or isinstance(expr, tuple) and any(mentions(part, kinds) for part in expr)
+
+
 def inlined_too(name: str, count: int) -> str:
     """That a probe of a function does not see its copies."""
     return f"'{name}' is also inlined at {count} place{'s' * (count > 1)} of its file; calls there are not seen"
@@ -7579,6 +7585,21 @@ def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
             f'user((char *)%0->{arch.syscall[1]})') if bare else ''
 
 
+def convention_note(probe: Probe, target: Target, info: Module) -> str:
+    """What arguments are taken for where the debug information says nothing of a function. pahole since 1.25
+    leaves those out of BTF whose parameters are not where they should be (scripts/pahole-flags.sh)."""
+    function, dwarf = target.function, info.dwarf
+    asked = any(mentions(arg.expr, (Argument, Name) if function else (Argument,)) for arg in probe.args)
+    settled = function and (not dwarf or any(parameter.location for parameter in function.parameters))
+    if not asked or not info.sources or not target.entry or settled:
+        return ''
+    if dwarf and dwarf.function(target.name, target.site.address if target.site else None):
+        return ''
+    taken = 'parameters are those that BTF tells' if function else 'arguments are taken for integers and pointers'
+    return (f"{'DWARF' if dwarf else 'BTF'} tells nothing of '{target.name}': its {taken}, and if the compiler changed "
+            'them they are elsewhere')
+
+
 # what
 
 
@@ -7725,10 +7746,11 @@ def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Eve
     obstacle = obstacle_finder(kernel)(found[0]) if len(found) == 1 else ''
     if obstacle:
         kernel.note(f"'{target.name}' is {obstacle}; the kernel will refuse a probe there")
-    hint = syscall_hint(probe, target, kernel.info.arch)
-    if hint:
-        kernel.note(hint)
-    info = target.site.program if target.site else kernel.info.module(target.place.partition(':')[0] if ':' in target.place else '')
+    module = target.place.partition(':')[0] if ':' in target.place else ''
+    info = target.site.program if target.site else kernel.info.module(module)
+    for hint in (syscall_hint(probe, target, kernel.info.arch), convention_note(probe, target, info)):
+        if hint:
+            kernel.note(hint)
     resolver = Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     event = own_event(probe, name, letter, target.place, resolver, kernel.seal)

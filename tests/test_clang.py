@@ -133,3 +133,31 @@ def test_a_parameter_that_was_taken_away_is_no_register(
     assert fetched('p one kept') == fetched('p one %1') == '%di:s32'
     for line, text in (('p unused first', '%di'), ('p unused %1', '%si'), ('r unused $retval', '$retval')):
         assert fetched(line) == f'{text}:s32'
+
+
+def test_a_function_that_the_debug_information_leaves_out_gets_a_word(tmp_path: Path) -> None:
+    (tmp_path / 'without.c').write_text('long without(long a, char *b) { return a + *b; }\n')
+    (tmp_path / 'with.c').write_text('''extern long without(long, char *);
+        int main(int count, char **words) { return without(count, words[0]); }\n''')
+    made(tmp_path, 'gcc', '-O1', '-c', 'without.c')
+    made(tmp_path, 'gcc', '-g', '-O1', '-c', 'with.c')
+    made(tmp_path, 'gcc', '-no-pie', '-o', 'both', 'with.o', 'without.o')
+    for kind, place in (('p', ''), ('P', f'{tmp_path}/both:')):
+        done = shown(tmp_path / 'both', f'{kind} {place}without x=%1')
+        assert done.stdout.endswith(' x=%si:x64\n') and "note: DWARF tells nothing of 'without': " in done.stderr
+        assert shown(tmp_path / 'both', f'{kind} {place}without x=%si', f'{kind} {place}main %1').stderr == ''
+
+
+def test_a_function_that_only_btf_tells_of_gets_a_word(
+        compile_c: Callable[..., Path], with_btf: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    program = with_btf(compile_c('int f(int a, long b) { return a + b; } int main(void) { return f(1, 2); }',
+                                 '-g', '-O1', '-no-pie'))
+    words: list[str] = []
+    for hidden in (False, True):
+        info = surftrace.given_debug_info(str(program), 'auto', None, surftrace.arch_named('x86_64'))
+        kernel = surftrace.kernel_of(info, None, False)._replace(note=words.append)
+        if hidden:
+            monkeypatch.setattr(surftrace.Dwarf, 'function', lambda *_: None)
+        event, = surftrace.make_events([(surftrace.parse_probe('p f+0 b'), '')], kernel)
+        assert event.lines() == ['p:f0 f+0 b=%si:s64']
+    assert len(words) == 1 and "DWARF tells nothing of 'f': its parameters are those that BTF tells" in words[0]
