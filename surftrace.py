@@ -5421,6 +5421,15 @@ def cut_format(word: str, order: Any) -> Format:
     return Format(word, (), 0, show, _no_number)
 
 
+def packet_format(word: str, order: Any) -> Format:
+    """The string that begins so many bytes into a packet and ends with it; the second part is the packet's length."""
+    before = int(word[7:-1])
+
+    def show(values: Sequence[str]) -> str:
+        return cut_format(f'cut({number(values[1]) - before})', order).show(values)
+    return Format(word, (), 0, show, _no_number)
+
+
 def _no_number(text: str) -> Tuple[int, ...]:
     raise ValueError(text)
 
@@ -5487,6 +5496,7 @@ FORMATS: Dict[str, Callable[[str, Any], Format]] = {
 PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
                                   for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
 FORMAT_PATTERNS = ((re.compile(r'text\[\d{1,9}\]'), text_format), (re.compile(r'cut\(\d{1,9}\)'), cut_format),
+                   (re.compile(r'packet\(\d{1,9}\)'), packet_format),
                    (re.compile(r'S\([1-9]\d?\)'), signed_format))
 
 
@@ -5530,6 +5540,11 @@ class Fetch(NamedTuple):
         for offset, user in derefs:
             text = f"{'-' if offset < 0 else '+'}{'u' if user else ''}{abs(offset)}({text})"
         return f'{text}:{self.kind}' if self.kind else text
+
+    def size(self) -> int:
+        """The bytes that are read in the last step; of a text at least one."""
+        bits, count = re.search(r'(\d*)(?:\[(\d+)\])?$', self.kind).groups()  # type: ignore[union-attr]
+        return int(bits or 8) // 8 * int(count or 1)
 
     def pointers(self) -> List[Tuple[Fetch, str]]:
         """What its dereferences start from, the register first, and the memory it must point to: 'kernel',
@@ -5871,6 +5886,7 @@ class Header(NamedTuple):
 
 HEADERS = {'ethhdr': Header('l2', 14, 0), 'iphdr': Header('l3', 20, 0x0800), 'ipv6hdr': Header('l3', 40, 0x86dd),
            'icmphdr': Header('l4', 8, 1), 'tcphdr': Header('l4', 20, 6), 'udphdr': Header('l4', 8, 17)}
+TOO_SHORT = '(too short)'                   # shown where a packet ends before the value does
 PAYLOAD = {'cdata': 1, 'sdata': 2, 'ldata': 4, 'qdata': 8, 'Sdata': 0}
 
 
@@ -5881,13 +5897,16 @@ def header_offset(header: str, layer: str) -> int:
     return (14 if layer == 'l2' and wanted != 'l2' else 0) + (20 if layer != 'l4' and wanted == 'l4' else 0)
 
 
-def header_guards(data: Fetch, header: str, layer: str, payload: bool, order: Any) -> Tuple[Guard, ...]:
-    """What must hold for the header to be where header_offset says, `data` being skb->data."""
+def header_guards(data: Fetch, header: str, layer: str, payload: bool, length: int, order: Any) -> Tuple[Guard, ...]:
+    """What must hold for the header to be where header_offset says, `data` being skb->data, and `length` where in
+    the sk_buff skb->len is, and behind it skb->data_len, the bytes that are elsewhere (include/linux/skbuff.h)."""
     word, wanted, ip = f'(no {header})', HEADERS[header], 14 if layer == 'l2' else 0
+    skb = Fetch(data.base, data.derefs[:-1])
 
     def byte(offset: int, low: int, high: int, kind: str = 'u8') -> Guard:
         return Guard(data.at(offset)._replace(kind=kind), low, high, word)
-    guards = []
+    guards = [Guard(skb.at(length)._replace(kind='u32'), 1, (1 << 32) - 1, TOO_SHORT)]
+    guards += [Guard(skb.at(length + 4)._replace(kind='u32'), 0, 0, '(in pieces)')] * payload
     if layer == 'l2' and wanted.layer != 'l2':
         ether = int.from_bytes((wanted.number if wanted.layer == 'l3' else 0x0800).to_bytes(2, 'big'), order)
         guards.append(byte(12, ether, ether, 'u16'))
@@ -6524,8 +6543,8 @@ class Resolver:
         lvalue = self._address_in(self.value(expr.inner), expr.at)
         return lvalue._replace(user=not self.site)                      # a program's probe reads no other memory
 
-    def _packet(self, expr: Packet) -> Lvalue:
-        """A pointer to the header, with the guards that say whether it is there."""
+    def _packet(self, expr: Packet, payload: bool = False) -> Lvalue:
+        """A pointer to the header, with the guards that say whether it, or what is behind it, is there."""
         if expr.header not in HEADERS:
             refuse(f"'{expr.header}' is no packet header surftrace knows; they are {', '.join(HEADERS)}", expr.at)
         if expr.layer > HEADERS[expr.header].layer:
@@ -6537,25 +6556,25 @@ class Resolver:
         if not isinstance(skb.type, Pointer) or spell(skb.type.target()) != 'struct sk_buff':
             way = f': write (*{skb_text(expr.inner)})' if spell(skb.type) == 'struct sk_buff **' else ''
             refuse(f'a struct sk_buff * is needed, and this is {spell(skb.type)}{way}', expr.inner.at)
-        data = self._loaded(self._member(self._pointee(skb, expr.at), 'data', expr.at), expr.at)
+        data, length = (self._member(self._pointee(skb, expr.at), name, expr.at) for name in ('data', 'len'))
+        data = self._loaded(data, expr.at)
         type_ = self.type_named(TypeName('struct ' + expr.header, 1, expr.at))
         return Lvalue(type_, 'value', data.fetch, 8 * header_offset(expr.header, expr.layer), name=expr.header,
-                      guards=header_guards(data.fetch, expr.header, expr.layer, False, self.arch.order),
-                      words=(f'{expr.header}@{expr.layer}',))
+                      guards=header_guards(data.fetch, expr.header, expr.layer, payload, length.bit // 8, self.arch.order),
+                      words=(f"{expr.header}{'.data' * payload}@{expr.layer}+{length.bit // 8}",))
 
     def _payload(self, packet: Packet, name: str, arrow: bool, at: Span) -> Lvalue:
         """cdata, sdata, ... behind a header: an array of as many bytes each as there may be."""
-        header = self._packet(packet)
+        header = self._packet(packet, True)
         if not arrow:
             refuse(f'write ->{name}', at)
         size = PAYLOAD[name]
         element: Type = Int({1: 'u8', 2: 'u16', 4: 'u32', 8: 'u64'}[size], size, False) if size else Int('char', 1, True)
-        guards = header_guards(header.fetch, packet.header, packet.layer, True, self.arch.order)
         whole: Type = Array(functools.partial(_the, element), None)
         if not size:
             whole = Array(functools.partial(_the, Array(functools.partial(_the, element), 1)), None)
-        return header._replace(type=whole, how='memory', bit=header.bit + 8 * HEADERS[packet.header].size, name=name,
-                               guards=guards, words=(f'{packet.header}.data@{packet.layer}',))
+        behind = header.bit + 8 * HEADERS[packet.header].size
+        return header._replace(type=whole, how='memory', bit=behind, name=name)
 
     # from a place to a field
 
@@ -6580,6 +6599,9 @@ class Resolver:
                 refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
         else:
             fetches, format_ = self._default(lvalue, arg.format, arg.name, arg.at)
+        if lvalue.guards and fetches[0].kind in STRINGS:                # of a packet
+            format_ = packet_format(f'packet({fetches[0].derefs[-1][0]})', self.arch.order)
+            fetches = (*fetches, lvalue.guards[0].fetch)
         return self.guarded(Field(name, fetches, format_, lvalue.guards, lvalue.words, arg.at))
 
     def guarded(self, field: Field) -> Field:
@@ -6594,8 +6616,11 @@ class Resolver:
         fetches = (*field.fetches, *(guard.fetch for guard in field.guards))
         guards = [self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ''))
                   for pointer in dict.fromkeys(pointer for fetch in fetches for pointer in fetch.pointers())]
+        inside = [f for f in field.fetches if f.derefs and f.derefs[:-1] == field.fetches[0].derefs[:-1]]
+        end = max((fetch.derefs[-1][0] + fetch.size() for fetch in inside), default=0)
+        others = [guard._replace(low=end) if guard.word == TOO_SHORT else guard for guard in field.guards]
         words = (field.format.word,) if field.format else ()
-        return field._replace(guards=(*guards, *field.guards), words=words + field.words)
+        return field._replace(guards=(*guards, *others), words=words + field.words)
 
     def _pointer_guard(self, pointer: Fetch, space: str) -> Guard:
         bits = self.arch.bits
@@ -6891,12 +6916,12 @@ def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
         fetches = tuple(fetch for part in found for fetch in part.fetches)
         field = found[0]._replace(fetches=fetches, words=(), guards=())
         for word in re.split(r',(?![^(]*\))', words):
-            header = re.fullmatch(r'(\w+)(\.data)?@(l[234])', word)
+            header = re.fullmatch(r'(\w+)(\.data)?@(l[234])\+(\d{1,4})', word)
             if header and header[1] in HEADERS and field.fetches[0].derefs:
                 last = field.fetches[0]
                 data = Fetch(last.base, last.derefs[:-1])
                 field = field._replace(words=(*field.words, word), guards=header_guards(
-                    data, header[1], header[3], bool(header[2]), resolver.arch.order))
+                    data, header[1], header[3], bool(header[2]), int(header[4]), resolver.arch.order))
                 continue
             field = field._replace(format=_word_format(word, field, resolver, at))
         joined = resolver.guarded(field)
@@ -6914,7 +6939,8 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
     number_, cut, signed = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]', r'b%s@\d+/\d+'
     wanted = [rf'[ux]{kind[1:]}|b{kind[1:]}@\d+/\d+' for kind in found.kinds] or (
-        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word.startswith('text') else []) or [
+        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word.startswith('text') else []) or (
+        [cut, 'u32'] if word.startswith('packet(') else []) or [
         cut if word.startswith('cut(') else signed % word[2:-1] if word.startswith('S(') else number_]
     if len(kinds) != len(wanted) or not all(map(re.fullmatch, wanted, kinds)):
         refuse(f"{word} wants {' and '.join(found.kinds) or 'another type'}, and this is {' and '.join(kinds)}", at)
@@ -7947,6 +7973,8 @@ class FilterText:
         name, format_, kind = field.name, field.format, field.kind or 'string'
         if '.' in compare.field:
             return self._in_function(compare, op, kind)
+        if kind in STRINGS and format_ and format_.word.startswith('packet('):
+            return self._begins(compare, op, field, int(format_.word[7:-1]))
         if kind in STRINGS:
             self._fits(compare, op, format_)
         if not format_ or kind in STRINGS:
@@ -7967,6 +7995,14 @@ class FilterText:
         numbers = tuple(self._in_range(compare, part.kind, value) for part, value in zip(field.fetches, numbers))
         join = '&&' if op == '==' else '||'
         return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), numbers))
+
+    def _begins(self, compare: Compare, op: str, field: Field, before: int) -> str:
+        """A comparison with a text in a packet: what is behind the packet's end is no part of it."""
+        if op != '~' or not re.fullmatch(r'[^*[]+\*', compare.value):
+            refuse(f"'{compare.field}' ends with the packet, and only its beginning can be compared, as in ~\"GET *\"",
+                   compare.at)
+        length = before + len(compare.value[:-1].encode('utf-8', 'surrogateescape'))
+        return f'{part_names(field)[1]}>={length}&&{field.name}~{self._string(compare, op)}'
 
     @staticmethod
     def _in_function(compare: Compare, op: str, kind: str) -> str:

@@ -99,16 +99,28 @@ def test_a_value_is_shown(line, values, expected):
 
 def test_what_does_not_fit_a_guard_is_not_decoded():
     """A packet header where there is none; a guard that decides for a string, and not for its neighbour."""
-    event, = events_of('p f src=+12(+208(%di)):u32 s=+0(+16(%di)):string #! src:ip,iphdr@l3')
+    event, = events_of('p f src=+12(+208(%di)):u32 s=+0(+16(%di)):string #! src:ip,iphdr@l3+112')
     values, labels = {'src': 0x0100007f, 's': b'x'}, [name for name, _ in event.definitions[0].unseen]
-    assert labels == ['ptr1', 'ptr2', 'hdr1', 'ptr3', 'end1']
+    assert labels == ['ptr1', 'ptr2', 'hdr1', 'hdr2', 'ptr3', 'end1']
     assert fields_of(shown([event], text_of(event, values))) == 'src=127.0.0.1 s="x"'
-    assert fields_of(shown([event], text_of(event, values, {'hdr1': 0x60}))) == 'src=(no iphdr) s="x"'
-    assert fields_of(shown([event], text_of(event, values, {'hdr1': 0x60, 'ptr2': 0}))) == 'src=(null) s="x"'
+    assert fields_of(shown([event], text_of(event, values, {'hdr2': 0x60}))) == 'src=(no iphdr) s="x"'
+    assert fields_of(shown([event], text_of(event, values, {'hdr2': 0x60, 'ptr2': 0}))) == 'src=(null) s="x"'
+    assert fields_of(shown([event], text_of(event, values, {'hdr1': 15, 'hdr2': 0x60}))) == 'src=(too short) s="x"'
+    assert fields_of(shown([event], text_of(event, values, {'hdr1': 16}))) == 'src=127.0.0.1 s="x"'
     assert fields_of(shown([event], text_of(event, {**values, 's': Old(b'x')}))) == 'src=127.0.0.1 s=(fault)'
     assert fields_of(shown([event], text_of(event, values, {'ptr3': 0}))) == 'src=127.0.0.1 s=(null)'
     assert fields_of(shown([event], text_of(event, values, {'ptr3': 0x7fff0000}))) == 'src=127.0.0.1 s="x"'
     assert fields_of(shown([event], text_of(event, values, {'ptr1': 0x7fff0000}))) == 'src=(fault) s=(fault)'
+
+
+def test_a_text_in_a_packet_ends_with_the_packet():
+    event, = events_of('p f s=+8(+208(%di)):string s_2=+112(%di):u32 #! s+s_2:packet(8),udphdr.data@l4+112')
+    unseen = dict(event.definitions[0].unseen)
+    assert [unseen[name].text() for name in ('ptr1', 'ptr2', 'hdr1', 'hdr2')] == ['%di:x64', '+208(%di):x64', '+112(%di):u32', '+116(%di):u32']
+    for length, pieces, expected in ((12, 0, '"abcd"'), (14, 0, '"abcdef"'), (40, 0, '"abcdefgh"'), (9, 0, '"a"'), (8, 0, '(too short)'),
+                                     (12, 4, '(in pieces)'), (8, 4, '(too short)')):
+        line = text_of(event, {'s': b'abcdefgh', 's_2': length}, {'hdr1': length, 'hdr2': pieces})
+        assert fields_of(shown([event], line)) == f's={expected}'
 
 
 # ---- heads

@@ -162,6 +162,18 @@ def test_a_field_has_to_be_there(line, message):
     assert message is None or (message in caught.value.message and caught.value.at[0] == line.index('^'))
 
 
+def test_of_a_text_in_a_packet_only_the_beginning_is_compared():
+    line = 'p f s=+8(+208(%di)):string s_2=+112(%di):u32 #! s+s_2:packet(8),udphdr.data@l4+112'
+    good = {'ptr1': ('x64', 0xff11 << 48), 'ptr2': ('x64', 0xff11 << 48), 'hdr2': ('u32', 0)}
+    for text, length, result in (('s~"abc*"', 11, True), ('s~"abc*"', 10, False), ('s~a?c*', 11, True), ('!(s~"abc*")', 10, True),
+                                 ('!(s~"abc*")', 12, False), ('!(s~"x*")', 8, False), ('s~"b*"', 12, False)):
+        values = {**good, 's': ('string', b'abcdefgh'), 's_2': ('u32', length), 'hdr1': ('u32', length)}
+        assert passes(event_of(text, line).filter, values) == result, (text, length)
+    for text in ('s==abc', 's!=abc', 's~"*c"', 's~"abc"', 's~"[a]*"', 's~"*"'):
+        with pytest.raises(InputError, match='only its beginning'):
+            event_of(text, line)
+
+
 def test_bytes_that_are_no_utf_8_go_to_the_kernel_as_they_are():
     assert event_of('c=="a\udcffb"').filter == f'({C}c=="a\udcffb")'
     with pytest.raises(InputError, match='holds 8 bytes'):

@@ -495,6 +495,23 @@ def packet_headers() -> None:
     equal(by_name['ip6'], [{'from': '::1', 'next': '17'}], run.out)
 
 
+@check(*ALL)
+def what_is_behind_the_end_of_a_packet_is_not_shown() -> None:
+    """Nor what is not behind skb->data: data of more than some 16 kB lies in pages."""
+    udp = '@(struct udphdr *)l3%0'
+    line = f'ip_rcv to={udp}->dest:be16 text={udp}->Sdata[0] last={udp}->cdata[3] beyond={udp}->cdata[4] word=X{udp}->ldata[0]'
+    with tracing(f'p:all {line} f:to==9999', f'p:begins {line} f:to==9999&&text~"ab*"', f'p:more {line} f:to==9999&&text~"abcd?*"') as run:
+        for payload in (b'Z' * 1000, b'abcd', b'ab', b'', b'abcdef', b'P' * 20000):
+            send_udp(payload)
+    wanted = [(b'"%s"' % (b'Z' * 1000), 90, 90, '0x5a5a5a5a'), (b'"abcd"', 100, None, '0x64636261'), (b'"ab"', None, None, None),
+              (None, None, None, None), (b'"abcdef"', 100, 101, '0x64636261'), 4 * ('(in pieces)',)]
+    texts = [[value.decode() if isinstance(value, bytes) else '(too short)' if value is None else str(value) for value in values]
+             for values in wanted]
+    shown = {name: [[e.values[key] for key in ('text', 'last', 'beyond', 'word')] for e in run.events if e.name == name]
+             for name in ('all', 'begins', 'more')}
+    equal(shown, {'all': texts, 'begins': [texts[1], texts[2], texts[4]], 'more': [texts[4]]}, run.out)
+
+
 # Values compared with /proc, or with what was asked for
 
 STATUS = ('p:status proc_pid_status name=%3->comm pid=%3->pid tgid=%3->tgid ppid=%3->real_parent->tgid uid=%3->cred->uid '
