@@ -9693,7 +9693,7 @@ one event with several places.
 | `(struct T *)x->m` | as in C: casts the member. `((struct T *)x)->m` casts `x` |
 | `!(struct T *)x->m` | casts `x`, then takes the member |
 | `container_of(x, struct T, m)` | the enclosing struct |
-| `@(struct iphdr *)l3%0->saddr` | a header in the packet of an sk_buff whose data points at layer l2, l3 (left out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]` (1, 2, 4, 8 bytes), `Sdata[n]` a string |
+| `@(struct iphdr *)l3%0->saddr` | a header in the packet of an sk_buff whose data points at layer l2, l3 (left out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]` (1, 2, 4, 8 bytes), `Sdata[n]` a string, of which a filter can compare the beginning (`~"GET *"`) |
 | `+8(+240(%di)):u32`, `\5` | the kernel's own fetch-args, passed through |
 
 | C type | becomes |
