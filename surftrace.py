@@ -29,6 +29,7 @@ if __name__ == '__main__':
 
 import bisect
 import contextlib
+import errno
 import fcntl
 import fnmatch
 import functools
@@ -9432,16 +9433,17 @@ class Tracefs:
         with self._refusals(path):
             os.rmdir(path, dir_fd=self._folder)
 
-    def lock(self, path: str) -> Optional[int]:
-        """A descriptor of the directory, locked while that is open; None where it is gone or another's."""
-        with contextlib.suppress(TracefsError):
-            folder = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            with contextlib.suppress(OSError):
+    def lock(self, path: str) -> int:
+        """A descriptor of the directory, locked while open; ENOENT: it is gone, EAGAIN: another has it."""
+        folder = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with self._refusals(path):
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self.has(path):                      # not removed before it was locked
-                    return folder
+                os.stat(path, dir_fd=self._folder)      # it may have been removed before it was locked
+            return folder
+        except TracefsError:
             os.close(folder)
-        return None
+            raise
 
     @contextlib.contextmanager
     def _refusals(self, path: str) -> Iterator[None]:
@@ -9522,25 +9524,27 @@ class Instance(NamedTuple):
         return f'instances/{self.group}'
 
 
+GONE = (errno.ENOENT, errno.ENODEV)
 OUR_NAME = r'surftrace_\d+_[0-9a-f]{8}'     # the process id, which another container may have too, and a mark
 
 
 def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
-    """Make this run's instance. Until it is locked a sweep may take it for a killed run's: then make
-    another."""
-    for _ in range(10):
+    """Make this run's instance; another one where a sweep took it for a killed run's before it was locked."""
+    chances = 10
+    while True:
         group = f'surftrace_{os.getpid()}_{os.urandom(4).hex()}'
         path = f'instances/{group}'
         show(f'mkdir {tracefs.path(path)}')
         tracefs.mkdir(path)
-        lock = tracefs.lock(path)
-        if lock is not None:
-            try:
-                return Instance(group, lock, tracefs.open(f'{path}/trace_pipe', os.O_RDONLY | os.O_NONBLOCK))
-            except TracefsError:
+        try:
+            lock = tracefs.lock(path)
+            return Instance(group, lock, tracefs.open(f'{path}/trace_pipe', os.O_RDONLY | os.O_NONBLOCK))
+        except TracefsError as error:
+            with contextlib.suppress(TracefsError):
                 tracefs.rmdir(path)
+            chances -= 1
+            if error.errno not in (*GONE, errno.EAGAIN) or not chances:
                 raise
-    raise SurftraceError(f"{tracefs.path('instances')}: no directory made there can be locked")
 
 
 def sweep(tracefs: Tracefs) -> List[str]:
@@ -9548,13 +9552,14 @@ def sweep(tracefs: Tracefs) -> List[str]:
     has its trace_pipe open: rmdir says EBUSY. A group without an instance is nobody's: that is made first,
     removed last."""
     swept = []
-    for name in tracefs.names('instances'):
-        lock = tracefs.lock(f'instances/{name}') if re.fullmatch(OUR_NAME, name) else None
-        if lock is not None:
-            with contextlib.suppress(TracefsError):
-                tracefs.rmdir(f'instances/{name}')
-                swept.append(name)
-            os.close(lock)
+    for path in (f'instances/{name}' for name in tracefs.names('instances') if re.fullmatch(OUR_NAME, name)):
+        with contextlib.suppress(TracefsError):
+            lock = tracefs.lock(path)
+            try:
+                tracefs.rmdir(path)
+                swept.append(os.path.basename(path))
+            finally:
+                os.close(lock)
     for file in ('kprobe_events', 'uprobe_events', 'dynamic_events'):
         for group, event in dict.fromkeys(re.findall(rf'^\w+:({OUR_NAME})/(\S+)', tracefs.read(file), re.M)):
             if not tracefs.has(f'instances/{group}'):
@@ -9564,23 +9569,25 @@ def sweep(tracefs: Tracefs) -> List[str]:
     return swept
 
 
-Command = Tuple[str, Callable[[], None]]                # as one could type it, and what does it
+class Undone(NamedTuple):
+    """What a session has done at its end."""
+    command: str                            # as one could type it
+    failure: str = ''                       # why it could not be done
 
 
 @contextlib.contextmanager
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
-            stop: Callable[[], bool], drain: Callable[[], None], left: List[str]) -> Iterator[None]:
-    """The steps done; at the end, whatever happens, undone in reverse, and the instance with them. `stop`
-    asks between steps whether to go on; `drain` is called when recording has been stopped and before anything
-    else is undone, since removing a probe wipes the buffer. Nothing is shown before all is undone; what could
-    not be comes into `left`."""
-    undone: List[Write] = []
+            stop: Callable[[], bool], drain: Callable[[], None], undone: List[Undone]) -> Iterator[None]:
+    """The steps done; at the end, whatever happens, undone in reverse, and the instance with them, without a
+    word: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain` is called
+    when recording has been stopped and before anything is undone, since removing a probe wipes the buffer."""
+    undos: List[Write] = []
     try:
         for step in steps:
             if stop():
                 break
             show(shown_command(step.do, tracefs.root))
-            undone += [step.undo] if step.undo else []  # before the change: an interrupted one is undone too
+            undos += [step.undo] if step.undo else []   # before the change: an interrupted one is undone too
             tracefs.write(step.do)
         yield
     finally:
@@ -9590,35 +9597,34 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
             drain()
         finally:
             os.close(instance.trace_pipe)
-            partial = functools.partial
-            commands: List[Command] = [(shown_command(write, tracefs.root), partial(tracefs.write, write))
-                                       for write in reversed(undone)]
-            commands.append((f'rmdir {tracefs.path(instance.path)}', partial(tracefs.rmdir, instance.path)))
-            left += undo(commands)
+            undone += undo(tracefs, [*reversed(undos), instance])
             os.close(instance.lock)
-            for text, _ in commands:
-                show(text)
 
 
-def undo(commands: Sequence[Command]) -> List[str]:
-    """Do them all; what fails is tried again for a second, each time after the others: an event that could
-    not be switched off goes with its instance, and its probe after that. Give back those that still fail,
-    each with why."""
-    import errno
+def undo(tracefs: Tracefs, changes: Sequence[Union[Write, Instance]]) -> List[Undone]:
+    """Write what undoes, remove instances. What fails is tried again for a second, after all others: an
+    event that could not be switched off goes with its instance, and its probe after that."""
     import time
+    failures: Dict[Union[Write, Instance], str] = {}
+    pending = changes
     for attempt in range(20):
         time.sleep(0.05 if attempt else 0)
-        failed = []
-        for text, do in commands:
+        for change in pending:
+            failures[change] = ''
             try:
-                do()
+                if isinstance(change, Write):
+                    tracefs.write(change)
+                else:
+                    tracefs.rmdir(change.path)
             except TracefsError as error:
-                if error.errno not in (errno.ENOENT, errno.ENODEV):     # gone
-                    failed.append((text, do, os.strerror(error.errno)))
-        if not failed:
+                failures[change] = '' if error.errno in GONE else os.strerror(error.errno)
+        pending = [change for change in pending if failures[change]]
+        if not pending:
             break
-        commands = [(text, do) for text, do, _ in failed]
-    return [f'{text}   # {reason}' for text, _, reason in failed]
+    root = tracefs.root
+    commands = [shown_command(change, root) if isinstance(change, Write) else f'rmdir {root}/{change.path}'
+                for change in failures]
+    return [Undone(*pair) for pair in zip(commands, failures.values())]
 
 
 def lost_events(tracefs: Tracefs, instance: str) -> int:
@@ -10201,7 +10207,8 @@ def parsed(argv: Optional[Sequence[str]]) -> Any:
         return arguments().parse_args(argv)
     except SystemExit:
         with standard_output():
-            raise
+            pass                                        # what argparse has written leaves now, or never
+        raise
 
 
 def run(options: Any) -> int:
@@ -10373,13 +10380,16 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
         wanted = wanted_run(options, '', events)
     decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset(),
                       functools.partial(frame_function, kernel.program) if wanted.user_stacks else None)
-    show = (lambda text: None) if options.quiet else (lambda text: say(with_paths(text, events)))
-    log, left = tracefs.last_error('error_log'), []  # type: Tuple[str, str, int], List[str]
+
+    def show(command: str) -> None:
+        if not options.quiet:
+            say(with_paths(command, events))
+    log, undone = tracefs.last_error('error_log'), []  # type: Tuple[str, str, int], List[Undone]
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
         wanted = wanted._replace(group=instance.group)
         try:
-            with session(tracefs, instance, plan(events, wanted), show, stream.stopped, stream.drain, left):
+            with session(tracefs, instance, plan(events, wanted), show, stream.stopped, stream.drain, undone):
                 if not stream.stopped():
                     say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
                     changes, arrivals = changes_of(events), arrivals_of(events, info)
@@ -10390,11 +10400,13 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
             raise explained(error, events, wanted, tracefs, log) from None
         finally:
             with ENDING.waiting(False):
-                for text in left:
-                    say(f'surftrace: could not undo; the next run will, or by hand: {text}')
+                for command, failure in undone:
+                    show(command)
+                    if failure:
+                        say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
     with ENDING.waiting(False):
         say(summary(events, stream))
-    return 1 if left else 0
+    return 1 if any(failure for _, failure in undone) else 0
 
 
 def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module,
@@ -10581,13 +10593,13 @@ class Stream:
 
     def drain(self) -> None:
         """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
-        if self._instance:
-            self.lost = lost_events(self._tracefs, self._instance.path)
-            cut_short = self._done
-            self.read_to_the_end()
-            self._done = cut_short
-            self._write(self.decoder.finish())
-        self.close()
+        with contextlib.closing(self):
+            if self._instance:
+                self.lost = lost_events(self._tracefs, self._instance.path)
+                cut_short = self._done
+                self.read_to_the_end()
+                self._done = cut_short
+                self._write(self.decoder.finish())
 
 
 def writable(output: int, milliseconds: int) -> bool:
