@@ -7684,8 +7684,8 @@ def assembled(events: Sequence[Event], seal: int = 0) -> Event:
         names[(Fetch(f'\\{seal}', kind='u32'),) * len(events)] = fresh_name('end', taken)
     unseen = [tuple((name, fetches[i]) for fetches, name in names.items()) for i in range(len(events))]
     definitions = dict.fromkeys(e.definitions[0]._replace(unseen=own) for e, own in zip(events, unseen))
-    limits(first.probe, fields, next(iter(definitions)))
     filter_ = FilterText(fields, {}, first.arch).text(first.probe.filter) if first.probe.filter else ''
+    limits(first.probe, fields, next(iter(definitions)), filter_)
     return first._replace(definitions=tuple(definitions), fields=tuple(fields), filter=filter_,
                           seal=f' {list(names.values())[-1]}={seal}' if seal else '')
 
@@ -7888,8 +7888,12 @@ def unique(fields: List[Field], probe: Probe) -> List[Field]:
     return out
 
 
-def limits(probe: Probe, fields: Sequence[Field], definition: EventDef) -> None:
-    """The kernel's limits that hold everywhere (kernel/trace/trace_probe.h: MAX_TRACE_ARGS, FETCH_INSN_MAX)."""
+def limits(probe: Probe, fields: Sequence[Field], definition: EventDef, filter_: str) -> None:
+    """The kernel's limits that hold everywhere (kernel/trace/trace_probe.h: MAX_TRACE_ARGS, FETCH_INSN_MAX;
+    trace_events.c, event_filter_write: less than a page)."""
+    if len(filter_.encode('utf-8', 'surrogateescape')) > 4094:
+        refuse(f'the filter becomes {len(filter_)} characters, with tests of pointers; the kernel takes 4094',
+               probe.place.at)
     count = len(definition.args) + len(definition.unseen)
     if count > 128:
         refuse(f'{count} arguments, with those that guard pointers; the kernel takes 128', probe.place.at)
@@ -7921,31 +7925,37 @@ class FilterText:
         self._fields = {field.name: field for field in fields}
         self._event, self._arch = event, arch           # None: the fields of this event are not known here
 
-    def text(self, filter_: Filter, negated: bool = False) -> str:
+    def text(self, filter_: Filter) -> str:
         """The kernel's text."""
+        return self._behind(*self._tested(filter_, False))
+
+    def _tested(self, filter_: Filter, negated: bool) -> Tuple[Tuple[str, ...], str]:
+        """The tests without which it means nothing, and its text; parts that need the same share them."""
         if isinstance(filter_, Not):
-            return self.text(filter_.inner, not negated)
+            return self._tested(filter_.inner, not negated)
         if isinstance(filter_, Compare):
             return self._compare(filter_, negated)
         op = filter_.op if not negated else '&&' if filter_.op == '||' else '||'
-        parts = [self.text(part, negated) for part in filter_.parts]
-        return op.join(f'({part})' if op == '&&' and _splits(part, '||') else part for part in parts)
+        parts = [self._tested(part, negated) for part in filter_.parts]
+        shared = parts[0][0] if len({tests for tests, _ in parts}) == 1 else ()
+        texts = [text if shared else self._behind(tests, text) for tests, text in parts]
+        return shared, op.join(f'({text})' if op == '&&' and _splits(text, '||') else text for text in texts)
 
-    def _compare(self, compare: Compare, negated: bool) -> str:
+    def _compare(self, compare: Compare, negated: bool) -> Tuple[Tuple[str, ...], str]:
+        """A string is tested by ~"*" too: what could not be read has no length, and that needs one (trace_events_
+        filter.c, regex_match_end); others compare what lay there."""
         op = OPPOSITE.get(compare.op) if negated else compare.op
         field = self._fields.get(compare.field.split('.')[0])
-        if op is None:                                                  # & and ~ have no opposite
-            return self._guarded(field, f'!({self._plain(compare, compare.op, field)})')
-        return self._guarded(field, self._plain(compare, op, field))
-
-    @staticmethod
-    def _guarded(field: Optional[Field], text: str) -> str:
-        """The comparison behind the guards of its field and, for a string, ~"*": what could not be read has no
-        length, and that needs one (regex_match_end in trace_events_filter.c); others compare what lay there."""
+        text = self._plain(compare, op or compare.op, field)
+        text = text if op else f'!({text})'                             # & and ~ have no opposite
         if not field:
-            return text
+            return (), text
         tests = [test for guard in field.guards for test in guard.tests()]
         tests += [f'{field.name}~"*"'] * (field.kind in STRINGS and field.fetches[0].base[0] != '\\')
+        return tuple(tests), text
+
+    @staticmethod
+    def _behind(tests: Sequence[str], text: str) -> str:
         return f"({'&&'.join(tests)}&&{f'({text})' if _splits(text, '||') else text})" if tests else text
 
     def _plain(self, compare: Compare, op: str, field: Optional[Field]) -> str:

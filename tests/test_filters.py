@@ -85,6 +85,9 @@ def event_of(filter_: str, args: str = ARGS) -> Event:
     ('!(b<4)', f'({DX}b>=4)'), ('!!(b<4)', f'({DX}b<4)'), ('!(n==1||n==2)', 'n!=1&&n!=2'),
     ('!(n==1&&(n<2||n>3))', 'n!=1||n>=2&&n<=3'), ('!s==abc', f'({S}s!="abc")'),
     ('!s~a*', f'({S}!(s~"a*"))'), ('!(b&4)', f'({DX}!(b&4))'),
+    # what several comparisons need is tested once
+    ('s==a||s==b', f'({S}(s=="a"||s=="b"))'), ('!(s==a||b==1)||s==b&&c~x*', f'({S}s!="a")&&({DX}b!=1)||({S}s=="b")&&({C}c~"x*")'),
+    ('b>1&&b<4&&n==1', f'({DX}b>1)&&({DX}b<4)&&n==1'), ('(b>1&&b<4)&&n==1', f'({DX}b>1&&b<4)&&n==1'),
     # precedence
     ('n==1||n==2&&n==3', 'n==1||n==2&&n==3'), ('(n==1||n==2)&&n==3', '(n==1||n==2)&&n==3'),
     ('n==1&&(n==2&&n==3)', 'n==1&&n==2&&n==3'),
@@ -178,6 +181,12 @@ def test_bytes_that_are_no_utf_8_go_to_the_kernel_as_they_are():
     assert event_of('c=="a\udcffb"').filter == f'({C}c=="a\udcffb")'
     with pytest.raises(InputError, match='holds 8 bytes'):
         event_of('s=="' + '\udcff' * 8 + '"')
+
+
+def test_a_filter_is_written_in_less_than_a_page():
+    with pytest.raises(InputError, match='becomes 4[0-9]{3} characters'):
+        event_of('||'.join(f's=={i:07}' for i in range(330)))
+    assert 3500 < len(event_of('||'.join(f's=={i:07}' for i in range(290))).filter) < 4095
 
 
 # ---- any filter means what it says
