@@ -291,13 +291,15 @@ class Array(NamedTuple):
 
 
 class Struct(NamedTuple):
-    """A struct, union or class. `size` is None where only a declaration is known; `members()` then raises. `passed` is how
-    an argument of this type is passed where C++ leaves C's rules: by 'reference', or by 'value' as ever; '' is not known."""
+    """A struct, union or class. `size` is None where only a declaration is known; `members()` then raises.
+    `passed` is how an argument of this type is passed where C++ leaves C's rules: by 'reference', or by 'value' as
+    ever; '' is not known. `others` are its names for what its objects do not hold: static members, functions, types."""
     keyword: str
     name: str
     size: Optional[int]
     members: Callable[[], Tuple[Member, ...]]
     passed: Callable[[], str] = str
+    others: Callable[[], FrozenSet[str]] = frozenset
 
 
 class Location(NamedTuple):
@@ -324,17 +326,19 @@ class Location(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A parameter of a function; its location is None where only the calling convention tells it."""
+    """A parameter of a function; its location is None where only the calling convention tells it. `by_address`: the
+    function is given its address, as Fortran does and C++ for a class with a destructor."""
     name: str
     type: Callable[[], Type]
     location: Optional[Location] = None
+    by_address: bool = False
 
 
 class Function(NamedTuple):
     """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted. `language`
     is '' for C, whose calling convention the psABI tells; 'C++', 'Rust' and 'Go' add to it or have their own. `changed` tells
     that the compiler changed how this one is called. At a place inside it there are `locals`, the innermost first; of a copy
-    inlined elsewhere `home` is the symbol whose code it is in."""
+    inlined elsewhere `home` is the symbol whose code it is in. `scope`: the names of what it is in, its own last."""
     name: str
     returns: Callable[[], Type]
     parameters: Tuple[Parameter, ...]
@@ -344,6 +348,7 @@ class Function(NamedTuple):
     changed: bool = False
     locals: Tuple[Parameter, ...] = ()
     home: str = ''
+    scope: Tuple[str, ...] = ()
 
 
 Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
@@ -351,12 +356,14 @@ Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
 
 class Member(NamedTuple):
     """A member, `bit` bits from the start of its struct (for a bit-field as the ABI counts: from the least significant
-    bit on little-endian machines, from the most significant on big-endian); width in bits, None if not a bit-field."""
+    bit on little-endian machines, from the most significant on big-endian); width in bits, None if not a bit-field.
+    A base class has no name; where a 'virtual' one is, only the object tells, and its `bit` is 0."""
     name: str
     type: Callable[[], Type]
     bit: int
     width: Optional[int] = None
     written: Callable[[str], str] = lambda declarator: declarator       # its C declaration, typedefs and qualifiers kept
+    base: str = ''                                                      # 'base' or 'virtual'
 
 
 class Written(NamedTuple):
@@ -446,26 +453,104 @@ def size_of(type_: Type) -> Optional[int]:
     return None if isinstance(type_, (Void, Function)) else type_.size
 
 
-def find_member(struct_: Struct, name: str) -> Optional[Member]:
-    """The member of that name, its bit counted from `struct_`, also within anonymous structs and unions."""
+def own_member(struct_: Struct, name: str) -> Optional[Member]:
+    """The struct's own member of that name, its bit counted from `struct_`, also within anonymous structs and unions."""
     for member in struct_.members():
         if member.name == name:
             return member
-        if not member.name:
-            inner = member.type()
-            found = find_member(inner, name) if isinstance(inner, Struct) else None
-            if found:
-                return found._replace(bit=found.bit + member.bit)
+        inner = None if member.name or member.base else member.type()
+        found = own_member(inner, name) if isinstance(inner, Struct) else None
+        if found:
+            return found._replace(bit=found.bit + member.bit)
     return None
 
 
+def ways_to_bases(struct_: Struct) -> Iterator[Tuple[Member, ...]]:
+    """Each class that a class is derived from, as the row of bases that leads there."""
+    for member in struct_.members():
+        base = member.type() if member.base else None
+        if isinstance(base, Struct):
+            yield (member,)
+            yield from ((member, *way) for way in ways_to_bases(base))
+
+
+def base_at(way: Sequence[Member]) -> Any:
+    """The class that a row of bases leads to."""
+    return way[-1].type()
+
+
+def same_object(way: Sequence[Member]) -> Tuple[object, ...]:
+    """What is equal for two rows of bases that lead to one object: a virtual base is there once."""
+    first = max((i for i, base in enumerate(way) if base.base == 'virtual'), default=0)
+    return (way[first].base, *(base.type() for base in way[first:]))
+
+
+def ways_to_member(struct_: Struct, name: str) -> List[Tuple[Member, ...]]:
+    """The ways to the bases that `name` may be of (C++, [class.member.lookup]): a class hides it in its own bases,
+    also in a virtual one that is reached by another way."""
+    def declares(class_: Any) -> bool:
+        return name in class_.others() or own_member(class_, name) is not None
+    found = {same_object(way): way for way in ways_to_bases(struct_)
+             if declares(base_at(way)) and not any(declares(base.type()) for base in way[:-1])}
+    hidden = {same_object(other) for way in found.values() for below in ways_to_bases(base_at(way))
+              for other in [(*way, *below)] if any(base.base == 'virtual' for base in below)}
+    return [way for same, way in found.items() if same not in hidden]
+
+
+def offset_of_base(way: Sequence[Member], class_: Struct, what: str) -> int:
+    """How many bits from the start of `class_` the base is that a row of bases leads to; InputError where only the
+    object tells."""
+    virtual = next((spell(base.type()) for base in way if base.base == 'virtual'), '')
+    if virtual:
+        raise InputError(f"{what} is in the virtual base {virtual} of {spell(class_)}: where that is, only the object's "
+                         f'virtual table tells, and ftrace cannot add; probe a function that has a pointer to {virtual}')
+    return sum(base.bit for base in way)
+
+
+def find_member(struct_: Struct, name: str) -> Optional[Member]:
+    """The member of that name, its bit counted from `struct_`: its own, also within anonymous structs and unions, else
+    that of its bases. InputError where C++ would refuse it, or nobody but the object knows where it is."""
+    found, hidden = own_member(struct_, name), name in struct_.others()
+    ways = [] if found or hidden else ways_to_member(struct_, name)
+    if found or not ways and not hidden:
+        return found
+    if len(ways) > 1:
+        ways = [way for way in ways if not is_empty(own_member(base_at(way), name))] or ways
+    if len(ways) > 1:
+        same = len(os.path.commonprefix([[base.type() for base in way] for way in ways]))
+        owners = ' and '.join(spell(base_at(way)) for way in ways)
+        casts = ' or '.join(f'(({spell(way[same].type())} *)x)->{name}' for way in ways)
+        raise InputError(f"'{name}' is ambiguous in {spell(struct_)}: {owners} have one; say which: {casts}")
+    owner = base_at(ways[0]) if ways else struct_
+    inner = own_member(owner, name)
+    if not inner:
+        raise InputError(f"'{name}' of {spell(owner)} is a static member, a function or a type: its objects do not hold it; "
+                         f"a base's is (({owner.keyword} BASE *)x)->{name}")
+    return inner._replace(bit=inner.bit + offset_of_base(ways[0], struct_, f"'{name}'"))
+
+
+def is_empty(member: Optional[Member]) -> bool:
+    """Whether nothing could be read of a member (libstdc++ has one for every deleter and allocator)."""
+    type_ = member.type() if member else Void()
+    known = isinstance(type_, Struct) and type_.size is not None
+    return known and all(inner.base and is_empty(inner) for inner in type_.members())  # type: ignore[union-attr]
+
+
+def base_offset(derived: Struct, base: Struct) -> Optional[int]:
+    """How many bits from the start of a class its base is; None where it is none of its."""
+    ways = {same_object(way): way for way in ways_to_bases(derived) if spell(base_at(way)) == spell(base)}
+    if len(ways) > 1:
+        raise InputError(f'{spell(base)} is several times in {spell(derived)}; cast to a class between them first')
+    return next((offset_of_base(way, derived, spell(base)) for way in ways.values()), None)
+
+
 def member_names(struct_: Struct) -> List[str]:
-    """The names find_member knows."""
+    """The names find_member may know."""
     names: List[str] = []
     for member in struct_.members():
         inner = None if member.name else member.type()
         names += [member.name] if member.name else member_names(inner) if isinstance(inner, Struct) else []
-    return names
+    return list(dict.fromkeys(names))
 
 
 def shape(type_: Type) -> object:
@@ -502,9 +587,9 @@ class TypeInfo:
         """The function of that name (at that link-time address), parameters located `offset` bytes into it."""
         raise NotImplementedError
 
-    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
-        """The struct, union or enum (`keyword`), or typedef or base type ('') of that name, as the source file of the
-        function `scope` sees it."""
+    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
+        """The struct, union or enum (`keyword`), or typedef or base type ('', in C++ any type) of that name, which may
+        have namespaces before it, as the function sees it."""
         raise NotImplementedError
 
     def variable(self, name: str) -> Optional[Variable]:
@@ -1422,8 +1507,11 @@ class Spot(NamedTuple):
 
 
 STRUCT_TAGS = {'DW_TAG_structure_type': 'struct', 'DW_TAG_class_type': 'class', 'DW_TAG_union_type': 'union'}
-KEYWORD_TAGS = {'struct': ('DW_TAG_structure_type', 'DW_TAG_class_type'), 'union': ('DW_TAG_union_type',),
+CLASS_TAGS = ('DW_TAG_structure_type', 'DW_TAG_class_type')
+KEYWORD_TAGS = {'struct': CLASS_TAGS, 'class': CLASS_TAGS, 'union': ('DW_TAG_union_type',),
                 'enum': ('DW_TAG_enumeration_type',), '': ('DW_TAG_typedef', 'DW_TAG_base_type')}
+SCOPED_TAGS = (*STRUCT_TAGS, 'DW_TAG_enumeration_type')     # which C++ names without a keyword
+LAST_NAME = re.compile(r'(?:[^:<>]|<.*>)+$')                # of a::b<c::d>
 QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type', 'DW_TAG_restrict_type',
                   'DW_TAG_atomic_type', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type'}
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
@@ -1432,7 +1520,9 @@ FUNCTION_TAGS = ('DW_TAG_subprogram',)
 ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
 ORIGINS = ('DW_AT_abstract_origin', 'DW_AT_specification')
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
-LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust'}
+LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust',
+             **dict.fromkeys((7, 8, 0xe, 0x22, 0x23, 0x2d), 'Fortran')}
+FROM_ONE = {3, 5, 6, 7, 8, 9, 0xa, 0xd, 0xe, 0xf, 0x17, 0x22, 0x23, 0x2d, 0x2e, 0x2f}  # whose arrays begin at 1
 # DWARF 5, 7.5.1: the bytes of a unit's header, by its type; 7.25: the addresses (x: numbers of them) and
 # numbers of an entry in a range list, by its kind.
 UNIT_HEADERS = {2: 24, 4: 20, 5: 20, 6: 24}
@@ -1879,7 +1969,7 @@ class Dwarf(TypeInfo):
     def _function(self, name: str, source: Any, concrete: Any, pc: int, entry: bool, inlined: Optional[int]) -> Function:
         places = {self._origin(child).offset: child for child in self._children(concrete)
                   if child.tag == 'DW_TAG_formal_parameter'}
-        parameters, variadic, frame = [], False, self._frame_base(concrete)
+        parameters, variadic, frame, low = [], False, self._frame_base(concrete), self._low(concrete)
         language = self._language(concrete.cu)
         for child in self._children(source):
             variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
@@ -1888,12 +1978,22 @@ class Dwarf(TypeInfo):
                 location = self._location(place, pc, frame, entry) if place is not None else Location(
                     'gone', why='the compiler removed it')
                 parameters.append(Parameter(self._text(self._origin(child), 'DW_AT_name'),
-                                            self._lazy_type(self._origin(child)), location))
+                                            self._lazy_type(self._origin(child)), location, self._is_by_address(place, low)))
         nocall = self._value(concrete, 'DW_AT_calling_convention') == 3
         changed = is_changed_copy(name) or nocall or entry and self._lost_some(name, concrete.cu, parameters)
+        scope = self.entries.path(self._origin(source).offset) if language else ()
         if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and not changed:
             parameters = [parameter._replace(location=None) for parameter in parameters]
-        return Function(name, self._lazy_type(self._origin(source)), tuple(parameters), variadic, inlined, language, changed)
+        return Function(name, self._lazy_type(self._origin(source)), tuple(parameters), variadic, inlined, language, changed, scope=scope)
+
+    def _is_by_address(self, die: Optional[Any], low: Optional[int]) -> bool:
+        """Whether a parameter is, from the function's entry on, where a register or a word of the frame points to."""
+        places = self._places_of(die) if die is not None and 'DW_AT_location' in die.attributes else []
+        found = [self._place(operations, Location('frame')) for _, _, operations in places]
+        known = [place for place in found if place.how != 'gone']
+        return bool(known) and places[0][0] in (None, low) and all(
+            place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value or place._replace(number=0) ==
+            Location('memory') and self.arch.dwarf.get(place.number) != self.arch.stack_pointer for place in known)
 
     def _lost_some(self, name: str, unit: Any, parameters: Sequence[Parameter]) -> bool:
         """Whether the function may take fewer arguments than its source says, and nothing marks it. LLVM
@@ -1938,8 +2038,11 @@ class Dwarf(TypeInfo):
 
     def _operations(self, unit: Any, expression: Any) -> List[Any]:
         """A DWARF expression; an address takes the place of its number in .debug_addr."""
-        from elftools.dwarf.dwarf_expr import DWARFExprParser
-        operations: List[Any] = DWARFExprParser(unit.structs).parse_expr(expression)
+        from elftools.dwarf.dwarf_expr import DWARFExprOp, DWARFExprParser
+        try:
+            operations: List[Any] = DWARFExprParser(unit.structs).parse_expr(expression)
+        except KeyError as error:                           # an operation that pyelftools does not know
+            return [DWARFExprOp(0, f'operation {error}', [], 0)]
         if not any(operation.op_name in ADDRESS_NUMBERS for operation in operations):
             return operations
         base = unit.get_top_DIE().attributes['DW_AT_addr_base'].value
@@ -2106,12 +2209,14 @@ class Dwarf(TypeInfo):
     def _read_type(self, die: Any, alias: str) -> Type:
         """A type that is neither typedef nor qualifier; an anonymous one takes the name of its typedef."""
         name, size = self._text(die, 'DW_AT_name'), getattr(die.attributes.get('DW_AT_byte_size'), 'value', None)
+        if name and die.tag in SCOPED_TAGS and self._language(die.cu) == 'C++':
+            name = self._whole_name(die)
         number: int = size or 0
         if die.tag in STRUCT_TAGS:
             if 'DW_AT_declaration' in die.attributes:
                 return self._declared(STRUCT_TAGS[die.tag], name, die)
             return Struct(STRUCT_TAGS[die.tag] if name or not alias else '', name or alias, size, self._lazy_members(die),
-                          functools.partial(self._passed, die))
+                          functools.partial(self._passed, die), self._lazy_others(die))
         if die.tag == 'DW_TAG_base_type':
             encoding = getattr(die.attributes.get('DW_AT_encoding'), 'value', 0)      # DWARF 5 table 7.11
             if encoding in (3, 4, 9, 0xf):
@@ -2123,6 +2228,8 @@ class Dwarf(TypeInfo):
             return self._enum(die, name or alias, size)
         if die.tag == 'DW_TAG_array_type':
             return self._array(die)
+        if die.tag == 'DW_TAG_string_type':                                 # Fortran's text, which no NUL ends
+            return Array(lambda: Int('char', 1, True) if size else Void('character'), size)
         if die.tag == 'DW_TAG_subroutine_type':
             parameters = tuple(Parameter('', self._lazy_type(child)) for child in self._children(die)
                                if child.tag == 'DW_TAG_formal_parameter')
@@ -2166,7 +2273,7 @@ class Dwarf(TypeInfo):
 
     def _declared(self, keyword: str, name: str, die: Any) -> Type:
         """A type this unit only declares: the one definition that the other units have."""
-        found = self._definition(keyword, name)
+        found = self._definition(keyword, '::' * (self._language(die.cu) == 'C++') + name)
         if isinstance(found, Struct):
             return found
 
@@ -2182,13 +2289,21 @@ class Dwarf(TypeInfo):
         return Enum(name, size or 4, any(value < 0 for _, value in enumerators()), enumerators)
 
     def _array(self, die: Any) -> Type:
-        """Nested Arrays, the first dimension outermost."""
+        """Nested Arrays, the first dimension outermost, in Fortran innermost; none whose place a descriptor tells."""
+        if 'DW_AT_data_location' in die.attributes:
+            return Void('an array behind a descriptor')
         element, counts = self._lazy_type(die), []
+        language = die.cu.get_top_DIE().attributes.get('DW_AT_language')
+        first = 1 if language and language.value in FROM_ONE else 0
         for child in self._children(die):
             if child.tag == 'DW_TAG_subrange_type':
-                count, bound = child.attributes.get('DW_AT_count'), child.attributes.get('DW_AT_upper_bound')
-                number = count.value if count else bound.value + 1 if bound and isinstance(bound.value, int) else None
-                counts.append(number if isinstance(number, int) and number < 1 << 32 else None)
+                count, bound, low = (child.attributes.get(f'DW_AT_{name}') for name in ('count', 'upper_bound', 'lower_bound'))
+                start = low.value if low else first
+                known = bound and isinstance(bound.value, int) and isinstance(start, int)
+                number = count.value if count else bound.value + 1 - start if known else None
+                counts.append(number if isinstance(number, int) and 0 <= number < 1 << 32 else None)
+        if getattr(die.attributes.get('DW_AT_ordering'), 'value', 0):               # columns first
+            counts.reverse()
         whole: Type = Array(element, counts.pop() or None if counts else None)      # [0] is C's old [], as BTF has it too
         while counts:
             whole = Array(functools.partial(_the, whole), counts.pop())
@@ -2203,10 +2318,23 @@ class Dwarf(TypeInfo):
                              and 'DW_AT_external' not in child.attributes)
         return members
 
+    def _lazy_others(self, die: Any) -> Callable[[], FrozenSet[str]]:
+        @functools.lru_cache(None)
+        def others() -> FrozenSet[str]:
+            if not self._language(die.cu):
+                return frozenset()
+            with reading(self.path):
+                return frozenset(self._text(child, 'DW_AT_name') for child in self._children(die)
+                                 if child.tag != 'DW_TAG_member' or 'DW_AT_external' in child.attributes) - {''}
+        return others
+
     def _member(self, die: Any) -> Member:
-        width = die.attributes.get('DW_AT_bit_size')
-        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), self._member_bit(die), width and width.value,
-                      functools.partial(self.entries.declared, die.offset))
+        width, base = die.attributes.get('DW_AT_bit_size'), 'base' * (die.tag == 'DW_TAG_inheritance')
+        if base and getattr(die.attributes.get('DW_AT_virtuality'), 'value', 0):
+            base = 'virtual'
+        bit = 0 if base == 'virtual' else self._member_bit(die)
+        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), bit, width and width.value,
+                      functools.partial(self.entries.declared, die.offset), base)
 
     def _member_bit(self, die: Any) -> int:
         """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
@@ -2225,14 +2353,18 @@ class Dwarf(TypeInfo):
         from_top, width = attributes['DW_AT_bit_offset'].value, attributes['DW_AT_bit_size'].value
         return int(8 * start + (8 * size - from_top - width if self.arch.order == 'little' else from_top))
 
-    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
-        """See TypeInfo. Definitions that differ between source files are refused unless the scope has its own."""
+    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
+        """See TypeInfo. Definitions that differ between source files are refused unless the function's has its own."""
         with reading(self.path):
-            found = [symbol for symbol in self.executable.symbols(scope) if symbol.code] if scope else []
+            symbols = self.executable.symbols(function.home or function.name) if function else []
+            found = [symbol for symbol in symbols if symbol.code]
             unit = self._unit_at(found[0].address) if len(found) == 1 else None
             if (keyword, name) == ('', 'char'):
                 return self._char(unit)
-            return (self._definition(keyword, name, unit) if unit is not None else None) or self._definition(keyword, name)
+            scope, own = function.scope if function else (), None
+            if unit is not None:
+                own = self._definition(keyword, name, scope, unit)
+            return own or self._definition(keyword, name, scope)
 
     def _char(self, unit: Optional[Any]) -> Optional[Type]:
         """Plain char, whose sign is the compiler's option (Linux has been built with -funsigned-char since 6.2). Compilers
@@ -2243,24 +2375,52 @@ class Dwarf(TypeInfo):
                     return self._type(die)
         return None
 
-    def _definition(self, keyword: str, name: str, unit: Optional[Any] = None) -> Optional[Type]:
-        found = self._by_name(name, KEYWORD_TAGS[keyword], unit, defined=True)
-        if unit is not None:
-            die = next(found, None)
-            return self._type(die) if die is not None else None
-        return self._one_of(keyword, name, list(self._sample(found)))
+    def _definition(self, keyword: str, name: str, scope: Tuple[str, ...] = (), unit: Optional[Any] = None
+                    ) -> Optional[Type]:
+        """The type of that name in the unit, or in all: that of the innermost scope round `scope`, else the only one
+        there is; what a unit has in another scope may not be all of that name, so all units are asked."""
+        wanted = re.sub(r'\s', '', name)
+        found = self._named_so(keyword, name, unit)
+        for depth in range(0 if wanted[:2] == '::' else len(scope), -1, -1):
+            dies = found.get('::'.join((*scope[:depth], wanted.lstrip(':'))))
+            if dies:
+                return self._one_of(keyword, name, dies)
+        others = sorted(whole for whole in found if f'::{whole}'.endswith(f'::{wanted}'))
+        if unit is not None or not others:
+            return None
+        if len(others) > 1:
+            raise InputError(f"'{name}' may be {' or '.join(others)}; say which")
+        return self._one_of(keyword, name, found[others[0]])
 
-    @staticmethod
-    def _sample(dies: Iterator[Any]) -> Iterator[Any]:
+    def _named_so(self, keyword: str, name: str, unit: Optional[Any]) -> Dict[str, List[Any]]:
+        """The definitions of types with that last name, by their whole names without blanks."""
+        last, tags = LAST_NAME.search(name), KEYWORD_TAGS[keyword] + (() if keyword else SCOPED_TAGS)
+        found: Dict[str, List[Any]] = {}
+        dies = [die for text in template_spellings(last[0] if last else name)
+                for die in self._sample(self._by_name(text, tags, unit, defined=True))
+                if keyword or die.tag not in SCOPED_TAGS or self._language(die.cu)]
+        for die in dies:
+            plain = len(dies) == 1 and not self._language(die.cu)               # of C, where only functions are scopes
+            found.setdefault(name if plain else re.sub(r'\s', '', self._whole_name(die)), []).append(die)
+        return found
+
+    def _whole_name(self, die: Any) -> str:
+        """The name of a type with the scopes it is in; C's have none but functions."""
+        own = die.dwarfinfo is self._dwarf
+        return '::'.join(self.entries.path(die.offset)) if own else self._text(die, 'DW_AT_name')
+
+    def _sample(self, dies: Iterator[Any]) -> Iterator[Any]:
         """Entries enough to see whether the definitions differ: a header's struct stands in a thousand units, one that
         a source file has for itself in few."""
         seen: Set[object] = set()
         for count, die in enumerate(dies):
-            key = tuple(getattr(die.attributes.get(a), 'value', None) for a in ('DW_AT_byte_size', 'DW_AT_decl_line'))
+            scoped = bool(self._language(die.cu))
+            key = (getattr(die.attributes.get('DW_AT_byte_size'), 'value', None), scoped and self._whole_name(die),
+                   getattr(die.attributes.get('DW_AT_decl_line'), 'value', None))
             if key not in seen:
                 seen.add(key)
                 yield die
-            if count >= 7:
+            if count >= 7 and not scoped:
                 return
 
     def _one_of(self, keyword: str, name: str, dies: List[Any]) -> Optional[Type]:
@@ -2798,6 +2958,7 @@ class Dwarf(TypeInfo):
                      for variable in (*parameters, *rest)]
             return Function(spot.function, self._lazy_type(self._origin(source)), tuple(known[:len(parameters)]), variadic,
                             language=self._language(spot.home.cu), home=symbol.name if symbol else '',
+                            scope=self.entries.path(self._origin(source).offset),
                             locals=tuple(variable for variable in known[len(parameters):] if variable.name))
 
     def _shadowed(self, spot: Spot) -> Dict[str, Location]:
@@ -3158,6 +3319,12 @@ def _uleb(value: int) -> bytes:
     return bytes((*out, value))
 
 
+def template_spellings(name: str) -> List[str]:
+    """A template's name as compilers write it: gcc and older clangs have a blank between two '>'."""
+    text = re.sub(r'\s*,\s*', ', ', re.sub(r'>\s*(?=>)', '>', name))
+    return [text] if '>>' not in text else [text, re.sub(r'>(?=>)', '> ', text)]
+
+
 def _the(type_: Type) -> Type:
     return type_
 
@@ -3352,6 +3519,24 @@ class Entries:
         """The entries right below one, with these tags."""
         if entry.shape.children:
             yield from (self.entry(entry.unit, at) for at, _, _ in self.row(entry.unit, entry.behind, tags))
+
+    def path(self, offset: int) -> Tuple[str, ...]:
+        """The names of the scopes that the entry there is in, the outermost first, and its own. What C++ looks through,
+        inline and nameless namespaces, is left out."""
+        names: Tuple[str, ...] = ()
+        unit = self._unit(self._offsets[bisect.bisect(self._offsets, offset) - 1])
+        entry = self.entry(unit, unit.first)
+        while entry.at < offset - unit.offset:
+            within = [at for at, _, _ in self.row(unit, entry.behind) if at <= offset - unit.offset]
+            if not within:
+                break
+            entry = self.entry(unit, within[-1])
+            origin = entry.values.get('DW_AT_specification') or entry.values.get('DW_AT_abstract_origin')
+            if origin:
+                names = self.path(origin)
+            elif entry.values.get('DW_AT_name') and 'DW_AT_export_symbols' not in entry.values:
+                names = (*names, entry.values['DW_AT_name'])
+        return names
 
     def name_of(self, entry: Entry) -> str:
         """The entry's name, or that of what it is a copy of."""
@@ -3749,7 +3934,7 @@ class Btf(TypeInfo):
         parameters = tuple(Parameter(holder._string(n), self._lazy(t)) for n, t in (pairs[:-1] if variadic else pairs))
         return Function(name, self._lazy(returns), parameters, variadic)
 
-    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
+    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo; two definitions of one name that differ are refused, since BTF does not say whose they are."""
         with self._reading():
             kinds = {'enum': ('enum', 'enum64'), '': ('typedef', 'int', 'float')}.get(keyword, (keyword,))
@@ -4049,10 +4234,10 @@ class Module(TypeInfo):
         found: Optional[Function] = self._first(lambda source: source.function(name, address, offset))
         return found
 
-    def named(self, keyword: str, name: str, scope: str = '') -> Optional[Type]:
+    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo."""
-        found: Optional[Type] = self._first(lambda source: source.named(keyword, name, scope))
-        return found if found or not self.base else self.base.named(keyword, name, scope)
+        found: Optional[Type] = self._first(lambda source: source.named(keyword, name, function))
+        return found if found or not self.base else self.base.named(keyword, name, function)
 
     def variable(self, name: str) -> Optional[Variable]:
         """See TypeInfo."""
@@ -4871,6 +5056,7 @@ class Token(NamedTuple):
 
 
 NUMBER = r'(?:0[xX][0-9a-fA-F]+|\d+)'
+ARGUMENTS = r'(?:<(?:[^<>]|<(?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*>)*>)?'         # of a template
 TOKENS = re.compile(rf'''
     (?P<blank>\s+)
   | (?P<immediate>\\(?:[-+]?{NUMBER}|"[^"\s]*"))
@@ -4878,7 +5064,7 @@ TOKENS = re.compile(rf'''
   | (?P<fileoffset>@\+{NUMBER})  | (?P<address>@{NUMBER})
   | (?P<symbol>@[A-Za-z_]\w*(?:\.\d+)*(?:[-+]{NUMBER})?)
   | (?P<raw>[-+]u?{NUMBER}(?=\())
-  | (?P<number>{NUMBER})         | (?P<name>[A-Za-z_]\w*)
+  | (?P<number>{NUMBER})         | (?P<name>(?:::)?[A-Za-z_]\w*{ARGUMENTS}(?:::[A-Za-z_]\w*{ARGUMENTS})*)
   | (?P<mark>->|[-+()\[\].*&!,:=@/])
 ''', re.X | re.A)
 FILTER_TOKENS = re.compile(r'''
@@ -5660,7 +5846,7 @@ def convention(arch: Arch, function: Function) -> List[Location]:
         why = 'Go has its own calling convention, and DWARF tells no place for it here'
         return [Location('gone', why=why)] * len(function.parameters)
     call = Call(arch, function)
-    return [call.place(parameter.type()) for parameter in function.parameters]
+    return [call.place(parameter) for parameter in function.parameters]
 
 
 class Call:
@@ -5677,14 +5863,18 @@ class Call:
         self.why = 'the function returns a struct, which moves its arguments' if hidden < 0 else ''
         self._take(max(hidden, 0))
         # in registers of their own, as long as these last
-        floats = sum(_parts(parameter.type()) for parameter in function.parameters)
+        floats = sum(_parts(given.type()) for given in function.parameters if not given.by_address)
         self.floats_apart = arch.by_value in ('sysv', 'aapcs64') and floats <= 8
 
-    def place(self, type_: Type) -> Location:
+    def place(self, parameter: Parameter) -> Location:
         """The next argument's."""
+        type_ = parameter.type()
         size = size_of(type_)
         if self.why:
             return Location('gone', why=self.why)
+        if parameter.by_address:
+            address = self._scalar(self.arch.word)
+            return address._replace(how='memory') if address.how == 'register' else address._replace(derefs=(0,))
         if isinstance(type_, Void):                                     # a C++ pointer to a member, a number BTF has no word for
             return self._unsettled('nothing tells what it is')
         if isinstance(type_, Float):
@@ -6002,7 +6192,6 @@ class Resolver:
                  site: Optional[Site] = None) -> None:
         self.info, self.arch, self.kind, self.function, self.entry = info, info.arch, kind, function, entry
         self.abilities, self.fields, self.site = abilities, fields, site
-        self.scope = function.home or function.name if function else ''
         self.word = Int('', self.arch.word, False)
 
     # walking C
@@ -6412,7 +6601,8 @@ class Resolver:
             inner = self._pointee(inner, expr.at)
         elif isinstance(inner.type, Pointer):
             refuse(f"{spell(inner.type)} is a pointer: write ->{expr.name}", expr.at)
-        return self._member(inner, expr.name, expr.at)
+        with self._about(expr):
+            return self._member(inner, expr.name, expr.at)
 
     def _member(self, inner: Lvalue, name: str, at: Span) -> Lvalue:
         type_ = inner.type
@@ -6435,7 +6625,7 @@ class Resolver:
     def _complete(self, type_: Struct) -> Struct:
         """The struct with its members, where one source of types only declares it, from another."""
         if type_.size is None and type_.name:
-            found = self.info.named(type_.keyword, type_.name, self.scope)
+            found = self.info.named(type_.keyword, type_.name, self.function)
             if isinstance(found, Struct):
                 return found
         return type_
@@ -6472,14 +6662,14 @@ class Resolver:
 
     def type_named(self, name: TypeName) -> Type:
         """The C type a TypeName means, stars included."""
-        keyword, _, rest = name.words.rpartition(' ')
+        keyword, _, rest = name.words.partition(' ')
         if keyword in ('struct', 'union', 'enum', 'class'):
             with self._about(name):
-                found = self.info.named(keyword, rest, self.scope)
+                found = self.info.named(keyword, rest, self.function)
         else:
             found = plain_type(name.words, self.arch) if name.words != 'char' else None
             with self._about(name):
-                found = found or self.info.named('', name.words, self.scope) or plain_type(name.words, self.arch)
+                found = found or self.info.named('', name.words, self.function) or plain_type(name.words, self.arch)
         if not found:
             refuse(f"no type '{name.words}' in the debug information", name.at)
         for _ in range(name.stars):
@@ -6498,6 +6688,8 @@ class Resolver:
         inner: Lvalue = self.value(expr.inner)
         type_ = self.type_named(expr.type)
         known = not is_untyped(inner.type)
+        with self._about(expr):
+            inner = self._moved(inner, type_, expr.at)
         if isinstance(type_, (Struct, Void, Float, Array)):
             refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)', expr.type.at)
         if isinstance(inner.type, Array) and isinstance(type_, Pointer) and (inner.how == 'memory' or self.kind == 'e'):
@@ -6512,6 +6704,18 @@ class Resolver:
         if known and isinstance(type_, Int) and type_.name in ('bool', '_Bool') and spell(inner.type) not in ('bool', '_Bool'):
             refuse(f'{spell(inner.type)} as {type_.name} is 0 or 1, which ftrace cannot compute; compare it in the filter', expr.at)
         return self._resized(inner, type_, expr.at) if known else inner._replace(type=type_)
+
+    def _moved(self, inner: Lvalue, wanted: Type, at: Span) -> Lvalue:
+        """A pointer to an object as one to its base class, or to the class derived from it (C++, [expr.static.cast])."""
+        classes = [self._complete(target) for type_ in (inner.type, wanted) if isinstance(type_, Pointer)
+                   for target in [type_.target()] if isinstance(target, Struct)]
+        if len(classes) < 2 or None in (classes[0].size, classes[1].size):
+            return inner
+        back = base_offset(classes[1], classes[0])
+        bits = (base_offset(*classes) or 0) if back is None else -back
+        if bits:
+            inner = self._loaded(inner, at)
+        return inner._replace(bit=inner.bit + bits)
 
     def _resized(self, inner: Lvalue, type_: Type, at: Span) -> Lvalue:
         """A scalar as one of another size: a narrower one is its low bits; a wider one has its value, unless a negative
@@ -6534,7 +6738,8 @@ class Resolver:
             refuse('container_of(x, struct T, member) needs a struct and one of its members', expr.type.at)
         place = Lvalue(type_, 'memory', inner.fetch)
         for name in expr.member:
-            place = self._member(place, name, expr.at)
+            with self._about(expr):
+                place = self._member(place, name, expr.at)
         had = inner.type.target() if isinstance(inner.type, Pointer) else place.type
         if not isinstance(had, Void) and spell(had) != spell(place.type):
             refuse(f"this points to {spell(had)}, and '{'.'.join(expr.member)}' of {spell(type_)} is {spell(place.type)}", expr.at)
@@ -6721,7 +6926,7 @@ class Resolver:
     def _enum(type_: Enum, kind: str) -> Format:
         """By name, so that -S is short; an anonymous one carries its enumerators."""
         values = type_.enumerators()
-        word = type_.name or ','.join(f'{name}={value}' for name, value in values)
+        word = type_.name if re.fullmatch(r'[\w:]+', type_.name) else ','.join(f'{name}={value}' for name, value in values)
         return enum_format(f'enum({word})', values, bit_width(kind))
 
     def _bits(self, lvalue: Lvalue, at: Span) -> Fetch:
@@ -6932,8 +7137,8 @@ def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
 
 def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Format:
     found = format_named(word, resolver.arch.order, field.kind)
-    if not found and re.fullmatch(r'enum\(\w+\)', word):
-        type_ = resolver.info.named('enum', word[5:-1], resolver.scope) or resolver.info.named('', word[5:-1], resolver.scope)
+    if not found and re.fullmatch(r'enum\([\w:]+\)', word):
+        type_ = resolver.info.named('enum', word[5:-1], resolver.function) or resolver.info.named('', word[5:-1], resolver.function)
         found = enum_format(word, type_.enumerators(), bit_width(field.kind)) if isinstance(type_, Enum) else None
     if not found:
         refuse(f"'{word}' is no format surftrace knows", at)
@@ -8547,7 +8752,7 @@ def events_of(info: Module) -> Dict[str, str]:
 
 def list_type(text: str, kernel: Kernel) -> List[str]:
     """`struct NAME`, `union NAME`, `enum NAME`, with a path down to a member, or a pattern."""
-    match = re.match(r'\s*(\w+)\s+([\w*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    match = re.match(r'\s*(\w+)\s+([\w:*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
     if not match:
         refuse(f'struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
     keyword, name, path = match.groups()
@@ -8563,7 +8768,7 @@ def list_type(text: str, kernel: Kernel) -> List[str]:
 
 def list_typedef(text: str, kernel: Kernel) -> List[str]:
     """A typedef's name, with a path."""
-    match = re.match(r'\s*(\w+)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    match = re.match(r'\s*((?:\w|::)+)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
     type_ = kernel.info.named('', match[1]) if match else None
     if not match or type_ is None:
         ways = [f'{keyword} {match[1]}' for keyword in ('struct', 'union', 'enum') if kernel.info.named(keyword, match[1])
@@ -8572,7 +8777,8 @@ def list_typedef(text: str, kernel: Kernel) -> List[str]:
                (0, len(text)))
     if match[2]:
         return member_layout(type_, match[2], match.start(2), kernel)
-    return layout(type_, match[1]) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {match[1]};']
+    same = isinstance(type_, Struct) and type_.keyword and type_.name == match[1]
+    return layout(type_, match[1] * (not same)) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {match[1]};']
 
 
 def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[str]:
@@ -8618,6 +8824,9 @@ def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
     """The members, their offsets counted from `base` bits on, with the holes between."""
     lines, end, union = [], 0, is_union(struct_)
     for member in struct_.members():
+        if member.base == 'virtual':
+            lines.append(commented(f"{indent}{member.written('')};", 'virtual base'))
+            continue
         lines += hole(indent, member.bit - end) if not union else []
         lines += member_lines(member, indent, base)
         bits = member.width if member.width is not None else 8 * (size_of(member.type()) or 0)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from test_live import COMMAND, Running, _no_survivors, surftrace  # noqa: F401  (a fixture)
-from test_programs import APP, CPP, HAND, OTHER, RUST, USDT, Compile, build, go, stripped, tool
+from test_programs import APP, CPP, HAND, OTHER, RUST, SCOPED, SCOPES, USDT, Compile, build, go, stripped, tool
 
 import surftrace as module
 
@@ -649,6 +649,69 @@ def test_cpp_by_its_names(compile_c: Compile) -> None:
         'p': ['x=5 n=1'] * 2, 'b': ['x=5 y=6 n=2'] * 2, 't': ['v=22'] * 2, 'l': ['retval="alice!"'] * 2, 'c': [f'c=Green shiny=1 wide={0x20ac}'] * 2,
         'm': ['n=9'] * 2, 'q': ['items=13', 'items=24'], 'u': ['n=8'] * 2, 'ar': ['retval=13', 'retval=24']}
     assert [line.partition(') ')[2] for line in lines if 'that is on the heap' in line] == ['s="a long string that is on the heap" n=4'] * 2
+
+
+@pytest.mark.parametrize('flags', ['-O0', '-O2', '-O1 -gdwarf-4'])
+@pytest.mark.parametrize('compiler', ['g++', 'clang++'])
+def test_members_and_types_of_cpp_are_those_the_program_takes(compiler: str, flags: str, compile_c: Compile) -> None:
+    needs(compiler)
+    program = compile_c(SCOPES, '-x', 'c++', '-g', *flags.split(), compiler=compiler)
+    said: list[str] = []
+    lines = traced([f'P {program}:{place} v={asked}' for place, asked in SCOPED.items()], lambda: said.extend(ran(program).stdout.split()))
+    values = [match[1] for line in lines for match in [re.search(r' v=(\S+)$', line)] if match]
+    assert len(said) == len(SCOPED) and dict(zip(SCOPED, values)) == dict(zip(SCOPED, said))
+
+
+FORTRAN = r'''
+module shop
+  type :: point
+    integer :: x, y
+  end type
+  type, extends(point) :: place
+    integer :: z
+  end type
+contains
+  subroutine sold(n, big, p, name, word, list, grid, from, k)
+    integer, intent(in) :: n
+    integer(8), intent(in) :: big
+    type(place), intent(in) :: p
+    character(len=*), intent(in) :: name
+    character(len=5), intent(in) :: word
+    integer, intent(in) :: list(3), grid(2, 3), from(0:4)
+    integer, value :: k
+    print '(20(i0, 1x))', n, big, p%x, p%z, list, grid(2, 3), from(4), k
+    print *, name, word
+  end subroutine
+  integer function total(list)
+    integer, intent(in) :: list(:)
+    total = sum(list)
+    print *, total
+  end function
+end module
+program main
+  use shop
+  type(place) :: p
+  integer :: grid(2, 3), sold_all
+  p%x = 5; p%y = 6; p%z = 7
+  grid = reshape((/ 1, 2, 3, 4, 5, 66 /), (/ 2, 3 /))
+  call sold(42, 5000000000_8, p, 'a longer name', 'words', (/ 7, 8, 9 /), grid, (/ 10, 11, 12, 13, 14 /), -3)
+  sold_all = total((/ 1, 2 /))
+end program
+'''
+
+
+@pytest.mark.parametrize('flags', ['-O0', '-O1', '-O2'])
+def test_what_fortran_passes_by_its_address_is_read_there(flags: str, compile_c: Compile, tmp_path: Path) -> None:
+    needs('gfortran')
+    (tmp_path / 'shop.f90').write_text(FORTRAN)
+    program = compile_c(tmp_path / 'shop.f90', '-g', flags, compiler='gfortran')
+    said: list[str] = []
+    lines = traced([f'P {program}:__shop_MOD_sold n big p.point.x p.z list last=grid[2][1] from=from[4] k t=(char *)name:text(_name) word',
+                    f'P:d {program}:__shop_MOD_total one=((int *)list)[1]'], lambda: said.extend(ran(program).stdout.splitlines()))
+    n, big, x, z, *list_, last, from_, k = said[0].split()
+    assert shown(lines) == [f'n={n} big={big} x={x} z={z} list={{{",".join(list_)}}} last={last} from={from_} k={k} t="a longer name" word="words"']
+    assert n == '42' and shown(lines, 'd') == ['one=2']
+    assert 'behind a descriptor' in surftrace('-S', f'P {program}:__shop_MOD_total list').stderr
 
 
 @pytest.mark.parametrize('flags', ['-Copt-level=0', '-Copt-level=0 -Csymbol-mangling-version=v0'])

@@ -261,3 +261,93 @@ def test_names_of_rust_are_those_of_cplusplusfilt(compile_c: Compile) -> None:
     wrong = [(name, text, surftrace.demangled(name)) for name, text in zip(names, told)
              if surftrace.demangled(name) != re.sub('::h[0-9a-f]{16}$', '', text)]
     assert names and not wrong, wrong[:5]
+
+
+# ---- classes
+
+
+KINDS = ('char', 'short', 'int', 'long', 'unsigned char', 'unsigned :3', 'int :5', 'unsigned :11')
+
+
+def hierarchy(random: Random) -> str:
+    """Classes derived from one another, with few names for their members; main says of each what C++ has for every name, and the
+    bytes of an object."""
+    classes = []
+    for number in range(14):
+        earlier = random.sample(range(number), min(number, random.choice((0, 1, 1, 2, 2, 3))))
+        bases = ', '.join(f"{'virtual ' * (random.random() < 0.15)}C{base}" for base in earlier)
+        members = []
+        for name in random.sample('abcdef', random.choice((0, 1, 1, 2, 3))):
+            type_, _, width = random.choice(KINDS).partition(' :')
+            bits = int(width or 7)
+            low, high = (0, (1 << bits) - 1) if type_.startswith('unsigned') else (-(1 << bits - 1), (1 << bits - 1) - 1)
+            plain = f"{type_} {name}{':' * bool(width)}{width} = {random.randint(low, high)};"
+            members.append(random.choice([plain] * 8 + [f'static inline int {name} = 1;', f'int {name}() {{ return 1; }}', f'union {{ {plain.split(":")[0].split("=")[0]}; }};']))
+        classes.append(f"struct C{number} {': ' * bool(bases)}{bases} {{ {' '.join(members)} }};\n")
+    tests = ''.join(f"""template <typename T> concept is_{n} = requires (T *p) {{ p->{n} + 0; }};
+template <typename T> concept static_{n} = requires {{ T::{n} + 0; requires !std::is_member_pointer_v<decltype(&T::{n})>; }};
+template <typename T> void say_{n}(T *p) {{ if constexpr (is_{n}<T> && !static_{n}<T>) printf(" {n}=%ld", (long)p->{n}); }}
+""" for n in 'abcdef')
+    shows = ''.join(f"""extern "C" NOINLINE void show{number}(C{number} *p) {{ asm volatile("" :: "r"(p) : "memory"); printf("{number}");
+    for (unsigned i = 0; i < sizeof *p; i++) printf("%s%02x", i ? "" : " ", ((unsigned char *)p)[i]);
+    {' '.join(f'say_{n}(p);' for n in 'abcdef')} {' '.join(f'say_base<C{base}>(p, {base});' for base in range(number))} puts(""); }}
+""" for number in range(len(classes)))
+    tests += """template <typename B, typename T> void say_base(T *p, int number) {
+    if constexpr (std::is_base_of_v<B, T>) { if constexpr (std::is_convertible_v<T *, B *>) printf(" %d=%d", number, int((char *)(B *)p - (char *)p));
+                                             else printf(" %d=-1", number); } }
+"""
+    used = ''.join(f' kept = &C{class_}::{name};' for class_, text in enumerate(classes) for name in re.findall(r'static inline int (\w)', text))
+    main = f'int main() {{ static int *volatile kept;{used}' + ''.join(f' {{ auto *p = new (memory) C{n}(); show{n}(p); }}' for n in range(len(classes))) + ' }'
+    return f"""#include <cstdio>
+#include <new>
+#include <type_traits>
+#define NOINLINE __attribute__((noinline))
+static char memory[65536] __attribute__((aligned(16)));
+{''.join(classes)}{tests}{shows}{main}
+"""
+
+
+def read_from(fetch: str, data: bytes) -> int | None:
+    """What a fetch-arg below %di gives, of the bytes there."""
+    offset, kind = re.fullmatch(r'\w+=\+(\d+)\(%di\):(\w+(?:@\d+/\d+)?)', fetch).groups()  # type: ignore[union-attr]
+    part = re.fullmatch(r'b(\d+)@(\d+)/(\d+)', kind)
+    size = int(part[3]) // 8 if part else int(kind[1:]) // 8
+    number = int.from_bytes(data[int(offset):int(offset) + size], 'little', signed=kind[0] == 's')
+    return number >> int(part[2]) & (1 << int(part[1])) - 1 if part else number
+
+
+def line_of(program: Path, class_: str, expression: str) -> str:
+    """What -S prints of an argument, or the refusal."""
+    try:
+        event, = surftrace.make_events([(surftrace.parse_probe(f'P {program}:show{class_} {expression}'), '')], kernel())
+    except surftrace.InputError as error:
+        return error.message
+    return event.lines()[0].split(' ')[2]
+
+
+@pytest.mark.parametrize('number', range(int(6 * SCALE)))
+@pytest.mark.parametrize('compiler', ['g++', 'clang++'])
+def test_members_of_derived_classes_are_those_that_cpp_takes(compiler: str, number: int, compile_c: Compile) -> None:
+    have(compiler)
+    print(f'SURFTRACE_ORACLE_SEED={SEED}')
+    program = compile_c(hierarchy(Random(f'{SEED} {number}')), '-x', 'c++', '-std=c++20', '-g', '-O1', '-w', compiler=compiler)
+    words: dict[str, dict[str, str]] = {}
+    for line in tool(program).splitlines():
+        class_, text, *values = line.split()
+        has, data = {name: int(number_) for name, number_ in (value.split('=') for value in values)}, bytes.fromhex(text)
+        own = words[class_] = {}
+        for name in 'abcdef':
+            word = line_of(program, class_, f'p->{name}')
+            if ' ' in word:
+                assert re.search('virtual base' if name in has else 'no member|ambiguous|static member', word), f'C{class_}::{name}: {word}'
+                continue
+            assert name in has, f'C{class_}::{name}: {word}, and C++ has none'
+            own[name], width = word, re.search(r':b(\d+)@', word)
+            wanted = has[name] & (1 << int(width[1])) - 1 if width else has[name]
+            assert read_from(word, data) == wanted, f'C{class_}::{name}: {word}'
+        for base in [base for base in words if base in has and words[base]]:
+            name, word = next(iter(words[base].items()))
+            cast = line_of(program, class_, f'((struct C{base} *)p)->{name}')
+            moved = re.sub(r'\d+(?=\(%di)', lambda match: str(int(match[0]) + has[base]), word)         # noqa: B023
+            assert 'several times' in cast if has[base] < 0 else cast == moved or 'virtual base' in cast, f'C{class_} as C{base}: {cast}, {moved}'
+    assert sum(map(len, words.values())) > 5
