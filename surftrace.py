@@ -9917,6 +9917,7 @@ one event with several places.
 | `a->b  a.b  a[3]  *a  &a->b` | as in C; anonymous structs and unions are looked through |
 | `(struct T *)x->m` | as in C: casts the member. `((struct T *)x)->m` casts `x` |
 | `!(struct T *)x->m` | casts `x`, then takes the member |
+| `(ns::T *)x`, `(Box<int, 3> *)x` | C++'s types, with or without `struct`: a name means what it does in the probed function. A cast to a base class, or back, moves the pointer; one of several bases that have a member is said so: `((Base *)x)->m` |
 | `container_of(x, struct T, m)` | the enclosing struct |
 | `@(struct iphdr *)l3%0->saddr` | a header in the packet of an sk_buff whose data points at layer l2, l3 (left out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]` (1, 2, 4, 8 bytes), `Sdata[n]` a string, of which a filter can compare the beginning (`~"GET *"`) |
 | `+8(+240(%di)):u32`, `\5` | the kernel's own fetch-args, passed through |
