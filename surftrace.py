@@ -1617,6 +1617,7 @@ class Dwarf(TypeInfo):
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         self._types: Dict[Tuple[bool, int], Type] = {}
         self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
+        self._unit_values = functools.lru_cache(None)(self._read_unit_values)
         self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
         self._tagged_entries = functools.lru_cache(None)(self._read_tagged)
         self._line_header = functools.lru_cache(None)(self._read_line_header)
@@ -1691,8 +1692,9 @@ class Dwarf(TypeInfo):
         table += [(start, end, unit) for unit in unnamed for start, end in self._unit_ranges(unit)]
         return sorted(table)
 
-    def _unit_ranges(self, unit: int) -> List[Tuple[int, int]]:
-        """The address ranges of a unit. Its one entry is read here, for a kernel has thousands of units."""
+    def _read_unit_values(self, unit: int) -> Dict[str, Tuple[str, int]]:
+        """The form and the number of each attribute in a unit's own entry, read here: a kernel has
+        thousands."""
         version, info = struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0], self._info
         first = UNIT_HEADERS.get(info[unit + 6], 12) if version >= 5 else 11
         table = struct.unpack_from(self._mark + 'I', info, unit + (8 if version >= 5 else 6))[0]
@@ -1705,6 +1707,12 @@ class Dwarf(TypeInfo):
                 values[name] = form, uleb128(info, start)[0]
             else:
                 values[name] = form, int.from_bytes(info[start:at], self._order)
+        return values
+
+    def _unit_ranges(self, unit: int) -> List[Tuple[int, int]]:
+        """The address ranges of a unit."""
+        values = self._unit_values(unit)
+        version = struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0]
         bases = values.get('DW_AT_addr_base', ('', 0))[1], values.get('DW_AT_rnglists_base', ('', 0))[1]
         form, low = values.get('DW_AT_low_pc', ('DW_FORM_addr', 0))
         if form != 'DW_FORM_addr':
@@ -1805,6 +1813,8 @@ class Dwarf(TypeInfo):
             return
         if len(name) < 4:
             yield from self._beginning(name.encode() + b'\0', ('DW_AT_name',), 'DW_FORM_string', tags, unit, defined)
+        if unit is None:
+            yield from self._by_number(name, tags, defined)
         for at in self._string_offsets(name):
             found = False
             for die in self._beginning(struct.pack(self._mark + 'I', at), ('DW_AT_name',), 'DW_FORM_strp', tags, unit, defined):
@@ -1812,6 +1822,34 @@ class Dwarf(TypeInfo):
                 yield die
             if found and unit is not None or unit is None and not self.executable.is_object:    # ld -r merges no strings
                 return
+
+    def _by_number(self, name: str, tags: Sequence[str], defined: bool) -> Iterator[Any]:
+        """The entries whose name is a number in their unit's part of .debug_str_offsets (DWARF 5, 7.26), as
+        clang has them; it begins a typedef and an enum with their type."""
+        for holder, number in self._numbers_of(name):
+            unit, size = self._dwarf.get_CU_at(holder), max(1, (number.bit_length() + 7) // 8)
+            if {'DW_TAG_typedef', 'DW_TAG_enumeration_type'} & set(tags):
+                yield from self._by_name(name, tags, unit, defined)
+            else:
+                pattern, form = number.to_bytes(size, self._order), f'DW_FORM_strx{size}'
+                yield from self._beginning(pattern, ('DW_AT_name',), form, tags, unit, defined)
+
+    def _numbers_of(self, name: str) -> Iterator[Tuple[int, int]]:
+        """(unit, number) wherever a part of .debug_str_offsets has a name."""
+        data = self.executable.contents('.debug_str_offsets')
+        for text in self._string_offsets(name) if data else ():
+            for place in occurrences(data, struct.pack(self._mark + 'I', text)):
+                at = bisect.bisect(self._name_tables, (place, 1 << 64)) - 1
+                base = self._name_tables[at][0] if at >= 0 else place + 1
+                if (place - base) % 4 == 0:
+                    first = bisect.bisect(self._name_tables, (base, -1))
+                    yield from ((unit, (place - base) // 4) for _, unit in self._name_tables[first:at + 1])
+
+    @functools.cached_property
+    def _name_tables(self) -> List[Tuple[int, int]]:
+        """(where its part of .debug_str_offsets begins, unit), sorted; those of one object file share one."""
+        bases = ((self._unit_values(unit).get('DW_AT_str_offsets_base'), unit) for unit in self._unit_offsets)
+        return sorted((base[1], unit) for base, unit in bases if base)
 
     def _string_offsets(self, name: str) -> List[int]:
         """Where .debug_str has the name, first the one place that a linker which merges strings refers to. That is the whole
@@ -1922,9 +1960,17 @@ class Dwarf(TypeInfo):
             concrete = unit.get_DIE_from_refaddr(offset)
             if self._begins(concrete, address):
                 source = self._abstract(concrete)
-                alone = source is concrete or source.cu.cu_offset != concrete.cu.cu_offset      # LTO: its copies are in other units
-                return source, concrete, None if alone else self._concrete(source, address)[1]
+                return source, concrete, sum(1 for die in self._sources(source) for _ in self._inlined(die))
         return None, None, None
+
+    def _sources(self, source: Any) -> List[Any]:
+        """The entries with a function's names and types: clang has one in each unit that has a copy
+        (ThinLTO)."""
+        if self._is_gnu(source.cu):
+            return [source]
+        declared, name = self._declared_at(source), self._text(self._origin(source), 'DW_AT_name')
+        same = (die for die in self._by_name(name, FUNCTION_TAGS) if self._declared_at(die) == declared)
+        return list({die.offset: die for die in (source, *same)}.values())
 
     def _tagged(self, unit: Any, tags: Sequence[str]) -> List[int]:
         return self._tagged_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size, tuple(tags))
@@ -2102,7 +2148,11 @@ class Dwarf(TypeInfo):
     @staticmethod
     def _is_gnu(unit: Any) -> bool:
         """Whether gcc, or gas, made the unit."""
-        return b'GNU' in getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b'')
+        return b'GNU' in Dwarf._producer(unit)
+
+    @staticmethod
+    def _producer(unit: Any) -> bytes:
+        return bytes(getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b''))
 
     def _place(self, operations: List[Any], frame: Union[str, Location], entry: bool = False) -> Location:
         """A Location from a DWARF expression. `frame` is the frame base, or the one operation that it is; `entry` says whether
@@ -2872,6 +2922,8 @@ class Dwarf(TypeInfo):
         those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
         with reading(self.path):
             unit = self._unit_at(near) if near is not None else None
+            if near is not None and unit is not None and not self._is_gnu(unit):
+                return self.copies_near(near)
             sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS, unit))
             if unit is not None and any(self._declared_at(die)[0] != self._unit_path(die.cu) for die in sources):
                 sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS))        # a header's
@@ -2883,20 +2935,32 @@ class Dwarf(TypeInfo):
         """Where the copies begin of the function that has the address, in the source files that have its definition."""
         with reading(self.path):
             home = self._home(address)
-            source = self._abstract(home) if home is not None else None
-            return sorted(self._copies_of(source), key=lambda spot: spot.address) if source is not None else []
+            sources = self._sources(self._abstract(home)) if home is not None else []
+            spots = (spot for die in sources for spot in self._copies_of(die))
+            return sorted(spots, key=lambda spot: spot.address)
 
     def _unit_path(self, unit: Any) -> str:
         top = unit.get_top_DIE()
         return os.path.normpath(os.path.join(self._text(top, 'DW_AT_comp_dir'), self._text(top, 'DW_AT_name')))
 
+    def _inlined(self, source: Any) -> Iterator[Any]:
+        """The inlined copies of a function, in its own unit and, where these are linked as one, in others."""
+        first, tags, unit = ('DW_AT_abstract_origin',), ('DW_TAG_inlined_subroutine',), source.cu
+        own = struct.pack(self._mark + 'I', source.offset - unit.cu_offset)
+        yield from filter(self._is_call, self._beginning(own, first, 'DW_FORM_ref4', tags, unit))
+        if b'-flto' in self._producer(unit) or not self._is_gnu(unit):
+            names = self._unit_values(unit.cu_offset).get('DW_AT_str_offsets_base', ('', 0))[1]
+            units = [self._dwarf.get_CU_at(at) for base, at in self._name_tables if base == names]  # of one object
+            far = struct.pack(self._mark + 'I', source.offset)
+            for other in units or [None]:
+                yield from filter(self._is_call, self._beginning(far, first, 'DW_FORM_ref_addr', tags, other))
+
     def _copies_of(self, source: Any) -> Iterator[Spot]:
-        reference = struct.pack(self._mark + 'I', source.offset - source.cu.cu_offset)
         path, line = self._declared_at(source)
-        for die in self._beginning(reference, ('DW_AT_abstract_origin',), 'DW_FORM_ref4', ('DW_TAG_inlined_subroutine',), source.cu):
+        for die in self._inlined(source):
             entry, functions = self._entry(die), self._function_offsets(die.cu.cu_offset)
             at = bisect.bisect(functions, die.offset) - 1
-            if entry is not None and at >= 0 and self._is_call(die):
+            if entry is not None and at >= 0:
                 home = die.cu.get_DIE_from_refaddr(functions[at])
                 yield Spot(entry, self._text(source, 'DW_AT_name'), path, line, home, self._scope(die), True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
-from test_inside import answered_by_gdb, have, in_c, info_of
+from test_inside import answered_by_gdb, field_of, have, in_c, info_of
 
 import surftrace
 
@@ -32,7 +32,7 @@ def thin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if os.uname().machine != 'x86_64':
         raise Unavailable('fixtures/thin.S is for x86-64')
     have(f'ld.lld{VERSION}')
-    folder, flags = tmp_path_factory.mktemp('thin'), ('-O2', '-flto=thin', request.param)
+    folder, flags = tmp_path_factory.mktemp(f'thin{request.param}'), ('-O2', '-flto=thin', request.param)
     for part in range(PARTS):
         macros = f'-DPART={part}', f'-DNEXT_PART={(part + 1) % PARTS}'
         made(folder, CLANG, *flags, *macros, '-c', str(HERE / 'fixtures/thin.c'), '-o', f'{part}.o')
@@ -57,8 +57,26 @@ def test_units_that_aranges_do_not_name_are_known(thin: Path) -> None:
     assert shown(thin, 'p read_counter x=%di').stdout == 'p:f0 read_counter x=%di:x64\n'
 
 
+def test_names_that_are_numbers_are_found(thin: Path) -> None:
+    """DWARF 5 of clang: a struct, a global variable, a typedef and an enum (which begin with their types)."""
+    casts = 'w=((struct node *)%di)->weight t=((total_t *)%di)->sum k=((enum kind *)%di)[0]'
+    done = shown(thin, f'p part_5 @sink {casts}')
+    if '-gdwarf-5' in thin.parent.name:
+        fields = 'sink=@sink:s64 w=+16(%di):s32 t=+8(%di):s64 k=+0(%di):u32 #! k:enum(kind)'
+        assert done.stdout == f'p:f0 part_5 {fields}\n', done.stderr
+
+
+def test_the_copies_in_other_files_are_places_too(thin: Path) -> None:
+    """One in each file, and the function itself, which nobody calls any more."""
+    lines = shown(thin, 'p scaled node->weight factor').stdout.splitlines()
+    functions = {line.split()[1].partition('+')[0] for line in lines}
+    assert functions == {'scaled', *(f'part_{part}' for part in range(PARTS))}
+    assert len(lines) == PARTS + 1
+    assert f"'scaled' is also inlined at {PARTS} places" in shown(thin, 'r scaled').stderr
+
+
 def test_a_parameter_at_entry_is_what_gdb_reads_or_refused(thin: Path, tmp_path: Path) -> None:
-    """Of every function of every file: of the first of helper(), and both of nothing(), there is none."""
+    """Of every function, and every copy; the first of helper() and both of nothing() are not there."""
     info, questions, refused = info_of(str(thin)), [], set()
     for name in ('helper', 'nothing', 'scaled', *(f'part_{part}' for part in range(PARTS))):
         for symbol in info.dwarf.executable.symbols(name):
@@ -73,6 +91,10 @@ def test_a_parameter_at_entry_is_what_gdb_reads_or_refused(thin: Path, tmp_path:
                         continue
                     expression = in_c(fetch, lambda name: 0)
                     questions.append([symbol.address, name, parameter.name, fetch.text(), *expression])
+    for spot in info.dwarf.copies('scaled', info.dwarf.executable.symbols('scaled')[0].address):
+        for name in ('node', 'factor'):
+            fetch = field_of(info, spot, name).fetches[0]
+            questions.append([spot.address, 'scaled', name, fetch.text(), *in_c(fetch, lambda name: 0)])
     assert refused == {('helper', 'unused'), ('nothing', 'left'), ('nothing', 'right')}
     answers = answered_by_gdb(thin, questions, tmp_path)
     assert len([answer for answer in answers if answer[4] is not None]) > 100
@@ -144,12 +166,14 @@ def test_a_function_that_the_debug_information_leaves_out_gets_a_word(tmp_path: 
     made(tmp_path, 'gcc', '-no-pie', '-o', 'both', 'with.o', 'without.o')
     for kind, place in (('p', ''), ('P', f'{tmp_path}/both:')):
         done = shown(tmp_path / 'both', f'{kind} {place}without x=%1')
-        assert done.stdout.endswith(' x=%si:x64\n') and "note: DWARF tells nothing of 'without': " in done.stderr
+        assert done.stdout.endswith(' x=%si:x64\n')
+        assert "note: DWARF tells nothing of 'without': " in done.stderr
         assert shown(tmp_path / 'both', f'{kind} {place}without x=%si', f'{kind} {place}main %1').stderr == ''
 
 
 def test_a_function_that_only_btf_tells_of_gets_a_word(
-        compile_c: Callable[..., Path], with_btf: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        compile_c: Callable[..., Path], with_btf: Callable[[Path], Path],
+        monkeypatch: pytest.MonkeyPatch) -> None:
     program = with_btf(compile_c('int f(int a, long b) { return a + b; } int main(void) { return f(1, 2); }',
                                  '-g', '-O1', '-no-pie'))
     words: list[str] = []
@@ -160,4 +184,5 @@ def test_a_function_that_only_btf_tells_of_gets_a_word(
             monkeypatch.setattr(surftrace.Dwarf, 'function', lambda *_: None)
         event, = surftrace.make_events([(surftrace.parse_probe('p f+0 b'), '')], kernel)
         assert event.lines() == ['p:f0 f+0 b=%si:s64']
-    assert len(words) == 1 and "DWARF tells nothing of 'f': its parameters are those that BTF tells" in words[0]
+    word, = words
+    assert "DWARF tells nothing of 'f': its parameters are those that BTF tells" in word
