@@ -1966,7 +1966,7 @@ class Dwarf(TypeInfo):
     def _sources(self, source: Any) -> List[Any]:
         """The entries with a function's names and types: clang has one in each unit that has a copy
         (ThinLTO)."""
-        if self._is_gnu(source.cu):
+        if self._is_gnu(source.cu) or self._language(source.cu):        # in C++ and Rust thousands have one name
             return [source]
         declared, name = self._declared_at(source), self._text(self._origin(source), 'DW_AT_name')
         same = (die for die in self._by_name(name, FUNCTION_TAGS) if self._declared_at(die) == declared)
@@ -2950,7 +2950,7 @@ class Dwarf(TypeInfo):
         yield from filter(self._is_call, self._beginning(own, first, 'DW_FORM_ref4', tags, unit))
         if b'-flto' in self._producer(unit) or not self._is_gnu(unit):
             names = self._unit_values(unit.cu_offset).get('DW_AT_str_offsets_base', ('', 0))[1]
-            units = [self._dwarf.get_CU_at(at) for base, at in self._name_tables if base == names]  # of one object
+            units = [self._dwarf.get_CU_at(at) for base, at in self._name_tables if base == names]
             far = struct.pack(self._mark + 'I', source.offset)
             for other in units or [None]:
                 yield from filter(self._is_call, self._beginning(far, first, 'DW_FORM_ref_addr', tags, other))
