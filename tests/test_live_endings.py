@@ -376,19 +376,19 @@ def test_many_runs_that_end_in_all_ways(tracefs: Path, left: Callable[[], list[s
     hand = tracefs / 'instances/surftrace_123'
     hand.mkdir()
     script = subprocess.Popen(['sh', tmp_path / 'run.sh'], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert script.stderr and 'tracing' in script.stderr.readline()
-    foreign = [Running('-q', f'{FORK} f:common_pid=={os.getpid()}') for _ in range(2)]
-    end = time.monotonic() + 60
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        counts = list(pool.map(lambda seed: loop(random.Random(seed), end), range(SEED, SEED + 8)))
     try:
+        assert script.stderr and 'tracing' in script.stderr.readline()
+        foreign = [Running('-q', f'{FORK} f:common_pid=={os.getpid()}') for _ in range(2)]
+        end = time.monotonic() + 60
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            counts = list(pool.map(lambda seed: loop(random.Random(seed), end), range(SEED, SEED + 8)))
         assert all(run.process.poll() is None for run in foreign) and script.poll() is None and hand.is_dir(), f'seed {SEED}'
         pids = children(3)
         for run in foreign:
             assert forked(run.end())[-3:] == pids and run.process.returncode == 0, (f'seed {SEED}', run.err)
+    finally:
         script.terminate()
         script.communicate(timeout=30)
-    finally:
         hand.rmdir()
     surftrace('-d', '0.1', FORK)
     assert left() == [], f'seed {SEED}'

@@ -755,6 +755,21 @@ def the_program_into_head() -> None:
 
 
 @check(*ALL)
+def messages_that_cannot_be_written_stop_nothing() -> None:
+    before = snapshot()
+    for lines in (1, 5, 7):             # at the making of the instance, at the definition, when it traces
+        command = f"'{sys.executable}' surftrace.py -m btf -d 1 '{QUIET}' 2>&1 >/run/shown | head -n {lines}; wait"
+        equal(len(subprocess.run(['sh', '-c', command], capture_output=True, text=True, check=True).stdout.splitlines()), lines)
+        wait_until(lambda: snapshot() == before, 60, 'everything to be undone')
+    run = Run(QUIET)
+    run.wait_for('surftrace: tracing')
+    subprocess.run(['umount', '-l', str(TRACEFS)], check=True)
+    equal(run.end(signal.SIGINT).status, 0, run.err)
+    subprocess.run(['mount', '-t', 'tracefs', 'tracefs', str(TRACEFS)], check=True)
+    equal(snapshot(), before)
+
+
+@check(*ALL)
 def an_error_half_way() -> None:
     for function, reason in (('get_kprobe', 'blacklist'), ('trace_clock_local', 'notrace')):
         run = Run('p:good __x64_sys_getppid', f'p:bad {function}').end()
