@@ -9566,7 +9566,8 @@ SCRIPT = r'''#!/bin/sh
 # Made by surftrace; it needs root, tracefs and nothing else. The lines it was made from:
 {lines}
 # Values come as the kernel prints them: enumerators as numbers, addresses and network byte order as raw numbers.{guards}
-group= done=0
+LC_ALL=C group= done=0 left={count}
+export LC_ALL
 
 fail() {{ echo "$0: $*" >&2; exit 1; }}
 put() {{
@@ -9576,23 +9577,43 @@ put() {{
     esac
 }}
 maybe() {{ [ ! -e "$tracefs/$1" ] || put "$1" "$2" 2>/dev/null || :; }}
+pipe() {{        # 4 is a pipe without a name
+    mkfifo "${{TMPDIR:-/tmp}}/$group" && exec 4<>"${{TMPDIR:-/tmp}}/$group" && rm "${{TMPDIR:-/tmp}}/$group"
+}}
 claim() {{       # before trace_pipe is open another surftrace may remove the instance as a dead run's
     read -r uuid </proc/sys/kernel/random/uuid
     group=surftrace_$$_${{uuid%%-*}}
     mkdir "$tracefs/instances/$group" || fail "cannot make $tracefs/instances/$group"
     command exec 3<"$tracefs/instances/$group/trace_pipe"
 }}
+trace() {{ sed -n '/^[^#]/,$p' "$tracefs/instances/$group/trace"; }}        # what nobody has read
+show() {{        # of the lines that come, $left events with what belongs to them
+    while IFS= read -r line; do
+        case $line in
+            *": <stack trace>" | *": <user stack trace>") ;;
+            " "???????????????-[0-9]*" ["[0-9][0-9][0-9]*"] "*.*": "*)
+                [ "$left" -gt 0 ] || return 0
+                left=$((left - 1))
+                [ "$left" -gt 0 ] || echo 0 >"$tracefs/instances/$group/tracing_on" ;;
+        esac
+        printf '%s\n' "$line"
+    done
+}}
 ending() {{
-    trap '' INT TERM HUP PIPE
+    trap '[ -z "$counter" ] || kill "$counter"' INT TERM HUP QUIT
+    trap '' PIPE
+    [ -z "$group" ] || echo 0 >"$tracefs/instances/$group/tracing_on"
     for child in $reader $timer; do kill "$child" 2>/dev/null; wait "$child" 2>/dev/null; done
     if [ -n "$group" ] && [ -d "$tracefs/instances/$group" ]; then
-        echo 0 >"$tracefs/instances/$group/tracing_on"
-        sed '/^#/d' "$tracefs/instances/$group/trace"
-{undo}
+        if [ -z "$counter" ]; then trace; else wait "$counter"; fi
         exec 3<&-
-        undo rmdir "$tracefs/instances/$group"
+{undo}
+        for attempt in 1 2 3; do
+            [ ! -d "$tracefs/instances/$group" ] || rmdir "$tracefs/instances/$group" 2>/dev/null || sleep 1
+        done
     fi
     [ -z "$mounted" ] || umount "$tracefs" 2>/dev/null
+    [ -z "$watch" ] || kill "$watch" 2>/dev/null
 }}
 undo() {{ "$@" 2>/dev/null || :; }}
 
@@ -9607,21 +9628,33 @@ if [ -z "$tracefs" ]; then
     echo "$0: tracefs mounted at $tracefs for this run" >&2
 fi
 {needs}
-reader= timer=
+reader= counter= timer= watch=
 trap ending EXIT
-trap 'exit 0' INT TERM HUP PIPE
+trap 'exit 0' INT TERM HUP QUIT PIPE
 claim || claim || claim || fail "cannot keep an instance: another surftrace removes it"
 {do}
+{start}if pipe; then           # which only this shell holds: when that is killed, its end comes all the same
+    {{ read -r end; ending; }} </proc/self/fd/4 4>&- 3<&- >/dev/null 2>&1 &
+    watch=$!
+fi
 echo "tracing; Ctrl-C ends it" >&2
-{read}
-reader=$!
-{timer}wait "$reader" 2>/dev/null
+wait "${{counter:-$reader}}" 2>/dev/null
 exit 0
 '''
 
 
+READING = 'cat <&3 &\nreader=$!\n'
+COUNTING = '''pipe || fail "cannot make a pipe"
+cat <&3 >/proc/self/fd/4 4>&- &
+reader=$!
+{ show && [ "$left" -gt 0 ] && trace | show; } </proc/self/fd/4 4>&- 3<&- 2>/dev/null &
+counter=$!
+exec 4>&-
+'''
+
+
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None) -> str:
-    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, printf, sed and cat."""
+    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, mkfifo, sed and cat."""
     steps = plan(events, run._replace(group=GROUP_IN_SCRIPT))
     do, undo = [], []
     for number, step in enumerate(steps, 1):
@@ -9636,11 +9669,12 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
               '0x0.') * bool(unseen)
     files = sorted({definition.file for event in events for definition in event.definitions})
     needs = '\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files)
-    reader = f'head -n {count} <&3 &' if count else 'cat <&3 &'
-    # sleep outlives the subshell when that is killed: it may hold neither trace_pipe, or rmdir says EBUSY, nor the output
-    timer = f'(exec 3<&-; sleep {seconds:g}; kill "$reader") >/dev/null 2>&1 &\ntimer=$!\n' if seconds else ''
-    return SCRIPT.format(lines=lines, guards=guards, undo='\n'.join(reversed(undo)), needs=needs, do='\n'.join(do),
-                         read=reader, timer=timer)
+    number_ = f'{seconds or 0:f}'.rstrip('0').rstrip('.')
+    timer = f'{{ sleep {number_} & trap "kill $!; exit" TERM; wait; kill $$; }} >/dev/null 2>&1 3<&- &\ntimer=$!\n'
+    start = (COUNTING if count else READING) + (timer if seconds else '')
+    return SCRIPT.format(lines=lines, guards=guards, undo='\n'.join(reversed(undo)), needs=needs, do='\n'.join(do), start=start,
+                         count=count or 0)
+
 
 
 # ---- Tracefs -----------------------------------------------------------------------------------------------
@@ -10607,12 +10641,7 @@ def export(options: Any) -> int:
     info = kernel_debug_info(options, arch_named(options.arch) if options.arch else None, uname.machine, uname.release)
     if info.given:
         raise InputError("--export-types is for a kernel's file; a module's BTF can be copied as it is")
-    data = packed(exported_types(info), path)
-    try:
-        with open(path, 'wb') as file:
-            file.write(data)
-    except OSError as error:
-        raise SurftraceError(f'{path}: {error.strerror}') from None
+    write_file(path, packed(exported_types(info), path), 0o666)
     return 0
 
 
@@ -10633,19 +10662,47 @@ def save(options: Any, text: str) -> int:
     if options.output == '-':
         put_out(text)
         return 0
-    try:
-        with open(options.output, 'w', encoding='utf-8', errors='surrogateescape') as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o755)
-    except OSError as error:
-        raise SurftraceError(f'{options.output}: {error.strerror}') from None
+    write_file(options.output, text.encode('utf-8', 'surrogateescape'), 0o777)
     return 0
+
+
+def write_file(path: str, data: bytes, mode: int) -> None:
+    """A file written whole or not at all, beside the old one, whose mode and owner stay; a link or a device is written through
+    as it is."""
+    temporary = f'{path}.{os.urandom(4).hex()}'
+    try:
+        old = os.lstat(path) if os.path.lexists(path) else None
+        if old and not stat.S_ISREG(old.st_mode):
+            with open(path, 'wb') as file:
+                file.write(data)
+            return
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), 'wb') as file:
+            file.write(data)
+            if old:
+                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise SurftraceError(f'{path}: {error.strerror}') from None
+
+
+def counts_as_the_kernel() -> bool:
+    """Whether the numbers in /proc are the kernel's own: its first process is in the initial PID namespace (proc_ns.h)."""
+    for process in ('1', 'self'):
+        with contextlib.suppress(OSError):
+            return os.stat(f'/proc/{process}/ns/pid').st_ino == 0xEFFFFFFC
+    return True
 
 
 def wanted_run(options: Any, group: str, events: Sequence[Event]) -> Run:
     """The Run the options describe; a process stands for its threads."""
     in_programs = [event.probe.kind in 'PRu' for event in events]
     threads: List[int] = []
+    if options.pid and not counts_as_the_kernel():
+        raise SurftraceError('-p: in a PID namespace (a container) processes have other numbers than the kernel traces by. Run '
+                             'surftrace outside, with the PID that the process has there, or in a container with --pid=host')
     for pid in options.pid:
         try:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]

@@ -33,7 +33,7 @@ CHANGING = {   # changing the file system
     'os.replace', 'os.truncate', 'tempfile.mkstemp', 'os.ftruncate', 'os.link', 'os.symlink', 'os.mkfifo', 'os.mknod', 'os.chown',
     'shutil.rmtree', 'shutil.move', 'shutil.copy', 'shutil.copy2', 'shutil.copyfile', 'shutil.copytree',
 }
-CACHE = ('Debug info', 'DebuginfodCache')    # the class that keeps what was fetched, in its room
+KEEPERS = {('Debug info', 'DebuginfodCache'), ('Command line', 'write_file')}    # what keeps files beside tracefs, and in which room
 CHANGING_METHODS = {'mount', 'umount', 'umount2', 'mkdir', 'rmdir', 'unlink', 'touch', 'write_text', 'write_bytes'}
 
 
@@ -91,11 +91,10 @@ def edges_are_in_the_command_line(source: Source) -> Iterator[str]:
 
 
 def files_are_written_in_tracefs(source: Source) -> Iterator[str]:
-    """Only Tracefs changes anything; Command line may write a file, the script of -o, and its pipes; the cache of debuginfod's
-    clients is written by the class that is it."""
-    cache = next((node for node in source.tree.body if isinstance(node, ast.ClassDef)
-                  and (source.room(node), node.name) == CACHE), None)
-    kept = set(ast.walk(cache)) if cache else set()
+    """Only Tracefs changes anything; Command line may write its pipes; the cache of debuginfod's clients is written by the class
+    that is it, the file of -o by the function for that."""
+    kept = {node for keeper in source.tree.body if (source.room(keeper), getattr(keeper, 'name', '')) in KEEPERS
+            for node in ast.walk(keeper)}
     for node in source.nodes:
         if node in kept:
             continue

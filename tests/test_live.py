@@ -36,9 +36,9 @@ class Running:
     """A surftrace that traces; its two outputs grow while it runs."""
     started: List['Running'] = []
 
-    def __init__(self, *arguments: str, stdout: Optional[int] = None) -> None:
-        self.process = subprocess.Popen([*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, errors='surrogateescape')
+    def __init__(self, *arguments: str, stdout: Optional[int] = None, command: Optional[List[str]] = None) -> None:
+        self.process = subprocess.Popen(command or [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, errors='surrogateescape', start_new_session=bool(command))
         self.started.append(self)
         self.err: List[str] = []
         self._tracing = threading.Event()
@@ -194,6 +194,15 @@ def test_p_follows_threads_and_not_children(tracefs: Path) -> None:
         assert (len(tasks) > 1) == more, lines
 
 
+def test_p_in_a_pid_namespace_is_refused_with_the_way_out(tracefs: Path) -> None:
+    """The kernel would take the number for that of another process."""
+    if not shutil.which('unshare'):
+        pytest.skip('no unshare')
+    run = subprocess.run(['unshare', '--pid', '--fork', '--mount-proc', *COMMAND, '-d', '0.1', '-p', '1', FORK],
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1 and '-p: in a PID namespace' in run.stderr and '--pid=host' in run.stderr
+
+
 def test_two_runs_at_once_see_the_same_and_clean_up_their_own(tracefs: Path) -> None:
     first, second = (Running(f'{FORK} f:common_pid=={os.getpid()}') for _ in range(2))
     pids = children(3)
@@ -258,31 +267,61 @@ def test_without_root_it_says_so(tracefs: Path) -> None:
     assert 'needs root' in result.stderr
 
 
-@pytest.mark.parametrize('shell', ['bash', 'dash', 'busybox sh'])
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def script(folder: Path, *arguments: str) -> Path:
+    """The script that does that."""
+    made = surftrace('-o', str(folder / 'run.sh'), *arguments)
+    assert made.returncode == 0, made.stderr
+    return folder / 'run.sh'
+
+
+class Script(Running):
+    """A script that traces, in a group of its own as a terminal has it."""
+
+    def __init__(self, shell: str, path: Path) -> None:
+        if not shutil.which(shell.split()[0]):
+            pytest.skip(f'no {shell}')
+        super().__init__(command=[*shell.split(), str(path)])
+
+
+SHELLS = pytest.mark.parametrize('shell', ['bash', 'dash', 'busybox sh'])
+
+
+@SHELLS
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL], ids=lambda n: n.name)
 def test_the_script_traces_and_cleans_up_without_python(tracefs: Path, tmp_path: Path, shell: str, number: int) -> None:
-    if not shutil.which(shell.split()[0]):
-        pytest.skip(f'no {shell}')
-    script = tmp_path / 'run.sh'
-    assert surftrace('-o', str(script), f'{FORK} f:common_pid=={os.getpid()}').returncode == 0
-    with open(tmp_path / 'out', 'w+') as out, open(tmp_path / 'err', 'w+') as err:
-        process = subprocess.Popen([*shell.split(), str(script)], stdout=out, stderr=err, start_new_session=True)
-        for _ in range(200):
-            if 'Ctrl-C' in (tmp_path / 'err').read_text():
-                break
+    runs = [Script(shell, script(tmp_path, *options, f'{FORK} f:common_pid=={os.getpid()}'))
+            for options in ((), ('-n', '1000', '-d', '1000000'))]
+    pids = children(4)
+    time.sleep(0.3)
+    for run in runs:
+        if number in (signal.SIGINT, signal.SIGQUIT):
+            os.killpg(run.process.pid, number)          # as a terminal does
+        assert forked(run.ended() if number in (signal.SIGINT, signal.SIGQUIT) else run.end(number))[-4:] == pids, run.err
+        limit = time.monotonic() + 20                   # killed, it is ended by another
+        while group_of(run) and time.monotonic() < limit:
             time.sleep(0.05)
-        pids = children(4)
-        time.sleep(0.5)
-        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-        process.wait(20)
-    assert forked((tmp_path / 'out').read_text().splitlines()) == pids, (tmp_path / 'err').read_text()
-    assert not [*(tracefs / 'instances').glob(f'surftrace_{process.pid}_*')]
+        assert not group_of(run) and not [*(tracefs / 'instances').glob(f'surftrace_{run.process.pid}_*')]
+
+
+def group_of(run: Running) -> list[str]:
+    """The processes of a run that are left."""
+    stats = [path.read_text(errors='replace') for path in Path('/proc').glob('[0-9]*/stat') if path.exists()]
+    return [text for text in stats if text.rpartition(')')[2].split()[2] == str(run.process.pid)]
+
+
+@SHELLS
+@pytest.mark.parametrize('options', [(), ('-s',)], ids=['', 'with stacks'])
+def test_the_script_ends_after_so_many_events(tracefs: Path, tmp_path: Path, shell: str, options: tuple[str, ...]) -> None:
+    run = Script(shell, script(tmp_path, '-n', '3', '-d', '1000', *options, f'{FORK} f:common_pid=={os.getpid()}'))
+    pids = children(5)
+    lines = run.ended()
+    assert forked(lines) == pids[:3] and run.process.returncode == 0
+    assert len(lines) == 3 if not options else lines[-1].startswith(' => ')
 
 
 def test_the_script_ends_by_itself_after_its_seconds(tracefs: Path, tmp_path: Path) -> None:
-    script = tmp_path / 'run.sh'
-    assert surftrace('-o', str(script), '-d', '1', FORK).returncode == 0
-    assert subprocess.run(['sh', script], capture_output=True, timeout=30).returncode == 0
+    assert 'sleep 1000000 ' in script(tmp_path, '-d', '1000000', FORK).read_text()
+    assert subprocess.run(['sh', script(tmp_path, '-d', '0.5', FORK)], capture_output=True, timeout=30).returncode == 0
 
 
 def test_lines_come_from_a_file_and_from_standard_input(tracefs: Path, tmp_path: Path) -> None:

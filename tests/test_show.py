@@ -1,8 +1,11 @@
 """-S and -o: what is printed can be read again and means the same, and a shell reads in a script what was meant."""
 from __future__ import annotations
 
+import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -208,3 +211,43 @@ def test_a_command_that_is_shown_is_what_a_run_does(text):
 def test_a_script_says_what_it_was_made_from_without_obeying_it():
     text = script(made(['p f s=+0(%di):string f:s=="\x1b[2J\r"'], KERNEL), Run(''))
     assert '\x1b' not in text.partition('group=')[0] and '\r' not in text.partition('group=')[0]
+
+
+# ---- files that are written
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    old = os.umask(0o027)
+    try:
+        surftrace.write_file(str(tmp_path / 'new'), b'text', 0o777)
+    finally:
+        os.umask(old)
+    assert (tmp_path / 'new').stat().st_mode & 0o7777 == 0o750
+    (tmp_path / 'new').chmod(0o600)
+    surftrace.write_file(str(tmp_path / 'new'), b'more', 0o777)
+    assert (tmp_path / 'new').read_bytes() == b'more' and (tmp_path / 'new').stat().st_mode & 0o7777 == 0o600
+    (tmp_path / 'link').symlink_to('new')
+    surftrace.write_file(str(tmp_path / 'link'), b'through', 0o777)
+    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'new').read_bytes() == b'through'
+    assert (tmp_path / 'new').stat().st_mode & 0o7777 == 0o600 and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_device_is_written_through(tmp_path):
+    before = os.stat('/dev/null')
+    surftrace.write_file('/dev/null', b'text', 0o777)
+    assert os.stat('/dev/null').st_mode == before.st_mode
+    with pytest.raises(surftrace.SurftraceError, match='No space left'):
+        surftrace.write_file('/dev/full', b'text', 0o777)
+
+
+def test_where_there_is_no_room_the_old_file_stays(tmp_path):
+    (tmp_path / 'file').write_bytes(b'old')
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, limit[1]))
+    try:
+        with pytest.raises(surftrace.SurftraceError, match='file: File too large'):
+            surftrace.write_file(str(tmp_path / 'file'), b'a longer text', 0o777)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [path.name for path in tmp_path.iterdir()] == ['file'] and (tmp_path / 'file').read_bytes() == b'old'
