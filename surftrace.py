@@ -27,6 +27,11 @@ import signal  # first: until main() hears it, Ctrl-C ends the imports without a
 if __name__ == '__main__':
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import sys
+
+if __name__ == '__main__' and not (sys.flags.isolated or getattr(sys.flags, 'safe_path', False)):
+    del sys.path[0]     # the folder of this file, or the current one: root imports nothing that lies there
+
 import bisect
 import contextlib
 import errno
@@ -42,7 +47,6 @@ import select
 import socket
 import stat
 import struct
-import sys
 import zlib
 from typing import (
     Any,
@@ -822,8 +826,10 @@ class Executable:
     def _inflate(self, name: str) -> memoryview:
         with reading(self.path):
             if name.startswith('.zdebug_'):                 # 'ZLIB', the size in eight bytes, the stream
-                return memoryview(zlib.decompress(self.contents(name)[12:]))
+                return memoryview(inflated(self.contents(name)[12:], zlib.decompressobj))
             section: Any = self.elf.get_section_by_name(name)
+            if section.data_size > inflatable(self.sections[name].size):
+                raise ValueError(f'{name} of {self.sections[name].size} bytes says it is one of {section.data_size}')
             return memoryview(section.data())
 
     def _relocate(self, name: str) -> memoryview:
@@ -1118,21 +1124,40 @@ def unpacked(path: str) -> bytes:
         head = file.read(6)
         file.seek(0)
         if head[:2] == b'\x1f\x8b':
-            return zlib.decompress(file.read(), 31)                         # 31: with gzip's header
+            return inflated(file.read(), lambda: zlib.decompressobj(31))            # with gzip's header
         if head == b'\xfd7zXZ\0':
             import lzma
-            try:
-                return lzma.decompress(file.read())
-            except lzma.LZMAError as error:
-                raise ValueError(str(error)) from error
+            return inflated(file.read(), lzma.LZMADecompressor)
         return unpacked_zstd(path, file.read()) if head[:4] == b'\x28\xb5\x2f\xfd' else b''
+
+
+def inflatable(size: int) -> int:
+    """The bytes that so many compressed ones may become: debug information shrinks to a tenth; a bomb, to a thousandth."""
+    return (1 << 24) + 100 * size
+
+
+def inflated(data: Union[bytes, memoryview], decompressor: Callable[[], Any]) -> bytes:
+    """What compressed data holds, which may be several streams; ValueError where it is damaged, or more than can be true."""
+    limit, found, rest = inflatable(len(data)), b'', data
+    while rest:
+        stream = decompressor()
+        try:
+            found += stream.decompress(rest, limit + 1 - len(found))
+        except Exception as error:                      # of zlib, lzma or zstd, each its own
+            raise ValueError(str(error)) from error
+        if len(found) > limit:
+            raise ValueError(f'{len(data)} bytes that unpack to more than {limit}')
+        if not stream.eof:
+            raise ValueError('cut short')
+        rest = stream.unused_data.lstrip(b'\0')
+    return found
 
 
 def unpacked_zstd(path: str, data: bytes) -> bytes:
     """What a zstd frame holds, by Python's own library (3.14) or the machine's (zstd.h: the simple API)."""
     with contextlib.suppress(ImportError):
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]
-        return bytes(zstd.decompress(data))
+        return inflated(data, zstd.ZstdDecompressor)
     import ctypes
     try:
         library = ctypes.CDLL('libzstd.so.1')
@@ -1140,7 +1165,7 @@ def unpacked_zstd(path: str, data: bytes) -> bytes:
         raise DebugInfoError(f'{path}: to read zstd, libzstd.so.1 or Python 3.14 is needed; or unpack it with zstd -d') from None
     library.ZSTD_getFrameContentSize.restype = library.ZSTD_decompress.restype = ctypes.c_ulonglong
     size = library.ZSTD_getFrameContentSize(data, ctypes.c_size_t(len(data)))
-    size = size if size < 1 << 40 else 32 * len(data)                       # -1: it does not say; -2: it is none
+    size = min(size, inflatable(len(data)))                                 # 2**64 - 1: it does not say
     buffer = ctypes.create_string_buffer(size or 1)
     got = library.ZSTD_decompress(buffer, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)))
     if got > size:                                                          # an error code is a number close to 2**64
@@ -4631,6 +4656,9 @@ class DebuginfodCache:
         return path
 
 
+LARGEST_ANSWER = 4 << 30                    # of a server: no kernel's debug file has a quarter of it
+
+
 class Debuginfod(NamedTuple):
     """The servers to be asked, in order, and how: seconds in which less than 100 kB is a stall; `progress` is told (what,
     bytes so far, bytes in all or 0), and -1 bytes when it broke. They learn a build-id and a section's name, no more."""
@@ -4675,7 +4703,11 @@ class Debuginfod(NamedTuple):
         import time
         import urllib.request
         headers = {'User-Agent': f'surftrace/{__version__}', **({'Range': f'bytes={file.tell()}-'} if file.tell() else {})}
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=self.timeout) as response:
+        opener = urllib.request.OpenerDirector()
+        for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.UnknownHandler,
+                        urllib.request.HTTPRedirectHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor):
+            opener.add_handler(handler())                               # http alone, also where a server sends us on
+        with opener.open(urllib.request.Request(address, headers=headers), timeout=self.timeout) as response:
             if file.tell() and (response.status != 206 or
                                 not str(response.headers.get('Content-Range')).startswith(f'bytes {file.tell()}-')):
                 file.seek(0)
@@ -4687,6 +4719,8 @@ class Debuginfod(NamedTuple):
                 if not data:
                     break
                 file.write(data)
+                if max(total, file.tell()) > LARGEST_ANSWER:
+                    raise DebugInfoError(f'{address}: more than {LARGEST_ANSWER >> 30} GB')
                 self.progress(what, file.tell(), total)
                 if time.monotonic() - since > self.timeout:
                     if file.tell() - mark < 100_000:
@@ -4807,8 +4841,8 @@ def debug_files(executable: Executable) -> List[Executable]:
     packed = bytes(executable.contents('.gnu_debugdata'))
     if packed:
         import lzma
-        with contextlib.suppress(SurftraceError, lzma.LZMAError):
-            found.append(Executable(f'{executable.path} (.gnu_debugdata)', lzma.decompress(packed)))
+        with contextlib.suppress(SurftraceError), damage_in(executable.path):
+            found.append(Executable(f'{executable.path} (.gnu_debugdata)', inflated(packed, lzma.LZMADecompressor)))
     return found
 
 

@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
+import lzma
 import os
 import resource
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -342,3 +346,49 @@ def test_types_that_a_compiler_makes_are_read(tmp_path):
     """What the strange ones are made with gives good ones as well."""
     (tmp_path / 'btf').write_bytes(btf(NUMBER, *FUNCTION, (PTR, '', 5), (STRUCT, 's', 8, 'x', 1, 0, 'y', 4, 32)))
     assert check('-S', '-v', str(tmp_path / 'btf'), 'p f p->x p->y->x') == 0
+
+
+# ---- what grows when it is unpacked
+
+def section_of(program: Path, folder: Path, data: bytes, name: str = '.debug_info', compressed: bool = False) -> Path:
+    """A copy of a program in which a section is this."""
+    (folder / 'section').write_bytes(data)
+    subprocess.run(['objcopy', '--remove-section', name, '--add-section', f'{name}={folder / "section"}', program, folder / 'copy'],
+                   check=True)
+    subprocess.run(['objcopy', *['--compress-debug-sections=zlib'] * compressed, folder / 'copy'], check=True)
+    return folder / 'copy'
+
+
+@pytest.mark.parametrize('how', ['.gz', '.xz', '.zst', 'a compressed section', '.gnu_debugdata'])
+def test_what_unpacks_to_more_than_can_be_true_is_not_unpacked(how, types_file, tmp_path):
+    zeros, bomb = bytes(300 << 20), tmp_path / f'bomb{how}'
+    if how in ('.gz', '.xz'):
+        bomb.write_bytes(gzip.compress(zeros, 1) if how == '.gz' else lzma.compress(zeros, preset=0))
+    elif how == '.zst':
+        if not shutil.which('zstd'):
+            pytest.skip('zstd is not installed')
+        bomb.write_bytes(subprocess.run(['zstd', '-1'], input=zeros, capture_output=True, check=True).stdout)
+    elif how == '.gnu_debugdata':
+        bomb = section_of(types_file('DWARF 5'), tmp_path, lzma.compress(zeros, preset=0), how)
+    else:
+        bomb = section_of(types_file('DWARF 5'), tmp_path, zeros, compressed=True)
+    del zeros
+    with limited():
+        if how == '.gnu_debugdata':
+            assert len(surftrace.program_at(str(bomb)).symbols.files) == 1
+        else:
+            with pytest.raises(surftrace.DebugInfoError, match='unpack to more than|says it is one of|damaged zstd'):
+                surftrace.given_debug_info(str(bomb), 'dwarf', None, surftrace.arch_named('x86_64')).function('take_bits')
+
+
+# ---- what lies beside the program
+
+def test_modules_beside_the_program_are_not_imported(tmp_path, types_file):
+    """Root may run it in a folder where others can write."""
+    shutil.copy(surftrace.__file__, tmp_path / 'surftrace.py')
+    for name in ('elftools', 'argcomplete', 'bisect', 'struct', 'lzma'):
+        (tmp_path / f'{name}.py').write_text("raise SystemExit('imported what lies there')")
+    line = ['-S', '-v', str(types_file('DWARF 5')), 'p take_bits p->a']
+    for command in (['surftrace.py'], ['./surftrace.py'], ['-m', 'surftrace']):
+        done = subprocess.run([sys.executable, *command, *line], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, '') and done.stdout.startswith('p:f0 take_bits'), command

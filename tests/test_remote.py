@@ -177,6 +177,8 @@ BAD = {
     'breaks half-way and never said how much': (lambda request, data: send(request, data[:len(data) // 2], length=None), 'cut short|damaged'),
     'cuts the connection': (lambda request, data: request.connection.close(), 'closed|reset|Bad'),
     'says it goes elsewhere, in a circle': (lambda request, data: send(request, b'', 302, Location=request.path), '302|redirect'),
+    'says it goes to another protocol': (lambda request, data: send(request, b'', 302, Location='ftp://127.0.0.1/x'), 'ftp'),
+    'says it has more than any kernel': (lambda request, data: send(request, data, length=5 << 30), 'more than 4 GB'),
     'sends another kernel': (lambda request, data: send(request, Path('/bin/true').read_bytes()), 'another build-id'),
     'speaks no HTTP': (lambda request, data: request.wfile.write(b'SSH-2.0-x\r\n\r\n'), 'SSH'),
 }
