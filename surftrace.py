@@ -4707,7 +4707,7 @@ class Debuginfod(NamedTuple):
         for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.UnknownHandler,
                         urllib.request.HTTPRedirectHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor):
             opener.add_handler(handler())                               # http alone, also where a server sends us on
-        with opener.open(urllib.request.Request(address, headers=headers), timeout=self.timeout) as response:
+        with opener.open(fullurl=urllib.request.Request(address, headers=headers), timeout=self.timeout) as response:
             if file.tell() and (response.status != 206 or
                                 not str(response.headers.get('Content-Range')).startswith(f'bytes {file.tell()}-')):
                 file.seek(0)
@@ -10220,9 +10220,9 @@ ENDING = Ending()
 
 
 def say(text: str) -> None:
-    """A line for the user, apart from the events. It cannot fail, and while the machine is being changed it
-    waits for a reader only until an end is asked for."""
-    data = text.encode('utf-8', 'backslashreplace') + b'\n'
+    """A line for the user, apart from the events, and indented ones below it: no name from outside begins one. It cannot fail,
+    and while the machine is being changed it waits for a reader only until an end is asked for."""
+    data = '\n'.join(map(printable, re.split(r'\n(?=  )', text))).encode() + b'\n'
     with contextlib.suppress(OSError):
         while data:
             if writable(2, 100):
@@ -10252,7 +10252,7 @@ def put_out(text: str) -> None:
 
 def note(text: str) -> None:
     """Something the user ought to know."""
-    say('surftrace: note: ' + printable(text))
+    say('surftrace: note: ' + text)
 
 
 def read_lines(options: Any) -> List[Tuple[Probe, str]]:
@@ -10576,7 +10576,7 @@ def run(options: Any) -> int:
     if options.list:
         return show_listings(options)
     if options.disassemble or options.line:
-        put_out('\n'.join(inside(options)))
+        put_out('\n'.join(map(printable, inside(options))))
         return 0
     if (options.remote or options.build_id) and options.mode != 'remote':
         raise InputError('-r and --build-id go with -m remote: no server is asked unless you say so')
@@ -10590,7 +10590,8 @@ def run(options: Any) -> int:
         running = not (in_kernel and is_elsewhere(options, info))
         events = make_events(probes, with_programs(kernel_of(info, tracefs, running), options, in_kernel))
         if options.show:
-            put_out('\n'.join(line for event in events for line in event.lines()))
+            shown = printable if sys.stdout.isatty() else str           # elsewhere it can be read back
+            put_out('\n'.join(shown(line) for event in events for line in event.lines()))
         return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
     if options.vmlinux and in_kernel:
         check_given(options, info)
@@ -10780,7 +10781,8 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
                     if failure:
                         say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
     with ENDING.waiting(False):
-        say(summary(events, stream))
+        for line in summary(events, stream):
+            say(line)
     return 1 if any(failure for _, failure in undone) else 0
 
 
@@ -11071,14 +11073,14 @@ def why_not(symbol: str, tracefs: Tracefs) -> str:
     return ''
 
 
-def summary(events: Sequence[Event], stream: Stream) -> str:
+def summary(events: Sequence[Event], stream: Stream) -> List[str]:
     """What came, what was lost, what was missed."""
     counts = ', '.join(f'{name} {count}' for name, count in stream.decoder.counts.items())
     missed = {event.name: stream.profile.get(event.name, (0, 0))[1] for event in events if event.definitions}
     lines = [f'surftrace: {counts} events' + (f', {stream.lost} lost (a larger buffer: -b KB)' if stream.lost else ', none lost')]
     if any(missed.values()):
         lines.append('surftrace: missed by the probes: ' + ', '.join(f'{name} {count}' for name, count in missed.items() if count))
-    return '\n'.join(lines)
+    return lines
 
 
 if __name__ == '__main__':

@@ -1237,3 +1237,13 @@ def test_a_damaged_program_gives_one_message(kind: str, damaged: dict[str, tuple
         copy.write_bytes(damage(random, data, places))
         statuses.add(check('-S', line.format(copy)))
     assert statuses & {1, 2}, 'nothing was damaged'
+
+
+def test_no_name_from_outside_reaches_the_terminal_as_it_is(tmp_path: Path, compile_c: Compile, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither what a terminal obeys, nor a line that reads like one of ours."""
+    program = tmp_path / 'x\x1b[2J\nsurftrace: note: all is well\u202e'
+    shutil.copy(build(compile_c, '-O2'), program)
+    for arguments in ('-S', f'P "{program}":nix'), ('-F', f'"{program}":nix'), ('-l', f'"{program}":nix'), ('-S', f'P {program}x:nix'):
+        assert surftrace.main(arguments) == 2
+        said = capfd.readouterr().err
+        assert said.replace('\n', '').isprintable() and said.count('surftrace: ') > said.count('\nsurftrace: ') == 0, said
