@@ -8409,6 +8409,7 @@ HEAD = (rb' (?s:.{15})-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[
         rb'(?P<event>\w+(?:: |\(| -> ))?')
 HEADS = re.compile(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = re.compile(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
+SHOWN_HEADS = re.compile(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)   # as visible() leaves it
 FRAME = re.compile(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
 LOST = re.compile(rb'^(?:CPU:\d+ \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
@@ -8464,6 +8465,14 @@ class Decoder:
         for name, column in zip(self._names, zip(*found)):
             self.counts[name] += len(found) - column.count(b'')
         return b''.join(map(b''.join, zip(map(b''.join, found), (b'\n',) * len(found))))
+
+    def take_back(self, lines: bytes) -> None:
+        """Count no more what is in lines that could not be written."""
+        for head in SHOWN_HEADS.finditer(lines):
+            self.records -= 1
+            event = self._events.get(head['event'] or b'')
+            if event:
+                self.counts[event.name] -= 1
 
     def finish(self) -> bytes:
         """What is left of a record that never ended."""
@@ -9550,6 +9559,7 @@ class Run(NamedTuple):
     user_stacks: bool = False
     buffer_kb: Optional[int] = None         # for each processor
     pids: Tuple[int, ...] = ()              # thread ids to trace, those they start included
+    own: Tuple[int, ...] = ()               # and those of surftrace itself, which are left out
 
 
 def plan(events: Sequence[Event], run: Run) -> List[Step]:
@@ -9558,6 +9568,8 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     off."""
     instance = f'instances/{run.group}'
     settings = [('options/irq-info', '0'), ('buffer_percent', '0'), ('options/disable_on_free', '1')]
+    largest = max(record_kb(event) for event in events)
+    settings += [('buffer_subbuf_size_kb', str(largest))] if largest > 4 else []            # Linux 6.8, heeded since 7
     wanted = [('buffer_size_kb', str(run.buffer_kb))] if run.buffer_kb else []
     wanted += [('options/stacktrace', '1')] if run.stacks else []
     wanted += [('options/userstacktrace', '1'), ('options/sym-userobj', '1')] if run.user_stacks else []
@@ -9571,10 +9583,38 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
             steps.append(Step(Write(definition.file, definition.definition(run.group)), None if count else removal))
     for event in events:
         folder = f'{instance}/events/{event.system or run.group}/{event.name}'
-        if event.filter:
-            steps.append(Step(Write(f'{folder}/filter', event.filter), None))
+        filters = [text for text in (event.filter, of_others(event, run.own)) if text]
+        if filters:
+            text = f'({filters[0]})&&({filters[1]})' if len(filters) > 1 else filters[0]
+            steps.append(Step(Write(f'{folder}/filter', text), None))
         steps.append(Step(Write(f'{folder}/enable', '1'), Write(f'{folder}/enable', '0')))
     return steps
+
+
+def record_kb(event: Event) -> int:
+    """The room in KB that a record may need: for each string 4 (kernel/trace/trace_probe.h, MAX_STRING_SIZE), for the rest 4; of
+    the kernel's own events it is not known, and one string taken as likely."""
+    if not event.definitions:
+        return 8
+    kinds = [fetch.kind.rstrip(']').partition('[') for _, fetch in event.definitions[0].args]
+    return 4 + 4 * sum(int(count or 1) for kind, _, count in kinds if kind in STRINGS)
+
+
+# Whether it was an interrupt and not the task that did it (include/linux/trace_events.h, trace_flag_type: 8 hard, 16 soft, 64
+# NMI). A kprobe's int3 looks like an NMI that interrupts itself (arch/x86/kernel/traps.c), and no uprobe is in an interrupt.
+IN_INTERRUPT = {'e': 'common_flags&88', 'p': 'common_flags&16||common_flags&8&&!(common_flags&64)'}
+
+
+def of_others(event: Event, own: Sequence[int]) -> str:
+    """The filter that leaves out what these tasks do, and of switches those between them and the idle task."""
+    def is_other(field: str, tasks: Sequence[int]) -> str:
+        return '&&'.join(f'{field}!={task}' for task in tasks)
+    if not own:
+        return ''
+    if (event.system, event.name) == ('sched', 'sched_switch'):
+        return f'{is_other("prev_pid", (0, *own))}||{is_other("next_pid", (0, *own))}'
+    interrupt = IN_INTERRUPT.get(event.probe.kind.replace('r', 'p'))
+    return is_other('common_pid', own) + (f'||{interrupt}' if interrupt else '')
 
 
 GROUP_IN_SCRIPT = '\0'                      # stands for the group in the plan of a script: no line of a user can hold it
@@ -9978,18 +10018,31 @@ def undo(tracefs: Tracefs, changes: Sequence[Union[Write, Instance]]) -> List[Un
     return [Undone(*pair) for pair in zip(commands, failures.values())]
 
 
-def lost_events(tracefs: Tracefs, instance: str) -> int:
-    """Events overwritten in the buffer before they were read, or dropped, on all processors."""
+def buffer_counts(tracefs: Tracefs, instance: str) -> Tuple[int, int]:
+    """Records that were overwritten before they were read, or dropped; and those that were read, or still can be."""
     stats = ''.join(tracefs.read(f'{instance}/per_cpu/{cpu}/stats') for cpu in tracefs.names(f'{instance}/per_cpu'))
-    return sum(int(count) for count in re.findall(r'^(?:overrun|dropped events): (\d+)', stats, re.M))
+    lost, kept = (sum(int(count) for count in re.findall(rf'^(?:{names}): (\d+)', stats, re.M)) for names in (
+        '(?:commit )?overrun|dropped events', 'entries|read events'))
+    return lost, kept
 
 
-def probe_profile(tracefs: Tracefs) -> Dict[str, Tuple[int, int]]:
-    """Hits and misses of each probe event, by name (kprobe_profile; uprobe_profile, which has no misses); names of other groups
-    may be among them."""
-    kprobes = re.findall(r'^ *(\S+) +(\d+) +(\d+)$', tracefs.read('kprobe_profile'), re.M)
-    uprobes = re.findall(r'^ *\S.* (\S+) +(\d+)$', tracefs.read('uprobe_profile'), re.M)
-    return {name: (int(hits), int(missed)) for name, hits, missed in (*kprobes, *((name, hits, 0) for name, hits in uprobes))}
+def probe_profile(tracefs: Tracefs, group: str) -> Dict[str, Tuple[int, int]]:
+    """Hits and misses of each probe event of the group, all its places together.
+
+    The profiles have no groups (trace_kprobe.c and trace_uprobe.c, probes_profile_seq_show): their rows are those of the
+    definitions, in the same order. A new one comes last: where what is defined is the same before and after, so it was."""
+    counts: Dict[str, Tuple[int, int]] = {}
+    for kind in ('kprobe', 'uprobe'):
+        defined, rows, after = '', '', None
+        while defined != after:
+            defined, rows, after = (tracefs.read(f'{kind}_{file}') for file in ('events', 'profile', 'events'))
+        for definition, row in zip(defined.splitlines(), rows.splitlines()):
+            match = re.match(rf'\w+:{group}/(\S+)', definition)
+            numbers = re.search(r' (\d+)(?: +(\d+))?$', row) if match else None
+            if match and numbers:
+                hits, missed = counts.get(match[1], (0, 0))
+                counts[match[1]] = hits + int(numbers[1]), missed + int(numbers[2] or 0)
+    return counts
 
 
 # ---- Command line ------------------------------------------------------------------------------------------
@@ -10115,6 +10168,7 @@ def _add_run_options(parser: Any) -> None:
     add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
+    add('--self', action='store_true', help='do not leave out what surftrace itself does')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
     add('-q', '--quiet', action='store_true', help='do not show the commands')
     add('--force', action='store_true', help='set probes in programs that may crash them')
@@ -10763,15 +10817,14 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
     log, undone = tracefs.last_error('error_log'), []  # type: Tuple[str, str, int], List[Undone]
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
-        wanted = wanted._replace(group=instance.group)
+        wanted = wanted._replace(group=instance.group, own=() if options.self else own_tasks(stream.reader.process))
         try:
             with session(tracefs, instance, plan(events, wanted), show, stream.stopped, stream.drain, undone):
                 if not stream.stopped():
                     say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
                     changes, arrivals = changes_of(events), arrivals_of(events, info)
-                    stream.follow(instance, functools.partial(silence, events, tracefs),
+                    stream.follow(instance, functools.partial(silence, events, wanted, tracefs),
                                   lambda: changes() + arrivals())
-                    stream.profile = probe_profile(tracefs)
         except TracefsError as error:
             raise explained(error, events, wanted, tracefs, log) from None
         finally:
@@ -10781,8 +10834,10 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
                     if failure:
                         say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
     with ENDING.waiting(False):
-        for line in summary(events, stream):
+        for line in summary(events, wanted, stream):
             say(line)
+    if stream.failure:
+        raise SurftraceError(stream.failure)
     return 1 if any(failure for _, failure in undone) else 0
 
 
@@ -10794,6 +10849,12 @@ def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module,
     if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
         kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
     return make_events(probes, kernel), kernel
+
+
+def own_tasks(reader: int) -> Tuple[int, ...]:
+    """The process ids of this process and its reader, where those are the kernel's own: in the first PID namespace
+    (include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
+    return (os.getpid(), reader) if os.stat('/proc/self/ns/pid').st_ino == 0xeffffffc else ()
 
 
 def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
@@ -10830,14 +10891,17 @@ class Reader:
         self.pipe, into = os.pipe()
         self._commands, commands = socket.socketpair()
         self._given = self._ended = False
-        self._process = os.fork()
-        if not self._process:
+        self.process = os.fork()
+        if not self.process:
             os.close(self.pipe)
             self._commands.close()
+            status = 1
             try:
-                read_on(commands, into)
+                with contextlib.suppress(BrokenPipeError):              # nobody wants more
+                    read_on(commands, into)
+                status = 0
             finally:
-                os._exit(0)
+                os._exit(status)
         os.close(into)
         commands.close()
         with contextlib.suppress(OSError):
@@ -10852,13 +10916,14 @@ class Reader:
         """What there is now, and no more: then the pipe ends."""
         if self._given and not self._ended:
             self._ended = True
-            self._commands.send(b'e')
+            with contextlib.suppress(OSError):                          # it has ended by itself
+                self._commands.send(b'e')
 
-    def close(self) -> None:
-        """End it, whatever it does."""
+    def close(self) -> int:
+        """End it, whatever it does; 0, or the status it had ended with, a signal below 0."""
         self._commands.close()
         os.close(self.pipe)
-        os.waitpid(self._process, 0)
+        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
 
 def read_on(commands: socket.socket, into: int) -> None:
@@ -10882,28 +10947,38 @@ def read_on(commands: socket.socket, into: int) -> None:
             if not commands.recv(1):
                 return
         while data:
-            data = data[os.write(into, data):]                          # BrokenPipeError: nobody wants more
+            data = data[os.write(into, data):]
 
 
 class Stream:
-    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe."""
+    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe.
+
+    Every hit of a probe is accounted for: hits = shown + stopped by the filter + of others (-p) or of surftrace itself + `lost`
+    + too large for the buffer + `decoder.too_big` + `unshown`, which were recorded and, `why`, not written. What the kernel
+    does not count by itself (a filter's, of other processes, too large) is what is missing, and said as at most that."""
 
     def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float], count: Optional[int],
                  output: int = 1) -> None:
-        self.decoder, self.lost, self.profile = decoder, 0, {}  # type: Decoder, int, Dict[str, Tuple[int, int]]
+        self.decoder, self.profile = decoder, {}  # type: Decoder, Dict[str, Tuple[int, int]]
+        self.lost = self.unshown = 0
+        self.why = self.failure = ''
         self._tracefs, self._seconds, self._count = tracefs, seconds, count
         self._instance: Optional[Instance] = None               # what is read, from the start on
         self._rest, self._stop, self._done, self._closed = b'', False, False, False
-        self._output, self._reader = output, Reader()
+        self._output, self.reader = output, Reader()
         self._reading = select.poll()
-        self._reading.register(self._reader.pipe, select.POLLIN)
-        self._piece = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(output).st_mode) else 1 << 20
+        self._reading.register(self.reader.pipe, select.POLLIN)
+        self._is_file, self._in_line = stat.S_ISREG(os.fstat(output).st_mode), False
 
     def close(self) -> None:
         """Let the reader go, and with it trace_pipe."""
         if not self._closed:
             self._closed = True
-            self._reader.close()
+            status = self.reader.close()
+            if status:
+                self.why = ': the process that reads them is gone'
+                how = f'was killed by signal {-status}' if status < 0 else 'failed'
+                self.failure = f'the process that reads trace_pipe {how}'
 
     def stopped(self) -> bool:
         """Whether an end has been asked for."""
@@ -10912,7 +10987,7 @@ class Stream:
     def start(self, instance: Instance) -> None:
         """Begin to read."""
         self._instance = instance
-        self._reader.read(instance.trace_pipe)
+        self.reader.read(instance.trace_pipe)
 
     def follow(self, instance: Instance, silence: Callable[[], str],
                changes: Callable[[], List[str]]) -> None:
@@ -10937,46 +11012,69 @@ class Stream:
     def _take(self, seconds: float) -> None:
         """What has been read decoded and written, after some time if there is nothing."""
         ready = self._reading.poll(1000 * seconds)
-        data = os.read(self._reader.pipe, 1 << 18) if ready else b''
+        data = os.read(self.reader.pipe, 1 << 18) if ready else b''
         self._done = self._done or bool(ready) and not data             # the reader is at the end
         whole = self._rest + data
         end = whole.rfind(b'\n') + 1
         self._rest = whole[end:]
         left = None if self._count is None else self._count - sum(self.decoder.counts.values())
         self._write(self.decoder.block(whole[:end], left) if data else b'')
-        if self._count is not None and sum(self.decoder.counts.values()) >= self._count:
+        if self.reached():
             self._stop = self._done = True
 
+    def reached(self) -> bool:
+        """Whether all events that were asked for have been shown."""
+        return self._count is not None and sum(self.decoder.counts.values()) >= self._count
+
     def _write(self, data: bytes) -> None:
-        """To standard output; a pipe gets no more than it takes without blocking, so that a signal is heard also when nobody
-        reads."""
+        """To standard output; what is no file gets no more than it takes without blocking, so that a signal is heard also
+        when nobody reads, and whole lines. What it does not take when the end was asked for is not shown."""
         try:
-            with standard_output():
-                free = writable(self._output, 0)
-                while data and not self._done:
-                    if free:
-                        data = data[os.write(self._output, data[:self._piece]):]
-                    elif self.stopped():
-                        self._done = True
-                    free = not data or writable(self._output, 100)
-        except BrokenPipeError:
+            while not self.why:
+                ready = writable(self._output, 100 if data else 0)      # a closed pipe is noticed also in silence
+                if not data:
+                    break
+                if ready:
+                    lines = len(data) if self._is_file else data.rfind(b'\n', 0, select.PIPE_BUF) + 1
+                    written = os.write(self._output, data[:lines or select.PIPE_BUF])
+                    self._in_line = data[written - 1:written] != b'\n'
+                    data = data[written:]
+                elif self.stopped() and not (self._in_line and (widened(self._output) or writable(self._output, 1000))):
+                    self.why = ': the output was not read'
+        except OSError as error:
+            self.why = ': the output is closed' if isinstance(error, BrokenPipeError) else ': the output fails'
+            self.failure = '' if isinstance(error, BrokenPipeError) else f'standard output: {error.strerror}'
+        if self.why:
             self._stop = self._done = True
+            self.decoder.take_back(data)
 
     def read_to_the_end(self) -> None:
         """What there is now, and no more."""
-        self._reader.read_to_the_end()
+        self.reader.read_to_the_end()
         while not self._done:
             self._take(1)
 
     def drain(self) -> None:
-        """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe."""
+        """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe; then what
+        became of all."""
         with contextlib.closing(self):
             if self._instance:
-                self.lost = lost_events(self._tracefs, self._instance.path)
+                self.profile = probe_profile(self._tracefs, self._instance.group)
                 cut_short = self._done
                 self.read_to_the_end()
                 self._done = cut_short
                 self._write(self.decoder.finish())
+        if self._instance:
+            self.lost, recorded = buffer_counts(self._tracefs, self._instance.path)
+            known = self.decoder.records + self.decoder.too_big
+            self.unshown = 0 if self.reached() else max(0, recorded - known)
+
+
+def widened(output: int) -> bool:
+    """Whether a pipe could be given more room."""
+    with contextlib.suppress(OSError):
+        return fcntl.fcntl(output, 1031, 2 * fcntl.fcntl(output, 1032)) > 0         # F_SETPIPE_SZ, F_GETPIPE_SZ
+    return False
 
 
 def writable(output: int, milliseconds: int) -> bool:
@@ -10989,13 +11087,13 @@ def writable(output: int, milliseconds: int) -> bool:
     return bool(ready)
 
 
-def silence(events: Sequence[Event], tracefs: Tracefs) -> str:
+def silence(events: Sequence[Event], run: Run, tracefs: Tracefs) -> str:
     """What might be the reason that nothing comes."""
-    profile = probe_profile(tracefs)
-    hits = sum(profile.get(event.name, (0, 0))[0] for event in events if event.definitions)
+    hits = sum(hits for hits, _ in probe_profile(tracefs, run.group).values())
     reasons = []
     if hits:
-        reasons.append(f'the probes were hit {hits} times, the filter let none through')
+        why = ' or '.join(withheld(events, run)) or 'but nothing was recorded'
+        reasons.append(f'the probes were hit {hits} times, {why}')
     if any(event.name.startswith('sched_stat_') for event in events) and read_text('/proc/sys/kernel/sched_schedstats').strip() == '0':
         reasons.append('sched_stat_* events need sysctl kernel.sched_schedstats=1')
     if read_text('/sys/kernel/debug/kprobes/enabled').strip() == '0':
@@ -11073,14 +11171,48 @@ def why_not(symbol: str, tracefs: Tracefs) -> str:
     return ''
 
 
-def summary(events: Sequence[Event], stream: Stream) -> List[str]:
+def withheld(events: Sequence[Event], run: Run) -> List[str]:
+    """Why hits of the probes may not be shown."""
+    events = [event for event in events if event.definitions]
+    reasons = {'stopped by the filter': any(event.filter for event in events), 'in other processes': bool(run.pids),
+               'in surftrace itself': bool(run.own), TOO_LARGE: any(map(may_be_too_large, events))}
+    return [reason for reason, possible in reasons.items() if possible]
+
+
+TOO_LARGE = f'too large for a record (more than {os.sysconf("SC_PAGESIZE") >> 10} KB)'
+
+
+def may_be_too_large(event: Event) -> bool:
+    """Whether a record of it may be larger than a page, which the kernel drops: that it has buffer_subbuf_size_kb does not mean
+    that it heeds it there (6.12 and 6.18 do not, 7.3 does)."""
+    return record_kb(event) > os.sysconf('SC_PAGESIZE') >> 10
+
+
+def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     """What came, what was lost, what was missed."""
-    counts = ', '.join(f'{name} {count}' for name, count in stream.decoder.counts.items())
-    missed = {event.name: stream.profile.get(event.name, (0, 0))[1] for event in events if event.definitions}
-    lines = [f'surftrace: {counts} events' + (f', {stream.lost} lost (a larger buffer: -b KB)' if stream.lost else ', none lost')]
-    if any(missed.values()):
-        lines.append('surftrace: missed by the probes: ' + ', '.join(f'{name} {count}' for name, count in missed.items() if count))
+    decoder, up_to = stream.decoder, 'up to ' if run.stacks or run.user_stacks or run.pids else ''
+    gone = [f'{up_to}{stream.lost} lost (a larger buffer: -b KB)'] if stream.lost else []
+    gone += [f'{decoder.too_big} too long for the kernel to print'] if decoder.too_big else []
+    gone += [f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else []
+    counts = ', '.join(f'{name} {count}' for name, count in decoder.counts.items())
+    hidden = unaccounted(events, run, stream)
+    lines = [f"surftrace: {', '.join([f'{counts} events', *(gone or ['none lost'] * (not hidden))])}", *hidden]
+    missed = {name: missed for name, (_, missed) in stream.profile.items() if missed}
+    if missed:
+        lines.append('surftrace: missed by the probes: ' + ', '.join(f'{name} {count}' for name, count in missed.items()))
     return lines
+
+
+def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
+    """A word about hits that were neither shown nor lost, where a record may have been too large: no kernel counts these."""
+    probes = [event for event in events if event.name in stream.profile]
+    if stream.reached() or not any(map(may_be_too_large, probes)):
+        return []
+    hits = sum(hits for hits, _ in stream.profile.values())
+    left = hits - sum(stream.decoder.counts[event.name] for event in probes)
+    if len(probes) == len(events) and not run.stacks and not run.user_stacks:
+        left -= stream.lost + stream.unshown + stream.decoder.too_big
+    return [f'surftrace: up to {left} of {hits} hits are not shown, {" or ".join(withheld(probes, run))}'] if left > 0 else []
 
 
 if __name__ == '__main__':

@@ -241,6 +241,17 @@ def test_a_string_that_looks_like_a_record_too_big_is_none():
     assert (decoder.too_big, decoder.counts, out.count(b'\n')) == (0, {'f0': 2}, 2)
 
 
+@pytest.mark.parametrize('comm', [b'bash', b'a\nb', b'\x1b' * 15, b'\\x1b-1 [000]', '\x9b\u2028'.encode(), b'x-1 [000] 1.0: '])
+def test_what_could_not_be_written_is_taken_back(comm):
+    events = events_of('p f s=+0(%si):string n=%di:u32', 'e a/b')
+    decoder = Decoder(events)
+    line = text_of(events[0], {'s': b'x\nbash-77 [001] 4.1: b: y', 'n': 7}, comm=comm)
+    lines = decoder.block((line + STACK + TOO_BIG + b'            bash-77      [001]   421.123456: b: x=1\n') * 2).splitlines(True)
+    assert (decoder.counts, decoder.records) == ({'f0': 2, 'b': 2}, 6)
+    decoder.take_back(b''.join(lines[len(lines) // 2:]))
+    assert (decoder.counts, decoder.records) == ({'f0': 1, 'b': 1}, 3)
+
+
 SYSCALLS = [    # as the kernel prints them (kernel/trace/trace_syscalls.c)
     ('e syscalls/sys_enter_openat', b'sys_openat(dfd: 0xffffff9c, filename: 0x7ffe30c81ad7, flags: 0, mode: 0)'),
     ('e syscalls/sys_exit_openat', b'sys_openat -> 0x4'),

@@ -3,7 +3,9 @@
 Trace events stand for all probes here (a kernel without kprobes will do); kprobes are tried in virtual machines."""
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
 import shutil
 import signal
@@ -154,6 +156,66 @@ def test_a_pipe_that_nobody_reads_does_not_keep_it_from_hearing_a_signal(tracefs
     run.end(signal.SIGTERM)
     os.close(reader)
     assert not run.instance.exists()
+
+
+def unshown(run: Running) -> int:
+    """How many events the summary says were not shown."""
+    match = re.search(r'(\d+) recorded and not shown: the output was not read$', ''.join(run.err), re.M)
+    return int(match[1]) if match else 0
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize('kind', ['pipe', 'terminal'])
+def test_what_a_slow_reader_did_not_take_is_counted_and_no_line_is_cut(tracefs: Path, kind: str, number: int) -> None:
+    if not (tracefs / 'events/syscalls').exists():
+        pytest.skip('this kernel has no events of system calls')
+    reader, writer = os.pipe() if kind == 'pipe' else pty.openpty()
+    run = Running('-q', '-b', '4000', f'e syscalls/sys_enter_chdir f:common_pid=={os.getpid()}', stdout=writer)
+    os.close(writer)
+    for _ in range(6000):
+        os.chdir('.')
+    time.sleep(0.3)
+    run.process.send_signal(number)
+    text = b''
+    with contextlib.suppress(OSError):                                  # EIO: nobody has the terminal any more
+        while kind == 'pipe' or run.process.poll() is None or text:
+            if kind == 'pipe':
+                run.process.wait(30)
+            piece = os.read(reader, 1 << 16)
+            text += piece
+            if not piece:
+                break
+    os.close(reader)
+    run.ended()
+    lines = text.decode().replace('\r\n', '\n').splitlines(True)
+    assert all(re.search(r'sys_chdir\(filename: .*\)\n$', line) for line in lines), lines[-1]
+    assert len(lines) + unshown(run) == 6000 and run.process.returncode == 0, run.err[-1]
+    assert kind == 'terminal' or unshown(run), 'the pipe took all: this proves nothing'
+
+
+def test_the_end_of_the_process_that_reads_is_an_error(tracefs: Path) -> None:
+    run = Running('-q', f'{FORK} f:common_pid=={os.getpid()}')
+    pids = children(2)
+    time.sleep(0.3)
+    reader = int(Path(f'/proc/{run.process.pid}/task/{run.process.pid}/children').read_text())
+    os.kill(reader, signal.SIGKILL)
+    assert forked(run.ended()) == pids
+    assert run.process.returncode == 1
+    assert 'surftrace: the process that reads trace_pipe was killed by signal 9' in run.err[-1]
+
+
+def test_what_surftrace_does_itself_is_left_out(tracefs: Path) -> None:
+    if not (tracefs / 'events/syscalls').exists():
+        pytest.skip('this kernel has no events of system calls')
+    for options in [], ['--self'], ['-p', str(os.getpid())]:
+        run = Running('-q', *options, 'e syscalls/sys_enter_write', 'e syscalls/sys_enter_read', 'e sched/sched_switch')
+        own = {run.process.pid, int(Path(f'/proc/{run.process.pid}/task/{run.process.pid}/children').read_text())}
+        os.write(os.open(os.devnull, os.O_WRONLY), b'x')
+        time.sleep(0.3)
+        lines = [line for line in run.end() if 'sched_switch' not in line]
+        writers = {int(re.search(r'-(\d+) ', line)[1]) for line in lines}      # type: ignore[index]
+        assert os.getpid() in writers, lines
+        assert bool(own & writers) is (options == ['--self'])
 
 
 def test_n_ends_it_after_so_many_events(tracefs: Path) -> None:
