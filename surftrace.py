@@ -10968,7 +10968,9 @@ class Stream:
         self._output, self.reader = output, Reader()
         self._reading = select.poll()
         self._reading.register(self.reader.pipe, select.POLLIN)
-        self._is_file, self._in_line = stat.S_ISREG(os.fstat(output).st_mode), False
+        mode = os.fstat(output).st_mode
+        self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(output)
+        self._in_line = False
 
     def close(self) -> None:
         """Let the reader go, and with it trace_pipe."""
@@ -11027,16 +11029,16 @@ class Stream:
         return self._count is not None and sum(self.decoder.counts.values()) >= self._count
 
     def _write(self, data: bytes) -> None:
-        """To standard output; what is no file gets no more than it takes without blocking, so that a signal is heard also
-        when nobody reads, and whole lines. What it does not take when the end was asked for is not shown."""
+        """To standard output; what may block gets no more than it takes, so that a signal is heard also when nobody reads, and
+        whole lines. What it does not take when the end was asked for is not shown."""
         try:
             while not self.why:
                 ready = writable(self._output, 100 if data else 0)      # a closed pipe is noticed also in silence
                 if not data:
                     break
                 if ready:
-                    lines = len(data) if self._is_file else data.rfind(b'\n', 0, select.PIPE_BUF) + 1
-                    written = os.write(self._output, data[:lines or select.PIPE_BUF])
+                    lines = (data.rfind(b'\n', 0, select.PIPE_BUF) + 1 or select.PIPE_BUF) if self._may_block else len(data)
+                    written = os.write(self._output, data[:lines])
                     self._in_line = data[written - 1:written] != b'\n'
                     data = data[written:]
                 elif self.stopped() and not (self._in_line and (widened(self._output) or writable(self._output, 1000))):

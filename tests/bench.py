@@ -132,31 +132,29 @@ def draining() -> None:
         probes = [(surftrace.parse_probe(LINE), '')]
         options = surftrace.arguments().parse_args(['-S', LINE])
         events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options), None, False))
-        us = functools.partial(by_us, events, instance)
+        us, cat = functools.partial(by_us, events, instance), functools.partial(by_cat, instance)
         with surftrace.session(tracefs, instance, steps, lambda text: None, lambda: False, lambda: None, []):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
-            pairs = [(drained(tracefs, place, hit, us), drained(tracefs, place, hit, by_cat)) for _ in range(5)]
+            pairs = [(drained(tracefs, hit, us), drained(tracefs, hit, cat)) for _ in range(5)]
     ours, cats = (statistics.median(column) for column in zip(*pairs))
     ratio = statistics.median(cat / us for us, cat in pairs)
     print(f'{EVENTS} events, decoded: {EVENTS / ours:.0f}/s against {EVENTS / cats:.0f}/s by cat: {ratio:.2f} (wanted: at least 0.8)')
 
 
-def drained(tracefs: surftrace.Tracefs, place: str, hit: Sequence[str], reader: Callable[[surftrace.Tracefs, str], None]) -> float:
+def drained(tracefs: surftrace.Tracefs, hit: Sequence[str], reader: Callable[[surftrace.Tracefs], None]) -> float:
     """Seconds in which a full buffer is read to its end."""
     subprocess.run(hit, check=True)
     start = time.perf_counter()
-    reader(tracefs, place)
+    reader(tracefs)
     return time.perf_counter() - start
 
 
-def by_cat(tracefs: surftrace.Tracefs, place: str) -> None:
-    with subprocess.Popen(['cat', tracefs.path(f'{place}/trace_pipe')], stdout=subprocess.DEVNULL) as cat:
-        while 'entries: 0\n' not in tracefs.read(f'{place}/per_cpu/cpu0/stats'):
-            time.sleep(0.001)
-        cat.kill()
+def by_cat(instance: surftrace.Instance, tracefs: surftrace.Tracefs) -> None:
+    subprocess.run(['cat'], stdin=instance.trace_pipe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)    # till EAGAIN
+    assert 'entries: 0\n' in tracefs.read(f'{instance.path}/per_cpu/cpu0/stats')
 
 
-def by_us(events: Sequence[surftrace.Event], instance: surftrace.Instance, tracefs: surftrace.Tracefs, place: str) -> None:
+def by_us(events: Sequence[surftrace.Event], instance: surftrace.Instance, tracefs: surftrace.Tracefs) -> None:
     decoder = surftrace.Decoder(events)
     stream = surftrace.Stream(tracefs, decoder, None, None, output=os.open(os.devnull, os.O_WRONLY))
     stream.start(instance)
