@@ -10933,7 +10933,9 @@ def read_on(commands: socket.socket, into: int) -> None:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(name, signal.SIG_IGN)
     trace_pipe = next(iter(socket.recv_fds(commands, 1, 1)[1]), -1)
-    poll, last = select.poll(), trace_pipe < 0
+    if trace_pipe < 0:
+        return
+    poll, last = select.poll(), False
     poll.register(commands, select.POLLIN)
     poll.register(trace_pipe, select.POLLIN)
     while True:

@@ -194,6 +194,12 @@ def test_the_end_of_the_reader_is_an_error(fed: Callable[..., Fed], tmp_path: Pa
         assert run.stream.failure == 'the process that reads trace_pipe was killed by signal 9'
 
 
+def test_a_reader_that_got_nothing_to_read_ends_well(tracefs: Tracefs) -> None:
+    stream = Stream(tracefs, Decoder([EVENT]), None, None)
+    stream.drain()
+    assert not stream.failure and not stream.unshown
+
+
 def test_what_comes_after_the_number_that_was_asked_for_is_not_missed(fed: Callable[..., Fed], tmp_path: Path) -> None:
     with open(tmp_path / 'out', 'w+b') as output:
         run = fed(output.fileno(), 7)
