@@ -10854,7 +10854,10 @@ def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module,
 def own_tasks(reader: int) -> Tuple[int, ...]:
     """The process ids of this process and its reader, where those are the kernel's own: in the first PID namespace
     (include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
-    return (os.getpid(), reader) if os.stat('/proc/self/ns/pid').st_ino == 0xeffffffc else ()
+    with contextlib.suppress(OSError):
+        if os.stat('/proc/self/ns/pid').st_ino == 0xeffffffc:
+            return os.getpid(), reader
+    return ()
 
 
 def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
