@@ -9661,6 +9661,11 @@ claim() {{       # before trace_pipe is open another surftrace may remove the in
     command exec 3<"$tracefs/instances/$group/trace_pipe"
 }}
 trace() {{ sed -n '/^[^#]/,$p' "$tracefs/instances/$group/trace"; }}        # what nobody has read
+last() {{        # the lines that belong to this event are there soon; then nothing more is read
+    echo 0 >"$tracefs/instances/$group/tracing_on"
+    sleep 1
+    kill "$reader" 2>/dev/null
+}}
 show() {{        # of the lines that come, $left events with what belongs to them
     while IFS= read -r line; do
         case $line in
@@ -9668,7 +9673,7 @@ show() {{        # of the lines that come, $left events with what belongs to the
             " "???????????????-[0-9]*" ["[0-9][0-9][0-9]*"] "*.*": "*)
                 [ "$left" -gt 0 ] || return 0
                 left=$((left - 1))
-                [ "$left" -gt 0 ] || echo 0 >"$tracefs/instances/$group/tracing_on" ;;
+                [ "$left" -gt 0 ] || last ;;
         esac
         printf '%s\n' "$line"
     done
