@@ -950,6 +950,15 @@ class Executable:
                 found += [self._symbol(name, table, at) for at in occurrences(table.entries, number) if at % size == 0]
         return sorted(set(found), key=lambda symbol: (symbol.address, not symbol.sort))     # .dynsym knows more than .symtab
 
+    def copies_of(self, name: str) -> List[Symbol]:
+        """The functions that the compiler made of a function with other parameters (NAME.constprop.0, NAME.isra.0.constprop.1)."""
+        found, form = [], re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
+        for table in self._tables:
+            for text in occurrences(table.names, name.encode() + b'.'):
+                whole = table.names[text:table.names.find(b'\0', text)].decode(errors='replace')
+                found += self.symbols(whole) if form.fullmatch(whole) else []
+        return sorted({symbol for symbol in found if symbol.code}, key=lambda symbol: symbol.address)
+
     def symbols(self, name: str) -> List[Symbol]:
         """The defined symbols of that name; an old version only where there is no other."""
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
@@ -4189,6 +4198,11 @@ class Kallsyms:
         """The functions of that name."""
         return [symbol for symbol in self.symbols(name) if symbol.code]
 
+    def copies_of(self, name: str) -> List[Symbol]:
+        """See Executable."""
+        found = set(re.findall(rb' [tT] (%b(?:\.(?:constprop|isra)\.\d+)+)' % re.escape(name.encode()), self._data))
+        return [symbol for copy in sorted(found) for symbol in self.functions(copy.decode())]
+
     def beginning(self, prefix: str, code: bool) -> Set[str]:
         """The names of functions, or of other symbols, that begin so."""
         kinds = b'tTwW' if code else b'a-su-vx-zA-SU-VX-Z'
@@ -4211,28 +4225,6 @@ class Kallsyms:
         return table
 
 
-@functools.lru_cache(4)
-def obstacles(vmlinux: Executable) -> Callable[[Symbol], str]:
-    """Why no probe can be put on a function, '' if one can, by the tables that a kernel is linked with: the places where ftrace
-    works (kernel/trace/ftrace.c, __start_mcount_loc), the blacklist of kprobes (kernel/kprobes.c, populate_kprobe_blacklist)
-    and the code of booting."""
-    sites = sorted(vmlinux.table('__start_mcount_loc', '__stop_mcount_loc'))
-    black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
-    known = bool(sites) and sites[0] > 0                                # a relocatable kernel's are filled in as it boots
-    spans = [tuple(symbol.address for end in ('start', 'end') for symbol in vmlinux.symbols(f'__{name}_text_{end}'))
-             for name in ('noinstr', 'kprobes', 'entry')]
-
-    def obstacle(symbol: Symbol) -> str:
-        address, end = symbol.address, symbol.address + max(symbol.size, 1)
-        if symbol.section.startswith('.init'):
-            return 'gone when the kernel has booted (__init)'
-        if address in black or any(len(span) == 2 and span[0] <= address < span[1] for span in spans):
-            return "on the kernel's blacklist: kprobes themselves run through it"
-        at = bisect.bisect_left(sites, address - vmlinux.arch.nops)
-        return 'not traceable (notrace)' if known and (at == len(sites) or sites[at] >= end) else ''
-    return obstacle
-
-
 class Symbols:
     """The symbols of a kernel's file and of its modules' files, or of a program's file and its debug files: of one name and address
     the first file's. Addresses are link-time ones."""
@@ -4253,6 +4245,10 @@ class Symbols:
         """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
         found = [symbol for symbol in self.symbols(name) if symbol.code] or self._first(lambda file: file.named_in_source(name))
         return list({(symbol.module, symbol.address): symbol for symbol in found}.values())
+
+    def copies_of(self, name: str) -> List[Symbol]:
+        """See Executable."""
+        return self._first(lambda file: file.copies_of(name))
 
     def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
         """The function (or the object) that has the address."""
@@ -5121,17 +5117,18 @@ Filter = Union[Compare, Not, Junction]
 
 
 class Place(NamedTuple):
-    """Where a probe is put; which parts are there depends on the kind and the form. Of P, R and u only the text is known
-    here: files tell what of it names one."""
+    """Where a probe is put; which parts are there depends on the kind and the form."""
     text: str
     at: Span
-    function: str = ''
+    function: str = ''                      # or a pattern (glob); of e the event, of u the probe's name
     module: str = ''
-    offset: int = 0
+    offset: Optional[int] = None            # into the function; where there is none, in the file of the object
     line: Optional[int] = None
     file: str = ''
     glob: bool = False
-    system: str = ''
+    system: str = ''                        # of e; of u the provider
+    object: str = ''                        # the program or library
+    semaphore: int = 0                      # where it is in the file
 
 
 class Probe(NamedTuple):
@@ -5181,6 +5178,9 @@ PROGRAM_PLACE = re.compile(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\
 PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
                                (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
 FILE_LINE_PATTERN = re.compile(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):(?P<line>\d{1,9})$')
+# Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[+OFFSET], FUNC:LINE, "FUNC" as it is written
+OFFSET_PATTERN = re.compile(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
+PROGRAM_PATTERN = re.compile(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
             '__probe_func'}
@@ -5565,37 +5565,52 @@ def parse_probe(text: str) -> Probe:
     return probe
 
 
-def parse_place(kind: str, text: str, at: Span) -> Place:
+def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] = os.path.isfile) -> Place:
     """PLACE"""
     if kind == 'e':
         event = re.fullmatch(r'([\w*?\[\]-]+)[/:.]([\w*?\[\]-]+)', text)
         if not event:
             raise InputError('an event is SYSTEM/EVENT, as in e sched/sched_switch', (at[0], max(at[1], at[0] + 1)))
         return Place(text, at, event[2], system=event[1], glob=bool(re.search(r'[*?\[]', text)))
-    if kind in 'PRu':
-        form = {'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}[kind]
-        if ':' not in text[:-1]:
-            raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', (at[0], max(at[1], at[0] + 1)))
-        return Place(text, at)
-    line_of_file = FILE_LINE_PATTERN.match(text)
-    if line_of_file and kind == 'r':
-        raise InputError('a return is that of a whole function: no offset or line', at)
-    if line_of_file:
-        return Place(text, at, line=place_number(line_of_file['line'], at, 10), file=line_of_file['file'])
-    match = PLACE_PATTERN.match(text)
+    object_, rest = split_object(kind, text, at, is_file) if kind in 'PRu' else ('', text)
+    if kind == 'u':
+        provider, _, name = rest.rpartition(':')
+        return Place(text, at, name, object=object_, system=provider)
+    raw = OFFSET_PATTERN.fullmatch(rest) if object_ else None
+    if raw:
+        return Place(text, at, object=object_, offset=place_number(raw['offset'], at), semaphore=place_number(raw['semaphore'] or '0', at))
+    line_of_file = FILE_LINE_PATTERN.match(rest)
+    match = line_of_file or (PROGRAM_PATTERN if object_ else PLACE_PATTERN).match(rest)
     if not match:
         raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a pattern (tcp_*)'
                          + '; one of a program is for P' * (text[:1] in ('/', '.')),
                          (at[0], max(at[1], at[0] + 1)))
-    offset, line = place_number(match['offset'] or '0', at), place_number(match['line'], at, 10) if match['line'] else None
-    if kind == 'r' and (offset or line is not None):
-        raise InputError('a return is that of a whole function: no offset or line', (at[0], at[1]))
+    part = {name: value or '' for name, value in match.groupdict().items()}
+    offset = place_number(part['offset'], at) if part.get('offset') else None
+    line = place_number(part['line'], at, 10) if part['line'] else None
+    if kind in 'rR' and (offset or line is not None):
+        raise InputError('a return is that of a whole function: no offset or line', at)
     if offset and line is not None:
         raise InputError('an offset or a line, not both', at)
-    glob = bool(re.search(r'[*?\[]', match['function']))
-    if glob and (offset or line is not None or match['file']):
+    glob, line = GLOB.search(part.get('function', '')) is not None, line or (None if part.get('function') else line)      # FUNC:0 is FUNC
+    if glob and not object_ and (offset or line is not None or part['file']):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
-    return Place(text, at, match['function'], match['module'] or '', offset, line, match['file'] or '', glob)
+    return Place(text, at, part.get('exact') or part.get('function', ''), part.get('module', '').replace('-', '_'), offset, line,
+                 part.get('file', ''), glob and offset is None and line is None, object=object_)
+
+
+def split_object(kind: str, text: str, at: Span, is_file: Callable[[str], bool]) -> Tuple[str, str]:
+    """(OBJ, what is behind its colon) of a place in a program: a path ends before the first colon at which it is a file's; either
+    part may be quoted, or the whole."""
+    quoted = re.fullmatch(r'"([^"]*)"(:.*)?', text)
+    bare = text if not quoted else f'{quoted[1]}{quoted[2] or ""}'
+    ends = [match.start() for match in re.finditer(':', bare[:-1]) if match.start()]
+    if not ends:
+        form = {'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}[kind]
+        raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', (at[0], max(at[1], at[0] + 1)))
+    end = len(quoted[1]) if quoted and quoted[2] else next(
+        (end for end in ends if '/' not in bare[:end] or is_file(bare[:end])), ends[0])
+    return bare[:end], f'"{bare[end + 1:]}"' if quoted and not quoted[2] else bare[end + 1:]
 
 
 def place_number(text: str, at: Span, base: int = 0) -> int:
@@ -7314,6 +7329,7 @@ class Target(NamedTuple):
     name: str
     function: Optional[Function]
     entry: bool
+    module: Module
     site: Optional[Site] = None
 
 
@@ -7364,29 +7380,181 @@ GLOB_CAP = 100                              # a pattern that matches more functi
 # where
 
 
-def function_targets(probe: Probe, kernel: Kernel) -> List[Target]:
-    """The places of a p or r line; a module's file may have a '-' where its name has '_'."""
-    place = probe.place._replace(module=probe.place.module.replace('-', '_'))
-    probe = probe._replace(place=place)
-    if place.glob:
-        return [one_target(probe._replace(place=place._replace(function=name)), kernel) for name in matching(place, kernel)]
-    if place.line:
-        info = kernel.info.module(place.module)
-        return spot_targets(line_spots(place, info), probe, kernel._replace(info=info))
-    whole = probe.kind == 'p' and not place.module and '+' not in place.text        # FUNC+0: the function alone
-    symbols, dwarf = kernel.info.symbols, kernel.info.dwarf if whole else None
-    if dwarf and symbols is not None and not any(symbol.code for symbol in symbols.symbols(place.function)):
-        copies = dwarf.copies(place.function, None, place.file)
-        if copies:
-            return spot_targets(copies, probe, kernel)
-    target = one_target(probe, kernel)
-    if not dwarf or not target.function or not target.function.inlined:
-        return [target]
-    if any(names_registers(arg.expr) for arg in probe.args):            # which hold something else in a copy
-        kernel.note(inlined_too(place.function, target.function.inlined))
-        return [target]
-    others = spot_targets(dwarf.copies(place.function, compiled_at(place, target, dwarf)), probe, kernel)
-    return [target._replace(place=target.place + '+0' * ('+' not in target.place)), *others] if others else [target]
+def locate(probe: Probe, kernel: Kernel) -> List[Target]:
+    """The places that a line means, in the kernel, one of its modules, a program or a library."""
+    place, module = probe.place, module_of(probe.place, kernel)
+    if isinstance(module, Program) and module.is_go and probe.kind == 'R' and not kernel.force:
+        refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves its stacks, so it would '
+               f'crash. Probe the entry with P; --force does it all the same', place.at)
+    if isinstance(module, Program) and probe.kind == 'u':
+        return usdt_targets(place, module, kernel)
+    if isinstance(module, Program) and not place.function and place.line is None:
+        return [offset_target(probe, module, kernel)]
+    if place.line is not None:
+        return spot_targets(line_spots(place, module), probe, module, kernel)
+    symbols = functions_of(place, module, kernel)
+    if symbols:
+        return [target for symbol in symbols for target in function_targets(probe, symbol, module, kernel)]
+    plain = probe.kind in 'pP' and place.offset is None and module.dwarf
+    copies = module.dwarf.copies(place.function, None, place.file) if plain and module.dwarf else []
+    return spot_targets(copies, probe, module, kernel) if copies else absent(place, module, kernel)
+
+
+def module_of(place: Place, kernel: Kernel) -> Module:
+    """What a place is in."""
+    if not place.object:
+        return kernel.info.module(place.module)
+    with Resolver._about(place):
+        program = kernel.program(place.object)
+    return program or refuse(f"no program or library '{place.object}': a path, a program in $PATH or a library's soname, whole or up "
+                             'to .so, is looked for', (place.at[0], place.at[0] + len(place.object)))
+
+
+def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
+    """Those whose source file's path ends so."""
+    return [symbol for symbol in symbols if ('/' + dwarf.source_at(symbol.address)).endswith('/' + file)]
+
+
+def functions_of(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
+    """The functions that a place names: the one of that name, else all that match a pattern; none where it is nowhere, and where a
+    module is waited for one without an address. Of a name that is there several times the one in the file that is named."""
+    name, table = place.function, module.symbols
+    if table is None and (place.glob or not place.module):
+        known = [name] if module.function(name) else matching_names(place, module, kernel) if place.glob else []
+        return [Symbol(each, 0, 0, True, module=place.module) for each in known]
+    found = [symbol for symbol in table.functions(name) if place.module in ('', symbol.module)] if table else []
+    if place.glob and not found:
+        return matching(place, module, kernel)
+    if place.module and not found:
+        return awaited(place, module, kernel)
+    return [one_of_several(place, found, module)] if len(found) > 1 or place.file and found else found
+
+
+def matching_names(place: Place, module: Module, kernel: Kernel) -> List[str]:
+    """The names of functions that can be traced and match a pattern."""
+    functions, wanted = kernel.functions() if not place.object else None, name_test(place.function)
+    by_source = '::' in place.function or '<' in place.function
+    return sorted(name for name in module.function_names() if (functions is None or name in functions) and (
+        wanted(name) or by_source and any(wanted(text) for text in spellings(demangled(name)))))
+
+
+def matching(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
+    """The functions a pattern stands for, one an address, at most GLOB_CAP of them. In the kernel one of several functions of a
+    name has to be chosen by its file."""
+    table, found = module.symbols.function_symbols if module.symbols else {}, {}  # type: Dict[str, List[Symbol]], Dict[object, Symbol]
+    for name in matching_names(place, module, kernel):
+        symbols = [symbol for symbol in table[name] if place.module in ('', symbol.module)]
+        if place.object or len(table[name]) == 1 and '.' not in name:
+            found.update({(symbol.module, symbol.address or name): symbol for symbol in symbols if (
+                symbol.module, symbol.address or name) not in found})
+    if not found:
+        where = f'in {module.path}' if place.object else 'that can be traced'
+        refuse(f"no function {where} matches '{place.function}'", place.at)
+    if len(found) > GLOB_CAP:
+        kernel.note(f"'{place.function}' matches {len(found)} functions; only the first {GLOB_CAP} are traced")
+    return list(found.values())[:GLOB_CAP]
+
+
+def awaited(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
+    """The function of a module that need not be loaded: the kernel takes the probe and sets it when the module comes
+    (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
+    table = kernel.info.symbols.function_symbols if kernel.info.symbols else {}
+    names = [name for name, symbols in table.items() if any(symbol.module == place.module for symbol in symbols)] or (
+        module.file.function_symbols if module.file else ())
+    if names and place.function not in names:
+        refuse(f"the module {place.module} has no function '{place.function}'{near(place.function, names)}", place.at)
+    if module.loaded is False and not module.file:
+        kernel.note(f"no module '{place.module}' is loaded, and none is installed for this kernel: the probe waits for one of that name")
+    elif module.loaded is False:
+        kernel.note(f"the module '{place.module}' is not loaded: the probe waits for it")
+    return [Symbol(place.function, 0, 0, True, module=place.module)]
+
+
+def one_of_several(place: Place, found: List[Symbol], module: Module) -> Symbol:
+    """The one of several functions of a name that a place means, at its link-time address."""
+    name, dwarf, count = place.function, module.dwarf, f"'{place.function}' is there {len(found)} times"
+    modules = sorted({symbol.module for symbol in found})
+    if isinstance(module, Program):
+        sources = [demangled(symbol.name) for symbol in found]
+        ways = {f'"{source}"' if source and sources.count(source) == 1 else f'{module.executable.offset_of(symbol.address) or 0:#x}'
+                for source, symbol in zip(sources, found)}
+        refuse(f"{count}; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
+    if place.module and not place.file:
+        refuse(f'{count} in {place.module}, and the kernel would take the first', place.at)
+    if len(modules) == len(found) > 1:
+        refuse(f"{count}; say which: {', '.join(f'{each}:{name}' for each in modules if each)}", place.at)
+    if not dwarf:
+        refuse(f'{count}, and only DWARF tells which is in which file', place.at)
+    compiled = module.functions_named(name)
+    wanted = in_file(compiled, place.file, dwarf) if place.file else []
+    listed = ', '.join(sorted({dwarf.source_at(symbol.address) or '?' for symbol in compiled}))
+    if not place.file:
+        refuse(f'{count}; say which: {name}@FILE with one of {listed}', place.at)
+    if len(wanted) != 1:
+        refuse(f"{len(wanted) or 'no'} '{name}' in {place.file}; it is in {listed}", place.at)
+    return wanted[0]
+
+
+def function_targets(probe: Probe, symbol: Symbol, module: Module, kernel: Kernel) -> List[Target]:
+    """A function's own place, and those where the compiler put copies of it: inlined into other functions, or as functions with
+    other parameters. What of these is not traced is said."""
+    place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
+    own = function_target(probe, symbol, module, kernel)
+    if place.offset is not None:
+        return [own]
+    dwarf, inlined = module.dwarf, own.function and own.function.inlined or 0
+    whole = probe.kind in 'pP' and not (place.glob and not place.object) and not any(names_registers(arg.expr) for arg in probe.args)
+    table = module.linked or module.symbols
+    variants = table.copies_of(symbol.name) if table else []
+    if not whole or not dwarf:                                          # registers hold something else in a copy
+        for text in [inlined_too(symbol.name, inlined)] * bool(inlined) + [copied_too(symbol.name, variants)] * bool(variants):
+            kernel.note(text)
+        return [own]
+    link = link_time(symbol, module)
+    spots = (dwarf.copies_near(link.address) if place.object else dwarf.copies(symbol.name, link.address)) if inlined and link else []
+    copies = spot_targets(spots, probe, module, kernel) if spots else []
+    copies = [copy._replace(name=own.name) for copy in copies] + [
+        function_target(probe, copy, module, kernel)._replace(name=own.name) for copy in variants]
+    plain = '+' not in own.place and not place.object                   # `f` alone would be all of this again
+    return [own._replace(place=own.place + '+0' * (plain and bool(copies))), *copies]
+
+
+def copied_too(name: str, copies: Sequence[Symbol]) -> str:
+    """That a probe of a function does not see its copies with other parameters."""
+    listed = ', '.join(sorted({copy.name for copy in copies}))
+    return f"'{name}' is also there as {listed}, with parameters that the compiler changed; calls of that are not seen"
+
+
+def link_time(symbol: Symbol, module: Module) -> Optional[Symbol]:
+    """The symbol at its link-time address, where a file tells it."""
+    found = module.linked.functions(symbol.name) if module.linked else []
+    return symbol if symbol in found else found[0] if len(found) == 1 else None
+
+
+def function_target(probe: Probe, symbol: Symbol, module: Module, kernel: Kernel) -> Target:
+    """The Target of a function, or of an instruction in it."""
+    place, dwarf, link = probe.place, module.dwarf, link_time(symbol, module)
+    offset = place.offset or 0
+    if offset and link and module.linked and not kernel.force:
+        with Resolver._about(place):
+            check_boundary(link, offset, module.file or module.linked.files[0], dwarf, bool(place.object))
+    spot = dwarf.spot_at(link.address + offset) if dwarf and offset and link else None
+    function = dwarf.function_here(spot) if dwarf and spot else module.function(symbol.name, link and link.address, offset)
+    entry = not offset and not (function is None and is_changed_copy(symbol.name))     # whose arguments are where nobody knows
+    if isinstance(module, Program):
+        site = Site(module, symbol.address + (offset or symbol.entry))
+        return Target(site_place(site, kernel, place.at), demangled(symbol.name) or symbol.name, function, entry, module, site)
+    text = kernel_place(symbol, offset, module) + '+0' * (place.offset == 0)
+    return Target(text, symbol.name, function, entry, module)
+
+
+def kernel_place(symbol: Symbol, offset: int, module: Module) -> str:
+    """[MODULE:]FUNC[+OFFSET] for the kernel, which takes no file names: of several functions of a name it is _text+N."""
+    alike = module.linked.functions(symbol.name) if module.linked and not module.base else []
+    start = module.linked.symbols('_text') if module.linked and len(alike) > 1 and symbol in alike else []
+    if start:
+        return f'_text+{symbol.address - start[0].address + offset}'
+    return f"{symbol.module}{':' * bool(symbol.module)}{symbol.name}{f'+{offset}' * bool(offset)}"
 
 
 def names_registers(expr: Any) -> bool:
@@ -7406,102 +7574,93 @@ def inlined_too(name: str, count: int) -> str:
     return f"'{name}' is also inlined at {count} place{'s' * (count > 1)} of its file; calls there are not seen"
 
 
-def compiled_at(place: Place, target: Target, dwarf: Dwarf) -> Optional[int]:
-    """The link-time address of a target's function: of several of that name, of the one in the file that was named."""
-    found = [symbol.address for symbol in dwarf.executable.symbols(target.name) if symbol.code]
-    wanted = [address for address in found if ('/' + dwarf.source_at(address)).endswith('/' + place.file)] if place.file else found
-    return wanted[0] if len(wanted) == 1 else None
-
-
-def line_spots(place: Place, info: Module, every: bool = False) -> List[Spot]:
+def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     """The places that FILE:LINE or FUNC:LINE means: the first in each copy of the function, or every one."""
-    dwarf = info.dwarf
+    dwarf = module.dwarf
     if not dwarf:
         refuse('line numbers need DWARF', place.at)
     with Resolver._about(place):
         if not place.function:
             spots = dwarf.line_spots(place.file, place.line or 0)
         else:
-            found = [symbol.address for symbol in info.functions_named(place.function)]
-            if place.file:
-                found = [address for address in found if ('/' + dwarf.source_at(address)).endswith('/' + place.file)]
+            named = module.functions_named(place.function)
+            found = in_file(named, place.file, dwarf) if place.file else named
             if len(found) > 1:
-                files = sorted({dwarf.source_at(address) or '?' for address in found})
+                files = sorted({dwarf.source_at(symbol.address) or '?' for symbol in found})
                 refuse(f"'{place.function}' is there {len(found)} times; say which: {place.function}@FILE:LINE with one of "
                        f"{', '.join(files)}", place.at)
-            spots = dwarf.function_line(place.function, found[0] if found else None, place.line or 0)
+            spots = dwarf.function_line(place.function, found[0].address if found else None, place.line or 0)
     return spots if every else dwarf.first_of_each(spots)
 
 
 COPY_CAP = 1000                             # copies of one function or line that are probed; more are cut, with a word
 
 
-def spot_targets(spots: Sequence[Spot], probe: Probe, kernel: Kernel) -> List[Target]:
-    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a word."""
-    place, dwarf = probe.place, kernel.info.dwarf
+def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, kernel: Kernel) -> List[Target]:
+    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a note."""
+    place, dwarf = probe.place, module.dwarf
     assert dwarf
-    reasons = [(spot, unprobeable(spot, kernel) or untraceable(spot, kernel)) for spot in spots]
-    if all(reason for _, reason in reasons):                            # the kernel may have been built to take probes anywhere
-        reasons = [(spot, unprobeable(spot, kernel)) for spot in spots]
-    wanted = [spot for spot, reason in reasons if not reason]
-    left = sorted({reason for _, reason in reasons if reason})
+    reasons = [spot_obstacle(spot, module, kernel) for spot in spots]
+    if set(reasons) == {NOT_TRACEABLE}:                                 # the kernel may have been built to take probes anywhere
+        reasons = [''] * len(spots)
+    wanted = [spot for spot, reason in zip(spots, reasons) if not reason]
+    left = '; '.join(sorted(set(reasons) - {''}))
     if spots and not wanted:
-        refuse(f"'{place.text}' is only {' and '.join(left)}", place.at)
+        refuse(f"no probe can be put on '{place.text}': {left}", place.at)
     if left:
-        kernel.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {'; '.join(left)}")
+        kernel.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {left}")
     if len(wanted) > COPY_CAP:
         kernel.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
-    module = f'{place.module}:' * bool(place.module)
-    return [Target(module + spot_text(spot.address, dwarf), spot.function, dwarf.function_here(spot), False) for spot in wanted[:COPY_CAP]]
+    targets = []
+    for spot in wanted[:COPY_CAP]:
+        site = Site(module, spot.address) if isinstance(module, Program) else None
+        where = site_place(site, kernel, place.at) if site else f"{place.module}{':' * bool(place.module)}{spot_text(spot.address, dwarf)}"
+        targets.append(Target(where, place.text if site else spot.function, dwarf.function_here(spot), False, module, site))
+    return targets
 
 
-def unprobeable(spot: Spot, kernel: Kernel) -> str:
-    """Why the kernel would take no probe there, where that is known."""
-    dwarf = kernel.info.dwarf
-    symbol = dwarf.executable.symbol_at(spot.address) if dwarf else None
-    if dwarf is None or symbol is None:
-        return 'where no function is'
-    if '.init' in symbol.section or '.exit' in symbol.section:
-        return 'in code of the boot, which is gone'
-    for name, start, end in kept_away(dwarf.executable):
-        if start <= spot.address < end:
-            return f'in code that the kernel keeps probes away from (.{name}.text)'
-    return ''
+NOT_TRACEABLE = 'not traceable (notrace)'
 
 
-@functools.lru_cache(1)
-def kept_away(executable: Executable) -> List[Tuple[str, int, int]]:
-    """(name, first address, end) of the sections that kprobes themselves run through (kernel/kprobes.c,
-    populate_kprobe_blacklist)."""
-    found = []
-    for name in ('noinstr', 'entry', 'kprobes', 'cpuidle'):
-        start, end = (executable.symbols(f'__{name}_text_{side}') for side in ('start', 'end'))
-        found += [(name, start[0].address, end[0].address)] if start and end else []
-    return found
+@functools.lru_cache(4)
+def obstacles(vmlinux: Executable) -> Callable[[Symbol, int], str]:
+    """Why no probe can be put at an address of a function, '' if one can, by the tables that a kernel is linked with: the places
+    where ftrace works (kernel/trace/ftrace.c, __start_mcount_loc; a relocatable kernel's are filled in as it boots), the
+    blacklist of kprobes and the sections they run through (kernel/kprobes.c, populate_kprobe_blacklist)."""
+    sites = sorted(filter(None, vmlinux.table('__start_mcount_loc', '__stop_mcount_loc')))
+    black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
+    spans = [tuple(symbol.address for end in ('start', 'end') for symbol in vmlinux.symbols(f'__{name}_text_{end}'))
+             for name in ('noinstr', 'kprobes', 'entry', 'cpuidle')]
+
+    def obstacle(symbol: Symbol, address: int) -> str:
+        if symbol.section.startswith(('.init', '.exit')):
+            return 'gone when the kernel has booted (__init)'
+        if symbol.address in black or any(len(span) == 2 and span[0] <= address < span[1] for span in spans):
+            return "on the kernel's blacklist: kprobes themselves run through it"
+        base = symbol.name.partition('.')[0]                            # of f.cold, which has no call for ftrace of its own
+        whole = next((each for each in vmlinux.symbols(base) if each.code), symbol) if base != symbol.name else symbol
+        at = bisect.bisect_left(sites, whole.address - vmlinux.arch.nops)
+        return NOT_TRACEABLE if sites and (at == len(sites) or sites[at] >= whole.address + max(whole.size, 1)) else ''
+    return obstacle
 
 
-def untraceable(spot: Spot, kernel: Kernel) -> str:
-    """Why most kernels would take no probe there: it is in a function without a call for ftrace (CONFIG_KPROBE_EVENTS_ON_NOTRACE),
-    by the running kernel's list of those with one, or by a vmlinux's."""
-    dwarf = kernel.info.dwarf
-    symbol = dwarf.executable.symbol_at(spot.address) if dwarf else None
-    if dwarf is None or symbol is None:
+def obstacle_of(symbol: Symbol, address: int, kernel: Kernel) -> str:
+    """Why no probe can be put at an address of a kernel's function: as the running kernel says, and its vmlinux where there is one."""
+    traceable, vmlinux = kernel.functions(), kernel.info.executable
+    if symbol.name in kernel.blacklist():
+        return "on the kernel's blacklist: kprobes themselves run through it"
+    said = obstacles(vmlinux)(symbol, address) if vmlinux and symbol.section and not symbol.module else ''
+    if traceable is not None and said in ('', NOT_TRACEABLE):
+        return '' if traceable.intersection((symbol.name, symbol.name.partition('.')[0])) else NOT_TRACEABLE
+    return said
+
+
+def spot_obstacle(spot: Spot, module: Module, kernel: Kernel) -> str:
+    """Why no probe can be put at a place that DWARF tells."""
+    symbol = module.symbol_at(spot.address)
+    if isinstance(module, Program):
         return ''
-    names, functions, calls = (symbol.name, symbol.name.split('.')[0]), kernel.functions(), traced_calls(dwarf.executable)
-    if functions is not None:
-        return '' if functions.intersection(names) else 'in functions that ftrace does not know'
-    whole = next((s for s in dwarf.executable.symbols(names[1]) if s.code), symbol) if names[0] != names[1] else symbol
-    at = bisect.bisect_left(calls, whole.address)
-    return '' if not calls or at < len(calls) and calls[at] < whole.address + whole.size else 'in functions that ftrace does not know'
-
-
-@functools.lru_cache(1)
-def traced_calls(executable: Executable) -> List[int]:
-    """Where a vmlinux has its calls for ftrace (scripts/recordmcount, __mcount_loc), sorted; none where these are relocated at boot."""
-    bounds = [symbol.address for side in ('start', 'stop') for symbol in executable.symbols(f'__{side}_mcount_loc')]
-    data = executable.bytes_at(bounds[0], bounds[1] - bounds[0]) if len(bounds) == 2 else b''
-    form = struct.Struct(('<' if executable.arch.order == 'little' else '>') + ('Q' if executable.arch.bits == 64 else 'I'))
-    return sorted(address for address, in form.iter_unpack(data[:len(data) // form.size * form.size]) if address)
+    return obstacle_of(symbol, spot.address, kernel) if symbol else 'where no function is'
 
 
 def spot_text(address: int, dwarf: Dwarf) -> str:
@@ -7518,128 +7677,99 @@ def single(executable: Executable, name: str) -> bool:
     return len(executable.symbols(name)) == 1
 
 
-def matching(place: Place, kernel: Kernel) -> List[str]:
-    """The functions a pattern stands for, at most GLOB_CAP of them."""
-    functions = kernel.functions()
-    names = sorted(name for name in kernel.info.function_names() if fnmatch.fnmatchcase(name, place.function)
-                   and (functions is None or name in functions) and '.' not in name)
-    if kernel.info.symbols is not None:                         # one of several functions of a name has to be chosen by its file
-        table = kernel.info.symbols.function_symbols
-        names = [name for name in names if len(table[name]) == 1 and place.module in ('', table[name][0].module)]
-    if not names:
-        refuse(f"no function that can be traced matches '{place.function}'", place.at)
-    if len(names) > GLOB_CAP:
-        kernel.note(f"'{place.function}' matches {len(names)} functions; only the first {GLOB_CAP} are traced")
-    return names[:GLOB_CAP]
-
-
-def one_target(probe: Probe, kernel: Kernel) -> Target:
-    """The place of a p or r line whose function is named."""
-    place, symbols = probe.place, kernel.info.symbols
-    found = [symbol for symbol in symbols.symbols(place.function) if symbol.code] if symbols is not None else []
-    if place.module:
-        return module_target(probe, [symbol for symbol in found if symbol.module == place.module], kernel)
-    if symbols is None:
-        if not kernel.info.function(place.function):
-            refuse(f"no function '{place.function}'{near(place.function, kernel.info.function_names())}", place.at)
-        return placed(probe, place.function, None, '', kernel)
-    if not found:
-        absent(place, kernel)
-    if len(found) > 1 or place.file:
-        return chosen(probe, found, kernel)
-    return placed(probe, place.function, None, found[0].module, kernel)
-
-
-def module_target(probe: Probe, found: List[Symbol], kernel: Kernel) -> Target:
-    """The place of a p or r line in a module that is named. It need not be loaded: the kernel takes the probe and sets it when
-    the module comes (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
-    place, module = probe.place, kernel.info.module(probe.place.module)
-    table = kernel.info.symbols.function_symbols if kernel.info.symbols and not found else {}
-    names = [name for name, symbols in table.items() if any(symbol.module == place.module for symbol in symbols)] or (
-        module.file.function_symbols if module.file else ())
-    if len(found) > 1:
-        refuse(f"'{place.function}' is there {len(found)} times in {place.module}, and the kernel would take the first", place.at)
-    if names and not found and place.function not in names:
-        refuse(f"the module {place.module} has no function '{place.function}'{near(place.function, names)}", place.at)
-    if module.loaded is False and not names and not module.file:
-        kernel.note(f"no module '{place.module}' is loaded, and none is installed for this kernel: the probe waits for one of that name")
-    elif module.loaded is False:
-        kernel.note(f"the module '{place.module}' is not loaded: the probe waits for it")
-    return placed(probe, place.function, None, place.module, kernel)
-
-
-def absent(place: Place, kernel: Kernel) -> NoReturn:
-    """Say why a function is not there: only as a compiler's copy, inlined everywhere, or not at all."""
-    name, names = place.function, list(kernel.info.function_names())
-    copies = [other for other in names if re.fullmatch(re.escape(name) + r'\.(isra|constprop|part)\.\d+.*', other)]
+def absent(place: Place, module: Module, kernel: Kernel) -> NoReturn:
+    """Say why a function is not there: only as a compiler's copy, inlined everywhere, another file's, or not at all."""
+    name, names, dwarf = place.function, list(module.function_names()), module.dwarf
+    if isinstance(module, Program):
+        refuse_other_symbols(place, module, kernel)
+    stems = {other: other.partition('.')[0] for other in names if re.search(r'\.(isra|constprop|part|llvm)\.', other)}
+    copies = sorted(other for other, stem in stems.items() if name == stem or '::' in name and name in spellings(demangled(stem)))
+    if copies and '.llvm.' in copies[0]:
+        refuse(f"'{name}' has been renamed by the compiler: {copies[0]}", place.at)
     if copies:
-        refuse(f"'{name}' is there only as {', '.join(sorted(copies))}: the compiler changed its parameters in that copy. Name "
-               f'the copy; with DWARF its parameters are found where they are', place.at)
-    if any(other.startswith(f'{name}.llvm.') for other in names):
-        refuse(f"'{name}' has been renamed by the compiler: {next(o for o in names if o.startswith(name + '.llvm.'))}", place.at)
-    dwarf = kernel.info.dwarf
-    inlined = list(dwarf.prototypes(name)) if dwarf else []
+        refuse(f"'{name}' is there only as {', '.join(copies)}: the compiler changed its parameters in that copy. Name the copy; "
+               'with DWARF its parameters are found where they are', place.at)
+    inlined = list(dwarf.prototypes(name)) if dwarf and not place.object else []
     holders = [holder for prototype in inlined for holder in prototype.holders]
     if inlined and not holders:
         refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none", place.at)
     if holders:
         refuse(f"'{name}' is inlined everywhere it is called: there is no function to probe; probe one that holds a copy: "
                f"{', '.join(holders[:3])}{', ...' if len(holders) > 3 else ''}", place.at)
-    hint = '' if dwarf else '; it may be inlined everywhere (only DWARF tells)' if kernel.info.function(name) else ''
-    refuse(f"the kernel has no function '{name}'{near(name, names) or hint}", place.at)
+    sources = {text for other in names for text in spellings(demangled(other)) if '(' not in text} if '::' in name else set()
+    hint = near(name, [*names, *sources])
+    if isinstance(module, Program):
+        stripped = not module.executable.contents('.symtab') and len(module.symbols.files) == 1
+        hint = hint or ': its symbols are stripped, and no debug file for it is installed' * stripped
+    elif not dwarf and not hint and module.function(name):
+        hint = '; it may be inlined everywhere (only DWARF tells)'
+    refuse(f"{module.path if place.object else 'the kernel'} has no function '{name}'{hint}", place.at)
 
 
-def chosen(probe: Probe, found: List[Symbol], kernel: Kernel) -> Target:
-    """The one of several functions of a name that FUNC@FILE means, as _text+N: the kernel takes no file names."""
-    place, dwarf = probe.place, kernel.info.dwarf
-    modules = sorted({symbol.module for symbol in found})
-    if len(modules) == len(found) > 1:
-        refuse(f"'{place.function}' is there {len(found)} times; say which: "
-               f"{', '.join(f'{module}:{place.function}' for module in modules if module)}", place.at)
-    if not dwarf:
-        refuse(f"'{place.function}' is there {len(found)} times, and only DWARF tells which is in which file", place.at)
-    compiled = [symbol for symbol in dwarf.executable.symbols(place.function) if symbol.code]
-    sources = {symbol: dwarf.source_at(symbol.address) for symbol in compiled}
-    wanted = [symbol for symbol in compiled if place.file and ('/' + sources[symbol]).endswith('/' + place.file)]
-    listed = ', '.join(sorted({source or '?' for source in sources.values()}))
-    if not place.file:
-        refuse(f"'{place.function}' is there {len(found)} times; say which: {place.function}@FILE with one of {listed}", place.at)
-    if len(wanted) != 1:
-        refuse(f"{len(wanted) or 'no'} '{place.function}' in {place.file}; it is in {listed}", place.at)
-    start = dwarf.executable.symbols('_text')
-    if len(compiled) == 1 or not start:
-        return placed(probe, place.function, wanted[0].address, '', kernel)
-    target = placed(probe, place.function, wanted[0].address, '', kernel)
-    offset = wanted[0].address - start[0].address + (int(target.place.partition('+')[2] or 0))
-    return target._replace(place=f'_text+{offset}')
+def refuse_other_symbols(place: Place, program: Program, kernel: Kernel) -> None:
+    """Refuse a name that a program has for something else than a function of its own."""
+    name, found = place.function, program.symbols.every_symbol(place.function)
+    sorts = {symbol.sort for symbol in found}
+    if 'ifunc' in sorts:
+        others = sorted(other for other in program.symbols.function_symbols if other.lstrip('_').startswith(name.lstrip('_') + '_'))
+        refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it"
+               + (f" ({', '.join(others[:8])}{', ...' if len(others) > 8 else ''}): probe that one" if others else ', whose names '
+                  "are not in this file; its debug package may have them"), place.at)
+    if sorts == {'undefined'}:
+        owner = next((soname for soname in program.executable.needed for other in [kernel.program(soname)]
+                      if other and other.symbols.functions(name)), '')
+        refuse(f"{program.path} calls '{name}' and has it not"
+               + (f': it is in {owner}, write {owner}:{name}' if owner else '; it is in a library'), place.at)
+    if any(symbol.section and not symbol.code for symbol in found):
+        refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
 
 
-def placed(probe: Probe, name: str, address: Optional[int], module: str, kernel: Kernel) -> Target:
-    """The Target of a function that is one."""
-    place, info = probe.place, kernel.info.module(module)
-    offset = place.offset
-    function = function_inside(place, name, address, info) if offset and not module else info.function(name, address, offset)
-    if function and function.inlined and (probe.kind == 'r' or place.glob):
-        kernel.note(inlined_too(name, function.inlined))
-    text = f"{module + ':' if module else ''}{name}{f'+{offset}' if offset or '+' in place.text else ''}"
-    copy = function is None and is_changed_copy(name)                             # whose arguments are where nobody knows
-    return Target(text, name, function, offset == 0 and not copy)
+def offset_target(probe: Probe, program: Program, kernel: Kernel) -> Target:
+    """The Target at an offset in a program's file."""
+    place = probe.place
+    offset, semaphore = place.offset or 0, place.semaphore
+    address = program.executable.code_at(offset)
+    if address is None:
+        refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed', place.at)
+    site = Site(program, address)
+    text = site_place(site, kernel, place.at) + (f'({semaphore:#x})' if semaphore else '')
+    symbol = program.symbols.symbol_at(address)
+    if any(note.address == address for note in program.executable.usdt_notes()):
+        return Target(text, f'{offset:#x}', None, False, program, site)
+    if symbol:
+        behind = address - symbol.address
+        inside = place._replace(function=symbol.name, offset=None if behind == symbol.entry else behind)
+        if inside.offset and probe.kind == 'R':
+            refuse('a return is that of a whole function: no offset or line', place.at)
+        return function_target(probe._replace(place=inside), symbol, program, kernel)
+    if not kernel.force:
+        refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
+               'inside one crashes the program. --force sets it all the same', place.at)
+    return Target(text, f'{offset:#x}', None, False, program, site)
 
 
-def function_inside(place: Place, name: str, address: Optional[int], info: Module) -> Optional[Function]:
-    """The function at FUNC+OFFSET, with the variables there; an offset that begins no instruction is refused."""
-    dwarf = info.dwarf
-    if dwarf and address is None:
-        found = [symbol.address for symbol in dwarf.executable.symbols(name) if symbol.code]
-        address = found[0] if len(found) == 1 else None
-    if not dwarf or address is None:
-        return info.function(name, address, place.offset)
-    symbol = next((symbol for symbol in dwarf.executable.symbols(name) if symbol.address == address), None)
-    with Resolver._about(place):
-        if symbol:
-            check_boundary(symbol, place.offset, dwarf.executable, dwarf)
-    spot = dwarf.spot_at(address + place.offset)
-    return dwarf.function_here(spot) if spot else None
+def usdt_targets(place: Place, program: Program, kernel: Kernel) -> List[Target]:
+    """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
+    notes, wanted = program.executable.usdt_notes(), f"{place.system}{':' * bool(place.system)}{place.function}"
+    found = [note for note in notes if fnmatch.fnmatchcase(note.name, place.function)
+             and fnmatch.fnmatchcase(note.provider, place.system or '*')]
+    names = sorted({f'{note.provider}:{note.name}' for note in notes})
+    if not notes:
+        refuse(f'{program.path} has no USDT probes (.note.stapsdt)', place.at)
+    if not found:
+        listed = f"; it has {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
+        known = near(wanted, [*names, *(text.partition(':')[2] for text in names)])
+        refuse(f"{program.path} has no USDT probe '{wanted}'{known or listed}", place.at)
+    if len({note.provider for note in found}) > 1 and not place.system:
+        refuse(f"several providers have '{wanted}': {', '.join(sorted({note.provider for note in found}))}", place.at)
+    if any(note.semaphore for note in found) and 'ref_ctr' not in kernel.abilities:
+        refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux 4.20)', place.at)
+    targets = []
+    for note in found:
+        site = Site(program, note.address, split_operands(note.operands))
+        where = site_place(site, kernel, place.at, note.semaphore)
+        targets.append(Target(where, f'{note.provider}:{note.name}', None, False, program, site))
+    return targets
 
 
 def check_boundary(symbol: Symbol, offset: int, executable: Executable, dwarf: Optional[Dwarf], certain: bool = False) -> None:
@@ -7672,24 +7802,6 @@ def refuse_offset(message: str) -> NoReturn:
     raise InputError(message)
 
 
-# where: programs
-
-
-def split_object(place: Place, kernel: Kernel) -> Tuple[Program, str]:
-    """What the shortest part of the text before a colon names, and what is behind it; either may be quoted, or the whole."""
-    quoted = re.fullmatch(r'"([^"]*)"(:.*)?', place.text)
-    text = place.text if not quoted else f'{quoted[1]}{quoted[2] or ""}'
-    for match in re.finditer(':', text):
-        with Resolver._about(place):
-            program = kernel.program(text[:match.start()]) if match.start() else None
-        if program:
-            rest = text[match.end():]
-            return program, f'"{rest}"' if quoted and not quoted[2] else rest
-    name = place.text.partition(':')[0]
-    refuse(f"no program or library '{name}': a path, a program in $PATH or a library's soname, whole or up to .so, is looked for",
-           (place.at[0], place.at[0] + len(name)))
-
-
 def kernel_path(program: Program, kernel: Kernel, at: Span) -> str:
     """The program's path in a definition; where that is written at once, the file that was read, whatever has that name by then.
     Elsewhere it may hold nothing that ends a word (lib/ctype.c: the byte 0xa0 does, which is in 'à') or begins a comment."""
@@ -7719,190 +7831,6 @@ def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
                '(arch/arm/probes/uprobes/core.c)', at)
     counter = executable.offset_of(semaphore) if semaphore else None
     return f'{kernel_path(site.program, kernel, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
-
-
-def program_targets(probe: Probe, kernel: Kernel) -> List[Target]:
-    """The places of a P or R line: several where FUNC is a pattern."""
-    program, rest = split_object(probe.place, kernel)
-    if program.is_go and probe.kind == 'R' and not kernel.force:
-        refuse(f'{program.path} is a Go program: a return probe changes return addresses, and Go moves its stacks, so it would '
-               f'crash. Probe the entry with P; --force does it all the same', probe.place.at)
-    raw = re.fullmatch(r'(0[xX][0-9a-fA-F]+|\d+)(?:\((0[xX][0-9a-fA-F]+|\d+)\))?', rest)
-    if raw:
-        offset, semaphore = (place_number(number_, probe.place.at) for number_ in (raw[1], raw[2] or '0'))
-        return [raw_target(probe, program, offset, semaphore, kernel)]
-    line = re.fullmatch(r'(.+):(\d+)', rest)
-    if line and not program.symbols.functions(rest):
-        if probe.kind == 'R':
-            refuse('a return is that of a whole function: no line', probe.place.at)
-        return spots_in_program(line_spots(place_in_program(rest, probe.place), program), probe, program, kernel)
-    copies = copies_in_program(rest, program) if probe.kind == 'P' and not program.symbols.functions(rest) else []
-    if copies:
-        return spots_in_program(copies, probe, program, kernel)
-    return [target for symbol, offset in program_functions(rest, program, probe.place, kernel)
-            for target in function_target(probe, program, symbol, offset, kernel)]
-
-
-def place_in_program(rest: str, place: Place) -> Place:
-    """FILE:LINE, FUNC:LINE, FUNC+OFFSET or FUNC behind OBJ:, as a place of its own."""
-    line = re.fullmatch(r'(.+):(\d+)', rest)
-    offset = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not line else None
-    if not line:
-        return Place(rest, place.at, (offset[1] if offset else rest).strip('"'), offset=place_number(offset[2], place.at) if offset else 0)
-    number_ = place_number(line[2], place.at, 10)
-    if FILE_LINE_PATTERN.match(rest):
-        return Place(rest, place.at, line=number_, file=line[1])
-    return Place(rest, place.at, line[1].strip('"'), line=number_)
-
-
-def copies_in_program(name: str, program: Program) -> List[Spot]:
-    """The copies of a function that is inlined wherever it is called."""
-    dwarf = program.dwarf if re.fullmatch(r'"?\w+"?', name) else None
-    return dwarf.copies(name.strip('"')) if dwarf else []
-
-
-def spots_in_program(spots: Sequence[Spot], probe: Probe, program: Program, kernel: Kernel) -> List[Target]:
-    """The Targets of places that a program's DWARF tells."""
-    dwarf, found = program.dwarf, []
-    for spot in spots[:COPY_CAP]:
-        site = Site(program, spot.address)
-        function = dwarf.function_here(spot) if dwarf else None
-        found.append(Target(site_place(site, kernel, probe.place.at), probe.place.text, function, False, site))
-    if len(spots) > COPY_CAP:
-        kernel.note(f"'{probe.place.text}' is at {len(spots)} places; only the first {COPY_CAP} are traced")
-    return found
-
-
-def program_functions(rest: str, program: Program, place: Place, kernel: Kernel) -> List[Tuple[Symbol, int]]:
-    """(function, offset into it) of FUNC[+OFF]: the exact name first, a pattern only when there is none."""
-    exact = re.fullmatch(r'"([^"]*)"(?:\+(0[xX][0-9a-fA-F]+|\d+))?', rest)
-    name, offset = (exact[1], place_number(exact[2] or '0', place.at)) if exact else (rest, 0)
-    found = program.symbols.functions(name)
-    inside = re.fullmatch(r'(.+)\+(0[xX][0-9a-fA-F]+|\d+)', rest) if not found and not exact else None
-    if inside:
-        name, offset = inside[1], place_number(inside[2], place.at)
-        found = program.symbols.functions(name)
-    if not found and not exact and not inside and re.search(r'[*?\[]', name):
-        return [(symbol, 0) for symbol in matching_functions(name, program, place, kernel)]
-    if not found:
-        absent_in_program(name, program, place, kernel)
-    if len(found) > 1:
-        names = [demangled(symbol.name) for symbol in found]
-        ways = {f'"{source}"' if source and names.count(source) == 1 else f'{program.executable.offset_of(symbol.address) or 0:#x}'
-                for source, symbol in zip(names, found)}
-        refuse(f"'{name}' is there {len(found)} times; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
-    return [(found[0], offset)]
-
-
-def matching_functions(pattern: str, program: Program, place: Place, kernel: Kernel) -> List[Symbol]:
-    """The functions a pattern stands for, one an address, at most GLOB_CAP of them."""
-    found: Dict[int, Symbol] = {}
-    for name, symbols in sorted(program.symbols.function_symbols.items()):
-        source = demangled(name) if '::' in pattern or '<' in pattern else ''
-        if any(fnmatch.fnmatchcase(text, pattern) for text in ({name} | spellings(source))):
-            for symbol in symbols:
-                found.setdefault(symbol.address, symbol)
-    if not found:
-        refuse(f"no function in {program.path} matches '{pattern}'", place.at)
-    if len(found) > GLOB_CAP:
-        kernel.note(f"'{pattern}' matches {len(found)} functions; only the first {GLOB_CAP} are traced")
-    return list(found.values())[:GLOB_CAP]
-
-
-def absent_in_program(name: str, program: Program, place: Place, kernel: Kernel) -> NoReturn:
-    """Say why a function is not there: another file's, chosen at run time, no function, or not at all."""
-    found = program.symbols.every_symbol(name)
-    sorts = {symbol.sort for symbol in found}
-    if 'ifunc' in sorts:
-        others = sorted(other for other in program.symbols.function_symbols if other.lstrip('_').startswith(name.lstrip('_') + '_'))
-        refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it"
-               + (f" ({', '.join(others[:8])}{', ...' if len(others) > 8 else ''}): probe that one" if others else ', whose names '
-                  "are not in this file; its debug package may have them"), place.at)
-    if sorts == {'undefined'}:
-        owner = next((soname for soname in program.executable.needed for other in [kernel.program(soname)]
-                      if other and other.symbols.functions(name)), '')
-        refuse(f"{program.path} calls '{name}' and has it not"
-               + (f': it is in {owner}, write {owner}:{name}' if owner else '; it is in a library'), place.at)
-    if any(symbol.section and not symbol.code for symbol in found):
-        refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
-    names = program.symbols.function_symbols
-    stems = {other: other.partition('.')[0] for other in names if '.' in other}
-    copies = [other for other, stem in stems.items() if name == stem or name in spellings(demangled(stem))]
-    if copies:
-        refuse(f"'{name}' is there only as {', '.join(sorted(copies))}: the compiler changed its parameters in that copy. Name the copy; "
-               'with debug information its parameters are found where they are', place.at)
-    sources = {text for other in names for text in spellings(demangled(other)) if '(' not in text} if '::' in name else set()
-    known = near(name, [*names, *sources])
-    stripped = '' if known or program.executable.contents('.symtab') or len(program.symbols.files) > 1 else (
-        ': its symbols are stripped, and no debug file for it is installed')
-    refuse(f"{program.path} has no function '{name}'{known or stripped}", place.at)
-
-
-def function_target(probe: Probe, program: Program, symbol: Symbol, offset: int, kernel: Kernel) -> List[Target]:
-    """The Targets of a function of a program and its copies in others, or of a place inside it."""
-    if offset and probe.kind == 'R':
-        refuse('a return is that of a whole function: no offset', probe.place.at)
-    if offset and not kernel.force:
-        with Resolver._about(probe.place):
-            check_boundary(symbol, offset, program.executable, program.dwarf, True)
-    site, dwarf = Site(program, symbol.address + (offset or symbol.entry)), program.dwarf
-    spot = dwarf.spot_at(site.address) if dwarf and offset else None
-    function = dwarf.function_here(spot) if dwarf and spot else program.function(symbol.name, symbol.address, offset)
-    copies: List[Target] = []
-    if function and function.inlined and dwarf:
-        if probe.kind == 'P' and not any(names_registers(arg.expr) for arg in probe.args):
-            copies = spots_in_program(dwarf.copies_near(symbol.address), probe, program, kernel)
-        else:
-            kernel.note(inlined_too(symbol.name, function.inlined))
-    name = demangled(symbol.name) or symbol.name
-    own = Target(site_place(site, kernel, probe.place.at), name, function, not offset, site)
-    return [own, *(copy._replace(name=name) for copy in copies)]
-
-
-def raw_target(probe: Probe, program: Program, offset: int, semaphore: int, kernel: Kernel) -> Target:
-    """The Target at an offset in the file."""
-    address = program.executable.code_at(offset)
-    if address is None:
-        refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed', probe.place.at)
-    site = Site(program, address)
-    text = site_place(site, kernel, probe.place.at) + (f'({semaphore:#x})' if semaphore else '')
-    if any(note.address == address for note in program.executable.usdt_notes()):
-        return Target(text, f'{offset:#x}', None, False, site)
-    symbol = program.symbols.symbol_at(address)
-    if symbol:
-        behind = address - symbol.address
-        return function_target(probe, program, symbol, 0 if behind == symbol.entry else behind, kernel)[0]
-    if not kernel.force:
-        refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
-               'inside one crashes the program. --force sets it all the same', probe.place.at)
-    return Target(text, f'{offset:#x}', None, False, site)
-
-
-def usdt_targets(probe: Probe, kernel: Kernel) -> List[Target]:
-    """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
-    place = probe.place
-    program, rest = split_object(place, kernel)
-    notes = program.executable.usdt_notes()
-    provider, _, name = rest.rpartition(':')
-    found = [note for note in notes if fnmatch.fnmatchcase(note.name, name) and fnmatch.fnmatchcase(note.provider, provider or '*')]
-    names = sorted({f'{note.provider}:{note.name}' for note in notes})
-    if not notes:
-        refuse(f'{program.path} has no USDT probes (.note.stapsdt)', place.at)
-    if not found:
-        listed = f"; it has {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
-        known = near(rest, [*names, *(text.partition(':')[2] for text in names)])
-        refuse(f"{program.path} has no USDT probe '{rest}'{known or listed}", place.at)
-    if len({note.provider for note in found}) > 1 and not provider:
-        refuse(f"several providers have '{name}': {', '.join(sorted({note.provider for note in found}))}", place.at)
-    if any(note.semaphore for note in found) and 'ref_ctr' not in kernel.abilities:
-        refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux 4.20)', place.at)
-    return [usdt_target(note, program, kernel, place.at) for note in found]
-
-
-def usdt_target(note: UsdtNote, program: Program, kernel: Kernel, at: Span) -> Target:
-    """The Target of one site."""
-    site = Site(program, note.address, split_operands(note.operands))
-    return Target(site_place(site, kernel, at, note.semaphore), f'{note.provider}:{note.name}', None, False, site)
 
 
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
@@ -8022,7 +7950,7 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
         return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
-    targets = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind, function_targets)(probe, kernel)
+    targets = locate(probe, kernel)
     several = probe.place.glob or probe.kind in 'PRu' and len({target.name for target in targets}) > 1
     events: List[Event] = []
     refusals: List[Tuple[Target, InputError]] = []
@@ -8056,32 +7984,18 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
     return renamed
 
 
-def obstacle_finder(kernel: Kernel) -> Callable[[Symbol], str]:
-    """Why a function cannot be probed: as the running kernel says, else as the vmlinux does."""
-    symbols, traceable, black = kernel.info.symbols, kernel.functions(), kernel.blacklist()
-    if isinstance(symbols, Symbols):
-        return obstacles(symbols.files[0]) if not isinstance(kernel.info, Program) else lambda symbol: ''
-
-    def obstacle(symbol: Symbol) -> str:
-        if symbol.name in black:
-            return "on the kernel's blacklist: kprobes themselves run through it"
-        return 'not traceable (notrace)' if traceable and symbol.name not in traceable else ''
-    return obstacle
-
-
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
     """The event of a p or r line at one place."""
     symbols = kernel.info.symbols
-    found = symbols.symbols(target.name) if isinstance(symbols, Symbols) else []
-    obstacle = obstacle_finder(kernel)(found[0]) if len(found) == 1 else ''
+    found = symbols.symbols(target.name) if isinstance(symbols, Symbols) and not target.site else []
+    obstacle = obstacle_of(found[0], found[0].address, kernel) if len(found) == 1 else ''
     if obstacle:
         kernel.note(f"'{target.name}' is {obstacle}; the kernel will refuse a probe there")
-    module = target.place.partition(':')[0] if ':' in target.place else ''
-    info = target.site.program if target.site else kernel.info.module(module)
-    for hint in (syscall_hint(probe, target, kernel.info.arch), convention_note(probe, target, info)):
+    for hint in (syscall_hint(probe, target, kernel.info.arch), convention_note(probe, target, target.module)):
         if hint:
             kernel.note(hint)
-    resolver = Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
+    kind = 'r' if probe.kind in 'rR' else 'p'
+    resolver = Resolver(target.module, kind, target.function, target.entry, kernel.abilities, site=target.site)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     event = own_event(probe, name, letter, target.place, resolver, kernel.seal)
     return event._replace(program=target.site and target.site.program)
@@ -8667,7 +8581,7 @@ def list_functions(text: str, kernel: Kernel) -> List[str]:
     if not found:
         with_type = f" with a parameter '{match['type']}'" * bool(taken)
         if not GLOB.search(pattern) and not taken:
-            absent(Place(pattern, match.span('glob'), pattern), kernel)
+            absent(Place(pattern, match.span('glob'), pattern), kernel.info, kernel)
         refuse(f"no function matches '{pattern}'{with_type}", (match.start('glob'), match.end()))
     return [each.line() for each in found]
 
@@ -8682,13 +8596,12 @@ def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -
     base = {name.split('.')[0] for name in table}
     for source in [kernel.info.module(module)] if module else [kernel.info] * (not taken) + module_infos(kernel.info, table):
         add_prototypes(prototypes, source, exact or pattern.split('.')[0], taken)
-    obstacle = obstacle_finder(kernel)
     found = []
     inlined = {name for name, known in prototypes.items() if name not in base and wanted(name) and any(each.inline for each in known)}
     for name in sorted({*table, *(() if module else inlined)}):
         known = prototypes.get(name.split('.')[0], [])
         if known or not taken:
-            found += described(name, known, table.get(name, []), obstacle, kernel)
+            found += described(name, known, table.get(name, []), kernel)
     return found
 
 
@@ -8723,8 +8636,7 @@ def module_infos(info: Module, table: Dict[str, List[Symbol]]) -> List[Module]:
     return [info.module(module) for module in sorted(modules) if info.module(module).sources]
 
 
-def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], obstacle: Callable[[Symbol], str],
-              kernel: Kernel) -> List[Found]:
+def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], kernel: Kernel) -> List[Found]:
     """A line for each prototype of a name."""
     base, found = name.split('.')[0], []
     for prototype in prototypes or [Prototype(name, f'{name}()', ())]:
@@ -8742,7 +8654,7 @@ def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symb
         if len(symbols) > 1:
             way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
             notes.append(f"{len(symbols)} functions have this name: {way if kernel.info.dwarf else 'only DWARF tells which'}")
-        reasons = {obstacle(symbol) for symbol in symbols}
+        reasons = {obstacle_of(symbol, symbol.address, kernel) for symbol in symbols} if not isinstance(kernel.info, Program) else {''}
         modules = sorted({symbol.module for symbol in symbols} - {''})
         notes += [f"in module {', '.join(modules)}"] if modules else []
         found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
@@ -8763,11 +8675,14 @@ def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
 
 
 def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
-    """What resolves expressions at the first place of a p, r, P, R or u line."""
-    places = {'P': program_targets, 'R': program_targets, 'u': usdt_targets}.get(probe.kind)
-    target = places(probe, kernel)[0] if places else one_target(probe, kernel)
-    info = target.site.program if target.site else kernel.info
-    return Resolver(info, 'r' if probe.kind in 'rR' else 'p', target.function, target.entry, kernel.abilities, site=target.site)
+    """What resolves expressions at the first place of a line."""
+    place, kind = probe.place, 'r' if probe.kind in 'rR' else 'p'
+    if probe.kind == 'e':
+        format_ = kernel.event_format(place.system, place.function)
+        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
+        return Resolver(kernel.info, 'e', fields=fields or {})
+    target = locate(probe, kernel)[0]
+    return Resolver(target.module, kind, target.function, target.entry, kernel.abilities, site=target.site)
 
 
 def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
@@ -8990,16 +8905,16 @@ def list_program(text: str, kernel: Kernel) -> List[str]:
     assert probe
     if probe[2]:
         return list_expressions(parse_probe(text), kernel)
-    place = Place(probe[1], probe.span(1))
-    program, rest = split_object(place, kernel)
-    pattern = rest.strip('"') or '*'
+    place = parse_place('P', probe[1] + '*' * probe[1].endswith(':'), probe.span(1))
+    program, pattern = module_of(place, kernel), place.function
+    assert isinstance(program, Program)
     own = Kernel(program, kernel.note)
     found = [each.line() if program.dwarf else f'{each.text};' for each in functions_like(pattern, '', own)
              if each.text[:2] not in ('_Z', '_R') and '@' not in each.text]
     sources = {demangled(name) for name in program.symbols.function_symbols} - {''}
     found += [f'{name};' for name in sorted(sources) if any(fnmatch.fnmatchcase(way, pattern) for way in spellings(name))]
     if not found:
-        absent_in_program(pattern, program, place, kernel)
+        absent(place, program, kernel)
     return found
 
 
@@ -9009,7 +8924,9 @@ def list_usdt(text: str, kernel: Kernel) -> List[str]:
     assert words
     if words[2]:
         return list_expressions(parse_probe(text), kernel)
-    program, rest = split_object(Place(words[1], words.span(1)), kernel)
+    place = parse_place('u', words[1] + '*' * words[1].endswith(':'), words.span(1))
+    program, rest = module_of(place, kernel), f"{place.system}{':' * bool(place.system)}{place.function}"
+    assert isinstance(program, Program)
     lines: Dict[str, Dict[str, int]] = {}
     for note in sorted(program.executable.usdt_notes()):
         if fnmatch.fnmatchcase(note.name, rest) or fnmatch.fnmatchcase(f'{note.provider}:{note.name}', rest):
@@ -9049,7 +8966,7 @@ def function_code(place: Place, info: Module) -> Code:
     running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
     found = info.functions_named(place.function)
     if place.file and info.dwarf:
-        found = [symbol for symbol in found if ('/' + info.dwarf.source_at(symbol.address)).endswith('/' + place.file)]
+        found = in_file(found, place.file, info.dwarf)
     if not found:
         copies = info.dwarf.copies(place.function) if info.dwarf else []
         listed = f'; it is inlined at {len(copies)} places, which -l {place.function} lists' if copies else ''
@@ -9218,7 +9135,7 @@ def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> List[Spot]:
     if place.offset and len(found) == 1:
         with Resolver._about(place):
             check_boundary(found[0], place.offset, info.executable or dwarf.executable, dwarf)
-    own = [dwarf.spot_at(symbol.address + place.offset) for symbol in found]
+    own = [dwarf.spot_at(symbol.address + (place.offset or 0)) for symbol in found]
     spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function))
     if not spots:
         refuse(f"no function '{place.function}'{near(place.function, info.function_names())}", place.at)
@@ -9429,24 +9346,11 @@ def at_cursor(node: Any) -> Optional[Any]:
 
 def resolver_for(text: str, kernel: Kernel) -> Resolver:
     """A Resolver of the line's place, which takes parameters to be where the convention has them."""
-    head = re.match(r'\s*(\S+)\s+(\S+)', text)
+    head = re.match(r'\s*\S+\s+\S+', text)
     assert head
-    if head[1][0] in 'PRu':
-        found = place_resolver(parse_probe(head[0]), kernel._replace(force=True))
-        found.function = found.function and anywhere(found.function)
-        return found
-    kind, place = head[1][0], parse_place(head[1][0], head[2], head.span(2))
-    if kind == 'e':
-        format_ = kernel.event_format(place.system, place.function)
-        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
-        return Resolver(kernel.info, 'e', fields=fields or {})
-    info = kernel.info.module(place.module)
-    function = info.function(place.function)
-    if not function and info.symbols:
-        modules = [symbol.module for symbol in info.symbols.symbols(place.function) if symbol.module]
-        info = info.module(modules[0]) if modules else info
-        function = info.function(place.function)
-    return Resolver(info, kind, function and anywhere(function), True, frozenset(['$arg']))
+    found = place_resolver(parse_probe(head[0]), kernel._replace(force=True, note=lambda text: None))
+    found.function, found.abilities = found.function and anywhere(found.function), frozenset(['$arg'])
+    return found
 
 
 def anywhere(function: Function) -> Function:
@@ -10718,13 +10622,13 @@ def inside(options: Any) -> List[str]:
 
 def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
     """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
-    whole = Place(text, (0, len(text)))
-    if ':' in text and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
-        kernel = with_programs(kernel_of(debug_info(options, False), None, False), options)
-        if any(kernel.program(text[:match.start()]) for match in re.finditer(':', text) if match.start()):
-            found, rest = split_object(whole, kernel)
-            return place_in_program(rest, whole), found
-    return parse_place('p', text, whole.at), debug_info(options)
+    at = (0, len(text))
+    if ':' in text[:-1] and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
+        kernel, place = with_programs(kernel_of(debug_info(options, False), None, False), options), parse_place('P', text, at)
+        if kernel.program(place.object):
+            return place, module_of(place, kernel)
+    place = parse_place('p', text, at)
+    return place, debug_info(options).module(place.module)
 
 
 def export(options: Any) -> int:

@@ -81,7 +81,7 @@ def resolve_in(kind: str, here: surftrace.Program, kernel: surftrace.Kernel, fun
         for path_, value in argument.leaves:
             text = f'a{index}{path_}'
             probe = surftrace.parse_probe(f'{line} v={text}')
-            target = surftrace.program_targets(probe, kernel)[0] if kind == 'P' else surftrace.one_target(probe, kernel)
+            target = surftrace.locate(probe, kernel)[0]
             site = target.site
             symbol = here.executable.symbols(function.name)[0]
             address = site.address if site else symbol.address + symbol.entry       # as the kernel does by itself
@@ -188,7 +188,7 @@ def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_ap
                           arch.order, arch.stack_pointer)
         for path, value in leaves:
             probe = surftrace.parse_probe(f'p take_{name_} v=p->{path[1:]}')
-            target = surftrace.one_target(probe, kernel)
+            target = surftrace.locate(probe, kernel)[0]
             field = surftrace.Resolver(info, 'p', target.function, target.entry).field(probe.args[0])
             assert read(machine, field) == value, f'{name_}{path}: {field.fetches[0].text()}'
             compared += 1
@@ -217,7 +217,7 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
     machines = machines_at(program, name, [notes['go'].address, notes['mem'].address], tmp_path)
     refused = []
     for probe_name, values in USDT_ARGUMENTS.items():
-        target = surftrace.usdt_targets(surftrace.parse_probe(f'u {program}:t:{probe_name}'), kernel)[0]
+        target = surftrace.locate(surftrace.parse_probe(f'u {program}:t:{probe_name}'), kernel)[0]
         assert target.place.endswith(f'({here.executable.offset_of(notes[probe_name].semaphore):#x})')
         for index, value in enumerate(values):
             resolver = surftrace.Resolver(here, 'p', site=target.site)

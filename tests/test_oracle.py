@@ -71,7 +71,7 @@ def surftrace_kernel(label: str, mode: str) -> surftrace.Kernel:
 @functools.lru_cache(None)
 def target(label: str, mode: str, function: str) -> surftrace.Target:
     """The place `p FUNCTION`."""
-    return surftrace.one_target(surftrace.parse_probe(f'p {function}'), surftrace_kernel(label, mode)._replace(note=str))
+    return surftrace.locate(surftrace.parse_probe(f'p {function}'), surftrace_kernel(label, mode)._replace(note=str))[0]
 
 
 def asked(label: str, mode: str, function: str, text: str) -> Union[Answer, Refusal]:

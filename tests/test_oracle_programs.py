@@ -51,7 +51,7 @@ def path_of(name: str) -> str:
 def place(path: str, function: str) -> str:
     """PATH:0xOFFSET of a function, or the refusal."""
     try:
-        target, *_ = surftrace.program_targets(surftrace.parse_probe(f'P {path}:{function}'), kernel())
+        target, *_ = surftrace.locate(surftrace.parse_probe(f'P {path}:{function}'), kernel())
     except surftrace.InputError as error:
         return error.message
     return target.place

@@ -403,10 +403,10 @@ def test_a_probe_is_set_only_where_an_instruction_begins(function: str, by: str,
         place = f'{program}:{function}+{at}' if by == 'name' else f'{program}:{start + at:#x}'
         probe = surftrace.parse_probe(f'P {place} %ax')
         if at in good:
-            assert surftrace.program_targets(probe, kernel)[0].place == f'{program}:{start + at:#x}'
+            assert surftrace.locate(probe, kernel)[0].place == f'{program}:{start + at:#x}'
         else:
             with pytest.raises(surftrace.InputError, match='is inside an instruction'):
-                surftrace.program_targets(probe, kernel)
+                surftrace.locate(probe, kernel)
 
 
 def test_force_sets_a_probe_anywhere_and_without_a_disassembler_nothing_else_does(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -564,7 +564,7 @@ def test_a_path_with_a_blank_is_written_in_quotes_and_refused_by_s(tmp_path: Pat
 
 @pytest.mark.parametrize('line, words', [
     ('P {}/script:main', 'script'), ('P {}/text:main', 'no ELF file'), ('P {}:main', 'no program or library'), ('P {}/nix:main', 'no program'),
-    ('P bash', 'OBJ:FUNC expected'), ('P bash:', 'OBJ:FUNC expected'), ('P :x', 'no program'), ('u bash', 'OBJ:PROVIDER:NAME expected'),
+    ('P bash', 'OBJ:FUNC expected'), ('P bash:', 'OBJ:FUNC expected'), ('P :x', 'OBJ:FUNC expected'), ('u bash', 'OBJ:PROVIDER:NAME expected'),
     ('P', 'OBJ:FUNC expected')])
 def test_what_is_no_program_is_refused_with_a_caret(line: str, words: str, tmp_path: Path) -> None:
     (tmp_path / 'script').write_text('#!/bin/sh\n')
