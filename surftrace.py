@@ -7355,9 +7355,9 @@ class Kernel(NamedTuple):
         """The text of events/SYSTEM/EVENT/format."""
         return self.read(f'events/{system}/{event}/format') or None
 
-    def event_names(self) -> List[str]:
-        """Every SYSTEM/EVENT."""
-        return self.read('available_events').replace(':', '/').split()
+    def event_names(self) -> Iterable[str]:
+        """Every SYSTEM/EVENT: of the running kernel, else those that the file has."""
+        return self.read('available_events').replace(':', '/').split() or event_classes(self.info)
 
     def functions(self) -> Optional[FrozenSet[str]]:
         """The functions that ftrace lists as traceable, None where it lists none."""
@@ -8004,7 +8004,7 @@ def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Eve
 def matching_events(place: Place, kernel: Kernel) -> List[Tuple[str, str]]:
     """(system, event) of an e line."""
     if not place.glob:
-        if kernel.event_format(place.system, place.function) is None and kernel.event_names():
+        if kernel.event_format(place.system, place.function) is None and kernel.read('available_events'):
             refuse(f"no event '{place.system}/{place.function}'"
                    f"{near(f'{place.system}/{place.function}', kernel.event_names())}", place.at)
         return [(place.system, place.function)]
@@ -8036,25 +8036,60 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
     return fields
 
 
-def raw_event_fields(event: str, info: Module) -> Optional[Dict[str, EventField]]:
-    """The fields of an event of a kernel elsewhere, from the struct that include/trace/stages makes of it: an event of a
-    class of its own has one of its name."""
-    found = info.named('struct', f'trace_event_raw_{event}')
+def event_members(name: str, kernel: Kernel) -> Optional[List[Tuple[str, Member]]]:
+    """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member called __data_loc_NAME
+    only says where the field is."""
+    class_ = event_classes(kernel.info).get(name, name.rpartition('/')[2])
+    found = kernel.info.named('struct', f'trace_event_raw_{class_}')
     if not isinstance(found, Struct):
         return None
-    fields = {}
-    for member in found.members():
-        type_, name = member.type(), re.sub('^__data_loc_', '', member.name)
-        if member.name not in ('ent', '__data'):
-            string = isinstance(type_, Array) and is_char(type_.element())
-            fields[name] = EventField(name, Void() if name != member.name else type_, string)
-    return fields
+    return [(re.sub('^__data_loc_', '', member.name), member) for member in found.members() if member.name not in ('ent', '__data')]
+
+
+def fields_of_event(name: str, kernel: Kernel) -> Optional[Dict[str, EventField]]:
+    """The fields of an event: as its format file tells, else as the struct of its class does."""
+    text = kernel.event_format(*name.split('/'))
+    if text:
+        return event_fields(text, kernel.info.arch)
+    members = event_members(name, kernel)
+    return None if members is None else {
+        field: EventField(field, Void() if field != member.name else member.type(), is_text(member.type())) for field, member in members}
+
+
+def is_text(type_: Type) -> bool:
+    """Whether it is an array of characters."""
+    return isinstance(type_, Array) and is_char(type_.element())
+
+
+@functools.lru_cache(2)
+def event_classes(info: Module) -> Dict[str, str]:
+    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) has its name or
+    its tracepoint, and names its class, which names its system."""
+    vmlinux, call = info.file, info.named('struct', 'trace_event_call')
+    class_, tracepoint = (find_member(call, name) if isinstance(call, Struct) else None for name in ('class', 'tp'))
+    if not vmlinux or not class_ or not tracepoint:
+        return {}
+
+    def named(prefix: str) -> Dict[int, str]:
+        return {symbol.address: symbol.name[len(prefix):] for symbol in vmlinux.matching(lambda name: name.startswith(prefix))}
+
+    def word(address: int) -> int:
+        return int.from_bytes(vmlinux.bytes_at(address, vmlinux.arch.word), vmlinux.arch.order)  # type: ignore[arg-type]
+
+    def text(address: int) -> str:
+        return vmlinux.bytes_at(address, 64).split(b'\0')[0].decode(errors='replace')
+    classes, tracepoints_ = named('event_class_'), named('__tracepoint_')
+    found = {}
+    for address in named('event_'):
+        at, name = word(address + class_.bit // 8), word(address + tracepoint.bit // 8)
+        if at in classes:
+            found[f'{text(word(at))}/{tracepoints_.get(name) or text(name)}'] = classes[at]
+    return {name: class_ for name, class_ in found.items() if re.fullmatch(r'[\w-]+/\w+', name)}
 
 
 def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kernel) -> Event:
     """A trace event as it is, or with arguments an event probe on it."""
-    text = kernel.event_format(system, event)
-    fields = event_fields(text, kernel.info.arch) if text else raw_event_fields(event, kernel.info)
+    fields = fields_of_event(f'{system}/{event}', kernel)
     if not probe.args:
         filter_ = FilterText((), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
         return Event(event, system, (), (), '', filter_, filter_source(probe), probe, kernel.info.arch)
@@ -8678,9 +8713,7 @@ def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
     """What resolves expressions at the first place of a line."""
     place, kind = probe.place, 'r' if probe.kind in 'rR' else 'p'
     if probe.kind == 'e':
-        format_ = kernel.event_format(place.system, place.function)
-        fields = event_fields(format_, kernel.info.arch) if format_ else raw_event_fields(place.function, kernel.info)
-        return Resolver(kernel.info, 'e', fields=fields or {})
+        return Resolver(kernel.info, 'e', fields=fields_of_event(f'{place.system}/{place.function}', kernel) or {})
     target = locate(probe, kernel)[0]
     return Resolver(target.module, kind, target.function, target.entry, kernel.abilities, site=target.site)
 
@@ -8709,19 +8742,13 @@ def list_events(text: str, kernel: Kernel) -> List[str]:
     match = re.match(r'\s*\S+\s+(\S+)', text)
     assert match
     pattern = match[1] if re.search('[/:]', match[1]) else f'{match[1]}/*' if not GLOB.search(match[1]) else f'*/{match[1]}'
-    wanted, lines = pattern.replace(':', '/', 1), []
-    names = kernel.event_names()
-    elsewhere = {} if names else events_of(kernel.info)
-    found = sorted(name for name in names or elsewhere if fnmatch.fnmatchcase(name, wanted))
-    if not names and not elsewhere:                                     # what has no names of systems says * for them
-        found = [f'*/{name}' for name in sorted(set(tracepoints(kernel.info, ''))) if fnmatch.fnmatchcase(name, wanted.split('/')[1])]
+    wanted, names = pattern.replace(':', '/', 1), set(kernel.event_names())
+    names = names or {f'*/{name}' for name in tracepoints(kernel.info, '')}     # BTF has no names of systems
+    tests = {name: re.sub('^.*/', '*/', wanted) if name[0] == '*' else wanted for name in names}
+    found = sorted(name for name, test in tests.items() if fnmatch.fnmatchcase(name, test))
     if not found:
-        refuse(f"no event matches '{wanted}'{near(wanted, names or elsewhere)}", match.span(1))
-    for name in found:
-        system, event = name.split('/')
-        format_ = kernel.event_format(system, event)
-        lines += [f'e {name}'] + (format_layout(format_) if format_ else raw_layout(elsewhere.get(name, event), kernel.info))
-    return lines
+        refuse(f"no event matches '{wanted}'{near(wanted, names)}", match.span(1))
+    return [line for name in found for line in (f'e {name}', *event_layout(name, kernel))]
 
 
 def tracepoints(info: Module, prefix: str) -> List[str]:
@@ -8729,44 +8756,16 @@ def tracepoints(info: Module, prefix: str) -> List[str]:
     return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
 
 
-def format_layout(text: str) -> List[str]:
-    """The fields of a format file, as it declares them."""
-    return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
-        r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
-
-
-def raw_layout(event: str, info: Module) -> List[str]:
-    """The fields of an event of that class, from the struct that include/trace/stages makes of it."""
-    found = info.named('struct', f'trace_event_raw_{event}')
-    if not isinstance(found, Struct):
-        return ['    // its fields are not in the debug information']
-    lines = []
-    for member in found.members():
-        name = re.sub('^__data_loc_', '', member.name)
-        if member.name not in ('ent', '__data'):
-            declared = member.written(member.name) if name == member.name else f'__data_loc {name}'
-            lines.append(commented(f'    {declared};', f'{member.bit // 8:5} {size_of(member.type()) or 0:5}'))
-    return lines
-
-
-def events_of(info: Module) -> Dict[str, str]:
-    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) names
-    its class, which names its system."""
-    vmlinux, call = info.file, info.named('struct', 'trace_event_call')
-    class_ = find_member(call, 'class') if isinstance(call, Struct) else None
-    if not vmlinux or not class_:
-        return {}
-    classes = {symbol.address: symbol.name for symbol in vmlinux.matching(lambda name: name.startswith('event_class_'))}
-    found = {}
-
-    def word(address: int) -> int:
-        return int.from_bytes(vmlinux.bytes_at(address, vmlinux.arch.word), vmlinux.arch.order)  # type: ignore[arg-type]
-    for symbol in vmlinux.matching(lambda name: name.startswith('event_')):
-        at = word(symbol.address + class_.bit // 8)
-        system = vmlinux.bytes_at(word(at), 64).split(b'\0')[0].decode(errors='replace')
-        if at in classes and re.fullmatch(r'[\w-]+', system):
-            found[f'{system}/{symbol.name[6:]}'] = classes[at][len('event_class_'):]
-    return found
+def event_layout(name: str, kernel: Kernel) -> List[str]:
+    """The fields of an event, as its format file declares them, else as the struct of its class does."""
+    text = kernel.event_format(*name.split('/'))
+    if text:
+        return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
+            r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
+    members = event_members(name, kernel)
+    return ['    // its fields are not in the debug information'] if members is None else [
+        commented(f"    {member.written(field) if field == member.name else f'__data_loc {field}'};",
+                  f'{member.bit // 8:5} {size_of(member.type()) or 0:5}') for field, member in members]
 
 
 # types

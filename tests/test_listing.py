@@ -338,6 +338,20 @@ def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.
     assert 'char comm[16]; /* 8 16 */' in lines
 
 
+@pytest.mark.parametrize('line, wanted', [
+    ('e sched/sched_wakeup prio', 'e:f0 sched/sched_wakeup prio=$prio:s32'),
+    ('e block/block_rq_issue sector', 'e:f0 block/block_rq_issue sector=$sector:u64'),
+    ('e sched/sched_wakeup_[a-n]*', '#! e sched/sched_wakeup_new')])
+def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: str, stock: surftrace.Kernel) -> None:
+    """Those of an event whose class has another name, and those that match a pattern."""
+    event, = surftrace.make_events([(surftrace.parse_probe(line), '')], stock)
+    assert event.lines() == [wanted]
+
+
+def test_the_events_of_system_calls_have_the_names_they_are_registered_with(stock: surftrace.Kernel) -> None:
+    assert surftrace.listing('e syscalls/*_openat', stock)[::2] == ['e syscalls/sys_enter_openat', 'e syscalls/sys_exit_openat']
+
+
 def fields_of(text: str) -> list[tuple[str, int, int]]:
     """(name, offset, size) of the fields of a format file, or of our lines."""
     ours = re.findall(r'(\w+)(?:\[[^;]*\])?; +/\* +(\d+) +(\d+) \*/', text)
@@ -354,7 +368,8 @@ def test_the_fields_are_those_of_the_format_files(_mounted_tracefs: Path) -> Non
     said = {block.split('\n')[0]: fields_of(block) for block in blocks if not re.match('surftrace|[ku]probes', block)}   # made by others
     wanted = {name: fields_of((_mounted_tracefs / 'events' / name / 'format').read_text()) for name in said}
     assert said == wanted and len(said) > 300
-    raw = {name: fields_of('\n'.join(surftrace.raw_layout(name.split('/')[1], info))) for name in said if name.startswith('sched/')}
+    elsewhere = surftrace.Kernel(info, print)
+    raw = {name: fields_of('\n'.join(surftrace.event_layout(name, elsewhere))) for name in said if name.startswith('sched/')}
     raw = {name: fields for name, fields in raw.items() if fields}             # one of a class of several has no struct of its name
     assert raw == {name: wanted[name] for name in raw} and len(raw) > 10
 
