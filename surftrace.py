@@ -39,7 +39,6 @@ import fcntl
 import fnmatch
 import functools
 import io
-import ipaddress
 import mmap
 import os
 import re
@@ -5648,17 +5647,52 @@ def check_names(probe: Probe) -> None:
 
 # ---- Formats -----------------------------------------------------------------------------------------------
 
+INTEGER, STRING = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]'         # fetch types
+
+
+def no_value(text: str) -> Tuple[int, ...]:
+    """Refuse to compare it with that text."""
+    raise ValueError(text)
+
+
 class Format(NamedTuple):
-    """How a field looks to a person; `show` and `parse` are inverse. Values are what trace_pipe prints, a text for each
-    part; `kinds` are the fetch types of the parts, none where the C type decides; `size` the bytes it wants, 0 for any.
-    """
+    """How a field looks to a person; `show` and `parse` are inverse. Values are what trace_pipe prints, a text for each part."""
     word: str                                               # its name, in a TYPE and behind #!
-    kinds: Tuple[str, ...]
-    size: int
+    takes: Tuple[str, ...]                                  # patterns of the fetch types of its parts
     show: Callable[[Sequence[str]], str]
-    parse: Callable[[str], Tuple[int, ...]]                 # ValueError where the text is no such value
+    parse: Callable[[str], Tuple[int, ...]] = no_value      # ValueError where the text is no such value
     ordered: bool = False                                   # whether < means the same for what the kernel compares
     signed: int = 0                                         # bits of a signed bit-field, which the kernel takes as unsigned
+
+
+class Layout(NamedTuple):
+    """A value that is the same bytes in memory on every machine: the fetch types of its parts, its text and its bytes."""
+    kinds: Tuple[str, ...]
+    text: Callable[[bytes], str]
+    data: Callable[[str], bytes]
+
+    @property
+    def sizes(self) -> List[int]:
+        """The bytes of its parts."""
+        return [int(kind[1:]) // 8 for kind in self.kinds]
+
+    def format(self, word: str, order: Any) -> Format:
+        """The format, on a machine of that byte order."""
+        sizes = self.sizes
+
+        def show(values: Sequence[str]) -> str:
+            return self.text(b''.join(number(value).to_bytes(size, order) for value, size in zip(values, sizes)))
+
+        def parse(text: str) -> Tuple[int, ...]:
+            data, numbers = self.data(text), []
+            if len(data) != sum(sizes):
+                raise ValueError(text)
+            for size in sizes:
+                numbers.append(int.from_bytes(data[:size], order))
+                data = data[size:]
+            return tuple(numbers)
+        takes = tuple(rf'[ux]{8 * size}|b{8 * size}@\d+/\d+' for size in sizes)
+        return Format(word, takes, show, parse, order == 'big' and word[:2] in ('be', 'BE'))
 
 
 def number(text: str) -> int:
@@ -5666,79 +5700,57 @@ def number(text: str) -> int:
     return int(text, 0)
 
 
-def ip_format(word: str, order: Any) -> Format:
-    """An IPv4 address, as it lies in memory."""
-    return Format(word, ('u32',), 4, lambda values: str(ipaddress.IPv4Address(number(values[0]).to_bytes(4, order))),
-                  lambda text: (int.from_bytes(ipaddress.IPv4Address(text).packed, order),))
+def ip_text(data: bytes) -> str:
+    """An IPv4 or IPv6 address."""
+    import ipaddress
+    return str(ipaddress.ip_address(data))
 
 
-def ip6_format(word: str, order: Any) -> Format:
-    """An IPv6 address, fetched as two words of 64 bits: a filter of the kernel cannot compare arrays."""
-    def parse(text: str) -> Tuple[int, ...]:
-        packed = ipaddress.IPv6Address(text).packed
-        return int.from_bytes(packed[:8], order), int.from_bytes(packed[8:], order)
-    return Format(word, ('x64', 'x64'), 16, lambda values: str(ipaddress.IPv6Address(
-        b''.join(number(value).to_bytes(8, order) for value in values))), parse)
+def ip_data(text: str) -> bytes:
+    """Its bytes."""
+    import ipaddress
+    return ipaddress.ip_address(text).packed
 
 
-def mac_format(word: str, order: Any) -> Format:
-    """An Ethernet address, fetched as four bytes and two."""
-    def parse(text: str) -> Tuple[int, ...]:
-        packed = bytes(int(byte, 16) for byte in text.split(':'))
-        if len(packed) != 6:
-            raise ValueError(text)
-        return int.from_bytes(packed[:4], order), int.from_bytes(packed[4:], order)
-    return Format(word, ('x32', 'x16'), 6, lambda values: ':'.join(
-        f'{byte:02x}' for byte in number(values[0]).to_bytes(4, order) + number(values[1]).to_bytes(2, order)), parse)
+def network_order(bits: int, spec: str) -> Layout:
+    """A number in network byte order."""
+    return Layout((f'u{bits}',), lambda data: format(int.from_bytes(data, 'big'), spec),
+                  lambda text: whole_number(text).to_bytes(bits // 8, 'big'))
 
 
-def big_endian_format(word: str, order: Any) -> Format:
-    """A number in network byte order: be16 shown in decimal, BE16 in hexadecimal."""
-    size = int(word[2:]) // 8
-
-    def swap(value: int) -> int:
-        return int.from_bytes(value.to_bytes(size, order), 'big')
-    return Format(word, (f'u{8 * size}',), size, lambda values: f"{swap(number(values[0])):{'#x' if word[0] == 'B' else 'd'}}",
-                  lambda text: (swap(whole_number(text)),), order == 'big')
-
-
-def hex_format(word: str, order: Any) -> Format:
-    """A number in hexadecimal where no fetch type of the kernel prints it so (bit-fields)."""
-    return Format(word, (), 0, lambda values: f'{number(values[0]):#x}', lambda text: (whole_number(text),), True)
+FORMATS = {
+    'ip': Layout(('u32',), ip_text, ip_data),
+    'ip6': Layout(('x64', 'x64'), ip_text, ip_data),        # two words: a filter of the kernel cannot compare arrays
+    'mac': Layout(('x32', 'x16'), lambda data: data.hex(':'), lambda text: bytes(int(byte, 16) for byte in text.split(':'))),
+    **{f'{end}{bits}': network_order(bits, spec) for end, spec in (('be', 'd'), ('BE', '#x')) for bits in (16, 32, 64)}}
+PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
+                                  for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
+# in hexadecimal what no fetch type of the kernel prints so (bit-fields)
+HEX = Format('X', (INTEGER,), lambda values: f'{number(values[0]):#x}', lambda text: (whole_number(text),), True)
 
 
-def cut_format(word: str, order: Any) -> Format:
+def cut(text: str, count: int) -> str:
     """The string in an array of that many bytes: one that fills its array has no NUL, and the kernel reads on."""
-    count = int(word[4:-1])
-
-    def show(values: Sequence[str]) -> str:
-        if len(values[0]) <= count + 2 or values[0][0] != '"':      # as many characters are at least as many bytes
-            raw = values[0].encode('utf-8', 'surrogateescape')
-            if len(raw) <= count + 2 or raw[:1] != b'"':
-                return values[0]
-        raw = values[0].encode('utf-8', 'surrogateescape')
-        return raw[:count + 1].decode('utf-8', 'surrogateescape') + '"'
-    return Format(word, (), 0, show, _no_number)
+    if len(text) <= count + 2 and text.isascii() or text[0] != '"':
+        return text
+    raw = text.encode('utf-8', 'surrogateescape')
+    return text if len(raw) <= count + 2 else raw[:count + 1].decode('utf-8', 'surrogateescape') + '"'
 
 
-def packet_format(word: str, order: Any) -> Format:
+def cut_format(count: int) -> Format:
+    """The string in an array of that many bytes."""
+    return Format(f'cut({count})', (STRING,), lambda values: cut(values[0], count))
+
+
+def packet_format(before: int) -> Format:
     """The string that begins so many bytes into a packet and ends with it; the second part is the packet's length."""
-    before = int(word[7:-1])
-
-    def show(values: Sequence[str]) -> str:
-        return cut_format(f'cut({number(values[1]) - before})', order).show(values)
-    return Format(word, (), 0, show, _no_number)
+    return Format(f'packet({before})', (STRING, 'u32'), lambda values: cut(values[0], number(values[1]) - before))
 
 
-def _no_number(text: str) -> Tuple[int, ...]:
-    raise ValueError(text)
-
-
-def signed_format(word: str, order: Any) -> Format:
+def signed_format(width: int) -> Format:
     """A signed bit-field of that many bits; the kernel's are always unsigned."""
-    width = int(word[2:-1])
-    return Format(word, (), 0, lambda values: str(extended(values[0], width)), lambda text: (cut_to(text, width),),
-                  signed=width)
+    return Format(f'S({width})', (rf'b{width}@\d+/\d+',), lambda values: str(extended(values[0], width)),
+                  lambda text: (cut_to(text, width),), signed=width)
 
 
 def extended(text: str, width: int) -> int:
@@ -5763,22 +5775,20 @@ def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) 
         def show(shown: Sequence[str]) -> str:
             value = extended(shown[0], width)
             return names.get(value, str(value))
-        return Format(word, (), 0, show, lambda text: (cut_to(numbers.get(text, text), width),), signed=width)
-    return Format(word, (), 0, lambda shown: names.get(number(shown[0]), shown[0]),
+        return Format(f'enum({word})', (INTEGER,), show, lambda text: (cut_to(numbers.get(text, text), width),), signed=width)
+    return Format(f'enum({word})', (INTEGER,), lambda shown: names.get(number(shown[0]), shown[0]),
                   lambda text: (whole_number(numbers.get(text, text)),), True)
 
 
 TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftrace fetches
 
 
-def text_format(word: str, order: Any) -> Format:
-    """Counted text: its length and up to 256 bytes of it; 'text[8]' in an array of eight. A byte that cannot be read becomes 0
+def text_format(most: Optional[int] = None) -> Format:
+    """Counted text: its length and up to 256 bytes of it, in an array of `most`. A byte that cannot be read becomes 0
     and those behind it are old (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a zero is not shown."""
-    most = int(word[5:-1]) if '[' in word else (1 << 31) - 1
-
     def show(values: Sequence[str]) -> str:
         length = number(values[0])
-        if not 0 <= length <= most:
+        if not 0 <= length < (1 << 31 if most is None else most + 1):
             return f'(no text: its length is {length})'
         data = bytes(int(byte, 16) for part in values[1:] for byte in part[1:-1].split(','))
         whole, more = data[:length].split(b'\0')[0], ''
@@ -5787,17 +5797,11 @@ def text_format(word: str, order: Any) -> Format:
         elif length > len(data):
             more = f'... ({length} bytes)'
         return '"' + whole.decode('utf-8', 'surrogateescape') + '"' + more
-    return Format(word, (), 0, show, _no_number)
+    return Format('text' if most is None else f'text[{most}]', (INTEGER, *[r'x8\[64\]'] * TEXT_CHUNKS), show)
 
 
-FORMATS: Dict[str, Callable[[str, Any], Format]] = {
-    'ip': ip_format, 'ip6': ip6_format, 'mac': mac_format, 'X': hex_format, 'text': text_format,
-    **{f'{end}{bits}': big_endian_format for end in ('be', 'BE') for bits in (16, 32, 64)}}
-PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
-                                  for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
-FORMAT_PATTERNS = ((re.compile(r'text\[\d{1,9}\]'), text_format), (re.compile(r'cut\(\d{1,9}\)'), cut_format),
-                   (re.compile(r'packet\(\d{1,9}\)'), packet_format),
-                   (re.compile(r'S\([1-9]\d?\)'), signed_format))
+SIZED_FORMATS = ((r'text\[(\d{1,9})\]', text_format), (r'cut\((\d{1,9})\)', cut_format), (r'packet\((\d{1,9})\)', packet_format),
+                 (r'S\(([1-9]\d?)\)', signed_format))
 
 
 def bit_width(kind: str) -> int:
@@ -5808,11 +5812,13 @@ def bit_width(kind: str) -> int:
 def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
     """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain it."""
     if word in FORMATS:
-        return FORMATS[word](word, order)
+        return FORMATS[word].format(word, order)
     if re.fullmatch(r'enum\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
         pairs = (pair.split('=') for pair in word[5:-1].split(','))
-        return enum_format(word, tuple((name, int(value)) for name, value in pairs), bit_width(kind))
-    return next((make(word, order) for pattern, make in FORMAT_PATTERNS if pattern.fullmatch(word)), None)
+        return enum_format(word[5:-1], tuple((name, int(value)) for name, value in pairs), bit_width(kind))
+    sized = ((make, re.fullmatch(pattern, word)) for pattern, make in SIZED_FORMATS)
+    found = next((make(int(match[1])) for make, match in sized if match), None)
+    return found or {'X': HEX, 'text': text_format()}.get(word)
 
 
 # ---- Resolve -----------------------------------------------------------------------------------------------
@@ -6919,7 +6925,7 @@ class Resolver:
         else:
             fetches, format_ = self._default(lvalue, arg.format, arg.name, arg.at)
         if lvalue.guards and fetches[0].kind in STRINGS:                # of a packet
-            format_ = packet_format(f'packet({fetches[0].derefs[-1][0]})', self.arch.order)
+            format_ = packet_format(fetches[0].derefs[-1][0])
             fetches = (*fetches, lvalue.guards[0].fetch)
         return self.guarded(Field(name, fetches, format_, lvalue.guards, lvalue.words, arg.at))
 
@@ -6953,14 +6959,14 @@ class Resolver:
     def _default(self, lvalue: Lvalue, letter: str, name: str, at: Span) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
         """By the C type: the table in the README, 'What a type becomes'."""
         prefixed = next((word for prefix, word in PREFIX_FORMATS.items() if name.startswith(prefix)), '')
-        if prefixed and not letter and self._size(lvalue) == FORMATS[prefixed](prefixed, self.arch.order).size:
+        if prefixed and not letter and self._size(lvalue) == sum(FORMATS[prefixed].sizes):
             return self._formatted(lvalue, prefixed, '', at)
         type_ = lvalue.type
         if isinstance(type_, Array) and not (is_char(type_.element()) and not letter):
             return (self._array(lvalue, letter, at),), None
         if isinstance(type_, Array):
-            bounded = (type_.length or 0) > 1                               # char [1] is C's old way to say char []
-            return (self._text(lvalue, at),), cut_format(f'cut({type_.length})', self.arch.order) if bounded else None
+            bounded = type_.length or 1                                     # char [1] is C's old way to say char []
+            return (self._text(lvalue, at),), cut_format(bounded) if bounded > 1 else None
         if isinstance(type_, Pointer) and is_char(type_.target()) and not letter:
             return (self._text(self._pointee(lvalue, at), at),), None
         if isinstance(type_, Struct) and not letter and text_members(type_):
@@ -7026,7 +7032,7 @@ class Resolver:
         fetch = self._bits(lvalue, at) if lvalue.width is not None else self._fetched(lvalue, at)
         if fetch.kind:                                                      # a bit-field, or a part of a register
             width = bit_width(fetch.kind)
-            format_ = signed_format(f'S({width})', '') if signed else hex_format('X', '') if letter == 'X' else None
+            format_ = signed_format(width) if signed else HEX if letter == 'X' else None
         else:
             shown = 's' if signed else 'x' if letter == 'X' or not letter and (
                 isinstance(type_, Pointer) or isinstance(type_, Int) and not type_.name) else 'u'
@@ -7040,7 +7046,7 @@ class Resolver:
         """By name, so that -S is short; an anonymous one carries its enumerators."""
         values = type_.enumerators()
         word = type_.name if re.fullmatch(r'[\w:]+', type_.name) else ','.join(f'{name}={value}' for name, value in values)
-        return enum_format(f'enum({word})', values, bit_width(kind))
+        return enum_format(word, values, bit_width(kind))
 
     def _bits(self, lvalue: Lvalue, at: Span) -> Fetch:
         """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its storage unit (in a
@@ -7136,12 +7142,11 @@ class Resolver:
 
     def _counted_text(self, lvalue: Lvalue, length: Optional[Expr], at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
         """A pointer and a length, the length an expression or, in a type that has both, a member."""
-        word = 'text'
+        size = None
         if length is None:
             lvalue, counted = self._text_by_type(lvalue, at)
         else:
             counted, size = self.value(length), size_of(lvalue.type) if isinstance(lvalue.type, Array) else None
-            word = f'text[{size}]' if size else word
         scalar = self._scalar(counted)
         if not scalar or not isinstance(scalar.type, (Int, Enum)):
             refuse(f'the length is {spell(counted.type)}, and not a number', at)
@@ -7150,7 +7155,7 @@ class Resolver:
         if text.how != 'memory' or text.user or size_of(innermost(text.type) if isinstance(text.type, Array) else self._element(text)) != 1:
             refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(lvalue.type)}', at)
         chunks = tuple(text.fetch.at(text.bit // 8 + 64 * i)._replace(kind='x8[64]') for i in range(TEXT_CHUNKS))
-        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format(word, self.arch.order)
+        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format(size or None)
 
     @staticmethod
     def _element(lvalue: Lvalue) -> Type:
@@ -7176,7 +7181,7 @@ class Resolver:
     def _cut(self, lvalue: Lvalue, kind: str) -> Optional[Format]:
         """How a string is shown that is asked of an array or struct in memory: not past its end."""
         size = size_of(lvalue.type) if isinstance(lvalue.type, (Array, Struct)) and lvalue.how == 'memory' else None
-        return cut_format(f'cut({size})', self.arch.order) if size and kind in ('string', 'ustring') else None
+        return cut_format(size) if size and kind in ('string', 'ustring') else None
 
     def _narrowed(self, lvalue: Lvalue, kind: str, untyped: bool, at: Span) -> Fetch:
         """A scalar by a fetch type that is not wider than it."""
@@ -7201,28 +7206,28 @@ class Resolver:
     def _formatted(self, lvalue: Lvalue, word: str, letter: str, at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
         """One of surftrace's own types."""
         word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
-        format_ = FORMATS[word](word, self.arch.order) if word in FORMATS and word != 'X' else None
-        if not format_:
-            refuse(f"unknown type '{word}'{near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', *FORMATS])}: the "
+        if word not in FORMATS:
+            refuse(f"unknown type '{word}'{near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])}: the "
                    f"kernel's are u8-u64 s8-s64 x8-x64 char string ustring symbol symstr b<width>@<offset>/<container>, "
                    f"surftrace's ip ip6 mac be16 be32 be64", at)
         if letter and not (letter == 'X' and word[:2] == 'BE'):
             refuse(f"'{letter}' and ':{word}' both say how to show it", at)
         untyped = is_untyped(lvalue.type)
         size = self._size(lvalue)
-        if isinstance(lvalue.type, Pointer) and format_.size > 8:
-            lvalue, size = self._pointee(lvalue, at), format_.size
-        if size != format_.size and not untyped:
-            refuse(f'{word} needs {format_.size} bytes, and {spell(lvalue.type)} has {size}', at)
-        if len(format_.kinds) == 1 and lvalue.how != 'memory':
+        kinds, wanted, format_ = FORMATS[word].kinds, sum(FORMATS[word].sizes), FORMATS[word].format(word, self.arch.order)
+        if isinstance(lvalue.type, Pointer) and wanted > 8:
+            lvalue, size = self._pointee(lvalue, at), wanted
+        if size != wanted and not untyped:
+            refuse(f'{word} needs {wanted} bytes, and {spell(lvalue.type)} has {size}', at)
+        if len(kinds) == 1 and lvalue.how != 'memory':
             fetch = self._fetched(lvalue, at)
-            return (fetch if fetch.kind else fetch._replace(kind=format_.kinds[0]),), format_
+            return (fetch if fetch.kind else fetch._replace(kind=kinds[0]),), format_
         if lvalue.how != 'memory':
             refuse(f'{word} needs something in memory', at)
         fetches, offset = [], lvalue.bit // 8
-        for kind in format_.kinds:
+        for kind, part in zip(kinds, FORMATS[word].sizes):
             fetches.append(lvalue.fetch.at(offset, lvalue.user)._replace(kind=kind))
-            offset += int(kind[1:]) // 8
+            offset += part
         return tuple(fetches), format_
 
 
@@ -7252,17 +7257,13 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
     found = format_named(word, resolver.arch.order, field.kind)
     if not found and re.fullmatch(r'enum\([\w:]+\)', word):
         type_ = resolver.info.named('enum', word[5:-1], resolver.function) or resolver.info.named('', word[5:-1], resolver.function)
-        found = enum_format(word, type_.enumerators(), bit_width(field.kind)) if isinstance(type_, Enum) else None
+        found = enum_format(word[5:-1], type_.enumerators(), bit_width(field.kind)) if isinstance(type_, Enum) else None
     if not found:
         refuse(f"'{word}' is no format surftrace knows", at)
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
-    number_, cut, signed = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]', r'b%s@\d+/\d+'
-    wanted = [rf'[ux]{kind[1:]}|b{kind[1:]}@\d+/\d+' for kind in found.kinds] or (
-        [number_, *[r'x8\[64\]'] * TEXT_CHUNKS] if word.startswith('text') else []) or (
-        [cut, 'u32'] if word.startswith('packet(') else []) or [
-        cut if word.startswith('cut(') else signed % word[2:-1] if word.startswith('S(') else number_]
-    if len(kinds) != len(wanted) or not all(map(re.fullmatch, wanted, kinds)):
-        refuse(f"{word} wants {' and '.join(found.kinds) or 'another type'}, and this is {' and '.join(kinds)}", at)
+    if len(kinds) != len(found.takes) or not all(map(re.fullmatch, found.takes, kinds)):
+        wanted = ' and '.join(FORMATS[word].kinds) if word in FORMATS else 'another type'
+        refuse(f"{word} wants {wanted}, and this is {' and '.join(kinds)}", at)
     return found
 
 
@@ -9293,7 +9294,7 @@ def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
 
 
 TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
-              *(word for word in FORMATS if word.islower())]
+              *(word for word in FORMATS if word.islower()), 'text']
 
 
 def word_start(text: str) -> int:

@@ -1187,7 +1187,7 @@ def chunks(data: bytes) -> list[str]:
     (-4, b'hello', '(no text: its length is -4)'), (1 << 63, b'x', f'(no text: its length is {1 << 63})'),
     (4, 'é€'.encode()[:4], '"é\udce2\udc82"'), (2, b'\xff\xfe', '"\udcff\udcfe"')])
 def test_text_is_as_long_as_it_says_and_no_longer(length: int, data: bytes, wanted: str) -> None:
-    assert surftrace.text_format('text', 'little').show([str(length), *chunks(data)]) == wanted
+    assert surftrace.text_format().show([str(length), *chunks(data)]) == wanted
 
 
 # ---- what is damaged
