@@ -50,6 +50,7 @@ import zlib
 from typing import (
     Any,
     Callable,
+    Container,
     Dict,
     FrozenSet,
     Iterable,
@@ -697,11 +698,35 @@ class UsdtNote(NamedTuple):
     operands: str
 
 
+RawSymbol = Tuple[int, int, int, int, int, int]     # name, info, other, section, value, size: the order of Elf64_Sym
+
+
 class SymbolTable(NamedTuple):
-    """Entries, their names, and for dynamic symbols their versions (u16 each)."""
+    """Entries, their names, for dynamic symbols their versions (u16 each), and how an entry is laid out (ELF gABI)."""
     entries: bytes
     names: bytes
     versions: bytes
+    layout: struct.Struct
+
+    def raw(self, start: int = 0, count: int = 1 << 40) -> Iterator[RawSymbol]:
+        """So many entries from that one on."""
+        size = self.layout.size
+        whole = min(start + count, len(self.entries) // size) * size
+        fields = self.layout.iter_unpack(self.entries[start * size:whole])
+        if size == 24:
+            return fields
+        return ((name, info, other, section, value, extent) for name, value, extent, info, other, section in fields)
+
+    def name(self, entry: RawSymbol) -> str:
+        """The name of an entry."""
+        return self.names[entry[0]:self.names.find(b'\0', entry[0])].decode(errors='replace')
+
+    def named(self, name: str) -> Iterator[int]:
+        """The numbers of the entries of that name: one search for its bytes, one for its place; no table is built."""
+        for text in occurrences(self.names, name.encode() + b'\0'):
+            for at in occurrences(self.entries, struct.pack(self.layout.format[0] + 'I', text)):
+                if at % self.layout.size == 0:
+                    yield at // self.layout.size
 
 
 class Slice(io.RawIOBase):
@@ -730,40 +755,23 @@ class Slice(io.RawIOBase):
         return len(part)
 
 
-# What pyelftools and struct raise on a damaged file; anything else is a defect of ours.
+# What reading a damaged file raises beside pyelftools' own; anything else is a defect of ours.
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError, RecursionError,
           EOFError, MemoryError, NotImplementedError, struct.error, zlib.error)
-
-
-@contextlib.contextmanager
-def damage_in(path: str) -> Iterator[None]:
-    """Whatever reading a file raises that is damaged, or cannot be read, is about that file."""
-    try:
-        yield
-    except OSError as error:
-        raise DebugInfoError(f'{path}: {error.strerror}') from None
-    except DAMAGE as error:
-        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({error or type(error).__name__})') from error
+DEBUGGING = False       # main() sets it where $SURFTRACE_DEBUG is set: what may be a defect of ours is shown as it was raised
 
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Whatever reading a debug file raises is about that file."""
-    try:
-        from elftools.common.exceptions import DWARFError, ELFError
-        from elftools.construct import ConstructError
-    except ImportError:
-        raise SurftraceError(f'{path}: reading ELF and DWARF needs pyelftools (pip install pyelftools, or your '
-                             "distribution's python3-pyelftools); BTF needs nothing: -m btf") from None
+    """Make whatever reading a file raises an error about that file."""
     try:
         yield
-    except SurftraceError:
-        raise
     except OSError as error:
         raise DebugInfoError(f'{path}: {error.strerror}') from None
-    except (DWARFError, ELFError, ConstructError, *DAMAGE) as error:
-        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({error or type(error).__name__})'
-                             ) from error
+    except Exception as error:
+        if DEBUGGING or not isinstance(error, DAMAGE) and not type(error).__module__.startswith('elftools.'):
+            raise
+        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({error or type(error).__name__})') from error
 
 
 class DisassemblyError(SurftraceError):
@@ -775,8 +783,12 @@ class Executable:
 
     def __init__(self, path: str, data: bytes = b'') -> None:
         self.path = path
-        with reading(path):
+        try:
             from elftools.elf.elffile import ELFFile
+        except ImportError:
+            raise SurftraceError(f'{path}: reading ELF and DWARF needs pyelftools (pip install pyelftools, or your '
+                                 "distribution's python3-pyelftools); BTF needs nothing: -m btf") from None
+        with reading(path):
             self._map: Union[bytes, mmap.mmap]
             self.identity, self._map = (identity(path), data) if data else mapped(path)
             self.elf = ELFFile(io.BytesIO(data) if data else self._map)  # type: ignore[arg-type]
@@ -788,6 +800,7 @@ class Executable:
                      for section, place in zip(headers, places)]
             self.sections = {section.name: section for section in found}
             self._numbered_sections = found
+            self._bases = [section.address for section in found] if self.is_object else []
             self._inflated = functools.lru_cache(None)(self._inflate)
             self._relocated = functools.lru_cache(None)(self._relocate)
             self.arch = self._arch()
@@ -836,7 +849,7 @@ class Executable:
         module is such a file, and all that refers to a string, an abbreviation or an address is 0 in it without them."""
         with reading(self.path):
             data, values, known = bytearray(self._stored(name)), self._symbol_values, RELOCATIONS[self.arch.name]
-            mark, has_addends = self._symbol_format.format[0], '.rela' + name in self.sections
+            mark, has_addends = self.mark, '.rela' + name in self.sections
             wide = self.arch.bits == 64
             entry = struct.Struct(mark + ('QQ' + 'q' * has_addends if wide else 'II' + 'i' * has_addends))
             numbers = {bits: struct.Struct(mark + code) for bits, code in ((8, 'B'), (16, 'H'), (32, 'I'), (64, 'Q'))}
@@ -856,10 +869,11 @@ class Executable:
     @functools.cached_property
     def _symbol_values(self) -> List[int]:
         """The value of each entry of .symtab, for relocations; what is in another file is 0."""
-        name, section, value = (0, 3, 4) if self.arch.bits == 64 else (0, 5, 1)
-        bases = [part.address for part in self._numbered_sections]
-        return [fields[value] + (bases[fields[section]] if fields[section] < len(bases) else 0)
-                for fields in self._symbol_format.iter_unpack(self._stored('.symtab'))]
+        return [value + self._base(section) for _, _, _, section, value, _ in self._tables[0].raw()]
+
+    def _base(self, section: int) -> int:
+        """The address of what a symbol of an object file counts from; elsewhere they hold addresses."""
+        return self._bases[section] if section < len(self._bases) else 0
 
     @functools.cached_property
     def module(self) -> str:
@@ -896,35 +910,34 @@ class Executable:
                     return found
         return ''
 
-    @functools.cached_property
-    def _symbol_format(self) -> struct.Struct:
-        """Elf64_Sym: name, info, other, section, value, size; Elf32_Sym: name, value, size, info, other, section."""
-        return struct.Struct(('<' if self.arch.order == 'little' else '>') +
-                             ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH'))
+    @property
+    def mark(self) -> str:
+        """The byte order, as struct has it."""
+        return '<' if self.arch.order == 'little' else '>'
 
     @functools.cached_property
     def _tables(self) -> List[SymbolTable]:
-        return [SymbolTable(bytes(self.contents(entries)), bytes(self.contents(names)), bytes(self.contents(versions)))
+        layout = struct.Struct(self.mark + ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH'))
+        return [SymbolTable(bytes(self.contents(entries)), bytes(self.contents(names)), bytes(self.contents(versions)), layout)
                 for entries, names, versions in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version'))]
 
-    def _symbol(self, name: str, table: SymbolTable, at: int) -> Symbol:
-        fields = self._symbol_format.unpack_from(table.entries, at)
-        info, other, index, value, size = fields[1:] if self.arch.bits == 64 else (*fields[3:], *fields[1:3])
-        found = self._numbered_sections[index] if index < len(self._numbered_sections) else None
-        version = at // self._symbol_format.size * 2
-        sort = {6: 'tls', 10: 'ifunc'}.get(info & 15, '')
+    def _symbol(self, table: SymbolTable, number: int, entry: Optional[RawSymbol] = None) -> Symbol:
+        raw = entry or next(table.raw(number, 1))
+        _, info, other, index, value, size = raw
+        section = self._numbered_sections[index] if index < len(self._numbered_sections) else None
+        type_, sort = info & 15, {6: 'tls', 10: 'ifunc'}.get(info & 15, '')
         if index == 0 or index >= 0xff00 and index != 0xfff1:       # undefined, common and the like; 0xfff1 is absolute
             sort = 'undefined'
-        elif int.from_bytes(table.versions[version:version + 2], self.arch.order) & 0x8000:  # type: ignore[arg-type]
+        elif int.from_bytes(table.versions[2 * number:2 * number + 2], self.arch.order) & 0x8000:  # type: ignore[arg-type]
             sort = sort or 'old'
-        elif table.versions and info & 15 == 1 and self._is_library:
+        elif table.versions and type_ == 1 and self._is_library:
             sort = 'exported'
-        elif self.arch.name == 'arm' and info & 15 == 2 and value & 1:      # AAELF32 5.5.3: bit 0 of a function's symbol
+        elif self.arch.name == 'arm' and type_ == 2 and value & 1:          # AAELF32 5.5.3: bit 0 of a function's symbol
             sort, value = 'thumb', value - 1
-        entry = 1 << (other >> 5) >> 2 << 2 if self.arch.name == 'ppc64le' else 0
-        value += found.address if found and self.is_object and sort != 'undefined' else 0
-        return Symbol(name, value, size, info & 15 in (0, 2) and found is not None and found.code, found.name if found else '',
-                      sort=sort, entry=entry, local=info >> 4 == 0)
+        entry_point = 1 << (other >> 5) >> 2 << 2 if self.arch.name == 'ppc64le' else 0
+        value += self._base(index) if sort != 'undefined' else 0
+        return Symbol(table.name(raw), value, size, type_ in (0, 2) and section is not None and section.code,
+                      section.name if section else '', sort=sort, entry=entry_point, local=info >> 4 == 0)
 
     @functools.cached_property
     def _is_library(self) -> bool:
@@ -940,14 +953,9 @@ class Executable:
             return [tag.needed for tag in section.iter_tags() if tag.entry.d_tag == 'DT_NEEDED'] if section else []
 
     def every_symbol(self, name: str) -> List[Symbol]:
-        """The symbols of that name, also undefined ones. One search for the name's bytes, one for its offset: no table is
-        built."""
-        found, size = [], self._symbol_format.size
-        for table in self._tables:
-            for text in occurrences(table.names, name.encode() + b'\0'):
-                number = struct.pack(self._symbol_format.format[0] + 'I', text)
-                found += [self._symbol(name, table, at) for at in occurrences(table.entries, number) if at % size == 0]
-        return sorted(set(found), key=lambda symbol: (symbol.address, not symbol.sort))     # .dynsym knows more than .symtab
+        """The symbols of that name, also undefined ones."""
+        found = {self._symbol(table, number) for table in self._tables for number in table.named(name)}
+        return sorted(found, key=lambda symbol: (symbol.address, not symbol.sort))     # .dynsym knows more than .symtab
 
     def copies_of(self, name: str) -> List[Symbol]:
         """The functions that the compiler made of a function with other parameters (NAME.constprop.0, NAME.isra.0.constprop.1)."""
@@ -963,38 +971,29 @@ class Executable:
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
-    def matching(self, wanted: Callable[[str], bool]) -> Iterator[Symbol]:
-        """The defined symbols whose name is wanted; a pass over the whole table."""
-        size = self._symbol_format.size
+    def matching(self, wanted: Callable[[str], bool], types: Container[int] = range(16)) -> Iterator[Symbol]:
+        """The defined symbols whose name is wanted, of those ELF types (0 none, 1 object, 2 function)."""
         for table in self._tables:
-            find, names = table.names.find, table.names
-            for count, fields in enumerate(self._symbol_format.iter_unpack(table.entries[:len(table.entries) // size * size])):
-                start = fields[0]
-                name = names[start:find(b'\0', start)].decode(errors='replace')
-                if name and wanted(name):
-                    symbol = self._symbol(name, table, count * size)
-                    if symbol.sort != 'undefined':
-                        yield symbol
+            for number, entry in enumerate(table.raw()):
+                name = table.name(entry) if entry[3] and entry[1] & 15 in types else ''
+                symbol = self._symbol(table, number, entry) if name and wanted(name) else None
+                if symbol and symbol.sort != 'undefined':
+                    yield symbol
 
     def table(self, start: str, stop: str) -> List[int]:
         """The words between two symbols, as linkers make tables of them."""
         ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
         data = self.bytes_at(ends[0], ends[1] - ends[0]) if len(ends) == 2 and ends[0] < ends[1] else b''
-        word = ('<' if self.arch.order == 'little' else '>') + ('Q' if self.arch.bits == 64 else 'I')
+        word = self.mark + ('Q' if self.arch.bits == 64 else 'I')
         return [number for number, in struct.iter_unpack(word, data)]
 
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
-        """Every defined function, by name; a pass over the whole table."""
+        """Every defined function, by name."""
         found: Dict[str, List[Symbol]] = {}
-        for table in self._tables:
-            for at in range(0, len(table.entries), self._symbol_format.size):
-                start = self._symbol_format.unpack_from(table.entries, at)[0]
-                name = table.names[start:table.names.find(b'\0', start)].decode(errors='replace')
-                if name and name[:6] != '__pfx_':                       # the padding before a function
-                    symbol = self._symbol(name, table, at)
-                    if symbol.code and symbol.sort != 'undefined' and symbol not in found.setdefault(name, []):
-                        found[name].append(symbol)
+        for symbol in self.matching(lambda name: name[:6] != '__pfx_', (0, 2)):         # the padding before a function
+            if symbol.code and symbol not in found.setdefault(symbol.name, []):
+                found[symbol.name].append(symbol)
         return {name: symbols for name, symbols in found.items() if symbols}
 
     @functools.cached_property
@@ -1020,34 +1019,23 @@ class Executable:
         """The address at which the code at that place of the file is loaded."""
         return next((offset - s.offset + s.address for s in self.segments if s.code and s.offset <= offset < s.offset + s.size), None)
 
-    def _read_extents(self, kind: int) -> List[Tuple[int, int, int, int]]:
-        """(address, size, which table, where the symbol is in it) of every defined symbol of that ELF type (1 objects, 2
-        functions), sorted."""
-        wide, size, found = self.arch.bits == 64, self._symbol_format.size, []
-        for number_, table in enumerate(self._tables):
-            whole = table.entries[:len(table.entries) // size * size]
-            for count, fields in enumerate(self._symbol_format.iter_unpack(whole)):
-                info, index, value, extent = (fields[1], fields[3], fields[4], fields[5]) if wide else (
-                    fields[3], fields[5], fields[1], fields[2])
-                if info & 15 == kind and index:
-                    start = self._numbered_sections[index].address if self.is_object and index < len(self._numbered_sections) else 0
-                    found.append((start + value, extent, number_, count * size))
-        return sorted(found)
+    def _read_extents(self, type_: int) -> List[Tuple[int, int, int, int]]:
+        """(address, size, which table, which entry) of every defined symbol of that ELF type (1 objects, 2 functions), sorted."""
+        return sorted((self._base(section) + value, size, which, number) for which, table in enumerate(self._tables)
+                      for number, (_, info, _, section, value, size) in enumerate(table.raw()) if info & 15 == type_ and section)
 
-    def symbol_at(self, address: int, code: bool = True, kind: int = 2) -> Optional[Symbol]:
+    def symbol_at(self, address: int, code: bool = True, type_: int = 2) -> Optional[Symbol]:
         """The function (or the object) the link-time address is in; of several names for it one that nothing else has."""
-        extents = self._extents(kind if code else 1)
+        extents = self._extents(type_ if code else 1)
         at = bisect.bisect(extents, (address, 1 << 64, 0, 0)) - 1
         found, start = [], extents[at][0] if at >= 0 else 0
         while at >= 0 and extents[at][0] == start:
-            _, extent, number_, place = extents[at]
-            if address < start + max(extent, 1):
-                table = self._tables[number_]
-                begin = self._symbol_format.unpack_from(table.entries, place)[0]
-                found.append(self._symbol(table.names[begin:table.names.find(b'\0', begin)].decode(errors='replace'), table, place))
+            _, size, which, number = extents[at]
+            if address < start + max(size, 1):
+                found.append(self._symbol(self._tables[which], number))
             at -= 1
         named = [symbol for symbol in found if symbol.name[:6] != '__pfx_' and symbol.name[:1] != '$' and symbol.sort != 'undefined']
-        if not named and code and kind == 2:
+        if not named and code and type_ == 2:
             return self.symbol_at(address, True, 0)                     # a label of assembly
         alone = (symbol for symbol in named if len(named) == 1 or len(self.symbols(symbol.name)) == 1)
         return next(alone, named[0] if named else None)
@@ -1064,12 +1052,11 @@ class Executable:
         """The sites of USDT probes (.note.stapsdt; https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
         notes, word = bytes(self.contents('.note.stapsdt')), 'Q' if self.arch.bits == 64 else 'I'
         base = self.sections.get('.stapsdt.base')
-        mark = '<' if self.arch.order == 'little' else '>'
         found = []
         with reading(self.path):
             for name, kind, text in notes_in(notes, self.arch.order):
                 if name == b'stapsdt\0' and kind == 3:
-                    address, linked, semaphore = struct.unpack_from(mark + 3 * word, text)
+                    address, linked, semaphore = struct.unpack_from(self.mark + 3 * word, text)
                     moved = base.address - linked if base and linked else 0
                     words = [part.decode(errors='replace') for part in text[3 * self.arch.word:].split(b'\0')]
                     found.append(UsdtNote(words[0], words[1], address + moved, semaphore + moved if semaphore else 0,
@@ -1128,7 +1115,7 @@ def object_addresses(sections: Sequence[Any]) -> List[int]:
 
 def unpacked(path: str) -> bytes:
     """What a file compressed as .gz, .xz or .zst holds; b'' for one that is not compressed."""
-    with damage_in(path), open(path, 'rb') as file:
+    with reading(path), open(path, 'rb') as file:
         head = file.read(6)
         file.seek(0)
         if head[:2] == b'\x1f\x8b':
@@ -3814,7 +3801,7 @@ class Btf(TypeInfo):
         self._first_string: int = base._first_string + len(base._strings) if base else 0
         self._types: Dict[int, Type] = {}
         self.bytes: Callable[[], bytes] = lambda: data                      # the whole, as it was given
-        with self._reading():
+        with reading(self.path):
             self._offsets: List[int] = self._index()
             if base:
                 self._check_base(base)
@@ -3829,13 +3816,6 @@ class Btf(TypeInfo):
             kind = BTF_KINDS[info >> 24 & 0x1f]
             if before != b'\0' or kind == 'func' and self._head(type_)[0] != 'func_proto':
                 raise DebugInfoError(f'{self.path}: its BTF was made for another kernel than that of {base.path}')
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except DAMAGE as error:
-            raise DebugInfoError(f'{self.path}: damaged BTF ({error or type(error).__name__})') from error
 
     def _index(self) -> List[int]:
         """Where each type begins, in words of four bytes."""
@@ -3884,7 +3864,7 @@ class Btf(TypeInfo):
         return functools.partial(self._type, number)
 
     def _type(self, number: int) -> Type:
-        with self._reading():
+        with reading(self.path):
             if number not in self._types:
                 alias, wanted = '', number
                 for _ in range(64):
@@ -3948,7 +3928,7 @@ class Btf(TypeInfo):
 
     def _members(self, number: int) -> Tuple[Member, ...]:
         """With kind_flag, offset >> 24 is the width of a bit-field and the rest its bit; else all of it is the bit."""
-        with self._reading():
+        with reading(self.path):
             _, _, vlen, flag, _ = self._head(number)
             holder, at = self._at(number)
             members = []
@@ -3977,7 +3957,7 @@ class Btf(TypeInfo):
         return (width, bit + shift) if width != 8 * size or bit % 8 else (0, bit)
 
     def _enumerators(self, number: int) -> Tuple[Tuple[str, int], ...]:
-        with self._reading():
+        with reading(self.path):
             kind, _, vlen, flag, _ = self._head(number)
             holder, at = self._at(number)
             step, bits = (2, 32) if kind == 'enum' else (3, 64)
@@ -4011,7 +3991,7 @@ class Btf(TypeInfo):
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
         """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy (`f.isra.0`) or
         a place inside the function has no parameters that could be trusted."""
-        with self._reading():
+        with reading(self.path):
             found = [self._head(number)[4] for number in self._numbered(name.split('.')[0], ('func',), True)]
             if not found:
                 return None
@@ -4033,7 +4013,7 @@ class Btf(TypeInfo):
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo; two definitions of one name that differ are refused, since BTF does not say whose they are."""
-        with self._reading():
+        with reading(self.path):
             kinds = {'enum': ('enum', 'enum64'), '': ('typedef', 'int', 'float')}.get(keyword, (keyword,))
             types = [self._type(number) for number in self._numbered(name, kinds)]
             if len({shape(type_) for type_ in types}) > 1:
@@ -4043,7 +4023,7 @@ class Btf(TypeInfo):
 
     def variable(self, name: str) -> Optional[Variable]:
         """See TypeInfo; BTF has only the per-cpu ones, unless the kernel was built to have all."""
-        with self._reading():
+        with reading(self.path):
             for number in self._numbered(name, ('var',)):
                 return Variable(name, self._type(self._head(number)[4]), self._is_per_cpu(number))
         return None
@@ -4085,7 +4065,7 @@ class Btf(TypeInfo):
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
         """See TypeInfo; BTF has only functions with code of their own."""
         plain = functools.lru_cache(None)(lambda type_: unqualified(declaration(self.step, type_)))
-        with self._reading():
+        with reading(self.path):
             func, seen, wanted = BTF_KINDS.index('func'), set(), name_test(pattern)
             pointing = self._pointing(re.findall(r'\w+', taken)[-1]) if taken else set()
             for at in self._offsets:
@@ -4124,7 +4104,7 @@ class Btf(TypeInfo):
         """See TypeInfo."""
         kinds = {kind for keyword in keywords for kind in {'enum': ('enum', 'enum64'), '': ('typedef',)}.get(keyword, (keyword,))}
         wanted = {BTF_KINDS.index(kind) for kind in kinds}
-        with self._reading():
+        with reading(self.path):
             names = [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f in wanted]
             yield from {name for name in names if name and name.startswith(prefix)}
         if self._base:
@@ -4132,7 +4112,7 @@ class Btf(TypeInfo):
 
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
-        with self._reading():
+        with reading(self.path):
             func = BTF_KINDS.index('func')
             return [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f == func]
 
@@ -4836,7 +4816,7 @@ def debug_files(executable: Executable) -> List[Executable]:
     packed = bytes(executable.contents('.gnu_debugdata'))
     if packed:
         import lzma
-        with contextlib.suppress(SurftraceError), damage_in(executable.path):
+        with contextlib.suppress(SurftraceError), reading(executable.path):
             found.append(Executable(f'{executable.path} (.gnu_debugdata)', inflated(packed, lzma.LZMADecompressor)))
     return found
 
@@ -10482,6 +10462,8 @@ def _with_mode(options: Any, mode: str) -> Any:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
+    global DEBUGGING
+    DEBUGGING = bool(os.environ.get('SURFTRACE_DEBUG'))
     if '_ARGCOMPLETE' in os.environ:
         return complete(arguments())
     with contextlib.suppress(KeyboardInterrupt), ENDING.heard():

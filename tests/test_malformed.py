@@ -383,6 +383,18 @@ def test_what_unpacks_to_more_than_can_be_true_is_not_unpacked(how, types_file, 
 
 # ---- what lies beside the program
 
+def test_what_a_reader_raises_is_called_damage_and_shown_as_it_is_to_whoever_asks(types_file, monkeypatch):
+    def defect(self: surftrace.Executable) -> None:
+        raise KeyError('of ours')
+    monkeypatch.setattr(surftrace, 'DEBUGGING', False)              # put back at the end, since it is the process's
+    monkeypatch.setattr(surftrace.Executable, '_arch', defect)
+    command = ['-S', '-v', str(types_file('DWARF 5')), 'p take_bits p->a']
+    assert 'the file is damaged' in outcome(*command)[2]
+    monkeypatch.setenv('SURFTRACE_DEBUG', '1')
+    with pytest.raises(KeyError, match='of ours'):
+        surftrace.main(command)
+
+
 def test_modules_beside_the_program_are_not_imported(tmp_path, types_file):
     """Root may run it in a folder where others can write."""
     shutil.copy(surftrace.__file__, tmp_path / 'surftrace.py')
