@@ -7493,7 +7493,7 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, kernel: Kerne
         return [own]
     link = link_time(symbol, module)
     spots = (dwarf.copies_near(link.address) if place.object else dwarf.copies(symbol.name, link.address)) if inlined and link else []
-    copies = spot_targets(spots, probe, module, kernel) if spots else []
+    copies = spot_targets(spots, probe, module, kernel, False)
     copies = [copy._replace(name=own.name) for copy in copies] + [
         function_target(probe, copy, module, kernel)._replace(name=own.name) for copy in variants]
     plain = '+' not in own.place and not place.object                   # `f` alone would be all of this again
@@ -7577,8 +7577,9 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
 COPY_CAP = 1000                             # copies of one function or line that are probed; more are cut, with a word
 
 
-def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, kernel: Kernel) -> List[Target]:
-    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a note."""
+def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, kernel: Kernel, alone: bool = True) -> List[Target]:
+    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a note. They are all there
+    is to be probed, or else not `alone`."""
     place, dwarf = probe.place, module.dwarf
     assert dwarf
     reasons = [spot_obstacle(spot, module, kernel) for spot in spots]
@@ -7586,7 +7587,7 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, kernel: Ke
         reasons = [''] * len(spots)
     wanted = [spot for spot, reason in zip(spots, reasons) if not reason]
     left = '; '.join(sorted(set(reasons) - {''}))
-    if spots and not wanted:
+    if spots and not wanted and alone:
         refuse(f"no probe can be put on '{place.text}': {left}", place.at)
     if left:
         kernel.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {left}")
