@@ -10058,7 +10058,7 @@ def _add_run_options(parser: Any) -> None:
     add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
-    add('--self', action='store_true', help='do not leave out what surftrace itself does')
+    add('--self', dest='own', action='store_true', help='do not leave out what surftrace itself does')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
     add('-q', '--quiet', action='store_true', help='do not show the commands')
     add('--force', action='store_true', help='set probes in programs that may crash them')
@@ -10709,7 +10709,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
     log, undone = tracefs.last_error('error_log'), []  # type: Tuple[str, str, int], List[Undone]
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
-        wanted = wanted._replace(group=instance.group, own=() if options.self else own_tasks(stream.reader.process))
+        wanted = wanted._replace(group=instance.group, own=() if options.own else own_tasks(stream.reader.process))
         try:
             with session(tracefs, instance, plan(events, wanted), show, stream.stopped, stream.drain, undone):
                 if not stream.stopped():

@@ -156,7 +156,7 @@ def test_a_filter_is_parsed(text, tree):
 PLACES = [
     ('p f', {'function': 'f'}), ('p f+10', {'offset': 10}), ('p f+0x10', {'offset': 16}), ('p f+010', {'offset': 8}),
     ('p f:3', {'line': 3}),
-    ('p f:0', {'line': 0}), ('p mod:f', {'function': 'f', 'module': 'mod'}), ('p m-o:f+4', {'module': 'm-o', 'offset': 4}),
+    ('p f:0', {'line': None}), ('p f+0', {'offset': 0}), ('p mod:f', {'function': 'f', 'module': 'mod'}), ('p m-o:f+4', {'module': 'm_o', 'offset': 4}),
     ('p f@net/a-b.c', {'file': 'net/a-b.c'}), ('p f@a.c+4', {'file': 'a.c', 'offset': 4}),
     ('p f@a.c:3', {'file': 'a.c', 'line': 3}),
     ('p tcp_*', {'function': 'tcp_*', 'glob': True}), ('p m:[a-c]?', {'function': '[a-c]?', 'module': 'm', 'glob': True}),
@@ -164,13 +164,17 @@ PLACES = [
     ('r f', {'function': 'f'}), ('r mod:f', {'module': 'mod'}), ('r tcp_*', {'glob': True}),
     ('e sched/sched_switch', {'system': 'sched', 'function': 'sched_switch'}), ('e sched:sched_switch', {'system': 'sched'}),
     ('e sched/*', {'glob': True}),
+    ('P bash:readline', {'object': 'bash', 'function': 'readline'}), ('R libc:f*', {'object': 'libc', 'function': 'f*', 'glob': True}),
+    ('P ./a:0x40(0x60)', {'object': './a', 'offset': 64, 'semaphore': 96}), ('P a:ns::f+4', {'function': 'ns::f', 'offset': 4}),
+    ('P a:"f(int*)"', {'function': 'f(int*)'}), ('P "a b":f', {'object': 'a b', 'function': 'f'}), ('P a:b.rs:7', {'file': 'b.rs', 'line': 7}),
+    ('P "a:f g"', {'object': 'a', 'function': 'f g'}), ('u a:b:c', {'object': 'a', 'system': 'b', 'function': 'c'}),
 ]
 
 
 @pytest.mark.parametrize(('text', 'parts'), PLACES, ids=[text for text, _ in PLACES])
 def test_a_place_is_parsed(text, parts):
     place = parse_probe(f'{text} $comm').place
-    wanted = {'module': '', 'offset': 0, 'line': None, 'file': '', 'glob': False, **parts}
+    wanted = {'module': '', 'offset': None, 'line': None, 'file': '', 'glob': False, **parts}
     assert {name: getattr(place, name) for name in wanted} == wanted
 
 
