@@ -7400,9 +7400,8 @@ def functions_of(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
     """The functions that a place names: the one of that name, else all that match a pattern; none where it is nowhere, and where a
     module is waited for one without an address. Of a name that is there several times the one in the file that is named."""
     name, table = place.function, module.symbols
-    if table is None and (place.glob or not place.module):
-        known = [name] if module.function(name) else matching_names(place, module, kernel) if place.glob else []
-        return [Symbol(each, 0, 0, True, module=place.module) for each in known]
+    if table is None and not place.module and module.function(name):
+        return [Symbol(name, 0, 0, True)]
     found = [symbol for symbol in table.functions(name) if place.module in ('', symbol.module)] if table else []
     if place.glob and not found:
         return matching(place, module, kernel)
@@ -7411,23 +7410,32 @@ def functions_of(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
     return [one_of_several(place, found, module)] if len(found) > 1 or place.file and found else found
 
 
-def matching_names(place: Place, module: Module, kernel: Kernel) -> List[str]:
-    """The names of functions that can be traced and match a pattern."""
-    functions, wanted = kernel.functions() if not place.object else None, name_test(place.function)
-    by_source = '::' in place.function or '<' in place.function
-    return sorted(name for name in module.function_names() if (functions is None or name in functions) and (
-        wanted(name) or by_source and any(wanted(text) for text in spellings(demangled(name)))))
+def functions_by_name(module: Module, name: str) -> Dict[str, List[Symbol]]:
+    """The functions of a kernel, a program, or of the module of that name where it is loaded."""
+    if module.symbols is None:
+        return {each: [Symbol(each, 0, 0, True, module=name)] for each in module.function_names()}
+    if not name:
+        return module.symbols.function_symbols
+    own = {each: [symbol for symbol in symbols if symbol.module == name] for each, symbols in module.symbols.function_symbols.items()}
+    return {each: symbols for each, symbols in own.items() if symbols}
+
+
+def matching_names(pattern: str, names: Iterable[str]) -> List[str]:
+    """The names that a pattern matches, those of C++ and Rust also as the source has them."""
+    wanted = name_test(pattern)
+    return sorted(name for name in names if wanted(name) or
+                  name[:2] in ('_Z', '_R') and any(wanted(text) for text in spellings(demangled(name))))
 
 
 def matching(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
-    """The functions a pattern stands for, one an address, at most GLOB_CAP of them. In the kernel one of several functions of a
-    name has to be chosen by its file."""
-    table, found = module.symbols.function_symbols if module.symbols else {}, {}  # type: Dict[str, List[Symbol]], Dict[object, Symbol]
-    for name in matching_names(place, module, kernel):
-        symbols = [symbol for symbol in table[name] if place.module in ('', symbol.module)]
-        if place.object or len(table[name]) == 1 and '.' not in name:
-            found.update({(symbol.module, symbol.address or name): symbol for symbol in symbols if (
-                symbol.module, symbol.address or name) not in found})
+    """The functions that can be traced and match a pattern, one an address, at most GLOB_CAP of them. In the kernel one of several
+    functions of a name has to be chosen by its file."""
+    table, found = functions_by_name(module, place.module), {}          # type: Dict[str, List[Symbol]], Dict[object, Symbol]
+    functions = kernel.functions() if not place.object else None
+    for name in matching_names(place.function, table):
+        if (functions is None or name in functions) and (place.object or len(table[name]) == 1 and '.' not in name):
+            for symbol in table[name]:
+                found.setdefault((symbol.module, symbol.address or name), symbol)
     if not found:
         where = f'in {module.path}' if place.object else 'that can be traced'
         refuse(f"no function {where} matches '{place.function}'", place.at)
@@ -7439,9 +7447,8 @@ def matching(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
 def awaited(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
     """The function of a module that need not be loaded: the kernel takes the probe and sets it when the module comes
     (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
-    table = kernel.info.symbols.function_symbols if kernel.info.symbols else {}
-    names = [name for name, symbols in table.items() if any(symbol.module == place.module for symbol in symbols)] or (
-        module.file.function_symbols if module.file else ())
+    loaded = functions_by_name(module, place.module) if module.symbols else {}
+    names = loaded or (module.file.function_symbols if module.file else {})
     if names and place.function not in names:
         refuse(f"the module {place.module} has no function '{place.function}'{near(place.function, names)}", place.at)
     if module.loaded is False and not module.file:
@@ -7730,8 +7737,8 @@ def offset_target(probe: Probe, program: Program, kernel: Kernel) -> Target:
     return Target(text, f'{offset:#x}', None, False, program, site)
 
 
-def usdt_targets(place: Place, program: Program, kernel: Kernel) -> List[Target]:
-    """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
+def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
+    """The USDT probes that a place's name or pattern matches, each of their sites."""
     notes, wanted = program.executable.usdt_notes(), f"{place.system}{':' * bool(place.system)}{place.function}"
     found = [note for note in notes if fnmatch.fnmatchcase(note.name, place.function)
              and fnmatch.fnmatchcase(note.provider, place.system or '*')]
@@ -7742,8 +7749,14 @@ def usdt_targets(place: Place, program: Program, kernel: Kernel) -> List[Target]
         listed = f"; it has {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
         known = near(wanted, [*names, *(text.partition(':')[2] for text in names)])
         refuse(f"{program.path} has no USDT probe '{wanted}'{known or listed}", place.at)
+    return found
+
+
+def usdt_targets(place: Place, program: Program, kernel: Kernel) -> List[Target]:
+    """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
+    found = usdt_notes(place, program)
     if len({note.provider for note in found}) > 1 and not place.system:
-        refuse(f"several providers have '{wanted}': {', '.join(sorted({note.provider for note in found}))}", place.at)
+        refuse(f"several providers have '{place.function}': {', '.join(sorted({note.provider for note in found}))}", place.at)
     if any(note.semaphore for note in found) and 'ref_ctr' not in kernel.abilities:
         refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux 4.20)', place.at)
     targets = []
@@ -7966,6 +7979,12 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
     return renamed
 
 
+def resolver_at(target: Target, probe: Probe, kernel: Kernel) -> Resolver:
+    """What resolves expressions at a target."""
+    kind = 'r' if probe.kind in 'rR' else 'p'
+    return Resolver(target.module, kind, target.function, target.entry, kernel.abilities, site=target.site)
+
+
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
     """The event of a p or r line at one place."""
     symbols = kernel.info.symbols
@@ -7976,10 +7995,8 @@ def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Eve
     for hint in (syscall_hint(probe, target, kernel.info.arch), convention_note(probe, target, target.module)):
         if hint:
             kernel.note(hint)
-    kind = 'r' if probe.kind in 'rR' else 'p'
-    resolver = Resolver(target.module, kind, target.function, target.entry, kernel.abilities, site=target.site)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
-    event = own_event(probe, name, letter, target.place, resolver, kernel.seal)
+    event = own_event(probe, name, letter, target.place, resolver_at(target, probe, kernel), kernel.seal)
     return event._replace(program=target.site and target.site.program)
 
 
@@ -8575,7 +8592,7 @@ def listing(text: str, kernel: Kernel) -> List[str]:
     if not words:
         refuse(f'what is to be listed? {WAYS}', (0, 1))
     kind = words[0].split(':')[0]
-    list_: Callable[[str, Kernel], List[str]] = LISTINGS.get(kind, list_typedef)
+    list_: Callable[[str, Kernel], List[str]] = LISTINGS.get(kind, list_type)
     if kind in LISTINGS and len(words) < 2:
         refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
     with located(text), finite():
@@ -8586,92 +8603,64 @@ def listing(text: str, kernel: Kernel) -> List[str]:
 
 
 def list_functions(text: str, kernel: Kernel) -> List[str]:
-    """`p GLOB`, `p *(struct sk_buff *)`, or a line with arguments, whose types are laid out."""
-    match = re.match(r'\s*\S+\s+(?:(?P<module>[\w-]+):(?=\D))?(?P<glob>[\w.*?\[\]!^-]*)(?:\((?P<type>[^()]*)\))?\s*$', text)
-    if not match:
-        return list_expressions(parse_probe(text), kernel)
-    module, pattern, taken = match['module'] or '', match['glob'] or '*', unqualified(match['type'] or '')
-    symbols = kernel.info.symbols
-    away = bool(module and symbols) and module not in symbols.modules   # type: ignore[union-attr]
-    found = functions_away(pattern, taken, kernel, module, match.span('module')) if away else functions_like(
-        pattern, taken, kernel, module)
-    if not found:
-        with_type = f" with a parameter '{match['type']}'" * bool(taken)
-        if not GLOB.search(pattern) and not taken:
-            absent(Place(pattern, match.span('glob'), pattern), kernel.info, kernel)
-        refuse(f"no function matches '{pattern}'{with_type}", (match.start('glob'), match.end()))
-    return [each.line() for each in found]
+    """`p GLOB`, `P OBJ:GLOB`, `p *(struct sk_buff *)`; or a line with arguments, whose types are laid out."""
+    taken = re.fullmatch(r'(\s*[pr]\S*\s+[^\s("]*)\(([^()]*)\)\s*', text)
+    probe = parse_probe(re.sub(r'(^\s*[pr]\S*\s+|:)$', r'\1*', taken[1] if taken else text.rstrip()))
+    place = probe.place
+    if probe.args or place.file or place.offset is not None or place.line is not None:
+        return list_expressions(probe, kernel)
+    module = module_of(place, kernel)
+    found = declared(place, unqualified(taken[2]) if taken else '', module, kernel)
+    if not found and not taken and (place.object or not place.glob):
+        absent(place, module, kernel)
+    with_type = f" with a parameter '{taken[2]}'" if taken else ''
+    return list(dict.fromkeys(each.line() for each in found)) or refuse(f"no function matches '{place.function}'{with_type}", place.at)
 
 
-def functions_like(pattern: str, taken: str, kernel: Kernel, module: str = '') -> List[Found]:
-    """The functions of that name pattern that take such a parameter, by name."""
-    wanted, exact = name_test(pattern), '' if GLOB.search(pattern) else pattern.split('.')[0]
-    prototypes: Dict[str, List[Prototype]] = {}
-    if taken:
-        add_prototypes(prototypes, kernel.info, '*', taken)
-    table = function_table(kernel.info, (lambda name: name.split('.')[0] in prototypes and wanted(name)) if taken else wanted, module)
-    base = {name.split('.')[0] for name in table}
-    for source in [kernel.info.module(module)] if module else [kernel.info] * (not taken) + module_infos(kernel.info, table):
-        add_prototypes(prototypes, source, exact or pattern.split('.')[0], taken)
-    found = []
-    inlined = {name for name, known in prototypes.items() if name not in base and wanted(name) and any(each.inline for each in known)}
-    for name in sorted({*table, *(() if module else inlined)}):
-        known = prototypes.get(name.split('.')[0], [])
-        if known or not taken:
-            found += described(name, known, table.get(name, []), kernel)
-    return found
+def declared(place: Place, taken: str, module: Module, kernel: Kernel) -> List[Found]:
+    """The functions that a place's name or pattern matches and that take such a parameter, by name."""
+    loaded, prototypes = functions_by_name(module, place.module), {}    # type: Dict[str, List[Symbol]], Dict[str, List[Prototype]]
+    table = loaded or (module.file.function_symbols if module.file else {})
+    if place.module and not table:
+        refuse(f"the module '{place.module}' is not loaded, and so none of its functions can be probed now",
+               (place.at[0], place.at[0] + len(place.module)))
+
+    def read(source: Module) -> None:
+        for prototype in source.prototypes(place.function.split('.')[0], taken):
+            if prototype not in prototypes.setdefault(prototype.name, []):
+                prototypes[prototype.name].append(prototype)
+    read(module)
+    here = {name.split('.')[0] for name in table}
+    inlined = [name for name, known in prototypes.items() if name not in here and any(each.inline for each in known)]
+    names = [name for name in matching_names(place.function, [*table, *inlined]) if not re.search(r'\.cold(\.|$)|@', name)
+             and (not taken or name.split('.')[0] in prototypes)]
+    for each in sorted({symbol.module for name in names for symbol in table.get(name, ())} - {'', place.module}):
+        read(module.module(each))
+    found = [line for name in sorted(names, key=lambda name: (demangled(name), name))
+             for line in described(name, prototypes.get(name.split('.')[0], []), table.get(name, []), module, kernel)]
+    return found if loaded or not place.module else [
+        each._replace(obstacle=f"the module '{place.module}' is not loaded", notes=()) for each in found]
 
 
-def functions_away(pattern: str, taken: str, kernel: Kernel, module: str, at: Span) -> List[Found]:
-    """Those of a module that is not loaded, by its file."""
-    away = kernel.info.module(module)
-    if not away.file:
-        refuse(f"the module '{module}' is not loaded, and so none of its functions can be probed now", at)
-    found = functions_like(pattern, taken, kernel._replace(info=Module(away.arch, away.linked, away.sources)))
-    return [each._replace(obstacle=f"the module '{module}' is not loaded", notes=()) for each in found]
-
-
-def add_prototypes(prototypes: Dict[str, List[Prototype]], source: TypeInfo, pattern: str, taken: str) -> None:
-    """Those of one source of types, by name."""
-    for prototype in source.prototypes(pattern, taken):
-        if prototype not in prototypes.setdefault(prototype.name, []):
-            prototypes[prototype.name].append(prototype)
-
-
-def function_table(info: Module, wanted: Callable[[str], bool], module: str) -> Dict[str, List[Symbol]]:
-    """The functions with code, by name; all of the debug information where there are no symbols."""
-    if info.symbols is None:
-        return {name: [Symbol(name, 0, 0, True)] for name in info.function_names() if wanted(name)}
-    table = {name: [symbol for symbol in symbols if module in ('', symbol.module)]
-             for name, symbols in info.symbols.function_symbols.items() if wanted(name)}
-    return {name: symbols for name, symbols in table.items() if symbols and not re.search(r'\.cold(\.|$)', name)}
-
-
-def module_infos(info: Module, table: Dict[str, List[Symbol]]) -> List[Module]:
-    """The debug information of the modules that have one of these functions."""
-    modules = {symbol.module for symbols in table.values() for symbol in symbols if symbol.module}
-    return [info.module(module) for module in sorted(modules) if info.module(module).sources]
-
-
-def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], kernel: Kernel) -> List[Found]:
+def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], module: Module, kernel: Kernel) -> List[Found]:
     """A line for each prototype of a name."""
-    base, found = name.split('.')[0], []
-    for prototype in prototypes or [Prototype(name, f'{name}()', ())]:
+    base, found, source = name.split('.')[0], [], demangled(name)
+    for prototype in prototypes or [Prototype(name, source or f'{name}()', ())]:
         text = re.sub(rf'\b{re.escape(base)}\(', lambda _: f'{name}(', prototype.text, count=1)
-        notes = [] if prototypes else ['no prototype in the debug information']
+        notes = ['no prototype in the debug information'] * bool(not prototypes and not source and module.sources)
         holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base]
         inlined = f"inlined into {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}" if holders else ''
         if '.' in name:
             notes.append('the compiler changed its parameters in this copy: ' + (
-                'DWARF tells where they are' if kernel.info.dwarf else 'name registers (%REG)'))
+                'DWARF tells where they are' if module.dwarf else 'name registers (%REG)'))
         if not symbols:
             found.append(Found(text, inlined or 'inlined everywhere, or never called'))
             continue
         notes += [f'also {inlined}'] if inlined and '.' not in name else []
         if len(symbols) > 1:
             way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
-            notes.append(f"{len(symbols)} functions have this name: {way if kernel.info.dwarf else 'only DWARF tells which'}")
-        reasons = {obstacle_of(symbol, symbol.address, kernel) for symbol in symbols} if not isinstance(kernel.info, Program) else {''}
+            notes.append(f"{len(symbols)} functions have this name: {way if module.dwarf else 'only DWARF tells which'}")
+        reasons = {'' if isinstance(module, Program) else obstacle_of(symbol, symbol.address, kernel) for symbol in symbols}
         modules = sorted({symbol.module for symbol in symbols} - {''})
         notes += [f"in module {', '.join(modules)}"] if modules else []
         found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
@@ -8693,11 +8682,10 @@ def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
 
 def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
     """What resolves expressions at the first place of a line."""
-    place, kind = probe.place, 'r' if probe.kind in 'rR' else 'p'
+    place = probe.place
     if probe.kind == 'e':
         return Resolver(kernel.info, 'e', fields=fields_of_event(f'{place.system}/{place.function}', kernel) or {})
-    target = locate(probe, kernel)[0]
-    return Resolver(target.module, kind, target.function, target.entry, kernel.abilities, site=target.site)
+    return resolver_at(locate(probe, kernel)[0], probe, kernel)
 
 
 def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
@@ -8754,34 +8742,25 @@ def event_layout(name: str, kernel: Kernel) -> List[str]:
 
 
 def list_type(text: str, kernel: Kernel) -> List[str]:
-    """`struct NAME`, `union NAME`, `enum NAME`, with a path down to a member, or a pattern."""
-    match = re.match(r'\s*(\w+)\s+([\w:*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    """`struct NAME`, `union NAME`, `enum NAME`, a typedef, with a path down to a member; or a pattern."""
+    match = re.match(r'\s*(?:(struct|union|enum)\s+)?([\w:*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
     if not match:
-        refuse(f'struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
-    keyword, name, path = match.groups()
+        refuse(f'a type, struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
+    keyword, name, path, info = match[1] or '', match[2], match[3], kernel.info
     if GLOB.search(name) and not path:
         prefix = re.split(r'[*?\[]', name)[0]
-        names = sorted(found for found in set(kernel.info.type_names([keyword], prefix)) if fnmatch.fnmatchcase(found, name))
-        return [f'{keyword} {found};' for found in names] or refuse(f"no {keyword} matches '{name}'", match.span(2))
-    type_ = kernel.info.named(keyword, name)
+        names = sorted(found for found in set(info.type_names([keyword], prefix)) if fnmatch.fnmatchcase(found, name))
+        return [f'{keyword} {found};'.lstrip() for found in names] or refuse(f"no {keyword or 'type'} matches '{name}'", match.span(2))
+    type_ = info.named(keyword, name)
     if type_ is None:
-        refuse(f"no {keyword} '{name}' in the debug information{near(name, kernel.info.type_names([keyword], name[:1]))}", match.span(2))
-    return member_layout(type_, path, match.start(3), kernel) if path else layout(type_)
-
-
-def list_typedef(text: str, kernel: Kernel) -> List[str]:
-    """A typedef's name, with a path."""
-    match = re.match(r'\s*((?:\w|::)+)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
-    type_ = kernel.info.named('', match[1]) if match else None
-    if not match or type_ is None:
-        ways = [f'{keyword} {match[1]}' for keyword in ('struct', 'union', 'enum') if kernel.info.named(keyword, match[1])
-                ] if match else []
-        refuse(f"no type '{text.strip()}' in the debug information" + (f'; did you mean {ways[0]!r}?' if ways else f'; {WAYS}'),
-               (0, len(text)))
-    if match[2]:
-        return member_layout(type_, match[2], match.start(2), kernel)
-    same = isinstance(type_, Struct) and type_.keyword and type_.name == match[1]
-    return layout(type_, match[1] * (not same)) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {match[1]};']
+        ways = [f'{each} {name}' for each in ('struct', 'union', 'enum') if not keyword and info.named(each, name)]
+        hint = near(name, info.type_names([keyword], name[:1])) if keyword else f'; {WAYS}'
+        hint = f'; did you mean {ways[0]!r}?' if ways else hint
+        refuse(f"no {keyword or 'type'} '{name}' in the debug information{hint}", match.span(2))
+    if path:
+        return member_layout(type_, path, match.start(3), kernel)
+    same = isinstance(type_, Struct) and type_.keyword and type_.name == name
+    return layout(type_, name * (not keyword and not same)) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {name};']
 
 
 def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[str]:
@@ -8877,53 +8856,27 @@ def commented(text: str, comment: str) -> str:
 
 
 PROBE_KINDS = ('p', 'r', 'e', 'P', 'R', 'u')
-# programs
-
-
-def list_program(text: str, kernel: Kernel) -> List[str]:
-    """`P OBJ:GLOB`: the functions of a program or library, with prototypes where its debug information has them."""
-    probe = re.match(r'\s*\S+\s+((?:"[^"]*"|[^\s"])*)\s*(\S?)', text)
-    assert probe
-    if probe[2]:
-        return list_expressions(parse_probe(text), kernel)
-    place = parse_place('P', probe[1] + '*' * probe[1].endswith(':'), probe.span(1))
-    program, pattern = module_of(place, kernel), place.function
-    assert isinstance(program, Program)
-    own = Kernel(program, kernel.note)
-    found = [each.line() if program.dwarf else f'{each.text};' for each in functions_like(pattern, '', own)
-             if each.text[:2] not in ('_Z', '_R') and '@' not in each.text]
-    sources = {demangled(name) for name in program.symbols.function_symbols} - {''}
-    found += [f'{name};' for name in sorted(sources) if any(fnmatch.fnmatchcase(way, pattern) for way in spellings(name))]
-    if not found:
-        absent(place, program, kernel)
-    return found
-
-
 def list_usdt(text: str, kernel: Kernel) -> List[str]:
     """`u OBJ:GLOB`: USDT probes with their operands at each place, and whether they count who listens."""
-    words = re.match(r'\s*\S+\s+(\S+)\s*(\S?)', text)
-    assert words
-    if words[2]:
-        return list_expressions(parse_probe(text), kernel)
-    place = parse_place('u', words[1] + '*' * words[1].endswith(':'), words.span(1))
-    program, rest = module_of(place, kernel), f"{place.system}{':' * bool(place.system)}{place.function}"
+    probe = parse_probe(re.sub(':$', ':*', text.rstrip()))
+    if probe.args:
+        return list_expressions(probe, kernel)
+    program = module_of(probe.place, kernel)
     assert isinstance(program, Program)
     lines: Dict[str, Dict[str, int]] = {}
-    for note in sorted(program.executable.usdt_notes()):
-        if fnmatch.fnmatchcase(note.name, rest) or fnmatch.fnmatchcase(f'{note.provider}:{note.name}', rest):
-            counted = '  // counts who listens (semaphore)' * bool(note.semaphore)
-            where = lines.setdefault(f'{note.provider}:{note.name}', {})
-            operands = f"({', '.join(split_operands(note.operands))});{counted}"
-            where[operands] = where.get(operands, 0) + 1
+    for note in sorted(usdt_notes(probe.place, program)):
+        counted = '  // counts who listens (semaphore)' * bool(note.semaphore)
+        where = lines.setdefault(f'{note.provider}:{note.name}', {})
+        operands = f"({', '.join(split_operands(note.operands))});{counted}"
+        where[operands] = where.get(operands, 0) + 1
     return [f'{name}{operands}' + (f"{'  //' if '//' not in operands else ';'} {count} places" if count > 1 else '')
-            for name, found in lines.items() for operands, count in found.items()] or refuse(
-                f"{program.path} has no USDT probe that matches '{rest}'", words.span(1))
+            for name, found in lines.items() for operands, count in found.items()]
 
 
 WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct task_struct.mm', 'enum pid_type', "
         "'p wake_up_new_task %0->mm'")
 LISTINGS: Dict[str, Callable[[str, Kernel], List[str]]] = {
-    'p': list_functions, 'r': list_functions, 'e': list_events, 'P': list_program, 'R': list_program, 'u': list_usdt,
+    'p': list_functions, 'r': list_functions, 'e': list_events, 'P': list_functions, 'R': list_functions, 'u': list_usdt,
     'struct': list_type, 'union': list_type, 'enum': list_type}
 
 
@@ -9180,8 +9133,7 @@ def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
     symbols, typed = kernel.info.symbols, text[start:]
     module, colon, name = typed.partition(':')
     if colon and symbols:
-        names = [each for each, found in symbols.function_symbols.items() if any(symbol.module == module for symbol in found)]
-        return offered(text, start + len(module) + 1, names)
+        return offered(text, start + len(module) + 1, functions_by_name(kernel.info, module))
     if symbols is None:
         return offered(text, start, kernel.info.function_names())
     modules = [f'{each}:' for each in symbols.modules]

@@ -183,6 +183,7 @@ def test_a_layout_is_c_with_offsets_sizes_and_holes(mode: str, compiled: Callabl
     ('struct holes.e', ['word_t e[2]; /* 16 16 */']),
     ('struct hole*', ['struct holes;']),
     ('word_t', ['typedef long unsigned int word_t;']),
+    ('wor?_t', ['word_t;']),
     ('p use', ['int use(struct holes *x, const enum colour y);']),
     ('p use x->b x->k.i', ['// x->b: int', '// x->k.i: short int']),
     ('p *(struct holes*)', ['int use(struct holes *x, const enum colour y);']),
@@ -498,6 +499,19 @@ def test_the_functions_of_a_program_are_listed_with_their_prototypes(compile_c: 
     assert surftrace.listing(f'R {bare}:use', of_programs()) == ['use();']
 
 
+def test_a_pattern_lists_what_a_probe_with_it_takes(compile_c: Callable[..., Path]) -> None:
+    """Also the functions of C++, whose symbols begin with _Z."""
+    source = '''namespace far { __attribute__((noinline)) int fine(int a) { __asm__ volatile(""); return a; } }
+        __attribute__((noinline)) int find(int a) { __asm__ volatile(""); return far::fine(a); }
+        __attribute__((noinline)) int find(char a) { __asm__ volatile(""); return a; }
+        int main(int n, char **) { return find(n) + find((char)n); }'''
+    program = compile_c(source, '-x', 'c++', '-O1', compiler='g++')
+    for pattern, wanted in (('fi*', ['find(char)', 'find(int)']), ('far::*', ['far::fine(int)']), ('f*(int)', ['far::fine(int)', 'find(int)'])):
+        assert surftrace.listing(f'P {program}:{pattern}', of_programs()) == [f'{name};' for name in wanted]
+        events = surftrace.make_events([(surftrace.parse_probe(f'P {program}:{pattern}'), '')], of_programs())
+        assert len(events) == len(wanted)
+
+
 def test_usdt_probes_are_listed_as_readelf_has_them() -> None:
     path = next((path for path in surftrace.object_paths('libstdc++', [])), None) or pytest.skip('no libstdc++ here')
     said = subprocess.run(['readelf', '-n', path], capture_output=True, text=True, check=True).stdout
@@ -506,5 +520,5 @@ def test_usdt_probes_are_listed_as_readelf_has_them() -> None:
     wanted = {f"{provider}:{name}({', '.join(operands.split())});" + '  // counts who listens (semaphore)' * bool(int(semaphore, 16))
               for provider, name, semaphore, operands in notes}
     assert {re.sub(r'(;|  //) \d+ places$', '', line) for line in surftrace.listing('u libstdc++:*', of_programs())} == wanted
-    with pytest.raises(surftrace.InputError, match='no USDT probe that matches'):
+    with pytest.raises(surftrace.InputError, match="has no USDT probe 'nosuch'"):
         surftrace.listing('u libstdc++:nosuch', of_programs())
