@@ -4936,90 +4936,6 @@ Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { 
 '''
 
 
-class Argument(NamedTuple):
-    """%N: the argument with that number."""
-    number: int
-    at: Span
-
-
-class Register(NamedTuple):
-    """%REG"""
-    name: str
-    at: Span
-
-
-class Special(NamedTuple):
-    """$retval, $comm, $stack, $stackN, $argN; in an event's probe $FIELD."""
-    name: str
-    at: Span
-
-
-class Name(NamedTuple):
-    """A parameter, or an event's field."""
-    name: str
-    at: Span
-
-
-class Global(NamedTuple):
-    """@SYM[+-N]: the memory at a kernel symbol."""
-    name: str
-    offset: int
-    at: Span
-
-
-class Address(NamedTuple):
-    """@0xADDR: the memory at an address."""
-    number: int
-    at: Span
-
-
-class Immediate(NamedTuple):
-    """\\N or \\"text", for the kernel as it stands."""
-    text: str
-    at: Span
-
-
-class FileOffset(NamedTuple):
-    """@+N: the memory at an offset that the kernel counts from a program's probe."""
-    number: int
-    at: Span
-
-
-class Offset(NamedTuple):
-    """[+|-][u]N(EXPR): the kernel's own dereference."""
-    offset: int
-    user: bool
-    inner: Expr
-    at: Span
-
-
-class MemberOf(NamedTuple):
-    """a->m or a.m"""
-    inner: Expr
-    name: str
-    arrow: bool
-    at: Span                # of the member's name
-
-
-class Index(NamedTuple):
-    """a[n]"""
-    inner: Expr
-    number: int
-    at: Span                # of [n]
-
-
-class Dereference(NamedTuple):
-    """*a"""
-    inner: Expr
-    at: Span
-
-
-class AddressOf(NamedTuple):
-    """&a"""
-    inner: Expr
-    at: Span
-
-
 class TypeName(NamedTuple):
     """A type as written: 'struct task_struct' and the number of stars behind it."""
     words: str
@@ -5027,37 +4943,46 @@ class TypeName(NamedTuple):
     at: Span
 
 
-class Cast(NamedTuple):
-    """(CTYPE)a"""
-    type: TypeName
-    inner: Expr
+class Expr(NamedTuple):
+    """An expression. By `kind` it is a leaf,
+
+    argument     %N: number
+    register     %REG: name
+    special      $retval, $comm, $stack, $stackN, $argN; in an event's probe $FIELD: name
+    name         a parameter, or an event's field: name
+    global       @SYM[+-N], the memory at a symbol: name, number
+    address      @0xADDR, the memory at an address: number
+    fileoffset   @+N, the memory at an offset that the kernel counts from a program's probe: number
+    immediate    \\N or \\"text", for the kernel as it stands: name
+
+    or it is made of another, `inner`:
+
+    offset       [+|-][u]N(inner), the kernel's own dereference: number, user
+    memberof     inner->name or inner.name: name, arrow; `at` is that of the name
+    index        inner[number]; `at` is that of [number]
+    dereference  *inner
+    addressof    &inner
+    cast         (type)inner
+    containerof  container_of(inner, type, member)
+    usermemory   user(inner): it points to user memory
+    packet       @(struct name *)layer inner: a header in an sk_buff, whose data points at layer
+    """
+    kind: str
     at: Span
+    name: str = ''
+    number: int = 0
+    inner: Any = None                       # an Expr
+    type: Any = None                        # a TypeName
+    member: Tuple[str, ...] = ()
+    layer: str = ''
+    arrow: bool = False
+    user: bool = False
 
-
-class ContainerOf(NamedTuple):
-    """container_of(a, CTYPE, member)"""
-    inner: Expr
-    type: TypeName
-    member: Tuple[str, ...]
-    at: Span
-
-
-class UserMemory(NamedTuple):
-    """user(a): a points to user memory."""
-    inner: Expr
-    at: Span
-
-
-class Packet(NamedTuple):
-    """@(struct HEADER *)LAYERa: a header in the sk_buff a, whose data points at LAYER."""
-    header: str
-    layer: str
-    inner: Expr
-    at: Span
-
-
-Expr = Union[Argument, Register, Special, Name, Global, Address, Immediate, FileOffset, Offset, MemberOf, Index, Dereference,
-             AddressOf, Cast, ContainerOf, UserMemory, Packet]
+    def parts(self) -> Iterator[Expr]:
+        """Itself, and what it is made of."""
+        yield self
+        if self.inner:
+            yield from self.inner.parts()
 
 
 class Arg(NamedTuple):
@@ -5123,10 +5048,11 @@ class Probe(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A piece of a line: its group in the pattern, its text, its columns."""
+    """A piece of a line: its group in the pattern, its text, its columns, and what the group has of it."""
     kind: str
     text: str
     at: Span
+    value: str = ''
 
 
 NUMBER = r'(?:0[xX][0-9a-fA-F]+|\d+)'
@@ -5134,10 +5060,10 @@ ARGUMENTS = r'(?:<(?:[^<>]|<(?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*>)*>)?'         # of
 TOKENS = re.compile(rf'''
     (?P<blank>\s+)
   | (?P<immediate>\\(?:[-+]?{NUMBER}|"[^"\s]*"))
-  | (?P<register>%[A-Za-z_]\w*)  | (?P<argument>%\d+)  | (?P<special>\$\w+\*?)
-  | (?P<fileoffset>@\+{NUMBER})  | (?P<address>@{NUMBER})
-  | (?P<symbol>@[A-Za-z_]\w*(?:\.\d+)*(?:[-+]{NUMBER})?)
-  | (?P<raw>[-+]u?{NUMBER}(?=\())
+  | %(?P<register>[A-Za-z_]\w*)  | %(?P<argument>\d+)  | (?P<special>\$\w+\*?)
+  | @\+(?P<fileoffset>{NUMBER})  | @(?P<address>{NUMBER})
+  | @(?P<global>[A-Za-z_]\w*(?:\.\d+)*(?:[-+]{NUMBER})?)
+  | (?P<offset>[-+]u?{NUMBER}(?=\())
   | (?P<number>{NUMBER})         | (?P<name>(?:::)?[A-Za-z_]\w*{ARGUMENTS}(?:::[A-Za-z_]\w*{ARGUMENTS})*)
   | (?P<mark>->|[-+()\[\].*&!,:=@/])
 ''', re.X | re.A)
@@ -5179,7 +5105,7 @@ def tokens(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterato
         if not match:
             raise InputError('this character means nothing here', (start, start + 1))
         if match.lastgroup != 'blank':
-            yield Token(match.lastgroup or '', match[0], match.span())
+            yield Token(match.lastgroup or '', match[0], match.span(), match[match.lastgroup or 0])
         start = match.end()
 
 
@@ -5191,19 +5117,19 @@ class Parser:
         self._tokens = list(tokens(pattern, text, start, end))
         self._end = self._tokens[-1].at[1] if self._tokens else start
 
+    def ahead(self, count: int = 1) -> Token:
+        """A token further on; at the end one that equals nothing."""
+        at = self._at + count
+        return self._tokens[at] if at < len(self._tokens) else Token('end', '', (self._end, self._end + 1))
+
     @property
     def here(self) -> Token:
-        """The next token; at the end one that equals nothing."""
-        return self._tokens[self._at] if self._at < len(self._tokens) else Token('end', '', (self._end, self._end + 1))
+        """The next token."""
+        return self.ahead(0)
 
     def spaced(self) -> bool:
         """Whether a blank stands before the next token."""
         return self._at > 0 and self.here.at[0] > self._tokens[self._at - 1].at[1]
-
-    def ahead(self, count: int = 1) -> Token:
-        """A token further on."""
-        at = self._at + count
-        return self._tokens[at] if at < len(self._tokens) else Token('end', '', (self._end, self._end + 1))
 
     def take(self) -> Token:
         """The next token, passed."""
@@ -5248,9 +5174,9 @@ class Parser:
         if self.here.kind == 'name' and self.ahead().text == '=':
             name = self.take().text
             self.take()
-        if self.here.kind == 'name' and self.here.text in 'SUX' and self.ahead().at[0] == self.here.at[1] and (
-                self.ahead().text in ('!', '@', '(', '*', '&') or self.ahead().kind in (
-                    'argument', 'register', 'special', 'symbol', 'address', 'raw', 'immediate', 'fileoffset')):
+        after = self.ahead()
+        if self.here.kind == 'name' and self.here.text in 'SUX' and after.at[0] == self.here.at[1] and (
+                after.text in ('!', '@', '(', '*', '&') or after.kind not in ('mark', 'number', 'name', 'end')):
             format_ = self.take().text
         expr = self.expr()
         if self.here.text in ('->', '.', '[') and self.here.kind == 'mark':
@@ -5289,24 +5215,24 @@ class Parser:
         start = self.here.at
         self.deeper()
         if self.accept('*'):
-            return Dereference(self.expr(), self.span(start))
+            return self.made('dereference', start, self.expr())
         if self.accept('&'):
-            return AddressOf(self.expr(), self.span(start))
+            return self.made('addressof', start, self.expr())
         if self.here.text == '(' and self.at_type():
-            self.take()
-            type_ = self.type_name()
-            self.expect(')', 'after the type')
-            return Cast(type_, self.expr(), self.span(start))
+            type_ = self.bracketed_type('')
+            return self.made('cast', start, self.expr(), type=type_)
         return self.postfix()
+
+    def made(self, kind: str, start: Span, inner: Optional[Expr], **parts: Any) -> Expr:
+        """An expression from there to the last token passed."""
+        return Expr(kind, self.span(start), inner=inner, **parts)
 
     def postfix(self) -> Expr:
         """POSTFIX: the three ways to begin, then members and elements."""
         start = self.here.at
         if self.accept('!'):
-            self.expect('(', "after '!': !(struct T *)x->member")
-            type_ = self.type_name()
-            self.expect(')', 'after the type')
-            inner: Expr = Cast(type_, self.atom(), self.span(start))
+            type_ = self.bracketed_type("after '!': !(struct T *)x->member")
+            inner = self.made('cast', start, self.atom(), type=type_)
         elif self.here.text == '@':
             inner = self.packet()
         else:
@@ -5319,24 +5245,29 @@ class Parser:
                     self.fail('a number expected as index (ftrace cannot compute one)')
                 index = self.take()
                 self.expect(']', 'after the index')
-                inner = Index(inner, self.number(index, index.text), self.span(mark.at))
+                inner = self.made('index', mark.at, inner, number=self.number(index, index.text))
             elif self.here.kind != 'name' or self.spaced():
                 self.fail(f"a member's name expected after '{mark.text}'")
             else:
                 token = self.take()
-                inner = MemberOf(inner, token.text, mark.text == '->', token.at)
+                inner = self.made('memberof', token.at, inner, name=token.text, arrow=mark.text == '->')
         return inner
 
-    def packet(self) -> Packet:
+    def packet(self) -> Expr:
         """@(struct HEADER *)[l2|l3|l4]ATOM"""
         start = self.take().at
-        self.expect('(', "after '@': @(struct iphdr *)l3%0->saddr")
-        type_ = self.type_name()
-        self.expect(')', 'after the header')
+        type_ = self.bracketed_type("after '@': @(struct iphdr *)l3%0->saddr", 'the header')
         layer = self.take().text if self.here.text in ('l2', 'l3', 'l4') else 'l3'
         if not type_.words.startswith('struct ') or type_.stars != 1:
             self.fail('a pointer to a packet header expected, as in @(struct iphdr *)', type_.at)
-        return Packet(type_.words[7:], layer, self.atom(), self.span(start))
+        return self.made('packet', start, self.atom(), name=type_.words[7:], layer=layer)
+
+    def bracketed_type(self, why: str, what: str = 'the type') -> TypeName:
+        """(CTYPE)"""
+        self.expect('(', why)
+        type_ = self.type_name()
+        self.expect(')', f'after {what}')
+        return type_
 
     def at_type(self) -> bool:
         """Whether the bracket here opens a cast: a type's word, or a name and then stars, or a name whose bracket closes
@@ -5378,54 +5309,33 @@ class Parser:
             inner = self.expr()
             self.expect(')', 'to close the bracket')
             return inner
-        maker = getattr(self, '_atom_' + self.here.kind, None)
-        if not maker:
+        token = self.here
+        if token.kind in ('mark', 'number', 'end'):
             self.fail('an expression expected (%0, a parameter, %di, $retval, @symbol, ...)')
-        return maker(self.take())  # type: ignore[no-any-return]
+        self.take()
+        if token.kind in ('argument', 'address', 'fileoffset'):
+            return Expr(token.kind, token.at, number=self.number(token, token.value))
+        if token.kind == 'global':
+            name, offset = re.fullmatch(r'([\w.]+)([-+]\w+)?', token.value).groups()  # type: ignore[union-attr]
+            return Expr('global', token.at, name, self.number(token, offset or '0'))
+        if token.kind == 'offset':
+            self.expect('(', 'after the offset')
+            inner = self.expr()
+            self.expect(')', 'to close the bracket')
+            return self.made('offset', token.at, inner, number=self.number(token, token.value.replace('u', '')), user='u' in token.value)
+        if token.kind == 'name' and self.here.text == '(' and not self.spaced():
+            return self.call(token)
+        return Expr(token.kind, token.at, token.value)
 
-    def _atom_argument(self, token: Token) -> Expr:
-        return Argument(self.number(token, token.text[1:]), token.at)
-
-    @staticmethod
-    def _atom_register(token: Token) -> Expr:
-        return Register(token.text[1:], token.at)
-
-    @staticmethod
-    def _atom_special(token: Token) -> Expr:
-        return Special(token.text, token.at)
-
-    def _atom_symbol(self, token: Token) -> Expr:
-        name, sign, number = re.fullmatch(r'@([\w.]+)([-+]?)(\w*)', token.text).groups()  # type: ignore[union-attr]
-        return Global(name, self.number(token, sign + number) if sign else 0, token.at)
-
-    def _atom_address(self, token: Token) -> Expr:
-        return Address(self.number(token, token.text[1:]), token.at)
-
-    @staticmethod
-    def _atom_immediate(token: Token) -> Expr:
-        return Immediate(token.text, token.at)
-
-    def _atom_fileoffset(self, token: Token) -> Expr:
-        return FileOffset(self.number(token, token.text[2:]), token.at)
-
-    def _atom_raw(self, token: Token) -> Expr:
-        sign, user, number = re.fullmatch(r'([-+])(u?)(\w+)', token.text).groups()  # type: ignore[union-attr]
-        self.expect('(', 'after the offset')
-        inner = self.expr()
-        self.expect(')', 'to close the bracket')
-        return Offset(self.number(token, sign + number), bool(user), inner, self.span(token.at))
-
-    def _atom_name(self, token: Token) -> Expr:
-        if self.here.text != '(' or self.spaced():
-            return Name(token.text, token.at)
-        if token.text not in ('container_of', 'user'):
-            self.fail(f"'{token.text}' is no function surftrace knows; container_of(x, struct T, member) and user(x) are",
-                      token.at)
+    def call(self, name: Token) -> Expr:
+        """container_of(EXPR, CTYPE, member) | user(EXPR)"""
+        if name.text not in ('container_of', 'user'):
+            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member) and user(x) are", name.at)
         self.take()
         inner = self.expr()
-        if token.text == 'user':
+        if name.text == 'user':
             self.expect(')', 'to close user(')
-            return UserMemory(inner, self.span(token.at))
+            return self.made('usermemory', name.at, inner)
         self.expect(',', 'in container_of(x, struct T, member)')
         type_, path = self.type_name(), []
         self.expect(',', 'in container_of(x, struct T, member)')
@@ -5436,7 +5346,7 @@ class Parser:
         else:
             self.fail("a member's name expected in container_of(x, struct T, member)")
         self.expect(')', 'to close container_of(')
-        return ContainerOf(inner, type_, tuple(path), self.span(token.at))
+        return self.made('containerof', name.at, inner, type=type_, member=tuple(path))
 
     # filters
 
@@ -5480,40 +5390,26 @@ class Parser:
         quoted = value.kind == 'string'
         return Compare(field.text, op, value.text[1:-1] if quoted else value.text, quoted, field.at, value.at)
 
-    def finish(self) -> None:
-        """Refuse whatever is left."""
-        if self.here.kind != 'end':
-            self.fail('the filter is complete before this; join comparisons with && or ||')
-
 
 def parse_filter(text: str, start: int, end: int) -> Filter:
     """The filter in text[start:end]."""
     parser = Parser(FILTER_TOKENS, text, start, end)
     parsed = parser.filter()
-    parser.finish()
+    if parser.here.kind != 'end':
+        parser.fail('the filter is complete before this; join comparisons with && or ||')
     return parsed
 
 
 def split_line(text: str, start: int) -> Tuple[int, int, int]:
     """Where the arguments end, where the words behind #! begin and end; the filter follows these (-1: none), found as the
-    first word that begins with f:, outside quotes."""
-    depth, quote, words, at = 0, '', -1, start
-    while at < len(text):
-        char = text[at]
-        if quote:
-            quote = '' if char == quote else quote
-        elif char == '"':
-            quote = char
-        elif char in '([':
-            depth += 1
-        elif char in ')]':
-            depth -= 1
-        elif text[at - 1].isspace() and depth <= 0:
-            if text.startswith('f:', at):
-                return (words if words >= 0 else at), words, at
-            if words < 0 and re.match(r'#!(\s|$)', text[at:at + 3]):
-                words = at
-        at += 1
+    first word that begins with f:, outside quotes and brackets."""
+    depth, words = 0, -1
+    for match in re.compile(r'"[^"]*"?|[()\[\]]|(?<=\s)(?:f:|#!(?!\S))').finditer(text, start):
+        depth += (match[0] in '([') - (match[0] in ')]')
+        if match[0] == 'f:' and depth <= 0:
+            return (words if words >= 0 else match.start()), words, match.start()
+        if match[0] == '#!' and depth <= 0 and words < 0:
+            words = match.start()
     return (words if words >= 0 else len(text)), words, -1
 
 
@@ -6213,7 +6109,7 @@ def header_guards(data: Fetch, header: str, layer: str, payload: bool, length: i
 
 def skb_text(expr: Expr) -> str:
     """The expression as one would write it, where it is a plain one."""
-    return f'%{expr.number}' if isinstance(expr, Argument) else expr.name if isinstance(expr, Name) else 'x'
+    return f'%{expr.number}' if expr.kind == 'argument' else expr.name if expr.kind == 'name' else 'x'
 
 
 # Texts that carry their length: (the type's name, the member that is or points to the text, the one that is its length)
@@ -6297,10 +6193,10 @@ class Resolver:
 
     def value(self, expr: Expr) -> Lvalue:
         """The place an expression names."""
-        walk: Callable[[Any], Lvalue] = getattr(self, '_' + type(expr).__name__.lower())
+        walk: Callable[[Expr], Lvalue] = getattr(self, '_' + expr.kind)
         return walk(expr)
 
-    def _argument(self, expr: Argument) -> Lvalue:
+    def _argument(self, expr: Expr) -> Lvalue:
         if self.kind == 'e':
             refuse("an event has named fields, not numbered arguments", expr.at)
         if self.site and self.site.operands is not None:
@@ -6315,7 +6211,7 @@ class Resolver:
             refuse(f"{self.function.name} has {many}{more}", expr.at)
         return self._parameter(expr.number, expr.at)
 
-    def _word_argument(self, expr: Argument) -> Lvalue:
+    def _word_argument(self, expr: Expr) -> Lvalue:
         """An argument of a function nothing is known of, as a word: the place it has if all are integers or pointers."""
         if self.kind == 'r' or not self.entry:
             refuse('no debug information for this function tells where its arguments are here; name a register (%REG)', expr.at)
@@ -6324,7 +6220,7 @@ class Resolver:
             return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=name)
         return self._whole_word(Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name))
 
-    def _operand(self, site: Site, operands: Tuple[str, ...], expr: Argument) -> Lvalue:
+    def _operand(self, site: Site, operands: Tuple[str, ...], expr: Expr) -> Lvalue:
         """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
         if expr.number >= len(operands):
             refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0", expr.at)
@@ -6484,20 +6380,20 @@ class Resolver:
         begin = None if place.value else self._begin(place)
         return begin[0].at(begin[1]) if begin else None
 
-    def _register(self, expr: Register) -> Lvalue:
+    def _register(self, expr: Expr) -> Lvalue:
         if self.kind == 'e':
             refuse('an event has no registers; name one of its fields', expr.at)
         if expr.name not in self.arch.registers:
             refuse(f"{self.arch.name} has no register '%{expr.name}' for ftrace{near(expr.name, self.arch.registers)}", expr.at)
         return Lvalue(self.word, 'value', Fetch('%' + expr.name), name=expr.name)
 
-    def _special(self, expr: Special) -> Lvalue:
+    def _special(self, expr: Expr) -> Lvalue:
         name = expr.name
         own = self.kind == 'e' and (self.fields is None or name[1:] in self.fields)     # an event's field comes first
         if name in ('$comm', '$COMM') and not own:
             return Lvalue(Array(lambda: Int('char', 1, True), None), 'value', Fetch('$comm'), name='comm')
         if self.kind == 'e':
-            return self._name(Name(name[1:], expr.at))
+            return self._name(Expr('name', expr.at, name[1:]))
         if name == '$retval':
             return self._returned(expr.at)
         if re.fullmatch(r'\$stack\d*', name):
@@ -6520,7 +6416,7 @@ class Resolver:
         register = ''.join(self.arch.arguments[number - 1:number])
         if self.kind == 'r' and register and number > len(self.function.parameters if self.function else ()):
             return word
-        lvalue = self._argument(Argument(number - 1, at)) if self.kind != 'r' else self._at_return(number - 1, at)
+        lvalue = self._argument(Expr('argument', at, number=number - 1)) if self.kind != 'r' else self._at_return(number - 1, at)
         if lvalue.how == 'value' and lvalue.fetch in (Fetch('%' + register), word.fetch):
             return lvalue._replace(fetch=word.fetch)
         if self.kind == 'r' and register:
@@ -6529,7 +6425,7 @@ class Resolver:
 
     def _at_return(self, index: int, at: Span) -> Lvalue:
         try:
-            return self._argument(Argument(index, at))
+            return self._argument(Expr('argument', at, number=index))
         except InputError:                              # passed in no register
             return Lvalue(Void(), 'memory', Fetch(''))
 
@@ -6560,7 +6456,7 @@ class Resolver:
             refuse(f'{self.function.name} returns {spell(type_)}: wider than a register', at)
         return Lvalue(type_, 'value', fetch, name='retval')
 
-    def _name(self, expr: Name) -> Lvalue:
+    def _name(self, expr: Expr) -> Lvalue:
         if self.kind == 'e':
             fields = self.fields
             if fields is not None and expr.name not in fields:
@@ -6581,7 +6477,7 @@ class Resolver:
             return self._placed(local, local.location, expr.at)
         variable = self.info.variable(expr.name)
         if variable and not isinstance(variable.type, Void):
-            return self._global(Global(expr.name, 0, expr.at))
+            return self._global(expr)
         listed = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
         others = list(dict.fromkeys(variable.name for variable in self.function.locals))
         listed += f"; variables here: {', '.join(others[:12])}" if others else ''
@@ -6589,7 +6485,7 @@ class Resolver:
         return refuse(f"{self.function.name} has no {what} '{expr.name}'{near(expr.name, names + others) or listed}"
                       f" (a global is @{expr.name})", expr.at)
 
-    def _global(self, expr: Global) -> Lvalue:
+    def _global(self, expr: Expr) -> Lvalue:
         if self.site:
             return self._own_global(self.site, expr)
         variable = self.info.variable(expr.name)
@@ -6600,10 +6496,10 @@ class Resolver:
             refuse(f"the kernel has no symbol '{expr.name}'", expr.at)
         if symbols and len(symbols) > 1:
             refuse(f"'{expr.name}' is the name of {len(symbols)} symbols, and the kernel would take the first", expr.at)
-        type_ = variable.type if variable and not expr.offset else Void()
-        return Lvalue(type_, 'memory', Fetch('@' + expr.name), 8 * expr.offset, name=expr.name)
+        type_ = variable.type if variable and not expr.number else Void()
+        return Lvalue(type_, 'memory', Fetch('@' + expr.name), 8 * expr.number, name=expr.name)
 
-    def _own_global(self, site: Site, expr: Global) -> Lvalue:
+    def _own_global(self, site: Site, expr: Expr) -> Lvalue:
         """A global of the program or library itself."""
         found = {symbol.address: symbol for symbol in site.program.symbols.symbols(expr.name)}
         if len(found) != 1:
@@ -6614,29 +6510,29 @@ class Resolver:
         if symbol.sort == 'exported':
             refuse(f"'{expr.name}' is exported: a program linked with this library may have a copy of it that is used instead", expr.at)
         variable = self.info.variable(expr.name)
-        type_ = variable.type if variable and not expr.offset else Void()
-        return Lvalue(type_, 'memory', site.global_at(symbol.address), 8 * expr.offset, name=expr.name)
+        type_ = variable.type if variable and not expr.number else Void()
+        return Lvalue(type_, 'memory', site.global_at(symbol.address), 8 * expr.number, name=expr.name)
 
-    def _fileoffset(self, expr: FileOffset) -> Lvalue:
+    def _fileoffset(self, expr: Expr) -> Lvalue:
         if not self.site:
             refuse('@+OFFSET is for programs (P, R); in the kernel write @symbol', expr.at)
         return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
 
-    def _address(self, expr: Address) -> Lvalue:
+    def _address(self, expr: Expr) -> Lvalue:
         return Lvalue(Void(), 'memory', Fetch(f'@{expr.number:#x}'), name='mem')
 
-    def _immediate(self, expr: Immediate) -> Lvalue:
-        text = expr.text[1:].startswith('"')
+    def _immediate(self, expr: Expr) -> Lvalue:
+        text = expr.name[1:2] == '"'
         if text and self.site:
             refuse('the kernel shows (fault) for a text written here when the probe is in a program', expr.at)
-        return Lvalue(Array(lambda: Int('char', 1, True), None) if text else self.word, 'value', Fetch(expr.text), name='imm')
+        return Lvalue(Array(lambda: Int('char', 1, True), None) if text else self.word, 'value', Fetch(expr.name), name='imm')
 
-    def _offset(self, expr: Offset) -> Lvalue:
+    def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
-        if isinstance(expr.inner, Special) and inner.how == 'memory':       # $retval of a struct is where it lies
+        if expr.inner.kind == 'special' and inner.how == 'memory':       # $retval of a struct is where it lies
             inner = Lvalue(self.word, 'value', inner.fetch)
         lvalue = self._address_in(inner, expr.at)
-        return Lvalue(self.word, 'memory', lvalue.fetch, lvalue.bit + 8 * expr.offset, user=expr.user or lvalue.user, name='mem')
+        return Lvalue(self.word, 'memory', lvalue.fetch, lvalue.bit + 8 * expr.number, user=expr.user or lvalue.user, name='mem')
 
     def _address_in(self, lvalue: Lvalue, at: Span) -> Lvalue:
         """The value of what is to be used as an address: a pointer, or an integer as wide as one."""
@@ -6692,8 +6588,8 @@ class Resolver:
         return Lvalue(type_.target(), 'memory', loaded.fetch, loaded.bit, user=loaded.user, name=lvalue.name,
                       guards=lvalue.guards, words=lvalue.words)
 
-    def _memberof(self, expr: MemberOf) -> Lvalue:
-        if isinstance(expr.inner, Packet) and expr.name in PAYLOAD:
+    def _memberof(self, expr: Expr) -> Lvalue:
+        if expr.inner.kind == 'packet' and expr.name in PAYLOAD:
             return self._payload(expr.inner, expr.name, expr.arrow, expr.at)
         inner = self.value(expr.inner)
         if expr.arrow:
@@ -6736,7 +6632,7 @@ class Resolver:
             refuse(f'{spell(type_)} is declared, but the debug information has no definition of it; cast to a type it has', at)
         return found
 
-    def _index(self, expr: Index) -> Lvalue:
+    def _index(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
         if isinstance(inner.type, Array) and inner.type.length is not None and expr.number >= inner.type.length:
             refuse(f'the array has {inner.type.length} elements, the last is [{inner.type.length - 1}]', expr.at)
@@ -6749,10 +6645,10 @@ class Resolver:
             refuse(f"{spell(element.type)} has no size to step by", expr.at)
         return element._replace(bit=element.bit + 8 * size * expr.number)
 
-    def _dereference(self, expr: Dereference) -> Lvalue:
+    def _dereference(self, expr: Expr) -> Lvalue:
         return self._pointee(self.value(expr.inner), expr.at)
 
-    def _addressof(self, expr: AddressOf) -> Lvalue:
+    def _addressof(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
         if inner.how != 'memory' or inner.width is not None:
             refuse('only what is in memory, and no bit-field, has an address', expr.at)
@@ -6783,7 +6679,7 @@ class Resolver:
         except InputError as error:
             raise InputError(error.message, error.at or node.at) from None
 
-    def _cast(self, expr: Cast) -> Lvalue:
+    def _cast(self, expr: Expr) -> Lvalue:
         inner: Lvalue = self.value(expr.inner)
         type_ = self.type_named(expr.type)
         known = not is_untyped(inner.type)
@@ -6830,7 +6726,7 @@ class Resolver:
             inner = inner._replace(bit=inner.bit + had - bits)
         return inner._replace(type=type_, width=inner.width and bits)
 
-    def _containerof(self, expr: ContainerOf) -> Lvalue:
+    def _containerof(self, expr: Expr) -> Lvalue:
         inner: Lvalue = self._address_in(self.value(expr.inner), expr.at)
         type_ = self.type_named(expr.type)
         if not isinstance(type_, Struct) or not expr.member:
@@ -6844,17 +6740,17 @@ class Resolver:
             refuse(f"this points to {spell(had)}, and '{'.'.join(expr.member)}' of {spell(type_)} is {spell(place.type)}", expr.at)
         return inner._replace(type=Pointer(self.arch.word, functools.partial(_the, type_)), bit=inner.bit - place.bit)
 
-    def _usermemory(self, expr: UserMemory) -> Lvalue:
+    def _usermemory(self, expr: Expr) -> Lvalue:
         lvalue = self._address_in(self.value(expr.inner), expr.at)
         return lvalue._replace(user=not self.site)                      # a program's probe reads no other memory
 
-    def _packet(self, expr: Packet, payload: bool = False) -> Lvalue:
+    def _packet(self, expr: Expr, payload: bool = False) -> Lvalue:
         """A pointer to the header, with the guards that say whether it, or what is behind it, is there."""
-        if expr.header not in HEADERS:
-            refuse(f"'{expr.header}' is no packet header surftrace knows; they are {', '.join(HEADERS)}", expr.at)
-        if expr.layer > HEADERS[expr.header].layer:
-            refuse(f'with skb->data at {expr.layer}, {expr.header} lies before it, and how far is not known; reach it through '
-                   f'%0->head and an offset, or probe a function where data points at {HEADERS[expr.header].layer}', expr.at)
+        if expr.name not in HEADERS:
+            refuse(f"'{expr.name}' is no packet header surftrace knows; they are {', '.join(HEADERS)}", expr.at)
+        if expr.layer > HEADERS[expr.name].layer:
+            refuse(f'with skb->data at {expr.layer}, {expr.name} lies before it, and how far is not known; reach it through '
+                   f'%0->head and an offset, or probe a function where data points at {HEADERS[expr.name].layer}', expr.at)
         skb = self.value(expr.inner)
         if isinstance(skb.type, Int) and not skb.type.name:
             skb = skb._replace(type=self.type_named(TypeName('struct sk_buff', 1, expr.at)))
@@ -6863,12 +6759,12 @@ class Resolver:
             refuse(f'a struct sk_buff * is needed, and this is {spell(skb.type)}{way}', expr.inner.at)
         data, length = (self._member(self._pointee(skb, expr.at), name, expr.at) for name in ('data', 'len'))
         data = self._loaded(data, expr.at)
-        type_ = self.type_named(TypeName('struct ' + expr.header, 1, expr.at))
-        return Lvalue(type_, 'value', data.fetch, 8 * header_offset(expr.header, expr.layer), name=expr.header,
-                      guards=header_guards(data.fetch, expr.header, expr.layer, payload, length.bit // 8, self.arch.order),
-                      words=(f"{expr.header}{'.data' * payload}@{expr.layer}+{length.bit // 8}",))
+        type_ = self.type_named(TypeName('struct ' + expr.name, 1, expr.at))
+        return Lvalue(type_, 'value', data.fetch, 8 * header_offset(expr.name, expr.layer), name=expr.name,
+                      guards=header_guards(data.fetch, expr.name, expr.layer, payload, length.bit // 8, self.arch.order),
+                      words=(f"{expr.name}{'.data' * payload}@{expr.layer}+{length.bit // 8}",))
 
-    def _payload(self, packet: Packet, name: str, arrow: bool, at: Span) -> Lvalue:
+    def _payload(self, packet: Expr, name: str, arrow: bool, at: Span) -> Lvalue:
         """cdata, sdata, ... behind a header: an array of as many bytes each as there may be."""
         header = self._packet(packet, True)
         if not arrow:
@@ -6878,7 +6774,7 @@ class Resolver:
         whole: Type = Array(functools.partial(_the, element), None)
         if not size:
             whole = Array(functools.partial(_the, Array(functools.partial(_the, element), 1)), None)
-        behind = header.bit + 8 * HEADERS[packet.header].size
+        behind = header.bit + 8 * HEADERS[packet.name].size
         return header._replace(type=whole, how='memory', bit=behind, name=name)
 
     # from a place to a field
@@ -7491,7 +7387,8 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, kernel: Kerne
     if place.offset is not None:
         return [own]
     dwarf, inlined = module.dwarf, own.function and own.function.inlined or 0
-    whole = probe.kind in 'pP' and not (place.glob and not place.object) and not any(names_registers(arg.expr) for arg in probe.args)
+    named = any(part.kind == 'register' or part.name[:4] in ('$sta', '$arg') for arg in probe.args for part in arg.expr.parts())
+    whole = probe.kind in 'pP' and not (place.glob and not place.object) and not named      # no register, no word of the stack
     table = module.linked or module.symbols
     variants = table.copies_of(symbol.name) if table else []
     if not whole or not dwarf:                                          # registers hold something else in a copy
@@ -7543,18 +7440,6 @@ def kernel_place(symbol: Symbol, offset: int, module: Module) -> str:
     if start:
         return f'_text+{symbol.address - start[0].address + offset}'
     return f"{symbol.module}{':' * bool(symbol.module)}{symbol.name}{f'+{offset}' * bool(offset)}"
-
-
-def names_registers(expr: Any) -> bool:
-    """Whether an expression names a register, or a word of the stack."""
-    if isinstance(expr, (Register, Special)):
-        return isinstance(expr, Register) or expr.name[:4] in ('$sta', '$arg')
-    return isinstance(expr, tuple) and any(names_registers(part) for part in expr)
-
-
-def mentions(expr: Any, kinds: Tuple[type, ...]) -> bool:
-    """Whether an expression is of these kinds, or a part of it is."""
-    return isinstance(expr, kinds) or isinstance(expr, tuple) and any(mentions(part, kinds) for part in expr)
 
 
 def inlined_too(name: str, count: int) -> str:
@@ -7832,7 +7717,7 @@ def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
     """For a system call's wrapper, whose one parameter holds the registers of the user, what to write for an argument."""
     if not re.match(r'__(x64|ia32|arm64|s390x?|riscv|powerpc)_(compat_)?sys_', target.name) or not arch.syscall:
         return ''
-    bare = [arg for arg in probe.args if isinstance(arg.expr, (Argument, Name))]
+    bare = [arg for arg in probe.args if arg.expr.kind in ('argument', 'name')]
     ways = ', '.join(f'%0->{member}' for member in arch.syscall)
     return (f"%0 of {target.name} is a struct pt_regs *, the registers of the caller: its arguments are {ways}; a string is "
             f'user((char *)%0->{arch.syscall[1]})') if bare else ''
@@ -7842,7 +7727,7 @@ def convention_note(probe: Probe, target: Target, info: Module) -> str:
     """What arguments are taken for where the debug information says nothing of a function. pahole since 1.25
     leaves those out of BTF whose parameters are not where they should be (scripts/pahole-flags.sh)."""
     function, dwarf = target.function, info.dwarf
-    asked = any(mentions(arg.expr, (Argument, Name) if function else (Argument,)) for arg in probe.args)
+    asked = any(part.kind in ('argument', 'name' * bool(function)) for arg in probe.args for part in arg.expr.parts())
     settled = function and (not dwarf or any(parameter.location for parameter in function.parameters))
     if not asked or not info.sources or not target.entry or settled:
         return ''
@@ -9000,7 +8885,7 @@ def variables(spot: Spot, info: Module) -> List[Tuple[str, str, str, str]]:
     for variable in (*function.parameters, *function.locals):
         if variable.name and variable.name not in table:
             try:
-                told = place_text(resolver.value(Name(variable.name, (0, 1)))), ''
+                told = place_text(resolver.value(Expr('name', (0, 1), variable.name))), ''
             except InputError as error:
                 told = '', error.message.replace(f"'{variable.name}' cannot be had here", 'not here', 1)
             table[variable.name] = variable.name, spell(variable.type()), *told
@@ -9188,7 +9073,7 @@ def argument_offer(text: str, kernel: Kernel) -> Offer:
     if arg is None:
         return continued(text, start, kernel)
     node = at_cursor(arg.expr) or arg
-    typed = node.member[-1] if isinstance(node, ContainerOf) else next(
+    typed = node.member[-1] if isinstance(node, Expr) and node.member else next(
         part for part in node if isinstance(part, str) and CURSOR in part)
     typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
     at = len(text) - len(typed)
@@ -9199,21 +9084,22 @@ def argument_offer(text: str, kernel: Kernel) -> Offer:
 
 def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
     """The names that may stand at the cursor, which is in that node; `before` is the text up to there."""
-    if isinstance(node, MemberOf):
+    kind = node.kind if isinstance(node, Expr) else ''
+    if kind == 'memberof':
         return members_at(node, scope)
-    if isinstance(node, ContainerOf):
+    if kind == 'containerof':
         return member_names_at(scope.type_named(node.type), node.member[:-1])
-    if isinstance(node, Packet):
+    if kind == 'packet':
         return HEADERS
-    if isinstance(node, Register):
+    if kind == 'register':
         numbers = scope.site.operands if scope.site and scope.site.operands else scope.function.parameters if scope.function else ()
         return [*scope.arch.registers, *map(str, range(len(numbers)))]
-    if isinstance(node, Special):
+    if kind == 'special':
         return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
-    if isinstance(node, Global):
+    if kind == 'global':
         typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
         return symbols.beginning(typed, False) if symbols and typed else ()
-    return names_at(before, start, scope) if isinstance(node, Name) else TYPE_NAMES
+    return names_at(before, start, scope) if kind == 'name' else TYPE_NAMES
 
 
 def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
@@ -9273,7 +9159,7 @@ def at_cursor(node: Any) -> Optional[Any]:
             return node
         found = at_cursor(part)
         if found is not None:
-            return node if isinstance(node, ContainerOf) and part is node.member else found
+            return node if isinstance(node, Expr) and part is node.member else found
     return None
 
 
@@ -9291,10 +9177,10 @@ def anywhere(function: Function) -> Function:
     return function._replace(parameters=tuple(parameter._replace(location=None) for parameter in function.parameters))
 
 
-def members_at(node: MemberOf, scope: Resolver) -> List[str]:
+def members_at(node: Expr, scope: Resolver) -> List[str]:
     """The members that may follow -> or '.'."""
-    if isinstance(node.inner, Packet):
-        header = scope.type_named(TypeName('struct ' + node.inner.header, 0, node.at))
+    if node.inner.kind == 'packet':
+        header = scope.type_named(TypeName('struct ' + node.inner.name, 0, node.at))
         return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
     inner = scope.value(node.inner)
     if node.arrow:

@@ -11,31 +11,30 @@ from surftrace import DEEPEST, InputError, parse_probe
 
 def compact(node) -> str:
     """An AST in brackets, each node's own word first: p->a[1] is ([1] (-> p a))."""
-    kind = type(node).__name__
-    inner = compact(node.inner) if hasattr(node, 'inner') else ''
-    stars = '*' * node.type.stars if hasattr(node, 'type') else ''
+    inner = compact(node.inner) if getattr(node, 'inner', None) else ''
+    stars = '*' * node.type.stars if getattr(node, 'type', None) else ''
     return {
-        'Argument': lambda: f'%{node.number}',
-        'Register': lambda: f'%{node.name}',
-        'Special': lambda: node.name,
-        'Name': lambda: node.name,
-        'Global': lambda: f'@{node.name}{node.offset:+}' if node.offset else f'@{node.name}',
-        'Address': lambda: f'@{node.number:#x}',
-        'Immediate': lambda: node.text,
-        'FileOffset': lambda: f'@+{node.number}',
-        'Offset': lambda: f"({node.offset:+}{'u' * node.user} {inner})",
-        'MemberOf': lambda: f"({'->' if node.arrow else '.'} {inner} {node.name})",
-        'Index': lambda: f'([{node.number}] {inner})',
-        'Dereference': lambda: f'(* {inner})',
-        'AddressOf': lambda: f'(& {inner})',
-        'Cast': lambda: f'(({node.type.words}{stars}) {inner})',
-        'ContainerOf': lambda: f"(container_of {inner} {node.type.words}{stars} {'.'.join(node.member)})",
-        'UserMemory': lambda: f'(user {inner})',
-        'Packet': lambda: f'({node.header}@{node.layer} {inner})',
+        'argument': lambda: f'%{node.number}',
+        'register': lambda: f'%{node.name}',
+        'special': lambda: node.name,
+        'name': lambda: node.name,
+        'global': lambda: f'@{node.name}{node.number:+}' if node.number else f'@{node.name}',
+        'address': lambda: f'@{node.number:#x}',
+        'immediate': lambda: node.name,
+        'fileoffset': lambda: f'@+{node.number}',
+        'offset': lambda: f"({node.number:+}{'u' * node.user} {inner})",
+        'memberof': lambda: f"({'->' if node.arrow else '.'} {inner} {node.name})",
+        'index': lambda: f'([{node.number}] {inner})',
+        'dereference': lambda: f'(* {inner})',
+        'addressof': lambda: f'(& {inner})',
+        'cast': lambda: f'(({node.type.words}{stars}) {inner})',
+        'containerof': lambda: f"(container_of {inner} {node.type.words}{stars} {'.'.join(node.member)})",
+        'usermemory': lambda: f'(user {inner})',
+        'packet': lambda: f'({node.name}@{node.layer} {inner})',
         'Compare': lambda: f'{node.field}{node.op}{node.value!r}' if node.quoted else f'{node.field}{node.op}{node.value}',
         'Not': lambda: f'(! {inner})',
         'Junction': lambda: f"({node.op} {' '.join(map(compact, node.parts))})",
-    }[kind]()
+    }[getattr(node, 'kind', type(node).__name__)]()
 
 
 def written(arg) -> str:
@@ -353,6 +352,6 @@ def test_every_node_knows_its_columns(pair):
     node = arg.expr
     while True:
         assert line[slice(*node.at)].strip() == line[slice(*node.at)] != ''
-        if not hasattr(node, 'inner'):
+        if not node.inner:
             break
         node = node.inner

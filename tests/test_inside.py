@@ -272,7 +272,7 @@ def test_F_shows_variables_as_a_probe_there_reads_them(optimised: Path) -> None:
         spot = info.dwarf.spot_at(symbol.address + int(match[1]))
         for name, place in live.items():
             if name in ('sum', 'node', 'limit', 'product'):
-                lvalue = surftrace.Resolver(info, 'p', info.dwarf.function_here(spot), False).value(surftrace.Name(name, (0, 1)))
+                lvalue = surftrace.Resolver(info, 'p', info.dwarf.function_here(spot), False).value(surftrace.Expr('name', (0, 1), name))
                 assert surftrace.place_text(lvalue) == place
                 checked += 1
     assert checked > 50
