@@ -34,8 +34,17 @@ SNAPSHOT = f'''snapshot() {{
 '''
 
 
+ORACLES = {f'test_{name}' for name in (
+    'arches clang completion guards inside listing machine malformed modules oracle oracle_programs programs readme remote '
+    'types_elsewhere').split()}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Virtual machines come first: of several workers none is to be alone with them at the end."""
+    """Virtual machines come first: of several workers none is to be alone with them at the end. A file's tests that are neither
+    live nor in a virtual machine are units or oracles."""
+    for item in items:
+        if item.path.stem in ORACLES and not any(map(item.get_closest_marker, ('live', 'vm'))):
+            item.add_marker('oracle')
     items.sort(key=lambda item: item.get_closest_marker('vm') is None)
 
 
