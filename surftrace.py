@@ -4004,12 +4004,16 @@ class Btf(TypeInfo):
             return function._replace(parameters=tuple(p._replace(location=lost) for p in function.parameters))
 
     def _prototype(self, name: str, number: int) -> Function:
-        _, _, vlen, _, returns = self._head(number)
+        parameters, variadic = self._parameters(number)
+        return Function(name, self._lazy(self._head(number)[4]), tuple(Parameter(n, self._lazy(t)) for n, t in parameters), variadic)
+
+    def _parameters(self, number: int) -> Tuple[Tuple[Tuple[str, int], ...], bool]:
+        """(name, type) of each parameter of a FUNC_PROTO, and whether others may follow: then the last is (0, 0)."""
         holder, at = self._at(number)
-        pairs = [holder._words[i:i + 2] for i in range(at + 3, at + 3 + 2 * vlen, 2)]
-        variadic = bool(pairs) and tuple(pairs[-1]) == (0, 0)
-        parameters = tuple(Parameter(holder._string(n), self._lazy(t)) for n, t in (pairs[:-1] if variadic else pairs))
-        return Function(name, self._lazy(returns), parameters, variadic)
+        words = holder._words[at + 3:at + 3 + 2 * (holder._words[at + 1] & 0xffff)]
+        pairs = list(zip(words[::2], words[1::2]))
+        variadic = pairs[-1:] == [(0, 0)]
+        return tuple((holder._string(name), type_) for name, type_ in pairs[:len(pairs) - variadic]), variadic
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo; two definitions of one name that differ are refused, since BTF does not say whose they are."""
@@ -4054,13 +4058,9 @@ class Btf(TypeInfo):
         if kind == 'array':
             holder, at = self._at(number or 0)
             return Written('array', '', holder._words[at + 3], (holder._words[at + 5] or None,))
-        return self._written_function(number or 0) if kind == 'func_proto' else Written('name', name or 'void')
-
-    def _written_function(self, number: int) -> Written:
-        _, _, vlen, _, returns = self._head(number)
-        holder, at = self._at(number)
-        pairs = [tuple(holder._words[i:i + 2]) for i in range(at + 3, at + 3 + 2 * vlen, 2)]
-        return Written('function', '', returns, (), tuple((holder._string(n), t) for n, t in pairs if (n, t) != (0, 0)), (0, 0) in pairs)
+        if kind == 'func_proto':
+            return Written('function', '', below, (), *self._parameters(number or 0))
+        return Written('name', name or 'void')
 
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
         """See TypeInfo; BTF has only functions with code of their own."""
@@ -4074,7 +4074,7 @@ class Btf(TypeInfo):
                     continue
                 if taken and not pointing.intersection(self._parameter_types(self._words[at + 2])):
                     continue
-                function = self._written_function(self._words[at + 2])
+                function = self.step(self._words[at + 2])
                 takes = tuple(plain(type_) for _, type_ in function.parameters)
                 if not taken or taken in takes:
                     found = Prototype(name, declaration(self.step, function.inner, name + parameter_list(self.step, function)), takes)
@@ -4251,9 +4251,10 @@ class Symbols:
         found: Dict[str, List[Symbol]] = {}
         for file in self.files:
             for name, symbols in file.function_symbols.items():
-                known = found.setdefault(name, [])
+                own = [symbol._replace(module=file.module) for symbol in symbols] if file.module else symbols
+                known = found.get(name, [])
                 places = {(symbol.module, symbol.address) for symbol in known}
-                known += [symbol._replace(module=file.module) for symbol in symbols if (file.module, symbol.address) not in places]
+                found[name] = known + [symbol for symbol in own if (symbol.module, symbol.address) not in places] if known else own
         return found
 
 
@@ -8531,7 +8532,7 @@ def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symb
     """A line for each prototype of a name."""
     base, found, source = name.split('.')[0], [], demangled(name)
     for prototype in prototypes or [Prototype(name, source or f'{name}()', ())]:
-        text = re.sub(rf'\b{re.escape(base)}\(', lambda _: f'{name}(', prototype.text, count=1)
+        text = prototype.text.replace(f'{base}(', f'{name}(', 1)
         notes = ['no prototype in the debug information'] * bool(not prototypes and not source and module.sources)
         holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base]
         inlined = f"inlined into {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}" if holders else ''
@@ -8596,8 +8597,9 @@ def list_events(text: str, kernel: Kernel) -> List[str]:
     """`e GLOB/GLOB`: each event with its fields."""
     match = re.match(r'\s*\S+\s+(\S+)', text)
     assert match
-    pattern = match[1] if re.search('[/:]', match[1]) else f'{match[1]}/*' if not GLOB.search(match[1]) else f'*/{match[1]}'
-    wanted, names = pattern.replace(':', '/', 1), set(kernel.event_names())
+    wanted, names = match[1].replace(':', '/', 1), set(kernel.event_names())
+    if '/' not in wanted:
+        wanted = f'*/{wanted}' if GLOB.search(wanted) else f'{wanted}/*'
     names = names or {f'*/{name}' for name in tracepoints(kernel.info, '')}     # BTF has no names of systems
     tests = {name: re.sub('^.*/', '*/', wanted) if name[0] == '*' else wanted for name in names}
     found = sorted(name for name, test in tests.items() if fnmatch.fnmatchcase(name, test))
