@@ -7374,7 +7374,8 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Symbol:
     wanted = in_file(compiled, place.file, dwarf) if place.file else []
     listed = ', '.join(sorted({dwarf.source_at(symbol.address) or '?' for symbol in compiled}))
     if not place.file:
-        refuse(f'{count}; say which: {name}@FILE with one of {listed}', place.at)
+        line = f':{place.line}' if place.line else ''
+        refuse(f'{count}; say which: {name}@FILE{line} with one of {listed}', place.at)
     if len(wanted) != 1:
         refuse(f"{len(wanted) or 'no'} '{name}' in {place.file}; it is in {listed}", place.at)
     return wanted[0]
@@ -7448,6 +7449,12 @@ def inlined_too(name: str, count: int) -> str:
     return f"'{name}' is also inlined at {count} place{'s' * (count > 1)} of its file; calls there are not seen"
 
 
+def linked_function(place: Place, module: Module) -> Optional[Symbol]:
+    """The one function that a place names, at its link-time address where a file tells it; None where it has no code."""
+    found = module.functions_named(place.function)
+    return one_of_several(place, found, module) if len(found) > 1 or place.file and found else next(iter(found), None)
+
+
 def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     """The places that FILE:LINE or FUNC:LINE means: the first in each copy of the function, or every one."""
     dwarf = module.dwarf
@@ -7457,13 +7464,8 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
         if not place.function:
             spots = dwarf.line_spots(place.file, place.line or 0)
         else:
-            named = module.functions_named(place.function)
-            found = in_file(named, place.file, dwarf) if place.file else named
-            if len(found) > 1:
-                files = sorted({dwarf.source_at(symbol.address) or '?' for symbol in found})
-                refuse(f"'{place.function}' is there {len(found)} times; say which: {place.function}@FILE:LINE with one of "
-                       f"{', '.join(files)}", place.at)
-            spots = dwarf.function_line(place.function, found[0].address if found else None, place.line or 0)
+            found = linked_function(place, module)
+            spots = dwarf.function_line(place.function, found.address if found else None, place.line or 0)
     return spots if every else dwarf.first_of_each(spots)
 
 
@@ -8676,9 +8678,11 @@ def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[st
 
 def layout(type_: Type, alias: str = '') -> List[str]:
     """A struct, union or enum as C, with what pahole shows: offsets and sizes in bytes, where bit-fields begin, holes."""
-    head = 'typedef ' * (alias != '') + (spell(type_) if not alias or not isinstance(type_, (Struct, Enum)) or type_.name != alias else
-                                         'enum' if isinstance(type_, Enum) else 'union' if is_union(type_) else 'struct')
-    tail = f' {alias}' * (alias != '')
+    head, tail = spell(type_), ''
+    if alias and isinstance(type_, (Struct, Enum)):
+        if type_.name == alias:
+            head = 'enum' if isinstance(type_, Enum) else 'union' * is_union(type_) or 'struct'
+        head, tail = f'typedef {head}', f' {alias}'
     if isinstance(type_, Enum):
         listed = [f'    {name} = {value},' for name, value in type_.enumerators()]
         return [commented(head + ' {', f'{type_.size} bytes'), *listed, f'}}{tail};']
@@ -8785,18 +8789,12 @@ def function_code(place: Place, info: Module) -> Code:
     """The code of a function: a vmlinux's, or where that has none the running kernel's."""
     executable = info.executable
     running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
-    found = info.functions_named(place.function)
-    if place.file and info.dwarf:
-        found = in_file(found, place.file, info.dwarf)
-    if not found:
+    symbol = linked_function(place, info)
+    if not symbol:
         copies = info.dwarf.copies(place.function) if info.dwarf else []
         listed = f'; it is inlined at {len(copies)} places, which -l {place.function} lists' if copies else ''
         refuse(f"no function '{place.function}'{listed or near(place.function, info.function_names())}", place.at)
-    if len(found) > 1:
-        files = ', '.join(sorted({info.dwarf.source_at(symbol.address) for symbol in found})) if info.dwarf else ''
-        refuse(f"'{place.function}' is there {len(found)} times" + (f'; say which: {place.function}@FILE with one of {files}' if files else
-                                                                   ''), place.at)
-    symbol = found[0] if found[0].size else found[0]._replace(size=size_by_next(found[0], info))
+    symbol = symbol if symbol.size else symbol._replace(size=size_by_next(symbol, info))
     code = executable.bytes_at(symbol.address, symbol.size) if executable else b''
     if code and executable:
         return Code(symbol, code, executable.path, symbol.address)
@@ -8952,12 +8950,12 @@ def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> List[Spot]:
     """The places that -l lists: all those of a line, an instruction, or the entry of a function and of its copies."""
     if place.line:
         return line_spots(place, info, True)
-    found = info.functions_named(place.function)
-    if place.offset and len(found) == 1:
+    one = linked_function(place, info) if place.offset or place.file else None
+    if one and place.offset:
         with Resolver._about(place):
-            check_boundary(found[0], place.offset, info.executable or dwarf.executable, dwarf)
-    own = [dwarf.spot_at(symbol.address + (place.offset or 0)) for symbol in found]
-    spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function))
+            check_boundary(one, place.offset, info.executable or dwarf.executable, dwarf)
+    own = [dwarf.spot_at(symbol.address + (place.offset or 0)) for symbol in ([one] if one else info.functions_named(place.function))]
+    spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function, None, place.file))
     if not spots:
         refuse(f"no function '{place.function}'{near(place.function, info.function_names())}", place.at)
     return spots
@@ -9094,7 +9092,9 @@ def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[s
     if kind == 'packet':
         return HEADERS
     if kind == 'register':
-        numbers = scope.site.operands if scope.site and scope.site.operands else scope.function.parameters if scope.function else ()
+        numbers = scope.function.parameters if scope.function else ()   # type: Sequence[object]
+        if scope.site and scope.site.operands:
+            numbers = scope.site.operands
         return [*scope.arch.registers, *map(str, range(len(numbers)))]
     if kind == 'special':
         return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
@@ -9192,7 +9192,7 @@ def members_at(node: Expr, scope: Resolver) -> List[str]:
 
 def names_at(before: str, start: int, scope: Resolver) -> List[str]:
     """The names an expression may begin with."""
-    names = list(scope.fields or ()) if scope.kind == 'e' else [p.name for p in scope.function.parameters] if scope.function else []
+    names = [*(scope.fields or ()), *(parameter.name for parameter in (scope.function.parameters if scope.function else ()))]
     names += ['$retval'] * (scope.kind == 'r') + ['user(', 'container_of('] * (scope.kind != 'e')
     if before.endswith('('):
         names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
@@ -9204,8 +9204,8 @@ def continued(text: str, start: int, kernel: Kernel) -> Offer:
     bare = text[:-1] if text.endswith('-') else text
     arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
     type_ = resolver_for(text, kernel).value(arg.expr).type
-    way = '->' if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else '.' if isinstance(type_, Struct) else ''
-    return offered(text, len(bare), [way] * bool(way))
+    ways = ['->'] if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else []
+    return offered(text, len(bare), ['.'] if isinstance(type_, Struct) else ways)
 
 
 # types and filters

@@ -546,6 +546,15 @@ def test_F_and_l_of_kernels(label: str) -> None:
     assert done.returncode == 0 and f' do_filp_open+{offset} name=' in done.stdout, done.stderr
 
 
+def test_l_of_one_of_several_functions_is_that_of_its_file() -> None:
+    """Of the two seq_show in a kernel."""
+    for place in ('seq_show@proc/fd.c', 'seq_show@proc/fd.c:3'):
+        said = shown(vmlinux(), '-l', place).stdout
+        assert said.startswith('fs/proc/fd.c:') and 'nf_log' not in said
+    assert 'nf_log' in shown(vmlinux(), '-l', 'seq_show').stdout
+    assert 'say which: seq_show@FILE:3 with one of fs/proc/fd.c' in shown(vmlinux(), '-l', 'seq_show:3').stderr
+
+
 def test_a_part_of_a_path_that_means_several_files_is_refused() -> None:
     done = shown(vmlinux(), '-S', 'p namei.c:100')
     assert done.returncode == 2 and 'fs/ext4/namei.c, fs/namei.c' in done.stderr
