@@ -971,11 +971,16 @@ class Executable:
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
-    def matching(self, wanted: Callable[[str], bool], types: Container[int] = range(16)) -> Iterator[Symbol]:
-        """The defined symbols whose name is wanted, of those ELF types (0 none, 1 object, 2 function)."""
+    def matching(self, wanted: Callable[[str], bool], code: bool = False) -> Iterator[Symbol]:
+        """The defined symbols whose name is wanted, or the functions among them."""
+        types: Container[int] = range(16)
+        sections: Container[int] = range(1, 1 << 16)
+        if code:
+            types = (0, 2)                                              # STT_NOTYPE, STT_FUNC
+            sections = {number for number, section in enumerate(self._numbered_sections) if section.code}
         for table in self._tables:
             for number, entry in enumerate(table.raw()):
-                name = table.name(entry) if entry[3] and entry[1] & 15 in types else ''
+                name = table.name(entry) if entry[3] in sections and entry[1] & 15 in types else ''
                 symbol = self._symbol(table, number, entry) if name and wanted(name) else None
                 if symbol and symbol.sort != 'undefined':
                     yield symbol
@@ -991,10 +996,10 @@ class Executable:
     def function_symbols(self) -> Dict[str, List[Symbol]]:
         """Every defined function, by name."""
         found: Dict[str, List[Symbol]] = {}
-        for symbol in self.matching(lambda name: name[:6] != '__pfx_', (0, 2)):         # the padding before a function
-            if symbol.code and symbol not in found.setdefault(symbol.name, []):
+        for symbol in self.matching(lambda name: name[:6] != '__pfx_', code=True):      # the padding before a function
+            if symbol not in found.setdefault(symbol.name, []):
                 found[symbol.name].append(symbol)
-        return {name: symbols for name, symbols in found.items() if symbols}
+        return found
 
     @functools.cached_property
     def descriptor(self) -> int:
