@@ -43,12 +43,12 @@ import mmap
 import os
 import re
 import select
-import socket
 import stat
 import struct
 import zlib
 from typing import (
     Any,
+    AnyStr,
     Callable,
     Container,
     Dict,
@@ -127,6 +127,24 @@ def located(line: str, source: str = '') -> Iterator[None]:
         raise InputError(error.message, error.at, error.line or line, error.source or source) from None
 
 
+class Regex:
+    """A regular expression that is compiled when it is first used: many runs use few of them."""
+
+    def __init__(self, text: AnyStr, flags: int) -> None:
+        self._made: Tuple[Any, int] = text, flags
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(re.compile(*self._made), name)
+        setattr(self, name, value)
+        return value
+
+
+def regex(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """A Regex, for all uses one of re.compile()."""
+    made: Any = Regex(text, flags)
+    return made  # type: ignore[no-any-return]
+
+
 def near(word: str, names: Iterable[str]) -> str:
     """'; did you mean ...?' with the names most like the word, or nothing. Of a kernel's hundred thousand, those that begin
     or end alike are looked at."""
@@ -189,8 +207,9 @@ def _names(text: str) -> FrozenSet[str]:
     """'r0..r3 pc' -> {r0, r1, r2, r3, pc}"""
     found: List[str] = []
     for word in text.split():
-        run = re.fullmatch(r'(\D+)(\d+)\.\.\D+(\d+)', word)
-        found += [f'{run[1]}{i}' for i in range(int(run[2]), int(run[3]) + 1)] if run else [word]
+        first, several, last = word.partition('..')
+        stem = first.rstrip('0123456789')
+        found += [f'{stem}{i}' for i in range(int(first[len(stem):]), int(last[len(stem):]) + 1)] if several else [word]
     return frozenset(found)
 
 
@@ -573,7 +592,7 @@ class Variable(NamedTuple):
     per_cpu: bool = False
 
 
-GLOB = re.compile(r'[*?\[]')
+GLOB = regex(r'[*?\[]')
 
 
 def name_test(pattern: str) -> Callable[[str], bool]:
@@ -1536,7 +1555,7 @@ CLASS_TAGS = ('DW_TAG_structure_type', 'DW_TAG_class_type')
 KEYWORD_TAGS = {'struct': CLASS_TAGS, 'class': CLASS_TAGS, 'union': ('DW_TAG_union_type',),
                 'enum': ('DW_TAG_enumeration_type',), '': ('DW_TAG_typedef', 'DW_TAG_base_type')}
 SCOPED_TAGS = (*STRUCT_TAGS, 'DW_TAG_enumeration_type')     # which C++ names without a keyword
-LAST_NAME = re.compile(r'(?:[^:<>]|<.*>)+$')                # of a::b<c::d>
+LAST_NAME = regex(r'(?:[^:<>]|<.*>)+$')                # of a::b<c::d>
 QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type', 'DW_TAG_restrict_type',
                   'DW_TAG_atomic_type', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type'}
 DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
@@ -3464,7 +3483,7 @@ QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 
 
 
 # DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
-ABBREVIATION = re.compile(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
+ABBREVIATION = regex(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
     b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
 
 
@@ -5063,7 +5082,7 @@ class Token(NamedTuple):
 
 NUMBER = r'(?:0[xX][0-9a-fA-F]+|\d+)'
 ARGUMENTS = r'(?:<(?:[^<>]|<(?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*>)*>)?'         # of a template
-TOKENS = re.compile(rf'''
+TOKENS = regex(rf'''
     (?P<blank>\s+)
   | (?P<immediate>\\(?:[-+]?{NUMBER}|"[^"\s]*"))
   | %(?P<register>[A-Za-z_]\w*)  | %(?P<argument>\d+)  | (?P<special>\$\w+\*?)
@@ -5073,7 +5092,7 @@ TOKENS = re.compile(rf'''
   | (?P<number>{NUMBER})         | (?P<name>(?:::)?[A-Za-z_]\w*{ARGUMENTS}(?:::[A-Za-z_]\w*{ARGUMENTS})*)
   | (?P<mark>->|[-+()\[\].*&!,:=@/])
 ''', re.X | re.A)
-FILTER_TOKENS = re.compile(r'''
+FILTER_TOKENS = regex(r'''
     (?P<blank>\s+)
   | (?P<mark>&&|\|\||==|!=|<=|>=|[<>&~!()])
   | (?P<string>"[^"]*"|'[^']*')
@@ -5081,17 +5100,17 @@ FILTER_TOKENS = re.compile(r'''
 ''', re.X)
 TYPE_WORDS = {'struct', 'union', 'enum', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short', 'int', 'long', 'void',
               'bool', '_Bool', 'float', 'double', 'class'}
-KIND_PATTERN = re.compile(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)',
+KIND_PATTERN = regex(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)',
                           re.A)
 KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT probe'
 # How the kernel itself writes a place in a program (uprobetracer.rst), with the offset of a semaphore
-PROGRAM_PLACE = re.compile(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\((?P<semaphore>0[xX][0-9a-fA-F]+|\d+)\))?')
-PLACE_PATTERN = re.compile(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
+PROGRAM_PLACE = regex(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\((?P<semaphore>0[xX][0-9a-fA-F]+|\d+)\))?')
+PLACE_PATTERN = regex(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
                                (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
-FILE_LINE_PATTERN = re.compile(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):(?P<line>\d{1,9})$')
+FILE_LINE_PATTERN = regex(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):(?P<line>\d{1,9})$')
 # Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[+OFFSET], FUNC:LINE, "FUNC" as it is written
-OFFSET_PATTERN = re.compile(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
-PROGRAM_PATTERN = re.compile(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
+OFFSET_PATTERN = regex(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
+PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
             '__probe_func'}
@@ -5812,7 +5831,7 @@ class EventField(NamedTuple):
     string: bool
 
 
-KERNEL_TYPE = re.compile(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d{1,3}@\d{1,3}/(?:8|16|32|64)|%p[dD])(?:\[\d{1,9}\])?')
+KERNEL_TYPE = regex(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d{1,3}@\d{1,3}/(?:8|16|32|64)|%p[dD])(?:\[\d{1,9}\])?')
 STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
 
 
@@ -8248,13 +8267,13 @@ def _splits(text: str, op: str) -> bool:
 # bytes, of any kind, too few for a head of its own. Of a user stack a frame may read like one: the path in it is anything.
 HEAD = (rb' (?s:.{15})-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[\d{3,}\] (?:\S{5} )? *\d+\.\d{6}: '
         rb'(?P<event>\w+(?:: |\(| -> ))?')
-HEADS = re.compile(rb'^' + HEAD, re.M)
-HEADS_AMONG_FRAMES = re.compile(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
-SHOWN_HEADS = re.compile(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)   # as visible() leaves it
-FRAME = re.compile(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
+HEADS = regex(rb'^' + HEAD, re.M)
+HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
+SHOWN_HEADS = regex(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)   # as visible() leaves it
+FRAME = regex(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
-LOST = re.compile(rb'^(?:CPU:\d+ \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
-BETWEEN = re.compile(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
+LOST = regex(rb'^(?:CPU:\d+ \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
+BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
 
@@ -9412,7 +9431,14 @@ ending() {{
     trap '[ -z "$counter" ] || kill "$counter"' INT TERM HUP QUIT
     trap '' PIPE
     [ -z "$group" ] || echo 0 >"$tracefs/instances/$group/tracing_on"
-    for child in $reader $timer; do kill "$child" 2>/dev/null; wait "$child" 2>/dev/null; done
+    [ -z "$timer" ] || kill "$timer" 2>/dev/null
+    if [ -n "$reader" ]; then           # it ends by itself when it has written what it has read; not on every kernel
+        {{ sleep 1 & trap "kill $!; exit" TERM; wait; kill "$reader"; }} >/dev/null 2>&1 3<&- &
+        timer=$!
+        wait "$reader" 2>/dev/null
+        [ $? != 127 ] || wait "$timer"  # it is nobody's child where the shell that started it was killed
+        kill "$timer" "$reader" 2>/dev/null
+    fi
     if [ -n "$group" ] && [ -d "$tracefs/instances/$group" ]; then
         if [ -z "$counter" ]; then trace; else wait "$counter"; fi
         exec 3<&-
@@ -9462,6 +9488,11 @@ exec 4>&-
 '''
 
 
+def in_seconds(seconds: float) -> str:
+    """The number for people and for any sleep: without an exponent."""
+    return f'{seconds:f}'.rstrip('0').rstrip('.')
+
+
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None) -> str:
     """The plan as a shell script that does the whole run: sh of any kind, with mkdir, mkfifo, sed and cat."""
     steps = plan(events, run._replace(group=GROUP_IN_SCRIPT))
@@ -9478,8 +9509,7 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
               '0x0.') * bool(unseen)
     files = sorted({definition.file for event in events for definition in event.definitions})
     needs = '\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files)
-    number_ = f'{seconds or 0:f}'.rstrip('0').rstrip('.')
-    timer = f'{{ sleep {number_} & trap "kill $!; exit" TERM; wait; kill $$; }} >/dev/null 2>&1 3<&- &\ntimer=$!\n'
+    timer = f'{{ sleep {in_seconds(seconds or 0)} & trap "kill $!; exit" TERM; wait; kill $$; }} >/dev/null 2>&1 3<&- &\ntimer=$!\n'
     start = (COUNTING if count else READING) + (timer if seconds else '')
     return SCRIPT.format(lines=lines, guards=guards, undo='\n'.join(reversed(undo)), needs=needs, do='\n'.join(do), start=start,
                          count=count or 0)
@@ -9705,8 +9735,8 @@ class Undone(NamedTuple):
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
             stop: Callable[[], bool], drain: Callable[[], None], undone: List[Undone]) -> Iterator[None]:
     """The steps done; at the end, whatever happens, undone in reverse, and the instance with them, without a
-    word: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain` is called
-    when recording has been stopped and before anything is undone, since removing a probe wipes the buffer."""
+    word: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain`, which may take as long
+    as somebody reads, is called when no probe is armed any more, and before one is removed, which wipes the buffer."""
     undos: List[Write] = []
     try:
         for step in steps:
@@ -9717,8 +9747,9 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
             tracefs.write(step.do)
         yield
     finally:
-        with contextlib.suppress(TracefsError):
-            tracefs.write(Write(f'{instance.path}/tracing_on', '0'))
+        for file in ('events/enable', 'tracing_on'):        # in this order every hit is recorded
+            with contextlib.suppress(TracefsError):
+                tracefs.write(Write(f'{instance.path}/{file}', '0'))
         try:
             drain()
         finally:
@@ -9911,7 +9942,7 @@ def _add_run_options(parser: Any) -> None:
     add('-h', '--help', action='help', help='show this and exit')
     add('--help-language', action='store_true', help='print what a LINE may be, whole')
     add('--completion', choices=('bash', 'zsh'), help='print what makes the shell complete lines: eval "$(surftrace --completion bash)"')
-    add('--version', action='version', version=f'surftrace {__version__}')
+    add('--version', action='store_true', help="show program's version number and exit")
 
 
 def language() -> str:
@@ -10067,14 +10098,23 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
 
 
 def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Tuple[Probe, str]] = ()) -> Module:
-    """The kernel's debug information that the options choose; none is looked for where no probe is in the kernel."""
+    """The kernel's debug information that the options choose: that of the files of -v or of servers, else the running
+    kernel's; none is looked for where no probe is in the kernel."""
     uname = os.uname()
     arch = arch_named(options.arch) if options.arch else None
     if not in_kernel:
         return Module(arch or arch_named(uname.machine), None, [])
     if options.mode == 'remote':
         return remote_kernel(options, arch, arch_named(uname.machine), probes)
-    return kernel_debug_info(options, arch, uname.machine, uname.release)
+
+    def running() -> Module:
+        machine = arch_named(uname.machine)
+        if arch and arch != machine:
+            raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
+        return running_debug_info(options.mode, machine, uname.release)
+    if not options.vmlinux:
+        return running()
+    return given_debug_files(options.vmlinux, options.mode, arch, arch or arch_named(uname.machine), uname.release, running)
 
 
 def remote_kernel(options: Any, arch: Optional[Arch], machine: Arch, probes: Sequence[Tuple[Probe, str]]) -> Module:
@@ -10118,32 +10158,19 @@ def progress() -> Callable[[str, int, int], None]:
     return show if sys.stderr.isatty() else lambda what, done, total: None
 
 
-def kernel_debug_info(options: Any, arch: Optional[Arch], machine_name: str, release: str) -> Module:
-    """What -v names, else the running kernel's."""
-    def running() -> Module:
-        machine = arch_named(machine_name)
-        if arch and arch != machine:
-            raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
-        return running_debug_info(options.mode, machine, release)
-    if not options.vmlinux:
-        return running()
-    return given_debug_files(options.vmlinux, options.mode, arch, arch or arch_named(machine_name), release, running)
-
-
 def is_elsewhere(options: Any, info: Module) -> bool:
     """Whether the kernel that the options choose is not the running one; files of its modules may be named for that, too."""
     return bool(options.vmlinux or options.build_id) and not isinstance(info.symbols, Kallsyms)
 
 
-def kernel_of(info: Module, tracefs: Optional[Tracefs], running: bool) -> Kernel:
-    """What can be asked of the traced kernel: the running one through tracefs, another through its debug information."""
-    return Kernel(info, note, functools.lru_cache(None)(tracefs.read)) if tracefs and running else Kernel(info, note)
-
-
-def with_programs(kernel: Kernel, options: Any, in_kernel: bool = False) -> Kernel:
-    """The same, with the programs of this machine; where nothing is traced in the kernel, -v is about these."""
-    return kernel._replace(program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
-                           program_names=program_names, live=not (options.show or options.output), force=options.force)
+def machine(options: Any, info: Module, in_kernel: bool = False, tracefs: Optional[Tracefs] = None) -> Kernel:
+    """The machine that the options choose: its kernel, the running one through tracefs, and the programs of this one, whose
+    debug file -v names where nothing is traced in the kernel."""
+    if not tracefs and not is_elsewhere(options, info):
+        tracefs = mounted_tracefs()
+    kernel = Kernel(info, note, program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
+                    program_names=program_names, live=not (options.show or options.output), force=options.force)
+    return kernel._replace(read=functools.lru_cache(None)(tracefs.read)) if tracefs else kernel
 
 
 def program_names(typed: str) -> List[str]:
@@ -10245,6 +10272,7 @@ def complete(parser: Any) -> int:
     def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> List[str]:
         with contextlib.suppress(SurftraceError):
             offer = completions(prefix, completion_kernel(parsed_args), action.dest == 'list')
+            offer = offer._replace(names=tuple(name for name in offer.names if name.isprintable() and "'" not in name))
             asked.append((prefix, offer))
             return [prefix[:offer.start] + name for name in offer.names]
         return []
@@ -10291,19 +10319,15 @@ def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str,
 
 def completion_kernel(options: Any) -> Kernel:
     """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs root."""
-    import argparse
-    info, options = None, argparse.Namespace(**{**vars(arguments().parse_args([])), **vars(options)})
-    if options.mode != 'dwarf':
+    options, info = arguments().parse_args([], options), None       # those left out have their defaults
+    wanted = options.mode
+    if wanted != 'dwarf':
         with contextlib.suppress(SurftraceError):
-            info = debug_info(_with_mode(options, 'btf'))
+            options.mode = 'btf'
+            info = debug_info(options)
+    options.mode = wanted
     info = info or debug_info(options)
-    elsewhere = is_elsewhere(options, info)
-    return with_programs(kernel_of(info, mounted_tracefs() if not elsewhere else None, not elsewhere), options)
-
-
-def _with_mode(options: Any, mode: str) -> Any:
-    import argparse
-    return argparse.Namespace(**{**vars(options), 'mode': mode})
+    return machine(options, info)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -10312,7 +10336,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     DEBUGGING = bool(os.environ.get('SURFTRACE_DEBUG'))
     if '_ARGCOMPLETE' in os.environ:
         return complete(arguments())
-    with contextlib.suppress(KeyboardInterrupt), ENDING.heard():
+    with contextlib.suppress(KeyboardInterrupt), ENDING.heard(), no_collection():
         try:
             check_descriptors()
             return run(parsed(argv))
@@ -10325,6 +10349,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             say(f"surftrace: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
             return 1
     return 0
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """No search for cycles among many objects that are all in use, which would take up to a fifth of the time; until
+    events are followed."""
+    import gc
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def check_descriptors() -> None:
@@ -10356,14 +10392,17 @@ def parsed(argv: Optional[Sequence[str]]) -> Any:
 
 def run(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the session."""
-    if options.children and not options.pid:
-        raise InputError('-c goes with -p PID')
+    if options.version:
+        put_out(f'surftrace {__version__}')
+        return 0
     if options.help_language:
         page(language().split('\n'), printable)
         return 0
     if options.completion:
         put_out(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE)
         return 0
+    if options.children and not options.pid:
+        raise InputError('-c goes with -p PID')
     if options.list:
         return show_listings(options)
     if options.disassemble or options.line:
@@ -10377,15 +10416,15 @@ def run(options: Any) -> int:
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
     info = debug_info(options, in_kernel, probes)
     if options.show or options.output:
-        tracefs = mounted_tracefs() if not (options.vmlinux or options.build_id) else None
-        running = not (in_kernel and is_elsewhere(options, info))
-        events = make_events(probes, with_programs(kernel_of(info, tracefs, running), options, in_kernel))
+        events = make_events(probes, machine(options, info, in_kernel))
         if options.show:
             shown = printable if sys.stdout.isatty() else str           # elsewhere it can be read back
             put_out('\n'.join(shown(line) for event in events for line in event.lines()))
         return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
     if options.vmlinux and in_kernel:
-        check_given(options, info)
+        words = [check_same_kernel(info, info.path)] if info.path else []
+        for word in filter(None, words + check_same_modules(info, info.given, os.uname().release)):
+            note(word)
     with ENDING.waiting(True), tracefs_mounted(note) as tracefs:
         return trace(options, probes, info, tracefs)
 
@@ -10393,9 +10432,7 @@ def run(options: Any) -> int:
 def show_listings(options: Any) -> int:
     """-L: every listing, on a terminal through a pager."""
     in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
-    info = debug_info(options, in_kernel)
-    kernel = kernel_of(info, mounted_tracefs() if not is_elsewhere(options, info) else None, not is_elsewhere(options, info))
-    kernel = with_programs(kernel, options, in_kernel)
+    kernel = machine(options, debug_info(options, in_kernel), in_kernel)
     lines = [line for text in options.list for line in listing(text, kernel)]
     page([printable(line) for line in lines], coloured)
     return 0
@@ -10423,7 +10460,7 @@ def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
 
 
 COLOURS = (('obstacle', '31'), ('comment', '90'), ('event', '1'), ('function', '1'), ('keyword', '36'))
-COLOURED = re.compile(r'(?P<obstacle>// no probe:.*)|(?P<comment>//.*|/\*.*?\*/)|(?P<event>^e \S+)|(?P<function>\b[\w.]+(?=\())|'
+COLOURED = regex(r'(?P<obstacle>// no probe:.*)|(?P<comment>//.*|/\*.*?\*/)|(?P<event>^e \S+)|(?P<function>\b[\w.]+(?=\())|'
                       r'(?P<keyword>\b(?:struct|union|enum|const|volatile|unsigned|signed|char|short|int|long|void|bool|_Bool|typedef)\b)')
 
 
@@ -10452,7 +10489,7 @@ def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
     """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
     at = (0, len(text))
     if ':' in text[:-1] and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
-        kernel, place = with_programs(kernel_of(debug_info(options, False), None, False), options), parse_place('P', text, at)
+        kernel, place = machine(options, debug_info(options, False)), parse_place('P', text, at)
         if kernel.program(place.object):
             return place, module_of(place, kernel)
     place = parse_place('p', text, at)
@@ -10463,22 +10500,11 @@ def export(options: Any) -> int:
     """The types of the kernel into a file."""
     if options.lines or options.file or options.mode == 'remote':
         raise InputError('--export-types takes no lines, and types that are here: -v, or the running kernel')
-    uname, path = os.uname(), options.export_types
-    info = kernel_debug_info(options, arch_named(options.arch) if options.arch else None, uname.machine, uname.release)
+    info, path = debug_info(options), options.export_types
     if info.given:
         raise InputError("--export-types is for a kernel's file; a module's BTF can be copied as it is")
     write_file(path, packed(exported_types(info), path), 0o666)
     return 0
-
-
-def check_given(options: Any, info: Module) -> None:
-    """Refuse files of -v that are not the running kernel's and its modules'."""
-    release = os.uname().release
-    word = check_same_kernel(info, info.path) if info.path else ''
-    if word:
-        note(word)
-    for word in check_same_modules(info, info.given, release):
-        note(word)
 
 
 def save(options: Any, text: str) -> int:
@@ -10514,19 +10540,20 @@ def write_file(path: str, data: bytes, mode: int) -> None:
         raise SurftraceError(f'{path}: {error.strerror}') from None
 
 
-def counts_as_the_kernel() -> bool:
-    """Whether the numbers in /proc are the kernel's own: its first process is in the initial PID namespace (proc_ns.h)."""
-    for process in ('1', 'self'):
+def counted_by_the_kernel(*processes: str) -> Optional[bool]:
+    """Whether the first of them of which /proc tells is in the initial PID namespace (include/linux/proc_ns.h,
+    PROC_PID_INIT_INO), so that its number is the kernel's own; None: /proc tells of none."""
+    for process in processes:
         with contextlib.suppress(OSError):
             return os.stat(f'/proc/{process}/ns/pid').st_ino == 0xEFFFFFFC
-    return True
+    return None
 
 
 def wanted_run(options: Any, group: str, events: Sequence[Event]) -> Run:
     """The Run the options describe; a process stands for its threads."""
     in_programs = [event.probe.kind in 'PRu' for event in events]
     threads: List[int] = []
-    if options.pid and not counts_as_the_kernel():
+    if options.pid and counted_by_the_kernel('1', 'self') is False:
         raise SurftraceError('-p: in a PID namespace (a container) processes have other numbers than the kernel traces by. Run '
                              'surftrace outside, with the PID that the process has there, or in a container with --pid=host')
     for pid in options.pid:
@@ -10554,11 +10581,13 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
     log, undone = tracefs.last_error('error_log'), []  # type: Tuple[str, str, int], List[Undone]
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
-        wanted = wanted._replace(group=instance.group, own=() if options.own else own_tasks(stream.reader.process))
+        own = os.getpid(), stream.reader.process
+        wanted = wanted._replace(group=instance.group, own=own if counted_by_the_kernel('self') and not options.own else ())
         try:
             with session(tracefs, instance, plan(events, wanted), show, stream.stopped, stream.drain, undone):
                 if not stream.stopped():
-                    say('surftrace: tracing' + (f' for {options.duration:g} seconds' if options.duration else '') + '; Ctrl-C ends it')
+                    how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
+                    say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
                     changes, arrivals = changes_of(events), arrivals_of(events, info)
                     stream.follow(instance, functools.partial(silence, events, wanted, tracefs),
                                   lambda: changes() + arrivals())
@@ -10566,10 +10595,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
             raise explained(error, events, wanted, tracefs, log) from None
         finally:
             with ENDING.waiting(False):
-                for command, failure in undone:
-                    show(command)
-                    if failure:
-                        say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
+                say_undone(undone, show)
     with ENDING.waiting(False):
         for line in summary(events, wanted, stream):
             say(line)
@@ -10578,23 +10604,22 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
     return 1 if any(failure for _, failure in undone) else 0
 
 
+def say_undone(undone: Sequence[Undone], show: Callable[[str], None]) -> None:
+    """Show what was done at the end, and say what could not be."""
+    for command, failure in undone:
+        show(command)
+        if failure:
+            say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
+
+
 def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module,
                 tracefs: Tracefs) -> Tuple[List[Event], Kernel]:
     """The events of the running kernel and its programs."""
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    kernel = with_programs(kernel_of(info, tracefs, True), options, in_kernel)
+    kernel = machine(options, info, in_kernel, tracefs)
     if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
         kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
     return make_events(probes, kernel), kernel
-
-
-def own_tasks(reader: int) -> Tuple[int, ...]:
-    """The process ids of this process and its reader, where those are the kernel's own: in the first PID namespace
-    (include/linux/proc_ns.h, PROC_PID_INIT_INO)."""
-    with contextlib.suppress(OSError):
-        if os.stat('/proc/self/ns/pid').st_ino == 0xeffffffc:
-            return os.getpid(), reader
-    return ()
 
 
 def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
@@ -10628,6 +10653,7 @@ class Reader:
     as decoding it. It is started before any probe could see it begin, reads when it is given the file, and ends with us."""
 
     def __init__(self) -> None:
+        import socket
         self.pipe, into = os.pipe()
         self._commands, commands = socket.socketpair()
         self._given = self._ended = False
@@ -10638,7 +10664,7 @@ class Reader:
             status = 1
             try:
                 with contextlib.suppress(BrokenPipeError):              # nobody wants more
-                    read_on(commands, into)
+                    read_on(commands.detach(), into)
                 status = 0
             finally:
                 os._exit(status)
@@ -10649,6 +10675,7 @@ class Reader:
 
     def read(self, trace_pipe: int) -> None:
         """Begin to read that file."""
+        import socket
         self._given = True
         socket.send_fds(self._commands, [b'r'], [trace_pipe])
 
@@ -10666,10 +10693,11 @@ class Reader:
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
 
-def read_on(commands: socket.socket, into: int) -> None:
+def read_on(orders: int, into: int) -> None:
     """The life of a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when nobody holds the
     other end of it, all is over. Signals are for whoever started it."""
-    import signal
+    import socket
+    commands = socket.socket(fileno=orders)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(name, signal.SIG_IGN)
     trace_pipe = next(iter(socket.recv_fds(commands, 1, 1)[1]), -1)
@@ -10706,7 +10734,8 @@ class Stream:
         self.why = self.failure = ''
         self._tracefs, self._seconds, self._count = tracefs, seconds, count
         self._instance: Optional[Instance] = None               # what is read, from the start on
-        self._rest, self._stop, self._done, self._closed = b'', False, False, False
+        self._rest = self._unwritten = b''
+        self._stop = self._done = self._closed = False
         self._output, self.reader = output, Reader()
         self._reading = select.poll()
         self._reading.register(self.reader.pipe, select.POLLIN)
@@ -10725,8 +10754,21 @@ class Stream:
                 self.failure = f'the process that reads trace_pipe {how}'
 
     def stopped(self) -> bool:
-        """Whether an end has been asked for."""
+        """Whether an end has been asked for, or nobody can be shown anything."""
         return self._stop or ENDING.asked
+
+    def left(self) -> Optional[int]:
+        """How many events are still wanted; None: all there are."""
+        return None if self._count is None else self._count - sum(self.decoder.counts.values())
+
+    def reached(self) -> bool:
+        """Whether all events that were asked for have been shown."""
+        left = self.left()
+        return left is not None and left <= 0
+
+    def ended(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self.stopped() or self.reached() or self._done
 
     def start(self, instance: Instance) -> None:
         """Begin to read."""
@@ -10736,10 +10778,13 @@ class Stream:
     def follow(self, instance: Instance, silence: Callable[[], str],
                changes: Callable[[], List[str]]) -> None:
         """Read and write until the end; a word when nothing comes, and once a second when what is traced changed."""
+        import gc
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
         self.start(instance)
-        while not self.stopped() and not self._done:
+        gc.freeze()                                                     # what there is stays; what comes may run for days
+        gc.enable()
+        while not self.ended():
             now = time.monotonic() - start
             if now >= looked + 1:
                 looked = now
@@ -10754,60 +10799,53 @@ class Stream:
                     say('surftrace: ' + silence())
 
     def _take(self, seconds: float) -> None:
-        """What has been read decoded and written, after some time if there is nothing."""
-        ready = self._reading.poll(1000 * seconds)
-        data = os.read(self.reader.pipe, 1 << 18) if ready else b''
-        self._done = self._done or bool(ready) and not data             # the reader is at the end
-        whole = self._rest + data
-        end = whole.rfind(b'\n') + 1
-        self._rest = whole[end:]
-        left = None if self._count is None else self._count - sum(self.decoder.counts.values())
-        self._write(self.decoder.block(whole[:end], left) if data else b'')
-        if self.reached():
-            self._stop = self._done = True
+        """Read on, unless something waits to be written, for some time if there is nothing; write what is taken."""
+        if not self._unwritten and self._reading.poll(1000 * seconds):
+            data = os.read(self.reader.pipe, 1 << 18)
+            self._done = self._done or not data                         # the reader is at the end
+            whole = self._rest + data
+            end = whole.rfind(b'\n') + 1
+            self._rest = whole[end:]
+            self._unwritten = self.decoder.block(whole[:end], self.left())
+        self._write()
 
-    def reached(self) -> bool:
-        """Whether all events that were asked for have been shown."""
-        return self._count is not None and sum(self.decoder.counts.values()) >= self._count
-
-    def _write(self, data: bytes) -> None:
-        """To standard output; what may block gets no more than it takes, so that a signal is heard also when nobody reads, and
-        whole lines. What it does not take when the end was asked for is not shown."""
+    def _write(self) -> None:
+        """Write what standard output takes now; what may block gets no more, in whole lines, so that the end is heard
+        also when nobody reads. What it does not take when that was asked for is not shown."""
         try:
-            while not self.why:
-                ready = writable(self._output, 100 if data else 0)      # a closed pipe is noticed also in silence
-                if not data:
-                    break
-                if ready:
-                    lines = (data.rfind(b'\n', 0, select.PIPE_BUF) + 1 or select.PIPE_BUF) if self._may_block else len(data)
-                    written = os.write(self._output, data[:lines])
-                    self._in_line = data[written - 1:written] != b'\n'
-                    data = data[written:]
-                elif self.stopped() and not (self._in_line and (widened(self._output) or writable(self._output, 1000))):
+            while not self.why and writable(self._output, 100 if self._unwritten else 0) and self._unwritten:
+                lines = len(self._unwritten)
+                if self._may_block:
+                    lines = self._unwritten.rfind(b'\n', 0, select.PIPE_BUF) + 1 or select.PIPE_BUF
+                written = os.write(self._output, self._unwritten[:lines])
+                self._in_line = self._unwritten[written - 1:written] != b'\n'
+                self._unwritten = self._unwritten[written:]
+            if self._unwritten and self.stopped():
+                if not (self._in_line and (widened(self._output) or writable(self._output, 1000))):
                     self.why = ': the output was not read'
         except OSError as error:
             self.why = ': the output is closed' if isinstance(error, BrokenPipeError) else ': the output fails'
             self.failure = '' if isinstance(error, BrokenPipeError) else f'standard output: {error.strerror}'
         if self.why:
             self._stop = self._done = True
-            self.decoder.take_back(data)
+            self.decoder.take_back(self._unwritten)
+            self._unwritten = b''
 
     def read_to_the_end(self) -> None:
-        """What there is now, and no more."""
+        """What there is now, and no more, unless the end has come by the count or the output."""
         self.reader.read_to_the_end()
-        while not self._done:
+        while not self._done and not self.reached():
             self._take(1)
+        self._unwritten += self.decoder.finish()
+        while self._unwritten:
+            self._write()
 
     def drain(self) -> None:
-        """What is still in the buffer when recording has stopped, unless the end was asked by count or a closed pipe; then what
-        became of all."""
+        """What is still in the buffer when recording has stopped; then what became of all."""
         with contextlib.closing(self):
             if self._instance:
                 self.profile = probe_profile(self._tracefs, self._instance.group)
-                cut_short = self._done
                 self.read_to_the_end()
-                self._done = cut_short
-                self._write(self.decoder.finish())
         if self._instance:
             self.lost, recorded = buffer_counts(self._tracefs, self._instance.path)
             known = self.decoder.records + self.decoder.too_big

@@ -29,12 +29,13 @@ import surftrace  # noqa: E402
 OURS = [sys.executable, '-m', 'surftrace', '-S']        # as a module: compiled once, as an installed one is
 LINE = 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
 EVENTS = 200_000
+KEPT = {name: value for name, value in os.environ.items() if name != 'PYTHONDONTWRITEBYTECODE'}
 
 
 def measured(command: Sequence[str]) -> Tuple[float, float]:
     """(seconds, MB at the most) of a command."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=PROJECT, env=KEPT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, _, usage = os.wait4(process.pid, 0)
     return time.perf_counter() - start, usage.ru_maxrss / 1024
 
@@ -47,6 +48,11 @@ def compare(title: str, ours: Sequence[str], theirs: Sequence[str], runs: int, w
     seconds, memory = (tuple(statistics.median(pair[i][j] for pair in pairs) for i in (0, 1)) for j in (0, 1))
     print(f'{title}: {seconds[0]:.2f} s against {seconds[1]:.2f} s: {ratio:.3f} (wanted: at most {wanted}); '
           f'{memory[0]:.0f} MB against {memory[1]:.0f} MB', flush=True)
+
+
+def starting() -> None:
+    """What every run has to wait for, against what Python itself needs."""
+    compare('--version, python3 -c pass', [*OURS[:-1], '--version'], [sys.executable, '-c', 'pass'], 20, 2.2)
 
 
 def listing(vmlinux: str) -> None:
@@ -131,7 +137,7 @@ def draining() -> None:
                  surftrace.Step(write(f'{place}/events/{group}/f0/enable', '1'), write(f'{place}/events/{group}/f0/enable', '0'))]
         probes = [(surftrace.parse_probe(LINE), '')]
         options = surftrace.arguments().parse_args(['-S', LINE])
-        events = surftrace.make_events(probes, surftrace.kernel_of(surftrace.debug_info(options), None, False))
+        events = surftrace.make_events(probes, surftrace.Kernel(surftrace.debug_info(options), str))
         us, cat = functools.partial(by_us, events, instance), functools.partial(by_cat, instance)
         with surftrace.session(tracefs, instance, steps, lambda text: None, lambda: False, lambda: None, []):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
@@ -166,6 +172,7 @@ def by_us(events: Sequence[surftrace.Event], instance: surftrace.Instance, trace
 if __name__ == '__main__':
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     image = sys.argv[1] if len(sys.argv) > 1 else str(kernels.kernel('6.1-amd64') / 'vmlinux')
+    starting()
     listing(image)
     resolving(image)
     draining()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import os
 import random
@@ -39,7 +40,7 @@ def shower(module: ModuleType, file: str, mode: str) -> Callable[[str], str]:
     options = module.arguments().parse_args(['-S', '-v', file, '-m', mode] if mode else ['-S'])
     notes: list[str] = []
     info = module.debug_info(options, bool(mode))
-    kernel = module.with_programs(module.kernel_of(info, None, not mode), options, bool(mode))._replace(note=notes.append)
+    kernel = module.Kernel(info, notes.append, program=functools.lru_cache(None)(functools.partial(module.find_program, options, not mode)))
 
     def show(line: str) -> str:
         notes.clear()

@@ -204,7 +204,7 @@ def test_what_comes_after_the_number_that_was_asked_for_is_not_missed(fed: Calla
     with open(tmp_path / 'out', 'w+b') as output:
         run = fed(output.fileno(), 7)
         run.feed(10)
-        wait_for(run.stream.stopped)
+        wait_for(run.stream.ended)
         assert run.end() == 'surftrace: f0 7 events, none lost'
 
 

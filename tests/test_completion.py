@@ -34,7 +34,8 @@ class Shell:
         program.chmod(0o755)
         (folder / 'sudo').write_text('#!/bin/sh\nexec "$@"\n')
         (folder / 'sudo').chmod(0o755)
-        (folder / 'vmlinux-of-mine').touch()
+        for file in ('vmlinux-of-mine', 'oddname', "odd'name", 'odd\vname', 'odd\x1bname'):     # one of these can stand in quotes
+            (folder / file).touch()
         environment = {'PATH': f'{folder}:{os.environ["PATH"]}', 'HOME': str(folder), 'TERM': 'dumb', 'LANG': 'C.UTF-8'}
         command = {'bash': ['bash', '--norc', '--noprofile', '-i'], 'zsh': ['zsh', '-f', '-i']}[name]
         self.pid, self._file = pty.fork()
@@ -129,6 +130,7 @@ ADDED = [
     ('a name in a filter', "surftrace 'p wake_up_new_task mine=%0->prio f:mi", 'ne'),
     ('what -L lists', "surftrace -L 'struct task_struct.wake_ent", 'ry'),
     ('the type of what -L lists', "surftrace -L 'un", 'ion'),
+    ('a file with a name that can stand in quotes', "surftrace 'P ./odd", 'name:'),
     ('a program', "surftrace 'P redis-serv", 'er:'), ('a library', "surftrace 'P libstdc", '++:'),
     ('a function of a library', "surftrace 'P libc:getaddri", 'nfo'),
     ('a USDT probe', "surftrace 'u libstdc++:libstdcxx:cat", 'ch'),
@@ -178,7 +180,7 @@ def kernel() -> surftrace.Kernel:
 def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Kernel:
     """fixtures/types.c as a kernel, so that every name is known."""
     info = surftrace.given_debug_info(str(types_file('BTF')), 'btf', None, surftrace.arch_named('x86_64'))
-    return surftrace.kernel_of(info, None, False)
+    return surftrace.Kernel(info, surftrace.note)
 
 
 @pytest.mark.parametrize(('text', 'names'), [

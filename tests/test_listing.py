@@ -39,7 +39,7 @@ def vmlinux() -> str:
 
 def kernel(path: str, mode: str = 'auto') -> surftrace.Kernel:
     """A kernel as -v PATH -m MODE gives it."""
-    return surftrace.kernel_of(surftrace.given_debug_info(path, mode, None, AMD64), None, False)
+    return surftrace.Kernel(surftrace.given_debug_info(path, mode, None, AMD64), surftrace.note)
 
 
 @pytest.fixture(scope='module', params=['btf', 'dwarf'])
@@ -364,7 +364,7 @@ def test_the_fields_are_those_of_the_format_files(_mounted_tracefs: Path) -> Non
     if not Path(surftrace.RUNNING_BTF).exists():
         raise Unavailable(f'this kernel has no {surftrace.RUNNING_BTF}')
     info = surftrace.running_debug_info('btf', AMD64, os.uname().release)
-    running = surftrace.kernel_of(info, surftrace.Tracefs(str(_mounted_tracefs)), True)
+    running = surftrace.Kernel(info, surftrace.note, surftrace.Tracefs(str(_mounted_tracefs)).read)
     blocks = re.split(r'^e ', '\n'.join(surftrace.listing('e */*', running)), flags=re.M)[1:]
     said = {block.split('\n')[0]: fields_of(block) for block in blocks if not re.match('surftrace|[ku]probes', block)}   # made by others
     wanted = {name: fields_of((_mounted_tracefs / 'events' / name / 'format').read_text()) for name in said}
@@ -485,8 +485,7 @@ int main(int n, char **v) { struct thing it = { n, v[0] }; user_of(); return use
 
 def of_programs() -> surftrace.Kernel:
     """A kernel of which nothing is known but its programs."""
-    kernel = surftrace.kernel_of(surftrace.Module(surftrace.arch_named('x86_64'), None, []), None, False)
-    return surftrace.with_programs(kernel, surftrace.arguments().parse_args(['-S']))
+    return surftrace.machine(surftrace.arguments().parse_args(['-S']), surftrace.Module(surftrace.arch_named('x86_64'), None, []))
 
 
 def test_the_functions_of_a_program_are_listed_with_their_prototypes(compile_c: Callable[..., Path]) -> None:

@@ -65,7 +65,7 @@ class Refusal(NamedTuple):
 def surftrace_kernel(label: str, mode: str) -> surftrace.Kernel:
     """A kernel as -v VMLINUX -m MODE gives it."""
     info = surftrace.given_debug_info(str(kernels.kernel(label) / 'vmlinux'), mode, None, AMD64)
-    return surftrace.kernel_of(info, None, False)
+    return surftrace.Kernel(info, surftrace.note)
 
 
 @functools.lru_cache(None)

@@ -28,7 +28,7 @@ AMD64 = surftrace.arch_named('x86_64')
 def kernel() -> surftrace.Kernel:
     """What `-S` asks, with programs read once."""
     options = surftrace.arguments().parse_args(['-S'])
-    return surftrace.with_programs(surftrace.kernel_of(surftrace.Module(AMD64, None, []), None, False), options)._replace(note=str)
+    return surftrace.machine(options, surftrace.Module(AMD64, None, []))._replace(note=str)
 
 
 def path_of(name: str) -> str:

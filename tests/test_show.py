@@ -208,6 +208,10 @@ def test_a_command_that_is_shown_is_what_a_run_does(text):
             assert said == step.do.text + '\n'
 
 
+def test_seconds_have_no_exponent():
+    assert [surftrace.in_seconds(seconds) for seconds in (1e6, 0.5, 3.0, 1e-05, 1234567.25)] == ['1000000', '0.5', '3', '0.00001', '1234567.25']
+
+
 def test_a_script_says_what_it_was_made_from_without_obeying_it():
     text = script(made(['p f s=+0(%di):string f:s=="\x1b[2J\r"'], KERNEL), Run(''))
     assert '\x1b' not in text.partition('group=')[0] and '\r' not in text.partition('group=')[0]
