@@ -5046,7 +5046,7 @@ Filter = Union[Compare, Not, Junction]
 
 
 class Place(NamedTuple):
-    """Where a probe is put; which parts are there depends on the kind and the form."""
+    """The place of a probe; which parts are there depends on the kind and the form."""
     text: str
     at: Span
     function: str = ''                      # or a pattern (glob); of e the event, of u the probe's name
@@ -5153,7 +5153,7 @@ class Parser:
         return self.ahead(0)
 
     def spaced(self) -> bool:
-        """Whether a blank stands before the next token."""
+        """Tell whether a blank stands before the next token."""
         return self._at > 0 and self.here.at[0] > self._tokens[self._at - 1].at[1]
 
     def take(self) -> Token:
@@ -5224,7 +5224,7 @@ class Parser:
         return 'text', self.span(start), length
 
     def type_word(self) -> Tuple[str, Span]:
-        """What stands behind the colon, up to the next blank outside brackets."""
+        """The words behind the colon, up to the next blank outside brackets."""
         start, depth = self.here.at, 0
         first = self._at
         while self.here.kind != 'end' and (depth or self._at == first or not self.spaced()):
@@ -5295,7 +5295,7 @@ class Parser:
         return type_
 
     def at_type(self) -> bool:
-        """Whether the bracket here opens a cast: a type's word, or a name and then stars, or a name whose bracket closes
+        """Tell whether the bracket here opens a cast: a type's word, or a name and then stars, or a name whose bracket closes
         before something that begins an EXPR."""
         first, second = self.ahead(), self.ahead(2)
         if first.kind != 'name':
@@ -5426,8 +5426,8 @@ def parse_filter(text: str, start: int, end: int) -> Filter:
 
 
 def split_line(text: str, start: int) -> Tuple[int, int, int]:
-    """Where the arguments end, where the words behind #! begin and end; the filter follows these (-1: none), found as the
-    first word that begins with f:, outside quotes and brackets."""
+    """The columns at which the arguments end, the words behind #! begin, and the filter begins (-1: none): at the first word
+    that begins with f:, outside quotes and brackets."""
     depth, words = 0, -1
     for match in re.compile(r'"[^"]*"?|[()\[\]]|(?<=\s)(?:f:|#!(?!\S))').finditer(text, start):
         depth += (match[0] in '([') - (match[0] in ')]')
@@ -5734,7 +5734,7 @@ class Fetch(NamedTuple):
     kind: str = ''
 
     def at(self, offset: int, user: bool = False) -> Fetch:
-        """What is in memory that many bytes from where this points."""
+        """The memory that many bytes from where this points."""
         return self._replace(derefs=(*self.derefs, (offset, user)))
 
     def text(self) -> str:
@@ -5754,7 +5754,7 @@ class Fetch(NamedTuple):
         return int(bits or 8) // 8 * int(count or 1)
 
     def pointers(self) -> List[Tuple[Fetch, str]]:
-        """What its dereferences start from, the register first, and the memory it must point to: 'kernel',
+        """The pointers that its dereferences start from, the register first, and the memory it must point to: 'kernel',
         'user', or 'any' where the kernel says (fault) itself, the last step to a string (fetch_store_string in
         kernel/trace/trace_probe_kernel.h). The stack pointer and fixed addresses can always be read."""
         fixed = self.base.startswith('@') or self.base in ('$stack', '%sp')
@@ -5779,7 +5779,7 @@ class Guard(NamedTuple):
     name: str = ''                          # what it is fetched under
 
     def verdict(self, value: int) -> str:
-        """What to show instead of the field, '' when it can be trusted."""
+        """The word to show instead of the field, '' when it can be trusted."""
         if self.low <= value <= self.high:
             return ''
         return self.word or ('(null)' if value < 4096 else '(fault)')
@@ -5823,6 +5823,10 @@ class Lvalue(NamedTuple):
     guards: Tuple[Guard, ...] = ()
     words: Tuple[str, ...] = ()
 
+    def read(self, kind: str = '', offset: int = 0) -> Fetch:
+        """The memory that it is in, or so many bytes behind its beginning."""
+        return self.fetch.at(self.bit // 8 + offset, self.user)._replace(kind=kind)
+
 
 class EventField(NamedTuple):
     """A field of a trace event, from its format file: `string` for what the kernel prints as text."""
@@ -5836,9 +5840,12 @@ STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
 
 
 def is_string(fetch: Fetch) -> bool:
-    """Whether it is shown as a text, or an array of such."""
+    """Tell whether it is shown as a text, or an array of such."""
     return (fetch.kind or 'string').split('[')[0] in STRINGS
 
+
+CHAR = Int('char', 1, True)
+CHARS = Array(lambda: CHAR, None)
 
 
 def is_char(type_: Type) -> bool:
@@ -5847,7 +5854,7 @@ def is_char(type_: Type) -> bool:
 
 
 def is_untyped(type_: Type) -> bool:
-    """Whether nothing is known of what is there: a register's word, or memory at an address."""
+    """Tell whether nothing is known of what is there: a register's word, or memory at an address."""
     return isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
 
 
@@ -5976,7 +5983,7 @@ class Call:
         return Location('gone', why='a part of it is in registers, and the rest on the stack')
 
     def _is_settled(self, type_: Type) -> bool:
-        """Whether it is a struct whose place its size tells."""
+        """Tell whether it is a struct whose place its size tells."""
         if not isinstance(type_, Struct) or self.arch.by_value == 'i386' and self.arch.arguments:
             return False
         return not _has_float(type_) and not _is_laid_out_by_hand(type_) and _has_members(type_)
@@ -6037,14 +6044,14 @@ def _has_float(type_: Type) -> bool:
 
 
 def _has_members(type_: Type) -> bool:
-    """Whether there is anything in it to be passed: C++ gives an empty class a byte, and no register."""
+    """Tell whether there is anything in it to be passed: C++ gives an empty class a byte, and no register."""
     if isinstance(type_, Struct):
         return any(_has_members(member.type()) for member in type_.members())
     return not isinstance(type_, Array) or type_.length != 0 and _has_members(type_.element())
 
 
 def _is_laid_out_by_hand(struct_: Struct) -> bool:
-    """Whether a member is not where its type would have it (packed, or aligned by an attribute), or is wider than a register,
+    """Tell whether a member is not where its type would have it (packed, or aligned by an attribute), or is wider than a register,
     which aligns the struct to 16: such a struct is passed in memory, or by rules of its own."""
     end = 0
     for member in struct_.members():
@@ -6109,7 +6116,7 @@ def header_offset(header: str, layer: str) -> int:
 
 
 def header_guards(data: Fetch, header: str, layer: str, payload: bool, length: int, order: Any) -> Tuple[Guard, ...]:
-    """What must hold for the header to be where header_offset says, `data` being skb->data, and `length` where in
+    """The conditions for the header to be where header_offset says, `data` being skb->data, and `length` where in
     the sk_buff skb->len is, and behind it skb->data_len, the bytes that are elsewhere (include/linux/skbuff.h)."""
     word, wanted, ip = f'(no {header})', HEADERS[header], 14 if layer == 'l2' else 0
     skb = Fetch(data.base, data.derefs[:-1])
@@ -6130,11 +6137,6 @@ def header_guards(data: Fetch, header: str, layer: str, payload: bool, length: i
     if payload and header == 'tcphdr':
         guards.append(byte(header_offset(header, layer) + 12, 0x50, 0x5f))
     return tuple(guards)
-
-
-def skb_text(expr: Expr) -> str:
-    """The expression as one would write it, where it is a plain one."""
-    return f'%{expr.number}' if expr.kind == 'argument' else expr.name if expr.kind == 'name' else 'x'
 
 
 # Texts that carry their length: (the type's name, the member that is or points to the text, the one that is its length)
@@ -6323,10 +6325,7 @@ class Resolver:
         name, type_ = self.arch.dwarf.get(location.number, '') if location.how == 'register' else '', parameter.type()
         if name not in self.arch.arguments or not (size_of(type_) or 99) <= self.arch.word:
             refuse("the kernel keeps only arguments passed in one register each; trace it at entry with p", at)
-        fetch = Fetch(f'$arg{self.arch.arguments.index(name) + 1}')
-        if isinstance(type_, Struct):
-            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, self.arch.word),), name=parameter.name)
-        return Lvalue(type_, 'value', fetch, name=parameter.name)
+        return self._held(type_, Fetch(f'$arg{self.arch.arguments.index(name) + 1}'), parameter.name)
 
     def _placed(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
         """The parameter at its Location."""
@@ -6334,12 +6333,9 @@ class Resolver:
         if isinstance(type_, Float):
             refuse(f"'{name}' is a {spell(type_)}: ftrace reads no floating-point numbers", at)
         if location.how == 'register' and location.number in self.arch.dwarf:
-            fetch = Fetch('%' + self.arch.dwarf[location.number])
-            if isinstance(type_, Struct):
-                return Lvalue(type_, 'pieces', fetch, pieces=((fetch, type_.size or self.arch.word),), name=name)
-            return Lvalue(type_, 'value', fetch, name=name)
+            return self._held(type_, Fetch('%' + self.arch.dwarf[location.number]), name)
         if location.how == 'constant':
-            return self._constant(type_, location.offset, name)
+            return self._held(type_, Fetch(f'\\{location.offset}'), name)
         if location.how == 'pieces':
             pieces = tuple((self._piece_of(place), size) for place, size in location.pieces)
             return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
@@ -6350,18 +6346,17 @@ class Resolver:
         if location.value and offset and not isinstance(type_, Pointer):
             refuse(f"'{name}' cannot be had here: it is {fetch.text()} {offset:+d}, and ftrace cannot add", at)
         if location.value and isinstance(type_, Struct):
-            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, type_.size or self.arch.word),), name=name)
+            return self._held(type_, fetch, name)
         return Lvalue(type_, 'value' if location.value else 'memory', fetch, 8 * offset, name=name)
 
-    def _constant(self, type_: Type, value: int, name: str) -> Lvalue:
-        """A value that the compiler has put in place of the variable."""
-        fetch = Fetch(f'\\{value}')
+    def _held(self, type_: Type, fetch: Fetch, name: str) -> Lvalue:
+        """A value that is whole in one register or constant."""
         if isinstance(type_, (Struct, Array)):
             return Lvalue(type_, 'pieces', fetch, pieces=((fetch, size_of(type_) or self.arch.word),), name=name)
         return Lvalue(type_, 'value', fetch, name=name)
 
     def _begin(self, location: Location) -> Optional[Tuple[Fetch, int]]:
-        """What a Location in memory starts from, all but the last step of it done, and the bytes of that step."""
+        """The start of a Location in memory, all but the last step of it done, and the bytes of that step."""
         offset = location.offset
         if location.how == 'frame' and self.entry:
             fetch, offset = Fetch('$stack'), offset + self.arch.frame
@@ -6416,7 +6411,7 @@ class Resolver:
         name = expr.name
         own = self.kind == 'e' and (self.fields is None or name[1:] in self.fields)     # an event's field comes first
         if name in ('$comm', '$COMM') and not own:
-            return Lvalue(Array(lambda: Int('char', 1, True), None), 'value', Fetch('$comm'), name='comm')
+            return Lvalue(CHARS, 'value', Fetch('$comm'), name='comm')
         if self.kind == 'e':
             return self._name(Expr('name', expr.at, name[1:]))
         if name == '$retval':
@@ -6487,7 +6482,7 @@ class Resolver:
             if fields is not None and expr.name not in fields:
                 refuse(f"the event has no field '{expr.name}'{near(expr.name, fields)}; it has {', '.join(fields)}", expr.at)
             field = fields[expr.name] if fields is not None else EventField(expr.name, Void(), False)
-            type_ = Array(lambda: Int('char', 1, True), None) if field.string else field.type
+            type_ = CHARS if field.string else field.type
             return Lvalue(type_, 'value', Fetch('$' + expr.name), name=expr.name)
         if self.site and self.site.operands is not None:
             refuse(f"a USDT probe's arguments have numbers, not names: %0 to %{max(len(self.site.operands) - 1, 0)}", expr.at)
@@ -6550,7 +6545,7 @@ class Resolver:
         text = expr.name[1:2] == '"'
         if text and self.site:
             refuse('the kernel shows (fault) for a text written here when the probe is in a program', expr.at)
-        return Lvalue(Array(lambda: Int('char', 1, True), None) if text else self.word, 'value', Fetch(expr.name), name='imm')
+        return Lvalue(CHARS if text else self.word, 'value', Fetch(expr.name), name='imm')
 
     def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
@@ -6575,7 +6570,7 @@ class Resolver:
         if lvalue.width is not None:
             refuse('a bit-field is no address', at)
         if lvalue.how == 'memory':
-            return lvalue._replace(how='value', fetch=lvalue.fetch.at(lvalue.bit // 8, lvalue.user), bit=0)
+            return lvalue._replace(how='value', fetch=lvalue.read(), bit=0)
         fetch = self._piece(lvalue, self.arch.bits, at)
         return lvalue._replace(how='value', fetch=fetch, bit=0)
 
@@ -6677,23 +6672,24 @@ class Resolver:
         inner = self.value(expr.inner)
         if inner.how != 'memory' or inner.width is not None:
             refuse('only what is in memory, and no bit-field, has an address', expr.at)
-        type_ = inner.type
-        return inner._replace(type=Pointer(self.arch.word, functools.partial(_the, type_)), how='value')
+        return inner._replace(type=self._pointer_to(inner.type), how='value')
+
+    def _pointer_to(self, type_: Type) -> Pointer:
+        return Pointer(self.arch.word, lambda: type_)
 
     def type_named(self, name: TypeName) -> Type:
         """The C type a TypeName means, stars included."""
         keyword, _, rest = name.words.partition(' ')
-        if keyword in ('struct', 'union', 'enum', 'class'):
-            with self._about(name):
+        with self._about(name):
+            if keyword in ('struct', 'union', 'enum', 'class'):
                 found = self.info.named(keyword, rest, self.function)
-        else:
-            found = plain_type(name.words, self.arch) if name.words != 'char' else None
-            with self._about(name):
-                found = found or self.info.named('', name.words, self.function) or plain_type(name.words, self.arch)
+            else:
+                plain = plain_type(name.words, self.arch)
+                found = plain if plain and name.words != 'char' else self.info.named('', name.words, self.function) or plain
         if not found:
             refuse(f"no type '{name.words}' in the debug information", name.at)
         for _ in range(name.stars):
-            found = Pointer(self.arch.word, functools.partial(_the, found))
+            found = self._pointer_to(found)
         return found
 
     @staticmethod
@@ -6763,7 +6759,7 @@ class Resolver:
         had = inner.type.target() if isinstance(inner.type, Pointer) else place.type
         if not isinstance(had, Void) and spell(had) != spell(place.type):
             refuse(f"this points to {spell(had)}, and '{'.'.join(expr.member)}' of {spell(type_)} is {spell(place.type)}", expr.at)
-        return inner._replace(type=Pointer(self.arch.word, functools.partial(_the, type_)), bit=inner.bit - place.bit)
+        return inner._replace(type=self._pointer_to(type_), bit=inner.bit - place.bit)
 
     def _usermemory(self, expr: Expr) -> Lvalue:
         lvalue = self._address_in(self.value(expr.inner), expr.at)
@@ -6780,7 +6776,8 @@ class Resolver:
         if isinstance(skb.type, Int) and not skb.type.name:
             skb = skb._replace(type=self.type_named(TypeName('struct sk_buff', 1, expr.at)))
         if not isinstance(skb.type, Pointer) or spell(skb.type.target()) != 'struct sk_buff':
-            way = f': write (*{skb_text(expr.inner)})' if spell(skb.type) == 'struct sk_buff **' else ''
+            written = {'argument': f'%{expr.inner.number}', 'name': expr.inner.name}.get(expr.inner.kind, 'x')
+            way = f': write (*{written})' if spell(skb.type) == 'struct sk_buff **' else ''
             refuse(f'a struct sk_buff * is needed, and this is {spell(skb.type)}{way}', expr.inner.at)
         data, length = (self._member(self._pointee(skb, expr.at), name, expr.at) for name in ('data', 'len'))
         data = self._loaded(data, expr.at)
@@ -6795,40 +6792,37 @@ class Resolver:
         if not arrow:
             refuse(f'write ->{name}', at)
         size = PAYLOAD[name]
-        element: Type = Int({1: 'u8', 2: 'u16', 4: 'u32', 8: 'u64'}[size], size, False) if size else Int('char', 1, True)
-        whole: Type = Array(functools.partial(_the, element), None)
-        if not size:
-            whole = Array(functools.partial(_the, Array(functools.partial(_the, element), 1)), None)
+        element: Type = Int(f'u{8 * size}', size, False) if size else Array(lambda: CHAR, 1)
         behind = header.bit + 8 * HEADERS[packet.name].size
-        return header._replace(type=whole, how='memory', bit=behind, name=name)
+        return header._replace(type=Array(lambda: element, None), how='memory', bit=behind, name=name)
 
     # from a place to a field
 
     def field(self, arg: Arg) -> Field:
-        """What the kernel is asked for an argument, and how the answer is shown."""
+        """The Field of an argument: what the kernel is asked, and how the answer is shown."""
         lvalue = self.value(arg.expr)
         name = arg.name or lvalue.name or 'arg'
         if lvalue.words and lvalue.how == 'value':
             refuse('name a member of the header, with ->', arg.at)
         if lvalue.fetch.base[:4] == '$arg' and not lvalue.fetch.derefs and lvalue.type == self.word and self.function and not arg.word:
             refuse(f'{lvalue.fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
-        format_: Optional[Format]
-        if arg.word == 'text' and arg.format:
+        if arg.word and arg.format and not (arg.format == 'X' and re.fullmatch(r'(be|BE)\d\d', arg.word)):
             refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
-        if arg.word == 'text':
-            fetches, format_ = self._counted_text(lvalue, arg.length, arg.word_at)
-        elif arg.word and not KERNEL_TYPE.fullmatch(arg.word):
-            fetches, format_ = self._formatted(lvalue, arg.word, arg.format, arg.word_at)
-        elif arg.word:
-            fetches, format_ = (self._typed(lvalue, arg.word, arg.word_at),), self._cut(lvalue, arg.word)
-            if arg.format:
-                refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
-        else:
-            fetches, format_ = self._default(lvalue, arg.format, arg.name, arg.at)
+        fetches, format_ = self._shown(lvalue, arg)
         if lvalue.guards and fetches[0].kind in STRINGS:                # of a packet
             format_ = packet_format(fetches[0].derefs[-1][0])
             fetches = (*fetches, lvalue.guards[0].fetch)
         return self.guarded(Field(name, fetches, format_, lvalue.guards, lvalue.words, arg.at))
+
+    def _shown(self, lvalue: Lvalue, arg: Arg) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
+        """The fetches and the format: by the type that is asked for, else by the C type."""
+        if arg.word == 'text':
+            return self._counted_text(lvalue, arg.length, arg.word_at)
+        if not arg.word:
+            return self._default(lvalue, arg.format, arg.name, arg.at)
+        if KERNEL_TYPE.fullmatch(arg.word):
+            return (self._typed(lvalue, arg.word, arg.word_at),), self._cut(lvalue, arg.word)
+        return self._formatted(lvalue, arg.word, arg.format, arg.word_at)
 
     def guarded(self, field: Field) -> Field:
         """The field with a guard for each pointer it goes through."""
@@ -6877,7 +6871,8 @@ class Resolver:
         scalar = self._scalar(lvalue)
         if not scalar:
             self._refuse_whole(lvalue, at)
-        return self._number(scalar, letter, at)
+        fetch, format_ = self._number(scalar, letter, at)
+        return (fetch,), format_
 
     def _size(self, lvalue: Lvalue) -> int:
         return size_of(lvalue.type) or 0 if lvalue.width is None else 0
@@ -6920,10 +6915,10 @@ class Resolver:
                 refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms', at)
             return lvalue.fetch
         if lvalue.how == 'memory':
-            return lvalue.fetch.at(lvalue.bit // 8, lvalue.user)
+            return lvalue.read()
         return self._piece(lvalue, 8 * (size_of(lvalue.type) or 0), at)
 
-    def _number(self, lvalue: Lvalue, letter: str, at: Span) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
+    def _number(self, lvalue: Lvalue, letter: str, at: Span) -> Tuple[Fetch, Optional[Format]]:
         """An integer, enumerator, pointer or bit-field."""
         type_ = lvalue.type
         assert isinstance(type_, (Int, Enum, Pointer))
@@ -6935,12 +6930,12 @@ class Resolver:
             width = bit_width(fetch.kind)
             format_ = signed_format(width) if signed else HEX if letter == 'X' else None
         else:
-            shown = 's' if signed else 'x' if letter == 'X' or not letter and (
-                isinstance(type_, Pointer) or isinstance(type_, Int) and not type_.name) else 'u'
-            fetch, format_ = fetch._replace(kind=f'{shown}{8 * type_.size}'), None
+            address = isinstance(type_, Pointer) or is_untyped(type_)
+            shown = 'x' if letter == 'X' or address and not letter else 'u'
+            fetch, format_ = fetch._replace(kind=f"{'s' if signed else shown}{8 * type_.size}"), None
         if isinstance(type_, Enum) and not letter:
             format_ = self._enum(type_, fetch.kind)
-        return (fetch,), format_
+        return fetch, format_
 
     @staticmethod
     def _enum(type_: Enum, kind: str) -> Format:
@@ -6965,7 +6960,7 @@ class Resolver:
             offset = lvalue.bit - 8 * start
             if offset + width <= 8 * size:
                 offset = offset if self.arch.order == 'little' else 8 * size - offset - width
-                return lvalue.fetch.at(start, lvalue.user)._replace(kind=f'b{width}@{offset}/{8 * size}')
+                return lvalue._replace(bit=8 * start).read(f'b{width}@{offset}/{8 * size}')
         return refuse(f'a bit-field of {width} bits in more than 8 bytes', at)
 
     def _array(self, lvalue: Lvalue, letter: str, at: Span) -> Fetch:
@@ -6980,13 +6975,13 @@ class Resolver:
                    f'([0]), or say how many (:x8[16])', at)
         if lvalue.how != 'memory' or lvalue.user:
             refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]', at)
-        fetches, _ = self._number(element._replace(how='memory'), letter, at)
-        return fetches[0]._replace(kind=f'{fetches[0].kind}[{type_.length}]')
+        fetch, _ = self._number(element, letter, at)
+        return fetch._replace(kind=f'{fetch.kind}[{type_.length}]')
 
     def _text(self, lvalue: Lvalue, at: Span) -> Fetch:
         """The string at a place in memory; what the kernel itself knows as one ($comm, an event's field) as it is."""
         if lvalue.how == 'memory':
-            return lvalue.fetch.at(lvalue.bit // 8, lvalue.user)._replace(kind='string')
+            return lvalue.read('string')
         if lvalue.how == 'value' and not lvalue.bit and lvalue.fetch.base[0] in '$\\':
             return lvalue.fetch._replace(kind='' if lvalue.fetch.base == '$comm' and self.kind != 'e' else 'string')
         return refuse('a string in registers: ftrace cannot read it', at)
@@ -7004,8 +6999,9 @@ class Resolver:
         if base in ('string', 'ustring') or '[' in kind:
             place = self._behind(lvalue, kind, at)
             self._fits_array(lvalue, kind, at)
-            return place.fetch.at(place.bit // 8, place.user and base != 'ustring')._replace(kind=kind) if (
-                place.how == 'memory') else place.fetch._replace(kind=kind)
+            if place.how != 'memory':
+                return place.fetch._replace(kind=kind)
+            return place._replace(user=place.user and base != 'ustring').read(kind)
         scalar = lvalue if untyped else self._scalar(lvalue)
         if not scalar and isinstance(type_, Struct) and not lvalue.bit and (
                 lvalue.how == 'pieces' or lvalue.fetch.base[:1] == '@' and not lvalue.fetch.derefs):
@@ -7015,7 +7011,7 @@ class Resolver:
         return self._narrowed(scalar, kind, untyped, at)
 
     def _behind(self, lvalue: Lvalue, kind: str, at: Span) -> Lvalue:
-        """What a string or an array is read from: what an address points to, or the object itself where it is none."""
+        """The place a string or an array is read from: what an address points to, or the object itself where it is none."""
         type_, size = lvalue.type, size_of(lvalue.type)
         untyped = is_untyped(type_)
         word = isinstance(type_, Int) and size == self.arch.word
@@ -7055,14 +7051,14 @@ class Resolver:
         text = lvalue if isinstance(lvalue.type, Array) else self._behind(lvalue, 'text', at)
         if text.how != 'memory' or text.user or size_of(innermost(text.type) if isinstance(text.type, Array) else self._element(text)) != 1:
             refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(lvalue.type)}', at)
-        chunks = tuple(text.fetch.at(text.bit // 8 + 64 * i)._replace(kind='x8[64]') for i in range(TEXT_CHUNKS))
-        return (count[0]._replace(kind=re.sub('^x', 'u', count[0].kind)), *chunks), text_format(size or None)
+        chunks = tuple(text.read('x8[64]', 64 * i) for i in range(TEXT_CHUNKS))
+        return (count._replace(kind=re.sub('^x', 'u', count.kind)), *chunks), text_format(size or None)
 
     @staticmethod
     def _element(lvalue: Lvalue) -> Type:
-        """What a pointer to text points to; a plain word may be one."""
+        """The type a pointer to text points to; a plain word may be one."""
         target = lvalue.type.target() if isinstance(lvalue.type, Pointer) else lvalue.type
-        return Int('char', 1, True) if is_untyped(target) else target
+        return CHAR if is_untyped(target) else target
 
     def _text_by_type(self, lvalue: Lvalue, at: Span) -> Tuple[Lvalue, Lvalue]:
         """(the text, its length) of a type that is known to be text."""
@@ -7099,7 +7095,7 @@ class Resolver:
         if kind in ('symbol', 'symstr') and not untyped and bits != self.arch.bits:
             refuse(f'{spell(lvalue.type)} is no address', at)
         if match and wanted < bits and not untyped and lvalue.how == 'memory' and self.arch.order == 'big':
-            fetch = lvalue.fetch.at((lvalue.bit + bits - wanted) // 8, lvalue.user)
+            fetch = lvalue.read(offset=(bits - wanted) // 8)
         if fetch.kind and kind != fetch.kind:
             refuse('it is a part of a register: S, U or X before it say how to show it', at)
         return fetch._replace(kind=kind)
@@ -7111,11 +7107,10 @@ class Resolver:
             refuse(f"unknown type '{word}'{near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])}: the "
                    f"kernel's are u8-u64 s8-s64 x8-x64 char string ustring symbol symstr b<width>@<offset>/<container>, "
                    f"surftrace's ip ip6 mac be16 be32 be64", at)
-        if letter and not (letter == 'X' and word[:2] == 'BE'):
-            refuse(f"'{letter}' and ':{word}' both say how to show it", at)
         untyped = is_untyped(lvalue.type)
         size = self._size(lvalue)
-        kinds, wanted, format_ = FORMATS[word].kinds, sum(FORMATS[word].sizes), FORMATS[word].format(word, self.arch.order)
+        kinds, sizes, format_ = FORMATS[word].kinds, FORMATS[word].sizes, FORMATS[word].format(word, self.arch.order)
+        wanted = sum(sizes)
         if isinstance(lvalue.type, Pointer) and wanted > 8:
             lvalue, size = self._pointee(lvalue, at), wanted
         if size != wanted and not untyped:
@@ -7125,14 +7120,10 @@ class Resolver:
             return (fetch if fetch.kind else fetch._replace(kind=kinds[0]),), format_
         if lvalue.how != 'memory':
             refuse(f'{word} needs something in memory', at)
-        fetches, offset = [], lvalue.bit // 8
-        for kind, part in zip(kinds, FORMATS[word].sizes):
-            fetches.append(lvalue.fetch.at(offset, lvalue.user)._replace(kind=kind))
-            offset += part
-        return tuple(fetches), format_
+        return tuple(lvalue.read(kind, sum(sizes[:i])) for i, kind in enumerate(kinds)), format_
 
 
-def told(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
+def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
     """The fields with what stands behind #! applied: formats, parts joined, packet headers."""
     for names, words, at in probe.words:
         found = [field for name in names for field in fields if field.name == name]
@@ -8023,7 +8014,7 @@ def part_names(field: Field) -> Tuple[str, ...]:
 def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0) -> Event:
     """An event of ours: fields in the user's order, then what is fetched unseen. Behind strings that is also the seal, by
     which the end of a record is told from a text that imitates it."""
-    fields = unique(told([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
+    fields = unique(annotated([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
     args = tuple(pair for field in fields for pair in zip(part_names(field), field.fetches))
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words = [f'={word}' if word.startswith('f:') else word for word in words]       # f: would be the filter
