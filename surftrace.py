@@ -6204,10 +6204,10 @@ def operand_register(arch: Arch, name: str) -> str:
     return name if name in arch.registers else ''
 
 
-class Resolver:
-    """From expressions to fields, for one place. `entry` says whether the place is a function's first instruction;
-    `abilities` what a return probe may read ('$arg': the kernel keeps the arguments of the call); `kind` is 'p', 'r' or 'e',
-    and with a `site` the place is one in a program."""
+class Leaves:
+    """The leaves of expressions at one place. `entry` says whether the place is a function's first instruction; `abilities` what
+    a return probe may read ('$arg': the kernel keeps the arguments of the call); `kind` is 'p', 'r' or 'e', and with a `site`
+    the place is one in a program."""
 
     def __init__(self, info: Module, kind: str, function: Optional[Function] = None, entry: bool = True,
                  abilities: FrozenSet[str] = frozenset(), fields: Optional[Dict[str, EventField]] = None,
@@ -6216,18 +6216,7 @@ class Resolver:
         self.abilities, self.fields, self.site = abilities, fields, site
         self.word = Int('', self.arch.word, False)
 
-    # walking C
-
-    def value(self, expr: Expr) -> Lvalue:
-        """The place an expression names."""
-        walk: Callable[[Expr], Lvalue] = getattr(self, '_' + expr.kind)
-        return walk(expr)
-
     def _argument(self, expr: Expr) -> Lvalue:
-        if self.kind == 'e':
-            refuse("an event has named fields, not numbered arguments", expr.at)
-        if self.site and self.site.operands is not None:
-            return self._operand(self.site, self.site.operands, expr)
         if not self.function:
             return self._word_argument(expr)
         parameters = self.function.parameters
@@ -6247,53 +6236,11 @@ class Resolver:
             return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=name)
         return self._whole_word(Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name))
 
-    def _operand(self, site: Site, operands: Tuple[str, ...], expr: Expr) -> Lvalue:
-        """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
-        if expr.number >= len(operands):
-            refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0", expr.at)
-        text = operands[expr.number]
-        size, what = re.fullmatch(r'(?:(-?\d+f?)@)?(.*)', text).groups()  # type: ignore[union-attr]
-        if size and (size.endswith('f') or abs(int(size)) not in (1, 2, 4, 8)):
-            refuse(f"this argument is '{text}': a floating-point number or wider than a word, which ftrace cannot read", expr.at)
-        count, signed = abs(int(size)) if size else self.arch.word, bool(size) and size[0] == '-'
-        type_ = Int('' if count == self.arch.word else f"{'s' if signed else 'u'}{8 * count}", count, signed)
-        place = self._operand_place(site, what, type_)
-        if not place:
-            refuse(f"this argument is '{text}', and ftrace cannot read that", expr.at)
-        return self._whole_word(place, signed)._replace(name=f'arg{expr.number}') if count == self.arch.word else (
-            place._replace(name=f'arg{expr.number}'))
-
     def _whole_word(self, place: Lvalue, signed: bool = False) -> Lvalue:
         """A word in memory that may be an address: what is read behind it (a string) is not read from the place itself."""
         if place.how != 'memory':
             return place
         return place._replace(type=Int('s64', self.arch.word, True) if signed else Pointer(self.arch.word, Void))
-
-    def _operand_place(self, site: Site, text: str, type_: Int) -> Optional[Lvalue]:
-        x86 = self.arch.name in ('x86_64', 'i386')
-        mark = {'x86_64': r'\$', 'i386': r'\$', 'ppc64le': 'i'}.get(self.arch.name, '#?')
-        constant = re.fullmatch(rf'{mark}(-?\d\w*)', text)
-        if constant:
-            with contextlib.suppress(ValueError):
-                return Lvalue(type_, 'value', Fetch(f'\\{whole_number(constant[1])}'))
-        if x86 and re.fullmatch(r'%[abcd]h', text):
-            return Lvalue(type_, 'pieces', Fetch(''), 8, pieces=((Fetch(f'%{text[1]}x'), self.arch.word),))
-        register = operand_register(self.arch, text[1:] if text[:1] in '%$' else text)
-        if register and (text[:1] == '%' or not x86):
-            return Lvalue(type_, 'value', Fetch('%' + register))
-        memory = (re.fullmatch(r'(?P<offset>[-+]?\d+)?\(%?(?P<base>\w+)\)', text)
-                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)                              # loongarch64
-                  or re.fullmatch(r'\[\$?(?P<base>\w+)(?:,\s*#?(?P<offset>-?\d+))?\]', text))
-        if memory:
-            name, offset = memory['base'], memory['offset']
-            base = operand_register(self.arch, name)
-            stack = base == self.arch.stack_pointer
-            return Lvalue(type_, 'memory', Fetch('$stack' if stack else '%' + base), 8 * int(offset or 0)) if base else None
-        linked = re.fullmatch(r'(?:([-+]?\d+)\+)?([A-Za-z_][\w.@]*)([-+]\d+)?(\(%rip\))?', text) if x86 else None
-        found = site.program.symbols.symbols(linked[2]) if linked else []
-        if not linked or len({symbol.address for symbol in found}) != 1 or found[0].sort in ('tls', 'exported'):
-            return None
-        return Lvalue(type_, 'memory', site.global_at(found[0].address + int(linked[1] or 0) + int(linked[3] or 0)))
 
     def _parameter(self, index: int, at: Span) -> Lvalue:
         assert self.function
@@ -6316,8 +6263,6 @@ class Resolver:
 
     def _kept_argument(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
         """An argument when the function returns: its register is used up, so only what the kernel kept of the call."""
-        if self.site:
-            refuse("at return the argument's register holds something else: trace it at entry, with P", at)
         if '$arg' not in self.abilities:
             refuse("at return the argument's register holds something else, and this kernel keeps no arguments ($argN in return "
                    "probes: Linux 6.9); trace it at entry with p", at)
@@ -6376,10 +6321,7 @@ class Resolver:
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
         """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image and no per-cpu
-        variable, by its beginning. In a program, counted from the probe, but for what a library's users may have copies of."""
-        if self.site:
-            known = self.info.symbol_at(address, False)
-            return None if known and known.sort == 'exported' else (self.site.global_at(address), 0)
+        variable, by its beginning."""
         dwarf = self.info.dwarf
         executable = dwarf.executable if dwarf else None
         symbol = (executable.symbol_at(address, False) or executable.symbol_at(address)) if executable else None
@@ -6401,26 +6343,23 @@ class Resolver:
         return begin[0].at(begin[1]) if begin else None
 
     def _register(self, expr: Expr) -> Lvalue:
-        if self.kind == 'e':
-            refuse('an event has no registers; name one of its fields', expr.at)
         if expr.name not in self.arch.registers:
             refuse(f"{self.arch.name} has no register '%{expr.name}' for ftrace{near(expr.name, self.arch.registers)}", expr.at)
         return Lvalue(self.word, 'value', Fetch('%' + expr.name), name=expr.name)
 
     def _special(self, expr: Expr) -> Lvalue:
         name = expr.name
-        own = self.kind == 'e' and (self.fields is None or name[1:] in self.fields)     # an event's field comes first
-        if name in ('$comm', '$COMM') and not own:
+        if name in ('$comm', '$COMM'):
             return Lvalue(CHARS, 'value', Fetch('$comm'), name='comm')
-        if self.kind == 'e':
-            return self._name(Expr('name', expr.at, name[1:]))
         if name == '$retval':
             return self._returned(expr.at)
         if re.fullmatch(r'\$stack\d*', name):
             return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
-        match = re.fullmatch(r'\$arg([1-9]\d?)', name)
-        if self.site:
-            refuse('in programs the variables are $retval, $comm, $stack and $stackN; an argument is %0, %1, ...', expr.at)
+        return self._numbered(expr)
+
+    def _numbered(self, expr: Expr) -> Lvalue:
+        """$argN"""
+        name, match = expr.name, re.fullmatch(r'\$arg([1-9]\d?)', expr.name)
         if not match:
             refuse('the variables are $retval, $comm, $stack, $stackN and $argN', expr.at)
         if not self.entry:
@@ -6477,15 +6416,6 @@ class Resolver:
         return Lvalue(type_, 'value', fetch, name='retval')
 
     def _name(self, expr: Expr) -> Lvalue:
-        if self.kind == 'e':
-            fields = self.fields
-            if fields is not None and expr.name not in fields:
-                refuse(f"the event has no field '{expr.name}'{near(expr.name, fields)}; it has {', '.join(fields)}", expr.at)
-            field = fields[expr.name] if fields is not None else EventField(expr.name, Void(), False)
-            type_ = CHARS if field.string else field.type
-            return Lvalue(type_, 'value', Fetch('$' + expr.name), name=expr.name)
-        if self.site and self.site.operands is not None:
-            refuse(f"a USDT probe's arguments have numbers, not names: %0 to %{max(len(self.site.operands) - 1, 0)}", expr.at)
         if not self.function:
             refuse(f"no debug information for this function: '{expr.name}' cannot be looked up; %0 or a register (%REG) can",
                    expr.at)
@@ -6506,8 +6436,6 @@ class Resolver:
                       f" (a global is @{expr.name})", expr.at)
 
     def _global(self, expr: Expr) -> Lvalue:
-        if self.site:
-            return self._own_global(self.site, expr)
         variable = self.info.variable(expr.name)
         if variable and variable.per_cpu:
             refuse(f"'{expr.name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell whose to read", expr.at)
@@ -6519,33 +6447,23 @@ class Resolver:
         type_ = variable.type if variable and not expr.number else Void()
         return Lvalue(type_, 'memory', Fetch('@' + expr.name), 8 * expr.number, name=expr.name)
 
-    def _own_global(self, site: Site, expr: Expr) -> Lvalue:
-        """A global of the program or library itself."""
-        found = {symbol.address: symbol for symbol in site.program.symbols.symbols(expr.name)}
-        if len(found) != 1:
-            refuse(f"{site.program.path} has {'no' if not found else len(found)} symbol{'s' * (len(found) > 1)} '{expr.name}'", expr.at)
-        symbol = next(iter(found.values()))
-        if symbol.sort == 'tls':
-            refuse(f"'{expr.name}' is a thread's own (TLS), and ftrace cannot tell whose to read", expr.at)
-        if symbol.sort == 'exported':
-            refuse(f"'{expr.name}' is exported: a program linked with this library may have a copy of it that is used instead", expr.at)
-        variable = self.info.variable(expr.name)
-        type_ = variable.type if variable and not expr.number else Void()
-        return Lvalue(type_, 'memory', site.global_at(symbol.address), 8 * expr.number, name=expr.name)
-
     def _fileoffset(self, expr: Expr) -> Lvalue:
-        if not self.site:
-            refuse('@+OFFSET is for programs (P, R); in the kernel write @symbol', expr.at)
-        return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
+        return refuse('@+OFFSET is for programs (P, R); in the kernel write @symbol', expr.at)
 
     def _address(self, expr: Expr) -> Lvalue:
         return Lvalue(Void(), 'memory', Fetch(f'@{expr.number:#x}'), name='mem')
 
     def _immediate(self, expr: Expr) -> Lvalue:
-        text = expr.name[1:2] == '"'
-        if text and self.site:
-            refuse('the kernel shows (fault) for a text written here when the probe is in a program', expr.at)
-        return Lvalue(CHARS if text else self.word, 'value', Fetch(expr.name), name='imm')
+        return Lvalue(CHARS if expr.name[1] == '"' else self.word, 'value', Fetch(expr.name), name='imm')
+
+
+class Walk(Leaves):
+    """From an expression to the place it names, by the rules of C."""
+
+    def value(self, expr: Expr) -> Lvalue:
+        """The place an expression names."""
+        walk: Callable[[Expr], Lvalue] = getattr(self, '_' + expr.kind)
+        return walk(expr)
 
     def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
@@ -6765,6 +6683,20 @@ class Resolver:
         lvalue = self._address_in(self.value(expr.inner), expr.at)
         return lvalue._replace(user=not self.site)                      # a program's probe reads no other memory
 
+    def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
+        """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar itself."""
+        for _ in range(16):
+            type_ = lvalue.type
+            if not isinstance(type_, Struct):
+                break
+            type_ = self._complete(type_)
+            members = type_.members() if type_.size is not None else ()
+            inner = members[0].type() if len(members) == 1 else None
+            if inner is None or members[0].width is not None or size_of(inner) != type_.size:
+                return None
+            lvalue = lvalue._replace(type=inner, bit=lvalue.bit + members[0].bit)
+        return lvalue if isinstance(lvalue.type, (Int, Enum, Pointer)) else None
+
     def _packet(self, expr: Expr, payload: bool = False) -> Lvalue:
         """A pointer to the header, with the guards that say whether it, or what is behind it, is there."""
         if expr.name not in HEADERS:
@@ -6796,7 +6728,9 @@ class Resolver:
         behind = header.bit + 8 * HEADERS[packet.name].size
         return header._replace(type=Array(lambda: element, None), how='memory', bit=behind, name=name)
 
-    # from a place to a field
+
+class Resolver(Walk):
+    """From expressions to fields, for one place."""
 
     def field(self, arg: Arg) -> Field:
         """The Field of an argument: what the kernel is asked, and how the answer is shown."""
@@ -6890,20 +6824,6 @@ class Resolver:
         if isinstance(type_, Void) and lvalue.how == 'memory' and lvalue.fetch.base.startswith('@'):
             refuse(f"no type is known for '{lvalue.name}'; say one: @{lvalue.name}:u64, !(struct T *)@{lvalue.name}->member", at)
         refuse(f'{spell(type_)} is no value ftrace can fetch', at)
-
-    def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
-        """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar itself."""
-        for _ in range(16):
-            type_ = lvalue.type
-            if not isinstance(type_, Struct):
-                break
-            type_ = self._complete(type_)
-            members = type_.members() if type_.size is not None else ()
-            inner = members[0].type() if len(members) == 1 else None
-            if inner is None or members[0].width is not None or size_of(inner) != type_.size:
-                return None
-            lvalue = lvalue._replace(type=inner, bit=lvalue.bit + members[0].bit)
-        return lvalue if isinstance(lvalue.type, (Int, Enum, Pointer)) else None
 
     def _fetched(self, lvalue: Lvalue, at: Span) -> Fetch:
         """The fetch of a scalar that is no bit-field; its kind is left open."""
@@ -7121,6 +7041,129 @@ class Resolver:
         if lvalue.how != 'memory':
             refuse(f'{word} needs something in memory', at)
         return tuple(lvalue.read(kind, sum(sizes[:i])) for i, kind in enumerate(kinds)), format_
+
+
+class InProgram(Resolver):
+    """The same for a place in a program or library."""
+    site: Site
+
+    def _kept_argument(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
+        return refuse("at return the argument's register holds something else: trace it at entry, with P", at)
+
+    def _numbered(self, expr: Expr) -> Lvalue:
+        return refuse('in programs the variables are $retval, $comm, $stack and $stackN; an argument is %0, %1, ...', expr.at)
+
+    def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
+        """Counted from the probe, but for what a library's users may have copies of."""
+        known = self.info.symbol_at(address, False)
+        return None if known and known.sort == 'exported' else (self.site.global_at(address), 0)
+
+    def _global(self, expr: Expr) -> Lvalue:
+        """A global of the program or library itself."""
+        program = self.site.program
+        found = {symbol.address: symbol for symbol in program.symbols.symbols(expr.name)}
+        if len(found) != 1:
+            refuse(f"{program.path} has {'no' if not found else len(found)} symbol{'s' * (len(found) > 1)} '{expr.name}'", expr.at)
+        symbol = next(iter(found.values()))
+        if symbol.sort == 'tls':
+            refuse(f"'{expr.name}' is a thread's own (TLS), and ftrace cannot tell whose to read", expr.at)
+        if symbol.sort == 'exported':
+            refuse(f"'{expr.name}' is exported: a program linked with this library may have a copy of it that is used instead", expr.at)
+        variable = self.info.variable(expr.name)
+        type_ = variable.type if variable and not expr.number else Void()
+        return Lvalue(type_, 'memory', self.site.global_at(symbol.address), 8 * expr.number, name=expr.name)
+
+    def _fileoffset(self, expr: Expr) -> Lvalue:
+        return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
+
+    def _immediate(self, expr: Expr) -> Lvalue:
+        if expr.name[1] == '"':
+            refuse('the kernel shows (fault) for a text written here when the probe is in a program', expr.at)
+        return super()._immediate(expr)
+
+
+class InUsdt(InProgram):
+    """The same for a USDT probe."""
+
+    def _argument(self, expr: Expr) -> Lvalue:
+        """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
+        operands = self.site.operands or ()
+        if expr.number >= len(operands):
+            refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0", expr.at)
+        text = operands[expr.number]
+        size, what = re.fullmatch(r'(?:(-?\d+f?)@)?(.*)', text).groups()  # type: ignore[union-attr]
+        if size and (size.endswith('f') or abs(int(size)) not in (1, 2, 4, 8)):
+            refuse(f"this argument is '{text}': a floating-point number or wider than a word, which ftrace cannot read", expr.at)
+        count, signed = abs(int(size)) if size else self.arch.word, bool(size) and size[0] == '-'
+        type_ = Int('' if count == self.arch.word else f"{'s' if signed else 'u'}{8 * count}", count, signed)
+        place = self._operand_place(what, type_)
+        if not place:
+            refuse(f"this argument is '{text}', and ftrace cannot read that", expr.at)
+        place = place._replace(name=f'arg{expr.number}')
+        return self._whole_word(place, signed) if count == self.arch.word else place
+
+    def _operand_place(self, text: str, type_: Int) -> Optional[Lvalue]:
+        x86 = self.arch.name in ('x86_64', 'i386')
+        mark = {'x86_64': r'\$', 'i386': r'\$', 'ppc64le': 'i'}.get(self.arch.name, '#?')
+        constant = re.fullmatch(rf'{mark}(-?\d\w*)', text)
+        if constant:
+            with contextlib.suppress(ValueError):
+                return Lvalue(type_, 'value', Fetch(f'\\{whole_number(constant[1])}'))
+        if x86 and re.fullmatch(r'%[abcd]h', text):
+            return Lvalue(type_, 'pieces', Fetch(''), 8, pieces=((Fetch(f'%{text[1]}x'), self.arch.word),))
+        register = operand_register(self.arch, text[1:] if text[:1] in '%$' else text)
+        if register and (text[:1] == '%' or not x86):
+            return Lvalue(type_, 'value', Fetch('%' + register))
+        memory = (re.fullmatch(r'(?P<offset>[-+]?\d+)?\(%?(?P<base>\w+)\)', text)
+                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)                              # loongarch64
+                  or re.fullmatch(r'\[\$?(?P<base>\w+)(?:,\s*#?(?P<offset>-?\d+))?\]', text))
+        if memory:
+            name, offset = memory['base'], memory['offset']
+            base = operand_register(self.arch, name)
+            stack = base == self.arch.stack_pointer
+            return Lvalue(type_, 'memory', Fetch('$stack' if stack else '%' + base), 8 * int(offset or 0)) if base else None
+        linked = re.fullmatch(r'(?:([-+]?\d+)\+)?([A-Za-z_][\w.@]*)([-+]\d+)?(\(%rip\))?', text) if x86 else None
+        found = self.site.program.symbols.symbols(linked[2]) if linked else []
+        if not linked or len({symbol.address for symbol in found}) != 1 or found[0].sort in ('tls', 'exported'):
+            return None
+        return Lvalue(type_, 'memory', self.site.global_at(found[0].address + int(linked[1] or 0) + int(linked[3] or 0)))
+
+    def _name(self, expr: Expr) -> Lvalue:
+        last = max(len(self.site.operands or ()) - 1, 0)
+        return refuse(f"a USDT probe's arguments have numbers, not names: %0 to %{last}", expr.at)
+
+
+class InEvent(Resolver):
+    """The same for a trace event with these fields; None where they are not known."""
+
+    def __init__(self, info: Module, fields: Optional[Dict[str, EventField]] = None) -> None:
+        super().__init__(info, 'e', fields=fields)
+
+    def _argument(self, expr: Expr) -> Lvalue:
+        return refuse("an event has named fields, not numbered arguments", expr.at)
+
+    def _register(self, expr: Expr) -> Lvalue:
+        return refuse('an event has no registers; name one of its fields', expr.at)
+
+    def _special(self, expr: Expr) -> Lvalue:
+        own = self.fields is None or expr.name[1:] in self.fields       # its field comes first
+        if expr.name in ('$comm', '$COMM') and not own:
+            return super()._special(expr)
+        return self._name(Expr('name', expr.at, expr.name[1:]))
+
+    def _name(self, expr: Expr) -> Lvalue:
+        fields = self.fields
+        if fields is not None and expr.name not in fields:
+            refuse(f"the event has no field '{expr.name}'{near(expr.name, fields)}; it has {', '.join(fields)}", expr.at)
+        field = fields[expr.name] if fields is not None else EventField(expr.name, Void(), False)
+        return Lvalue(CHARS if field.string else field.type, 'value', Fetch('$' + expr.name), name=expr.name)
+
+
+def resolver_in(module: Module, kind: str, function: Optional[Function] = None, entry: bool = True,
+                abilities: FrozenSet[str] = frozenset(), site: Optional[Site] = None) -> Resolver:
+    """The Resolver for a place in a function, in a program where there is a `site`."""
+    sort = Resolver if not site else InProgram if site.operands is None else InUsdt
+    return sort(module, kind, function, entry, abilities, site=site)
 
 
 def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
@@ -7885,7 +7928,7 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
 def resolver_at(target: Target, probe: Probe, kernel: Kernel) -> Resolver:
     """What resolves expressions at a target."""
     kind = 'r' if probe.kind in 'rR' else 'p'
-    return Resolver(target.module, kind, target.function, target.entry, kernel.abilities, site=target.site)
+    return resolver_in(target.module, kind, target.function, target.entry, kernel.abilities, target.site)
 
 
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
@@ -7995,7 +8038,7 @@ def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kerne
     if not probe.args:
         filter_ = FilterText((), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
         return Event(event, system, (), (), '', filter_, filter_source(probe), probe, kernel.info.arch)
-    resolver = Resolver(kernel.info, 'e', fields=fields)
+    resolver = InEvent(kernel.info, fields)
     own = f'{name}_{event}'[:63] if probe.place.glob else name
     return own_event(probe, own, 'e', f'{system}/{event}', resolver)
 
@@ -8587,7 +8630,7 @@ def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
     """What resolves expressions at the first place of a line."""
     place = probe.place
     if probe.kind == 'e':
-        return Resolver(kernel.info, 'e', fields=fields_of_event(f'{place.system}/{place.function}', kernel) or {})
+        return InEvent(kernel.info, fields_of_event(f'{place.system}/{place.function}', kernel) or {})
     return resolver_at(locate(probe, kernel)[0], probe, kernel)
 
 
@@ -8895,7 +8938,7 @@ def variables(spot: Spot, info: Module) -> List[Tuple[str, str, str, str]]:
     function = info.dwarf.function_here(spot) if info.dwarf else None
     if not function:
         return []
-    resolver = Resolver(info, 'p', function, False, site=Site(info, spot.address) if isinstance(info, Program) else None)
+    resolver = resolver_in(info, 'p', function, False, site=Site(info, spot.address) if isinstance(info, Program) else None)
     table: Dict[str, Tuple[str, str, str, str]] = {}
     for variable in (*function.parameters, *function.locals):
         if variable.name and variable.name not in table:

@@ -85,7 +85,7 @@ def resolve_in(kind: str, here: surftrace.Program, kernel: surftrace.Kernel, fun
             site = target.site
             symbol = here.executable.symbols(function.name)[0]
             address = site.address if site else symbol.address + symbol.entry       # as the kernel does by itself
-            resolver = surftrace.Resolver(site.program if site else kernel.info, 'p', target.function, target.entry, site=site)
+            resolver = surftrace.resolver_in(site.program if site else kernel.info, 'p', target.function, target.entry, site=site)
             try:
                 yield Asked(function, text, value, address, resolver.field(probe.args[0]))
             except surftrace.InputError as error:
@@ -220,7 +220,7 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
         target = surftrace.locate(surftrace.parse_probe(f'u {program}:t:{probe_name}'), kernel)[0]
         assert target.place.endswith(f'({here.executable.offset_of(notes[probe_name].semaphore):#x})')
         for index, value in enumerate(values):
-            resolver = surftrace.Resolver(here, 'p', site=target.site)
+            resolver = surftrace.resolver_in(here, 'p', site=target.site)
             try:
                 field = resolver.field(surftrace.parse_probe(f'u {program}:go v=%{index}').args[0])
             except surftrace.InputError:

@@ -1138,7 +1138,7 @@ def operand_of(arch: surftrace.Arch, text: str) -> list[str]:
     program = types.SimpleNamespace(path='/x', executable=File(), symbols=Names())
     operands = surftrace.split_operands(text)
     site = surftrace.Site(program, 0x1000, operands)
-    resolver = surftrace.Resolver(info, 'p', None, False, site=site)
+    resolver = surftrace.resolver_in(info, 'p', None, False, site=site)
     found = []
     for i in range(len(operands)):
         try:
