@@ -32,6 +32,7 @@ import sys
 if __name__ == '__main__' and not (sys.flags.isolated or getattr(sys.flags, 'safe_path', False)):
     del sys.path[0]     # the folder of this file, or the current one: root imports nothing that lies there
 
+import array
 import bisect
 import contextlib
 import errno
@@ -39,6 +40,7 @@ import fcntl
 import fnmatch
 import functools
 import io
+import itertools
 import mmap
 import os
 import re
@@ -746,32 +748,6 @@ class SymbolTable(NamedTuple):
             for at in occurrences(self.entries, struct.pack(self.layout.format[0] + 'I', text)):
                 if at % self.layout.size == 0:
                     yield at // self.layout.size
-
-
-class Slice(io.RawIOBase):
-    """A section as a stream, which is inflated when it is read, if it is compressed; else there is no copy of it."""
-
-    def __init__(self, contents: Callable[[], memoryview], size: int) -> None:
-        self._contents, self._size, self._at = contents, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        part = self._contents()[self._at:self._at + len(buffer)]
-        buffer[:len(part)] = part
-        self._at += len(part)
-        return len(part)
 
 
 # What reading a damaged file raises beside pyelftools' own; anything else is a defect of ours.
@@ -1522,7 +1498,7 @@ class LineHeader(NamedTuple):
 class Scope(NamedTuple):
     """A function, a copy of one inlined into it (`function`), or a block, as which counts what _is_rest()
     finds: its entry, the addresses of its code, what is declared in it, and the scopes in it."""
-    die: Any
+    die: Any                                # its Die; None where no entry has the code
     function: bool
     ranges: Tuple[Tuple[int, int], ...]
     variables: Tuple[Any, ...]
@@ -1558,41 +1534,54 @@ SCOPED_TAGS = (*STRUCT_TAGS, 'DW_TAG_enumeration_type')     # which C++ names wi
 LAST_NAME = regex(r'(?:[^:<>]|<.*>)+$')                # of a::b<c::d>
 QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type', 'DW_TAG_restrict_type',
                   'DW_TAG_atomic_type', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type'}
-DEBUG_SECTIONS = ('info', 'aranges', 'abbrev', 'frame', 'str', 'loc', 'ranges', 'line', 'pubtypes', 'pubnames', 'addr',
-                  'str_offsets', 'line_str', 'loclists', 'rnglists', 'sup', 'types')
+ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
+PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
+INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
+NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
+QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
+              'DW_TAG_atomic_type': '_Atomic'}
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
+CODE_TAGS = ('DW_TAG_subprogram', 'DW_TAG_inlined_subroutine')
+VARIABLE_TAGS = ('DW_TAG_formal_parameter', 'DW_TAG_variable')
 ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
 ORIGINS = ('DW_AT_abstract_origin', 'DW_AT_specification')
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
 LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust',
              **dict.fromkeys((7, 8, 0xe, 0x22, 0x23, 0x2d), 'Fortran')}
 FROM_ONE = {3, 5, 6, 7, 8, 9, 0xa, 0xd, 0xe, 0xf, 0x17, 0x22, 0x23, 0x2d, 0x2e, 0x2f}  # whose arrays begin at 1
-# DWARF 5, 7.5.1: the bytes of a unit's header, by its type; 7.25: the addresses (x: numbers of them) and
-# numbers of an entry in a range list, by its kind.
+# DWARF 5, 7.5.1: the bytes of a unit's header, by its type.
 UNIT_HEADERS = {2: 24, 4: 20, 5: 20, 6: 24}
-RANGE_ENTRIES = ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au')
-# Tag, attributes, the first that takes room, its form; entry_layout() of them.
-Abbreviation = Tuple[str, Tuple[str, ...], str, str, Tuple[Union[int, str], ...]]
+# DWARF 5, 7.25 and 7.7.3: the addresses (x: numbers of them) and numbers of an entry in a list, by its kind.
+LIST_ENTRIES = {'.debug_rnglists': ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au'),
+                '.debug_loclists': ('', 'x', 'xx', 'xu', 'uu', '', 'a', 'aa', 'au')}
 # DWARF 5, 7.5.6: how many bytes an attribute of a form takes, or what tells it.
 FORM_BYTES: Dict[str, Union[int, str]] = {
     **dict.fromkeys('flag_present implicit_const'.split(), 0),
     **dict.fromkeys('data1 ref1 flag strx1 addrx1'.split(), 1), **dict.fromkeys('data2 ref2 strx2 addrx2'.split(), 2),
     **dict.fromkeys('strx3 addrx3'.split(), 3), **dict.fromkeys('data8 ref8 ref_sig8 ref_sup8'.split(), 8), 'data16': 16,
-    **dict.fromkeys('data4 ref4 strx4 addrx4 strp line_strp sec_offset ref_addr strp_sup ref_sup4 GNU_strp_alt GNU_ref_alt'.split(), 4),
+    **dict.fromkeys('data4 ref4 strx4 addrx4 strp line_strp sec_offset ref_addr strp_sup ref_sup4 GNU_strp_alt '
+                    'GNU_ref_alt'.split(), 4),
     **dict.fromkeys('udata sdata ref_udata strx addrx loclistx rnglistx GNU_addr_index GNU_str_index'.split(), 'number'),
     'string': 'string', 'exprloc': 'block', 'block': 'block', 'block1': 'B', 'block2': 'H', 'block4': 'I'}
-NO_BYTES = {f'DW_FORM_{form}' for form, size in FORM_BYTES.items() if size == 0}
+# Where the value of an attribute is whose form has but a number.
+INDIRECT = {**dict.fromkeys('ref1 ref2 ref4 ref8 ref_udata'.split(), 'entry'), 'ref_sig8': 'signature',
+            **dict.fromkeys('GNU_ref_alt ref_sup4 ref_sup8'.split(), 'shared entry'),
+            **dict.fromkeys('GNU_strp_alt strp_sup'.split(), 'shared text'),
+            'strp': '.debug_str', 'line_strp': '.debug_line_str', 'rnglistx': '.debug_rnglists', 'loclistx': '.debug_loclists',
+            **dict.fromkeys('strx strx1 strx2 strx3 strx4 GNU_str_index'.split(), 'text'),
+            **dict.fromkeys('addrx addrx1 addrx2 addrx3 addrx4 GNU_addr_index'.split(), 'address')}
+# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
+ABBREVIATION = regex(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
+    b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
 
 
 @functools.lru_cache(None)
-def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[int, str], ...]:
-    """How long an entry with these (attribute, form) is: bytes in a row, 'sibling', and what is as long as it says."""
+def entry_layout(forms: Tuple[str, ...], word: int) -> Tuple[Union[int, str], ...]:
+    """How long an entry with attributes of these forms is: bytes in a row, and what is as long as it says."""
     layout: List[Union[int, str]] = []
-    for name, form in pairs:
-        size: Union[int, str] = word if form == 'DW_FORM_addr' else FORM_BYTES.get(form[len('DW_FORM_'):], 'unknown')
-        if name == 'DW_AT_sibling' and form == 'DW_FORM_ref4':
-            layout.append('sibling')
-        elif layout and isinstance(size, int) and isinstance(layout[-1], int):
+    for form in forms:
+        size: Union[int, str] = word if form == 'addr' else FORM_BYTES.get(form, 'unknown')
+        if layout and isinstance(size, int) and isinstance(layout[-1], int):
             layout[-1] += size
         else:
             layout.append(size)
@@ -1601,43 +1590,34 @@ def entry_layout(pairs: Tuple[Tuple[str, str], ...], word: int) -> Tuple[Union[i
 
 @functools.lru_cache(None)
 def dwarf_names() -> Tuple[Dict[int, str], ...]:
-    """The names of tags, attributes and forms by number."""
+    """The names of tags, attributes and forms (these without DW_FORM_) by number."""
     from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
-    return tuple({number: name for name, number in table.items() if isinstance(number, int)}
-                 for table in (ENUM_DW_TAG, ENUM_DW_AT, ENUM_DW_FORM))
+    return tuple({number: name[prefix:] for name, number in table.items() if isinstance(number, int)}
+                 for table, prefix in ((ENUM_DW_TAG, 0), (ENUM_DW_AT, 0), (ENUM_DW_FORM, len('DW_FORM_'))))
 
 
-def abbreviations(data: bytes, at: int) -> Iterator[Tuple[int, str, bool, Tuple[Tuple[str, str, int], ...]]]:
-    """The table of .debug_abbrev that begins there: code, tag, whether it has children, and each attribute's name, form and
-    implicit constant."""
+def abbreviation(data: bytes) -> Tuple[str, bool, Tuple[Tuple[str, str, int], ...]]:
+    """Of an abbreviation without its code: the tag, whether it has children, each attribute's name, form and implicit constant."""
     tags, names, forms = dwarf_names()
-    code, at = uleb128(data, at)
-    while code:
-        tag, at = uleb128(data, at)
-        children, at = data[at], at + 1
-        attributes: List[Tuple[str, str, int]] = []
-        while True:
-            name, at = uleb128(data, at)
-            form, at = uleb128(data, at)
-            value = 0
-            if form == 0x21:                                            # DW_FORM_implicit_const: the value stands here
-                value, at = sleb128(data, at)
-            if not name and not form:
-                break
-            attributes.append((names.get(name, ''), forms.get(form, ''), value))
-        yield code, tags.get(tag, ''), bool(children), tuple(attributes)
-        code, at = uleb128(data, at)
+    tag, at = uleb128(data, 0)
+    children, at = data[at], at + 1
+    attributes: List[Tuple[str, str, int]] = []
+    while True:
+        name, at = uleb128(data, at)
+        form, at = uleb128(data, at)
+        value = 0
+        if form == 0x21:                                                # DW_FORM_implicit_const: the value stands here
+            value, at = sleb128(data, at)
+        if not name and not form:
+            return tags.get(tag, ''), bool(children), tuple(attributes)
+        attributes.append((names.get(name, ''), forms.get(form, ''), value))
 
 
-def entry_extent(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[int, str], ...], at: int) -> Tuple[int, int]:
-    """Of an entry whose attributes begin there: (its sibling's place in the unit, 0 if it names none; where they end)."""
-    sibling = 0
+def entry_end(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[int, str], ...], at: int) -> int:
+    """Where the attributes of an entry end that begin there."""
     for part in layout:
         if isinstance(part, int):
             at += part
-        elif part == 'sibling':
-            sibling = struct.unpack_from(mark + 'I', info, at)[0]
-            at += 4
         elif part == 'string':
             while info[at]:
                 at += 1
@@ -1649,556 +1629,615 @@ def entry_extent(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[
             at += size
         else:                                                           # a block with a length of 'B', 'H' or 'I'
             at += struct.calcsize('<' + part) + struct.unpack_from(mark + part, info, at)[0]
-    return sibling, at
+    return at
 
 
-class Dwarf(TypeInfo):
-    """DWARF 2 to 5 of one file. No index is built and no unit read whole: gcc and clang begin an entry with its name or
-    its origin, so the entry is found by searching for the four bytes of that reference, and checked by its abbreviation.
-    """
+def c_string(data: Union[bytes, memoryview], at: int) -> Tuple[str, int]:
+    """The text there that a NUL ends, and where that is over."""
+    for size in (64, 1 << 12, 1 << 24):
+        part = bytes(data[at:at + size])
+        end = part.find(0)
+        if end >= 0:
+            return part[:end].decode(errors='replace'), at + end + 1
+    raise ValueError('a text without an end')
 
-    def __init__(self, executable: Executable, shared: Optional[Dwarf] = None) -> None:
-        self.executable, self.path, self.arch = executable, executable.path, executable.arch
-        self._types: Dict[Tuple[bool, int], Type] = {}
-        self._abbreviations = functools.lru_cache(None)(self._read_abbreviations)
-        self._unit_values = functools.lru_cache(None)(self._read_unit_values)
-        self._outer_entries = functools.lru_cache(None)(self._read_outer_entries)
-        self._tagged_entries = functools.lru_cache(None)(self._read_tagged)
-        self._line_header = functools.lru_cache(None)(self._read_line_header)
-        self._line_string = functools.lru_cache(None)(self._read_line_string)
-        self._rows_of = functools.lru_cache(8)(self._read_rows_of)
-        self._sorted_rows = functools.lru_cache(64)(self._read_sorted_rows)
-        self._function_offsets = functools.lru_cache(None)(self._read_function_offsets)
-        self._code_of = functools.lru_cache(None)(self._read_code_of)
-        self._scope_of = functools.lru_cache(None)(self._read_scope_of)
-        self._frame_common = functools.lru_cache(None)(self._read_frame_common)
-        self._frame_rows = functools.lru_cache(64)(self._read_frame_rows)
-        self._found_file = functools.lru_cache(4)(self._read_found_file)
-        self._places_at = functools.lru_cache(None)(self._read_places_at)
-        with reading(self.path):
-            self._open()
-        if shared:
-            self._dwarf.supplementary_dwarfinfo = shared._dwarf
 
-    def _open(self) -> None:
-        from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
-        sections: Dict[str, Any] = dict.fromkeys(('eh_frame_sec', 'gnu_debugaltlink_sec'))
-        for name in DEBUG_SECTIONS:
-            size = self.executable.size('.debug_' + name)
-            stream = Slice(functools.partial(self.executable.contents, '.debug_' + name), size)
-            sections[f'debug_{name}_sec'] = DebugSectionDescriptor(
-                io.BufferedReader(stream, 4096), '.debug_' + name, 0, size, 0) if size else None
-        self._info = self.executable.contents('.debug_info')
-        if not self._info:
-            raise DebugInfoError(f'{self.path}: no DWARF in this file (no .debug_info)')
-        known = DWARFInfo.__init__.__code__.co_varnames                 # older releases know fewer sections
-        self._dwarf: Any = DWARFInfo(DwarfConfig(self.arch.order == 'little', '', self.arch.word),
-                                     **{name: section for name, section in sections.items() if name in known})
-        self._mark = '<' if self.arch.order == 'little' else '>'
-        self._locations = self._dwarf.location_lists()
+class Shape(NamedTuple):
+    """An abbreviation, and what of its entries is known without reading them. Places are bytes from where the attributes
+    begin, -1 where they vary or there is none: the end, the references to the sibling and the type, the name in .debug_str."""
+    tag: str
+    children: bool
+    attributes: Tuple[Tuple[str, str, int], ...]
+    forms: Dict[str, str]                   # by attribute
+    layout: Tuple[Union[int, str], ...]
+    first: Tuple[str, str]                  # the first attribute that takes room, its form
+    end: int
+    sibling: int
+    name: int
+    type: int
+
+    @property
+    def declared(self) -> bool:
+        """Whether it is only a declaration."""
+        return 'DW_AT_declaration' in self.forms
+
+    @property
+    def code(self) -> bool:
+        """Whether it is a function with code."""
+        return self.tag == 'DW_TAG_subprogram' and ('DW_AT_low_pc' in self.forms or 'DW_AT_ranges' in self.forms)
+
+
+class Unit:
+    """A unit of .debug_info: where it begins, its bytes, its header (DWARF 5, 7.5.1), its shapes by code."""
+
+    def __init__(self, entries: Entries, offset: int, data: Union[bytes, memoryview], types: bool) -> None:
+        self.entries, self.offset, self.data = entries, offset, data
+        number = struct.Struct(entries.mark + 'I').unpack_from
+        self.version: int = struct.unpack_from(entries.mark + 'H', data, 4)[0]
+        kind = data[6] if self.version >= 5 else 2 if types else 1
+        self.first: int = UNIT_HEADERS.get(kind, 12) if self.version >= 5 else 23 if types else 11
+        self.table: int = number(data, 8 if self.version >= 5 else 6)[0]
+        self.shapes = entries.shapes(self.table)
+        self.signature = int.from_bytes(data[self.first - 12:self.first - 4], entries.order) if kind in (2, 6) else 0
+        self.signed: int = number(data, self.first - 4)[0] if kind in (2, 6) else 0     # where the type of that signature is
 
     @functools.cached_property
-    def _strings(self) -> memoryview:
-        return self.executable.contents('.debug_str')
+    def top(self) -> Die:
+        """The unit's own entry."""
+        return Die(self, self.first)
+
+    @functools.cached_property
+    def bases(self) -> Dict[str, int]:
+        """Where the unit's parts of other sections begin, by the attribute that says so."""
+        return {name: value for name, _, value in self.top.raw() if name.endswith('_base')}
+
+    @functools.cached_property
+    def language(self) -> str:
+        """See LANGUAGES."""
+        return LANGUAGES.get(self.top.values.get('DW_AT_language', 0), '')
+
+    @functools.cached_property
+    def producer(self) -> str:
+        """The compiler's name and options."""
+        return str(self.top.values.get('DW_AT_producer', ''))
+
+    @functools.cached_property
+    def is_gnu(self) -> bool:
+        """Whether gcc, or gas, made the unit."""
+        return 'GNU' in self.producer
+
+    @property
+    def path(self) -> str:
+        """The path of its source file."""
+        return os.path.normpath(os.path.join(self.top.values.get('DW_AT_comp_dir', ''), self.top.name))
+
+    @functools.cached_property
+    def low(self) -> int:
+        """What addresses in its lists are counted from."""
+        return int(self.top.values.get('DW_AT_low_pc', 0))
+
+    @functools.cached_property
+    def outer(self) -> Sequence[int]:
+        """Where the entries right below the unit's own are in it."""
+        row = self.entries.row(self, self.top.end) if self.top.shape.children else ()
+        return array.array('I', (at for at, _, _ in row))
+
+    @functools.cached_property
+    def functions(self) -> Sequence[int]:
+        """Where in it the entries of functions with code are, sorted; each is followed by what is in it."""
+        return array.array('I', (die.at for die in self._functions(self.top)))
+
+    def _functions(self, die: Die) -> Iterator[Die]:
+        within = ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS) if self.language else ()
+        for child in die.children(('DW_TAG_subprogram', *within)):
+            if child.shape.code:
+                yield child
+            elif child.tag in within:
+                yield from self._functions(child)
+
+    @functools.cached_property
+    def every_function(self) -> Sequence[int]:
+        """The same, and those within functions."""
+        row = self.entries.row(self, self.first, FUNCTION_TAGS, deep=True)
+        return array.array('I', (at for at, shape, _ in row if shape.code))
+
+    def function_of(self, die: Die) -> Optional[Die]:
+        """The function with code whose entry an entry is in, or is."""
+        index = bisect.bisect(self.functions, die.at) - 1
+        return Die(self, self.functions[index]) if index >= 0 else None
+
+
+class Die:
+    """A debugging information entry: its unit, its place there, its shape, where its attributes begin; the rest is read when it
+    is asked for."""
+
+    def __init__(self, unit: Unit, at: int) -> None:
+        code, self.start = uleb128(unit.data, at)
+        self.unit, self.at, self.shape = unit, at, unit.shapes[code]
+
+    @property
+    def tag(self) -> str:
+        """What it is an entry of, DW_TAG_...."""
+        return self.shape.tag
+
+    @property
+    def offset(self) -> int:
+        """Its place among all entries, by which two are the same."""
+        return self.unit.offset + self.at
+
+    @property
+    def end(self) -> int:
+        """Where its attributes end."""
+        return self.unit.entries.end(self.unit, self.shape, self.start)
+
+    def raw(self) -> Iterator[Tuple[str, str, Any]]:
+        """The name and form of each attribute, and what stands there."""
+        at, unit = self.start, self.unit
+        for name, form, constant in self.shape.attributes:
+            value, at = unit.entries.raw(unit, form, constant, at)
+            yield name, form, value
+        if at > len(unit.data):
+            raise ValueError('an entry that ends behind its unit')
+
+    @functools.cached_property
+    def values(self) -> Dict[str, Any]:
+        """The attributes: numbers, texts, bytes; a reference is the place of the other among all entries."""
+        value, unit = self.unit.entries.value, self.unit
+        return {name: value(unit, form, raw) if form in INDIRECT else raw for name, form, raw in self.raw()}
+
+    @property
+    def name(self) -> str:
+        """Its own name, or ''."""
+        return str(self.values.get('DW_AT_name', ''))
+
+    def form(self, attribute: str) -> str:
+        """The form of an attribute, without DW_FORM_; '' where it has none of that name."""
+        return self.shape.forms.get(attribute, '')
+
+    def refer(self, attribute: str) -> Die:
+        """The entry that an attribute refers to."""
+        return self.unit.entries.die(self.values[attribute])
+
+    def children(self, tags: Iterable[str] = ()) -> Iterator[Die]:
+        """The entries right below, with these tags (none: any)."""
+        if self.shape.children:
+            yield from (Die(self.unit, at) for at, _, _ in self.unit.entries.row(self.unit, self.end, tags))
+
+    @functools.cached_property
+    def abstract(self) -> Die:
+        """The entry with the names and types of a function that this one is a copy of, or itself."""
+        return self._followed(ORIGINS[:1])
+
+    @functools.cached_property
+    def origin(self) -> Die:
+        """The entry this one is a copy or the definition of, to the end of the chain."""
+        return self._followed(ORIGINS)
+
+    def _followed(self, links: Sequence[str]) -> Die:
+        die = self
+        for _ in range(8):
+            link = next((name for name in links if name in die.shape.forms), '')
+            if not link:
+                break
+            die = die.refer(link)
+        return die
+
+    def inherited(self, attribute: str) -> Any:
+        """An attribute's value in the entry, or in one that this is a copy of."""
+        die = self
+        for _ in range(8):
+            link = next((name for name in ORIGINS if name in die.shape.forms), '')
+            if attribute in die.shape.forms or not link:
+                break
+            die = die.refer(link)
+        return die.values.get(attribute)
+
+    def holding(self, attribute: str) -> Die:
+        """The entry itself, or its origin where only that one has the attribute."""
+        return self if attribute in self.shape.forms or attribute not in self.origin.shape.forms else self.origin
+
+
+class Entries:
+    """The entries of .debug_info, and behind them those of .debug_types (DWARF 4); those of a file that several share (dwz) are
+    the negative places. No index is built: a row of entries is walked by their siblings, and gcc and clang begin an entry with
+    its name or its origin, so it is found by searching for the bytes of that reference."""
+
+    def __init__(self, executable: Executable, shared: Optional[Entries] = None) -> None:
+        self.executable, self.shared = executable, shared
+        self.order: Any = executable.arch.order
+        self.mark = '<' if self.order == 'little' else '>'
+        if not executable.contents('.debug_info'):
+            raise DebugInfoError(f'{executable.path}: no DWARF in this file (no .debug_info)')
+        self.info, self.types = executable.contents('.debug_info'), executable.contents('.debug_types')
+        self.strings = executable.contents('.debug_str')
+        self._abbreviations = bytes(executable.contents('.debug_abbrev'))
+        self.shapes, self._shape = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_shape)
+        self._codes = functools.lru_cache(None)(self._codes_of)
+        self.unit = functools.lru_cache(None)(self._read_unit)
 
     # units
 
     @functools.cached_property
-    def _unit_offsets(self) -> List[int]:
-        """Where each unit begins in .debug_info."""
-        offsets, at, end = [], 0, len(self._info)
-        while at + 12 <= end:
-            offsets.append(at)
-            length = struct.unpack_from(self._mark + 'I', self._info, at)[0]
-            at += 4 + length if length < 0xfffffff0 else 12 + struct.unpack_from(self._mark + 'Q', self._info, at + 4)[0]
+    def offsets(self) -> List[int]:
+        """Where each unit begins."""
+        offsets = []
+        for base, data in ((0, self.info), (len(self.info), self.types)):
+            at = 0
+            while at + 12 <= len(data):
+                offsets.append(base + at)
+                length = struct.unpack_from(self.mark + 'I', data, at)[0]
+                at += 4 + length if length < 0xfffffff0 else 12 + struct.unpack_from(self.mark + 'Q', data, at + 4)[0]
         return offsets
 
-    def _unit_holding(self, offset: int) -> int:
-        """Where the unit begins that has this offset of .debug_info."""
-        return self._unit_offsets[bisect.bisect(self._unit_offsets, offset) - 1]
+    def _bytes_of(self, offset: int) -> memoryview:
+        data, at = (self.info, offset) if offset < len(self.info) else (self.types, offset - len(self.info))
+        return data[at:at + 4 + struct.unpack_from(self.mark + 'I', data, at)[0]]
+
+    def _read_unit(self, offset: int) -> Unit:
+        return Unit(self, offset, self._bytes_of(offset), offset >= len(self.info))
+
+    def unit_of(self, offset: int) -> Unit:
+        """The unit that has this place."""
+        return self.unit(self.offsets[bisect.bisect(self.offsets, offset) - 1])
+
+    def die(self, offset: int) -> Die:
+        """The entry at that place."""
+        if offset < 0:
+            if not self.shared:
+                raise DebugInfoError(f'{self.executable.path}: the file that it shares entries with is missing')
+            return self.shared.die(~offset)
+        unit = self.unit_of(offset)
+        return Die(unit, offset - unit.offset)
+
+    def place_of(self, die: Die) -> int:
+        """Where die() has an entry, which may be one of the shared file."""
+        return die.offset if die.unit.entries is self else ~die.offset
+
+    def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
+        """Every unit, or those that may mention all these names; none is kept."""
+        for offset in self.offsets:
+            data = bytes(self._bytes_of(offset))
+            if all(self._mentions(data, name) for name in names):
+                yield Unit(self, offset, data, offset >= len(self.info))
+
+    def _mentions(self, unit: bytes, name: str) -> bool:
+        """Whether a unit refers to that text of .debug_str, or may hold it itself."""
+        if len(name) < 4 or not self.strings or self.executable.sections.get('.debug_str_offsets'):
+            return True
+        return any(struct.pack(self.mark + 'I', at) in unit for at in self.texts(name))
 
     @functools.cached_property
-    def _address_ranges(self) -> List[Tuple[int, int, int]]:
-        """(first address, end, unit offset), sorted; from .debug_aranges, and of units that it does not name
-        (clang makes none) from their own ranges."""
-        table, data, at = [], self.executable.contents('.debug_aranges'), 0
-        unnamed = set(self._unit_offsets)
-        pair = struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
-        while at + 12 <= len(data):
-            length, _, unit, size = struct.unpack_from(self._mark + 'IHIB', data, at)
-            unnamed.discard(unit)
-            first = at + 12 + (-12 % (2 * size or 1))
-            end = min(at + 4 + length, len(data))
-            for start, extent in pair.iter_unpack(data[first:end - (end - first) % pair.size] if size == pair.size // 2 else b''):
-                if extent:
-                    table.append((start, start + extent, unit))
-            at += 4 + length
-        table += [(start, end, unit) for unit in unnamed for start, end in self._unit_ranges(unit)]
-        return sorted(table)
+    def _signatures(self) -> Dict[int, int]:
+        """The places of types by their signature."""
+        return {unit.signature: unit.offset + unit.signed for unit in map(self.unit, self.offsets) if unit.signature}
 
-    def _read_unit_values(self, unit: int) -> Dict[str, Tuple[str, int]]:
-        """The form and the number of each attribute in a unit's own entry, read here: a kernel has
-        thousands."""
-        version, info = struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0], self._info
-        first = UNIT_HEADERS.get(info[unit + 6], 12) if version >= 5 else 11
-        table = struct.unpack_from(self._mark + 'I', info, unit + (8 if version >= 5 else 6))[0]
-        code, at = uleb128(info, unit + first)
-        shapes = (shape[3] for shape in abbreviations(self._abbreviation_bytes, table) if shape[0] == code)
-        values: Dict[str, Tuple[str, int]] = {}
-        for name, form, _ in next(shapes, ()):
-            start, at = at, entry_extent(info, self._mark, entry_layout((('', form),), self.arch.word), at)[1]
-            if FORM_BYTES.get(form[8:]) == 'number':
-                values[name] = form, uleb128(info, start)[0]
-            else:
-                values[name] = form, int.from_bytes(info[start:at], self._order)
-        return values
+    # attributes
 
-    def _unit_ranges(self, unit: int) -> List[Tuple[int, int]]:
-        """The address ranges of a unit."""
-        values = self._unit_values(unit)
-        version = struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0]
-        bases = values.get('DW_AT_addr_base', ('', 0))[1], values.get('DW_AT_rnglists_base', ('', 0))[1]
-        form, low = values.get('DW_AT_low_pc', ('DW_FORM_addr', 0))
-        if form != 'DW_FORM_addr':
-            low = self._indexed('.debug_addr', bases[0], low, self.arch.word)
-        if 'DW_AT_high_pc' in values:
-            form, high = values['DW_AT_high_pc']
-            return [(low, high if form == 'DW_FORM_addr' else low + high)]
-        form, ranges = values.get('DW_AT_ranges', ('', -1))
-        if form == 'DW_FORM_rnglistx':
-            ranges = bases[1] + self._indexed('.debug_rnglists', bases[1], ranges, 4)
-        return list(self._range_list(ranges, version, low, bases[0])) if ranges >= 0 else []
+    def _read_shapes(self, at: int) -> Dict[int, Shape]:
+        """The shapes of a unit by code. Most units have most of them in common, so each text is understood once."""
+        found = {}
+        for match in ABBREVIATION.finditer(self._abbreviations, at):
+            if match.start() != at:
+                break
+            found[uleb128(match[1], 0)[0]] = self._shape(match[2])
+            at = match.end()
+        return found
 
-    def _ranges(self, die: Any) -> List[Tuple[int, int]]:
-        """The address ranges of an entry: one from low_pc and high_pc, or its range list."""
-        low, high = die.attributes.get('DW_AT_low_pc'), die.attributes.get('DW_AT_high_pc')
-        if high:
-            return [(low.value, high.value if high.form == 'DW_FORM_addr' else low.value + high.value)]
-        ranges = die.attributes.get('DW_AT_ranges')
-        if not ranges:
-            return []
-        base = low.value if low else self._base(die)
-        addresses = getattr(die.cu.get_top_DIE().attributes.get('DW_AT_addr_base'), 'value', 0)
-        return list(self._range_list(ranges.value, die.cu['version'], base, addresses))
+    def _read_shape(self, text: bytes) -> Shape:
+        """The shape of an abbreviation without its code."""
+        tag, children, attributes = abbreviation(text)
+        word, places, place = self.executable.arch.word, {}, 0
+        for name, form, _ in attributes:
+            size = FORM_BYTES.get(form, 'unknown') if form != 'addr' else word
+            places[name, form] = place
+            place = place + size if isinstance(size, int) and place >= 0 else -1
+        wanted = ('DW_AT_sibling', 'ref4'), ('DW_AT_name', 'strp'), ('DW_AT_type', 'ref4')
+        sibling, text_at, type_ = (places.get(pair, -1) for pair in wanted)
+        pairs = tuple(pair[:2] for pair in attributes)
+        first = next((pair for pair in pairs if FORM_BYTES.get(pair[1]) != 0), ('', ''))
+        return Shape(tag, children, attributes, dict(pairs), entry_layout(tuple(form for _, form in pairs), word),
+                     first, place, sibling, text_at, type_)
 
-    def _indexed(self, section: str, base: int, index: int, size: int) -> int:
-        """A number of so many bytes in a table of a section."""
-        return int.from_bytes(self.executable.contents(section)[base + index * size:][:size], self._order)
+    def raw(self, unit: Unit, form: str, constant: int, at: int) -> Tuple[Any, int]:
+        """What an attribute has in the entry: a number, bytes or a text; and where it ends."""
+        data, size = unit.data, FORM_BYTES.get(form) if form != 'addr' else self.executable.arch.word
+        if not size:
+            return constant if form == 'implicit_const' else True, at
+        if isinstance(size, int) and size <= 8:
+            return int.from_bytes(data[at:at + size], self.order), at + size
+        if size == 'number':
+            return sleb128(data, at) if form == 'sdata' else uleb128(data, at)
+        if size == 'string':
+            return c_string(data, at)
+        if size == 'block':
+            size, at = uleb128(data, at)
+        elif isinstance(size, str):
+            size, at = struct.unpack_from(self.mark + size, data, at)[0], at + struct.calcsize('<' + size)
+        return bytes(data[at:at + size]), at + size
 
-    def _range_list(self, at: int, version: int, base: int, addresses: int) -> Iterator[Tuple[int, int]]:
-        """The (first address, end) of a range list; `addresses` is where the unit's .debug_addr begins."""
-        if version < 5:
-            yield from self._old_range_list(at, base)
-            return
-        data, word = self.executable.contents('.debug_rnglists'), self.arch.word
-        while data[at]:
-            sorts, numbers, at = RANGE_ENTRIES[data[at]], [], at + 1
-            for sort in sorts:
-                if sort == 'a':
-                    number, at = self._indexed('.debug_rnglists', at, 0, word), at + word
-                else:
-                    number, at = uleb128(data, at)
-                if sort == 'x':
-                    number = self._indexed('.debug_addr', addresses, number, word)
-                numbers.append(number)
-            if len(numbers) == 1:
-                base = numbers[0]
-            elif sorts == 'uu':
-                yield base + numbers[0], base + numbers[1]
-            else:
-                yield numbers[0], numbers[1] + numbers[0] * (sorts[1] == 'u')
+    def value(self, unit: Unit, form: str, raw: int) -> Any:
+        """The value of an attribute that stands elsewhere."""
+        kind = INDIRECT[form]
+        if kind == 'entry':
+            return raw + unit.offset
+        if kind in ('.debug_str', '.debug_line_str'):
+            return self.text(raw, kind)
+        if kind == 'text':
+            texts = unit.bases.get('DW_AT_str_offsets_base', 8)
+            return self.text(self.number('.debug_str_offsets', texts + 4 * raw, 4))
+        if kind == 'address':
+            return self.address(unit, raw)
+        if kind in ('.debug_rnglists', '.debug_loclists'):
+            base = unit.bases.get(f'DW_AT_{kind[7:]}_base', 12)
+            return base + self.number(kind, base + 4 * raw, 4)
+        if kind == 'signature':
+            return self._signatures[raw]
+        if kind == 'shared entry':
+            return ~raw
+        return self.shared.text(raw) if self.shared else ''
 
-    def _old_range_list(self, at: int, base: int) -> Iterator[Tuple[int, int]]:
-        """The same of .debug_ranges (DWARF 4, 2.17.3)."""
-        pair = struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
-        data = self.executable.contents('.debug_ranges')
-        for start, end in pair.iter_unpack(data[at:len(data) - (len(data) - at) % pair.size]):
-            if not start and not end:
-                return
-            if start == (1 << self.arch.bits) - 1:
-                base = end
-            else:
-                yield base + start, base + end
+    def number(self, section: str, at: int, size: int) -> int:
+        """A number of so many bytes in a section."""
+        return int.from_bytes(self.executable.contents(section)[at:at + size], self.order)
 
-    @staticmethod
-    def _base(die: Any) -> int:
-        low = die.cu.get_top_DIE().attributes.get('DW_AT_low_pc')
-        return low.value if low else 0
+    def address(self, unit: Unit, index: int) -> int:
+        """The address of that number among the unit's in .debug_addr."""
+        word = self.executable.arch.word
+        return self.number('.debug_addr', unit.bases.get('DW_AT_addr_base', 8) + index * word, word)
 
-    def _unit_at(self, address: int) -> Optional[Any]:
-        """The unit whose code is at that address, or behind the no-ops there."""
-        for place in (address, address + self.arch.nops):
-            at = bisect.bisect(self._address_ranges, (place, 1 << 64, 0)) - 1
-            if at >= 0 and place < self._address_ranges[at][1]:
-                return self._dwarf.get_CU_at(self._address_ranges[at][2])
-        return None
+    def text(self, at: int, section: str = '.debug_str') -> str:
+        """The text there."""
+        return c_string(self.executable.contents(section), at)[0]
 
-    def source_at(self, address: int) -> str:
-        """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""
-        with reading(self.path):
-            unit = self._unit_at(address)
-            return self._text(unit.get_top_DIE(), 'DW_AT_name') if unit else ''
+    def end(self, unit: Unit, shape: Shape, start: int) -> int:
+        """Where the attributes of an entry end that begin there."""
+        return start + shape.end if shape.end >= 0 else entry_end(unit.data, self.mark, shape.layout, start)
 
-    # entries
+    # rows
 
-    @staticmethod
-    def _text(die: Any, attribute: str) -> str:
-        value = die.attributes.get(attribute)
-        return value.value.decode(errors='replace') if value and isinstance(value.value, bytes) else ''
+    def _codes_of(self, table: int, tags: FrozenSet[str]) -> FrozenSet[int]:
+        return frozenset(code for code, shape in self.shapes(table).items() if not tags or shape.tag in tags)
 
-    def _by_name(self, name: str, tags: Sequence[str], unit: Optional[Any] = None, defined: bool = False) -> Iterator[Any]:
+    def row(self, unit: Unit, at: int, tags: Iterable[str] = (), deep: bool = False) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries of one level from there to the end of their row (`deep`: and all below them), with those tags (none: any):
+        (place in the unit, shape, where the attributes begin)."""
+        wanted = self._codes(unit.table, frozenset(tags))
+        data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
+        sibling = struct.Struct(self.mark + 'I').unpack_from
+        while at < end:
+            start, code = at, data[at]
+            code, at = (code, at + 1) if code < 0x80 else uleb128(data, at)
+            if not code:
+                depth -= 1
+                if depth < 0:
+                    return
+                continue
+            shape = shapes[code]
+            if (deep or not depth) and code in wanted:
+                yield start, shape, at
+            if shape.sibling >= 0 and shape.children and not deep:
+                at = max(sibling(data, at + shape.sibling)[0], at)      # one that leads back is damage, not a loop
+                continue
+            depth += shape.children
+            at = at + shape.end if shape.end >= 0 else entry_end(data, self.mark, shape.layout, at)
+
+    def around(self, unit: Unit, at: int) -> List[Die]:
+        """The entries below the unit's own that a place of the unit is in, from the outermost; the last begins there, if one does."""
+        index, found = bisect.bisect(unit.outer, at) - 1, []  # type: int, List[Die]
+        place = unit.outer[index] if index >= 0 else -1
+        while place >= 0:
+            found.append(Die(unit, place))
+            below = self.row(unit, found[-1].end) if found[-1].shape.children and place < at else ()
+            within = itertools.takewhile(lambda start: start <= at, (start for start, _, _ in below))
+            place = max(within, default=-1)
+        return found
+
+    def path(self, die: Die) -> Tuple[str, ...]:
+        """The names of the scopes that an entry is in, the outermost first, and its own. What C++ looks through, inline and
+        nameless namespaces, is left out."""
+        names: Tuple[str, ...] = ()
+        for entry in self.around(die.unit, die.at):
+            link = next((name for name in reversed(ORIGINS) if name in entry.values), '')
+            if link:
+                names = self.path(entry.refer(link))
+            elif entry.name and 'DW_AT_export_symbols' not in entry.values:
+                names = (*names, entry.name)
+        return names
+
+    # search
+
+    def by_name(self, name: str, tags: Sequence[str], unit: Optional[Unit] = None, defined: bool = False) -> Iterator[Die]:
         """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself. `defined`
         leaves declarations out."""
-        if unit is not None and not self._is_gnu(unit):
-            for at in self._tagged(unit, tags):
-                die = unit.get_DIE_from_refaddr(at)
-                if self._text(die, 'DW_AT_name') == name and not (defined and 'DW_AT_declaration' in die.attributes):
-                    yield die
+        if unit is not None and not unit.is_gnu:
+            for at, shape, _ in self.row(unit, unit.first, tags, deep=True):
+                fits = shape.code if shape.tag in FUNCTION_TAGS else not (defined and shape.declared)
+                if fits and Die(unit, at).name == name:
+                    yield Die(unit, at)
             return
         if len(name) < 4:
-            yield from self._beginning(name.encode() + b'\0', ('DW_AT_name',), 'DW_FORM_string', tags, unit, defined)
+            yield from self.beginning(name.encode() + b'\0', ('DW_AT_name',), 'string', tags, unit, defined)
         if unit is None:
             yield from self._by_number(name, tags, defined)
-        for at in self._string_offsets(name):
+        for at in self.texts(name):
             found = False
-            for die in self._beginning(struct.pack(self._mark + 'I', at), ('DW_AT_name',), 'DW_FORM_strp', tags, unit, defined):
+            for die in self.beginning(struct.pack(self.mark + 'I', at), ('DW_AT_name',), 'strp', tags, unit, defined):
                 found = True
                 yield die
             if found and unit is not None or unit is None and not self.executable.is_object:    # ld -r merges no strings
                 return
 
-    def _by_number(self, name: str, tags: Sequence[str], defined: bool) -> Iterator[Any]:
+    def _by_number(self, name: str, tags: Sequence[str], defined: bool) -> Iterator[Die]:
         """The entries whose name is a number in their unit's part of .debug_str_offsets (DWARF 5, 7.26), as
         clang has them; it begins a typedef and an enum with their type."""
         for holder, number in self._numbers_of(name):
-            unit, size = self._dwarf.get_CU_at(holder), max(1, (number.bit_length() + 7) // 8)
+            unit, size = self.unit(holder), max(1, (number.bit_length() + 7) // 8)
             if {'DW_TAG_typedef', 'DW_TAG_enumeration_type'} & set(tags):
-                yield from self._by_name(name, tags, unit, defined)
+                yield from self.by_name(name, tags, unit, defined)
             else:
-                pattern, form = number.to_bytes(size, self._order), f'DW_FORM_strx{size}'
-                yield from self._beginning(pattern, ('DW_AT_name',), form, tags, unit, defined)
+                pattern, form = number.to_bytes(size, self.order), f'strx{size}'
+                yield from self.beginning(pattern, ('DW_AT_name',), form, tags, unit, defined)
 
     def _numbers_of(self, name: str) -> Iterator[Tuple[int, int]]:
         """(unit, number) wherever a part of .debug_str_offsets has a name."""
         data = self.executable.contents('.debug_str_offsets')
-        for text in self._string_offsets(name) if data else ():
-            for place in occurrences(data, struct.pack(self._mark + 'I', text)):
-                at = bisect.bisect(self._name_tables, (place, 1 << 64)) - 1
-                base = self._name_tables[at][0] if at >= 0 else place + 1
+        for text in self.texts(name) if data else ():
+            for place in occurrences(data, struct.pack(self.mark + 'I', text)):
+                at = bisect.bisect(self.name_tables, (place, 1 << 64)) - 1
+                base = self.name_tables[at][0] if at >= 0 else place + 1
                 if (place - base) % 4 == 0:
-                    first = bisect.bisect(self._name_tables, (base, -1))
-                    yield from ((unit, (place - base) // 4) for _, unit in self._name_tables[first:at + 1])
+                    first = bisect.bisect(self.name_tables, (base, -1))
+                    yield from ((unit, (place - base) // 4) for _, unit in self.name_tables[first:at + 1])
 
     @functools.cached_property
-    def _name_tables(self) -> List[Tuple[int, int]]:
+    def name_tables(self) -> List[Tuple[int, int]]:
         """(where its part of .debug_str_offsets begins, unit), sorted; those of one object file share one."""
-        bases = ((self._unit_values(unit).get('DW_AT_str_offsets_base'), unit) for unit in self._unit_offsets)
-        return sorted((base[1], unit) for base, unit in bases if base)
+        bases = ((self.unit(offset).bases.get('DW_AT_str_offsets_base'), offset) for offset in self.offsets)
+        return sorted((base, offset) for base, offset in bases if base)
 
-    def _string_offsets(self, name: str) -> List[int]:
+    @functools.lru_cache(8)                                             # noqa: B019 - lives as long as the file
+    def texts(self, name: str) -> Tuple[int, ...]:
         """Where .debug_str has the name, first the one place that a linker which merges strings refers to. That is the whole
         string where there is one; else the tail of its neighbour in the order of reversed strings (bfd/merge.c; LLVM's
         StringTableBuilder does the same)."""
         def reversed_head(at: int) -> bytes:
-            head = bytes(self._strings[max(0, at - 256):at])
+            head = bytes(self.strings[max(0, at - 256):at])
             return head[head.rfind(b'\0') + 1:][::-1]
-        return sorted(occurrences(self._strings, name.encode() + b'\0'), key=reversed_head)
+        return tuple(sorted(occurrences(self.strings, name.encode() + b'\0'), key=reversed_head))
 
-    def _beginning(self, pattern: bytes, attributes: Sequence[str], form: str, tags: Sequence[str], unit: Optional[Any],
-                   defined: bool = False) -> Iterator[Any]:
+    def beginning(self, pattern: bytes, attributes: Sequence[str], form: str, tags: Sequence[str], unit: Optional[Unit],
+                  defined: bool = False) -> Iterator[Die]:
         """The entries with one of the tags whose first attribute that takes room is one of these, in that form, with these
         bytes."""
-        start, end = (unit.cu_die_offset, unit.cu_offset + unit.size) if unit is not None else (0, len(self._info))
-        for at in occurrences(self._info[start:end], pattern):
-            holder = unit.cu_offset if unit is not None else self._unit_holding(start + at)
-            offset = self._entry_before(holder, start + at, attributes, form, tags, defined)
-            held = self._dwarf.get_CU_at(holder) if offset else None
-            if held and offset and self._is_entry(held, offset):
-                yield held.get_DIE_from_refaddr(offset)
+        for at in occurrences(unit.data if unit else self.info, pattern):
+            holder = unit or self.unit_of(at)
+            place = at if unit else at - holder.offset
+            for size in (1, 2, 3):                                      # of the code before it, in ULEB128
+                code = bytes(holder.data[max(0, place - size):place])
+                if len(code) < size or code[-1] & 0x80 or not all(byte & 0x80 for byte in code[:-1]):
+                    continue
+                shape = holder.shapes.get(uleb128(code, 0)[0])
+                fits = shape and shape.tag in tags and shape.first[0] in attributes and shape.first[1] == form
+                if fits and shape and not (defined and shape.declared):
+                    if self.is_entry(holder, place - size):
+                        yield Die(holder, place - size)
+                    break
 
-    def _entry_before(self, unit: int, at: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool
-                      ) -> Optional[int]:
-        """Where the entry begins whose abbreviation code, one to three bytes of ULEB128, ends where the attribute begins."""
-        for size in (1, 2, 3):
-            code = bytes(self._info[at - size:at])
-            if len(code) < size or code[-1] & 0x80 or not all(byte & 0x80 for byte in code[:-1]):
-                continue
-            tag, names, first, first_form, _ = self._abbreviations(unit).get(uleb128(code, 0)[0], ('', (), '', '', ()))
-            if tag in tags and first in attributes and first_form == form and not (defined and 'DW_AT_declaration' in names):
-                return at - size
-        return None
-
-    def _read_abbreviations(self, unit: int) -> Dict[int, Abbreviation]:
-        """The unit's abbreviations. pyelftools reads a table whole and with care, which is for the few units an answer comes
-        from, not for all that have a name."""
-        at = struct.unpack_from(self._mark + 'I', self._info, unit + (
-            8 if struct.unpack_from(self._mark + 'H', self._info, unit + 4)[0] >= 5 else 6))[0]
-        found = {}
-        for code, tag, _, attributes in abbreviations(self._abbreviation_bytes, at):
-            pairs = tuple((name, form) for name, form, _ in attributes)
-            first = next((pair for pair in pairs if pair[1] not in NO_BYTES), ('', ''))
-            found[code] = (tag, tuple(pair[0] for pair in pairs), *first, entry_layout(pairs, self.arch.word))
-        return found
-
-    @functools.cached_property
-    def _abbreviation_bytes(self) -> bytes:
-        return bytes(self.executable.contents('.debug_abbrev'))
-
-    def _is_entry(self, unit: Any, wanted: int) -> bool:
+    def is_entry(self, unit: Unit, at: int) -> bool:
         """Whether an entry begins there, and not bytes that look like one (a kernel has 20,000 such)."""
-        entries = self._outer_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size)
-        outer = entries[bisect.bisect(entries, wanted) - 1]
-        return next((at for at in self._entries(unit.cu_offset, outer, wanted) if at >= wanted), -1) == wanted
+        found = self.around(unit, at)
+        return bool(found) and found[-1].at == at or at == unit.first
 
-    def _entries(self, unit: int, at: int, end: int) -> Iterator[int]:
-        """Where the unit's entries begin from there on; those inside one that names a sibling before the end are left out."""
-        info, table = self._info, self._abbreviations(unit)
-        while at < end:
-            code, behind = uleb128(info, at)
-            if code:
-                yield at
-                sibling, behind = entry_extent(info, self._mark, table[code][4], behind)
-                behind = unit + sibling if behind <= unit + sibling <= end else behind
-            at = behind
-        yield at
 
-    def _read_outer_entries(self, unit: int, start: int, end: int) -> List[int]:
-        return list(self._entries(unit, start, end))
+class Places:
+    """The addresses of entries' code, and where variables are: range lists, location lists and location expressions."""
 
-    def _children(self, die: Any) -> Iterator[Any]:
-        """The entries below; a sibling reference that leads back is damage, not a loop."""
-        last = die.offset
-        for child in die.iter_children():
-            if child.offset <= last:
-                raise DebugInfoError(f'{self.path}: damaged: entries in a circle at {last:#x}')
-            last = child.offset
-            yield child
+    def __init__(self, entries: Entries) -> None:
+        self._entries, self._arch = entries, entries.executable.arch
+        self._parsed = functools.lru_cache(1 << 12)(self._parse)
+        self._of = functools.lru_cache(None)(self._read_of)
 
-    # functions
+    # addresses
 
-    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
-        """See TypeInfo; a compiler's copy (`f.isra.0`) has the prototype of the source and its own locations."""
-        with reading(self.path):
-            if address is None:
-                found = [symbol for symbol in self.executable.symbols(name) if symbol.code]
-                if len(found) != 1:
-                    return None
-                address = found[0].address
-            source, concrete, inlined = self._found(name, address)
-            if source is None or concrete is None:
-                return None
-            pc = max(address + offset, self._low(concrete) or 0)
-            return self._function(name, source, concrete, pc, offset == 0, inlined)
+    def ranges(self, die: Die) -> List[Tuple[int, int]]:
+        """The address ranges of an entry: one from low_pc and high_pc, or its range list."""
+        low, high = die.values.get('DW_AT_low_pc'), die.values.get('DW_AT_high_pc')
+        if low is not None and high is not None:
+            return [(low, high if die.form('DW_AT_high_pc').startswith('addr') else low + high)]
+        at = die.values.get('DW_AT_ranges')
+        if at is None:
+            return []
+        return [(start, end) for start, end, _ in self._spans(die.unit, at, die.unit.low if low is None else low, False)]
 
-    def _found(self, name: str, address: int) -> Tuple[Optional[Any], Optional[Any], Optional[int]]:
-        """The function at that address: the entry that has its prototype, the one that has its code, and at how many places it
-        is inlined. In C it is found by its name; where the symbol's is another (C++, Rust, Go), by its address."""
-        unit = self._unit_at(address)
-        if unit is None:
-            return None, None, None
-        for die in self._by_name(name.split('.')[0], FUNCTION_TAGS, unit) if self._is_gnu(unit) else ():
-            concrete, inlined = self._concrete(die, address)
-            if concrete is not None:
-                return die, concrete, inlined
-        for offset in self._tagged(unit, FUNCTION_TAGS):
-            concrete = unit.get_DIE_from_refaddr(offset)
-            if self._begins(concrete, address):
-                source = self._abstract(concrete)
-                return source, concrete, sum(1 for die in self._sources(source) for _ in self._inlined(die))
-        return None, None, None
-
-    def _sources(self, source: Any) -> List[Any]:
-        """The entries with a function's names and types: clang has one in each unit that has a copy
-        (ThinLTO)."""
-        if self._is_gnu(source.cu) or self._language(source.cu):        # in C++ and Rust thousands have one name
-            return [source]
-        declared, name = self._declared_at(source), self._text(self._origin(source), 'DW_AT_name')
-        same = (die for die in self._by_name(name, FUNCTION_TAGS) if self._declared_at(die) == declared)
-        return list({die.offset: die for die in (source, *same)}.values())
-
-    def _tagged(self, unit: Any, tags: Sequence[str]) -> List[int]:
-        return self._tagged_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size, tuple(tags))
-
-    def _read_tagged(self, unit: int, at: int, end: int, tags: Sequence[str]) -> List[int]:
-        """Where the unit's entries with one of these tags begin, also those within others; functions only with their code."""
-        table, found = self._abbreviations(unit), []
-        while at < end:
-            code, behind = uleb128(self._info, at)
-            if code:
-                tag, names, _, _, layout = table[code]
-                if tag in tags and (tag not in FUNCTION_TAGS or 'DW_AT_low_pc' in names or 'DW_AT_ranges' in names):
-                    found.append(at)
-                behind = entry_extent(self._info, self._mark, layout, behind)[1]
-            at = behind
-        return found
-
-    def _concrete(self, die: Any, address: int) -> Tuple[Optional[Any], Optional[int]]:
-        """The entry with code at that address among the named one and those it is the origin of; and how many of
-        those are copies inlined into other functions."""
-        if self._begins(die, address):
-            return die, 0
-        reference = struct.pack(self._mark + 'I', die.offset - die.cu.cu_offset)
-        concrete, inlined = None, 0
-        tags = *FUNCTION_TAGS, 'DW_TAG_inlined_subroutine'
-        for user in self._beginning(reference, ORIGINS, 'DW_FORM_ref4', tags, die.cu):
-            inlined += user.tag == 'DW_TAG_inlined_subroutine' and self._is_call(user)
-            if user.tag == 'DW_TAG_subprogram':
-                found = user if self._begins(user, address) else self._concrete(user, address)[0] if (
-                    'DW_AT_inline' in user.attributes) else None
-                concrete = concrete or found
-        return concrete, inlined
-
-    def _begins(self, die: Any, address: int) -> bool:
-        """Whether the function's symbol is at that address."""
-        return self._low(die) in (address, address + self.arch.nops)
-
-    def _low(self, die: Any) -> Optional[int]:
+    def low(self, die: Die) -> Optional[int]:
         """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
-        return next((start for start, _ in self._ranges(die)), None)
+        return next((start for start, _ in self.ranges(die)), None)
 
-    def _function(self, name: str, source: Any, concrete: Any, pc: int, entry: bool, inlined: Optional[int]) -> Function:
-        places = {self._origin(child).offset: child for child in self._children(concrete)
-                  if child.tag == 'DW_TAG_formal_parameter'}
-        parameters, variadic, frame, low = [], False, self._frame_base(concrete), self._low(concrete)
-        language = self._language(concrete.cu)
-        for child in self._children(source):
-            variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
-            if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
-                place = places.get(child.offset)
-                location = self._location(place, pc, frame, entry) if place is not None else Location(
-                    'gone', why='the compiler removed it')
-                parameters.append(Parameter(self._text(self._origin(child), 'DW_AT_name'),
-                                            self._lazy_type(self._origin(child)), location, self._is_by_address(place, low)))
-        nocall = self._value(concrete, 'DW_AT_calling_convention') == 3
-        changed = is_changed_copy(name) or nocall or entry and self._lost_some(name, concrete.cu, parameters)
-        scope = self.entries.path(self._origin(source).offset) if language else ()
-        if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and not changed:
-            parameters = [parameter._replace(location=None) for parameter in parameters]
-        return Function(name, self._lazy_type(self._origin(source)), tuple(parameters), variadic, inlined, language, changed, scope=scope)
+    def entry(self, die: Die) -> Optional[int]:
+        """The address that a scope is entered at."""
+        entry = die.values.get('DW_AT_entry_pc')
+        if entry is None or die.form('DW_AT_entry_pc').startswith('addr'):
+            return self.low(die) if entry is None else int(entry)
+        return int(entry) + (self.low(die) or 0)
 
-    def _is_by_address(self, die: Optional[Any], low: Optional[int]) -> bool:
-        """Whether a parameter is, from the function's entry on, where a register or a word of the frame points to."""
-        places = self._places_of(die) if die is not None and 'DW_AT_location' in die.attributes else []
-        found = [self._place(operations, Location('frame')) for _, _, operations in places]
-        known = [place for place in found if place.how != 'gone']
-        return bool(known) and places[0][0] in (None, low) and all(
-            place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value or place._replace(number=0) ==
-            Location('memory') and self.arch.dwarf.get(place.number) != self.arch.stack_pointer for place in known)
+    def is_entered(self, die: Die) -> bool:
+        """Whether a scope is entered in its own code."""
+        entry = self.entry(die)
+        return entry is not None and any(start <= entry < end for start, end in self.ranges(die))
 
-    def _lost_some(self, name: str, unit: Any, parameters: Sequence[Parameter]) -> bool:
-        """Whether the function may take fewer arguments than its source says, and nothing marks it. LLVM
-        takes them from functions that one file alone knows, and marks these since release 15
-        (DeadArgumentElimination)."""
-        missing = any(p.location and p.location.how in ('gone', 'constant') for p in parameters)
-        return missing and not self._is_gnu(unit) and self._language(unit) != 'Go' and any(
-            symbol.local for symbol in self.executable.symbols(name))
+    def _spans(self, unit: Unit, at: int, base: int, located: bool) -> Iterator[Tuple[int, int, bytes]]:
+        """The (first address, end) of each entry of a range list, of a location list (`located`) with its expression."""
+        if unit.version < 5:
+            yield from self._old_spans(at, base, located)
+            return
+        section = '.debug_loclists' if located else '.debug_rnglists'
+        data, kinds = self._entries.executable.contents(section), LIST_ENTRIES[section]
+        while data[at]:
+            kind, numbers, at = kinds[data[at]], [], at + 1
+            for sort in kind:
+                if sort == 'a':
+                    number, at = self._entries.number(section, at, self._arch.word), at + self._arch.word
+                else:
+                    number, at = uleb128(data, at)
+                numbers.append(self._entries.address(unit, number) if sort == 'x' else number)
+            if len(numbers) == 1:
+                base = numbers[0]
+                continue
+            size, at = uleb128(data, at) if located else (0, at)
+            start, end = numbers or (0, 0)                              # none: where no other place is
+            start, end = (base + start, base + end) if kind == 'uu' else (start, end + start * (kind[1:] == 'u'))
+            yield start, end, bytes(data[at:at + size])
+            at += size
 
-    @staticmethod
-    def _is_result(die: Any) -> bool:
-        """Go has its results among the parameters, marked."""
-        mark = die.attributes.get('DW_AT_variable_parameter')
-        return bool(mark and mark.value)
+    def _old_spans(self, at: int, base: int, located: bool) -> Iterator[Tuple[int, int, bytes]]:
+        """The same of .debug_ranges and .debug_loc (DWARF 4, 2.17.3 and 2.6.2)."""
+        section = '.debug_loc' if located else '.debug_ranges'
+        data, word = self._entries.executable.contents(section), self._arch.word
+        while at + 2 * word <= len(data):
+            start, end = self._entries.number(section, at, word), self._entries.number(section, at + word, word)
+            at += 2 * word
+            if not start and not end:
+                return
+            if start == (1 << self._arch.bits) - 1:
+                base = end
+                continue
+            size = self._entries.number(section, at, 2) if located else 0
+            at += 2 * located
+            yield base + start, base + end, bytes(data[at:at + size])
+            at += size
 
-    @staticmethod
-    def _language(unit: Any) -> str:
-        return LANGUAGES.get(getattr(unit.get_top_DIE().attributes.get('DW_AT_language'), 'value', 0), '')
+    # locations
 
-    @staticmethod
-    def _abstract(die: Any) -> Any:
-        """The entry with the names and types of a function that this one is a copy of, or itself."""
-        for _ in range(8):
-            if 'DW_AT_abstract_origin' not in die.attributes:
-                break
-            die = die.get_DIE_from_attribute('DW_AT_abstract_origin')
-        return die
+    def of(self, die: Die) -> List[Tuple[Optional[int], Optional[int], Sequence[Any]]]:
+        """(first address, end, operations) of each place of a variable; without addresses the only one it ever has."""
+        return self._of(die.offset) if 'DW_AT_location' in die.shape.forms else []
 
-    def _origin(self, die: Any) -> Any:
-        """The entry this one is a copy of, to the end of the chain."""
-        for _ in range(8):
-            link = next((a for a in ORIGINS if a in die.attributes), None)
-            if not link:
-                break
-            die = die.get_DIE_from_attribute(link)
-        return die
+    def _read_of(self, offset: int) -> List[Tuple[Optional[int], Optional[int], Sequence[Any]]]:
+        die = self._entries.die(offset)
+        location = die.values['DW_AT_location']
+        if isinstance(location, bytes):                                 # Go has DWARF 3's form still
+            return [(None, None, self.operations(die.unit, location))]
+        return [(start, end, self.operations(die.unit, expression))
+                for start, end, expression in self._spans(die.unit, location, die.unit.low, True)]
 
-    def _frame_base(self, die: Any) -> str:
-        base = die.attributes.get('DW_AT_frame_base')
-        operations = self._operations(die.cu, base.value) if base and isinstance(base.value, list) else []
-        return operations[0].op_name if len(operations) == 1 else ''
-
-    def _operations(self, unit: Any, expression: Any) -> List[Any]:
+    def operations(self, unit: Unit, expression: Any) -> Sequence[Any]:
         """A DWARF expression; an address takes the place of its number in .debug_addr."""
-        from elftools.dwarf.dwarf_expr import DWARFExprOp, DWARFExprParser
-        try:
-            operations: List[Any] = DWARFExprParser(unit.structs).parse_expr(expression)
-        except KeyError as error:                           # an operation that pyelftools does not know
-            return [DWARFExprOp(0, f'operation {error}', [], 0)]
+        operations = self._parsed(unit.version, expression) if isinstance(expression, bytes) else ()
         if not any(operation.op_name in ADDRESS_NUMBERS for operation in operations):
             return operations
-        base = unit.get_top_DIE().attributes['DW_AT_addr_base'].value
-        for number, operation in enumerate(operations):
-            if operation.op_name in ADDRESS_NUMBERS:
-                address = self._indexed('.debug_addr', base, operation.args[0], self.arch.word)
-                operations[number] = operation._replace(op_name='DW_OP_addr', args=[address])
-        return operations
+        return [operation._replace(op_name='DW_OP_addr', args=[self._entries.address(unit, operation.args[0])])
+                if operation.op_name in ADDRESS_NUMBERS else operation for operation in operations]
 
-    def _location(self, die: Any, pc: int, frame: str, entry: bool) -> Optional[Location]:
-        """Where a parameter is at `pc`; None where only the calling convention tells it. At entry the first range that begins
-        there counts, though it be empty: what follows it at the same address is after the first statement."""
-        attribute = die.attributes.get('DW_AT_location')
-        if attribute is None:
-            value = die.attributes.get('DW_AT_const_value')
-            return Location('constant', offset=value.value) if value and isinstance(value.value, int) else Location(
-                'gone', why='the compiler left no place for it')
-        parsed = self._parsed_location(die)
-        if isinstance(parsed, tuple):
-            return self._only_place(self._place(self._operations(die.cu, parsed[0]), frame), die.cu, entry)
-        base = self._base(die)
-        for item in parsed:
-            if type(item).__name__ == 'BaseAddressEntry':
-                base = item.base_address
-            elif type(item).__name__ == 'LocationEntry':
-                start = 0 if item.is_absolute else base
-                first = entry and start + item.begin_offset == pc
-                if first or start + item.begin_offset <= pc < start + item.end_offset:
-                    found = self._place(self._operations(die.cu, item.loc_expr), frame)
-                    return None if entry and self._at_home(found, die.cu) and found.how == 'frame' else found
-        return Location('gone', why='the compiler has it nowhere at this instruction')
+    def _parse(self, version: int, expression: bytes) -> Sequence[Any]:
+        from elftools.dwarf.dwarf_expr import DWARFExprOp, DWARFExprParser
+        from elftools.dwarf.structs import DWARFStructs
+        structs = DWARFStructs(self._arch.order == 'little', 32, self._arch.word, version)
+        try:
+            return tuple(DWARFExprParser(structs).parse_expr(list(expression)))
+        except KeyError as error:                           # an operation that pyelftools does not know
+            return (DWARFExprOp(0, f'operation {error}', [], 0),)
 
-    def _parsed_location(self, die: Any) -> Union[List[Any], Tuple[List[int]]]:
-        """The entries of a location list, or the one expression; Go has its expressions in DWARF 3's form still."""
-        from elftools.dwarf.locationlists import LocationParser
-        attribute = die.attributes['DW_AT_location']
-        if isinstance(attribute.value, list):
-            return (attribute.value,)
-        parsed: Any = LocationParser(self._locations).parse_from_attribute(attribute, die.cu['version'], die)
-        return parsed if isinstance(parsed, list) else (parsed.loc_expr,)
-
-    def _only_place(self, found: Location, unit: Any, entry: bool) -> Optional[Location]:
-        """The one place a parameter has in the whole function. In the function's own frame it is only after the first
-        instructions; and where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86 kernel), it
-        names the register each is moved to at some time: that is true at entry of arguments' registers alone."""
-        moved = found.how == 'memory' or found.how == 'register' and self.arch.dwarf.get(found.number) not in self.arch.arguments
-        if moved and self._is_gnu(unit):
-            return None if entry else Location('gone', why='the compiler did not say from where on it is in its place')
-        return None if entry and self._at_home(found, unit) else found
-
-    def _at_home(self, found: Location, unit: Any) -> bool:
-        """Whether a parameter is there only after the function has put it there: below its arguments on the stack (on ppc64le
-        that is also room that the caller left)."""
-        home = found.offset < self.arch.stack - self.arch.frame or self._language(unit) == 'Go'
-        return found.how == 'gone' or found.how == 'frame' and home
-
-    @staticmethod
-    def _is_gnu(unit: Any) -> bool:
-        """Whether gcc, or gas, made the unit."""
-        return b'GNU' in Dwarf._producer(unit)
-
-    @staticmethod
-    def _producer(unit: Any) -> bytes:
-        return bytes(getattr(unit.get_top_DIE().attributes.get('DW_AT_producer'), 'value', b''))
-
-    def _place(self, operations: List[Any], frame: Union[str, Location], entry: bool = False) -> Location:
+    def place(self, operations: Sequence[Any], frame: Union[str, Location], entry: bool = False) -> Location:
         """A Location from a DWARF expression. `frame` is the frame base, or the one operation that it is; `entry` says whether
         registers still hold what they held when the function was called. What no probe could compute is 'gone' with its
         operations."""
@@ -2232,17 +2271,13 @@ class Dwarf(TypeInfo):
         elif name == 'DW_OP_addr':
             stack.append(Location('address', offset=arguments[0]))
         elif name == 'DW_OP_implicit_value':
-            stack.append(Location('constant', offset=int.from_bytes(bytes(arguments[0]), self._order), value=True))
+            stack.append(Location('constant', offset=int.from_bytes(bytes(arguments[0]), self._entries.order), value=True))
         elif name in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value') and entry:
-            stack.append(self._place(arguments[0], frame, True)._replace(value=False))
+            stack.append(self.place(arguments[0], frame, True)._replace(value=False))
             stack[-1] = stack[-1]._replace(how='memory') if stack[-1].how == 'register' else Location('gone', why='it is computed')
         else:
             return self._combine(stack, name, arguments)
         return True
-
-    @property
-    def _order(self) -> Any:
-        return self.arch.order
 
     @staticmethod
     def _combine(stack: List[Location], name: str, arguments: List[Any]) -> bool:
@@ -2265,59 +2300,207 @@ class Dwarf(TypeInfo):
             return False
         return True
 
-    def _pieces(self, operations: List[Any], frame: Location, entry: bool) -> Location:
+    def _pieces(self, operations: Sequence[Any], frame: Location, entry: bool) -> Location:
         pieces: List[Tuple[Location, int]] = []
         part: List[Any] = []
         for operation in operations:
             if operation.op_name == 'DW_OP_piece':
-                place = self._place(part, frame, entry) if part else Location('gone', why='it is optimised out')
+                place = self.place(part, frame, entry) if part else Location('gone', why='it is optimised out')
                 pieces.append((place, int(operation.args[0])))
                 part = []
             else:
                 part.append(operation)
         return Location('pieces', pieces=tuple(pieces))
 
-    # types
 
-    def _lazy_type(self, die: Any) -> Callable[[], Type]:
+def template_spellings(name: str) -> List[str]:
+    """A template's name as compilers write it: gcc and older clangs have a blank between two '>'."""
+    text = re.sub(r'\s*,\s*', ', ', re.sub(r'>\s*(?=>)', '>', name))
+    return [text] if '>>' not in text else [text, re.sub(r'>(?=>)', '> ', text)]
+
+
+def _the(type_: Type) -> Type:
+    return type_
+
+
+class Declarations:
+    """What one file declares, as its source has it; for that all its entries are looked at."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries, self._path = entries, entries.executable.path
+        self.step = functools.lru_cache(1 << 16)(self._step)
+
+    def name_of(self, entry: Die) -> str:
+        """The entry's name, or that of what it is a copy of."""
+        return str(entry.inherited('DW_AT_name') or '')
+
+    # types as they are written
+
+    def of(self, offset: int, declarator: str) -> str:
+        """A declaration with the type of the entry there."""
+        with reading(self._path):
+            return declaration(self.step, self._entries.die(offset).values.get('DW_AT_type'), declarator)
+
+    def _step(self, offset: Optional[int]) -> Written:
+        if offset is None:
+            return Written('name', 'void')
+        entry = self._entries.die(offset)
+        tag, name, inner = entry.tag, entry.name, entry.values.get('DW_AT_type')
+        keyword = STRUCT_TAGS.get(tag) or ('enum' if tag == 'DW_TAG_enumeration_type' else '')
+        if keyword:
+            return Written('name', f"{keyword} {name or '{...}'}")
+        if tag in QUALIFIERS:
+            return Written('qualifier', QUALIFIERS[tag], inner)
+        if tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
+            return Written('pointer', '', inner)
+        if tag == 'DW_TAG_array_type':
+            bounds = [child.values.get('DW_AT_count', child.values.get('DW_AT_upper_bound', -1))
+                      + ('DW_AT_count' not in child.values) for child in entry.children(('DW_TAG_subrange_type',))]
+            return Written('array', '', inner, tuple(count if 0 < count < 1 << 32 else None for count in bounds))
+        return self._function(entry) if tag == 'DW_TAG_subroutine_type' else Written('name', name or tag[len('DW_TAG_'):])
+
+    def _function(self, entry: Die) -> Written:
+        listed = list(entry.children(('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
+        return Written('function', '', entry.values.get('DW_AT_type'), (), tuple(
+            (child.name, child.values.get('DW_AT_type')) for child in listed
+            if child.tag == 'DW_TAG_formal_parameter'), any('unspecified' in child.tag for child in listed))
+
+    # looking at all units
+
+    def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
+                   ) -> List[Prototype]:
+        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
+        are few: units that mention none are passed over."""
+        found: Dict[Prototype, Dict[str, None]] = {}
+        known: Dict[int, bool] = {}
+        for unit in self._entries.units((*types, *names)):
+            pointing = self._pointing(unit, types[0]) if types else set()
+            functions = list(self._entries.row(unit, unit.top.end, FUNCTION_TAGS))
+            for at, shape, behind in functions:
+                if shape.declared or not self._is_wanted(unit, at, shape, behind, wanted, known):
+                    continue
+                if types and not self._takes(unit, shape, behind, pointing):
+                    continue
+                prototype = self._prototype(Die(unit, at))
+                if not taken or taken in prototype.takes:
+                    holders = found.setdefault(prototype, {})
+                    if prototype.inline and len(holders) < ENOUGH:
+                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
+        return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
+
+    def _is_wanted(self, unit: Unit, at: int, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]
+                   ) -> bool:
+        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
+        if shape.name < 0:
+            text = Die(unit, at).name
+            return bool(text) and wanted(text)
+        place = struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]
+        if place not in known:
+            known[place] = wanted(self._entries.text(place))
+        return known[place]
+
+    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
+        """Whether a parameter of the function whose attributes begin there is of one of these types."""
+        return function.children and any(
+            self._type(unit, at, shape, place) in types
+            for at, shape, place in self._entries.row(unit, self._entries.end(unit, function, behind), PARAMETER_TAGS))
+
+    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
+        """Where in the unit the type of an entry is; 0 where it has none."""
+        if shape.type >= 0:
+            return int(struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.type)[0])
+        return int(Die(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
+
+    def _pointing(self, unit: Unit, name: str) -> Set[int]:
+        """Where in the unit the types are of that name, and those that point to one or qualify one."""
+        known = dict.fromkeys(self._entries.texts(name), True)
+        edges, found, before = [], set(), -1
+        for at, shape, behind in self._entries.row(unit, unit.top.end, NAMED_TAGS | INNER_TAGS):
+            if shape.tag in INNER_TAGS:
+                edges.append((at, self._type(unit, at, shape, behind)))
+            if shape.tag in NAMED_TAGS and self._is_wanted(unit, at, shape, behind, name.__eq__, known):
+                found.add(at)
+        while before != len(found):
+            before = len(found)
+            found.update(at for at, inner in edges if inner in found)
+        return found
+
+    def _prototype(self, entry: Die) -> Prototype:
+        function, name = self._function(entry), entry.name
+        text = declaration(self.step, function.inner, name + parameter_list(self.step, function))
+        takes = tuple(unqualified(declaration(self.step, type_)) for _, type_ in function.parameters)
+        file = entry.unit.top.name
+        inline = entry.values.get('DW_AT_inline', 0) in (1, 3)                                 # DWARF 5, table 7.20
+        return Prototype(name, text, takes, '' if inline else file, inline)
+
+    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
+        """The functions in a unit that hold a copy of the one there, with the unit's file."""
+        starts, file = [at for at, _, _ in row], unit.top.name
+        reference = struct.pack(self._entries.mark + 'I', origin)
+        for copy in self._entries.beginning(reference, ORIGINS[:1], 'ref4', ('DW_TAG_inlined_subroutine',), unit):
+            index = bisect.bisect(starts, copy.at) - 1
+            if index >= 0:
+                yield f'{self.name_of(Die(unit, starts[index]))} ({file})'
+
+    def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
+        """The names of types with those tags that begin so."""
+        known: Dict[int, bool] = {}
+        for unit in self._entries.units():
+            for at, shape, behind in self._entries.row(unit, unit.top.end, tags):
+                if not shape.declared and self._is_wanted(
+                        unit, at, shape, behind, lambda text: text.startswith(prefix), known):
+                    if shape.name >= 0:                                 # each text once
+                        known[struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]] = False
+                    yield Die(unit, at).name
+
+
+class DwarfTypes:
+    """The types of one file."""
+
+    def __init__(self, entries: Entries, places: Places, declarations: Declarations) -> None:
+        self.entries, self._places, self._declarations = entries, places, declarations
+        self.path, self._arch = entries.executable.path, entries.executable.arch
+        self._types: Dict[int, Type] = {}
+
+    def lazy(self, die: Die) -> Callable[[], Type]:
         """The type that an entry's DW_AT_type refers to, read when asked for."""
         def read() -> Type:
             with reading(self.path):
-                return self._type(die.get_DIE_from_attribute('DW_AT_type')) if 'DW_AT_type' in die.attributes else Void()
+                return self._type(die.refer('DW_AT_type')) if 'DW_AT_type' in die.values else Void()
         return read
 
-    def _type(self, die: Any) -> Type:
+    def _type(self, die: Die) -> Type:
         alias = ''
         for _ in range(64):
             if die.tag not in QUALIFIER_TAGS:
                 break
-            alias = self._text(die, 'DW_AT_name') or alias
-            if 'DW_AT_type' not in die.attributes:
+            alias = die.name or alias
+            if 'DW_AT_type' not in die.values:
                 return Void()
-            die = die.get_DIE_from_attribute('DW_AT_type')
-        key = (die.dwarfinfo is self._dwarf, die.offset)
+            die = die.refer('DW_AT_type')
+        key = self.entries.place_of(die)
         if key not in self._types:
             self._types[key] = self._read_type(die, alias)
         return self._types[key]
 
-    def _read_type(self, die: Any, alias: str) -> Type:
+    def _read_type(self, die: Die, alias: str) -> Type:
         """A type that is neither typedef nor qualifier; an anonymous one takes the name of its typedef."""
-        name, size = self._text(die, 'DW_AT_name'), getattr(die.attributes.get('DW_AT_byte_size'), 'value', None)
-        if name and die.tag in SCOPED_TAGS and self._language(die.cu) == 'C++':
+        name, size = die.name, die.values.get('DW_AT_byte_size')
+        if name and die.tag in SCOPED_TAGS and die.unit.language == 'C++':
             name = self._whole_name(die)
         number: int = size or 0
         if die.tag in STRUCT_TAGS:
-            if 'DW_AT_declaration' in die.attributes:
+            if 'DW_AT_declaration' in die.values:
                 return self._declared(STRUCT_TAGS[die.tag], name, die)
             return Struct(STRUCT_TAGS[die.tag] if name or not alias else '', name or alias, size, self._lazy_members(die),
                           functools.partial(self._passed, die), self._lazy_others(die))
         if die.tag == 'DW_TAG_base_type':
-            encoding = getattr(die.attributes.get('DW_AT_encoding'), 'value', 0)      # DWARF 5 table 7.11
+            encoding = die.values.get('DW_AT_encoding', 0)      # DWARF 5 table 7.11
             if encoding in (3, 4, 9, 0xf):
                 return Float(name, number)
             return Int(name, number, encoding in (5, 6, 0xd))
         if die.tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
-            return Pointer(size or die.cu['address_size'], self._lazy_type(die))
+            return Pointer(size or self._arch.word, self.lazy(die))
         if die.tag == 'DW_TAG_enumeration_type':
             return self._enum(die, name or alias, size)
         if die.tag == 'DW_TAG_array_type':
@@ -2325,49 +2508,47 @@ class Dwarf(TypeInfo):
         if die.tag == 'DW_TAG_string_type':                                 # Fortran's text, which no NUL ends
             return Array(lambda: Int('char', 1, True) if size else Void('character'), size)
         if die.tag == 'DW_TAG_subroutine_type':
-            parameters = tuple(Parameter('', self._lazy_type(child)) for child in self._children(die)
-                               if child.tag == 'DW_TAG_formal_parameter')
-            return Function('', self._lazy_type(die), parameters)
+            parameters = tuple(Parameter('', self.lazy(child)) for child in die.children(PARAMETER_TAGS))
+            return Function('', self.lazy(die), parameters)
         return Void(name or die.tag[len('DW_TAG_'):])
 
-    def _passed(self, die: Any) -> str:
+    def _passed(self, die: Die) -> str:
         """How C++ passes an object of this class (Itanium C++ ABI, 3.1.1): by reference where it has a copy or move constructor
         or a destructor that is not trivial, of its own or of what it holds. Clang says it; gcc leaves it to be found out."""
-        said = getattr(die.attributes.get('DW_AT_calling_convention'), 'value', 0)           # DWARF 5 table 7.18
+        said = die.values.get('DW_AT_calling_convention', 0)           # DWARF 5 table 7.18
         if said in (4, 5):
             return 'reference' if said == 4 else 'value'
         with reading(self.path):
-            found = {self._passed_by(child, die) for child in self._children(die)}
+            found = {self._passed_by(child, die) for child in die.children()}
         return next((word for word in ('reference', '', 'value') if word in found), 'value')
 
-    def _passed_by(self, child: Any, owner: Any) -> str:
+    def _passed_by(self, child: Die, owner: Die) -> str:
         """What one entry of a class says of it: 'reference', 'value' (nothing against it), or '' for what is not known."""
-        virtual = getattr(child.attributes.get('DW_AT_virtuality'), 'value', 0)
-        if virtual or self._text(child, 'DW_AT_name').startswith('_vptr'):
+        virtual = child.values.get('DW_AT_virtuality', 0)
+        if virtual or child.name.startswith('_vptr'):
             return 'reference'
-        if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance') and 'DW_AT_external' not in child.attributes:
-            type_ = innermost(self._lazy_type(child)())
+        if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance') and 'DW_AT_external' not in child.values:
+            type_ = innermost(self.lazy(child)())
             return type_.passed() if isinstance(type_, Struct) else 'value'
-        if child.tag not in FUNCTION_TAGS or not self._copies_or_ends(child, owner) or 'DW_AT_artificial' in child.attributes:
+        if child.tag not in FUNCTION_TAGS or not self._copies_or_ends(child, owner) or 'DW_AT_artificial' in child.values:
             return 'value'
-        if 'DW_AT_deleted' in child.attributes or child.cu['version'] < 5:      # DW_AT_defaulted came with DWARF 5
+        if 'DW_AT_deleted' in child.values or child.unit.version < 5:      # DW_AT_defaulted came with DWARF 5
             return ''
-        return 'value' if getattr(child.attributes.get('DW_AT_defaulted'), 'value', 0) == 1 else 'reference'
+        return 'value' if child.values.get('DW_AT_defaulted', 0) == 1 else 'reference'
 
-    def _copies_or_ends(self, function: Any, owner: Any) -> bool:
+    def _copies_or_ends(self, function: Die, owner: Die) -> bool:
         """Whether it is a class's destructor, or a constructor from another object of the class."""
-        name = self._text(function, 'DW_AT_name')
-        if name != self._text(owner, 'DW_AT_name').partition('<')[0]:
+        name = function.name
+        if name != owner.name.partition('<')[0]:
             return name.startswith('~')
-        other = next((child for child in self._children(function) if child.tag == 'DW_TAG_formal_parameter'
-                      and 'DW_AT_artificial' not in child.attributes), None)
-        while other is not None and other.offset != owner.offset and 'DW_AT_type' in other.attributes:
-            other = other.get_DIE_from_attribute('DW_AT_type')
+        other = next((child for child in function.children(PARAMETER_TAGS) if 'DW_AT_artificial' not in child.values), None)
+        while other is not None and other.offset != owner.offset and 'DW_AT_type' in other.values:
+            other = other.refer('DW_AT_type')
         return other is not None and other.offset == owner.offset
 
-    def _declared(self, keyword: str, name: str, die: Any) -> Type:
+    def _declared(self, keyword: str, name: str, die: Die) -> Type:
         """A type this unit only declares: the one definition that the other units have."""
-        found = self._definition(keyword, '::' * (self._language(die.cu) == 'C++') + name)
+        found = self._definition(keyword, '::' * (die.unit.language == 'C++') + name)
         if isinstance(found, Struct):
             return found
 
@@ -2375,101 +2556,88 @@ class Dwarf(TypeInfo):
             raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
         return Struct(keyword, name, None, none)
 
-    def _enum(self, die: Any, name: str, size: Optional[int]) -> Enum:
+    def _enum(self, die: Die, name: str, size: Optional[int]) -> Enum:
         def enumerators() -> Tuple[Tuple[str, int], ...]:
             with reading(self.path):
-                return tuple((self._text(child, 'DW_AT_name'), child.attributes['DW_AT_const_value'].value)
-                             for child in self._children(die) if child.tag == 'DW_TAG_enumerator')
+                return tuple((child.name, child.values['DW_AT_const_value']) for child in die.children(('DW_TAG_enumerator',)))
         return Enum(name, size or 4, any(value < 0 for _, value in enumerators()), enumerators)
 
-    def _array(self, die: Any) -> Type:
+    def _array(self, die: Die) -> Type:
         """Nested Arrays, the first dimension outermost, in Fortran innermost; none whose place a descriptor tells."""
-        if 'DW_AT_data_location' in die.attributes:
+        if 'DW_AT_data_location' in die.values:
             return Void('an array behind a descriptor')
-        element, counts = self._lazy_type(die), []
-        language = die.cu.get_top_DIE().attributes.get('DW_AT_language')
-        first = 1 if language and language.value in FROM_ONE else 0
-        for child in self._children(die):
-            if child.tag == 'DW_TAG_subrange_type':
-                count, bound, low = (child.attributes.get(f'DW_AT_{name}') for name in ('count', 'upper_bound', 'lower_bound'))
-                start = low.value if low else first
-                known = bound and isinstance(bound.value, int) and isinstance(start, int)
-                number = count.value if count else bound.value + 1 - start if known else None
-                counts.append(number if isinstance(number, int) and 0 <= number < 1 << 32 else None)
-        if getattr(die.attributes.get('DW_AT_ordering'), 'value', 0):               # columns first
+        element, counts = self.lazy(die), []  # type: Callable[[], Type], List[Optional[int]]
+        first = 1 if die.unit.top.values.get('DW_AT_language') in FROM_ONE else 0
+        for child in die.children(('DW_TAG_subrange_type',)):
+            bound, start = child.values.get('DW_AT_upper_bound'), child.values.get('DW_AT_lower_bound', first)
+            extent = bound + 1 - start if isinstance(bound, int) and isinstance(start, int) else None
+            number = child.values.get('DW_AT_count', extent)
+            counts.append(number if isinstance(number, int) and 0 <= number < 1 << 32 else None)
+        if die.values.get('DW_AT_ordering', 0):               # columns first
             counts.reverse()
         whole: Type = Array(element, counts.pop() or None if counts else None)      # [0] is C's old [], as BTF has it too
         while counts:
             whole = Array(functools.partial(_the, whole), counts.pop())
         return whole
 
-    def _lazy_members(self, die: Any) -> Callable[[], Tuple[Member, ...]]:
+    def _lazy_members(self, die: Die) -> Callable[[], Tuple[Member, ...]]:
         @functools.lru_cache(None)
         def members() -> Tuple[Member, ...]:
             with reading(self.path):
-                return tuple(self._member(child) for child in self._children(die)
-                             if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance')
-                             and 'DW_AT_external' not in child.attributes)
+                return tuple(self._member(child) for child in die.children(('DW_TAG_member', 'DW_TAG_inheritance'))
+                             if 'DW_AT_external' not in child.values)
         return members
 
-    def _lazy_others(self, die: Any) -> Callable[[], FrozenSet[str]]:
+    def _lazy_others(self, die: Die) -> Callable[[], FrozenSet[str]]:
         @functools.lru_cache(None)
         def others() -> FrozenSet[str]:
-            if not self._language(die.cu):
+            if not die.unit.language:
                 return frozenset()
             with reading(self.path):
-                return frozenset(self._text(child, 'DW_AT_name') for child in self._children(die)
-                                 if child.tag != 'DW_TAG_member' or 'DW_AT_external' in child.attributes) - {''}
+                return frozenset(child.name for child in die.children()
+                                 if child.tag != 'DW_TAG_member' or 'DW_AT_external' in child.values) - {''}
         return others
 
-    def _member(self, die: Any) -> Member:
-        width, base = die.attributes.get('DW_AT_bit_size'), 'base' * (die.tag == 'DW_TAG_inheritance')
-        if base and getattr(die.attributes.get('DW_AT_virtuality'), 'value', 0):
+    def _member(self, die: Die) -> Member:
+        base = 'base' * (die.tag == 'DW_TAG_inheritance')
+        if base and die.values.get('DW_AT_virtuality', 0):
             base = 'virtual'
         bit = 0 if base == 'virtual' else self._member_bit(die)
-        return Member(self._text(die, 'DW_AT_name'), self._lazy_type(die), bit, width and width.value,
-                      functools.partial(self.entries.declared, die.offset), base)
+        return Member(die.name, self.lazy(die), bit, die.values.get('DW_AT_bit_size'),
+                      functools.partial(self._declarations.of, self.entries.place_of(die)), base)
 
-    def _member_bit(self, die: Any) -> int:
+    def _member_bit(self, die: Die) -> int:
         """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
         significant bit of the storage unit at data_member_location."""
-        attributes = die.attributes
-        if 'DW_AT_data_bit_offset' in attributes:
-            return int(attributes['DW_AT_data_bit_offset'].value)
-        place = attributes.get('DW_AT_data_member_location')
-        start = 0 if place is None else place.value
-        if isinstance(start, list):                                 # DWARF 2: an expression, DW_OP_plus_uconst
-            start = self._operations(die.cu, start)[0].args[0]
-        if 'DW_AT_bit_offset' not in attributes:
+        values = die.values
+        if 'DW_AT_data_bit_offset' in values:
+            return int(values['DW_AT_data_bit_offset'])
+        start = values.get('DW_AT_data_member_location', 0)
+        if isinstance(start, bytes):                                # DWARF 2: an expression, DW_OP_plus_uconst
+            start = self._places.operations(die.unit, start)[0].args[0]
+        if 'DW_AT_bit_offset' not in values:
             return 8 * int(start)
-        storage = attributes.get('DW_AT_byte_size')
-        size = storage.value if storage else size_of(self._lazy_type(die)()) or 0
-        from_top, width = attributes['DW_AT_bit_offset'].value, attributes['DW_AT_bit_size'].value
-        return int(8 * start + (8 * size - from_top - width if self.arch.order == 'little' else from_top))
+        size = values.get('DW_AT_byte_size') or size_of(self.lazy(die)()) or 0
+        from_top, width = values['DW_AT_bit_offset'], values['DW_AT_bit_size']
+        return int(8 * start + (8 * size - from_top - width if self._arch.order == 'little' else from_top))
 
-    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
-        """See TypeInfo. Definitions that differ between source files are refused unless the function's has its own."""
-        with reading(self.path):
-            symbols = self.executable.symbols(function.home or function.name) if function else []
-            found = [symbol for symbol in symbols if symbol.code]
-            unit = self._unit_at(found[0].address) if len(found) == 1 else None
-            if (keyword, name) == ('', 'char'):
-                return self._char(unit)
-            scope, own = function.scope if function else (), None
-            if unit is not None:
-                own = self._definition(keyword, name, scope, unit)
-            return own or self._definition(keyword, name, scope)
+    def named(self, keyword: str, name: str, scope: Tuple[str, ...], unit: Optional[Unit]) -> Optional[Type]:
+        """The type of that name as a function in that scope of the unit sees it."""
+        if (keyword, name) == ('', 'char'):
+            return self._char(unit)
+        own = self._definition(keyword, name, scope, unit) if unit is not None else None
+        return own or self._definition(keyword, name, scope)
 
-    def _char(self, unit: Optional[Any]) -> Optional[Type]:
+    def _char(self, unit: Optional[Unit]) -> Optional[Type]:
         """Plain char, whose sign is the compiler's option (Linux has been built with -funsigned-char since 6.2). Compilers
         do not begin a base type with its name, but put it among the first entries of a unit."""
-        for offset in [unit.cu_offset] if unit is not None else self._unit_offsets[:8]:
-            for _, die in zip(range(1000), self._children(self._dwarf.get_CU_at(offset).get_top_DIE())):
-                if die.tag == 'DW_TAG_base_type' and self._text(die, 'DW_AT_name') == 'char':
+        for holder in [unit] if unit is not None else map(self.entries.unit, self.entries.offsets[:8]):
+            for die in itertools.islice(holder.top.children(), 1000):
+                if die.tag == 'DW_TAG_base_type' and die.name == 'char':
                     return self._type(die)
         return None
 
-    def _definition(self, keyword: str, name: str, scope: Tuple[str, ...] = (), unit: Optional[Any] = None
+    def _definition(self, keyword: str, name: str, scope: Tuple[str, ...] = (), unit: Optional[Unit] = None
                     ) -> Optional[Type]:
         """The type of that name in the unit, or in all: that of the innermost scope round `scope`, else the only one
         there is; what a unit has in another scope may not be all of that name, so all units are asked."""
@@ -2486,138 +2654,129 @@ class Dwarf(TypeInfo):
             raise InputError(f"'{name}' may be {' or '.join(others)}; say which")
         return self._one_of(keyword, name, found[others[0]])
 
-    def _named_so(self, keyword: str, name: str, unit: Optional[Any]) -> Dict[str, List[Any]]:
+    def _named_so(self, keyword: str, name: str, unit: Optional[Unit]) -> Dict[str, List[Die]]:
         """The definitions of types with that last name, by their whole names without blanks."""
         last, tags = LAST_NAME.search(name), KEYWORD_TAGS[keyword] + (() if keyword else SCOPED_TAGS)
-        found: Dict[str, List[Any]] = {}
+        found: Dict[str, List[Die]] = {}
         dies = [die for text in template_spellings(last[0] if last else name)
-                for die in self._sample(self._by_name(text, tags, unit, defined=True))
-                if keyword or die.tag not in SCOPED_TAGS or self._language(die.cu)]
+                for die in self._sample(self.entries.by_name(text, tags, unit, defined=True))
+                if keyword or die.tag not in SCOPED_TAGS or die.unit.language]
         for die in dies:
-            plain = len(dies) == 1 and not self._language(die.cu)               # of C, where only functions are scopes
+            plain = len(dies) == 1 and not die.unit.language               # of C, where only functions are scopes
             found.setdefault(name if plain else re.sub(r'\s', '', self._whole_name(die)), []).append(die)
         return found
 
-    def _whole_name(self, die: Any) -> str:
+    def _whole_name(self, die: Die) -> str:
         """The name of a type with the scopes it is in; C's have none but functions."""
-        own = die.dwarfinfo is self._dwarf
-        return '::'.join(self.entries.path(die.offset)) if own else self._text(die, 'DW_AT_name')
+        return '::'.join(self.entries.path(die)) if die.unit.entries is self.entries else die.name
 
-    def _sample(self, dies: Iterator[Any]) -> Iterator[Any]:
+    def _sample(self, dies: Iterator[Die]) -> Iterator[Die]:
         """Entries enough to see whether the definitions differ: a header's struct stands in a thousand units, one that
         a source file has for itself in few."""
         seen: Set[object] = set()
         for count, die in enumerate(dies):
-            scoped = bool(self._language(die.cu))
-            key = (getattr(die.attributes.get('DW_AT_byte_size'), 'value', None), scoped and self._whole_name(die),
-                   getattr(die.attributes.get('DW_AT_decl_line'), 'value', None))
+            scoped = bool(die.unit.language)
+            key = (die.values.get('DW_AT_byte_size'), scoped and self._whole_name(die),
+                   die.values.get('DW_AT_decl_line'))
             if key not in seen:
                 seen.add(key)
                 yield die
             if count >= 7 and not scoped:
                 return
 
-    def _one_of(self, keyword: str, name: str, dies: List[Any]) -> Optional[Type]:
+    def _one_of(self, keyword: str, name: str, dies: List[Die]) -> Optional[Type]:
         types = [self._type(die) for die in dies]
         if len({shape(type_) for type_ in types}) > 1:
-            files = sorted({self._text(die.cu.get_top_DIE(), 'DW_AT_name') for die in dies})
+            files = sorted({die.unit.top.name for die in dies})
             raise InputError(f"'{(keyword + ' ' + name).strip()}' is defined differently in {', '.join(files[:4])}; reach it "
                              f'through a member or a parameter of that type')
         return types[0] if types else None
 
-    def variable(self, name: str) -> Optional[Variable]:
-        """See TypeInfo; a name that several files have for variables of their own gives None."""
-        with reading(self.path):
-            symbols = [symbol for symbol in self.executable.symbols(name) if not symbol.code]
-            if len(symbols) != 1:
-                return None
-            per_cpu = 'percpu' in symbols[0].section
-            for count, die in enumerate(self._by_name(name, ('DW_TAG_variable',))):
-                if self._is_at(die, symbols[0].address):
-                    return Variable(name, self._lazy_type(self._origin(die))(), per_cpu)
-                if count > 64:
-                    break
-            return Variable(name, Void(), per_cpu)
+    def variable(self, name: str, address: int) -> Optional[Type]:
+        """The type of the variable of that name at that address."""
+        for count, die in enumerate(self.entries.by_name(name, ('DW_TAG_variable',))):
+            if self._is_at(die, address):
+                return self.lazy(die.origin)()
+            if count > 64:
+                break
+        return None
 
-    def _is_at(self, die: Any, address: int) -> bool:
+    def _is_at(self, die: Die, address: int) -> bool:
         """Whether the variable is the one at that address: by its location, or as a declaration of the global one."""
-        location = die.attributes.get('DW_AT_location')
+        location = die.values.get('DW_AT_location')
         if location is None:
-            return 'DW_AT_external' in die.attributes and 'DW_AT_type' in die.attributes
-        operations = self._operations(die.cu, location.value) if isinstance(location.value, list) else []
-        return len(operations) == 1 and operations[0].op_name == 'DW_OP_addr' and operations[0].args[0] == address
+            return 'DW_AT_external' in die.values and 'DW_AT_type' in die.values
+        operations = self._places.operations(die.unit, location)
+        return len(operations) == 1 and bool(
+            operations[0].op_name == 'DW_OP_addr' and operations[0].args[0] == address)
 
-    def function_names(self) -> Iterable[str]:
-        """See TypeInfo: those with a symbol."""
-        return self.executable.function_symbols
 
-    @functools.cached_property
-    def entries(self) -> Entries:
-        """All entries, for what looks at many."""
-        return Entries(self.executable)
+def _uleb(value: int) -> bytes:
+    """The number as unsigned LEB128."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7f | 0x80)
+        value >>= 7
+    return bytes((*out, value))
 
-    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
-        """See TypeInfo."""
-        with reading(self.path):
-            return self.entries.prototypes(name_test(pattern), re.findall(r'\w+', taken)[-1:], taken,
-                                           () if GLOB.search(pattern) else (pattern,))
 
-    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
-        """See TypeInfo."""
-        with reading(self.path):
-            yield from self.entries.type_names([tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]], prefix)
+class Lines:
+    """The line-number programs of one file, by a reader of our own: a kernel's tables have millions of rows."""
 
-    # lines: a reader of our own, since the table of one kernel has millions of rows
-
-    @functools.cached_property
-    def _line_bytes(self) -> bytes:
-        return bytes(self.executable.contents('.debug_line'))
+    def __init__(self, entries: Entries) -> None:
+        self._path, self._mark, self._order = entries.executable.path, entries.mark, entries.order
+        self._data, self._strings = entries.executable.contents('.debug_line'), entries.strings
+        self._line_strings = entries.executable.contents('.debug_line_str')
+        self._header_at = functools.lru_cache(None)(self._read_header)
+        self._string = functools.lru_cache(None)(self._read_string)
+        self._rows_at = functools.lru_cache(8)(self._rows)
+        self._sorted_rows = functools.lru_cache(64)(self._read_sorted_rows)
+        self.in_file = functools.lru_cache(4)(self._read_file)
 
     @functools.cached_property
-    def _line_offsets(self) -> List[int]:
+    def _offsets(self) -> List[int]:
         """Where each program begins in .debug_line."""
         offsets, at = [], 0
-        while at + 12 <= len(self._line_bytes):
+        while at + 12 <= len(self._data):
             offsets.append(at)
-            at += 4 + int(struct.unpack_from(self._mark + 'I', self._line_bytes, at)[0])
+            at += 4 + int(struct.unpack_from(self._mark + 'I', self._data, at)[0])
         return offsets
 
-    def _read_line_header(self, at: int) -> LineHeader:
+    def _read_header(self, at: int) -> LineHeader:
         """The header of the program there (DWARF 5, 6.2.4; up to DWARF 4 its files are numbered from 1)."""
-        data = self._line_bytes
+        data = self._data
         length, version = struct.unpack_from(self._mark + 'IH', data, at)
         if not 2 <= version <= 5 or length >= 0xfffffff0:
-            raise DebugInfoError(f'{self.path}: line numbers of DWARF {version} or of 64-bit DWARF, which surftrace does not read')
+            raise DebugInfoError(f'{self._path}: line numbers of DWARF {version} or of 64-bit DWARF, which surftrace does not read')
         place = at + (8 if version >= 5 else 6)
         start = place + 4 + struct.unpack_from(self._mark + 'I', data, place)[0]
         step, place = data[place + 4], place + (6 if version >= 4 else 5)
         is_stmt, base, range_, opcodes = struct.unpack_from(self._mark + 'BbBB', data, place)
         lengths, place = tuple(data[place + 4:place + 3 + opcodes]), place + 3 + opcodes
-        directories, files = self._line_names(place) if version >= 5 else self._old_line_names(place)
+        directories, files = self._names(place) if version >= 5 else self._old_names(place)
         return LineHeader(directories, files, start, at + 4 + length, step, bool(is_stmt), base, range_, lengths)
 
-    def _old_line_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
-        data, directories, files = self._line_bytes, [''], [(0, '')]
+    def _old_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
+        data, directories, files = self._data, [''], [(0, '')]
         while data[at]:
-            end = data.index(0, at)
-            directories.append(data[at:end].decode(errors='replace'))
-            at = end + 1
+            name, at = c_string(data, at)
+            directories.append(name)
         at += 1
         while data[at]:
-            end = data.index(0, at)
-            folder, place = uleb128(data, end + 1)
-            files.append((folder, data[at:end].decode(errors='replace')))
+            name, at = c_string(data, at)
+            folder, place = uleb128(data, at)
+            files.append((folder, name))
             at = uleb128(data, uleb128(data, place)[1])[1]
         return tuple(directories), tuple(files)
 
-    def _line_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
-        directories, at = self._line_entries(at)
-        files, _ = self._line_entries(at)
+    def _names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
+        directories, at = self._table(at)
+        files, _ = self._table(at)
         return tuple(name for _, name in directories), tuple(files)
 
-    def _line_entries(self, at: int) -> Tuple[List[Tuple[int, str]], int]:
+    def _table(self, at: int) -> Tuple[List[Tuple[int, str]], int]:
         """(directory, name) of each entry of a table of DWARF 5, and where it ends: its format says of what an entry is made."""
-        data, found, layout = self._line_bytes, [], []
+        data, found, layout = self._data, [], []
         kinds, at = data[at], at + 1
         for _ in range(kinds):
             content, at = uleb128(data, at)
@@ -2627,19 +2786,18 @@ class Dwarf(TypeInfo):
         for _ in range(count):
             name, folder = '', 0
             for content, form in layout:
-                value, at = self._line_value(form, at)
+                value, at = self._value(form, at)
                 name, folder = (value, folder) if content == 1 else (name, value) if content == 2 else (name, folder)
             found.append((folder, name))
         return found, at
 
-    def _line_value(self, form: int, at: int) -> Tuple[Any, int]:
+    def _value(self, form: int, at: int) -> Tuple[Any, int]:
         """A value in the header of a program of DWARF 5, and where it ends (forms: DWARF 5, 7.5.6)."""
-        data = self._line_bytes
+        data = self._data
         if form in (0x1f, 0x0e):                                        # line_strp, strp
-            return self._line_string(form, struct.unpack_from(self._mark + 'I', data, at)[0]), at + 4
+            return self._string(form, struct.unpack_from(self._mark + 'I', data, at)[0]), at + 4
         if form == 0x08:                                                # string
-            end = data.index(0, at)
-            return data[at:end].decode(errors='replace'), end + 1
+            return c_string(data, at)
         if form == 0x0f:                                                # udata
             return uleb128(data, at)
         if form == 0x09:                                                # block
@@ -2648,22 +2806,16 @@ class Dwarf(TypeInfo):
         size = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}[form]    # data1, 2, 4, 8, 16
         return int.from_bytes(data[at:at + size], self._order), at + size
 
-    def _read_line_string(self, form: int, offset: int) -> str:
-        data = self._line_strings if form == 0x1f else self._strings
-        end = bytes(data[offset:offset + 4096]).index(0)
-        return bytes(data[offset:offset + end]).decode(errors='replace')
+    def _read_string(self, form: int, offset: int) -> str:
+        return c_string(self._line_strings if form == 0x1f else self._strings, offset)[0]
 
-    @functools.cached_property
-    def _line_strings(self) -> bytes:
-        return bytes(self.executable.contents('.debug_line_str'))
-
-    def _line_rows(self, header: LineHeader, files: Optional[Set[int]] = None) -> List[LineRow]:
+    def _rows(self, header: LineHeader, files: Optional[Set[int]] = None) -> List[LineRow]:
         """The rows of a program, in its order (DWARF 5, 6.2.5); those of some files only, where these are named."""
-        data, at, end, rows = self._line_bytes, header.start, header.end, []  # type: bytes, int, int, List[LineRow]
+        data, at, rows = bytes(self._data[header.start:header.end]), 0, []  # type: bytes, int, List[LineRow]
         opcodes, base, range_, step = len(header.lengths) + 1, header.line_base, header.line_range, header.step
         skipped = (255 - opcodes) // range_ * step
         address, file, line, is_stmt = 0, 1, 1, header.is_stmt
-        while at < end:
+        while at < len(data):
             opcode = data[at]
             at += 1
             if opcode >= opcodes:                                       # a special one: a row
@@ -2681,13 +2833,14 @@ class Dwarf(TypeInfo):
             elif opcode == 8:
                 address += skipped
             else:
-                at, (address, file, line, is_stmt) = self._line_opcode(header, opcode, at, (address, file, line, is_stmt), rows)
+                at, (address, file, line, is_stmt) = self._opcode(
+                    header, data, opcode, at, (address, file, line, is_stmt), rows)
         return rows
 
-    def _line_opcode(self, header: LineHeader, opcode: int, at: int, state: Tuple[int, int, int, bool], rows: List[LineRow]
-                     ) -> Tuple[int, Tuple[int, int, int, bool]]:
+    def _opcode(self, header: LineHeader, data: bytes, opcode: int, at: int, state: Tuple[int, int, int, bool],
+                rows: List[LineRow]) -> Tuple[int, Tuple[int, int, int, bool]]:
         """An opcode that is less frequent: where the next is, and (address, file, line, is_stmt) then."""
-        data, (address, file, line, is_stmt) = self._line_bytes, state
+        address, file, line, is_stmt = state
         if opcode == 0:
             size, at = uleb128(data, at)
             if data[at] == 1:                                           # end of a sequence
@@ -2710,49 +2863,48 @@ class Dwarf(TypeInfo):
                 at = uleb128(data, at)[1]
         return at, (address, file, line, is_stmt)
 
-    def _unit_lines(self, unit: Any) -> Optional[LineHeader]:
+    def header(self, unit: Unit) -> Optional[LineHeader]:
         """The header of the unit's line numbers."""
-        attribute = unit.get_top_DIE().attributes.get('DW_AT_stmt_list')
-        return self._line_header(attribute.value) if attribute else None
+        at = unit.top.values.get('DW_AT_stmt_list')
+        return None if at is None else self._header_at(at)
 
-    def _read_rows_of(self, unit: int) -> List[LineRow]:
-        header = self._unit_lines(self._dwarf.get_CU_at(unit))
-        return self._line_rows(header) if header else []
+    def rows_of(self, unit: Unit) -> List[LineRow]:
+        """All rows of the unit."""
+        header = self.header(unit)
+        return self._rows_at(header) if header else []
 
-    def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
+    def rows_in(self, unit: Unit, start: int, end: int) -> List[Tuple[LineRow, str]]:
         """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
-        with reading(self.path):
-            unit = self._unit_at(start)
-            header = self._unit_lines(unit) if unit else None
-            if unit is None or header is None:
-                return []
-            addresses, rows = self._sorted_rows(unit.cu_offset)
-            found = rows[bisect.bisect_left(addresses, start):bisect.bisect_left(addresses, end)]
-            paths = {number: header.path(number) for number in {row.file for row in found}}
-            return [(row, paths[row.file]) for row in found]
+        header = self.header(unit)
+        if header is None:
+            return []
+        addresses, rows = self._sorted_rows(header)
+        found = rows[bisect.bisect_left(addresses, start):bisect.bisect_left(addresses, end)]
+        paths = {number: header.path(number) for number in {row.file for row in found}}
+        return [(row, paths[row.file]) for row in found]
 
-    def _read_sorted_rows(self, unit: int) -> Tuple[List[int], List[LineRow]]:
-        rows = sorted((row for row in self._rows_of(unit) if not row.end), key=lambda row: row.address)
+    def _read_sorted_rows(self, header: LineHeader) -> Tuple[List[int], List[LineRow]]:
+        rows = sorted((row for row in self._rows_at(header) if not row.end), key=lambda row: row.address)
         return [row.address for row in rows], rows
 
     def _headers_naming(self, file: str) -> Iterator[Tuple[LineHeader, int]]:
         """The programs that have a file of that last name, and its number there: found by the bytes of the name, or of a
         reference to it (to the end of a longer string, too: linkers merge tails)."""
-        base, data = os.path.basename(file).encode() + b'\0', self._line_bytes
+        base, data = os.path.basename(file).encode() + b'\0', bytes(self._data)
         places = set(occurrences(data, base))
-        for strings in (self._line_strings, self._strings if not self._line_strings else b''):
+        for strings in (self._line_strings, b'' if self._line_strings else self._strings):
             for at in occurrences(strings, base):
                 start = bytes(strings[max(0, at - 4096):at]).rfind(b'\0') + 1 + max(0, at - 4096)
                 starts = [at, *(i for i in range(start, at) if i == start or strings[i - 1] == 0x2f)]
                 places.update(place for i in starts for place in occurrences(data, struct.pack(self._mark + 'I', i)))
-        holders = {self._line_offsets[bisect.bisect(self._line_offsets, place) - 1] for place in places}
+        holders = {self._offsets[bisect.bisect(self._offsets, place) - 1] for place in places}
         for at in sorted(holders):
-            header = self._line_header(at)
+            header = self._header_at(at)
             for number, (_, name) in enumerate(header.files):
                 if name.endswith(base[:-1].decode(errors='replace')):
                     yield header, number
 
-    def _files_like(self, file: str) -> Dict[str, List[Tuple[LineHeader, int]]]:
+    def files_like(self, file: str) -> Dict[str, List[Tuple[LineHeader, int]]]:
         """By path, the programs and numbers of the files whose path ends so."""
         found: Dict[str, List[Tuple[LineHeader, int]]] = {}
         for header, number in self._headers_naming(file):
@@ -2768,37 +2920,21 @@ class Dwarf(TypeInfo):
         for header, number in tables:
             numbers.setdefault(header.start, set()).add(number)
         for start, header in headers.items():
-            program = self._line_bytes[start:header.end]
+            program = bytes(self._data[start:header.end])
             if any(number == 1 or b'\x04' + _uleb(number) in program for number in numbers[start]):    # DW_LNS_set_file
-                yield from (row for row in self._line_rows(header, numbers[start]) if row.is_stmt and not row.end)
+                yield from (row for row in self._rows(header, numbers[start]) if row.is_stmt and not row.end)
 
-    def _read_found_file(self, file: str) -> Tuple[str, List[LineRow]]:
+    def _read_file(self, file: str) -> Tuple[str, List[LineRow]]:
         """The path that the end of one means, and the rows that are statements of it; InputError where it means none or several."""
-        files = self._files_like(file)
+        files = self.files_like(file)
         if not files:
-            raise InputError(f"no source file '{file}' in {self.path}")
+            raise InputError(f"no source file '{file}' in {self._path}")
         exact = [path for path in files if self.short_path(path) == file]
         if len(files) > 1 and len(exact) != 1:
             raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
                              f"{', '.join(sorted(self.short_path(path) for path in files)[:6])}{', ...' if len(files) > 6 else ''}")
         path = exact[0] if exact else next(iter(files))
         return path, list(self._rows_of_file(files[path]))
-
-    def line_spots(self, file: str, line: int) -> List[Spot]:
-        """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it is
-        none, or has no code."""
-        with reading(self.path):
-            path, rows = self._found_file(file)
-            places = sorted({row.address for row in rows if row.line == line})
-            if not places:
-                self._refuse_line(line, sorted({row.line for row in rows}), f'line {line} of {self.short_path(path)}')
-            return [self._spot(address, path, line) for address in places]
-
-    @staticmethod
-    def _refuse_line(line: int, lines: List[int], what: str, first: int = 0) -> NoReturn:
-        nearest = sorted(sorted(lines, key=lambda number: abs(number - line))[:3])
-        raise InputError(f"{what} has no code; lines that have: {', '.join(str(number - first) for number in nearest)}" if nearest
-                         else f'{what} has no code, nor has another')
 
     def short_path(self, path: str) -> str:
         """The path without what it has in common with the directory that one of the units was compiled in."""
@@ -2809,116 +2945,104 @@ class Dwarf(TypeInfo):
 
     @functools.cached_property
     def _source_root(self) -> str:
-        offsets = self._line_offsets
-        folders = self._line_header(offsets[len(offsets) // 2]).directories if offsets else ()
+        offsets = self._offsets
+        folders = self._header_at(offsets[len(offsets) // 2]).directories if offsets else ()
         return os.path.normpath(folders[0]) if folders and folders[0] else ''
 
-    # the scopes of a function, and the places of its copies
 
-    def _read_code_of(self, unit: int) -> List[Tuple[int, int, int]]:
-        """(first address, end, where its entry is) of the code of each function of the unit, sorted."""
-        held = self._dwarf.get_CU_at(unit)
-        dies = (held.get_DIE_from_refaddr(at) for at in self._function_offsets(unit))
-        return sorted((start, end, die.offset) for die in dies for start, end in self._ranges(die))
+class Scopes:
+    """The functions of one file by address and by line, the scopes in them, and their copies."""
 
-    def _read_function_offsets(self, unit: int) -> List[int]:
-        """Where the entries of a unit's functions with code are, sorted; each is followed by what is in it."""
-        return sorted(self._functions_in(self._dwarf.get_CU_at(unit)))
+    def __init__(self, entries: Entries, places: Places, lines: Lines) -> None:
+        self._entries, self._places, self._lines = entries, places, lines
+        self._executable, self._arch = entries.executable, entries.executable.arch
+        self._code_of = functools.lru_cache(None)(self._read_code_of)
+        self._scope_of = functools.lru_cache(None)(self._read_scope_of)
 
-    def _functions_in(self, unit: Any) -> Iterator[int]:
-        """Where the entries of functions with code are."""
-        table = self._abbreviations(unit.cu_offset)
-        for at in self._outer_entries(unit.cu_offset, unit.cu_die_offset, unit.cu_offset + unit.size):
-            if at < unit.cu_offset + unit.size:
-                tag, names = table.get(uleb128(self._info, at)[0], ('', (), '', '', ()))[:2]
-                if tag in FUNCTION_TAGS and ('DW_AT_low_pc' in names or 'DW_AT_ranges' in names):
-                    yield at
-                elif tag in ('DW_TAG_namespace', 'DW_TAG_module'):
-                    yield from self._functions_below(unit.get_DIE_from_refaddr(at))
+    @functools.cached_property
+    def _address_ranges(self) -> List[Tuple[int, int, int]]:
+        """(first address, end, unit offset), sorted; from .debug_aranges, and of units that it does not name
+        (clang makes none) from their own ranges."""
+        table, data, at = [], self._executable.contents('.debug_aranges'), 0
+        unnamed = set(self._entries.offsets)
+        pair = struct.Struct(self._entries.mark + ('QQ' if self._arch.bits == 64 else 'II'))
+        while at + 12 <= len(data):
+            length, _, unit, size = struct.unpack_from(self._entries.mark + 'IHIB', data, at)
+            unnamed.discard(unit)
+            first = at + 12 + (-12 % (2 * size or 1))
+            end = min(at + 4 + length, len(data))
+            pairs = data[first:end - (end - first) % pair.size] if size == pair.size // 2 else b''
+            table += [(start, start + extent, unit) for start, extent in pair.iter_unpack(pairs) if extent]
+            at += 4 + length
+        table += [(start, end, offset) for offset in unnamed
+                  for start, end in self._places.ranges(self._entries.unit(offset).top)]
+        return sorted(table)
 
-    def _functions_below(self, die: Any) -> Iterator[int]:
-        for child in self._children(die):
-            if child.tag in FUNCTION_TAGS and ('DW_AT_low_pc' in child.attributes or 'DW_AT_ranges' in child.attributes):
-                yield child.offset
-            elif child.tag in ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS):
-                yield from self._functions_below(child)
-
-    def _home(self, address: int) -> Optional[Any]:
-        """The function whose code the address is in, or behind whose no-ops."""
-        unit = self._unit_at(address)
-        table = self._code_of(unit.cu_offset) if unit is not None else []
-        for place in (address, address + self.arch.nops):
-            at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
-            if unit is not None and at >= 0 and place < table[at][1]:
-                return unit.get_DIE_from_refaddr(table[at][2])
+    def unit_at(self, address: int) -> Optional[Unit]:
+        """The unit whose code is at that address, or behind the no-ops there."""
+        for place in (address, address + self._arch.nops):
+            at = bisect.bisect(self._address_ranges, (place, 1 << 64, 0)) - 1
+            if at >= 0 and place < self._address_ranges[at][1]:
+                return self._entries.unit(self._address_ranges[at][2])
         return None
 
-    def _scope(self, die: Any, holder: Any = None) -> Scope:
+    # scopes
+
+    def _read_code_of(self, unit: Unit) -> List[Tuple[int, int, int]]:
+        """(first address, end, where its entry is) of the code of each function of the unit, sorted."""
+        return sorted((start, end, at) for at in unit.functions for start, end in self._places.ranges(Die(unit, at)))
+
+    def home(self, address: int) -> Optional[Die]:
+        """The function whose code the address is in, or behind whose no-ops."""
+        unit = self.unit_at(address)
+        table = self._code_of(unit) if unit is not None else []
+        for place in (address, address + self._arch.nops):
+            at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
+            if unit is not None and at >= 0 and place < table[at][1]:
+                return Die(unit, table[at][2])
+        return None
+
+    def _read_scope_of(self, offset: int) -> Scope:
+        return self._scope(self._entries.die(offset))
+
+    def _scope(self, die: Die, holder: Optional[Die] = None) -> Scope:
         """The scope that an entry is, with those in it; `holder` is the function or copy that it is in."""
         function = die.tag != 'DW_TAG_lexical_block' and not (holder and self._is_rest(die, holder))
         variables, inner = [], []
-        for child in self._children(die):
-            if child.tag in ('DW_TAG_formal_parameter', 'DW_TAG_variable'):
+        for child in die.children((*VARIABLE_TAGS, 'DW_TAG_lexical_block', 'DW_TAG_inlined_subroutine')):
+            if child.tag in VARIABLE_TAGS:
                 variables.append(child)
-            elif child.tag in ('DW_TAG_lexical_block', 'DW_TAG_inlined_subroutine'):
+            else:
                 inner.append(self._scope(child, die if function else holder))
-        entry = self._entry(die)
-        ranges = sorted(((start, end) for start, end in self._ranges(die) if end > start),
+        entry = self._places.entry(die)
+        ranges = sorted(((start, end) for start, end in self._places.ranges(die) if end > start),
                         key=lambda pair: (entry is None or not pair[0] <= entry < pair[1], pair))
         return Scope(die, function, tuple(ranges), tuple(variables), tuple(inner))
 
-    def _is_call(self, copy: Any) -> bool:
+    def is_call(self, copy: Die) -> bool:
         """Whether an inlined copy has code, and is not the rest of another."""
-        return self._is_entered(copy) and not self._is_rest(copy)
+        return self._places.is_entered(copy) and not self._is_rest(copy)
 
-    def _is_rest(self, copy: Any, holder: Any = None) -> bool:
+    def _is_rest(self, copy: Die, holder: Optional[Die] = None) -> bool:
         """Tell the rest of a function from a call of it. Where a function can return early, gcc may split off
         what is behind that and inline it again, into the function or a copy of its first part (`holder`). The
         call that gcc makes for this stands where the function is declared (gcc/ipa-split.cc); so does one
         that the same macro writes as the function (SYSCALL_DEFINE), but in another function."""
-        source, parts = self._abstract(copy), ('line', 'column', 'file')
-        call, declared = ([self._value(die, f'DW_AT_{kind}_{part}') for part in parts]
+        source, parts = copy.abstract, ('line', 'column', 'file')
+        call, declared = ([die.inherited(f'DW_AT_{kind}_{part}') for part in parts]
                           for die, kind in ((copy, 'call'), (source, 'decl')))
         if call != declared or not call[0]:
             return False
         holder = holder or self._holder(copy)
-        same = holder is not None and self._abstract(holder).offset == source.offset
-        return same and self._is_entered(holder)
+        return holder is not None and holder.abstract.offset == source.offset and self._places.is_entered(holder)
 
-    def _holder(self, copy: Any) -> Optional[Any]:
+    def _holder(self, copy: Die) -> Optional[Die]:
         """The function, or the copy of one, that an inlined copy is in."""
-        functions, holder = self._function_offsets(copy.cu.cu_offset), None
-        at = bisect.bisect(functions, copy.offset) - 1
-        die = copy.cu.get_DIE_from_refaddr(functions[at]) if at >= 0 else None
-        while die is not None and die.offset != copy.offset:
-            holder = holder if die.tag == 'DW_TAG_lexical_block' else die
-            below = [child for child in self._children(die) if child.offset <= copy.offset]
-            die = below[-1] if below else None
-        return holder
-
-    def _value(self, die: Any, attribute: str) -> Any:
-        """An attribute's value in an entry, or in one that this is a copy of."""
-        for _ in range(8):
-            link = next((a for a in ORIGINS if a in die.attributes), None)
-            if attribute in die.attributes or not link:
-                break
-            die = die.get_DIE_from_attribute(link)
-        return getattr(die.attributes.get(attribute), 'value', None)
-
-    def _is_entered(self, die: Any) -> bool:
-        """Whether a scope is entered in its own code."""
-        entry = self._entry(die)
-        return entry is not None and any(start <= entry < end for start, end in self._ranges(die))
-
-    def _entry(self, die: Any) -> Optional[int]:
-        """The address that a scope is entered at."""
-        entry, low = die.attributes.get('DW_AT_entry_pc'), self._low(die)
-        if entry is None:
-            return low
-        return int(entry.value) if entry.form in ('DW_FORM_addr', 'DW_FORM_addrx') else int(entry.value) + (low or 0)
+        around = self._entries.around(copy.unit, copy.at)[:-1]
+        return next((die for die in reversed(around) if die.tag in CODE_TAGS), None)
 
     @staticmethod
-    def _path_to(scope: Scope, address: int) -> List[Scope]:
+    def path_to(scope: Scope, address: int) -> List[Scope]:
         """The scopes that the address is in, from the outermost."""
         path: List[Scope] = []
         inner: Optional[Scope] = scope
@@ -2927,386 +3051,179 @@ class Dwarf(TypeInfo):
             inner = next((below for below in inner.inner if below.holds(address)), None)
         return path
 
-    def _declared_at(self, die: Any) -> Tuple[str, int]:
+    def declared_at(self, die: Die) -> Tuple[str, int]:
         """The file and line of a function's declaration."""
-        source = self._origin(die)
-        file, line = source.attributes.get('DW_AT_decl_file'), source.attributes.get('DW_AT_decl_line')
-        header = self._unit_lines(source.cu)
-        return (header.path(file.value) if header and file else '', line.value if line else 0)
+        source = die.origin
+        file, header = source.values.get('DW_AT_decl_file'), self._lines.header(source.unit)
+        return header.path(file) if header and file is not None else '', source.values.get('DW_AT_decl_line', 0)
 
-    def _spot(self, address: int, path: str, line: int) -> Spot:
+    # places
+
+    def spot(self, address: int, path: str, line: int) -> Spot:
         """The place of a line: of the scopes there, the copy is that of the function the line is of."""
-        home = self._home(address)
+        home = self.home(address)
         if home is None:
-            symbol = self.executable.symbol_at(address)
+            symbol = self._executable.symbol_at(address)
             return Spot(address, symbol.name if symbol else '', path, line, None, Scope(None, True, (), (), ()), False)
-        scopes = [scope for scope in self._path_to(self._scope_of(home.cu.cu_offset, home.offset), address) if scope.function]
-        lines = [self._declared_at(scope.die) for scope in scopes]
+        scopes = [scope for scope in self.path_to(self._scope_of(home.offset), address) if scope.function]
+        lines = [self.declared_at(scope.die) for scope in scopes]
         fitting = [number for number, (file, start) in enumerate(lines) if file == path and start <= line]
         chosen = max(fitting, key=lambda number: lines[number][1]) if fitting else len(scopes) - 1
-        name = self._text(self._origin(scopes[chosen].die), 'DW_AT_name')
-        return Spot(address, name, path, line, home, scopes[chosen], chosen > 0)
-
-    def _read_scope_of(self, unit: int, offset: int) -> Scope:
-        return self._scope(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset))
+        return Spot(address, scopes[chosen].die.origin.name, path, line, home, scopes[chosen], chosen > 0)
 
     def spot_at(self, address: int) -> Optional[Spot]:
         """The place of an instruction in the function whose code it is."""
-        with reading(self.path):
-            home = self._home(address)
-            if home is None:
-                return None
-            file, line = self._declared_at(home)
-            return Spot(max(address, self._low(home) or 0) if address + self.arch.nops == self._low(home) else address,
-                        self._text(self._origin(home), 'DW_AT_name'), file, line, home, self._scope_of(home.cu.cu_offset, home.offset),
-                        False)
+        home = self.home(address)
+        if home is None:
+            return None
+        file, line = self.declared_at(home)
+        low = self._places.low(home) or 0
+        place = max(address, low) if address + self._arch.nops == low else address
+        return Spot(place, home.origin.name, file, line, home, self._scope_of(home.offset), False)
 
-    def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
-        """Where the copies of a function that are inlined into others begin, by address: of all functions of that name, or of
-        those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
-        with reading(self.path):
-            unit = self._unit_at(near) if near is not None else None
-            if near is not None and unit is not None and not self._is_gnu(unit):
-                return self.copies_near(near)
-            sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS, unit))
-            if unit is not None and any(self._declared_at(die)[0] != self._unit_path(die.cu) for die in sources):
-                sources = list(self._by_name(name.split('.')[0], FUNCTION_TAGS))        # a header's
-            spots = [spot for die in sources if 'DW_AT_inline' in die.attributes
-                     and (not file or ('/' + self._unit_path(die.cu)).endswith('/' + file)) for spot in self._copies_of(die)]
-            return sorted(spots, key=lambda spot: spot.address)
+    def in_line(self, file: str, line: int) -> List[Spot]:
+        """See Dwarf.line_spots."""
+        path, rows = self._lines.in_file(file)
+        places = sorted({row.address for row in rows if row.line == line})
+        if not places:
+            refuse_line(line, {row.line for row in rows}, f'line {line} of {self._lines.short_path(path)}')
+        return [self.spot(address, path, line) for address in places]
 
-    def copies_near(self, address: int) -> List[Spot]:
-        """Where the copies begin of the function that has the address, in the source files that have its definition."""
-        with reading(self.path):
-            home = self._home(address)
-            sources = self._sources(self._abstract(home)) if home is not None else []
-            spots = (spot for die in sources for spot in self._copies_of(die))
-            return sorted(spots, key=lambda spot: spot.address)
-
-    def _unit_path(self, unit: Any) -> str:
-        top = unit.get_top_DIE()
-        return os.path.normpath(os.path.join(self._text(top, 'DW_AT_comp_dir'), self._text(top, 'DW_AT_name')))
-
-    def _inlined(self, source: Any) -> Iterator[Any]:
-        """The inlined copies of a function, in its own unit and, where these are linked as one, in others."""
-        first, tags, unit = ('DW_AT_abstract_origin',), ('DW_TAG_inlined_subroutine',), source.cu
-        own = struct.pack(self._mark + 'I', source.offset - unit.cu_offset)
-        yield from filter(self._is_call, self._beginning(own, first, 'DW_FORM_ref4', tags, unit))
-        if b'-flto' in self._producer(unit) or not self._is_gnu(unit):
-            names = self._unit_values(unit.cu_offset).get('DW_AT_str_offsets_base', ('', 0))[1]
-            units = [self._dwarf.get_CU_at(at) for base, at in self._name_tables if base == names]
-            far = struct.pack(self._mark + 'I', source.offset)
-            for other in units or [None]:
-                yield from filter(self._is_call, self._beginning(far, first, 'DW_FORM_ref_addr', tags, other))
-
-    def _copies_of(self, source: Any) -> Iterator[Spot]:
-        path, line = self._declared_at(source)
-        for die in self._inlined(source):
-            entry, functions = self._entry(die), self._function_offsets(die.cu.cu_offset)
-            at = bisect.bisect(functions, die.offset) - 1
-            if entry is not None and at >= 0:
-                home = die.cu.get_DIE_from_refaddr(functions[at])
-                yield Spot(entry, self._text(source, 'DW_AT_name'), path, line, home, self._scope(die), True)
-
-    def function_line(self, name: str, address: Optional[int], line: int) -> List[Spot]:
-        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's own. InputError
-        where it has none."""
-        with reading(self.path):
-            own = self.spot_at(address) if address is not None else None
-            copies = [*([own] if own else []), *self.copies(name, address)]
-            if not copies:
-                raise InputError(f'{name}: no line numbers for this function in {self.path}')
-            wanted, spots = copies[0].line + line, []  # type: int, List[Spot]
-            lines: Set[int] = set()
-            for copy in copies:
-                rows = list(self._rows_of_copy(copy))
-                lines.update(row.line for row in rows)
-                places = sorted({row.address for row in rows if row.line == wanted})
-                spots += [copy._replace(address=place, line=wanted) for place in places]
-            if not spots:
-                self._refuse_line(wanted, sorted(lines), f'line {line} of this function (line {wanted} of its file)', copies[0].line)
-            return spots
+    def in_function(self, name: str, address: Optional[int], line: int) -> List[Spot]:
+        """See Dwarf.function_line."""
+        own = self.spot_at(address) if address is not None else None
+        copies = [*([own] if own else []), *self.copies(name, address)]
+        if not copies:
+            raise InputError(f'{name}: no line numbers for this function in {self._executable.path}')
+        wanted, spots = copies[0].line + line, []  # type: int, List[Spot]
+        lines: Set[int] = set()
+        for copy in copies:
+            rows = list(self._rows_of_copy(copy))
+            lines.update(row.line for row in rows)
+            places = sorted({row.address for row in rows if row.line == wanted})
+            spots += [copy._replace(address=place, line=wanted) for place in places]
+        if not spots:
+            refuse_line(wanted, lines, f'line {line} of this function (line {wanted} of its file)', copies[0].line)
+        return spots
 
     def _rows_of_copy(self, copy: Spot) -> Iterator[LineRow]:
         """The rows that are statements of the copy's own function, not of what is inlined into it."""
-        header = self._unit_lines(copy.home.cu)
+        header = self._lines.header(copy.home.unit)
         numbers = {number for number in range(len(header.files)) if header.path(number) == copy.file} if header else set()
-        for row in self._rows_of(copy.home.cu.cu_offset):
+        for row in self._lines.rows_of(copy.home.unit):
             if row.file in numbers and row.line >= copy.line and row.is_stmt and not row.end and copy.scope.holds(row.address):
-                if self._spot(row.address, copy.file, row.line).scope.die.offset == copy.scope.die.offset:
+                if self.spot(row.address, copy.file, row.line).scope.die.offset == copy.scope.die.offset:
                     yield row
 
-    @staticmethod
-    def first_of_each(spots: Sequence[Spot]) -> List[Spot]:
-        """Of the places of a line the first in each copy of its function."""
-        best: Dict[Any, Spot] = {}
-        for spot in sorted(spots, key=lambda spot: spot.scope.rank(spot.address)):
-            best.setdefault(spot.scope.die.offset if spot.scope.die is not None else spot.function, spot)
-        return sorted(best.values(), key=lambda spot: spot.address)
+    # copies
 
-    # the variables at an instruction
+    def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
+        """See Dwarf.copies."""
+        unit = self.unit_at(near) if near is not None else None
+        if near is not None and unit is not None and not unit.is_gnu:
+            return self.copies_near(near)
+        sources = list(self._entries.by_name(name.split('.')[0], FUNCTION_TAGS, unit))
+        if unit is not None and any(self.declared_at(die)[0] != die.unit.path for die in sources):
+            sources = list(self._entries.by_name(name.split('.')[0], FUNCTION_TAGS))        # a header's
+        spots = [spot for die in sources if 'DW_AT_inline' in die.values
+                 and (not file or ('/' + die.unit.path).endswith('/' + file)) for spot in self._copies_of(die)]
+        return sorted(spots, key=lambda spot: spot.address)
 
-    def function_here(self, spot: Spot) -> Optional[Function]:
-        """The function of a place with its parameters, and the variables that can be named there: those of the innermost block
-        first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
-        if spot.home is None:
-            return None
-        with reading(self.path):
-            source, frame = self._abstract(spot.scope.die), self._frame(spot.home, spot.address)
-            own, others = self._visible(spot)
-            places = {self._origin(die).offset: die for die in own}
-            parameters, variadic = [], False
-            for child in self._children(source):
-                variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
-                if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
-                    parameters.append(self._variable_here(places.get(self._origin(child).offset, child), spot, frame))
-            rest = [self._variable_here(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.attributes]
-            symbol, shadowed = self.executable.symbol_at(spot.address), self._shadowed(spot)
-            known = [variable if variable.name not in shadowed else variable._replace(location=shadowed[variable.name])
-                     for variable in (*parameters, *rest)]
-            return Function(spot.function, self._lazy_type(self._origin(source)), tuple(known[:len(parameters)]), variadic,
-                            language=self._language(spot.home.cu), home=symbol.name if symbol else '',
-                            scope=self.entries.path(self._origin(source).offset),
-                            locals=tuple(variable for variable in known[len(parameters):] if variable.name))
+    def copies_near(self, address: int) -> List[Spot]:
+        """See Dwarf.copies_near."""
+        home = self.home(address)
+        sources = self.sources(home.abstract) if home is not None else []
+        return sorted((spot for die in sources for spot in self._copies_of(die)), key=lambda spot: spot.address)
 
-    def _shadowed(self, spot: Spot) -> Dict[str, Location]:
-        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable of
-        its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
-        found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
-        own, others = self._visible(spot)
-        sources = [self._origin(die) for die in (*own, *others)]
-        known = {source.offset: self._text(source, 'DW_AT_name') for source in sources}
-        for scope in scopes:
-            scopes += [inner for inner in scope.inner if not inner.function]
-            for die in scope.variables if not scope.holds(spot.address) else ():
-                source = self._origin(die)
-                line = getattr(source.attributes.get('DW_AT_decl_line'), 'value', spot.line + 1)
-                other = source.offset not in known and self._text(source, 'DW_AT_name') in known.values()
-                if other and line <= spot.line <= self._last_line(scope, spot.file):
-                    found[self._text(source, 'DW_AT_name')] = Location('gone', why=(
-                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
-        return found
+    def sources(self, source: Die) -> List[Die]:
+        """The entries with a function's names and types: clang has one in each unit that has a copy
+        (ThinLTO)."""
+        if source.unit.is_gnu or source.unit.language:                  # in C++ and Rust thousands have one name
+            return [source]
+        declared = self.declared_at(source)
+        same = (die for die in self._entries.by_name(source.origin.name, FUNCTION_TAGS) if self.declared_at(die) == declared)
+        return list({die.offset: die for die in (source, *same)}.values())
 
-    def _last_line(self, scope: Scope, file: str) -> int:
-        """The last line of a file that has code in a scope."""
-        return max((row.line for start, end in scope.ranges for row, path in self.rows_in(start, end) if path == file), default=0)
+    def inlined(self, source: Die) -> Iterator[Die]:
+        """The inlined copies of a function, in its own unit and, where these are linked as one, in others."""
+        first, tags, unit = ORIGINS[:1], ('DW_TAG_inlined_subroutine',), source.unit
+        own = struct.pack(self._entries.mark + 'I', source.at)
+        yield from filter(self.is_call, self._entries.beginning(own, first, 'ref4', tags, unit))
+        if '-flto' in unit.producer or not unit.is_gnu:
+            names = unit.bases.get('DW_AT_str_offsets_base', 0)
+            units = [self._entries.unit(offset) for base, offset in self._entries.name_tables if base == names]
+            far = struct.pack(self._entries.mark + 'I', source.offset)
+            for other in units or (None,):
+                yield from filter(self.is_call, self._entries.beginning(far, first, 'ref_addr', tags, other))
 
-    def _visible(self, spot: Spot) -> Tuple[List[Any], List[Any]]:
-        """The function's parameters, and what else is declared, in the order in which a name is looked up."""
-        parts: List[List[Scope]] = []
-        for scope in self._path_to(spot.scope, spot.address):
-            if scope.function:
-                parts.append([])
-            parts[-1].insert(0, scope)
-        dies = [self._each_once([die for scope in part for die in scope.variables]) for part in parts]
-        own = [die for die in dies[0] if die.tag == 'DW_TAG_formal_parameter']
-        return own, [die for part in (dies[0], *reversed(dies[1:])) for die in part if die not in own]
+    def _copies_of(self, source: Die) -> Iterator[Spot]:
+        path, line = self.declared_at(source)
+        for die in self.inlined(source):
+            entry, home = self._places.entry(die), die.unit.function_of(die)
+            if entry is not None and home is not None:
+                yield Spot(entry, source.name, path, line, home, self._scope(die), True)
 
-    def _each_once(self, dies: Sequence[Any]) -> List[Any]:
-        """The variables of a function; of one that its rest has first, the entry that has a place."""
-        known: Dict[int, Any] = {}
-        for die in dies:
-            before = known.setdefault(self._origin(die).offset, die)
-            if not {'DW_AT_location', 'DW_AT_const_value'} & before.attributes.keys():
-                known[self._origin(die).offset] = die
-        return list(known.values())
 
-    def _variable_here(self, die: Any, spot: Spot, frame: Location) -> Parameter:
-        source = self._origin(die)
-        location = self._location_here(die, spot, frame)
-        if location.how == 'gone':
-            elsewhere = self._elsewhere(die, spot)
-            location = location._replace(why=location.why + elsewhere)
-        return Parameter(self._text(source, 'DW_AT_name'), self._lazy_type(source), location)
+def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> NoReturn:
+    """Say which lines near one have code; they are counted from `first`."""
+    nearest = sorted(sorted(sorted(lines), key=lambda number: abs(number - line))[:3])
+    raise InputError(f"{what} has no code; lines that have: {', '.join(str(number - first) for number in nearest)}" if nearest
+                     else f'{what} has no code, nor has another')
 
-    def _location_here(self, die: Any, spot: Spot, frame: Location) -> Location:
-        """Where a variable is at a place."""
-        source, pc = self._origin(die), spot.address
-        holder = die if 'DW_AT_location' in die.attributes or 'DW_AT_location' not in source.attributes else source
-        if 'DW_AT_location' not in holder.attributes:
-            value = die.attributes.get('DW_AT_const_value', source.attributes.get('DW_AT_const_value'))
-            raw = value.value if value else None
-            number = raw if isinstance(raw, int) else int.from_bytes(bytes(raw), self._order) if isinstance(raw, list) else None
-            return Location('constant', offset=number, value=True) if number is not None else Location(
-                'gone', why='the compiler left no place for it')
-        entry = not spot.inlined and pc == self._low(spot.home)
-        first = die.tag == 'DW_TAG_formal_parameter' and pc == self._entry(spot.scope.die)
-        for start, end, operations in self._places_of(holder):
-            if start is None:
-                return self._kept(self._place(operations, Location('frame')), self._place(operations, frame, entry), die, spot)
-            if start <= pc < (end or 0) or first and start == pc:
-                return self._on_stack(self._place(operations, frame, entry))
-        return Location('gone', why='the compiler has it nowhere at this instruction')
 
-    def _places_of(self, die: Any) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
-        """(first address, end, operations) of each place of a variable; without addresses the only one it ever has."""
-        return self._places_at(die.cu.cu_offset, die.offset)
+class Frames:
+    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4)."""
 
-    def _read_places_at(self, unit: int, offset: int) -> List[Tuple[Optional[int], Optional[int], List[Any]]]:
-        return list(self._places(self._dwarf.get_CU_at(unit).get_DIE_from_refaddr(offset)))
+    def __init__(self, executable: Executable) -> None:
+        self._executable, self._arch = executable, executable.arch
+        self._mark = '<' if executable.arch.order == 'little' else '>'
+        self._common = functools.lru_cache(None)(self._read_common)
+        self.rows = functools.lru_cache(64)(self._read_rows)
 
-    def _places(self, die: Any) -> Iterator[Tuple[Optional[int], Optional[int], List[Any]]]:
-        parsed = self._parsed_location(die)
-        if isinstance(parsed, tuple):
-            yield None, None, self._operations(die.cu, parsed[0])
-            return
-        base = self._base(die)
-        for item in parsed:
-            if type(item).__name__ == 'BaseAddressEntry':
-                base = item.base_address
-            elif type(item).__name__ == 'LocationEntry':
-                start = 0 if item.is_absolute else base
-                yield start + item.begin_offset, start + item.end_offset, self._operations(die.cu, item.loc_expr)
-
-    def _on_stack(self, found: Location) -> Location:
-        """The Location, refused where it is below the stack pointer: what is there belongs to nobody."""
-        stack = found.how == 'memory' and self.arch.dwarf.get(found.number) == self.arch.stack_pointer
-        return Location('gone', why='its place on the stack is not there at this instruction') if stack and found.offset < 0 else found
-
-    def _kept(self, bare: Location, found: Location, die: Any, spot: Spot) -> Location:
-        """The only place that a variable ever has (`bare`: with the call frame address left open), where that can be true. A
-        parameter kept in the function's frame is put there by its first instructions. What is told from the stack pointer is so
-        while that is where it is in most of the function. And where gcc cannot follow a variable through a function, it names
-        the register or pointer it is moved to at some time."""
-        if bare.how == 'frame':
-            early = die.tag == 'DW_TAG_formal_parameter' and bare.offset < 0 and not spot.inlined and self._in_prologue(spot)
-            return Location('gone', why='the first instructions put it in its place') if early else self._on_stack(found)
-        if bare.how not in ('memory', 'register') or not self._is_gnu(die.cu):
-            return found
-        name = self.arch.dwarf.get(bare.number)
-        if bare.how == 'memory' and name == self.arch.stack_pointer and self._usual_stack(spot.address):
-            return found
-        return Location('gone', why='the stack pointer is elsewhere at this instruction' if name == self.arch.stack_pointer else
-                        'the compiler did not say from where on it is in its place')
-
-    def _in_prologue(self, spot: Spot) -> bool:
-        """Whether the place is before the second row of the function's line numbers: there what it is called with has been put in
-        its frame (gdb stops there, too)."""
-        low = self._low(spot.home) or 0
-        rows = sorted({row.address for row, _ in self.rows_in(low, low + 4096) if row.address > low})
-        return low <= spot.address < (rows[0] if rows else low + 1)
-
-    def _elsewhere(self, die: Any, spot: Spot) -> str:
-        """Where in the function a variable can be had that cannot be here, the nearest first, as places of a probe."""
-        source = self._origin(die)
-        holder = die if 'DW_AT_location' in die.attributes else source
-        if 'DW_AT_location' not in holder.attributes:
-            return ''
-        ranges = [(start, end) for start, end, operations in self._places_of(holder) if start is not None and end is not None
-                  and start < end and self._place(operations, Location('frame')).how != 'gone']
-        holders = self._declaring(spot.scope, die)
-        ranges = [(max(start, low), min(end, high)) for start, end in ranges for low, high in holders.ranges
-                  if max(start, low) < min(end, high) and self._meant(spot._replace(address=max(start, low)), die)]
-        if not ranges and any(start is None for start, _, _ in self._places_of(holder)):
-            return ''
-        ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
-        told = [self._told(start, end) for start, end in ranges[:3]]
-        return f"; it can be had at {', '.join(told)}{', ...' if len(ranges) > 3 else ''}" if told else ', and nowhere in this copy'
-
-    def _meant(self, spot: Spot, die: Any) -> bool:
-        """Whether at that place the name of a variable means this one."""
-        source, (own, others) = self._origin(die), self._visible(spot)
-        sources = (self._origin(other) for other in (*own, *others))
-        name = self._text(source, 'DW_AT_name')
-        found = next((other for other in sources if self._text(other, 'DW_AT_name') == name), source)
-        return bool(found.offset == source.offset)
-
-    def _declaring(self, scope: Scope, die: Any) -> Scope:
-        """The scope in this one that a variable is declared in."""
-        scopes = [scope]
-        for inner in scopes:
-            if any(other.offset == die.offset for other in inner.variables):
-                return inner
-            scopes += inner.inner
-        return scope
-
-    def _told(self, start: int, end: int) -> str:
-        """A range as a place to type, and the offset it ends before."""
-        symbol = self.executable.symbol_at(start)
-        return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})' if symbol else f'{start:#x}'
-
-    def changes_in(self, spot: Spot) -> List[int]:
-        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
-        with reading(self.path):
-            found = {start for start, _, _, _ in self._frame_rows(spot.address)}
-            scopes = [spot.scope]
-            for scope in scopes:
-                scopes += scope.inner
-                found.update(address for pair in scope.ranges for address in pair)
-                for die in scope.variables:
-                    source = self._origin(die)
-                    holder = die if 'DW_AT_location' in die.attributes else source
-                    if 'DW_AT_location' in holder.attributes:
-                        found.update(address for start, end, _ in self._places_of(holder) for address in (start or 0, end or 0))
-            return sorted(found)
-
-    def inlined_at(self, spot: Spot) -> str:
-        """The name of the function whose copy the address is in, '' for the function's own code."""
-        scopes = [scope for scope in self._path_to(spot.scope, spot.address) if scope.function]
-        return self._text(self._origin(scopes[-1].die), 'DW_AT_name') if len(scopes) > 1 else ''
-
-    # the frame
-
-    def _frame(self, home: Any, pc: int) -> Location:
-        """The frame base of a function at an instruction, as a place in memory."""
-        holder = self._origin(home) if 'DW_AT_frame_base' not in home.attributes else home
-        attribute = holder.attributes.get('DW_AT_frame_base')
-        operations = self._operations(home.cu, attribute.value) if attribute and isinstance(attribute.value, list) else []
-        names = [operation.op_name for operation in operations]
-        if names == ['DW_OP_call_frame_cfa']:
-            return self._cfa(pc)
-        found = self._place(operations, Location('gone', why='it has no frame base')) if operations else Location(
-            'gone', why='where its frame is, is not known')
-        if found.how == 'register':                                     # clang's frame pointer, when it is one already
-            frame = self._cfa(pc)
-            return Location('memory', number=found.number) if frame.number == found.number and frame.how == 'memory' else Location(
-                'gone', why='its frame is not set up, or not any more, at this instruction')
-        return found
-
-    def _cfa(self, pc: int) -> Location:
+    def cfa(self, pc: int) -> Location:
         """The call frame address at an instruction, by .debug_frame or .eh_frame (DWARF 5, 6.4)."""
-        for start, end, number, offset in self._frame_rows(pc):
+        for start, end, number, offset in self.rows(pc):
             if start <= pc < end:
                 return Location('memory', number=number, offset=offset) if number >= 0 else Location(
                     'gone', why='its frame is computed in a way no probe can')
         return Location('gone', why='no call frame information tells where its frame is')
 
-    def _usual_stack(self, pc: int) -> bool:
+    def usual_stack(self, pc: int) -> bool:
         """Whether the stack pointer is where it is in most of the function's code."""
         lengths: Dict[Tuple[int, int], int] = {}
-        for start, end, number, offset in self._frame_rows(pc):
+        for start, end, number, offset in self.rows(pc):
             lengths[number, offset] = lengths.get((number, offset), 0) + end - start
-        here = self._cfa(pc)
-        stack = self.arch.dwarf.get(here.number) == self.arch.stack_pointer         # else nothing tells where that one is
+        here = self.cfa(pc)
+        stack = self._arch.dwarf.get(here.number) == self._arch.stack_pointer         # else nothing tells where that one is
         return stack and here.how == 'memory' and (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
 
     @functools.cached_property
-    def _frame_entries(self) -> List[Tuple[int, int, str, int]]:
+    def _descriptions(self) -> List[Tuple[int, int, str, int]]:
         """(first address, end, section, where) of every frame description entry, sorted."""
-        found, pair = [], struct.Struct(self._mark + ('QQ' if self.arch.bits == 64 else 'II'))
+        found, pair = [], struct.Struct(self._mark + ('QQ' if self._arch.bits == 64 else 'II'))
         for section in ('.debug_frame', '.eh_frame'):
-            data, at, is_eh = self.executable.contents(section), 0, section == '.eh_frame'
+            data, at, is_eh = self._executable.contents(section), 0, section == '.eh_frame'
             while at + 8 <= len(data):
                 length, identity = struct.unpack_from(self._mark + 'II', data, at)
                 if length >= 0xfffffff0:
                     break
                 if length and is_eh and identity:
-                    start, place = self._frame_address(section, at)
-                    found.append((start, start + self._frame_number(section, at, place)[0], section, at))
+                    start, place = self._address(section, at)
+                    found.append((start, start + self._number(section, at, place)[0], section, at))
                 elif length and not is_eh and identity != 0xffffffff:
                     start, size = pair.unpack_from(data, at + 8)
                     found.append((start, start + size, section, at))
                 at += 4 + length
         return sorted(found)
 
-    def _frame_head(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
+    def _head(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
         """Of the entry there: (code factor, data factor, encoding of addresses, whether it is augmented, where the initial
         instructions begin and end)."""
-        identity = struct.unpack_from(self._mark + 'I', self.executable.contents(section), at + 4)[0]
-        return self._frame_common(section, at + 4 - identity if section == '.eh_frame' else identity)
+        identity = struct.unpack_from(self._mark + 'I', self._executable.contents(section), at + 4)[0]
+        return self._common(section, at + 4 - identity if section == '.eh_frame' else identity)
 
-    def _read_frame_common(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
-        data = bytes(self.executable.contents(section)[at:at + 4096])
+    def _read_common(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
+        data = bytes(self._executable.contents(section)[at:at + 4096])
         length, version, place = struct.unpack_from(self._mark + 'I', data)[0], data[8], data.index(0, 9) + 1
         augmentation, encoding = data[9:place - 1].decode(errors='replace'), 0
         place += 2 if version >= 4 else 0                               # address and segment size
@@ -3319,40 +3236,41 @@ class Dwarf(TypeInfo):
             for letter in augmentation[1:]:
                 if letter == 'R':
                     encoding = data[inside]
-                inside += {'R': 1, 'L': 1, 'P': 1 + {0: self.arch.word, 2: 2, 3: 4, 4: 8}.get(data[inside] & 7, 4)}.get(letter, 0)
+                inside += {'R': 1, 'L': 1, 'P': 1 + {0: self._arch.word, 2: 2, 3: 4, 4: 8}.get(data[inside] & 7, 4)}.get(letter, 0)
             place += size
         return code, factor, encoding, augmentation[:1] == 'z', at + place, at + 4 + length
 
-    def _frame_address(self, section: str, at: int) -> Tuple[int, int]:
+    def _address(self, section: str, at: int) -> Tuple[int, int]:
         """The first address of an entry, and where that ends."""
-        encoding = self._frame_head(section, at)[2]
-        value, place = self._frame_number(section, at, at + 8)
+        encoding = self._head(section, at)[2]
+        value, place = self._number(section, at, at + 8)
         if encoding & 0x70 == 0x10:                                     # DW_EH_PE_pcrel
-            value += self.executable.sections[section].address + at + 8
-        return value & (1 << self.arch.bits) - 1, place
+            value += self._executable.sections[section].address + at + 8
+        return value & (1 << self._arch.bits) - 1, place
 
-    def _frame_number(self, section: str, at: int, place: int) -> Tuple[int, int]:
+    def _number(self, section: str, at: int, place: int) -> Tuple[int, int]:
         """A number as the entry's encoding has it (LSB, 10.5.1: DW_EH_PE_*), and where it ends."""
-        encoding = self._frame_head(section, at)[2] & 15
-        size = {2: 2, 3: 4, 4: 8, 10: 2, 11: 4, 12: 8}.get(encoding, self.arch.word)
-        data = bytes(self.executable.contents(section)[place:place + size])
-        return int.from_bytes(data, self._order, signed=encoding > 8), place + size
+        encoding = self._head(section, at)[2] & 15
+        size = {2: 2, 3: 4, 4: 8, 10: 2, 11: 4, 12: 8}.get(encoding, self._arch.word)
+        data = bytes(self._executable.contents(section)[place:place + size])
+        order: Any = self._arch.order
+        return int.from_bytes(data, order, signed=encoding > 8), place + size
 
-    def _read_frame_rows(self, pc: int) -> List[Tuple[int, int, int, int]]:
+    def _read_rows(self, pc: int) -> List[Tuple[int, int, int, int]]:
         """(first address, end, register, offset) of the call frame address in the function at `pc`; register -1 where it is an
         expression."""
-        at = bisect.bisect(self._frame_entries, (pc, 1 << 64, '', 0)) - 1
-        if at < 0 or pc >= self._frame_entries[at][1]:
+        at = bisect.bisect(self._descriptions, (pc, 1 << 64, '', 0)) - 1
+        if at < 0 or pc >= self._descriptions[at][1]:
             return []
-        start, end, section, place = self._frame_entries[at]
-        code, factor, _, augmented, first, last = self._frame_head(section, place)
-        data = self.executable.contents(section)
+        start, end, section, place = self._descriptions[at]
+        code, factor, _, augmented, first, last = self._head(section, place)
+        data = self._executable.contents(section)
         length = struct.unpack_from(self._mark + 'I', data, place)[0]
-        begin = self._frame_number(section, place, self._frame_address(section, place)[1])[1]
+        begin = self._number(section, place, self._address(section, place)[1])[1]
         if augmented:
             size, begin = uleb128(data, begin)
             begin += size
-        program = FrameProgram(self.arch, code, factor)
+        program = FrameProgram(self._arch, code, factor)
         program.run(bytes(data[first:last]), start)
         program.rows = []
         program.run(bytes(data[begin:place + 4 + length]), start)
@@ -3418,383 +3336,458 @@ class FrameProgram:
         return at
 
 
-def _uleb(value: int) -> bytes:
-    """The number as unsigned LEB128."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7f | 0x80)
-        value >>= 7
-    return bytes((*out, value))
+class Variables:
+    """The parameters and variables of functions, and where they are."""
 
+    def __init__(self, types: DwarfTypes, places: Places, lines: Lines, scopes: Scopes) -> None:
+        self._entries, self._types, self._places, self._lines, self._scopes = types.entries, types, places, lines, scopes
+        self._executable, self._arch = self._entries.executable, self._entries.executable.arch
+        self._frames = Frames(self._executable)
 
-def template_spellings(name: str) -> List[str]:
-    """A template's name as compilers write it: gcc and older clangs have a blank between two '>'."""
-    text = re.sub(r'\s*,\s*', ', ', re.sub(r'>\s*(?=>)', '>', name))
-    return [text] if '>>' not in text else [text, re.sub(r'>(?=>)', '> ', text)]
+    # at the entry, or by the convention
 
+    def of(self, name: str, address: int, offset: int) -> Optional[Function]:
+        """See TypeInfo.function."""
+        source, concrete, inlined = self._found(name, address)
+        if source is None or concrete is None:
+            return None
+        pc = max(address + offset, self._places.low(concrete) or 0)
+        return self._function(name, source, concrete, pc, offset == 0, inlined)
 
-def _the(type_: Type) -> Type:
-    return type_
+    def _found(self, name: str, address: int) -> Tuple[Optional[Die], Optional[Die], Optional[int]]:
+        """The function at that address: the entry that has its prototype, the one that has its code, and at how many places it
+        is inlined. In C it is found by its name; where the symbol's is another (C++, Rust, Go), by its address."""
+        unit = self._scopes.unit_at(address)
+        if unit is None:
+            return None, None, None
+        for die in self._entries.by_name(name.split('.')[0], FUNCTION_TAGS, unit) if unit.is_gnu else ():
+            concrete, inlined = self._concrete(die, address)
+            if concrete is not None:
+                return die, concrete, inlined
+        for at in unit.every_function:
+            concrete = Die(unit, at)
+            if self._begins(concrete, address):
+                source = concrete.abstract
+                return source, concrete, sum(1 for die in self._scopes.sources(source) for _ in self._scopes.inlined(die))
+        return None, None, None
 
+    def _concrete(self, die: Die, address: int) -> Tuple[Optional[Die], Optional[int]]:
+        """The entry with code at that address among the named one and those it is the origin of; and how many of
+        those are copies inlined into other functions."""
+        if self._begins(die, address):
+            return die, 0
+        reference = struct.pack(self._entries.mark + 'I', die.at)
+        concrete, inlined = None, 0
+        tags = *FUNCTION_TAGS, 'DW_TAG_inlined_subroutine'
+        for user in self._entries.beginning(reference, ORIGINS, 'ref4', tags, die.unit):
+            inlined += user.tag == 'DW_TAG_inlined_subroutine' and self._scopes.is_call(user)
+            if user.tag == 'DW_TAG_subprogram':
+                found = user if self._begins(user, address) else self._concrete(user, address)[0] if (
+                    'DW_AT_inline' in user.values) else None
+                concrete = concrete or found
+        return concrete, inlined
 
-class Shape(NamedTuple):
-    """An abbreviation, and what of its entries is known without reading them. Places are bytes from where the attributes
-    begin, -1 where they vary or there is none: the end, the references to the sibling and the type, the name in .debug_str."""
-    tag: str
-    children: bool
-    attributes: Tuple[Tuple[str, str, int], ...]
-    layout: Tuple[Union[int, str], ...]
-    end: int
-    sibling: int
-    name: int
-    type: int
-    declared: bool                          # only a declaration
+    def _begins(self, die: Die, address: int) -> bool:
+        """Whether the function's symbol is at that address."""
+        return self._places.low(die) in (address, address + self._arch.nops)
 
+    def _low(self, die: Die) -> Optional[int]:
+        """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
+        return next((start for start, _ in self._places.ranges(die)), None)
 
-class Unit(NamedTuple):
-    """A unit of .debug_info: where it begins, its bytes, its first entry, its shapes by code and where their table is, its part of
-    .debug_str_offsets."""
-    offset: int
-    data: bytes
-    first: int
-    shapes: Dict[int, Shape]
-    table: int
-    texts: int
+    def _function(self, name: str, source: Die, concrete: Die, pc: int, entry: bool, inlined: Optional[int]) -> Function:
+        places = {child.origin.offset: child for child in concrete.children(PARAMETER_TAGS)}
+        parameters, variadic, frame, low = [], False, self._frame_base(concrete), self._places.low(concrete)
+        language = concrete.unit.language
+        for child in source.children():
+            variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
+            if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
+                place = places.get(child.offset)
+                location = self._location(place, pc, frame, entry) if place is not None else Location(
+                    'gone', why='the compiler removed it')
+                parameters.append(Parameter(child.origin.name,
+                                            self._types.lazy(child.origin), location, self._is_by_address(place, low)))
+        nocall = concrete.inherited('DW_AT_calling_convention') == 3
+        changed = is_changed_copy(name) or nocall or entry and self._lost_some(name, concrete.unit, parameters)
+        scope = self._entries.path(source.origin) if language else ()
+        if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and not changed:
+            parameters = [parameter._replace(location=None) for parameter in parameters]
+        return Function(name, self._types.lazy(source.origin), tuple(parameters), variadic, inlined, language, changed, scope=scope)
 
+    def _is_by_address(self, die: Optional[Die], low: Optional[int]) -> bool:
+        """Whether a parameter is, from the function's entry on, where a register or a word of the frame points to."""
+        places = self._places.of(die) if die is not None else []
+        found = [self._places.place(operations, Location('frame')) for _, _, operations in places]
+        known = [place for place in found if place.how != 'gone']
+        return bool(known) and places[0][0] in (None, low) and all(
+            place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value or place._replace(number=0) ==
+            Location('memory') and self._arch.dwarf.get(place.number) != self._arch.stack_pointer for place in known)
 
-class Entry(NamedTuple):
-    """An entry: its place in its unit, where its attributes begin and end, its tag, their values."""
-    unit: Unit
-    at: int
-    behind: int
-    shape: Shape
-    values: Dict[str, Any]
+    def _lost_some(self, name: str, unit: Unit, parameters: Sequence[Parameter]) -> bool:
+        """Whether the function may take fewer arguments than its source says, and nothing marks it. LLVM
+        takes them from functions that one file alone knows, and marks these since release 15
+        (DeadArgumentElimination)."""
+        missing = any(p.location and p.location.how in ('gone', 'constant') for p in parameters)
+        return missing and not unit.is_gnu and unit.language != 'Go' and any(
+            symbol.local for symbol in self._executable.symbols(name))
 
+    @staticmethod
+    def _is_result(die: Die) -> bool:
+        """Go has its results among the parameters, marked."""
+        return bool(die.values.get('DW_AT_variable_parameter'))
 
-ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
-REFERENCES = {'ref1': 'B', 'ref2': 'H', 'ref4': 'I', 'ref8': 'Q'}
-NUMBERS = {'data1': 'B', 'data2': 'H', 'data4': 'I', 'data8': 'Q', 'flag': 'B', 'strx1': 'B', 'strx2': 'H', 'strx4': 'I', 'sec_offset': 'I',
-           'strp': 'I', 'line_strp': 'I', 'ref_addr': 'I', 'addrx1': 'B', 'addrx2': 'H', 'addrx4': 'I'}
-PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
-INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
-NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
-QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
-              'DW_TAG_atomic_type': '_Atomic'}
+    def _frame_base(self, die: Die) -> str:
+        operations = self._places.operations(die.unit, die.values.get('DW_AT_frame_base'))
+        return operations[0].op_name if len(operations) == 1 else ''
 
+    def _location(self, die: Die, pc: int, frame: str, entry: bool) -> Optional[Location]:
+        """Where a parameter is at `pc`; None where only the calling convention tells it. At entry the first range that begins
+        there counts, though it be empty: what follows it at the same address is after the first statement."""
+        if 'DW_AT_location' not in die.shape.forms:
+            value = die.values.get('DW_AT_const_value')
+            return Location('constant', offset=value) if isinstance(value, int) else Location(
+                'gone', why='the compiler left no place for it')
+        for start, end, operations in self._places.of(die):
+            if start is None:
+                return self._only_place(self._places.place(operations, frame), die.unit, entry)
+            if entry and start == pc or start <= pc < (end or 0):
+                found = self._places.place(operations, frame)
+                return None if entry and self._at_home(found, die.unit) and found.how == 'frame' else found
+        return Location('gone', why='the compiler has it nowhere at this instruction')
 
-# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
-ABBREVIATION = regex(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
-    b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
+    def _only_place(self, found: Location, unit: Unit, entry: bool) -> Optional[Location]:
+        """The one place a parameter has in the whole function. In the function's own frame it is only after the first
+        instructions; and where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86 kernel), it
+        names the register each is moved to at some time: that is true at entry of arguments' registers alone."""
+        moved = found.how == 'memory' or found.how == 'register' and self._arch.dwarf.get(found.number) not in self._arch.arguments
+        if moved and unit.is_gnu:
+            return None if entry else Location('gone', why='the compiler did not say from where on it is in its place')
+        return None if entry and self._at_home(found, unit) else found
 
+    def _at_home(self, found: Location, unit: Unit) -> bool:
+        """Whether a parameter is there only after the function has put it there: below its arguments on the stack (on ppc64le
+        that is also room that the caller left)."""
+        home = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
+        return found.how == 'gone' or found.how == 'frame' and home
 
-class Entries:
-    """The entries of .debug_info, read fast and plainly, for what has to look at all of them. A row of entries is walked by
-    their siblings; nothing is kept but what the last units were."""
+    # at an instruction
 
-    def __init__(self, executable: Executable) -> None:
-        self._executable, self._mark = executable, '<' if executable.arch.order == 'little' else '>'
-        self._info, self._abbreviations = executable.contents('.debug_info'), bytes(executable.contents('.debug_abbrev'))
-        self._texts = {'strp': bytes(executable.contents('.debug_str')), 'line_strp': bytes(executable.contents('.debug_line_str'))}
-        self._shapes, self._shape = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_shape)
-        self._codes = functools.lru_cache(None)(self._codes_of)
-        self._unit = functools.lru_cache(64)(self._read_unit)
-        self.step = functools.lru_cache(1 << 16)(self._step)
+    def at(self, spot: Spot) -> Optional[Function]:
+        """See Dwarf.function_here."""
+        if spot.home is None:
+            return None
+        source, frame = spot.scope.die.abstract, self._frame(spot.home, spot.address)
+        own, others = self._visible(spot)
+        places = {die.origin.offset: die for die in own}
+        parameters, variadic = [], False
+        for child in source.children():
+            variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
+            if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
+                parameters.append(self._variable_here(places.get(child.origin.offset, child), spot, frame))
+        rest = [self._variable_here(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.values]
+        symbol, shadowed = self._executable.symbol_at(spot.address), self._shadowed(spot)
+        known = [variable if variable.name not in shadowed else variable._replace(location=shadowed[variable.name])
+                 for variable in (*parameters, *rest)]
+        return Function(spot.function, self._types.lazy(source.origin), tuple(known[:len(parameters)]), variadic,
+                        language=spot.home.unit.language, home=symbol.name if symbol else '',
+                        scope=self._entries.path(source.origin),
+                        locals=tuple(variable for variable in known[len(parameters):] if variable.name))
 
-    @functools.cached_property
-    def _offsets(self) -> List[int]:
-        offsets, at = [], 0
-        while at + 12 <= len(self._info):
-            offsets.append(at)
-            at += 4 + int(struct.unpack_from(self._mark + 'I', self._info, at)[0])
-        return offsets
-
-    def _read_shapes(self, at: int) -> Dict[int, Shape]:
-        """The shapes of a unit by code. Most units have most of them in common, so each text is understood once."""
-        found = {}
-        for match in ABBREVIATION.finditer(self._abbreviations, at):
-            if match.start() != at:
-                break
-            found[uleb128(match[1], 0)[0]] = self._shape(match[2])
-            at = match.end()
+    def _shadowed(self, spot: Spot) -> Dict[str, Location]:
+        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable of
+        its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
+        found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
+        own, others = self._visible(spot)
+        sources = [die.origin for die in (*own, *others)]
+        known = {source.offset: source.name for source in sources}
+        for scope in scopes:
+            scopes += [inner for inner in scope.inner if not inner.function]
+            for die in scope.variables if not scope.holds(spot.address) else ():
+                source = die.origin
+                line = source.values.get('DW_AT_decl_line', spot.line + 1)
+                other = source.offset not in known and source.name in known.values()
+                if other and line <= spot.line <= self._last_line(scope, spot.file):
+                    found[source.name] = Location('gone', why=(
+                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
         return found
 
-    def _read_shape(self, text: bytes) -> Shape:
-        """The shape of an abbreviation without its code."""
-        _, tag, children, attributes = next(abbreviations(b'\1' + text + b'\0', 0))
-        word = self._executable.arch.word
-        places, place = {}, 0
-        for name, form, _ in attributes:
-            size = FORM_BYTES.get(form[8:], 'unknown') if form != 'DW_FORM_addr' else word
-            places[name, form] = place
-            place = place + size if isinstance(size, int) and place >= 0 else -1
-        wanted = ('DW_AT_sibling', 'DW_FORM_ref4'), ('DW_AT_name', 'DW_FORM_strp'), ('DW_AT_type', 'DW_FORM_ref4')
-        sibling, text_at, type_ = (places.get(pair, -1) for pair in wanted)
-        return Shape(tag, children, attributes, entry_layout(tuple(pair[:2] for pair in attributes), word), place, sibling, text_at,
-                     type_, any(name == 'DW_AT_declaration' for name, _, _ in attributes))
+    def _last_line(self, scope: Scope, file: str) -> int:
+        """The last line of a file that has code in a scope."""
+        return max((row.line for start, end in scope.ranges for row, path in self._rows_in(start, end) if path == file), default=0)
 
-    def _read_unit(self, offset: int) -> Unit:
-        """DWARF 5, 7.5.1: the header; from version 5 on, skeletons and types have more in it than an address size."""
-        length, version = struct.unpack_from(self._mark + 'IH', self._info, offset)
-        data = bytes(self._info[offset:offset + 4 + length])
-        kind = data[6] if version >= 5 else 1
-        table = struct.unpack_from(self._mark + 'I', data, 8 if version >= 5 else 6)[0]
-        first = 11 if version < 5 else UNIT_HEADERS.get(kind, 12)
-        unit = Unit(offset, data, first, self._shapes(table), table, 8)
-        top = self.entry(unit, first)
-        return unit._replace(texts=top.values.get('DW_AT_str_offsets_base', 8))
+    def _visible(self, spot: Spot) -> Tuple[List[Die], List[Die]]:
+        """The function's parameters, and what else is declared, in the order in which a name is looked up."""
+        parts: List[List[Scope]] = []
+        for scope in self._scopes.path_to(spot.scope, spot.address):
+            if scope.function:
+                parts.append([])
+            parts[-1].insert(0, scope)
+        dies = [self._each_once([die for scope in part for die in scope.variables]) for part in parts]
+        own = [die for die in dies[0] if die.tag == 'DW_TAG_formal_parameter']
+        return own, [die for part in (dies[0], *reversed(dies[1:])) for die in part if die not in own]
 
-    def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
-        """Every unit, or those that may mention all these names."""
-        for offset in self._offsets:
-            length = struct.unpack_from(self._mark + 'I', self._info, offset)[0]
-            data = bytes(self._info[offset:offset + 4 + length]) if names else b''
-            if all(self._mentions(data, name) for name in names):
-                yield self._read_unit(offset)
+    def _each_once(self, dies: Sequence[Die]) -> List[Die]:
+        """The variables of a function; of one that its rest has first, the entry that has a place."""
+        known: Dict[int, Die] = {}
+        for die in dies:
+            before = known.setdefault(die.origin.offset, die)
+            if not {'DW_AT_location', 'DW_AT_const_value'} & before.shape.forms.keys():
+                known[die.origin.offset] = die
+        return list(known.values())
 
-    def entry_at(self, offset: int) -> Entry:
-        """The entry at that place of .debug_info."""
-        unit = self._unit(self._offsets[bisect.bisect(self._offsets, offset) - 1])
-        return self.entry(unit, offset - unit.offset)
+    def _variable_here(self, die: Die, spot: Spot, frame: Location) -> Parameter:
+        source = die.origin
+        location = self._location_here(die, spot, frame)
+        if location.how == 'gone':
+            elsewhere = self._elsewhere(die, spot)
+            location = location._replace(why=location.why + elsewhere)
+        return Parameter(source.name, self._types.lazy(source), location)
 
-    def entry(self, unit: Unit, at: int) -> Entry:
-        """The entry at that place of the unit, its attributes read."""
-        code, place = uleb128(unit.data, at)
-        shape, values = unit.shapes[code], {}
-        for name, form, constant in shape.attributes:
-            values[name], place = self._value(unit, form[8:], constant, place)
-        return Entry(unit, at, place, shape, values)
+    def _location_here(self, die: Die, spot: Spot, frame: Location) -> Location:
+        """Where a variable is at a place."""
+        source, pc = die.origin, spot.address
+        holder = die.holding('DW_AT_location')
+        if 'DW_AT_location' not in holder.shape.forms:
+            number = die.values.get('DW_AT_const_value', source.values.get('DW_AT_const_value'))
+            if isinstance(number, bytes):
+                number = int.from_bytes(number, self._entries.order)
+            return Location('constant', offset=number, value=True) if isinstance(number, int) else Location(
+                'gone', why='the compiler left no place for it')
+        entry = not spot.inlined and pc == self._places.low(spot.home)
+        first = die.tag == 'DW_TAG_formal_parameter' and pc == self._places.entry(spot.scope.die)
+        for start, end, operations in self._places.of(holder):
+            if start is None:
+                bare = self._places.place(operations, Location('frame'))
+                return self._kept(bare, self._places.place(operations, frame, entry), die, spot)
+            if start <= pc < (end or 0) or first and start == pc:
+                return self._on_stack(self._places.place(operations, frame, entry))
+        return Location('gone', why='the compiler has it nowhere at this instruction')
 
-    def _value(self, unit: Unit, form: str, constant: int, at: int) -> Tuple[Any, int]:
-        """The value of an attribute and where it ends; references are places in .debug_info."""
-        if form in ('implicit_const', 'flag_present'):
-            return constant if form == 'implicit_const' else True, at
-        if form == 'string':
-            end = unit.data.index(b'\0', at)
-            return unit.data[at:end].decode(errors='replace'), end + 1
-        layout = NUMBERS.get(form) or REFERENCES.get(form)
-        if layout:
-            number = struct.unpack_from(self._mark + layout, unit.data, at)[0]
-            at += struct.calcsize('<' + layout)
-        elif form == 'sdata':
-            number, at = sleb128(unit.data, at)
-        elif FORM_BYTES.get(form) == 'number':
-            number, at = uleb128(unit.data, at)
-        else:
-            end = entry_extent(unit.data, self._mark, entry_layout((('', f'DW_FORM_{form}'),), self._executable.arch.word), at)[1]
-            return unit.data[at:end], end
-        if form in ('strp', 'line_strp'):
-            return self._text(form, number), at
-        if form[:4] == 'strx':
-            table = self._executable.contents('.debug_str_offsets')
-            return self._text('strp', struct.unpack_from(self._mark + 'I', table, unit.texts + 4 * number)[0]), at
-        return number + (unit.offset if form in REFERENCES or form == 'ref_udata' else 0), at
+    def _on_stack(self, found: Location) -> Location:
+        """The Location, refused where it is below the stack pointer: what is there belongs to nobody."""
+        stack = found.how == 'memory' and self._arch.dwarf.get(found.number) == self._arch.stack_pointer
+        return Location('gone', why='its place on the stack is not there at this instruction') if stack and found.offset < 0 else found
 
-    def _text(self, form: str, at: int) -> str:
-        texts = self._texts[form]
-        return texts[at:texts.index(b'\0', at)].decode(errors='replace')
+    def _kept(self, bare: Location, found: Location, die: Die, spot: Spot) -> Location:
+        """The only place that a variable ever has (`bare`: with the call frame address left open), where that can be true. A
+        parameter kept in the function's frame is put there by its first instructions. What is told from the stack pointer is so
+        while that is where it is in most of the function. And where gcc cannot follow a variable through a function, it names
+        the register or pointer it is moved to at some time."""
+        if bare.how == 'frame':
+            early = die.tag == 'DW_TAG_formal_parameter' and bare.offset < 0 and not spot.inlined and self._in_prologue(spot)
+            return Location('gone', why='the first instructions put it in its place') if early else self._on_stack(found)
+        if bare.how not in ('memory', 'register') or not die.unit.is_gnu:
+            return found
+        name = self._arch.dwarf.get(bare.number)
+        if bare.how == 'memory' and name == self._arch.stack_pointer and self._frames.usual_stack(spot.address):
+            return found
+        return Location('gone', why='the stack pointer is elsewhere at this instruction' if name == self._arch.stack_pointer else
+                        'the compiler did not say from where on it is in its place')
 
-    def _codes_of(self, table: int, tags: FrozenSet[str]) -> FrozenSet[int]:
-        return frozenset(code for code, shape in self._shapes(table).items() if not tags or shape.tag in tags)
+    def _in_prologue(self, spot: Spot) -> bool:
+        """Whether the place is before the second row of the function's line numbers: there what it is called with has been put in
+        its frame (gdb stops there, too)."""
+        low = self._places.low(spot.home) or 0
+        rows = sorted({row.address for row, _ in self._rows_in(low, low + 4096) if row.address > low})
+        return low <= spot.address < (rows[0] if rows else low + 1)
 
-    def row(self, unit: Unit, at: int, tags: Iterable[str] = ()) -> Iterator[Tuple[int, Shape, int]]:
-        """The entries of one level from there to the end of their row, with those tags (none: any): (place, shape, where the
-        attributes begin)."""
-        wanted = self._codes(unit.table, frozenset(tags))
-        data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
-        sibling = struct.Struct(self._mark + 'I').unpack_from
-        while at < end:
-            start, code = at, data[at]
-            code, at = (code, at + 1) if code < 0x80 else uleb128(data, at)
-            if not code:
-                depth -= 1
-                if depth < 0:
-                    return
-                continue
-            shape = shapes[code]
-            if not depth and code in wanted:
-                yield start, shape, at
-            if shape.children and shape.sibling >= 0:
-                at = max(sibling(data, at + shape.sibling)[0], at)      # one that leads back is damage, not a loop
-                continue
-            depth += shape.children
-            at = at + shape.end if shape.end >= 0 else entry_extent(data, self._mark, shape.layout, at)[1]
+    def _elsewhere(self, die: Die, spot: Spot) -> str:
+        """Where in the function a variable can be had that cannot be here, the nearest first, as places of a probe."""
+        holder = die.holding('DW_AT_location')
+        if 'DW_AT_location' not in holder.shape.forms:
+            return ''
+        ranges = [(start, end) for start, end, operations in self._places.of(holder) if start is not None and end is not None
+                  and start < end and self._places.place(operations, Location('frame')).how != 'gone']
+        holders = self._declaring(spot.scope, die)
+        ranges = [(max(start, low), min(end, high)) for start, end in ranges for low, high in holders.ranges
+                  if max(start, low) < min(end, high) and self._meant(spot._replace(address=max(start, low)), die)]
+        if not ranges and any(start is None for start, _, _ in self._places.of(holder)):
+            return ''
+        ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
+        told = [self._told(start, end) for start, end in ranges[:3]]
+        return f"; it can be had at {', '.join(told)}{', ...' if len(ranges) > 3 else ''}" if told else ', and nowhere in this copy'
 
-    def top(self, unit: Unit, tags: Iterable[str]) -> Iterator[Tuple[int, Shape, int]]:
-        """The entries right below the unit's own, with those tags."""
-        return self.row(unit, self.entry(unit, unit.first).behind, tags)
+    def _meant(self, spot: Spot, die: Die) -> bool:
+        """Whether at that place the name of a variable means this one."""
+        source, (own, others) = die.origin, self._visible(spot)
+        sources = (other.origin for other in (*own, *others))
+        name = source.name
+        found = next((other for other in sources if other.name == name), source)
+        return bool(found.offset == source.offset)
 
-    def below(self, entry: Entry, tags: Sequence[str]) -> Iterator[Entry]:
-        """The entries right below one, with these tags."""
-        if entry.shape.children:
-            yield from (self.entry(entry.unit, at) for at, _, _ in self.row(entry.unit, entry.behind, tags))
+    def _declaring(self, scope: Scope, die: Die) -> Scope:
+        """The scope in this one that a variable is declared in."""
+        scopes = [scope]
+        for inner in scopes:
+            if any(other.offset == die.offset for other in inner.variables):
+                return inner
+            scopes += inner.inner
+        return scope
 
-    def path(self, offset: int) -> Tuple[str, ...]:
-        """The names of the scopes that the entry there is in, the outermost first, and its own. What C++ looks through,
-        inline and nameless namespaces, is left out."""
-        names: Tuple[str, ...] = ()
-        unit = self._unit(self._offsets[bisect.bisect(self._offsets, offset) - 1])
-        entry = self.entry(unit, unit.first)
-        while entry.at < offset - unit.offset:
-            within = [at for at, _, _ in self.row(unit, entry.behind) if at <= offset - unit.offset]
-            if not within:
-                break
-            entry = self.entry(unit, within[-1])
-            origin = entry.values.get('DW_AT_specification') or entry.values.get('DW_AT_abstract_origin')
-            if origin:
-                names = self.path(origin)
-            elif entry.values.get('DW_AT_name') and 'DW_AT_export_symbols' not in entry.values:
-                names = (*names, entry.values['DW_AT_name'])
-        return names
+    def _told(self, start: int, end: int) -> str:
+        """A range as a place to type, and the offset it ends before."""
+        symbol = self._executable.symbol_at(start)
+        return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})' if symbol else f'{start:#x}'
 
-    def name_of(self, entry: Entry) -> str:
-        """The entry's name, or that of what it is a copy of."""
-        for _ in range(8):
-            origin = entry.values.get('DW_AT_abstract_origin') or entry.values.get('DW_AT_specification')
-            if 'DW_AT_name' in entry.values or not origin:
-                break
-            entry = self.entry_at(origin)
-        return str(entry.values.get('DW_AT_name', ''))
+    def changes(self, spot: Spot) -> List[int]:
+        """See Dwarf.changes_in."""
+        found = {start for start, _, _, _ in self._frames.rows(spot.address)}
+        scopes = [spot.scope]
+        for scope in scopes:
+            scopes += scope.inner
+            found.update(address for pair in scope.ranges for address in pair)
+            found.update(address or 0 for die in scope.variables for place in self._places.of(die.holding('DW_AT_location'))
+                         for address in place[:2])
+        return sorted(found)
 
-    # types as they are written
+    # the frame
 
-    def declared(self, offset: int, declarator: str) -> str:
-        """A declaration with the type of the entry there."""
-        with reading(self._executable.path):
-            return declaration(self.step, self.entry_at(offset).values.get('DW_AT_type'), declarator)
-
-    def _step(self, offset: Optional[int]) -> Written:
-        if offset is None:
-            return Written('name', 'void')
-        entry = self.entry_at(offset)
-        tag, name, inner = entry.shape.tag, entry.values.get('DW_AT_name', ''), entry.values.get('DW_AT_type')
-        keyword = STRUCT_TAGS.get(tag) or ('enum' if tag == 'DW_TAG_enumeration_type' else '')
-        if keyword:
-            return Written('name', f"{keyword} {name or '{...}'}")
-        if tag in QUALIFIERS:
-            return Written('qualifier', QUALIFIERS[tag], inner)
-        if tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
-            return Written('pointer', '', inner)
-        if tag == 'DW_TAG_array_type':
-            counts = [child.values.get('DW_AT_count', child.values.get('DW_AT_upper_bound', -1) + 1 if isinstance(
-                child.values.get('DW_AT_upper_bound', -1), int) else None) for child in self.below(entry, ('DW_TAG_subrange_type',))]
-            return Written('array', '', inner, tuple(count if isinstance(count, int) and 0 < count < 1 << 32 else None for count in counts))
-        return self._function(entry) if tag == 'DW_TAG_subroutine_type' else Written('name', name or tag[len('DW_TAG_'):])
-
-    def _function(self, entry: Entry) -> Written:
-        listed = list(self.below(entry, ('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
-        return Written('function', '', entry.values.get('DW_AT_type'), (), tuple(
-            (child.values.get('DW_AT_name', ''), child.values.get('DW_AT_type')) for child in listed
-            if child.shape.tag == 'DW_TAG_formal_parameter'), any('unspecified' in child.shape.tag for child in listed))
-
-    # looking at all units
-
-    def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
-                   ) -> List[Prototype]:
-        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
-        are few: units that mention none are passed over."""
-        found: Dict[Prototype, Dict[str, None]] = {}
-        known: Dict[int, bool] = {}
-        for unit in self.units((*types, *names)):
-            pointing = self._pointing(unit, types[0]) if types else set()
-            functions = list(self.top(unit, FUNCTION_TAGS))
-            for at, shape, behind in functions:
-                if shape.declared or not self._is_wanted(unit, shape, behind, wanted, known):
-                    continue
-                if types and not self._takes(unit, shape, behind, pointing):
-                    continue
-                prototype = self._prototype(self.entry(unit, at))
-                if not taken or taken in prototype.takes:
-                    holders = found.setdefault(prototype, {})
-                    if prototype.inline and len(holders) < ENOUGH:
-                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
-        return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
-
-    def _mentions(self, unit: bytes, name: str) -> bool:
-        """Whether a unit refers to that text of .debug_str, or may hold it itself."""
-        if len(name) < 4 or not self._texts['strp'] or self._executable.sections.get('.debug_str_offsets'):
-            return True
-        return any(struct.pack(self._mark + 'I', at) in unit for at in self._places(name))
-
-    @functools.lru_cache(8)                                             # noqa: B019 - lives as long as the file
-    def _places(self, name: str) -> Tuple[int, ...]:
-        return tuple(occurrences(self._texts['strp'], name.encode() + b'\0'))
-
-    def _is_wanted(self, unit: Unit, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]) -> bool:
-        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
-        if shape.name < 0:
-            text = next((self._value(unit, form[8:], value, entry_extent(unit.data, self._mark, entry_layout(tuple(
-                (n, f) for n, f, _ in shape.attributes[:i]), self._executable.arch.word), behind)[1])[0]
-                for i, (name, form, value) in enumerate(shape.attributes) if name == 'DW_AT_name'), '')
-            return bool(text) and wanted(text)
-        place = struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]
-        if place not in known:
-            known[place] = wanted(self._text('strp', place))
-        return known[place]
-
-    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
-        """Whether a parameter of the function whose attributes begin there is of one of these types."""
-        end = behind + function.end if function.end >= 0 else entry_extent(unit.data, self._mark, function.layout, behind)[1]
-        return function.children and any(self._type(unit, at, shape, place) in types
-                                         for at, shape, place in self.row(unit, end, PARAMETER_TAGS))
-
-    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
-        """Where in the unit the type of an entry is; 0 where it has none."""
-        if shape.type >= 0:
-            return int(struct.unpack_from(self._mark + 'I', unit.data, behind + shape.type)[0])
-        return int(self.entry(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
-
-    def _pointing(self, unit: Unit, name: str) -> Set[int]:
-        """Where in the unit the types are of that name, and those that point to one or qualify one."""
-        known = dict.fromkeys(self._places(name), True)
-        edges, found, before = [], set(), -1
-        for at, shape, behind in self.top(unit, NAMED_TAGS | INNER_TAGS):
-            if shape.tag in INNER_TAGS:
-                edges.append((at, self._type(unit, at, shape, behind)))
-            if shape.tag in NAMED_TAGS and self._is_wanted(unit, shape, behind, name.__eq__, known):
-                found.add(at)
-        while before != len(found):
-            before = len(found)
-            found.update(at for at, inner in edges if inner in found)
+    def _frame(self, home: Die, pc: int) -> Location:
+        """The frame base of a function at an instruction, as a place in memory."""
+        base = home.holding('DW_AT_frame_base').values.get('DW_AT_frame_base')
+        operations = self._places.operations(home.unit, base)
+        names = [operation.op_name for operation in operations]
+        if names == ['DW_OP_call_frame_cfa']:
+            return self._frames.cfa(pc)
+        found = self._places.place(operations, Location('gone', why='it has no frame base')) if operations else Location(
+            'gone', why='where its frame is, is not known')
+        if found.how == 'register':                                     # clang's frame pointer, when it is one already
+            frame = self._frames.cfa(pc)
+            return Location('memory', number=found.number) if frame.number == found.number and frame.how == 'memory' else Location(
+                'gone', why='its frame is not set up, or not any more, at this instruction')
         return found
 
-    def _prototype(self, entry: Entry) -> Prototype:
-        function, name = self._function(entry), entry.values['DW_AT_name']
-        text = declaration(self.step, function.inner, name + parameter_list(self.step, function))
-        takes = tuple(unqualified(declaration(self.step, type_)) for _, type_ in function.parameters)
-        file = self.entry(entry.unit, entry.unit.first).values.get('DW_AT_name', '')
-        inline = entry.values.get('DW_AT_inline', 0) in (1, 3)                                 # DWARF 5, table 7.20
-        return Prototype(name, text, takes, '' if inline else file, inline)
+    def _rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
+        unit = self._scopes.unit_at(start)
+        return self._lines.rows_in(unit, start, end) if unit else []
 
-    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
-        """The functions in a unit that hold a copy of the one there, with the unit's file."""
-        starts, file = [at for at, _, _ in row], self.entry(unit, unit.first).values.get('DW_AT_name', '')
-        for hit in occurrences(unit.data, struct.pack(self._mark + 'I', origin)):
-            index = bisect.bisect(starts, hit) - 1
-            if index >= 0 and self._is_copy(unit, starts[index], hit):
-                yield f'{self.name_of(self.entry(unit, starts[index]))} ({file})'
 
-    def _is_copy(self, unit: Unit, at: int, hit: int) -> bool:
-        """Whether the reference there is the origin of an inlined copy, walking from the function on, entry by entry."""
-        while at < hit:
-            code, behind = uleb128(unit.data, at)
-            shape = unit.shapes[code] if code else None
-            at = behind if not shape else behind + shape.end if shape.end >= 0 else entry_extent(
-                unit.data, self._mark, shape.layout, behind)[1]
-            if shape and behind <= hit < at:
-                first = next((name for name, form, _ in shape.attributes if form not in NO_BYTES), '')
-                return hit == behind and shape.tag == 'DW_TAG_inlined_subroutine' and first == 'DW_AT_abstract_origin'
-        return False
+class Dwarf(TypeInfo):
+    """DWARF 2 to 5 of one file. `shared` is a file that several have entries in (dwz)."""
 
-    def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
-        """The names of types with those tags that begin so."""
-        known: Dict[int, bool] = {}
-        for unit in self.units():
-            for at, shape, behind in self.top(unit, tags):
-                if not shape.declared and self._is_wanted(
-                        unit, shape, behind, lambda text: text.startswith(prefix), known):
-                    if shape.name >= 0:                                 # each text once
-                        known[struct.unpack_from(self._mark + 'I', unit.data, behind + shape.name)[0]] = False
-                    yield str(self.entry(unit, at).values['DW_AT_name'])
+    def __init__(self, executable: Executable, shared: Optional[Dwarf] = None) -> None:
+        self.executable, self.path, self.arch = executable, executable.path, executable.arch
+        with reading(self.path):
+            self.entries: Entries = Entries(executable, shared.entries if shared else None)
+        places, self.lines = Places(self.entries), Lines(self.entries)
+        self.declarations = Declarations(self.entries)
+        self.scopes = Scopes(self.entries, places, self.lines)
+        self._types = DwarfTypes(self.entries, places, self.declarations)
+        self._variables = Variables(self._types, places, self.lines, self.scopes)
+
+    def source_at(self, address: int) -> str:
+        """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""
+        with reading(self.path):
+            unit = self.scopes.unit_at(address)
+            return unit.top.name if unit else ''
+
+    # see TypeInfo
+
+    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+        """See TypeInfo; a compiler's copy (`f.isra.0`) has the prototype of the source and its own locations."""
+        with reading(self.path):
+            if address is None:
+                found = [symbol for symbol in self.executable.symbols(name) if symbol.code]
+                if len(found) != 1:
+                    return None
+                address = found[0].address
+            return self._variables.of(name, address, offset)
+
+    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
+        """See TypeInfo. Definitions that differ between source files are refused unless the function's has its own."""
+        with reading(self.path):
+            symbols = self.executable.symbols(function.home or function.name) if function else []
+            found = [symbol for symbol in symbols if symbol.code]
+            unit = self.scopes.unit_at(found[0].address) if len(found) == 1 else None
+            return self._types.named(keyword, name, function.scope if function else (), unit)
+
+    def variable(self, name: str) -> Optional[Variable]:
+        """See TypeInfo; a name that several files have for variables of their own gives None."""
+        with reading(self.path):
+            symbols = [symbol for symbol in self.executable.symbols(name) if not symbol.code]
+            if len(symbols) != 1:
+                return None
+            type_ = self._types.variable(name, symbols[0].address)
+            return Variable(name, type_ or Void(), 'percpu' in symbols[0].section)
+
+    def function_names(self) -> Iterable[str]:
+        """See TypeInfo: those with a symbol."""
+        return self.executable.function_symbols
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo."""
+        with reading(self.path):
+            return self.declarations.prototypes(name_test(pattern), re.findall(r'\w+', taken)[-1:], taken,
+                                                () if GLOB.search(pattern) else (pattern,))
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo."""
+        with reading(self.path):
+            yield from self.declarations.type_names([tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]], prefix)
+
+    # lines and places
+
+    def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
+        """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
+        with reading(self.path):
+            unit = self.scopes.unit_at(start)
+            return self.lines.rows_in(unit, start, end) if unit else []
+
+    def short_path(self, path: str) -> str:
+        """The path without what it has in common with the directory that one of the units was compiled in."""
+        return self.lines.short_path(path)
+
+    def spot_at(self, address: int) -> Optional[Spot]:
+        """The place of an instruction in the function whose code it is."""
+        with reading(self.path):
+            return self.scopes.spot_at(address)
+
+    def line_spots(self, file: str, line: int) -> List[Spot]:
+        """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it is
+        none, or has no code."""
+        with reading(self.path):
+            return self.scopes.in_line(file, line)
+
+    def function_line(self, name: str, address: Optional[int], line: int) -> List[Spot]:
+        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's own.
+        InputError where it has none."""
+        with reading(self.path):
+            return self.scopes.in_function(name, address, line)
+
+    @staticmethod
+    def first_of_each(spots: Sequence[Spot]) -> List[Spot]:
+        """Of the places of a line the first in each copy of its function."""
+        best: Dict[Any, Spot] = {}
+        for spot in sorted(spots, key=lambda spot: spot.scope.rank(spot.address)):
+            best.setdefault(spot.scope.die.offset if spot.scope.die is not None else spot.function, spot)
+        return sorted(best.values(), key=lambda spot: spot.address)
+
+    def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
+        """Where the copies of a function that are inlined into others begin, by address: of all functions of that name, or of
+        those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
+        with reading(self.path):
+            return self.scopes.copies(name, near, file)
+
+    def copies_near(self, address: int) -> List[Spot]:
+        """Where the copies begin of the function that has the address, in the source files that have its definition."""
+        with reading(self.path):
+            return self.scopes.copies_near(address)
+
+    def inlined_at(self, spot: Spot) -> str:
+        """The name of the function whose copy the address is in, '' for the function's own code."""
+        scopes = [scope for scope in self.scopes.path_to(spot.scope, spot.address) if scope.function]
+        return scopes[-1].die.origin.name if len(scopes) > 1 else ''
+
+    def function_here(self, spot: Spot) -> Optional[Function]:
+        """The function of a place with its parameters, and the variables that can be named there: those of the innermost block
+        first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
+        with reading(self.path):
+            return self._variables.at(spot)
+
+    def changes_in(self, spot: Spot) -> List[int]:
+        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
+        with reading(self.path):
+            return self._variables.changes(spot)
 
 
 # ---- BTF ---------------------------------------------------------------------------------------------------

@@ -141,7 +141,8 @@ def test_a_parameter_that_was_taken_away_is_no_register(
     """LLVM before 15 marks nothing: a function of one file is then not trusted where a parameter is
     nowhere."""
     program = compile_c(CHANGED, '-std=c2x', '-O2', '-gdwarf-5', '-no-pie', '-Wno-everything', compiler=CLANG)
-    monkeypatch.setattr(surftrace.Dwarf, '_lost_some' if marked else '_value', lambda *_: None)
+    changed = (surftrace.Variables, '_lost_some') if marked else (surftrace.Die, 'inherited')
+    monkeypatch.setattr(*changed, lambda *_: None)
     info = surftrace.given_debug_info(str(program), 'dwarf', None, surftrace.arch_named('x86_64'))
 
     def fetched(line: str) -> str:

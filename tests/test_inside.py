@@ -398,7 +398,7 @@ def table_by_readelf() -> dict[tuple[str, int], set[int]]:
     dwarf, files = info_of(vmlinux()).dwarf, set()
     for name in some_functions(160):
         file = dwarf.source_at(dwarf.executable.symbols(name)[0].address)
-        if file.endswith('.c') and len(dwarf._files_like(os.path.basename(file))) == 1:
+        if file.endswith('.c') and len(dwarf.lines.files_like(os.path.basename(file))) == 1:
             files.add(os.path.basename(file))
         if len(files) == 10:
             break
@@ -482,7 +482,7 @@ def test_a_variable_is_where_gdb_has_it_or_refused() -> None:
         spot = dwarf.spot_at(int(where[1:], 16)) if what == 'scope' else None
         if not spot:
             continue
-        inner = [scope for scope in dwarf._path_to(spot.scope, spot.address) if scope.function][-1]
+        inner = [scope for scope in dwarf.scopes.path_to(spot.scope, spot.address) if scope.function][-1]
         function = dwarf.function_here(spot._replace(scope=inner, inlined=inner is not spot.scope))
         ours = {variable.name: variable.location for variable in reversed((*function.parameters, *function.locals))}
         found = re.findall(r'^Symbol (\S+) is (.*?)(?=^Symbol |\Z)', text, re.M | re.S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import io
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple, Optional, Union
 import kernels
 import pytest
 from cache import Unavailable
+from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
 
 import surftrace
 
@@ -389,12 +391,20 @@ def test_bytes_that_look_like_an_entry_are_none(label: str) -> None:
     dwarf = surftrace_kernel(label, 'dwarf').info.dwarf
     assert dwarf
     dice = random.Random(SEED)
-    for offset in dice.sample(dwarf._unit_offsets, 2):
-        unit = dwarf._dwarf.get_CU_at(offset)
-        entries = {die.offset for die in unit.iter_DIEs()}
-        some = dice.sample(range(unit.cu_die_offset, unit.cu_offset + unit.size), min(500, unit.size // 2))
+    for offset in dice.sample(dwarf.entries.offsets, 2):
+        unit = dwarf.entries.unit(offset)
+        entries = {die.offset for die in alone(unit, dwarf.executable).iter_DIEs() if die.tag}
+        some = dice.sample(range(unit.first, len(unit.data)), min(500, len(unit.data) // 2))
         some += dice.sample(sorted(entries), min(200, len(entries)))
-        assert [at for at in some if dwarf._is_entry(unit, at) != (at in entries)] == []
+        assert [at for at in some if dwarf.entries.is_entry(unit, at) != (at in entries)] == []
+
+
+def alone(unit: surftrace.Unit, executable: surftrace.Executable) -> Any:
+    """The unit as pyelftools reads it, as if it were the only one."""
+    sections: dict[str, Any] = dict.fromkeys(DWARFInfo.__init__.__code__.co_varnames[2:DWARFInfo.__init__.__code__.co_argcount])
+    for name, data in (('info', unit.data), *((name, executable.contents('.debug_' + name)) for name in ('abbrev', 'str', 'line_str'))):
+        sections[f'debug_{name}_sec'] = DebugSectionDescriptor(io.BytesIO(bytes(data)), name, 0, len(data), 0)
+    return DWARFInfo(DwarfConfig(True, 'x64', 8), **sections).get_CU_at(0)
 
 
 # perf and pahole
