@@ -7975,13 +7975,14 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
 
 
 def event_members(name: str, kernel: Kernel) -> Optional[List[Tuple[str, Member]]]:
-    """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member called __data_loc_NAME
-    only says where the field is."""
+    """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member called
+    __data_loc_NAME only says where the field is."""
     class_ = event_classes(kernel.info).get(name, name.rpartition('/')[2])
     found = kernel.info.named('struct', f'trace_event_raw_{class_}')
     if not isinstance(found, Struct):
         return None
-    return [(re.sub('^__data_loc_', '', member.name), member) for member in found.members() if member.name not in ('ent', '__data')]
+    return [(re.sub('^__data_loc_', '', member.name), member)
+            for member in found.members() if member.name not in ('ent', '__data')]
 
 
 def fields_of_event(name: str, kernel: Kernel) -> Optional[Dict[str, EventField]]:
@@ -7991,7 +7992,8 @@ def fields_of_event(name: str, kernel: Kernel) -> Optional[Dict[str, EventField]
         return event_fields(text, kernel.info.arch)
     members = event_members(name, kernel)
     return None if members is None else {
-        field: EventField(field, Void() if field != member.name else member.type(), is_text(member.type())) for field, member in members}
+        field: EventField(field, Void() if field != member.name else member.type(), is_text(member.type()))
+        for field, member in members}
 
 
 def is_text(type_: Type) -> bool:
@@ -8001,8 +8003,8 @@ def is_text(type_: Type) -> bool:
 
 @functools.lru_cache(2)
 def event_classes(info: Module) -> Dict[str, str]:
-    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) has its name or
-    its tracepoint, and names its class, which names its system."""
+    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) has its
+    name or its tracepoint, and names its class, which names its system."""
     vmlinux, call = info.file, info.named('struct', 'trace_event_call')
     class_, tracepoint = (find_member(call, name) if isinstance(call, Struct) else None for name in ('class', 'tp'))
     if not vmlinux or not class_ or not tracepoint:
@@ -8552,13 +8554,16 @@ def list_functions(text: str, kernel: Kernel) -> List[str]:
     found = declared(place, unqualified(taken[2]) if taken else '', module, kernel)
     if not found and not taken and (place.object or not place.glob):
         absent(place, module, kernel)
-    with_type = f" with a parameter '{taken[2]}'" if taken else ''
-    return list(dict.fromkeys(each.line() for each in found)) or refuse(f"no function matches '{place.function}'{with_type}", place.at)
+    if not found:
+        with_type = f" with a parameter '{taken[2]}'" if taken else ''
+        refuse(f"no function matches '{place.function}'{with_type}", place.at)
+    return list(dict.fromkeys(each.line() for each in found))
 
 
 def declared(place: Place, taken: str, module: Module, kernel: Kernel) -> List[Found]:
     """The functions that a place's name or pattern matches and that take such a parameter, by name."""
-    loaded, prototypes = functions_by_name(module, place.module), {}    # type: Dict[str, List[Symbol]], Dict[str, List[Prototype]]
+    loaded = functions_by_name(module, place.module)
+    prototypes: Dict[str, List[Prototype]] = {}
     table = loaded or (module.file.function_symbols if module.file else {})
     if place.module and not table:
         refuse(f"the module '{place.module}' is not loaded, and so none of its functions can be probed now",
@@ -8571,8 +8576,8 @@ def declared(place: Place, taken: str, module: Module, kernel: Kernel) -> List[F
     read(module)
     here = {name.split('.')[0] for name in table}
     inlined = [name for name, known in prototypes.items() if name not in here and any(each.inline for each in known)]
-    names = [name for name in matching_names(place.function, [*table, *inlined]) if not re.search(r'\.cold(\.|$)|@', name)
-             and (not taken or name.split('.')[0] in prototypes)]
+    names = [name for name in matching_names(place.function, [*table, *inlined])
+             if not re.search(r'\.cold(\.|$)|@', name) and (not taken or name.split('.')[0] in prototypes)]
     for each in sorted({symbol.module for name in names for symbol in table.get(name, ())} - {'', place.module}):
         read(module.module(each))
     found = [line for name in sorted(names, key=lambda name: (demangled(name), name))
@@ -8581,7 +8586,8 @@ def declared(place: Place, taken: str, module: Module, kernel: Kernel) -> List[F
         each._replace(obstacle=f"the module '{place.module}' is not loaded", notes=()) for each in found]
 
 
-def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], module: Module, kernel: Kernel) -> List[Found]:
+def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], module: Module, kernel: Kernel
+              ) -> List[Found]:
     """A line for each prototype of a name."""
     base, found, source = name.split('.')[0], [], demangled(name)
     for prototype in prototypes or [Prototype(name, source or f'{name}()', ())]:
@@ -8689,8 +8695,10 @@ def list_type(text: str, kernel: Kernel) -> List[str]:
     keyword, name, path, info = match[1] or '', match[2], match[3], kernel.info
     if GLOB.search(name) and not path:
         prefix = re.split(r'[*?\[]', name)[0]
-        names = sorted(found for found in set(info.type_names([keyword], prefix)) if fnmatch.fnmatchcase(found, name))
-        return [f'{keyword} {found};'.lstrip() for found in names] or refuse(f"no {keyword or 'type'} matches '{name}'", match.span(2))
+        names = sorted(filter(name_test(name), set(info.type_names([keyword], prefix))))
+        if not names:
+            refuse(f"no {keyword or 'type'} matches '{name}'", match.span(2))
+        return [f'{keyword} {found};'.lstrip() for found in names]
     type_ = info.named(keyword, name)
     if type_ is None:
         ways = [f'{each} {name}' for each in ('struct', 'union', 'enum') if not keyword and info.named(each, name)]
@@ -8699,8 +8707,10 @@ def list_type(text: str, kernel: Kernel) -> List[str]:
         refuse(f"no {keyword or 'type'} '{name}' in the debug information{hint}", match.span(2))
     if path:
         return member_layout(type_, path, match.start(3), kernel)
+    if not isinstance(type_, (Struct, Enum)):
+        return [f'typedef {spell(type_)} {name};']
     same = isinstance(type_, Struct) and type_.keyword and type_.name == name
-    return layout(type_, name * (not keyword and not same)) if isinstance(type_, (Struct, Enum)) else [f'typedef {spell(type_)} {name};']
+    return layout(type_, name * (not keyword and not same))
 
 
 def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[str]:
