@@ -723,8 +723,9 @@ RawSymbol = Tuple[int, int, int, int, int, int]     # name, info, other, section
 
 
 class SymbolTable(NamedTuple):
-    """Entries, their names, for dynamic symbols their versions (u16 each), and how an entry is laid out (ELF gABI)."""
+    """Entries, where the name of each begins (u32), names, for dynamic symbols versions (u16), and how an entry is laid out."""
     entries: bytes
+    starts: bytes
     names: bytes
     versions: bytes
     layout: struct.Struct
@@ -745,9 +746,9 @@ class SymbolTable(NamedTuple):
     def named(self, name: str) -> Iterator[int]:
         """The numbers of the entries of that name: one search for its bytes, one for its place; no table is built."""
         for text in occurrences(self.names, name.encode() + b'\0'):
-            for at in occurrences(self.entries, struct.pack(self.layout.format[0] + 'I', text)):
-                if at % self.layout.size == 0:
-                    yield at // self.layout.size
+            for at in occurrences(self.starts, struct.pack(self.layout.format[0] + 'I', text)):
+                if at % 4 == 0:
+                    yield at // 4
 
 
 # What reading a damaged file raises beside pyelftools' own; anything else is a defect of ours.
@@ -912,9 +913,14 @@ class Executable:
 
     @functools.cached_property
     def _tables(self) -> List[SymbolTable]:
-        layout = struct.Struct(self.mark + ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH'))
-        return [SymbolTable(bytes(self.contents(entries)), bytes(self.contents(names)), bytes(self.contents(versions)), layout)
-                for entries, names, versions in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version'))]
+        """Those of .symtab and .dynsym: Elf64_Sym or Elf32_Sym (ELF gABI), whose name is the first of their words."""
+        layout, tables = struct.Struct(self.mark + ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH')), []
+        for section, strings, versions in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version')):
+            entries = bytes(self.contents(section))
+            words = memoryview(entries[:len(entries) // layout.size * layout.size]).cast('I')
+            tables.append(SymbolTable(entries, words[::layout.size // 4].tobytes(), bytes(self.contents(strings)),
+                                      bytes(self.contents(versions)), layout))
+        return tables
 
     def _symbol(self, table: SymbolTable, number: int, entry: Optional[RawSymbol] = None) -> Symbol:
         raw = entry or next(table.raw(number, 1))
@@ -3797,7 +3803,45 @@ BTF_KINDS = ('void int ptr array struct union enum fwd typedef volatile const re
              'float decl_tag type_tag enum64').split()
 BTF_EXTRA = {'int': (4, 0), 'array': (12, 0), 'struct': (0, 12), 'union': (0, 12), 'enum': (0, 8), 'func_proto': (0, 8),
              'var': (4, 0), 'datasec': (0, 12), 'decl_tag': (4, 0), 'enum64': (0, 12)}
-BTF_TRANSPARENT = {'typedef', 'volatile', 'const', 'restrict', 'type_tag'}
+BTF_QUALIFIERS = ('const', 'volatile', 'restrict')
+BTF_TRANSPARENT = ('typedef', 'type_tag', *BTF_QUALIFIERS)
+BTF_KINDS_OF = {'enum': ('enum', 'enum64')}             # where a C keyword is not itself the kind
+
+
+class BtfRecord(NamedTuple):
+    """A struct btf_type; `value` is its size or type, `words` are what is behind it."""
+    kind: str
+    name: str
+    vlen: int
+    flag: bool
+    value: int
+    words: Sequence[int]
+
+    @property
+    def keyword(self) -> str:
+        """Of a struct, union or enum, or of the declaration of one, its keyword in C; else ''."""
+        if self.kind == 'fwd':
+            return 'union' if self.flag else 'struct'
+        return self.kind.replace('64', '') if self.kind in ('struct', 'union', 'enum', 'enum64') else ''
+
+    @property
+    def pairs(self) -> Iterator[Tuple[int, int]]:
+        """The words two by two: (name, type) of parameters, (name, value) of enumerators."""
+        return zip(self.words[::2], self.words[1::2])
+
+    @property
+    def triples(self) -> Iterator[Tuple[int, int, int]]:
+        """The words three by three: (name, type, offset) of members, (name, low, high) of enumerators of 64 bits."""
+        return zip(self.words[::3], self.words[1::3], self.words[2::3])
+
+
+class BtfLengths(Dict[int, int]):
+    """How many words a type has, by its info word; few differ."""
+
+    def __missing__(self, info: int) -> int:
+        fixed, each = BTF_EXTRA.get(BTF_KINDS[info >> 24 & 0x1f], (0, 0))
+        self[info] = 3 + fixed // 4 + (info & 0xffff) * each // 4
+        return self[info]
 
 
 class Btf(TypeInfo):
@@ -3812,13 +3856,13 @@ class Btf(TypeInfo):
         version, _, header, types, types_size, strings, strings_size = struct.unpack_from(self._mark + 'BBIIIII', data, 2)
         if version != 1 or header < 24 or max(types + types_size, strings + strings_size) + header > len(data):
             raise DebugInfoError(f'{path}: BTF of version {version} that is damaged or cut short')
-        self._data = data[header + types:header + types + types_size]
         self._strings = data[header + strings:header + strings + strings_size]
         self._first_id: int = base._first_id + len(base._offsets) if base else 1
         self._first_string: int = base._first_string + len(base._strings) if base else 0
         self._types: Dict[int, Type] = {}
         self.bytes: Callable[[], bytes] = lambda: data                      # the whole, as it was given
         with reading(self.path):
+            self._words, self._lengths = self._numbers(data[header + types:header + types + types_size]), BtfLengths()
             self._offsets: List[int] = self._index()
             if base:
                 self._check_base(base)
@@ -3831,37 +3875,58 @@ class Btf(TypeInfo):
             start = name - self._first_string
             before = self._strings[start - 1:start] if start > 0 else base._strings[name - 1:name] if start < 0 < name else b'\0'
             kind = BTF_KINDS[info >> 24 & 0x1f]
-            if before != b'\0' or kind == 'func' and self._head(type_)[0] != 'func_proto':
+            if before != b'\0' or kind == 'func' and self._record(type_).kind != 'func_proto':
                 raise DebugInfoError(f'{self.path}: its BTF was made for another kernel than that of {base.path}')
 
-    def _index(self) -> List[int]:
-        """Where each type begins, in words of four bytes."""
+    def _numbers(self, data: bytes) -> Any:
+        """Words of four bytes."""
         import array
-        words = array.array('I', self._data[:len(self._data) & ~3])
+        words = array.array('I', data[:len(data) & ~3])
         if (self._mark == '<') != (sys.byteorder == 'little'):
             words.byteswap()
-        self._words = words
-        fixed = [3 + BTF_EXTRA.get(kind, (0, 0))[0] // 4 for kind in BTF_KINDS]
-        each = [BTF_EXTRA.get(kind, (0, 0))[1] // 4 for kind in BTF_KINDS]
-        offsets, at, end = [], 0, len(words)
+        return words
+
+    def _index(self) -> List[int]:
+        """Where each type begins, in words."""
+        offsets: List[int] = []
+        words, lengths, at, end = self._words, self._lengths, 0, len(self._words)
+        append = offsets.append
         while at < end:
-            offsets.append(at)
-            info = words[at + 1]
-            kind = info >> 24 & 0x1f
-            at += fixed[kind] + (info & 0xffff) * each[kind]
+            append(at)
+            at += lengths[words[at + 1]]
         if at != end:
             raise ValueError('its last type is cut short')
         return offsets
 
     # one type
 
-    def _at(self, number: int) -> Tuple[Btf, int]:
-        """Who holds the type of that number, and where."""
+    def _record(self, number: int) -> BtfRecord:
+        """The type of that number, of its base too."""
+        if number == 0:
+            return BtfRecord('void', '', 0, False, 0, ())
         if number < self._first_id and self._base:
-            return self._base._at(number)
+            return self._base._record(number)
         if not 0 < number - self._first_id + 1 <= len(self._offsets):
             raise ValueError(f'no type has the number {number}')
-        return self, self._offsets[number - self._first_id]
+        at = self._offsets[number - self._first_id]
+        name, info, value = self._words[at:at + 3]
+        return BtfRecord(BTF_KINDS[info >> 24 & 0x1f], self._string(name), info & 0xffff, bool(info >> 31), value,
+                         self._words[at + 3:at + self._lengths[info]])
+
+    def _of_kind(self, *kinds: str) -> Iterator[Tuple[int, int]]:
+        """(number, where its words begin) of its own types of those kinds."""
+        wanted = {BTF_KINDS.index(kind) for kind in kinds}
+        return ((number, at) for number, at in enumerate(self._offsets, self._first_id) if self._words[at + 1] >> 24 & 0x1f in wanted)
+
+    def _bare(self, number: int) -> Tuple[int, str]:
+        """The type behind typedefs and qualifiers, and the name of the last typedef."""
+        alias = ''
+        for _ in range(64):
+            record = self._record(number)
+            if record.kind not in BTF_TRANSPARENT:
+                break
+            alias, number = record.name if record.kind == 'typedef' else alias, record.value
+        return number, alias
 
     def _string(self, offset: int) -> str:
         if offset < self._first_string and self._base:
@@ -3869,67 +3934,47 @@ class Btf(TypeInfo):
         start = offset - self._first_string
         return self._strings[start:self._strings.index(b'\0', start)].decode(errors='replace')
 
-    def _head(self, number: int) -> Tuple[str, str, int, bool, int]:
-        """(kind, name, vlen, kind_flag, size or type)"""
-        if number == 0:
-            return 'void', '', 0, False, 0
-        holder, at = self._at(number)
-        name, info, value = holder._words[at:at + 3]
-        return BTF_KINDS[info >> 24 & 0x1f], holder._string(name), info & 0xffff, bool(info >> 31), value
-
     def _lazy(self, number: int) -> Callable[[], Type]:
         return functools.partial(self._type, number)
 
     def _type(self, number: int) -> Type:
         with reading(self.path):
             if number not in self._types:
-                alias, wanted = '', number
-                for _ in range(64):
-                    kind, name, _vlen, _flag, below = self._head(wanted)
-                    if kind not in BTF_TRANSPARENT:
-                        break
-                    alias, wanted = (name if kind == 'typedef' else alias), below
+                wanted, alias = self._bare(number)
                 kept = self._base if isinstance(self._base, DistilledBtf) and wanted < self._first_id else None
                 self._types[number] = (kept or self)._read_type(wanted, alias)
             return self._types[number]
 
     def _read_type(self, number: int, alias: str) -> Type:
-        kind, name, vlen, flag, value = self._head(number)
+        kind, name, _, flag, value, words = record = self._record(number)
         if kind == 'int':
-            holder, at = self._at(number)
-            encoding = holder._words[at + 3] >> 24
             if re.search(r'\b(float|double|_Float\d+x?)\b', name):      # pahole without --btf_gen_floats calls them integers
                 return Float(name, value)
             if name == '__SANITIZED_FAKE_INT__':                        # what pahole has for an integer of 12 bytes and the like
                 return Void()
-            return Int(name, value, bool(encoding & 1) or name == 'signed char' or name == 'char' and self._plain_char_signed())
+            signed = words[0] >> 24 & 1 or name == 'signed char' or name == 'char' and self._plain_char_signed()
+            return Int(name, value, bool(signed))
         if kind in ('struct', 'union'):
             keyword = kind if name or not alias else ''
-            return Struct(keyword, name or alias, value, functools.lru_cache(None)(
-                functools.partial(self._members, number)))
+            return Struct(keyword, name or alias, value, functools.lru_cache(None)(functools.partial(self._members, record)))
         if kind == 'ptr':
             return Pointer(self.arch.word, self._lazy(value))
         if kind == 'array':
-            holder, at = self._at(number)
-            return Array(self._lazy(holder._words[at + 3]), holder._words[at + 5] or None)
+            return Array(self._lazy(words[0]), words[2] or None)
         if kind in ('enum', 'enum64'):
-            return Enum(name or alias, value, flag or any(v < 0 for _, v in self._enumerators(number)),
-                        functools.partial(self._enumerators, number))
+            return Enum(name or alias, value, flag or any(v < 0 for _, v in self._enumerators(record)),
+                        functools.partial(self._enumerators, record))
         if kind == 'float':
             return Float(name, value)
         if kind == 'fwd':
-            return self._forward('union' if flag else 'struct', name)
-        if kind == 'func_proto':
-            return self._prototype('', number)
-        return Void()
+            return self._forward(record.keyword, name)
+        return self._prototype('', record) if kind == 'func_proto' else Void()
 
     def _plain_char_signed(self) -> bool:
         """Whether a char without the flag has a sign. Where `signed char` has the flag, pahole knew: it has none (Linux has been
         built with -funsigned-char since 6.2); else it is as always on this architecture."""
-        for number in self._numbered('signed char', ('int',)):
-            holder, at = self._at(number)
-            if holder._words[at + 3] >> 24 & 1:
-                return False
+        if any(self._record(number).words[0] >> 24 & 1 for number in self._numbered('signed char', ('int',))):
+            return False
         plain = plain_type('char', self.arch)
         return isinstance(plain, Int) and plain.signed
 
@@ -3943,45 +3988,31 @@ class Btf(TypeInfo):
             raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
         return Struct(keyword, name, None, none)
 
-    def _members(self, number: int) -> Tuple[Member, ...]:
+    def _members(self, record: BtfRecord) -> Tuple[Member, ...]:
         """With kind_flag, offset >> 24 is the width of a bit-field and the rest its bit; else all of it is the bit."""
         with reading(self.path):
-            _, _, vlen, flag, _ = self._head(number)
-            holder, at = self._at(number)
             members = []
-            for i in range(at + 3, at + 3 + 3 * vlen, 3):
-                name, type_, offset = holder._words[i:i + 3]
-                width = offset >> 24 if flag else 0
-                bit = offset & 0xffffff if flag else offset
-                if not flag:
-                    width, bit = self._old_bit_field(type_, bit)
-                members.append(Member(holder._string(name), self._lazy(type_), bit, width or None,
+            for name, type_, offset in record.triples:
+                width, bit = (offset >> 24, offset & 0xffffff) if record.flag else self._old_bit_field(type_, offset)
+                members.append(Member(self._string(name), self._lazy(type_), bit, width or None,
                                       functools.partial(declaration, self.step, type_)))
             return tuple(members)
 
     def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
         """Without kind_flag a bit-field's width and shift stand in its INT (btf.rst, 2.2.4)."""
-        for _ in range(64):
-            kind, _, _, _, below = self._head(number)
-            if kind not in BTF_TRANSPARENT:
-                break
-            number = below
-        if kind != 'int':
+        record = self._record(self._bare(number)[0])
+        if record.kind != 'int':
             return 0, bit
-        holder, at = self._at(number)
-        encoding, size = holder._words[at + 3], below
-        width, shift = encoding & 0xff, encoding >> 16 & 0xff
-        return (width, bit + shift) if width != 8 * size or bit % 8 else (0, bit)
+        width, shift = record.words[0] & 0xff, record.words[0] >> 16 & 0xff
+        return (width, bit + shift) if width != 8 * record.value or bit % 8 else (0, bit)
 
-    def _enumerators(self, number: int) -> Tuple[Tuple[str, int], ...]:
+    def _enumerators(self, record: BtfRecord) -> Tuple[Tuple[str, int], ...]:
         with reading(self.path):
-            kind, _, vlen, flag, _ = self._head(number)
-            holder, at = self._at(number)
-            step, bits = (2, 32) if kind == 'enum' else (3, 64)
-            raw = [(holder._string(holder._words[i]), holder._words[i + 1] | (holder._words[i + 2] << 32 if step == 3 else 0))
-                   for i in range(at + 3, at + 3 + step * vlen, step)]
-            signed = flag or any(value == 0xffffffff for _, value in raw)   # before Linux 6.0 only -1 told that one is signed
-            return tuple((name, value - (1 << bits) if signed and value >> bits - 1 else value) for name, value in raw)
+            bits, raw = 32, list(record.pairs)
+            if record.kind == 'enum64':
+                bits, raw = 64, [(name, low | high << 32) for name, low, high in record.triples]
+            signed = record.flag or any(value == 0xffffffff for _, value in raw)    # before Linux 6.0 only -1 told that one is signed
+            return tuple((self._string(name), value - (1 << bits) if signed and value >> bits - 1 else value) for name, value in raw)
 
     # by name
 
@@ -3998,44 +4029,45 @@ class Btf(TypeInfo):
             yield from self._base._numbered(name, kinds) if not own else ()
 
     def _users(self, text: int, kinds: Tuple[str, ...]) -> Iterator[int]:
-        for at in occurrences(self._data, struct.pack(self._mark + 'I', text)):
-            index = bisect.bisect_left(self._offsets, at // 4)
-            if at % 4 == 0 and index < len(self._offsets) and self._offsets[index] == at // 4:
-                number = self._first_id + index
-                if self._head(number)[0] in kinds:
-                    yield number
+        for at in occurrences(self._names, struct.pack('=I', text)):
+            if at % 4 == 0 and self._record(self._first_id + at // 4).kind in kinds:
+                yield self._first_id + at // 4
+
+    @functools.cached_property
+    def _names(self) -> bytes:
+        """Where the name of each of its own types is, four bytes each."""
+        import array
+        return array.array('I', [self._words[at] for at in self._offsets]).tobytes()
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
         """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy (`f.isra.0`) or
         a place inside the function has no parameters that could be trusted."""
         with reading(self.path):
-            found = [self._head(number)[4] for number in self._numbered(name.split('.')[0], ('func',), True)]
+            found = [self._record(number).value for number in self._numbered(name.split('.')[0], ('func',), True)]
             if not found:
                 return None
-            function = self._prototype(name, found[0])
-            prototypes = [self._prototype(name, number) for number in set(found)]
+            function = self._prototype(name, self._record(found[0]))
+            prototypes = [self._prototype(name, self._record(number)) for number in set(found)]
             why = ('BTF has two functions of that name' if len({spell(p) for p in prototypes}) > 1 else
                    'the compiler changed the parameters of this copy, and only DWARF tells how' if is_changed_copy(name) else
                    'only DWARF tells where it is inside a function' if offset else '')
             lost = Location('gone', why=why) if why else None
             return function._replace(parameters=tuple(p._replace(location=lost) for p in function.parameters))
 
-    def _prototype(self, name: str, number: int) -> Function:
-        parameters, variadic = self._parameters(number)
-        return Function(name, self._lazy(self._head(number)[4]), tuple(Parameter(n, self._lazy(t)) for n, t in parameters), variadic)
+    def _prototype(self, name: str, record: BtfRecord) -> Function:
+        parameters, variadic = self._parameters(record)
+        return Function(name, self._lazy(record.value), tuple(Parameter(n, self._lazy(t)) for n, t in parameters), variadic)
 
-    def _parameters(self, number: int) -> Tuple[Tuple[Tuple[str, int], ...], bool]:
+    def _parameters(self, record: BtfRecord) -> Tuple[Tuple[Tuple[str, int], ...], bool]:
         """(name, type) of each parameter of a FUNC_PROTO, and whether others may follow: then the last is (0, 0)."""
-        holder, at = self._at(number)
-        words = holder._words[at + 3:at + 3 + 2 * (holder._words[at + 1] & 0xffff)]
-        pairs = list(zip(words[::2], words[1::2]))
+        pairs = list(record.pairs)
         variadic = pairs[-1:] == [(0, 0)]
-        return tuple((holder._string(name), type_) for name, type_ in pairs[:len(pairs) - variadic]), variadic
+        return tuple((self._string(name), type_) for name, type_ in pairs[:len(pairs) - variadic]), variadic
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo; two definitions of one name that differ are refused, since BTF does not say whose they are."""
         with reading(self.path):
-            kinds = {'enum': ('enum', 'enum64'), '': ('typedef', 'int', 'float')}.get(keyword, (keyword,))
+            kinds = BTF_KINDS_OF.get(keyword, (keyword,)) if keyword else ('typedef', 'int', 'float')
             types = [self._type(number) for number in self._numbered(name, kinds)]
             if len({shape(type_) for type_ in types}) > 1:
                 raise InputError(f"'{(keyword + ' ' + name).strip()}' has several definitions in the kernel, and BTF does not "
@@ -4046,52 +4078,44 @@ class Btf(TypeInfo):
         """See TypeInfo; BTF has only the per-cpu ones, unless the kernel was built to have all."""
         with reading(self.path):
             for number in self._numbered(name, ('var',)):
-                return Variable(name, self._type(self._head(number)[4]), self._is_per_cpu(number))
+                return Variable(name, self._type(self._record(number).value), self._is_per_cpu(number))
         return None
 
     def _is_per_cpu(self, variable: int) -> bool:
-        for at in self._offsets:
-            info = self._words[at + 1]
-            if BTF_KINDS[info >> 24 & 0x1f] == 'datasec' and 'percpu' in self._string(self._words[at]):
-                members = self._words[at + 3:at + 3 + 3 * (info & 0xffff):3]
-                if variable in members:
-                    return True
-        return False
+        sections = (self._record(number) for number, _ in self._of_kind('datasec'))
+        return any('percpu' in section.name and variable in section.words[::3] for section in sections)
 
     # as they are written
 
     def step(self, number: Optional[int]) -> Written:
         """One step of the type of that number."""
-        kind, name, _, flag, below = self._head(number or 0)
-        if kind in ('struct', 'union', 'enum', 'enum64', 'fwd'):
-            keyword = ('union' if flag else 'struct') if kind == 'fwd' else kind[:4] if 'enum' in kind else kind
-            return Written('name', f"{keyword} {name or '{...}'}")
-        if kind in ('const', 'volatile', 'restrict'):
+        record = self._record(number or 0)
+        kind, name, _, _, below, words = record
+        if record.keyword:
+            return Written('name', f"{record.keyword} {name or '{...}'}")
+        if kind in BTF_QUALIFIERS:
             return Written('qualifier', kind, below)
         if kind == 'type_tag':
             return self.step(below)
         if kind == 'ptr':
             return Written('pointer', '', below)
         if kind == 'array':
-            holder, at = self._at(number or 0)
-            return Written('array', '', holder._words[at + 3], (holder._words[at + 5] or None,))
+            return Written('array', '', words[0], (words[2] or None,))
         if kind == 'func_proto':
-            return Written('function', '', below, (), *self._parameters(number or 0))
+            return Written('function', '', below, (), *self._parameters(record))
         return Written('name', name or 'void')
 
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
         """See TypeInfo; BTF has only functions with code of their own."""
         plain = functools.lru_cache(None)(lambda type_: unqualified(declaration(self.step, type_)))
         with reading(self.path):
-            func, seen, wanted = BTF_KINDS.index('func'), set(), name_test(pattern)
+            seen, wanted = set(), name_test(pattern)
             pointing = self._pointing(re.findall(r'\w+', taken)[-1]) if taken else set()
-            for at in self._offsets:
-                name = self._string(self._words[at]) if self._words[at + 1] >> 24 & 0x1f == func else ''
-                if not name or not wanted(name):
+            for _, at in self._of_kind('func'):
+                name, prototype = self._string(self._words[at]), self._words[at + 2]
+                if not name or not wanted(name) or taken and not pointing.intersection(self._record(prototype).words[1::2]):
                     continue
-                if taken and not pointing.intersection(self._parameter_types(self._words[at + 2])):
-                    continue
-                function = self.step(self._words[at + 2])
+                function = self.step(prototype)
                 takes = tuple(plain(type_) for _, type_ in function.parameters)
                 if not taken or taken in takes:
                     found = Prototype(name, declaration(self.step, function.inner, name + parameter_list(self.step, function)), takes)
@@ -4099,15 +4123,9 @@ class Btf(TypeInfo):
                         seen.add(found)
                         yield found
 
-    def _parameter_types(self, number: int) -> Sequence[int]:
-        holder, at = self._at(number)
-        return holder._words[at + 4:at + 3 + 2 * (holder._words[at + 1] & 0xffff):2]
-
     def _pointing(self, name: str) -> Set[int]:
         """The types of that name, and those that point to one or qualify one."""
-        inner = {BTF_KINDS.index(kind) for kind in ('ptr', 'const', 'volatile', 'restrict', 'type_tag')}
-        edges = [(number, self._words[at + 2]) for number, at in enumerate(self._offsets, self._first_id)
-                 if self._words[at + 1] >> 24 & 0x1f in inner]
+        edges = [(number, self._words[at + 2]) for number, at in self._of_kind('ptr', 'type_tag', *BTF_QUALIFIERS)]
         found = set(self._numbered(name, tuple(BTF_KINDS)))
         if self._base:
             found |= self._base._pointing(name)
@@ -4119,19 +4137,17 @@ class Btf(TypeInfo):
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
         """See TypeInfo."""
-        kinds = {kind for keyword in keywords for kind in {'enum': ('enum', 'enum64'), '': ('typedef',)}.get(keyword, (keyword,))}
-        wanted = {BTF_KINDS.index(kind) for kind in kinds}
+        kinds = {kind for keyword in keywords for kind in BTF_KINDS_OF.get(keyword, (keyword or 'typedef',))}
         with reading(self.path):
-            names = [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f in wanted]
-            yield from {name for name in names if name and name.startswith(prefix)}
+            names = {self._string(self._words[at]) for _, at in self._of_kind(*kinds)}
+            yield from (name for name in names if name and name.startswith(prefix))
         if self._base:
             yield from self._base.type_names(keywords, prefix)
 
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
         with reading(self.path):
-            func = BTF_KINDS.index('func')
-            return [self._string(self._words[at]) for at in self._offsets if self._words[at + 1] >> 24 & 0x1f == func]
+            return [self._string(self._words[at]) for _, at in self._of_kind('func')]
 
 
 class DistilledBtf(Btf):
@@ -4143,15 +4159,15 @@ class DistilledBtf(Btf):
         self._kernel = kernel
 
     def _read_type(self, number: int, alias: str) -> Type:
-        kind, name, vlen, flag, value = self._head(number)
-        if kind not in ('struct', 'union', 'enum', 'enum64', 'fwd') or not name or vlen:
+        record = self._record(number)
+        kind, name, keyword = record.kind, record.name, record.keyword
+        if not keyword or not name or record.vlen:
             return super()._read_type(number, alias)
-        keyword = 'enum' if kind[:4] == 'enum' else kind if kind != 'fwd' else 'union' if flag else 'struct'
-        kinds = {'enum': ('enum', 'enum64')}.get(keyword, (keyword,))
+        kinds = BTF_KINDS_OF.get(keyword, (keyword,))
         types = [self._kernel._type(found) for found in self._kernel._numbered(name, kinds)]
         if kind == 'fwd' and not types:
             return super()._read_type(number, alias)
-        fitting = [type_ for type_ in types if kind == 'fwd' or size_of(type_) == value]
+        fitting = [type_ for type_ in types if kind == 'fwd' or size_of(type_) == record.value]
         if not fitting or len({shape(type_) for type_ in fitting}) > 1:
             raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that {self._kernel.path} "
                                  f"{'has several of' if fitting else 'does not have'}")
