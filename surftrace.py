@@ -4424,7 +4424,7 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
     """The debug information of one file: an ELF with DWARF or .BTF, or raw BTF (of the architecture said, else of this
     machine)."""
     inside = unpacked(path)
-    head = inside[:4] or read_head(path)
+    head = inside[:4] or read_file(path, 4)
     if head[:2] in (b'\x9f\xeb', b'\xeb\x9f'):
         if mode == 'dwarf':
             raise InputError(f'{path} is BTF, but -m dwarf was asked for')
@@ -4444,15 +4444,6 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
         raise DebugInfoError(f'{path}: has no {wanted}')
     return Module(executable.arch, Symbols([executable]) if '.symtab' in executable.sections else None, sources,
                   executable.build_id, executable, path)
-
-
-def read_head(path: str) -> bytes:
-    """The first four bytes of a file."""
-    try:
-        with open(path, 'rb') as file:
-            return file.read(4)
-    except OSError as error:
-        raise DebugInfoError(f'{path}: {error.strerror}') from None
 
 
 def running_debug_info(mode: str, machine: Arch, release: str) -> Module:
@@ -4574,7 +4565,7 @@ def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], mac
     """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the running one; and
     those of modules."""
     paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
-    split = [path for path in paths if is_split_btf(read_file(path) if read_head(path)[:2] in (b'\x9f\xeb', b'\xeb\x9f') else b'')]
+    split = [path for path in paths if is_split_btf(read_file(path) if read_file(path, 4)[:2] in (b'\x9f\xeb', b'\xeb\x9f') else b'')]
     objects = {path: executable_at(path) for path in paths if path not in split and is_object_file(path)}
     kernels = [path for path in paths if path not in objects and path not in split]
     if len(kernels) > 1:
@@ -10255,7 +10246,7 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     alike = given and os.path.basename(given.path) in {os.path.basename(path) for path in (name, *paths)}
     if given and given.contents('.text') and (options.show or options.output) and (alike or not paths and '/' in name):
         return program_at(given.path, None, os.path.abspath(name) if '/' in name else (paths or [given.path])[0])
-    programs = [program_at(path, given) for path in paths if read_head(path) == b'\x7fELF']
+    programs = [program_at(path, given) for path in paths if read_file(path, 4) == b'\x7fELF']
     if paths and not programs:
         raise InputError(f"{paths[0]} is no ELF file: a script? Then name its interpreter")
     if len(programs) > 1:
