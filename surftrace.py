@@ -5459,8 +5459,8 @@ def parse_probe(text: str) -> Probe:
     while parser.here.kind != 'end':
         args.append(parser.arg())
     parsed = parse_filter(text, filter_at + 2, len(text.rstrip())) if filter_at >= 0 else None
-    told = parse_words(text, words + 2, filter_at if filter_at >= 0 else len(text)) if words >= 0 else ()
-    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, told)
+    annotations = parse_words(text, words + 2, filter_at if filter_at >= 0 else len(text)) if words >= 0 else ()
+    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations)
     check_names(probe)
     return probe
 
@@ -5523,14 +5523,14 @@ def place_number(text: str, at: Span, base: int = 0) -> int:
 
 def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:
     """WORDS behind #!"""
-    told = []
+    annotations = []
     for match in re.finditer(r'\S+', text[start:end]):
         at = (start + match.start(), start + match.end())
         pair = re.fullmatch(r'=?(\w+(?:\+\w+)*):(\S+)', match[0])
         if not pair:
             raise InputError('NAME:FORMAT expected behind #!', at)
-        told.append((tuple(pair[1].split('+')), pair[2], at))
-    return tuple(told)
+        annotations.append((tuple(pair[1].split('+')), pair[2], at))
+    return tuple(annotations)
 
 
 def check_names(probe: Probe) -> None:
@@ -5742,8 +5742,10 @@ class Fetch(NamedTuple):
         text, derefs = self.base, self.derefs
         if text.startswith('@') and derefs:
             offset, derefs = derefs[0][0], derefs[1:]
-            plus = '+' if text[1] == '+' else ''
-            text = f'@{plus}{int(text[1:], 0) + offset:#x}' if plus or text[1].isdigit() else f'{text}{offset:+d}' if offset else text
+            if text[1] == '+' or text[1].isdigit():
+                text = f"@{'+' * (text[1] == '+')}{int(text[1:], 0) + offset:#x}"
+            elif offset:
+                text = f'{text}{offset:+d}'
         for offset, user in derefs:
             text = f"{'-' if offset < 0 else '+'}{'u' if user else ''}{abs(offset)}({text})"
         return f'{text}:{self.kind}' if self.kind else text
@@ -6221,8 +6223,8 @@ class Leaves:
             return self._word_argument(expr)
         parameters = self.function.parameters
         if expr.number >= len(parameters):
-            many = 'no parameters' if not parameters else 'one parameter, %0' if len(parameters) == 1 else (
-                f'{len(parameters)} parameters, %0 to %{len(parameters) - 1}')
+            count = len(parameters)
+            many = f'{count} parameters, %0 to %{count - 1}' if count > 1 else ('no parameters', 'one parameter, %0')[count]
             more = '; where further arguments of a variadic function are is not known' if self.function.variadic else ''
             refuse(f"{self.function.name} has {many}{more}", expr.at)
         return self._parameter(expr.number, expr.at)
@@ -6403,7 +6405,7 @@ class Leaves:
         if isinstance(type_, Float):
             refuse(f'{self.function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers', at)
         if isinstance(type_, Struct):
-            passed = type_.passed() if self.function.language == 'C++' else '' if self.function.language else 'value'
+            passed = {'': 'value', 'C++': type_.passed()}.get(self.function.language, '')
             if passed == 'reference' and self.arch.by_value == 'sysv':
                 return Lvalue(type_, 'memory', fetch, name='retval')
             if self.arch.by_value != 'sysv' or _has_float(type_) or _is_laid_out_by_hand(type_) or not passed:
@@ -6848,7 +6850,7 @@ class Resolver(Walk):
         fetch = self._bits(lvalue, at) if lvalue.width is not None else self._fetched(lvalue, at)
         if fetch.kind:                                                      # a bit-field, or a part of a register
             width = bit_width(fetch.kind)
-            format_ = signed_format(width) if signed else HEX if letter == 'X' else None
+            format_ = signed_format(width) if signed else {'X': HEX}.get(letter)
         else:
             address = isinstance(type_, Pointer) or is_untyped(type_)
             shown = 'x' if letter == 'X' or address and not letter else 'u'
