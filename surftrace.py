@@ -801,6 +801,7 @@ class Executable:
             self._relocated = functools.lru_cache(None)(self._relocate)
             self.arch = self._arch()
         self._extents = functools.lru_cache(None)(self._read_extents)
+        self._named = functools.lru_cache(1 << 10)(self._read_named)
 
     def _arch(self) -> Arch:
         header = self.elf.header
@@ -955,6 +956,9 @@ class Executable:
 
     def every_symbol(self, name: str) -> List[Symbol]:
         """The symbols of that name, also undefined ones."""
+        return list(self._named(name))
+
+    def _read_named(self, name: str) -> List[Symbol]:
         found = {self._symbol(table, number) for table in self._tables for number in table.named(name)}
         return sorted(found, key=lambda symbol: (symbol.address, not symbol.sort))     # .dynsym knows more than .symtab
 
