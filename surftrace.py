@@ -2488,6 +2488,8 @@ class DwarfTypes:
             if 'DW_AT_type' not in die.values:
                 return Void()
             die = die.refer('DW_AT_type')
+        if 'DW_AT_signature' in die.shape.forms:                            # a type unit has it
+            die = die.refer('DW_AT_signature')
         key = self.entries.place_of(die)
         if key not in self._types:
             self._types[key] = self._read_type(die, alias)

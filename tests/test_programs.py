@@ -794,6 +794,15 @@ def test_what_cpp_would_refuse_is_refused(line: str, words: str, compile_c: Comp
     assert words in refusal(f'P {program}:{line}')[0]
 
 
+@pytest.mark.parametrize('version', [4, 5])
+def test_a_type_in_a_unit_of_its_own_is_found(version: int, compile_c: Compile) -> None:
+    """.debug_types of DWARF 4, type units of DWARF 5: what refers to them has their signature."""
+    program = compile_c('struct point { int x, y; struct point *next; }; union u { int a; float f; };\n'
+                        'int g(struct point *p, union u *q) { return p->x + q->a; }\nint main(void) { return 0; }',
+                        '-O1', f'-gdwarf-{version}', '-fdebug-types-section')
+    assert value(shown(f'P {program}:g p->next->y q->a')[0]) == 'y=+4(+8(%di)):s32 a=+0(%si):s32'
+
+
 @pytest.mark.parametrize('asked, wanted', [
     ('derived ((a::Node *)p)->x', '+4(%di)'), ('derived ((struct b::Node *)p)->x', '+0(%di)'), ('a::fa ((::b::Cls::Node *)p)->x', '+8(%di)'),
     ('b::fb ((Cls::Node *)p)->x', '+8(%di)'), ('both ((A *)p)->v', '+0(%di)'), ('back container_of(p, b::Cls::Node, x)->pad[1]', None),
