@@ -7900,7 +7900,7 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
     if probe.kind == 'e':
         return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
     targets = locate(probe, kernel)
-    several = probe.place.glob or probe.kind in 'PRu' and len({target.name for target in targets}) > 1
+    several = len({target.name for target in targets}) > 1 if probe.place.object else probe.place.glob
     events: List[Event] = []
     refusals: List[Tuple[Target, InputError]] = []
     for target in targets:

@@ -45,7 +45,7 @@ def traced(lines: list[str], act: Callable[[], object], *options: str) -> list[s
     act()
     printed = run.end()
     assert run.process.returncode == 0, run.err
-    assert 'none lost' in run.err[-1], run.err
+    assert not re.search(r'\d lost|recorded and not shown|too long', ''.join(run.err)), run.err
     return printed
 
 
@@ -343,7 +343,7 @@ def test_what_a_killed_run_left_is_swept_and_a_living_one_goes_on(app: Path, tra
     assert len((tracefs / 'uprobe_events').read_text().splitlines()) >= 2
     said = surftrace('-q', '-d', '0.1', f'P {app}:handle id')
     assert 'removed what the killed run' in said.stderr
-    assert len([line for line in (tracefs / 'uprobe_events').read_text().splitlines() if re.match(r'p:surftrace_\d+/f0 ', line)]) == 1
+    assert len([line for line in (tracefs / 'uprobe_events').read_text().splitlines() if re.match(r'p:surftrace_\w+/f0 ', line)]) == 1
     ran(app, 1)
     assert shown(living.end()) == ['id=0 name="bob"'] * 2
 
@@ -547,7 +547,7 @@ def test_bash_readline_and_what_it_returns() -> None:
     shell.wait(20)
     os.close(master)
     lines = run.end()
-    assert shown(lines, 'out', shell.pid) == [f'cmd="{text}"' for text in typed] + ['cmd=(fault)']
+    assert shown(lines, 'out', shell.pid) == [f'cmd="{text}"' for text in typed] + ['cmd=(null)']
     assert shown(lines, 'in', shell.pid) == [''] * 4
     assert shown(lines, 'ends', shell.pid) == ['cmd=0x0']
 
