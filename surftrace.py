@@ -1554,6 +1554,7 @@ FUNCTION_TAGS = ('DW_TAG_subprogram',)
 CODE_TAGS = ('DW_TAG_subprogram', 'DW_TAG_inlined_subroutine')
 VARIABLE_TAGS = ('DW_TAG_formal_parameter', 'DW_TAG_variable')
 ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
+LINKAGE = 'DW_AT_linkage_name'
 ORIGINS = ('DW_AT_abstract_origin', 'DW_AT_specification')
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
 LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust',
@@ -2164,11 +2165,15 @@ class Places:
         return next((start for start, _ in self.ranges(die)), None)
 
     def entry(self, die: Die) -> Optional[int]:
-        """The address that a scope is entered at."""
+        """The address that a scope is entered at; where an instruction of another comes first, behind that (one of x86 has
+        up to 15 bytes)."""
         entry = die.values.get('DW_AT_entry_pc')
-        if entry is None or die.form('DW_AT_entry_pc').startswith('addr'):
-            return self.low(die) if entry is None else int(entry)
-        return int(entry) + (self.low(die) or 0)
+        if entry is None:
+            return self.low(die)
+        at = int(entry) + (0 if die.form('DW_AT_entry_pc').startswith('addr') else self.low(die) or 0)
+        ranges = self.ranges(die)
+        behind = [start for start, end in ranges if at < start <= at + 15 and start < end]
+        return min(behind) if behind and (at, at) in ranges else at
 
     def is_entered(self, die: Die) -> bool:
         """Whether a scope is entered in its own code."""
@@ -3137,7 +3142,7 @@ class Scopes:
         sources = list(self._entries.by_name(name.split('.')[0], FUNCTION_TAGS, unit))
         if unit is not None and any(self.declared_at(die)[0] != die.unit.path for die in sources):
             sources = list(self._entries.by_name(name.split('.')[0], FUNCTION_TAGS))        # a header's
-        spots = [spot for die in sources if 'DW_AT_inline' in die.values
+        spots = [spot for die in sources if 'DW_AT_inline' in die.values or '-flto' in die.unit.producer
                  and (not file or ('/' + die.unit.path).endswith('/' + file)) for spot in self._copies_of(die)]
         return sorted(spots, key=lambda spot: spot.address)
 
@@ -3145,16 +3150,25 @@ class Scopes:
         """See Dwarf.copies_near."""
         home = self.home(address)
         sources = self.sources(home.abstract) if home is not None else []
-        return sorted((spot for die in sources for spot in self._copies_of(die)), key=lambda spot: spot.address)
+        spots = {spot.address: spot for die in sources for spot in self._copies_of(die)}
+        return [spots[at] for at in sorted(spots)]
 
     def sources(self, source: Die) -> List[Die]:
-        """The entries with a function's names and types: clang has one in each unit that has a copy
-        (ThinLTO)."""
-        if source.unit.is_gnu or source.unit.language:                  # in C++ and Rust thousands have one name
+        """The entries with a function's names and types: clang has one in each unit that has a copy (ThinLTO); of what a
+        header of C++ defines each unit that includes it has one, a member's refers to its declaration."""
+        origin, unit = source.origin, source.unit
+        declared, linkage = self.declared_at(source), origin.values.get(LINKAGE)
+        external = unit.language == 'C++' and 'DW_AT_external' in origin.values
+        header = external and declared[0] != unit.path
+        if not header and (unit.language or unit.is_gnu):               # in C++ and Rust thousands have one name
             return [source]
-        declared = self.declared_at(source)
-        same = (die for die in self._entries.by_name(source.origin.name, FUNCTION_TAGS) if self.declared_at(die) == declared)
-        return list({die.offset: die for die in (source, *same)}.values())
+        found = {source.offset: source}
+        for die in self._entries.by_name(origin.name, FUNCTION_TAGS):
+            if die.values.get(LINKAGE) == linkage and (linkage or self.declared_at(die) == declared):
+                reference = struct.pack(self._entries.mark + 'I', die.at)
+                users = self._entries.beginning(reference, ORIGINS, 'ref4', FUNCTION_TAGS, die.unit) if header else ()
+                found.update({entry.offset: entry for entry in (die, *users)})
+        return list(found.values())
 
     def inlined(self, source: Die) -> Iterator[Die]:
         """The inlined copies of a function, in its own unit and, where these are linked as one, in others."""
@@ -3781,9 +3795,14 @@ class Dwarf(TypeInfo):
             return self.scopes.copies(name, near, file)
 
     def copies_near(self, address: int) -> List[Spot]:
-        """Where the copies begin of the function that has the address, in the source files that have its definition."""
+        """Where the copies begin of the function that has the address, in all source files that have its definition."""
         with reading(self.path):
             return self.scopes.copies_near(address)
+
+    def same_source(self, one: int, other: int) -> bool:
+        """Whether the code at two addresses is, as far as is known, of one function of the source."""
+        spots = self.spot_at(one), self.spot_at(other)
+        return len({(spot.function, spot.file, spot.line) for spot in spots if spot}) < 2
 
     def inlined_at(self, spot: Spot) -> str:
         """The name of the function whose copy the address is in, '' for the function's own code."""
@@ -7341,7 +7360,9 @@ def locate(probe: Probe, kernel: Kernel) -> List[Target]:
         return [target for symbol in symbols for target in function_targets(probe, symbol, module, kernel)]
     plain = probe.kind in 'pP' and place.offset is None and module.dwarf
     copies = module.dwarf.copies(place.function, None, place.file) if plain and module.dwarf else []
-    return spot_targets(copies, probe, module, kernel) if copies else absent(place, module, kernel)
+    targets = spot_targets(copies, probe, module, kernel) if copies else []
+    targets += only_variants(probe, bool(copies), module, kernel) if module.dwarf and place.offset is None else []
+    return targets or absent(place, module, kernel)
 
 
 def module_of(place: Place, kernel: Kernel) -> Module:
@@ -7455,21 +7476,45 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, kernel: Kerne
     if place.offset is not None:
         return [own]
     dwarf, inlined = module.dwarf, own.function and own.function.inlined or 0
-    named = any(part.kind == 'register' or part.name[:4] in ('$sta', '$arg') for arg in probe.args for part in arg.expr.parts())
-    whole = probe.kind in 'pP' and not (place.glob and not place.object) and not named      # no register, no word of the stack
+    whole = probe.kind in 'pP' and not (place.glob and not place.object) and not names_registers(probe)
     table = module.linked or module.symbols
-    variants = table.copies_of(symbol.name) if table else []
+    link, variants = link_time(symbol, module), table.copies_of(symbol.name) if table else []
+    if dwarf and link:                                                  # several files may have functions of a name
+        variants = [variant for variant in variants if dwarf.same_source(link.address, variant.address)]
+    if place.glob:                                                      # those that match have events of their own
+        variants = [variant for variant in variants if not name_test(place.function)(variant.name)]
+    spots = dwarf.copies_near(link.address) if dwarf and link and place.object else []
+    inlined = len(spots) if place.object else inlined
     if not whole or not dwarf:                                          # registers hold something else in a copy
         for text in [inlined_too(symbol.name, inlined)] * bool(inlined) + [copied_too(symbol.name, variants)] * bool(variants):
             kernel.note(text)
         return [own]
-    link = link_time(symbol, module)
-    spots = (dwarf.copies_near(link.address) if place.object else dwarf.copies(symbol.name, link.address)) if inlined and link else []
+    if inlined and link and not place.object:
+        spots = dwarf.copies(symbol.name, link.address)
     copies = spot_targets(spots, probe, module, kernel, False)
     copies = [copy._replace(name=own.name) for copy in copies] + [
         function_target(probe, copy, module, kernel)._replace(name=own.name) for copy in variants]
     plain = '+' not in own.place and not place.object                   # `f` alone would be all of this again
     return [own._replace(place=own.place + '+0' * (plain and bool(copies))), *copies]
+
+
+def only_variants(probe: Probe, inlined: bool, module: Module, kernel: Kernel) -> List[Target]:
+    """The Targets of a function that is only there with other parameters, or else inlined; none where a register is named or the
+    source has several of that name."""
+    place, table, dwarf = probe.place, module.linked or module.symbols, module.dwarf
+    variants = table.copies_of(place.function) if table else []
+    variants = in_file(variants, place.file, dwarf) if place.file and dwarf else variants
+    alike = dwarf is not None and all(dwarf.same_source(variants[0].address, other.address) for other in variants)
+    if not alike or names_registers(probe):
+        if variants and inlined:
+            kernel.note(copied_too(place.function, variants))
+        return []
+    return [function_target(probe, variant, module, kernel)._replace(name=place.function) for variant in variants]
+
+
+def names_registers(probe: Probe) -> bool:
+    """Whether an argument names a register, or a word of the stack."""
+    return any(part.kind == 'register' or part.name[:4] in ('$sta', '$arg') for arg in probe.args for part in arg.expr.parts())
 
 
 def copied_too(name: str, copies: Sequence[Symbol]) -> str:
@@ -7914,10 +7959,16 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
         more = f' (the first of {len(targets)} places, {targets[0].place}; the others have none either)' if len(targets) > 1 else ''
         raise InputError(first.message + more, first.at)
     if refusals:
-        told = ', '.join(target.name if several else target.place for target, _ in refusals[:5])
+        told = ', '.join(target.name if several else place_or_copy(target) for target, _ in refusals[:5])
         kernel.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out ({told}"
                     f"{', ...' if len(refusals) > 5 else ''}): {refusals[0][1].message}")
     return named_by_kind(events)
+
+
+def place_or_copy(target: Target) -> str:
+    """The name of a copy with a symbol of its own, by which it can be traced; else the place."""
+    symbol = target.site.program.symbols.symbol_at(target.site.address) if target.site else None
+    return symbol.name if symbol and is_changed_copy(symbol.name) else target.place
 
 
 def named_by_kind(events: Sequence[Event]) -> List[Event]:
@@ -9895,7 +9946,7 @@ Trace functions and events of the kernel, functions and USDT probes of programs,
 LANGUAGE = r'''
 | place | means |
 |---|---|
-| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), with DWARF of its inlined copies too (not where a register is named); its return (`r`); a module that is not loaded is waited for |
+| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), with DWARF of its inlined copies too, and of those with other parameters (`f.constprop.0`), not where a register is named; its return (`r`); a module that is not loaded is waited for |
 | `FUNC+OFFSET` | an instruction inside, decimal or 0x; `FUNC+0` is the function without its copies |
 | `FILE:LINE` | the first instruction of a line in each copy of its function; the end of a path is enough where it means one file; needs DWARF |
 | `FUNC:LINE` | the same, counted from the function's declaration (0) |

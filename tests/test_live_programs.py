@@ -885,3 +885,121 @@ def test_what_a_line_became_and_the_code_of_a_function_are_listed(compile_c: Com
     assert [int(at) for at in re.findall(r'^ +<\+(\d+)>', code, re.M)] == [at - wanted[0] for at in wanted]
     refused = surftrace('-S', f'P {program}:test.c:1 i')
     assert refused.returncode == 2 and 'has no code; lines that have' in refused.stderr
+
+
+# ---- every call of a function is seen once, whatever the compiler made of it
+
+
+COPIES = r'''
+#include <stdio.h>
+#define KEEP __asm__ volatile("" :: "r"(sum) : "memory")
+static __attribute__((noinline)) long scaled(long x, int by, const char *why) {
+    long sum = 0;
+    for (int i = 0; i < x; i++) { sum += i * by; KEEP; }
+    printf("scaled x=%ld by=%d why=\"%s\"\n", x, by, why);
+    return sum;
+}
+struct three { long a, b, c; };
+static __attribute__((noinline)) long part(struct three *p, int k) { printf("part b=%ld k=%d\n", p->b, k); return p->b + k; }
+static inline long small(long x) { long sum = x; KEEP; printf("small x=%ld\n", x); return sum + 1; }
+__attribute__((noinline)) long both(long x, int by) {
+    long sum = 0;
+    for (int i = 0; i < x * by; i++) { sum += i; KEEP; }
+    printf("both x=%ld by=%d\n", x, by);
+    return sum;
+}
+long (*volatile pointer)(long, int) = both;
+int main(int argc, char **argv) {
+    struct three p = { 1, argc, 3 };
+    long sum = scaled(argc + 1, 7, "why") + scaled(argc + 2, 7, "why") + part(&p, argc) + part(&p, 2);
+    sum += both(argc + 3, 5) + both(argc + 4, 5) + pointer(2, 3) + small(argc + 5) + small(argc + 6);
+    return sum == 0;
+}
+'''
+INLINE = r'''
+#include <cstdio>
+#line 1 "/include/inline.h"
+#define KEEP asm volatile("" :: "r"(v) : "memory")
+inline int shared(int v) { KEEP; printf("shared v=%d\n", v); return v + 1; }
+template <typename T> T twice(T v) { KEEP; printf("twice<int> v=%d\n", (int)v); return v * 2; }
+struct Held { int n; int get(int v) { KEEP; printf("Held::get v=%d\n", v); return n + v; } };
+int other(int x);
+#line 1 "test.c"
+#ifdef OTHER
+int other(int x) { Held held{ x }; return shared(10) + twice<int>(20) + held.get(30); }
+#else
+int (*volatile pointer)(int) = shared;
+int (*volatile made)(int) = twice<int>;
+int (Held::*volatile get)(int) = &Held::get;
+int main() {
+    Held held{ 3 };
+    int sum = shared(1) + twice<int>(2) + held.get(3);
+    return other(sum + pointer(4) + made(5) + (held.*get)(6)) == 0;
+}
+#endif
+'''
+
+
+def said_and_seen(program: Path, asked: dict[str, str]) -> tuple[list[str], list[str]]:
+    """What the program prints of its calls, and what the probes show of them, in any order."""
+    said: list[str] = []
+    events = {name: f'e{number}' for number, name in enumerate(asked)}
+    lines = traced([f'P:{events[name]} {program}:{name} {words}' for name, words in asked.items()],
+                   lambda: said.extend(ran(program).stdout.splitlines()))
+    return sorted(said), sorted(f'{name} {values}' for name in asked for values in shown(lines, events[name]))
+
+
+@pytest.mark.parametrize('flags', ['-O0', '-O1', '-O2', '-O3', '-O2 -flto', '-O3 -gdwarf-4'])
+def test_every_call_is_seen_once_whatever_copies_there_are(flags: str, compile_c: Compile) -> None:
+    program = compile_c(COPIES, '-g', *flags.split())
+    said, seen = said_and_seen(program, {'scaled': 'x by why', 'part': 'b=p->b k', 'both': 'x by', 'small': 'x'})
+    assert len(said) == 9 and seen == said
+    assert ('constprop' in tool('nm', program)) == (flags[2] in '23')
+
+
+@pytest.mark.parametrize('flags', ['-O0', '-O1', '-O2', '-O3', '-O2 -flto'])
+def test_every_call_of_an_inline_function_of_a_header_is_seen_once(flags: str, compile_c: Compile) -> None:
+    other = compile_c(INLINE, '-c', '-x', 'c++', '-DOTHER', '-g', *flags.split(), compiler='g++')
+    linked = compile_c(INLINE, '-c', '-x', 'c++', '-g', *flags.split(), compiler='g++')
+    program = linked.with_name('program')
+    tool('g++', '-g', *flags.split(), linked, other, '-o', program)
+    value = '' if 'lto' in flags else 'v'                               # LTO leaves none of some constants, which is said
+    said, seen = said_and_seen(program, dict.fromkeys(('shared', 'twice<int>', 'Held::get'), value))
+    assert len(said) == 9 and [line.strip() for line in seen] == [line if value else line.split()[0] for line in said]
+
+
+APPLY = r'''
+#include <stdio.h>
+typedef int (*function)(int);
+__attribute__((noinline)) int apply(int n, function f) {
+    int sum = 0;
+    for (int i = 0; i < n; i++) { sum += f(i); __asm__ volatile("" :: "r"(sum) : "memory"); }
+    printf("n=%d retval=%d\n", n, sum);
+    return sum;
+}
+static int one(int x) { return x + 1; }
+static int two(int x) { return x * 2; }
+int main(int argc, char **argv) {
+    function volatile f = two;
+    int sum = 0;
+    for (int i = 0; i < 3; i++) sum += apply(argc + i, one);
+    return sum + apply(argc + 9, f) == 0;
+}
+'''
+
+
+def test_a_function_and_its_copies_are_one_and_what_is_not_seen_is_said(compile_c: Compile, tmp_path: Path) -> None:
+    """A register is another thing in a copy; without DWARF nobody knows where a copy has its parameters."""
+    program, said = compile_c(APPLY, '-g', '-O3'), []  # type: Path, list[str]
+    bare = stripped(program, tmp_path, 'packed')
+    assert {'apply', 'apply.constprop.0'} <= set(re.findall(r'\w (apply\S*)$', tool('nm', program), re.M))
+    lines = traced([f'P:entry {program}:apply n', f'R:back {program}:apply.constprop.0 $retval', f'P:own {program}:apply n=%di:s32', f'P:f {program}:apply n f:n>3'],
+                   lambda: said.extend(ran(program).stdout.splitlines()))
+    calls = [line.split() for line in said]
+    assert len(calls) == 4 and shown(lines, 'entry') == [n for n, _ in calls] and shown(lines, 'back') == [retval for _, retval in calls[:3]]
+    assert shown(lines, 'own') == [calls[3][0]] and shown(lines, 'f') == [n for n, _ in calls if int(n[2:]) > 3]
+    assert shown(traced([f'P {bare}:apply n=%0:s32'], lambda: ran(bare))) == [calls[3][0]]
+    note = surftrace('-S', f'P {bare}:apply %0')
+    assert note.returncode == 0 and 'also there as apply.constprop.0' in note.stderr, note
+    refused = surftrace('-S', f'P {bare}:apply.constprop.0 %0')
+    assert refused.returncode == 2 and 'no debug information' in refused.stderr

@@ -1255,3 +1255,60 @@ def test_no_name_from_outside_reaches_the_terminal_as_it_is(tmp_path: Path, comp
         assert surftrace.main(arguments) == 2
         said = capfd.readouterr().err
         assert said.replace('\n', '').isprintable() and said.count('surftrace: ') > said.count('\nsurftrace: ') == 0, said
+
+
+# ---- copies with other parameters
+
+
+TWO_KINDS = r'''
+typedef int (*function)(int);
+__attribute__((noinline)) int apply(int n, function f) {
+    int sum = 0;
+    for (int i = 0; i < n; i++) { sum += f(i); __asm__ volatile("" :: "r"(sum) : "memory"); }
+    return sum;
+}
+static __attribute__((noinline)) int scaled(int n, int by) {
+    int sum = 0;
+    for (int i = 0; i < n; i++) { sum += i * by; __asm__ volatile("" :: "r"(sum) : "memory"); }
+    return sum;
+}
+static int one(int x) { return x + 1; }
+static int two(int x) { return x * 2; }
+int main(int argc, char **argv) {
+    function volatile f = two;
+    int sum = scaled(argc, 7) + scaled(argc + 1, 7);
+    for (int i = 0; i < 3; i++) sum += apply(argc + i, one);
+    return sum + apply(argc + 9, f) == 0;
+}
+'''
+
+
+@pytest.mark.parametrize('line, wanted', [
+    ('p apply n', ['p:f0 apply+0 n=%di:s32', 'p:f0 apply.constprop.0 n=%di:s32']), ('p scaled n by', [r'p:f0 scaled.constprop.0 n=%di:s32 by=\7:s32']),
+    ('r scaled $retval', ['r:f0 scaled.constprop.0 retval=$retval:s32']),
+    ('p apply+0 n', ['p:f0 apply+0 n=%di:s32']), ('p apply.constprop.0 n', ['p:f0 apply.constprop.0 n=%di:s32'])])
+def test_a_function_of_a_kernel_is_probed_with_its_copies(line: str, wanted: list[str], compile_c: Compile) -> None:
+    assert shown('-v', str(compile_c(TWO_KINDS, '-g', '-O3')), line) == wanted
+
+
+def test_a_copy_that_is_not_probed_is_said(compile_c: Compile) -> None:
+    program = compile_c(TWO_KINDS, '-g', '-O3')
+    for line in ('p apply x=%di', 'r apply $retval', f'P {program}:apply x=%di', f'R {program}:apply $retval'):
+        said = told('-S', '-v', str(program), line) if line[0] in 'pr' else told('-S', line)
+        assert len(said.out) == 1 and "'apply' is also there as apply.constprop.0" in said.err and 'calls of that are not seen' in said.err
+    assert 'Name the copy' in told('-S', '-v', str(program), 'p scaled x=%di').err
+    assert 'Name the copy' in told('-S', f'P {program}:scaled x=%di').err
+    places = [line.split()[1] for line in shown(f'P {program}:appl* n')]
+    assert len(places) == 2 == len(set(places))                         # each has its event, and no other
+
+
+def test_the_names_of_copies(compile_c: Compile) -> None:
+    """Two files may have a function of one name; what is only part of a function is none of its copies."""
+    names = 'f f.constprop.0 f.isra.1 f.constprop.0.isra.0 f.lto_priv.0 f.part.0 f.cold f.constprop.0.cold f.0 af.constprop.0 f.constpropped.0 _Z1fi _Z1fi.isra.0'
+    program = compile_c('int main(void) { return 0; }\n' + ''.join(
+        f'__asm__(".text\\n.type {name}, @function\\n{name}: ret\\n.size {name}, 1");\n' for name in names.split()), '-no-pie')
+    found = [symbol.name for symbol in surftrace.Executable(str(program)).copies_of('f')]
+    assert sorted(found) == ['f.constprop.0', 'f.constprop.0.isra.0', 'f.isra.1', 'f.lto_priv.0']
+    assert [symbol.name for symbol in surftrace.Executable(str(program)).copies_of('_Z1fi')] == ['_Z1fi.isra.0']
+    lines = ''.join(f'ffffffff8{number:07x} t {name}\n' for number, name in enumerate(names.split())).encode()
+    assert sorted(symbol.name for symbol in surftrace.Kallsyms(lines).copies_of('f')) == [name for name in sorted(found) if 'lto' not in name]        # no kernel's
