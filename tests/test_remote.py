@@ -102,7 +102,7 @@ def test_what_is_kept_is_where_other_clients_look(real, build_id, cache, program
 
 def test_a_line_that_needs_dwarf_gets_the_whole_file(real, build_id, cache, capfd, monkeypatch):
     monkeypatch.setenv('DEBUGINFOD_URLS', f'http://127.0.0.1:1 {real}')
-    assert surftrace.main(['-S', '-m', 'remote', '-a', 'x86_64', '--build-id', build_id, 'p take_bits:0 p->a']) == 0
+    assert surftrace.main(['-S', '-m', 'remote', '-a', 'x86_64', '--build-id', build_id, 'p take_bits@test.c p->a']) == 0
     assert capfd.readouterr().out == SHOWN
     assert files(cache) == [f'{build_id}/debuginfo']
 
