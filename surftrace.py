@@ -744,11 +744,15 @@ class SymbolTable(NamedTuple):
         return self.names[entry[0]:self.names.find(b'\0', entry[0])].decode(errors='replace')
 
     def named(self, name: str) -> Iterator[int]:
-        """The numbers of the entries of that name: one search for its bytes, one for its place; no table is built."""
-        for text in occurrences(self.names, name.encode() + b'\0'):
-            for at in occurrences(self.starts, struct.pack(self.layout.format[0] + 'I', text)):
-                if at % 4 == 0:
-                    yield at // 4
+        """The numbers of the entries of that name: a search for its bytes, and one for each place of these, or where
+        many names end so (linkers merge tails) one pass over all."""
+        mark = self.layout.format[0] + 'I'
+        texts = set(occurrences(self.names, name.encode() + b'\0'))
+        if len(texts) > 16:
+            yield from (number for number, (text,) in enumerate(struct.iter_unpack(mark, self.starts)) if text in texts)
+            return
+        for text in texts:
+            yield from (at // 4 for at in occurrences(self.starts, struct.pack(mark, text)) if at % 4 == 0)
 
 
 # What reading a damaged file raises beside pyelftools' own; anything else is a defect of ours.
@@ -7620,15 +7624,19 @@ def obstacles(vmlinux: Executable) -> Callable[[Symbol, int], str]:
     spans = [tuple(symbol.address for end in ('start', 'end') for symbol in vmlinux.symbols(f'__{name}_text_{end}'))
              for name in ('noinstr', 'kprobes', 'entry', 'cpuidle')]
 
+    def calls_ftrace(symbol: Symbol) -> bool:
+        at = bisect.bisect_left(sites, symbol.address - vmlinux.arch.nops)
+        return at < len(sites) and sites[at] < symbol.address + max(symbol.size, 1)
+
     def obstacle(symbol: Symbol, address: int) -> str:
         if symbol.section.startswith(('.init', '.exit')):
             return 'gone when the kernel has booted (__init)'
         if symbol.address in black or any(len(span) == 2 and span[0] <= address < span[1] for span in spans):
             return "on the kernel's blacklist: kprobes themselves run through it"
         base = symbol.name.partition('.')[0]                            # of f.cold, which has no call for ftrace of its own
-        whole = next((each for each in vmlinux.symbols(base) if each.code), symbol) if base != symbol.name else symbol
-        at = bisect.bisect_left(sites, whole.address - vmlinux.arch.nops)
-        return NOT_TRACEABLE if sites and (at == len(sites) or sites[at] >= whole.address + max(whole.size, 1)) else ''
+        if not sites or calls_ftrace(symbol):
+            return ''
+        return '' if base != symbol.name and any(calls_ftrace(whole) for whole in vmlinux.symbols(base)) else NOT_TRACEABLE
     return obstacle
 
 
