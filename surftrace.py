@@ -9589,9 +9589,10 @@ exit 0
 '''
 
 
-READING = 'cat <&3 &\nreader=$!\n'
+# dd reads and writes: a cat that splices (busybox's) holds the lock of a pipe it writes to while it waits for events
+READING = 'dd bs=64k <&3 2>/dev/null &\nreader=$!\n'
 COUNTING = '''pipe || fail "cannot make a pipe"
-cat <&3 >/proc/self/fd/4 4>&- &
+dd bs=64k <&3 >/proc/self/fd/4 2>/dev/null 4>&- &
 reader=$!
 { show && [ "$left" -gt 0 ] && trace | show; } </proc/self/fd/4 4>&- 3<&- 2>/dev/null &
 counter=$!
@@ -9605,7 +9606,7 @@ def in_seconds(seconds: float) -> str:
 
 
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None) -> str:
-    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, mkfifo, sed and cat."""
+    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, mkfifo, sed and dd."""
     steps = plan(events, run._replace(group=GROUP_IN_SCRIPT))
     do, undo = [], []
     for number, step in enumerate(steps, 1):

@@ -386,7 +386,7 @@ def test_the_script_ends_after_so_many_events(tracefs: Path, tmp_path: Path, she
     assert len(lines) == 3 if not options else lines[-1].startswith(' => ')
 
 
-@pytest.mark.parametrize('shell', ['bash', 'dash'])        # busybox's own cat (sendfile) holds more than it can write in time
+@SHELLS
 def test_what_a_script_has_read_is_written_before_it_ends(tracefs: Path, tmp_path: Path, shell: str) -> None:
     if not (tracefs / 'events/syscalls').exists():
         pytest.skip('this kernel has no events of system calls')

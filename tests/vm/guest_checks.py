@@ -866,7 +866,7 @@ def script(shell: str, name: str) -> Iterator[tuple[subprocess.Popen[bytes], Pat
     """A script of the folder, tracing in that shell without any Python in reach; and what it prints."""
     tools = Path('/run/tools')
     tools.mkdir(exist_ok=True)
-    for tool in ('cat', 'sed', 'mkdir', 'rmdir', 'id', 'awk', 'sleep', 'mount', 'mkfifo', 'rm'):
+    for tool in ('dd', 'sed', 'mkdir', 'rmdir', 'id', 'awk', 'sleep', 'mount', 'mkfifo', 'rm'):
         with contextlib.suppress(FileExistsError):
             (tools / tool).symlink_to(shutil.which(tool) or tool)
     out, err = Path('/run/script.out'), Path('/run/script.err')
