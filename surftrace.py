@@ -7546,6 +7546,9 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, kernel: Kernel
     if isinstance(module, Program):
         site = Site(module, symbol.address + (offset or symbol.entry))
         return Target(site_place(site, kernel, place.at), demangled(symbol.name) or symbol.name, function, entry, module, site)
+    said = obstacle_of(symbol, symbol.address + offset, kernel) if isinstance(module.symbols, Symbols) else ''
+    if said:
+        kernel.note(f"'{symbol.name}' is {said}; the kernel will refuse a probe there")
     text = kernel_place(symbol, offset, module) + '+0' * (place.offset == 0)
     return Target(text, symbol.name, function, entry, module)
 
@@ -8000,11 +8003,6 @@ def resolver_at(target: Target, probe: Probe, kernel: Kernel) -> Resolver:
 
 def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
     """The event of a p or r line at one place."""
-    symbols = kernel.info.symbols
-    found = symbols.symbols(target.name) if isinstance(symbols, Symbols) and not target.site else []
-    obstacle = obstacle_of(found[0], found[0].address, kernel) if len(found) == 1 else ''
-    if obstacle:
-        kernel.note(f"'{target.name}' is {obstacle}; the kernel will refuse a probe there")
     for hint in (syscall_hint(probe, target, kernel.info.arch), convention_note(probe, target, target.module)):
         if hint:
             kernel.note(hint)
