@@ -1,6 +1,7 @@
 """What the tests share: when a test cannot run here and why, a tracefs that ends as it began, and compiled C."""
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -18,6 +19,7 @@ from cache import Unavailable
 import surftrace
 
 TRACEFS = Path('/sys/kernel/tracing')
+MOUNTED = Path(tempfile.gettempdir(), 'surftrace-tests-mounted')        # there while the tests have mounted it
 
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:                  # as in a shell's background, and so in all that is started
@@ -82,8 +84,8 @@ def _live(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
     """The tracefs of this machine, which has to be after the test what it was before; one test at a time has it."""
-    with open(Path(tempfile.gettempdir(), 'surftrace-tests-tracefs'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _tracefs_lock():
+        _mount()
         before = _snapshot()
         yield _mounted_tracefs
         assert _snapshot() == before
@@ -91,21 +93,37 @@ def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope='session')
 def _mounted_tracefs() -> Iterator[Path]:
-    """Mounts tracefs for the session if nothing has; skips where probes cannot be had."""
+    """Mounts tracefs for the session if nothing has; skips where probes cannot be had. Of several workers the last unmounts
+    it: while another uses it, it is busy."""
     if os.geteuid() != 0:
         pytest.skip('live: needs root')
-    mounted = (TRACEFS / 'README').exists()
-    if not mounted:
-        mount = subprocess.run(['mount', '-t', 'tracefs', 'tracefs', TRACEFS], capture_output=True, text=True)
-        if mount.returncode:
-            pytest.skip(f'live: tracefs cannot be mounted: {mount.stderr.strip()}')
+    with _tracefs_lock():
+        _mount()
     try:
         if not (TRACEFS / 'uprobe_events').exists():
             pytest.skip('live: this kernel has no uprobe_events')
         yield TRACEFS
     finally:
-        if not mounted:
-            subprocess.run(['umount', TRACEFS], check=True)
+        with _tracefs_lock():
+            if MOUNTED.exists() and subprocess.run(['umount', TRACEFS], capture_output=True).returncode == 0:
+                MOUNTED.unlink()
+
+
+@contextlib.contextmanager
+def _tracefs_lock() -> Iterator[None]:
+    """One worker at a time."""
+    with open(Path(tempfile.gettempdir(), 'surftrace-tests-tracefs'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _mount() -> None:
+    """Mount tracefs where it is not, and remember that the tests did."""
+    if not (TRACEFS / 'README').exists():
+        mount = subprocess.run(['mount', '-t', 'tracefs', 'tracefs', TRACEFS], capture_output=True, text=True)
+        if mount.returncode:
+            pytest.skip(f'live: tracefs cannot be mounted: {mount.stderr.strip()}')
+        MOUNTED.touch()
 
 
 def _snapshot() -> str:
