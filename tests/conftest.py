@@ -93,8 +93,7 @@ def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope='session')
 def _mounted_tracefs() -> Iterator[Path]:
-    """Mounts tracefs for the session if nothing has; skips where probes cannot be had. Of several workers the last unmounts
-    it: while another uses it, it is busy."""
+    """Mounts tracefs for the session if nothing has; skips where probes cannot be had. Another worker mounts it again."""
     if os.geteuid() != 0:
         pytest.skip('live: needs root')
     with _tracefs_lock():
@@ -105,7 +104,8 @@ def _mounted_tracefs() -> Iterator[Path]:
         yield TRACEFS
     finally:
         with _tracefs_lock():
-            if MOUNTED.exists() and subprocess.run(['umount', TRACEFS], capture_output=True).returncode == 0:
+            if MOUNTED.exists():            # -l: a worker holds folders that it has opened until it ends
+                subprocess.run(['umount', '-l', TRACEFS], check=True)
                 MOUNTED.unlink()
 
 

@@ -143,7 +143,7 @@ ADDED = [
 @pytest.mark.parametrize(('typed', 'added'), [pytest.param(*rest, id=name) for name, *rest in ADDED])
 def test_a_shell_completes(typed: str, added: str, shell: Shell, request: pytest.FixtureRequest) -> None:
     if typed.endswith("'e sche"):
-        request.getfixturevalue('_mounted_tracefs')         # which knows the systems; few kernels have symbols of them
+        request.getfixturevalue('tracefs')                  # which knows the systems; few kernels have symbols of them
     said, taken = shell.typed(typed, re.escape(added))
     print(f'{taken:.2f} s: {typed}[TAB]{added}')
     after = said.rpartition(typed)[2] if typed in said else said
