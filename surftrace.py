@@ -3421,10 +3421,6 @@ class Variables:
         """Whether the function's symbol is at that address."""
         return self._places.low(die) in (address, address + self._arch.nops)
 
-    def _low(self, die: Die) -> Optional[int]:
-        """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
-        return next((start for start, _ in self._places.ranges(die)), None)
-
     def _function(self, name: str, source: Die, concrete: Die, pc: int, entry: bool, inlined: Optional[int]) -> Function:
         places = {child.origin.offset: child for child in concrete.children(PARAMETER_TAGS)}
         parameters, variadic, frame, low = [], False, self._frame_base(concrete), self._places.low(concrete)
