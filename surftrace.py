@@ -7296,9 +7296,9 @@ class Target(NamedTuple):
     site: Optional[Site] = None
 
 
-class Kernel(NamedTuple):
-    """The traced machine, as it is asked while events are made; of one that is elsewhere (-S, -o) no file can be read."""
-    info: Module
+class Machine(NamedTuple):
+    """The traced machine, as it is asked while events are made; of another than this one (-S, -o) no file can be read."""
+    kernel: Module                                          # types, symbols and modules of the kernel
     note: Callable[[str], None]                             # a word for the user
     read: Callable[[str], str] = lambda path: ''            # a file of its tracefs, '' where it cannot be read
     seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
@@ -7320,7 +7320,7 @@ class Kernel(NamedTuple):
 
     def event_names(self) -> Iterable[str]:
         """Every SYSTEM/EVENT: of the running kernel, else those that the file has."""
-        return self.read('available_events').replace(':', '/').split() or event_classes(self.info)
+        return self.read('available_events').replace(':', '/').split() or event_classes(self.kernel)
 
     def functions(self) -> Optional[FrozenSet[str]]:
         """The functions that ftrace lists as traceable, None where it lists none."""
@@ -7343,34 +7343,34 @@ GLOB_CAP = 100                              # a pattern that matches more functi
 # where
 
 
-def locate(probe: Probe, kernel: Kernel) -> List[Target]:
+def locate(probe: Probe, machine: Machine) -> List[Target]:
     """The places that a line means, in the kernel, one of its modules, a program or a library."""
-    place, module = probe.place, module_of(probe.place, kernel)
-    if isinstance(module, Program) and module.is_go and probe.kind == 'R' and not kernel.force:
+    place, module = probe.place, module_of(probe.place, machine)
+    if isinstance(module, Program) and module.is_go and probe.kind == 'R' and not machine.force:
         refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves its stacks, so it would '
                f'crash. Probe the entry with P; --force does it all the same', place.at)
     if isinstance(module, Program) and probe.kind == 'u':
-        return usdt_targets(place, module, kernel)
+        return usdt_targets(place, module, machine)
     if isinstance(module, Program) and not place.function and place.line is None:
-        return [offset_target(probe, module, kernel)]
+        return [offset_target(probe, module, machine)]
     if place.line is not None:
-        return spot_targets(line_spots(place, module), probe, module, kernel)
-    symbols = functions_of(place, module, kernel)
+        return spot_targets(line_spots(place, module), probe, module, machine)
+    symbols = functions_of(place, module, machine)
     if symbols:
-        return [target for symbol in symbols for target in function_targets(probe, symbol, module, kernel)]
+        return [target for symbol in symbols for target in function_targets(probe, symbol, module, machine)]
     plain = probe.kind in 'pP' and place.offset is None and module.dwarf
     copies = module.dwarf.copies(place.function, None, place.file) if plain and module.dwarf else []
-    targets = spot_targets(copies, probe, module, kernel) if copies else []
-    targets += only_variants(probe, bool(copies), module, kernel) if module.dwarf and place.offset is None else []
-    return targets or absent(place, module, kernel)
+    targets = spot_targets(copies, probe, module, machine) if copies else []
+    targets += only_variants(probe, bool(copies), module, machine) if module.dwarf and place.offset is None else []
+    return targets or absent(place, module, machine)
 
 
-def module_of(place: Place, kernel: Kernel) -> Module:
+def module_of(place: Place, machine: Machine) -> Module:
     """What a place is in."""
     if not place.object:
-        return kernel.info.module(place.module)
+        return machine.kernel.module(place.module)
     with Resolver._about(place):
-        program = kernel.program(place.object)
+        program = machine.program(place.object)
     return program or refuse(f"no program or library '{place.object}': a path, a program in $PATH or a library's soname, whole or up "
                              'to .so, is looked for', (place.at[0], place.at[0] + len(place.object)))
 
@@ -7380,7 +7380,7 @@ def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
     return [symbol for symbol in symbols if ('/' + dwarf.source_at(symbol.address)).endswith('/' + file)]
 
 
-def functions_of(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
+def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]:
     """The functions that a place names: the one of that name, else all that match a pattern; none where it is nowhere, and where a
     module is waited for one without an address. Of a name that is there several times the one in the file that is named."""
     name, table = place.function, module.symbols
@@ -7388,9 +7388,9 @@ def functions_of(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
         return [Symbol(name, 0, 0, True)]
     found = [symbol for symbol in table.functions(name) if place.module in ('', symbol.module)] if table else []
     if place.glob and not found:
-        return matching(place, module, kernel)
+        return matching(place, module, machine)
     if place.module and not found:
-        return awaited(place, module, kernel)
+        return awaited(place, module, machine)
     return [one_of_several(place, found, module)] if len(found) > 1 or place.file and found else found
 
 
@@ -7411,11 +7411,11 @@ def matching_names(pattern: str, names: Iterable[str]) -> List[str]:
                   name[:2] in ('_Z', '_R') and any(wanted(text) for text in spellings(demangled(name))))
 
 
-def matching(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
+def matching(place: Place, module: Module, machine: Machine) -> List[Symbol]:
     """The functions that can be traced and match a pattern, one an address, at most GLOB_CAP of them. In the kernel one of several
     functions of a name has to be chosen by its file."""
     table, found = functions_by_name(module, place.module), {}          # type: Dict[str, List[Symbol]], Dict[object, Symbol]
-    functions = kernel.functions() if not place.object else None
+    functions = machine.functions() if not place.object else None
     for name in matching_names(place.function, table):
         if (functions is None or name in functions) and (place.object or len(table[name]) == 1 and '.' not in name):
             for symbol in table[name]:
@@ -7424,11 +7424,11 @@ def matching(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
         where = f'in {module.path}' if place.object else 'that can be traced'
         refuse(f"no function {where} matches '{place.function}'", place.at)
     if len(found) > GLOB_CAP:
-        kernel.note(f"'{place.function}' matches {len(found)} functions; only the first {GLOB_CAP} are traced")
+        machine.note(f"'{place.function}' matches {len(found)} functions; only the first {GLOB_CAP} are traced")
     return list(found.values())[:GLOB_CAP]
 
 
-def awaited(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
+def awaited(place: Place, module: Module, machine: Machine) -> List[Symbol]:
     """The function of a module that need not be loaded: the kernel takes the probe and sets it when the module comes
     (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
     loaded = functions_by_name(module, place.module) if module.symbols else {}
@@ -7436,9 +7436,9 @@ def awaited(place: Place, module: Module, kernel: Kernel) -> List[Symbol]:
     if names and place.function not in names:
         refuse(f"the module {place.module} has no function '{place.function}'{near(place.function, names)}", place.at)
     if module.loaded is False and not module.file:
-        kernel.note(f"no module '{place.module}' is loaded, and none is installed for this kernel: the probe waits for one of that name")
+        machine.note(f"no module '{place.module}' is loaded, and none is installed for this kernel: the probe waits for one of that name")
     elif module.loaded is False:
-        kernel.note(f"the module '{place.module}' is not loaded: the probe waits for it")
+        machine.note(f"the module '{place.module}' is not loaded: the probe waits for it")
     return [Symbol(place.function, 0, 0, True, module=place.module)]
 
 
@@ -7468,11 +7468,11 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Symbol:
     return wanted[0]
 
 
-def function_targets(probe: Probe, symbol: Symbol, module: Module, kernel: Kernel) -> List[Target]:
+def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> List[Target]:
     """A function's own place, and those where the compiler put copies of it: inlined into other functions, or as functions with
     other parameters. What of these is not traced is said."""
     place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
-    own = function_target(probe, symbol, module, kernel)
+    own = function_target(probe, symbol, module, machine)
     if place.offset is not None:
         return [own]
     dwarf, inlined = module.dwarf, own.function and own.function.inlined or 0
@@ -7487,18 +7487,18 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, kernel: Kerne
     inlined = len(spots) if place.object else inlined
     if not whole or not dwarf:                                          # registers hold something else in a copy
         for text in [inlined_too(symbol.name, inlined)] * bool(inlined) + [copied_too(symbol.name, variants)] * bool(variants):
-            kernel.note(text)
+            machine.note(text)
         return [own]
     if inlined and link and not place.object:
         spots = dwarf.copies(symbol.name, link.address)
-    copies = spot_targets(spots, probe, module, kernel, False)
+    copies = spot_targets(spots, probe, module, machine, False)
     copies = [copy._replace(name=own.name) for copy in copies] + [
-        function_target(probe, copy, module, kernel)._replace(name=own.name) for copy in variants]
+        function_target(probe, copy, module, machine)._replace(name=own.name) for copy in variants]
     plain = '+' not in own.place and not place.object                   # `f` alone would be all of this again
     return [own._replace(place=own.place + '+0' * (plain and bool(copies))), *copies]
 
 
-def only_variants(probe: Probe, inlined: bool, module: Module, kernel: Kernel) -> List[Target]:
+def only_variants(probe: Probe, inlined: bool, module: Module, machine: Machine) -> List[Target]:
     """The Targets of a function that is only there with other parameters, or else inlined; none where a register is named or the
     source has several of that name."""
     place, table, dwarf = probe.place, module.linked or module.symbols, module.dwarf
@@ -7507,9 +7507,9 @@ def only_variants(probe: Probe, inlined: bool, module: Module, kernel: Kernel) -
     alike = dwarf is not None and all(dwarf.same_source(variants[0].address, other.address) for other in variants)
     if not alike or names_registers(probe):
         if variants and inlined:
-            kernel.note(copied_too(place.function, variants))
+            machine.note(copied_too(place.function, variants))
         return []
-    return [function_target(probe, variant, module, kernel)._replace(name=place.function) for variant in variants]
+    return [function_target(probe, variant, module, machine)._replace(name=place.function) for variant in variants]
 
 
 def names_registers(probe: Probe) -> bool:
@@ -7529,11 +7529,11 @@ def link_time(symbol: Symbol, module: Module) -> Optional[Symbol]:
     return symbol if symbol in found else found[0] if len(found) == 1 else None
 
 
-def function_target(probe: Probe, symbol: Symbol, module: Module, kernel: Kernel) -> Target:
+def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> Target:
     """The Target of a function, or of an instruction in it."""
     place, dwarf, link = probe.place, module.dwarf, link_time(symbol, module)
     offset = place.offset or 0
-    if offset and link and module.linked and not kernel.force:
+    if offset and link and module.linked and not machine.force:
         with Resolver._about(place):
             check_boundary(link, offset, module.file or module.linked.files[0], dwarf, bool(place.object))
     spot = dwarf.spot_at(link.address + offset) if dwarf and offset and link else None
@@ -7541,10 +7541,10 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, kernel: Kernel
     entry = not offset and not (function is None and is_changed_copy(symbol.name))     # whose arguments are where nobody knows
     if isinstance(module, Program):
         site = Site(module, symbol.address + (offset or symbol.entry))
-        return Target(site_place(site, kernel, place.at), demangled(symbol.name) or symbol.name, function, entry, module, site)
-    said = obstacle_of(symbol, symbol.address + offset, kernel) if isinstance(module.symbols, Symbols) else ''
+        return Target(site_place(site, machine, place.at), demangled(symbol.name) or symbol.name, function, entry, module, site)
+    said = obstacle_of(symbol, symbol.address + offset, machine) if isinstance(module.symbols, Symbols) else ''
     if said:
-        kernel.note(f"'{symbol.name}' is {said}; the kernel will refuse a probe there")
+        machine.note(f"'{symbol.name}' is {said}; the kernel will refuse a probe there")
     text = kernel_place(symbol, offset, module) + '+0' * (place.offset == 0)
     return Target(text, symbol.name, function, entry, module)
 
@@ -7586,12 +7586,12 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
 COPY_CAP = 1000                             # copies of one function or line that are probed; more are cut, with a word
 
 
-def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, kernel: Kernel, alone: bool = True) -> List[Target]:
+def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine, alone: bool = True) -> List[Target]:
     """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a note. They are all there
     is to be probed, or else not `alone`."""
     place, dwarf = probe.place, module.dwarf
     assert dwarf
-    reasons = [spot_obstacle(spot, module, kernel) for spot in spots]
+    reasons = [spot_obstacle(spot, module, machine) for spot in spots]
     if set(reasons) == {NOT_TRACEABLE}:                                 # the kernel may have been built to take probes anywhere
         reasons = [''] * len(spots)
     wanted = [spot for spot, reason in zip(spots, reasons) if not reason]
@@ -7599,13 +7599,13 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, kernel: Ke
     if spots and not wanted and alone:
         refuse(f"no probe can be put on '{place.text}': {left}", place.at)
     if left:
-        kernel.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {left}")
+        machine.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {left}")
     if len(wanted) > COPY_CAP:
-        kernel.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
+        machine.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
     targets = []
     for spot in wanted[:COPY_CAP]:
         site = Site(module, spot.address) if isinstance(module, Program) else None
-        where = site_place(site, kernel, place.at) if site else f"{place.module}{':' * bool(place.module)}{spot_text(spot.address, dwarf)}"
+        where = site_place(site, machine, place.at) if site else f"{place.module}{':' * bool(place.module)}{spot_text(spot.address, dwarf)}"
         targets.append(Target(where, place.text if site else spot.function, dwarf.function_here(spot), False, module, site))
     return targets
 
@@ -7639,10 +7639,10 @@ def obstacles(vmlinux: Executable) -> Callable[[Symbol, int], str]:
     return obstacle
 
 
-def obstacle_of(symbol: Symbol, address: int, kernel: Kernel) -> str:
+def obstacle_of(symbol: Symbol, address: int, machine: Machine) -> str:
     """Why no probe can be put at an address of a kernel's function: as the running kernel says, and its vmlinux where there is one."""
-    traceable, vmlinux = kernel.functions(), kernel.info.executable
-    if symbol.name in kernel.blacklist():
+    traceable, vmlinux = machine.functions(), machine.kernel.executable
+    if symbol.name in machine.blacklist():
         return "on the kernel's blacklist: kprobes themselves run through it"
     said = obstacles(vmlinux)(symbol, address) if vmlinux and symbol.section and not symbol.module else ''
     if traceable is not None and said in ('', NOT_TRACEABLE):
@@ -7650,12 +7650,12 @@ def obstacle_of(symbol: Symbol, address: int, kernel: Kernel) -> str:
     return said
 
 
-def spot_obstacle(spot: Spot, module: Module, kernel: Kernel) -> str:
+def spot_obstacle(spot: Spot, module: Module, machine: Machine) -> str:
     """Why no probe can be put at a place that DWARF tells."""
     symbol = module.symbol_at(spot.address)
     if isinstance(module, Program):
         return ''
-    return obstacle_of(symbol, spot.address, kernel) if symbol else 'where no function is'
+    return obstacle_of(symbol, spot.address, machine) if symbol else 'where no function is'
 
 
 def spot_text(address: int, dwarf: Dwarf) -> str:
@@ -7672,11 +7672,11 @@ def single(executable: Executable, name: str) -> bool:
     return len(executable.symbols(name)) == 1
 
 
-def absent(place: Place, module: Module, kernel: Kernel) -> NoReturn:
+def absent(place: Place, module: Module, machine: Machine) -> NoReturn:
     """Say why a function is not there: only as a compiler's copy, inlined everywhere, another file's, or not at all."""
     name, names, dwarf = place.function, list(module.function_names()), module.dwarf
     if isinstance(module, Program):
-        refuse_other_symbols(place, module, kernel)
+        refuse_other_symbols(place, module, machine)
     stems = {other: other.partition('.')[0] for other in names if re.search(r'\.(isra|constprop|part|llvm)\.', other)}
     copies = sorted(other for other, stem in stems.items() if name == stem or '::' in name and name in spellings(demangled(stem)))
     if copies and '.llvm.' in copies[0]:
@@ -7701,7 +7701,7 @@ def absent(place: Place, module: Module, kernel: Kernel) -> NoReturn:
     refuse(f"{module.path if place.object else 'the kernel'} has no function '{name}'{hint}", place.at)
 
 
-def refuse_other_symbols(place: Place, program: Program, kernel: Kernel) -> None:
+def refuse_other_symbols(place: Place, program: Program, machine: Machine) -> None:
     """Refuse a name that a program has for something else than a function of its own."""
     name, found = place.function, program.symbols.every_symbol(place.function)
     sorts = {symbol.sort for symbol in found}
@@ -7711,7 +7711,7 @@ def refuse_other_symbols(place: Place, program: Program, kernel: Kernel) -> None
                + (f" ({', '.join(others[:8])}{', ...' if len(others) > 8 else ''}): probe that one" if others else ', whose names '
                   "are not in this file; its debug package may have them"), place.at)
     if sorts == {'undefined'}:
-        owner = next((soname for soname in program.executable.needed for other in [kernel.program(soname)]
+        owner = next((soname for soname in program.executable.needed for other in [machine.program(soname)]
                       if other and other.symbols.functions(name)), '')
         refuse(f"{program.path} calls '{name}' and has it not"
                + (f': it is in {owner}, write {owner}:{name}' if owner else '; it is in a library'), place.at)
@@ -7719,7 +7719,7 @@ def refuse_other_symbols(place: Place, program: Program, kernel: Kernel) -> None
         refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
 
 
-def offset_target(probe: Probe, program: Program, kernel: Kernel) -> Target:
+def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
     """The Target at an offset in a program's file."""
     place = probe.place
     offset, semaphore = place.offset or 0, place.semaphore
@@ -7727,7 +7727,7 @@ def offset_target(probe: Probe, program: Program, kernel: Kernel) -> Target:
     if address is None:
         refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed', place.at)
     site = Site(program, address)
-    text = site_place(site, kernel, place.at) + (f'({semaphore:#x})' if semaphore else '')
+    text = site_place(site, machine, place.at) + (f'({semaphore:#x})' if semaphore else '')
     symbol = program.symbols.symbol_at(address)
     if any(note.address == address for note in program.executable.usdt_notes()):
         return Target(text, f'{offset:#x}', None, False, program, site)
@@ -7736,8 +7736,8 @@ def offset_target(probe: Probe, program: Program, kernel: Kernel) -> Target:
         inside = place._replace(function=symbol.name, offset=None if behind == symbol.entry else behind)
         if inside.offset and probe.kind == 'R':
             refuse('a return is that of a whole function: no offset or line', place.at)
-        return function_target(probe._replace(place=inside), symbol, program, kernel)
-    if not kernel.force:
+        return function_target(probe._replace(place=inside), symbol, program, machine)
+    if not machine.force:
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
                'inside one crashes the program. --force sets it all the same', place.at)
     return Target(text, f'{offset:#x}', None, False, program, site)
@@ -7758,17 +7758,17 @@ def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
     return found
 
 
-def usdt_targets(place: Place, program: Program, kernel: Kernel) -> List[Target]:
+def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Target]:
     """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
     found = usdt_notes(place, program)
     if len({note.provider for note in found}) > 1 and not place.system:
         refuse(f"several providers have '{place.function}': {', '.join(sorted({note.provider for note in found}))}", place.at)
-    if any(note.semaphore for note in found) and 'ref_ctr' not in kernel.abilities:
+    if any(note.semaphore for note in found) and 'ref_ctr' not in machine.abilities:
         refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux 4.20)', place.at)
     targets = []
     for note in found:
         site = Site(program, note.address, split_operands(note.operands))
-        where = site_place(site, kernel, place.at, note.semaphore)
+        where = site_place(site, machine, place.at, note.semaphore)
         targets.append(Target(where, f'{note.provider}:{note.name}', None, False, program, site))
     return targets
 
@@ -7803,10 +7803,10 @@ def refuse_offset(message: str) -> NoReturn:
     raise InputError(message)
 
 
-def kernel_path(program: Program, kernel: Kernel, at: Span) -> str:
+def kernel_path(program: Program, machine: Machine, at: Span) -> str:
     """The program's path in a definition; where that is written at once, the file that was read, whatever has that name by then.
     Elsewhere it may hold nothing that ends a word (lib/ctype.c: the byte 0xa0 does, which is in 'à') or begins a comment."""
-    if kernel.live:
+    if machine.live:
         return program.opened
     if re.search(rb'[\t-\r #\xa0]', program.path.encode('utf-8', 'surrogateescape')):
         refuse('the kernel takes no path with a blank, a # or a byte 0xa0 in it; make a link to it', at)
@@ -7820,18 +7820,18 @@ def with_paths(text: str, events: Sequence[Event]) -> str:
     return text
 
 
-def site_place(site: Site, kernel: Kernel, at: Span, semaphore: int = 0) -> str:
+def site_place(site: Site, machine: Machine, at: Span, semaphore: int = 0) -> str:
     """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst)."""
     executable = site.program.executable
     offset = executable.offset_of(site.address)
     if offset is None or executable.code_at(offset) is None:
         refuse(f'{site.address:#x} is not in a part of {site.program.path} that is loaded to be executed', at)
     symbol = site.program.symbols.symbol_at(site.address) if executable.arch.name == 'arm' else None
-    if executable.arch.name == 'arm' and (not symbol or symbol.sort == 'thumb') and not kernel.force:
+    if executable.arch.name == 'arm' and (not symbol or symbol.sort == 'thumb') and not machine.force:
         refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs in ARM code only '
                '(arch/arm/probes/uprobes/core.c)', at)
     counter = executable.offset_of(semaphore) if semaphore else None
-    return f'{kernel_path(site.program, kernel, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
+    return f'{kernel_path(site.program, machine, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
 
 
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
@@ -7862,13 +7862,13 @@ def convention_note(probe: Probe, target: Target, info: Module) -> str:
 # what
 
 
-def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Event]:
+def make_events(probes: Sequence[Tuple[Probe, str]], machine: Machine) -> List[Event]:
     """The events of all lines; (probe, source) each. Lines that give the same name are one event with several places."""
     made: Dict[str, List[Event]] = {}
     heads: Dict[bytes, Event] = {}
     for index, (probe, source) in enumerate(probes):
         with located(probe.text, source), finite():
-            for event in probe_events(probe, index, kernel):
+            for event in probe_events(probe, index, machine):
                 other = heads.setdefault(event.head, event)
                 if other.system != event.system and (other.definitions or event.definitions):
                     refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, as in "
@@ -7877,7 +7877,7 @@ def make_events(probes: Sequence[Tuple[Probe, str]], kernel: Kernel) -> List[Eve
                 if events:
                     check_alike(events[0], event)
                 events.append(event)
-    return [events[0] if len(events) == 1 else assembled(events, kernel.seal * bool(events[0].seal))
+    return [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
             for events in made.values()]
 
 
@@ -7945,20 +7945,20 @@ def signature(event: Event) -> object:
             [guard._replace(fetch=Fetch(''), name='') for guard in guards])
 
 
-def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
+def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
     """The events of one line, one for each place; where the place is a pattern, each function has a name of its own. Places at
     which an argument cannot be had are left out with a word, unless none remains."""
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
-        return [kernel_event(probe, name, system, event, kernel) for system, event in matching_events(probe.place, kernel)]
-    targets = locate(probe, kernel)
+        return [kernel_event(probe, name, system, event, machine) for system, event in matching_events(probe.place, machine)]
+    targets = locate(probe, machine)
     several = len({target.name for target in targets}) > 1 if probe.place.object else probe.place.glob
     events: List[Event] = []
     refusals: List[Tuple[Target, InputError]] = []
     for target in targets:
         try:
             own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
-            events.append(target_event(probe, own, target, kernel))
+            events.append(target_event(probe, own, target, machine))
         except InputError as error:
             refusals.append((target, error))
     if not events:
@@ -7967,7 +7967,7 @@ def probe_events(probe: Probe, index: int, kernel: Kernel) -> List[Event]:
         raise InputError(first.message + more, first.at)
     if refusals:
         told = ', '.join(target.name if several else place_or_copy(target) for target, _ in refusals[:5])
-        kernel.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out ({told}"
+        machine.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out ({told}"
                     f"{', ...' if len(refusals) > 5 else ''}): {refusals[0][1].message}")
     return named_by_kind(events)
 
@@ -7991,35 +7991,35 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
     return renamed
 
 
-def resolver_at(target: Target, probe: Probe, kernel: Kernel) -> Resolver:
+def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
     """What resolves expressions at a target."""
     kind = 'r' if probe.kind in 'rR' else 'p'
-    return resolver_in(target.module, kind, target.function, target.entry, kernel.abilities, target.site)
+    return resolver_in(target.module, kind, target.function, target.entry, machine.abilities, target.site)
 
 
-def target_event(probe: Probe, name: str, target: Target, kernel: Kernel) -> Event:
+def target_event(probe: Probe, name: str, target: Target, machine: Machine) -> Event:
     """The event of a p or r line at one place."""
-    for hint in (syscall_hint(probe, target, kernel.info.arch), convention_note(probe, target, target.module)):
+    for hint in (syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target, target.module)):
         if hint:
-            kernel.note(hint)
+            machine.note(hint)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
-    event = own_event(probe, name, letter, target.place, resolver_at(target, probe, kernel), kernel.seal)
+    event = own_event(probe, name, letter, target.place, resolver_at(target, probe, machine), machine.seal)
     return event._replace(program=target.site and target.site.program)
 
 
-def matching_events(place: Place, kernel: Kernel) -> List[Tuple[str, str]]:
+def matching_events(place: Place, machine: Machine) -> List[Tuple[str, str]]:
     """(system, event) of an e line."""
     if not place.glob:
-        if kernel.event_format(place.system, place.function) is None and kernel.read('available_events'):
+        if machine.event_format(place.system, place.function) is None and machine.read('available_events'):
             refuse(f"no event '{place.system}/{place.function}'"
-                   f"{near(f'{place.system}/{place.function}', kernel.event_names())}", place.at)
+                   f"{near(f'{place.system}/{place.function}', machine.event_names())}", place.at)
         return [(place.system, place.function)]
     pattern = f'{place.system}/{place.function}'
-    found = [name for name in kernel.event_names() if fnmatch.fnmatchcase(name, pattern)]
+    found = [name for name in machine.event_names() if fnmatch.fnmatchcase(name, pattern)]
     if not found:
         refuse(f"no event matches '{pattern}'", place.at)
     if len(found) > GLOB_CAP:
-        kernel.note(f"'{pattern}' matches {len(found)} events; only the first {GLOB_CAP} are traced")
+        machine.note(f"'{pattern}' matches {len(found)} events; only the first {GLOB_CAP} are traced")
     return [(name.split('/')[0], name.split('/')[1]) for name in sorted(found)[:GLOB_CAP]]
 
 
@@ -8042,23 +8042,23 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
     return fields
 
 
-def event_members(name: str, kernel: Kernel) -> Optional[List[Tuple[str, Member]]]:
+def event_members(name: str, machine: Machine) -> Optional[List[Tuple[str, Member]]]:
     """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member called
     __data_loc_NAME only says where the field is."""
-    class_ = event_classes(kernel.info).get(name, name.rpartition('/')[2])
-    found = kernel.info.named('struct', f'trace_event_raw_{class_}')
+    class_ = event_classes(machine.kernel).get(name, name.rpartition('/')[2])
+    found = machine.kernel.named('struct', f'trace_event_raw_{class_}')
     if not isinstance(found, Struct):
         return None
     return [(re.sub('^__data_loc_', '', member.name), member)
             for member in found.members() if member.name not in ('ent', '__data')]
 
 
-def fields_of_event(name: str, kernel: Kernel) -> Optional[Dict[str, EventField]]:
+def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventField]]:
     """The fields of an event: as its format file tells, else as the struct of its class does."""
-    text = kernel.event_format(*name.split('/'))
+    text = machine.event_format(*name.split('/'))
     if text:
-        return event_fields(text, kernel.info.arch)
-    members = event_members(name, kernel)
+        return event_fields(text, machine.kernel.arch)
+    members = event_members(name, machine)
     return None if members is None else {
         field: EventField(field, Void() if field != member.name else member.type(), is_text(member.type()))
         for field, member in members}
@@ -8095,13 +8095,13 @@ def event_classes(info: Module) -> Dict[str, str]:
     return {name: class_ for name, class_ in found.items() if re.fullmatch(r'[\w-]+/\w+', name)}
 
 
-def kernel_event(probe: Probe, name: str, system: str, event: str, kernel: Kernel) -> Event:
+def kernel_event(probe: Probe, name: str, system: str, event: str, machine: Machine) -> Event:
     """A trace event as it is, or with arguments an event probe on it."""
-    fields = fields_of_event(f'{system}/{event}', kernel)
+    fields = fields_of_event(f'{system}/{event}', machine)
     if not probe.args:
-        filter_ = FilterText((), fields, kernel.info.arch).text(probe.filter) if probe.filter else ''
-        return Event(event, system, (), (), '', filter_, filter_source(probe), probe, kernel.info.arch)
-    resolver = InEvent(kernel.info, fields)
+        filter_ = FilterText((), fields, machine.kernel.arch).text(probe.filter) if probe.filter else ''
+        return Event(event, system, (), (), '', filter_, filter_source(probe), probe, machine.kernel.arch)
+    resolver = InEvent(machine.kernel, fields)
     own = f'{name}_{event}'[:63] if probe.place.glob else name
     return own_event(probe, own, 'e', f'{system}/{event}', resolver)
 
@@ -8595,40 +8595,40 @@ class Found(NamedTuple):
         return f"{self.text};{'  // ' + '; '.join(said) if said else ''}"
 
 
-def listing(text: str, kernel: Kernel) -> List[str]:
+def listing(text: str, machine: Machine) -> List[str]:
     """The lines for `-L TEXT`."""
     words = text.split(None, 1)
     if not words:
         refuse(f'what is to be listed? {WAYS}', (0, 1))
     kind = words[0].split(':')[0]
-    list_: Callable[[str, Kernel], List[str]] = LISTINGS.get(kind, list_type)
+    list_: Callable[[str, Machine], List[str]] = LISTINGS.get(kind, list_type)
     if kind in LISTINGS and len(words) < 2:
         refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
     with located(text), finite():
-        return list_(text, kernel)
+        return list_(text, machine)
 
 
 # functions
 
 
-def list_functions(text: str, kernel: Kernel) -> List[str]:
+def list_functions(text: str, machine: Machine) -> List[str]:
     """`p GLOB`, `P OBJ:GLOB`, `p *(struct sk_buff *)`; or a line with arguments, whose types are laid out."""
     taken = re.fullmatch(r'(\s*[pr]\S*\s+[^\s("]*)\(([^()]*)\)\s*', text)
     probe = parse_probe(re.sub(r'(^\s*[pr]\S*\s+|:)$', r'\1*', taken[1] if taken else text.rstrip()))
     place = probe.place
     if probe.args or place.file or place.offset is not None or place.line is not None:
-        return list_expressions(probe, kernel)
-    module = module_of(place, kernel)
-    found = declared(place, unqualified(taken[2]) if taken else '', module, kernel)
+        return list_expressions(probe, machine)
+    module = module_of(place, machine)
+    found = declared(place, unqualified(taken[2]) if taken else '', module, machine)
     if not found and not taken and (place.object or not place.glob):
-        absent(place, module, kernel)
+        absent(place, module, machine)
     if not found:
         with_type = f" with a parameter '{taken[2]}'" if taken else ''
         refuse(f"no function matches '{place.function}'{with_type}", place.at)
     return list(dict.fromkeys(each.line() for each in found))
 
 
-def declared(place: Place, taken: str, module: Module, kernel: Kernel) -> List[Found]:
+def declared(place: Place, taken: str, module: Module, machine: Machine) -> List[Found]:
     """The functions that a place's name or pattern matches and that take such a parameter, by name."""
     loaded = functions_by_name(module, place.module)
     prototypes: Dict[str, List[Prototype]] = {}
@@ -8649,12 +8649,12 @@ def declared(place: Place, taken: str, module: Module, kernel: Kernel) -> List[F
     for each in sorted({symbol.module for name in names for symbol in table.get(name, ())} - {'', place.module}):
         read(module.module(each))
     found = [line for name in sorted(names, key=lambda name: (demangled(name), name))
-             for line in described(name, prototypes.get(name.split('.')[0], []), table.get(name, []), module, kernel)]
+             for line in described(name, prototypes.get(name.split('.')[0], []), table.get(name, []), module, machine)]
     return found if loaded or not place.module else [
         each._replace(obstacle=f"the module '{place.module}' is not loaded", notes=()) for each in found]
 
 
-def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], module: Module, kernel: Kernel
+def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], module: Module, machine: Machine
               ) -> List[Found]:
     """A line for each prototype of a name."""
     base, found, source = name.split('.')[0], [], demangled(name)
@@ -8673,18 +8673,18 @@ def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symb
         if len(symbols) > 1:
             way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
             notes.append(f"{len(symbols)} functions have this name: {way if module.dwarf else 'only DWARF tells which'}")
-        reasons = {'' if isinstance(module, Program) else obstacle_of(symbol, symbol.address, kernel) for symbol in symbols}
+        reasons = {'' if isinstance(module, Program) else obstacle_of(symbol, symbol.address, machine) for symbol in symbols}
         modules = sorted({symbol.module for symbol in symbols} - {''})
         notes += [f"in module {', '.join(modules)}"] if modules else []
         found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
     return found
 
 
-def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
+def list_expressions(probe: Probe, machine: Machine) -> List[str]:
     """For each argument of a line what it is, and the layout of the struct it is or points to."""
     if probe.kind == 'e' or probe.place.glob:
         refuse('a line with arguments names one function', probe.place.at)
-    resolver, lines = place_resolver(probe, kernel), []
+    resolver, lines = place_resolver(probe, machine), []
     for arg in probe.args or refuse(f'what is to be listed? {WAYS}', probe.place.at):
         lvalue = resolver.value(arg.expr)
         whole = pointed_to(lvalue.type)
@@ -8693,12 +8693,12 @@ def list_expressions(probe: Probe, kernel: Kernel) -> List[str]:
     return lines
 
 
-def place_resolver(probe: Probe, kernel: Kernel) -> Resolver:
+def place_resolver(probe: Probe, machine: Machine) -> Resolver:
     """What resolves expressions at the first place of a line."""
     place = probe.place
     if probe.kind == 'e':
-        return InEvent(kernel.info, fields_of_event(f'{place.system}/{place.function}', kernel) or {})
-    return resolver_at(locate(probe, kernel)[0], probe, kernel)
+        return InEvent(machine.kernel, fields_of_event(f'{place.system}/{place.function}', machine) or {})
+    return resolver_at(locate(probe, machine)[0], probe, machine)
 
 
 def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
@@ -8720,19 +8720,19 @@ def pointed_to(type_: Type) -> Type:
 # events
 
 
-def list_events(text: str, kernel: Kernel) -> List[str]:
+def list_events(text: str, machine: Machine) -> List[str]:
     """`e GLOB/GLOB`: each event with its fields."""
     match = re.match(r'\s*\S+\s+(\S+)', text)
     assert match
-    wanted, names = match[1].replace(':', '/', 1), set(kernel.event_names())
+    wanted, names = match[1].replace(':', '/', 1), set(machine.event_names())
     if '/' not in wanted:
         wanted = f'*/{wanted}' if GLOB.search(wanted) else f'{wanted}/*'
-    names = names or {f'*/{name}' for name in tracepoints(kernel.info, '')}     # BTF has no names of systems
+    names = names or {f'*/{name}' for name in tracepoints(machine.kernel, '')}     # BTF has no names of systems
     tests = {name: re.sub('^.*/', '*/', wanted) if name[0] == '*' else wanted for name in names}
     found = sorted(name for name, test in tests.items() if fnmatch.fnmatchcase(name, test))
     if not found:
         refuse(f"no event matches '{wanted}'{near(wanted, names)}", match.span(1))
-    return [line for name in found for line in (f'e {name}', *event_layout(name, kernel))]
+    return [line for name in found for line in (f'e {name}', *event_layout(name, machine))]
 
 
 def tracepoints(info: Module, prefix: str) -> List[str]:
@@ -8740,13 +8740,13 @@ def tracepoints(info: Module, prefix: str) -> List[str]:
     return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
 
 
-def event_layout(name: str, kernel: Kernel) -> List[str]:
+def event_layout(name: str, machine: Machine) -> List[str]:
     """The fields of an event, as its format file declares them, else as the struct of its class does."""
-    text = kernel.event_format(*name.split('/'))
+    text = machine.event_format(*name.split('/'))
     if text:
         return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
             r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
-    members = event_members(name, kernel)
+    members = event_members(name, machine)
     return ['    // its fields are not in the debug information'] if members is None else [
         commented(f"    {member.written(field) if field == member.name else f'__data_loc {field}'};",
                   f'{member.bit // 8:5} {size_of(member.type()) or 0:5}') for field, member in members]
@@ -8755,12 +8755,12 @@ def event_layout(name: str, kernel: Kernel) -> List[str]:
 # types
 
 
-def list_type(text: str, kernel: Kernel) -> List[str]:
+def list_type(text: str, machine: Machine) -> List[str]:
     """`struct NAME`, `union NAME`, `enum NAME`, a typedef, with a path down to a member; or a pattern."""
     match = re.match(r'\s*(?:(struct|union|enum)\s+)?([\w:*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
     if not match:
         refuse(f'a type, struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
-    keyword, name, path, info = match[1] or '', match[2], match[3], kernel.info
+    keyword, name, path, info = match[1] or '', match[2], match[3], machine.kernel
     if GLOB.search(name) and not path:
         prefix = re.split(r'[*?\[]', name)[0]
         names = sorted(filter(name_test(name), set(info.type_names([keyword], prefix))))
@@ -8774,16 +8774,16 @@ def list_type(text: str, kernel: Kernel) -> List[str]:
         hint = f'; did you mean {ways[0]!r}?' if ways else hint
         refuse(f"no {keyword or 'type'} '{name}' in the debug information{hint}", match.span(2))
     if path:
-        return member_layout(type_, path, match.start(3), kernel)
+        return member_layout(type_, path, match.start(3), machine)
     if not isinstance(type_, (Struct, Enum)):
         return [f'typedef {spell(type_)} {name};']
     same = isinstance(type_, Struct) and type_.keyword and type_.name == name
     return layout(type_, name * (not keyword and not same))
 
 
-def member_layout(type_: Type, path: str, start: int, kernel: Kernel) -> List[str]:
+def member_layout(type_: Type, path: str, start: int, machine: Machine) -> List[str]:
     """One level down: the member at the end of the path, and the layout of what it is or points to."""
-    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(kernel.info, 'p')
+    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(machine.kernel, 'p')
     for match in re.finditer(r'(\.|->)(\w*)|\[(\d+)\]', path):
         at = (start + match.start(), start + match.end())
         if match[3]:
@@ -8876,12 +8876,12 @@ def commented(text: str, comment: str) -> str:
 
 
 PROBE_KINDS = ('p', 'r', 'e', 'P', 'R', 'u')
-def list_usdt(text: str, kernel: Kernel) -> List[str]:
+def list_usdt(text: str, machine: Machine) -> List[str]:
     """`u OBJ:GLOB`: USDT probes with their operands at each place, and whether they count who listens."""
     probe = parse_probe(re.sub(':$', ':*', text.rstrip()))
     if probe.args:
-        return list_expressions(probe, kernel)
-    program = module_of(probe.place, kernel)
+        return list_expressions(probe, machine)
+    program = module_of(probe.place, machine)
     assert isinstance(program, Program)
     lines: Dict[str, Dict[str, int]] = {}
     for note in sorted(usdt_notes(probe.place, program)):
@@ -8895,7 +8895,7 @@ def list_usdt(text: str, kernel: Kernel) -> List[str]:
 
 WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct task_struct.mm', 'enum pid_type', "
         "'p wake_up_new_task %0->mm'")
-LISTINGS: Dict[str, Callable[[str, Kernel], List[str]]] = {
+LISTINGS: Dict[str, Callable[[str, Machine], List[str]]] = {
     'p': list_functions, 'r': list_functions, 'e': list_events, 'P': list_functions, 'R': list_functions, 'u': list_usdt,
     'struct': list_type, 'union': list_type, 'enum': list_type}
 
@@ -9113,16 +9113,16 @@ def offered(text: str, start: int, names: Iterable[str]) -> Offer:
     return Offer(start, tuple(found))
 
 
-def completions(text: str, kernel: Kernel, listing_too: bool = False) -> Offer:
+def completions(text: str, machine: Machine, listing_too: bool = False) -> Offer:
     """What may follow the text, the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
     try:
         with finite():
-            return _completions(text, kernel, listing_too)
+            return _completions(text, machine, listing_too)
     except SurftraceError:
         return Offer(len(text), ())
 
 
-def _completions(text: str, kernel: Kernel, listing_too: bool) -> Offer:
+def _completions(text: str, machine: Machine, listing_too: bool) -> Offer:
     head = re.match(r'\s*(\S+)\s+', text)
     if not head:
         kinds = [*PLACES, *(kind for kind in LISTINGS if kind not in PROBE_KINDS and listing_too)]
@@ -9130,40 +9130,40 @@ def _completions(text: str, kernel: Kernel, listing_too: bool) -> Offer:
     kind, place = re.split(r'[\d:]', head[1])[0], re.compile(r'\S*').match(text, head.end())
     assert place
     if kind in ('struct', 'union', 'enum') and listing_too:
-        return type_offer(text, head.end(), kind, kernel)
+        return type_offer(text, head.end(), kind, machine)
     if kind not in PLACES:
         return Offer(len(text), ())
     if place.end() == len(text):
-        return PLACES[kind](text, head.end(), kernel)
+        return PLACES[kind](text, head.end(), machine)
     filter_at = split_line(text, place.end())[2]
-    return filter_offer(text, filter_at + 2, kernel) if filter_at >= 0 else argument_offer(text, kernel)
+    return filter_offer(text, filter_at + 2, machine) if filter_at >= 0 else argument_offer(text, machine)
 
 
 # places
 
 
-def function_offer(text: str, start: int, kernel: Kernel) -> Offer:
+def function_offer(text: str, start: int, machine: Machine) -> Offer:
     """Functions, and modules before ':'."""
-    symbols, typed = kernel.info.symbols, text[start:]
+    symbols, typed = machine.kernel.symbols, text[start:]
     module, colon, name = typed.partition(':')
     if colon and symbols:
-        return offered(text, start + len(module) + 1, functions_by_name(kernel.info, module))
+        return offered(text, start + len(module) + 1, functions_by_name(machine.kernel, module))
     if symbols is None:
-        return offered(text, start, kernel.info.function_names())
+        return offered(text, start, machine.kernel.function_names())
     modules = [f'{each}:' for each in symbols.modules]
     return offered(text, start, [each for each in symbols.beginning(typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
 
 
-def event_offer(text: str, start: int, kernel: Kernel) -> Offer:
+def event_offer(text: str, start: int, machine: Machine) -> Offer:
     """Events: SYSTEM/ first, then the names."""
     system, slash, _ = text[start:].partition('/')
-    names = kernel.event_names()
+    names = machine.event_names()
     if not slash:
-        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(kernel.info))
+        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(machine.kernel))
     if names:
         return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
     typed = text[start + len(system) + 1:]
-    known = tracepoints(kernel.info, typed)
+    known = tracepoints(machine.kernel, typed)
     return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
 
 
@@ -9175,40 +9175,40 @@ def systems(info: Module) -> List[str]:
     return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
 
 
-def program_offer(text: str, start: int, kernel: Kernel) -> Offer:
+def program_offer(text: str, start: int, machine: Machine) -> Offer:
     """Programs and libraries, and behind the colon functions, or USDT probes."""
     typed = text[start:].lstrip('"')
     for match in re.finditer(':', typed):
-        program = kernel.program(typed[:match.start()]) if match.start() else None
+        program = machine.program(typed[:match.start()]) if match.start() else None
         if program:
             at = len(text) - len(typed) + match.end()
             usdt = text.lstrip()[:1] == 'u'
             return offered(text, at, {f'{note.provider}:{note.name}' for note in program.executable.usdt_notes()} if usdt else
                            {name for name in program.symbols.function_symbols if name[:2] not in ('_Z', '_R') and '@' not in name})
-    return offered(text, len(text) - len(typed), kernel.program_names(typed))
+    return offered(text, len(text) - len(typed), machine.program_names(typed))
 
 
-PLACES: Dict[str, Callable[[str, int, Kernel], Offer]] = {
+PLACES: Dict[str, Callable[[str, int, Machine], Offer]] = {
     'p': function_offer, 'r': function_offer, 'e': event_offer, 'P': program_offer, 'R': program_offer, 'u': program_offer}
 
 
 # arguments
 
 
-def argument_offer(text: str, kernel: Kernel) -> Offer:
+def argument_offer(text: str, machine: Machine) -> Offer:
     """What may follow in the last argument."""
     start = word_start(text)
     arg = parsed_to_cursor(text, start)
     if arg is None:
-        return continued(text, start, kernel)
+        return continued(text, start, machine)
     node = at_cursor(arg.expr) or arg
     typed = node.member[-1] if isinstance(node, Expr) and node.member else next(
         part for part in node if isinstance(part, str) and CURSOR in part)
     typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
     at = len(text) - len(typed)
     if isinstance(node, TypeName):
-        return type_word_offer(text, at, node, kernel)
-    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, kernel)))
+        return type_word_offer(text, at, node, machine)
+    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, machine)))
 
 
 def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
@@ -9294,11 +9294,11 @@ def at_cursor(node: Any) -> Optional[Any]:
     return None
 
 
-def resolver_for(text: str, kernel: Kernel) -> Resolver:
+def resolver_for(text: str, machine: Machine) -> Resolver:
     """A Resolver of the line's place, which takes parameters to be where the convention has them."""
     head = re.match(r'\s*\S+\s+\S+', text)
     assert head
-    found = place_resolver(parse_probe(head[0]), kernel._replace(force=True, note=lambda text: None))
+    found = place_resolver(parse_probe(head[0]), machine._replace(force=True, note=lambda text: None))
     found.function, found.abilities = found.function and anywhere(found.function), frozenset(['$arg'])
     return found
 
@@ -9328,11 +9328,11 @@ def names_at(before: str, start: int, scope: Resolver) -> List[str]:
     return names + ['f:'] * (len(before) == start)
 
 
-def continued(text: str, start: int, kernel: Kernel) -> Offer:
+def continued(text: str, start: int, machine: Machine) -> Offer:
     """What may follow an expression that is whole: '->' behind a pointer to a struct, '.' behind a struct."""
     bare = text[:-1] if text.endswith('-') else text
     arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
-    type_ = resolver_for(text, kernel).value(arg.expr).type
+    type_ = resolver_for(text, machine).value(arg.expr).type
     ways = ['->'] if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else []
     return offered(text, len(bare), ['.'] if isinstance(type_, Struct) else ways)
 
@@ -9340,33 +9340,33 @@ def continued(text: str, start: int, kernel: Kernel) -> Offer:
 # types and filters
 
 
-def type_word_offer(text: str, at: int, node: TypeName, kernel: Kernel) -> Offer:
+def type_word_offer(text: str, at: int, node: TypeName, machine: Machine) -> Offer:
     """The words of a cast."""
     keyword, _, word = node.words.replace(CURSOR, '').rpartition(' ')
     if keyword in ('struct', 'union', 'enum'):
         headers = re.search(r'@\(struct\s+\w*$', text)
-        return offered(text, at, HEADERS if headers else kernel.info.type_names([keyword], word))
+        return offered(text, at, HEADERS if headers else machine.kernel.type_names([keyword], word))
     words = [f'{each} ' for each in ('struct', 'union', 'enum')] + [each for each in PLAIN_TYPES if ' ' not in each]
-    return offered(text, at, [*words, *kernel.info.type_names([''], word)] if word else words)
+    return offered(text, at, [*words, *machine.kernel.type_names([''], word)] if word else words)
 
 
-def type_offer(text: str, start: int, keyword: str, kernel: Kernel) -> Offer:
+def type_offer(text: str, start: int, keyword: str, machine: Machine) -> Offer:
     """For -L: the name of a type, and members behind it."""
     match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(\.|->)(\w*))?', text[start:])
     if not match:
         return Offer(len(text), ())
     if match[3] is None:
-        return offered(text, start, kernel.info.type_names([keyword], match[1]))
-    names = member_names_at(kernel.info.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
+        return offered(text, start, machine.kernel.type_names([keyword], match[1]))
+    names = member_names_at(machine.kernel.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
     return offered(text, len(text) - len(match[4]), names)
 
 
-def filter_offer(text: str, start: int, kernel: Kernel) -> Offer:
+def filter_offer(text: str, start: int, machine: Machine) -> Offer:
     """Fields, and behind an operator the values of an enum."""
     word = re.search(r'\w*$', text[start:])
     at = start + (word.start() if word else 0)
     compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
-    scope = resolver_for(text, kernel)
+    scope = resolver_for(text, machine)
     fields: Dict[str, Optional[Format]] = {}
     with contextlib.suppress(InputError):
         probe = parse_probe(text[:start - 2])
@@ -10269,14 +10269,14 @@ def is_elsewhere(options: Any, info: Module) -> bool:
     return bool(options.vmlinux or options.build_id) and not isinstance(info.symbols, Kallsyms)
 
 
-def machine(options: Any, info: Module, in_kernel: bool = False, tracefs: Optional[Tracefs] = None) -> Kernel:
+def machine_for(options: Any, info: Module, in_kernel: bool = False, tracefs: Optional[Tracefs] = None) -> Machine:
     """The machine that the options choose: its kernel, the running one through tracefs, and the programs of this one, whose
     debug file -v names where nothing is traced in the kernel."""
     if not tracefs and not is_elsewhere(options, info):
         tracefs = mounted_tracefs()
-    kernel = Kernel(info, note, program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
+    machine = Machine(info, note, program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
                     program_names=program_names, live=not (options.show or options.output), force=options.force)
-    return kernel._replace(read=functools.lru_cache(None)(tracefs.read)) if tracefs else kernel
+    return machine._replace(read=functools.lru_cache(None)(tracefs.read)) if tracefs else machine
 
 
 def program_names(typed: str) -> List[str]:
@@ -10377,7 +10377,7 @@ def complete(parser: Any) -> int:
 
     def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> List[str]:
         with contextlib.suppress(SurftraceError):
-            offer = completions(prefix, completion_kernel(parsed_args), action.dest == 'list')
+            offer = completions(prefix, completion_machine(parsed_args), action.dest == 'list')
             offer = offer._replace(names=tuple(name for name in offer.names if name.isprintable() and "'" not in name))
             asked.append((prefix, offer))
             return [prefix[:offer.start] + name for name in offer.names]
@@ -10423,7 +10423,7 @@ def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str,
     return [*offer.names, ' '] if lists and os.path.commonprefix([*completions]) == prefix else list(completions)
 
 
-def completion_kernel(options: Any) -> Kernel:
+def completion_machine(options: Any) -> Machine:
     """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs root."""
     options, info = arguments().parse_args([], options), None       # those left out have their defaults
     wanted = options.mode
@@ -10433,7 +10433,7 @@ def completion_kernel(options: Any) -> Kernel:
             info = debug_info(options)
     options.mode = wanted
     info = info or debug_info(options)
-    return machine(options, info)
+    return machine_for(options, info)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -10522,7 +10522,7 @@ def run(options: Any) -> int:
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
     info = debug_info(options, in_kernel, probes)
     if options.show or options.output:
-        events = make_events(probes, machine(options, info, in_kernel))
+        events = make_events(probes, machine_for(options, info, in_kernel))
         if options.show:
             shown = printable if sys.stdout.isatty() else str           # elsewhere it can be read back
             put_out('\n'.join(shown(line) for event in events for line in event.lines()))
@@ -10538,8 +10538,8 @@ def run(options: Any) -> int:
 def show_listings(options: Any) -> int:
     """-L: every listing, on a terminal through a pager."""
     in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
-    kernel = machine(options, debug_info(options, in_kernel), in_kernel)
-    lines = [line for text in options.list for line in listing(text, kernel)]
+    machine = machine_for(options, debug_info(options, in_kernel), in_kernel)
+    lines = [line for text in options.list for line in listing(text, machine)]
     page([printable(line) for line in lines], coloured)
     return 0
 
@@ -10595,9 +10595,9 @@ def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
     """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
     at = (0, len(text))
     if ':' in text[:-1] and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
-        kernel, place = machine(options, debug_info(options, False)), parse_place('P', text, at)
-        if kernel.program(place.object):
-            return place, module_of(place, kernel)
+        machine, place = machine_for(options, debug_info(options, False)), parse_place('P', text, at)
+        if machine.program(place.object):
+            return place, module_of(place, machine)
     place = parse_place('p', text, at)
     return place, debug_info(options).module(place.module)
 
@@ -10676,10 +10676,10 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, trace
         check_abilities(probes, tracefs)
         for name in sweep(tracefs):
             note(f'removed what the killed run {name} had left')
-        events, kernel = live_events(options, probes, info, tracefs)
+        events, machine = live_events(options, probes, info, tracefs)
         wanted = wanted_run(options, '', events)
     decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset(),
-                      functools.partial(frame_function, kernel.program) if wanted.user_stacks else None)
+                      functools.partial(frame_function, machine.program) if wanted.user_stacks else None)
 
     def show(command: str) -> None:
         if not options.quiet:
@@ -10719,13 +10719,13 @@ def say_undone(undone: Sequence[Undone], show: Callable[[str], None]) -> None:
 
 
 def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module,
-                tracefs: Tracefs) -> Tuple[List[Event], Kernel]:
+                tracefs: Tracefs) -> Tuple[List[Event], Machine]:
     """The events of the running kernel and its programs."""
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    kernel = machine(options, info, in_kernel, tracefs)
+    machine = machine_for(options, info, in_kernel, tracefs)
     if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
-        kernel = kernel._replace(seal=int.from_bytes(os.urandom(4), 'little'))
-    return make_events(probes, kernel), kernel
+        machine = machine._replace(seal=int.from_bytes(os.urandom(4), 'little'))
+    return make_events(probes, machine), machine
 
 
 def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:

@@ -137,7 +137,7 @@ def draining() -> None:
                  surftrace.Step(write(f'{place}/events/{group}/f0/enable', '1'), write(f'{place}/events/{group}/f0/enable', '0'))]
         probes = [(surftrace.parse_probe(LINE), '')]
         options = surftrace.arguments().parse_args(['-S', LINE])
-        events = surftrace.make_events(probes, surftrace.Kernel(surftrace.debug_info(options), str))
+        events = surftrace.make_events(probes, surftrace.Machine(surftrace.debug_info(options), str))
         us, cat = functools.partial(by_us, events, instance), functools.partial(by_cat, instance)
         with surftrace.session(tracefs, instance, steps, lambda text: None, lambda: False, lambda: None, []):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]

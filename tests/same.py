@@ -40,7 +40,8 @@ def shower(module: ModuleType, file: str, mode: str) -> Callable[[str], str]:
     options = module.arguments().parse_args(['-S', '-v', file, '-m', mode] if mode else ['-S'])
     notes: list[str] = []
     info = module.debug_info(options, bool(mode))
-    kernel = module.Kernel(info, notes.append, program=functools.lru_cache(None)(functools.partial(module.find_program, options, not mode)))
+    machine = getattr(module, 'Machine', None) or module.Kernel                     # its name in files of before
+    kernel = machine(info, notes.append, program=functools.lru_cache(None)(functools.partial(module.find_program, options, not mode)))
 
     def show(line: str) -> str:
         notes.clear()

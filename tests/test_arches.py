@@ -74,7 +74,7 @@ class Asked(NamedTuple):
     refusal: str = ''
 
 
-def resolve_in(kind: str, here: surftrace.Program, kernel: surftrace.Kernel, function: signatures.Function) -> Iterator[Asked]:
+def resolve_in(kind: str, here: surftrace.Program, kernel: surftrace.Machine, function: signatures.Function) -> Iterator[Asked]:
     """All that can be asked of a function's arguments, by name."""
     line = f'{kind} {here.path}:{function.name}' if kind == 'P' else f'p {function.name}'
     for index, argument in enumerate(function.arguments):
@@ -85,7 +85,7 @@ def resolve_in(kind: str, here: surftrace.Program, kernel: surftrace.Kernel, fun
             site = target.site
             symbol = here.executable.symbols(function.name)[0]
             address = site.address if site else symbol.address + symbol.entry       # as the kernel does by itself
-            resolver = surftrace.resolver_in(site.program if site else kernel.info, 'p', target.function, target.entry, site=site)
+            resolver = surftrace.resolver_in(site.program if site else kernel.kernel, 'p', target.function, target.entry, site=site)
             try:
                 yield Asked(function, text, value, address, resolver.field(probe.args[0]))
             except surftrace.InputError as error:
@@ -151,7 +151,7 @@ def test_arguments_at_entry(name, kind, mode, level, signature_program, types_ap
     program, functions = signature_program(name, level, *KERNEL[name == 'i386' and kind == 'p'])
     info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
     here = surftrace.program_at(str(program))
-    kernel = surftrace.Kernel(info, str, program=lambda path: here)
+    kernel = surftrace.Machine(info, str, program=lambda path: here)
     asked = [one for function in functions for one in resolve_in(kind, here, kernel, function)]
     addresses = sorted({one.address for one in asked})
     machines = machines_at(program, name, addresses, tmp_path)
@@ -180,7 +180,7 @@ def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_ap
     program = compile_c(text, '-O1', *ALONE, *tools.flags, '-lgcc', *KERNEL[name == 'i386'], compiler=compiler(name))
     here = surftrace.program_at(str(program))
     info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
-    kernel = surftrace.Kernel(info, str)
+    kernel = surftrace.Machine(info, str)
     compared = 0
     for name_, (_, leaves) in objects.items():
         symbol = here.executable.symbols(f'object_{name_}')[0]
@@ -212,7 +212,7 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
     program = compile_c(HERE / 'fixtures/usdt.c', '-ffreestanding', *ALONE, level, *tools.flags, '-I', str(tmp_path), '-lgcc',
                         compiler=compiler(name))
     here = surftrace.program_at(str(program))
-    kernel = surftrace.Kernel(here, str, program=lambda path: here)
+    kernel = surftrace.Machine(here, str, program=lambda path: here)
     notes = {note.name: note for note in here.executable.usdt_notes()}
     machines = machines_at(program, name, [notes['go'].address, notes['mem'].address], tmp_path)
     refused = []

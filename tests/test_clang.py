@@ -180,7 +180,7 @@ def test_a_function_that_only_btf_tells_of_gets_a_word(
     words: list[str] = []
     for hidden in (False, True):
         info = surftrace.given_debug_info(str(program), 'auto', None, surftrace.arch_named('x86_64'))
-        kernel = surftrace.Kernel(info, words.append)
+        kernel = surftrace.Machine(info, words.append)
         if hidden:
             monkeypatch.setattr(surftrace.Dwarf, 'function', lambda *_: None)
         event, = surftrace.make_events([(surftrace.parse_probe('p f+0 b'), '')], kernel)

@@ -172,17 +172,17 @@ def test_a_wrong_line_is_left_as_it_is(shell: Shell) -> None:
 # without a shell
 
 
-def kernel() -> surftrace.Kernel:
+def kernel() -> surftrace.Machine:
     """This machine's, as completion sees it."""
     needs_btf()
     return surftrace.completion_kernel(argparse.Namespace(vmlinux=None, mode='auto', arch=None))
 
 
 @pytest.fixture(scope='module')
-def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Kernel:
+def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Machine:
     """fixtures/types.c as a kernel, so that every name is known."""
     info = surftrace.given_debug_info(str(types_file('BTF')), 'btf', None, surftrace.arch_named('x86_64'))
-    return surftrace.Kernel(info, surftrace.note)
+    return surftrace.Machine(info, surftrace.note)
 
 
 @pytest.mark.parametrize(('text', 'names'), [
@@ -197,7 +197,7 @@ def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Kernel:
     ('p main one=%di two=%si f:one==1&&t', 'two'), ('p main one=%di two=%si f:(one==1||!t', 'two'),
     ('r main $r', 'retval'), ('p main $r', ''),
 ])
-def test_what_may_follow(text: str, names: str, fixture_kernel: surftrace.Kernel) -> None:
+def test_what_may_follow(text: str, names: str, fixture_kernel: surftrace.Machine) -> None:
     offer = surftrace.completions(text, fixture_kernel)
     assert '|'.join(offer.names) == names
     assert all(name.startswith(text[offer.start:]) for name in offer.names)
@@ -210,7 +210,7 @@ def test_of_very_many_names_only_the_beginnings_are_offered() -> None:
     assert len(surftrace.offered('p tcp_ack_', 2, names).names) == 300
 
 
-def test_nothing_a_person_may_have_typed_raises(fixture_kernel: surftrace.Kernel) -> None:
+def test_nothing_a_person_may_have_typed_raises(fixture_kernel: surftrace.Machine) -> None:
     whole = ('p main a=((struct nested *)%0)->named.deep.x b=@(struct iphdr *)l3%0->saddr:ip c=container_of(%di, struct nested, '
              'named.deep) d=+8(%di):u32 e="x" f:a==1&&(b==127.0.0.1||c~"x*")')
     for at in range(len(whole) + 1):

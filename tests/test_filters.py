@@ -17,7 +17,7 @@ import pytest
 from imitation import Old, Value, passes
 
 import surftrace
-from surftrace import Event, InputError, Kallsyms, Kernel, Module, make_events, parse_probe
+from surftrace import Event, InputError, Kallsyms, Machine, Module, make_events, parse_probe
 
 ARCH = surftrace.arch_named('x86_64')
 FORMAT = '''\
@@ -32,7 +32,7 @@ FORMAT = '''\
 	field:u8 mac[6];	offset:56;	size:6;	signed:0;
 	field:unsigned int flags;	offset:64;	size:4;	signed:0;
 '''
-KERNEL = Kernel(Module(ARCH, Kallsyms(b'ffffffff81000000 T f\n'), []), lambda text: None,
+KERNEL = Machine(Module(ARCH, Kallsyms(b'ffffffff81000000 T f\n'), []), lambda text: None,
                 lambda path: FORMAT if path.endswith('/event/format') else '')
 
 # One field of each kind; those behind pointers are b to a6, m, users.

@@ -37,21 +37,21 @@ def vmlinux() -> str:
     return str(kernels.kernel('6.1-amd64') / 'vmlinux')
 
 
-def kernel(path: str, mode: str = 'auto') -> surftrace.Kernel:
+def kernel(path: str, mode: str = 'auto') -> surftrace.Machine:
     """A kernel as -v PATH -m MODE gives it."""
-    return surftrace.Kernel(surftrace.given_debug_info(path, mode, None, AMD64), surftrace.note)
+    return surftrace.Machine(surftrace.given_debug_info(path, mode, None, AMD64), surftrace.note)
 
 
 @pytest.fixture(scope='module', params=['btf', 'dwarf'])
-def stock(request: pytest.FixtureRequest) -> surftrace.Kernel:
+def stock(request: pytest.FixtureRequest) -> surftrace.Machine:
     """Debian's 6.1, from each backend."""
     return kernel(vmlinux(), request.param)
 
 
 @pytest.fixture(scope='module')
-def compiled(compile_c: Callable[..., Path], with_btf: Callable[[Path], Path]) -> Callable[..., surftrace.Kernel]:
+def compiled(compile_c: Callable[..., Path], with_btf: Callable[[Path], Path]) -> Callable[..., surftrace.Machine]:
     """compiled(SOURCE, MODE, *FLAGS): a C text as a kernel."""
-    def compiled(source: str, mode: str, *flags: str) -> surftrace.Kernel:
+    def compiled(source: str, mode: str, *flags: str) -> surftrace.Machine:
         program = compile_c(source, *(flags or ('-O2',)), '-g')
         return kernel(str(with_btf(program) if mode == 'btf' else program), mode)
     return compiled
@@ -87,7 +87,7 @@ def understood(text: str) -> tuple[list[Line], list[int], int]:
 
 def random_structs(count: int) -> list[str]:
     """Names of structs of Debian's 6.1, by SEED, of which there is one definition."""
-    info = kernel(vmlinux(), 'btf').info
+    info = kernel(vmlinux(), 'btf').kernel
     print(f'SURFTRACE_ORACLE_SEED={SEED}')
     names = sorted(set(info.type_names(['struct'], '')))
     chosen: list[str] = []
@@ -102,9 +102,9 @@ def random_structs(count: int) -> list[str]:
     return ['task_struct', 'sk_buff', 'tcp_sock', 'mm_struct', *chosen]
 
 
-def test_a_layout_is_paholes(stock: surftrace.Kernel) -> None:
+def test_a_layout_is_paholes(stock: surftrace.Machine) -> None:
     have('pahole')
-    names = random_structs(round(SCALE * (100 if stock.info.dwarf else 200)))           # DWARF is searched for each, 160 MB
+    names = random_structs(round(SCALE * (100 if stock.kernel.dwarf else 200)))           # DWARF is searched for each, 160 MB
     printed = subprocess.run(['pahole', '-F', 'btf', '-C', ','.join(names), vmlinux()], capture_output=True, text=True, check=True).stdout
     theirs = {match[1]: understood(match[0]) for match in re.finditer(r'^struct (\w+) \{.*?^\}', printed, re.M | re.S)}
     compared, different = 0, []
@@ -170,7 +170,7 @@ char p; /* 88 1 */
 
 
 @pytest.mark.parametrize('mode', ['dwarf', 'btf'])
-def test_a_layout_is_c_with_offsets_sizes_and_holes(mode: str, compiled: Callable[..., surftrace.Kernel]) -> None:
+def test_a_layout_is_c_with_offsets_sizes_and_holes(mode: str, compiled: Callable[..., surftrace.Machine]) -> None:
     lines = surftrace.listing('struct holes', compiled(HOLES, mode))
     assert [' '.join(line.split()) for line in lines] == LAYOUT.replace('120 bytes', '96 bytes').splitlines()
 
@@ -189,7 +189,7 @@ def test_a_layout_is_c_with_offsets_sizes_and_holes(mode: str, compiled: Callabl
     ('p *(struct holes*)', ['int use(struct holes *x, const enum colour y);']),
     ('p u*(enum colour)', ['int use(struct holes *x, const enum colour y);']),
 ])
-def test_what_a_listing_is(mode: str, what: str, lines: list[str], compiled: Callable[..., surftrace.Kernel]) -> None:
+def test_what_a_listing_is(mode: str, what: str, lines: list[str], compiled: Callable[..., surftrace.Machine]) -> None:
     said = [' '.join(line.split()) for line in surftrace.listing(what, compiled(HOLES, mode, '-O0'))]
     assert said == lines
 
@@ -201,7 +201,7 @@ def test_what_a_listing_is(mode: str, what: str, lines: list[str], compiled: Cal
     ('p use*(struct none *)', 'no function matches'), ('p use nope', "no parameter 'nope'"), ('enum none', 'no enum'),
     ('e x/y', "no event matches 'x/y'"), ('struct *none*', 'no struct matches'), ('struct a b', 'struct NAME'),
 ])
-def test_what_is_wrong_is_said_where_it_is(what: str, message: str, compiled: Callable[..., surftrace.Kernel]) -> None:
+def test_what_is_wrong_is_said_where_it_is(what: str, message: str, compiled: Callable[..., surftrace.Machine]) -> None:
     with pytest.raises(surftrace.InputError) as refusal:
         surftrace.listing(what, compiled(HOLES, 'dwarf', '-O0'))
     assert message in str(refusal.value)
@@ -218,14 +218,14 @@ int main(int n, char **v) { return holder(n) + caller(n); }
 '''
 
 
-def test_an_inlined_function_says_who_holds_its_copies(compiled: Callable[..., surftrace.Kernel]) -> None:
+def test_an_inlined_function_says_who_holds_its_copies(compiled: Callable[..., surftrace.Machine]) -> None:
     info = compiled(INLINED, 'dwarf')
     assert surftrace.listing('p copie*', info) == ['int copied(int a);  // no probe: inlined into holder (test.c)']
     with pytest.raises(surftrace.InputError, match=r"'copied' is inlined everywhere .*: holder \(test.c\)"):
         surftrace.make_events([(surftrace.parse_probe('r copied'), '')], info)
 
 
-def test_a_copy_the_compiler_changed_is_marked(compiled: Callable[..., surftrace.Kernel]) -> None:
+def test_a_copy_the_compiler_changed_is_marked(compiled: Callable[..., surftrace.Machine]) -> None:
     said = surftrace.listing('p changed*', compiled(INLINED, 'dwarf'))
     copies = [line for line in said if re.search(r'changed\.(isra|constprop)', line)]
     assert copies and all('the compiler changed its parameters' in line for line in copies), said
@@ -238,7 +238,7 @@ def names(lines: list[str], probed: Optional[bool] = None) -> set[str]:
 
 
 @pytest.mark.parametrize('pattern', ['tcp_send*', 'ip_rcv'])
-def test_the_functions_are_those_of_the_symbol_table(pattern: str, stock: surftrace.Kernel) -> None:
+def test_the_functions_are_those_of_the_symbol_table(pattern: str, stock: surftrace.Machine) -> None:
     have('nm')
     table = subprocess.run(['nm', vmlinux()], capture_output=True, text=True, check=True).stdout
     regex = re.compile(pattern.replace('*', r'[\w.]*'))
@@ -270,7 +270,7 @@ def test_a_prototype_is_pfuncts(types_file: Callable[[str], Path]) -> None:
     program = types_file('BTF')
     said = subprocess.run(['pfunct', '-F', 'btf', '--prototypes', program], capture_output=True, text=True, check=True).stdout
     theirs = {re.sub(r'\s+', '', line) for line in said.splitlines()}
-    ours = {re.sub(r'\s+', '', prototype.text + ';') for prototype in kernel(str(program), 'btf').info.prototypes('*')}
+    ours = {re.sub(r'\s+', '', prototype.text + ';') for prototype in kernel(str(program), 'btf').kernel.prototypes('*')}
     assert ours == {line.replace('inline', '', 1) for line in theirs} and len(ours) > 20
 
 
@@ -278,7 +278,7 @@ def test_a_prototype_is_pfuncts(types_file: Callable[[str], Path]) -> None:
     ('native_sched_clock', 'not traceable (notrace)'), ('notify_die', "on the kernel's blacklist"), ('start_kernel', '__init'),
     ('wake_up_new_task', ''), ('tcp_sendmsg', ''),
 ])
-def test_what_cannot_be_probed_is_said(name: str, why: str, stock: surftrace.Kernel) -> None:
+def test_what_cannot_be_probed_is_said(name: str, why: str, stock: surftrace.Machine) -> None:
     line, = surftrace.listing(f'p {name}', stock)
     assert ('// no probe' in line) == bool(why)
     assert why in line
@@ -302,12 +302,12 @@ def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
 
 
 def test_a_listing_of_the_running_kernel_takes_its_word_for_what_can_be_traced() -> None:
-    info = kernel(vmlinux(), 'btf').info
+    info = kernel(vmlinux(), 'btf').kernel
     symbols = surftrace.Kallsyms(b'0000 T vfs_read\n0000 T vfs_write\n0000 T vfs_open\n0000 t vfs_mine\t[mine]\n')
     known = surftrace.Module(AMD64, symbols, [lambda: info])
     tracefs = {'available_filter_functions': 'vfs_read\nvfs_write\nvfs_mine [mine]\n',
              '/sys/kernel/debug/kprobes/blacklist': '0xffff-0xffff\tvfs_write\n'}
-    running = surftrace.Kernel(known, str, lambda path: tracefs.get(path, ''))
+    running = surftrace.Machine(known, str, lambda path: tracefs.get(path, ''))
     said = {line.split('(')[0].split(' ')[-1].lstrip('*'): line.partition('// ')[2] for line in surftrace.listing('p vfs_*', running)}
     assert said == {'vfs_read': '', 'vfs_write': "no probe: on the kernel's blacklist: kprobes themselves run through it",
                     'vfs_open': 'no probe: not traceable (notrace)',
@@ -319,10 +319,10 @@ def test_the_functions_of_a_module_that_is_not_loaded_are_those_of_its_file() ->
     path = next((str(path) for path in sorted(folder.rglob('nf_nat.ko'))), '')
     if not path:
         raise Unavailable(f'no nf_nat.ko in {folder}')
-    info = surftrace.Module(AMD64, surftrace.Kallsyms(b'0000 T f\n'), [lambda: kernel(vmlinux(), 'btf').info.btf])
+    info = surftrace.Module(AMD64, surftrace.Kallsyms(b'0000 T f\n'), [lambda: kernel(vmlinux(), 'btf').kernel.btf])
     nat = surftrace.Executable(path)
     info.with_modules(lambda name: surftrace.given_module(nat, 'btf', info) if name == 'nf_nat' else surftrace.Module(AMD64, None, []))
-    away = surftrace.Kernel(info, str)
+    away = surftrace.Machine(info, str)
     said = surftrace.listing('p nf_nat:nf_nat_alloc*', away)
     assert said == ["unsigned int nf_nat_alloc_null_binding(struct nf_conn *ct, unsigned int hooknum);  // no probe: the module 'nf_nat' "
                     'is not loaded']
@@ -333,7 +333,7 @@ def test_the_functions_of_a_module_that_is_not_loaded_are_those_of_its_file() ->
 # events
 
 
-def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.Kernel) -> None:
+def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.Machine) -> None:
     lines = [' '.join(line.split()) for line in surftrace.listing('e sched/sched_wak*', stock)]
     assert lines[:2] == ['e sched/sched_wake_idle_without_ipi', 'int cpu; /* 8 4 */']
     assert {line for line in lines if line[:2] == 'e '} == {f'e sched/sched_{name}' for name in (
@@ -345,13 +345,13 @@ def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.
     ('e sched/sched_wakeup prio', 'e:f0 sched/sched_wakeup prio=$prio:s32'),
     ('e block/block_rq_issue sector', 'e:f0 block/block_rq_issue sector=$sector:u64'),
     ('e sched/sched_wakeup_[a-n]*', '#! e sched/sched_wakeup_new')])
-def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: str, stock: surftrace.Kernel) -> None:
+def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: str, stock: surftrace.Machine) -> None:
     """Those of an event whose class has another name, and those that match a pattern."""
     event, = surftrace.make_events([(surftrace.parse_probe(line), '')], stock)
     assert event.lines() == [wanted]
 
 
-def test_the_events_of_system_calls_have_the_names_they_are_registered_with(stock: surftrace.Kernel) -> None:
+def test_the_events_of_system_calls_have_the_names_they_are_registered_with(stock: surftrace.Machine) -> None:
     assert surftrace.listing('e syscalls/*_openat', stock)[::2] == ['e syscalls/sys_enter_openat', 'e syscalls/sys_exit_openat']
 
 
@@ -366,18 +366,18 @@ def test_the_fields_are_those_of_the_format_files(_mounted_tracefs: Path) -> Non
     if not Path(surftrace.RUNNING_BTF).exists():
         raise Unavailable(f'this kernel has no {surftrace.RUNNING_BTF}')
     info = surftrace.running_debug_info('btf', AMD64, os.uname().release)
-    running = surftrace.Kernel(info, surftrace.note, surftrace.Tracefs(str(_mounted_tracefs)).read)
+    running = surftrace.Machine(info, surftrace.note, surftrace.Tracefs(str(_mounted_tracefs)).read)
     blocks = re.split(r'^e ', '\n'.join(surftrace.listing('e */*', running)), flags=re.M)[1:]
     said = {block.split('\n')[0]: fields_of(block) for block in blocks if not re.match('surftrace|[ku]probes', block)}   # made by others
     wanted = {name: fields_of((_mounted_tracefs / 'events' / name / 'format').read_text()) for name in said}
     assert said == wanted and len(said) > 300
-    elsewhere = surftrace.Kernel(info, print)
+    elsewhere = surftrace.Machine(info, print)
     raw = {name: fields_of('\n'.join(surftrace.event_layout(name, elsewhere))) for name in said if name.startswith('sched/')}
     raw = {name: fields for name, fields in raw.items() if fields}             # one of a class of several has no struct of its name
     assert raw == {name: wanted[name] for name in raw} and len(raw) > 10
 
 
-def test_without_a_vmlinux_the_systems_of_events_are_not_known(compiled: Callable[..., surftrace.Kernel]) -> None:
+def test_without_a_vmlinux_the_systems_of_events_are_not_known(compiled: Callable[..., surftrace.Machine]) -> None:
     source = """typedef void (*btf_trace_mine)(void *, int);
         struct trace_event_raw_mine { unsigned long ent; unsigned __data_loc_name; int delay; char __data[]; };
         int use(btf_trace_mine x, struct trace_event_raw_mine *y) { return y->delay; }
@@ -428,7 +428,7 @@ def test_a_terminal_gets_colours_and_a_pager(types_file: Callable[[str], Path]) 
     assert on_a_terminal(*arguments, PAGER='no-such-pager', NO_COLOR='1') == plain
 
 
-def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Kernel) -> None:
+def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Machine) -> None:
     said: list[str] = []
     for name in ('notify_die', 'start_kernel', 'wake_up_new_task'):
         surftrace.make_events([(surftrace.parse_probe(f'p {name}'), '')], stock._replace(note=said.append))
@@ -485,9 +485,9 @@ static inline int twice(int n) { return 2 * n; }
 int main(int n, char **v) { struct thing it = { n, v[0] }; user_of(); return use(&it, twice(n)); }'''
 
 
-def of_programs() -> surftrace.Kernel:
+def of_programs() -> surftrace.Machine:
     """A kernel of which nothing is known but its programs."""
-    return surftrace.machine(surftrace.arguments().parse_args(['-S']), surftrace.Module(surftrace.arch_named('x86_64'), None, []))
+    return surftrace.machine_for(surftrace.arguments().parse_args(['-S']), surftrace.Module(surftrace.arch_named('x86_64'), None, []))
 
 
 def test_the_functions_of_a_program_are_listed_with_their_prototypes(compile_c: Callable[..., Path]) -> None:

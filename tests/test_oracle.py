@@ -64,10 +64,10 @@ class Refusal(NamedTuple):
 
 
 @functools.lru_cache(None)
-def surftrace_kernel(label: str, mode: str) -> surftrace.Kernel:
+def surftrace_kernel(label: str, mode: str) -> surftrace.Machine:
     """A kernel as -v VMLINUX -m MODE gives it."""
     info = surftrace.given_debug_info(str(kernels.kernel(label) / 'vmlinux'), mode, None, AMD64)
-    return surftrace.Kernel(info, surftrace.note)
+    return surftrace.Machine(info, surftrace.note)
 
 
 @functools.lru_cache(None)
@@ -81,7 +81,7 @@ def asked(label: str, mode: str, function: str, text: str) -> Union[Answer, Refu
     try:
         probe = surftrace.parse_probe(f'p {function} v={text}')
         place = target(label, mode, function)
-        field = surftrace.Resolver(surftrace_kernel(label, mode).info, 'p', place.function, place.entry).field(probe.args[0])
+        field = surftrace.Resolver(surftrace_kernel(label, mode).kernel, 'p', place.function, place.entry).field(probe.args[0])
     except surftrace.SurftraceError as error:
         assert str(error).strip(), f'{function} {text}: refused without a word'
         return Refusal(str(error).split('\n')[0])
@@ -152,7 +152,7 @@ class Start(NamedTuple):
 def begin(label: str, place: str) -> Optional[Start]:
     """gdb's word of where a parameter is, as surftrace would begin to read it. None where gdb has it nowhere, or computed;
     or in a register that holds no argument: gcc could not follow it, and that is where it will be later."""
-    arch = surftrace_kernel(label, 'dwarf').info.arch
+    arch = surftrace_kernel(label, 'dwarf').kernel.arch
     piece = r'a variable in \$(\w+)(?: \[8-byte piece\])?'
     if re.fullmatch(f'{piece}(?:, and {piece})*', place):
         names = [arch.dwarf.get(GDB_REGISTERS.index(name), '') for name in re.findall(r'\$(\w+)', place)]
@@ -388,7 +388,7 @@ def test_parameters_by_number_and_by_name_are_where_gdb_has_them(walk: Walk, lab
 def test_bytes_that_look_like_an_entry_are_none(label: str) -> None:
     """Surftrace finds DWARF's entries by the bytes they begin with, and each kernel has thousands of places that begin so
     and are something else. Whether one is an entry is not guessed: pyelftools, which reads all of a unit, agrees."""
-    dwarf = surftrace_kernel(label, 'dwarf').info.dwarf
+    dwarf = surftrace_kernel(label, 'dwarf').kernel.dwarf
     assert dwarf
     dice = random.Random(SEED)
     for offset in dice.sample(dwarf.entries.offsets, 2):
@@ -506,7 +506,7 @@ def test_the_calling_convention_is_right_for_every_function_with_its_own_name(la
     (.isra, .constprop, .part), which is why these have no arguments with BTF, and for nothing else. (Of all the
     parameters of 6.1, 92,595 on x86-64 and 96,600 on arm64, 52 differ, in 45 functions: gcc could not follow them, and
     DWARF names at entry where they are moved to later. Such a place is none to surftrace.)"""
-    info = surftrace_kernel(label, 'dwarf').info
+    info = surftrace_kernel(label, 'dwarf').kernel
     assert info.dwarf
     same, wrong, copies = 0, [], 0
     changed = [name for name, _ in functions(label) if re.search(r'\.(isra|constprop|part)\.', name)]

@@ -25,10 +25,10 @@ AMD64 = surftrace.arch_named('x86_64')
 
 
 @functools.lru_cache(None)
-def kernel() -> surftrace.Kernel:
+def kernel() -> surftrace.Machine:
     """What `-S` asks, with programs read once."""
     options = surftrace.arguments().parse_args(['-S'])
-    return surftrace.machine(options, surftrace.Module(AMD64, None, []))._replace(note=str)
+    return surftrace.machine_for(options, surftrace.Module(AMD64, None, []))._replace(note=str)
 
 
 def path_of(name: str) -> str:

@@ -397,7 +397,7 @@ def test_a_probe_is_set_only_where_an_instruction_begins(function: str, by: str,
     program = build(compile_c, '-O2')
     good = instructions(program, function)
     start = offset(program, function)
-    kernel = surftrace.machine(surftrace.arguments().parse_args(['-S']), surftrace.Module(X86, None, []))._replace(note=str)
+    kernel = surftrace.machine_for(surftrace.arguments().parse_args(['-S']), surftrace.Module(X86, None, []))._replace(note=str)
     for at in range(min(good[-1], 120) + 1):
         place = f'{program}:{function}+{at}' if by == 'name' else f'{program}:{start + at:#x}'
         probe = surftrace.parse_probe(f'P {place} %ax')

@@ -16,14 +16,14 @@ from golden import ENUMERATORS, GOLDEN, Case
 from imitation import Machine, printed, width
 
 import surftrace
-from surftrace import InputError, Kernel, Module, make_events, parse_probe
+from surftrace import InputError, Module, make_events, parse_probe
 
 SOURCE = (Path(__file__).parent / 'fixtures/types.c').read_text()
 
 
-def kernel_of(info: Module) -> Kernel:
+def kernel_of(info: Module) -> surftrace.Machine:
     """The kernel whose types these are, of which nothing else is known, but that return probes may read arguments."""
-    return Kernel(info, lambda text: None)
+    return surftrace.Machine(info, lambda text: None)
 
 
 def resolved(info: Module, line: str) -> surftrace.Event:

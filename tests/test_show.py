@@ -14,7 +14,7 @@ from test_filters import ARGS, KERNEL
 from test_resolve import kernel_of
 
 import surftrace
-from surftrace import Event, InputError, Kernel, Module, Run, make_events, parse_probe, plan, script
+from surftrace import Event, InputError, Machine, Module, Run, make_events, parse_probe, plan, script
 
 GOOD = [case.line for case in GOLDEN if case.dwarf[0] != '!']
 LINES = [   # with what other lines have: names, filters, formats, several values, kinds and places
@@ -43,7 +43,7 @@ def meaning(events: list[Event]) -> list:
          field.guards) for field in event.fields]) for event in events]
 
 
-def made(lines: list[str], kernel: Kernel) -> list[Event]:
+def made(lines: list[str], kernel: Machine) -> list[Event]:
     """The events of those lines."""
     return make_events([(parse_probe(line), '') for line in lines], kernel)
 
