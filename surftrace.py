@@ -274,8 +274,8 @@ def arch_named(name: str) -> Arch:
 
 
 # ---- Types -------------------------------------------------------------------------------------------------
-# C after typedefs and qualifiers are gone. What would make the graph of types infinite is a function without arguments
-# that gives the next type: a backend reads a struct's members when somebody asks.
+# What would make the graph of types infinite is a function without arguments that gives the next type, as it is written:
+# a backend reads a struct's members when somebody asks. bare() is a type without its typedefs and qualifiers.
 
 class Void(NamedTuple):
     """No value, or a type nothing is known of."""
@@ -303,16 +303,36 @@ class Enum(NamedTuple):
     enumerators: Callable[[], Tuple[Tuple[str, int], ...]]
 
 
+class Alias(NamedTuple):
+    """A name for another type: a typedef, or 'struct NAME' where a unit has no more than its declaration."""
+    name: str
+    written: Callable[[], Written]
+
+
+class Qualified(NamedTuple):
+    """A type with a qualifier before it: `name` is 'const' or 'volatile'."""
+    name: str
+    written: Callable[[], Written]
+
+
 class Pointer(NamedTuple):
-    """A pointer of `size` bytes to `target()`."""
+    """A pointer of `size` bytes."""
     size: int
-    target: Callable[[], Type]
+    written: Callable[[], Written]
+
+    def target(self) -> Type:
+        """The type it points to."""
+        return bare(self.written())
 
 
 class Array(NamedTuple):
     """An array of `length` elements; None where the type does not say (`char name[]`)."""
-    element: Callable[[], Type]
+    written: Callable[[], Written]
     length: Optional[int]
+
+    def element(self) -> Type:
+        """The type of its elements."""
+        return bare(self.written())
 
 
 class Struct(NamedTuple):
@@ -354,9 +374,13 @@ class Parameter(NamedTuple):
     """A parameter of a function; its location is None where only the calling convention tells it. `by_address`: the
     function is given its address, as Fortran does and C++ for a class with a destructor."""
     name: str
-    type: Callable[[], Type]
+    written: Callable[[], Written]
     location: Optional[Location] = None
     by_address: bool = False
+
+    def type(self) -> Type:
+        """Its type."""
+        return bare(self.written())
 
 
 class Function(NamedTuple):
@@ -365,7 +389,7 @@ class Function(NamedTuple):
     that the compiler changed how this one is called. At a place inside it there are `locals`, the innermost first; of a copy
     inlined elsewhere `home` is the symbol whose code it is in. `scope`: the names of what it is in, its own last."""
     name: str
-    returns: Callable[[], Type]
+    written: Callable[[], Written]
     parameters: Tuple[Parameter, ...]
     variadic: bool = False
     inlined: Optional[int] = None
@@ -375,8 +399,13 @@ class Function(NamedTuple):
     home: str = ''
     scope: Tuple[str, ...] = ()
 
+    def returns(self) -> Type:
+        """The type it returns."""
+        return bare(self.written())
+
 
 Type = Union[Void, Int, Float, Enum, Pointer, Array, Struct, Function]
+Written = Union[Type, Alias, Qualified]
 
 
 class Member(NamedTuple):
@@ -384,59 +413,65 @@ class Member(NamedTuple):
     bit on little-endian machines, from the most significant on big-endian); width in bits, None if not a bit-field.
     A base class has no name; where a 'virtual' one is, only the object tells, and its `bit` is 0."""
     name: str
-    type: Callable[[], Type]
+    written: Callable[[], Written]
     bit: int
     width: Optional[int] = None
-    written: Callable[[str], str] = lambda declarator: declarator       # its C declaration, typedefs and qualifiers kept
     base: str = ''                                                      # 'base' or 'virtual'
 
+    def type(self) -> Type:
+        """Its type."""
+        return bare(self.written())
 
-class Written(NamedTuple):
-    """One step of a type as the source has it, for a declaration: `how` is 'name' (its words), 'qualifier' (words), 'pointer',
-    'array' (counts, None where the type does not say) or 'function' (parameters; None is '...'). `inner` and the parameters
-    are the backend's own references, None for void."""
-    how: str
-    words: str = ''
-    inner: Optional[int] = None
-    counts: Tuple[Optional[int], ...] = ()
-    parameters: Tuple[Tuple[str, Optional[int]], ...] = ()
-    variadic: bool = False
+
+def bare(type_: Written) -> Type:
+    """The type behind typedefs and qualifiers; one that has no name takes that of its innermost typedef."""
+    alias = ''
+    for _ in range(64):
+        if not isinstance(type_, (Alias, Qualified)):
+            break
+        alias = type_.name if isinstance(type_, Alias) else alias
+        type_ = type_.written()
+    if isinstance(type_, (Alias, Qualified)):
+        return Void(type_.name)                                         # of a damaged file: a row without an end
+    if alias and isinstance(type_, Struct) and not type_.name:
+        return type_._replace(keyword='', name=alias)
+    return type_._replace(name=alias) if alias and isinstance(type_, Enum) and not type_.name else type_
 
 
 class Prototype(NamedTuple):
-    """A function as the source declares it; `takes` are its parameters' types without qualifiers; `file` is the source file of
-    the unit it was found in, '' where nothing tells; `inline` where the compiler put copies of it into other functions, of
-    which `holders` are some, with their files."""
+    """A function as the source declares it; `file` is the source file of the unit it was found in, '' where nothing tells;
+    `inline` where the compiler put copies of it into other functions, of which `holders` are some, with their files."""
     name: str
     text: str
-    takes: Tuple[str, ...]
     file: str = ''
     inline: bool = False
     holders: Tuple[str, ...] = ()
 
 
-def declaration(step: Callable[[Optional[int]], Written], type_: Optional[int], declarator: str = '') -> str:
-    """'char *argv[3]' from a reference and 'argv'; an anonymous struct is 'struct {...}'."""
-    written = step(type_)
-    if written.how == 'name':
-        return f'{written.words} {declarator}'.rstrip()
-    if written.how == 'pointer':
-        inner = step(written.inner).how
-        return declaration(step, written.inner, f'(*{declarator})' if inner in ('array', 'function') else f'*{declarator}')
-    if written.how == 'qualifier':
-        if step(written.inner).how == 'pointer':
-            return declaration(step, written.inner, f'{written.words} {declarator}'.rstrip())
-        return f'{written.words} {declaration(step, written.inner, declarator)}'
-    if written.how == 'array':
-        counts = ''.join(f"[{'' if count is None else count}]" for count in written.counts)
-        return declaration(step, written.inner, declarator + counts)
-    return declaration(step, written.inner, declarator + parameter_list(step, written))
+def declaration(type_: Written, declarator: str = '') -> str:
+    """'char *argv[3]' from a type and 'argv'; an anonymous struct is 'struct {...}'."""
+    if isinstance(type_, Qualified):
+        inner = type_.written()
+        if isinstance(inner, Pointer):
+            return declaration(inner, f'{type_.name} {declarator}'.rstrip())
+        return f'{type_.name} {declaration(inner, declarator)}'
+    if isinstance(type_, Pointer):
+        inner = type_.written()
+        return declaration(inner, f'(*{declarator})' if isinstance(inner, (Array, Function)) else f'*{declarator}')
+    if isinstance(type_, Array):
+        return declaration(type_.written(), f"{declarator}[{'' if type_.length is None else type_.length}]")
+    if isinstance(type_, Function):
+        listed = [declaration(each.written(), each.name) for each in type_.parameters] + ['...'] * type_.variadic
+        return declaration(type_.written(), f"{declarator}({', '.join(listed) or 'void'})")
+    words = type_.name
+    if isinstance(type_, (Struct, Enum)):
+        words = f"{type_.keyword if isinstance(type_, Struct) else 'enum'} {type_.name or '{...}'}"
+    return f'{words} {declarator}'.rstrip()
 
 
-def parameter_list(step: Callable[[Optional[int]], Written], function: Written) -> str:
-    """'(struct sock *sk, int, ...)'"""
-    listed = [declaration(step, type_, name) for name, type_ in function.parameters] + ['...'] * function.variadic
-    return f"({', '.join(listed) or 'void'})"
+def takes(function: Function, wanted: str) -> bool:
+    """Whether one of the parameters has that type (as unqualified() has it; '': always)."""
+    return not wanted or any(unqualified(declaration(each.written())) == wanted for each in function.parameters)
 
 
 def unqualified(text: str) -> str:
@@ -1546,14 +1581,13 @@ KEYWORD_TAGS = {'struct': CLASS_TAGS, 'class': CLASS_TAGS, 'union': ('DW_TAG_uni
                 'enum': ('DW_TAG_enumeration_type',), '': ('DW_TAG_typedef', 'DW_TAG_base_type')}
 SCOPED_TAGS = (*STRUCT_TAGS, 'DW_TAG_enumeration_type')     # which C++ names without a keyword
 LAST_NAME = regex(r'(?:[^:<>]|<.*>)+$')                # of a::b<c::d>
-QUALIFIER_TAGS = {'DW_TAG_typedef', 'DW_TAG_const_type', 'DW_TAG_volatile_type', 'DW_TAG_restrict_type',
-                  'DW_TAG_atomic_type', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type'}
+QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
+              'DW_TAG_atomic_type': '_Atomic', 'DW_TAG_immutable_type': 'immutable', 'DW_TAG_packed_type': 'packed',
+              'DW_TAG_shared_type': 'shared'}
 ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
 PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
-INNER_TAGS = {'DW_TAG_pointer_type', *QUALIFIER_TAGS}
+INNER_TAGS = {'DW_TAG_pointer_type', 'DW_TAG_typedef', *QUALIFIERS}
 NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
-QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
-              'DW_TAG_atomic_type': '_Atomic'}
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
 CODE_TAGS = ('DW_TAG_subprogram', 'DW_TAG_inlined_subroutine')
 VARIABLE_TAGS = ('DW_TAG_formal_parameter', 'DW_TAG_variable')
@@ -2338,183 +2372,44 @@ def template_spellings(name: str) -> List[str]:
     return [text] if '>>' not in text else [text, re.sub(r'>(?=>)', '> ', text)]
 
 
-def _the(type_: Type) -> Type:
-    return type_
-
-
-class Declarations:
-    """What one file declares, as its source has it; for that all its entries are looked at."""
-
-    def __init__(self, entries: Entries) -> None:
-        self._entries, self._path = entries, entries.executable.path
-        self.step = functools.lru_cache(1 << 16)(self._step)
-
-    def name_of(self, entry: Die) -> str:
-        """The entry's name, or that of what it is a copy of."""
-        return str(entry.inherited('DW_AT_name') or '')
-
-    # types as they are written
-
-    def of(self, offset: int, declarator: str) -> str:
-        """A declaration with the type of the entry there."""
-        with reading(self._path):
-            return declaration(self.step, self._entries.die(offset).values.get('DW_AT_type'), declarator)
-
-    def _step(self, offset: Optional[int]) -> Written:
-        if offset is None:
-            return Written('name', 'void')
-        entry = self._entries.die(offset)
-        tag, name, inner = entry.tag, entry.name, entry.values.get('DW_AT_type')
-        keyword = STRUCT_TAGS.get(tag) or ('enum' if tag == 'DW_TAG_enumeration_type' else '')
-        if keyword:
-            return Written('name', f"{keyword} {name or '{...}'}")
-        if tag in QUALIFIERS:
-            return Written('qualifier', QUALIFIERS[tag], inner)
-        if tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
-            return Written('pointer', '', inner)
-        if tag == 'DW_TAG_array_type':
-            bounds = [child.values.get('DW_AT_count', child.values.get('DW_AT_upper_bound', -1))
-                      + ('DW_AT_count' not in child.values) for child in entry.children(('DW_TAG_subrange_type',))]
-            return Written('array', '', inner, tuple(count if 0 < count < 1 << 32 else None for count in bounds))
-        return self._function(entry) if tag == 'DW_TAG_subroutine_type' else Written('name', name or tag[len('DW_TAG_'):])
-
-    def _function(self, entry: Die) -> Written:
-        listed = list(entry.children(('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
-        return Written('function', '', entry.values.get('DW_AT_type'), (), tuple(
-            (child.name, child.values.get('DW_AT_type')) for child in listed
-            if child.tag == 'DW_TAG_formal_parameter'), any('unspecified' in child.tag for child in listed))
-
-    # looking at all units
-
-    def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
-                   ) -> List[Prototype]:
-        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
-        are few: units that mention none are passed over."""
-        found: Dict[Prototype, Dict[str, None]] = {}
-        known: Dict[int, bool] = {}
-        for unit in self._entries.units((*types, *names)):
-            pointing = self._pointing(unit, types[0]) if types else set()
-            functions = list(self._entries.row(unit, unit.top.end, FUNCTION_TAGS))
-            for at, shape, behind in functions:
-                if shape.declared or not self._is_wanted(unit, at, shape, behind, wanted, known):
-                    continue
-                if types and not self._takes(unit, shape, behind, pointing):
-                    continue
-                prototype = self._prototype(Die(unit, at))
-                if not taken or taken in prototype.takes:
-                    holders = found.setdefault(prototype, {})
-                    if prototype.inline and len(holders) < ENOUGH:
-                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
-        return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
-
-    def _is_wanted(self, unit: Unit, at: int, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]
-                   ) -> bool:
-        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
-        if shape.name < 0:
-            text = Die(unit, at).name
-            return bool(text) and wanted(text)
-        place = struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]
-        if place not in known:
-            known[place] = wanted(self._entries.text(place))
-        return known[place]
-
-    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
-        """Whether a parameter of the function whose attributes begin there is of one of these types."""
-        return function.children and any(
-            self._type(unit, at, shape, place) in types
-            for at, shape, place in self._entries.row(unit, self._entries.end(unit, function, behind), PARAMETER_TAGS))
-
-    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
-        """Where in the unit the type of an entry is; 0 where it has none."""
-        if shape.type >= 0:
-            return int(struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.type)[0])
-        return int(Die(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
-
-    def _pointing(self, unit: Unit, name: str) -> Set[int]:
-        """Where in the unit the types are of that name, and those that point to one or qualify one."""
-        known = dict.fromkeys(self._entries.texts(name), True)
-        edges, found, before = [], set(), -1
-        for at, shape, behind in self._entries.row(unit, unit.top.end, NAMED_TAGS | INNER_TAGS):
-            if shape.tag in INNER_TAGS:
-                edges.append((at, self._type(unit, at, shape, behind)))
-            if shape.tag in NAMED_TAGS and self._is_wanted(unit, at, shape, behind, name.__eq__, known):
-                found.add(at)
-        while before != len(found):
-            before = len(found)
-            found.update(at for at, inner in edges if inner in found)
-        return found
-
-    def _prototype(self, entry: Die) -> Prototype:
-        function, name = self._function(entry), entry.name
-        text = declaration(self.step, function.inner, name + parameter_list(self.step, function))
-        takes = tuple(unqualified(declaration(self.step, type_)) for _, type_ in function.parameters)
-        file = entry.unit.top.name
-        inline = entry.values.get('DW_AT_inline', 0) in (1, 3)                                 # DWARF 5, table 7.20
-        return Prototype(name, text, takes, '' if inline else file, inline)
-
-    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
-        """The functions in a unit that hold a copy of the one there, with the unit's file."""
-        starts, file = [at for at, _, _ in row], unit.top.name
-        reference = struct.pack(self._entries.mark + 'I', origin)
-        for copy in self._entries.beginning(reference, ORIGINS[:1], 'ref4', ('DW_TAG_inlined_subroutine',), unit):
-            index = bisect.bisect(starts, copy.at) - 1
-            if index >= 0:
-                yield f'{self.name_of(Die(unit, starts[index]))} ({file})'
-
-    def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
-        """The names of types with those tags that begin so."""
-        known: Dict[int, bool] = {}
-        for unit in self._entries.units():
-            for at, shape, behind in self._entries.row(unit, unit.top.end, tags):
-                if not shape.declared and self._is_wanted(
-                        unit, at, shape, behind, lambda text: text.startswith(prefix), known):
-                    if shape.name >= 0:                                 # each text once
-                        known[struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]] = False
-                    yield Die(unit, at).name
-
-
 class DwarfTypes:
     """The types of one file."""
 
-    def __init__(self, entries: Entries, places: Places, declarations: Declarations) -> None:
-        self.entries, self._places, self._declarations = entries, places, declarations
+    def __init__(self, entries: Entries, places: Places) -> None:
+        self.entries, self._places = entries, places
         self.path, self._arch = entries.executable.path, entries.executable.arch
-        self._types: Dict[int, Type] = {}
+        self._types: Dict[int, Written] = {}
 
-    def lazy(self, die: Die) -> Callable[[], Type]:
+    def lazy(self, die: Die) -> Callable[[], Written]:
         """The type that an entry's DW_AT_type refers to, read when asked for."""
-        def read() -> Type:
+        def read() -> Written:
             with reading(self.path):
                 return self._type(die.refer('DW_AT_type')) if 'DW_AT_type' in die.values else Void()
         return read
 
-    def _type(self, die: Die) -> Type:
-        alias = ''
-        for _ in range(64):
-            if die.tag not in QUALIFIER_TAGS:
-                break
-            alias = die.name or alias
-            if 'DW_AT_type' not in die.values:
-                return Void()
-            die = die.refer('DW_AT_type')
+    def _type(self, die: Die) -> Written:
         if 'DW_AT_signature' in die.shape.forms:                            # a type unit has it
             die = die.refer('DW_AT_signature')
         key = self.entries.place_of(die)
         if key not in self._types:
-            self._types[key] = self._read_type(die, alias)
+            self._types[key] = self._read_type(die)
         return self._types[key]
 
-    def _read_type(self, die: Die, alias: str) -> Type:
-        """A type that is neither typedef nor qualifier; an anonymous one takes the name of its typedef."""
+    def _read_type(self, die: Die) -> Written:
         name, size = die.name, die.values.get('DW_AT_byte_size')
+        if die.tag == 'DW_TAG_typedef':
+            return Alias(name, self.lazy(die))
+        if die.tag in QUALIFIERS:
+            return Qualified(QUALIFIERS[die.tag], self.lazy(die))
         if name and die.tag in SCOPED_TAGS and die.unit.language == 'C++':
             name = self._whole_name(die)
         number: int = size or 0
         if die.tag in STRUCT_TAGS:
+            keyword = STRUCT_TAGS[die.tag]
             if 'DW_AT_declaration' in die.values:
-                return self._declared(STRUCT_TAGS[die.tag], name, die)
-            return Struct(STRUCT_TAGS[die.tag] if name or not alias else '', name or alias, size, self._lazy_members(die),
-                          functools.partial(self._passed, die), self._lazy_others(die))
+                return Alias(f'{keyword} {name}', functools.partial(self._declared, keyword, name, die))
+            return Struct(keyword, name, size, self._lazy_members(die), functools.partial(self._passed, die),
+                          self._lazy_others(die))
         if die.tag == 'DW_TAG_base_type':
             encoding = die.values.get('DW_AT_encoding', 0)      # DWARF 5 table 7.11
             if encoding in (3, 4, 9, 0xf):
@@ -2523,15 +2418,20 @@ class DwarfTypes:
         if die.tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
             return Pointer(size or self._arch.word, self.lazy(die))
         if die.tag == 'DW_TAG_enumeration_type':
-            return self._enum(die, name or alias, size)
+            return self._enum(die, name, size)
         if die.tag == 'DW_TAG_array_type':
             return self._array(die)
         if die.tag == 'DW_TAG_string_type':                                 # Fortran's text, which no NUL ends
             return Array(lambda: Int('char', 1, True) if size else Void('character'), size)
         if die.tag == 'DW_TAG_subroutine_type':
-            parameters = tuple(Parameter('', self.lazy(child)) for child in die.children(PARAMETER_TAGS))
-            return Function('', self.lazy(die), parameters)
+            return self.function(die)
         return Void(name or die.tag[len('DW_TAG_'):])
+
+    def function(self, die: Die) -> Function:
+        """The function that an entry declares, or a pointer's type says is there."""
+        listed = list(die.children(('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
+        parameters = [Parameter(child.name, self.lazy(child)) for child in listed if child.tag in PARAMETER_TAGS]
+        return Function(die.name, self.lazy(die), tuple(parameters), len(parameters) < len(listed))
 
     def _passed(self, die: Die) -> str:
         """How C++ passes an object of this class (Itanium C++ ABI, 3.1.1): by reference where it has a copy or move constructor
@@ -2549,7 +2449,7 @@ class DwarfTypes:
         if virtual or child.name.startswith('_vptr'):
             return 'reference'
         if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance') and 'DW_AT_external' not in child.values:
-            type_ = innermost(self.lazy(child)())
+            type_ = innermost(bare(self.lazy(child)()))
             return type_.passed() if isinstance(type_, Struct) else 'value'
         if child.tag not in FUNCTION_TAGS or not self._copies_or_ends(child, owner) or 'DW_AT_artificial' in child.values:
             return 'value'
@@ -2587,7 +2487,7 @@ class DwarfTypes:
         """Nested Arrays, the first dimension outermost, in Fortran innermost; none whose place a descriptor tells."""
         if 'DW_AT_data_location' in die.values:
             return Void('an array behind a descriptor')
-        element, counts = self.lazy(die), []  # type: Callable[[], Type], List[Optional[int]]
+        counts: List[Optional[int]] = []
         first = 1 if die.unit.top.values.get('DW_AT_language') in FROM_ONE else 0
         for child in die.children(('DW_TAG_subrange_type',)):
             bound, start = child.values.get('DW_AT_upper_bound'), child.values.get('DW_AT_lower_bound', first)
@@ -2596,9 +2496,9 @@ class DwarfTypes:
             counts.append(number if isinstance(number, int) and 0 <= number < 1 << 32 else None)
         if die.values.get('DW_AT_ordering', 0):               # columns first
             counts.reverse()
-        whole: Type = Array(element, counts.pop() or None if counts else None)      # [0] is C's old [], as BTF has it too
+        whole = Array(self.lazy(die), counts.pop() or None if counts else None)      # [0] is C's old [], as BTF has it too
         while counts:
-            whole = Array(functools.partial(_the, whole), counts.pop())
+            whole = Array(functools.partial(Array, *whole), counts.pop())
         return whole
 
     def _lazy_members(self, die: Die) -> Callable[[], Tuple[Member, ...]]:
@@ -2624,8 +2524,7 @@ class DwarfTypes:
         if base and die.values.get('DW_AT_virtuality', 0):
             base = 'virtual'
         bit = 0 if base == 'virtual' else self._member_bit(die)
-        return Member(die.name, self.lazy(die), bit, die.values.get('DW_AT_bit_size'),
-                      functools.partial(self._declarations.of, self.entries.place_of(die)), base)
+        return Member(die.name, self.lazy(die), bit, die.values.get('DW_AT_bit_size'), base)
 
     def _member_bit(self, die: Die) -> int:
         """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
@@ -2638,7 +2537,7 @@ class DwarfTypes:
             start = self._places.operations(die.unit, start)[0].args[0]
         if 'DW_AT_bit_offset' not in values:
             return 8 * int(start)
-        size = values.get('DW_AT_byte_size') or size_of(self.lazy(die)()) or 0
+        size = values.get('DW_AT_byte_size') or size_of(bare(self.lazy(die)())) or 0
         from_top, width = values['DW_AT_bit_offset'], values['DW_AT_bit_size']
         return int(8 * start + (8 * size - from_top - width if self._arch.order == 'little' else from_top))
 
@@ -2655,7 +2554,7 @@ class DwarfTypes:
         for holder in [unit] if unit is not None else map(self.entries.unit, self.entries.offsets[:8]):
             for die in itertools.islice(holder.top.children(), 1000):
                 if die.tag == 'DW_TAG_base_type' and die.name == 'char':
-                    return self._type(die)
+                    return bare(self._type(die))
         return None
 
     def _definition(self, keyword: str, name: str, scope: Tuple[str, ...] = (), unit: Optional[Unit] = None
@@ -2706,7 +2605,7 @@ class DwarfTypes:
                 return
 
     def _one_of(self, keyword: str, name: str, dies: List[Die]) -> Optional[Type]:
-        types = [self._type(die) for die in dies]
+        types = [bare(self._type(die)) for die in dies]
         if len({shape(type_) for type_ in types}) > 1:
             files = sorted({die.unit.top.name for die in dies})
             raise InputError(f"'{(keyword + ' ' + name).strip()}' is defined differently in {', '.join(files[:4])}; reach it "
@@ -2717,7 +2616,7 @@ class DwarfTypes:
         """The type of the variable of that name at that address."""
         for count, die in enumerate(self.entries.by_name(name, ('DW_TAG_variable',))):
             if self._is_at(die, address):
-                return self.lazy(die.origin)()
+                return bare(self.lazy(die.origin)())
             if count > 64:
                 break
         return None
@@ -2730,6 +2629,97 @@ class DwarfTypes:
         operations = self._places.operations(die.unit, location)
         return len(operations) == 1 and bool(
             operations[0].op_name == 'DW_OP_addr' and operations[0].args[0] == address)
+
+
+class Declarations:
+    """What one file declares, as its source has it; for that all its entries are looked at."""
+
+    def __init__(self, entries: Entries, types: DwarfTypes) -> None:
+        self._entries, self._types = entries, types
+
+    def name_of(self, entry: Die) -> str:
+        """The entry's name, or that of what it is a copy of."""
+        return str(entry.inherited('DW_AT_name') or '')
+
+    def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
+                   ) -> List[Prototype]:
+        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
+        are few: units that mention none are passed over."""
+        found: Dict[Prototype, Dict[str, None]] = {}
+        known: Dict[int, bool] = {}
+        for unit in self._entries.units((*types, *names)):
+            pointing = self._pointing(unit, types[0]) if types else set()
+            functions = list(self._entries.row(unit, unit.top.end, FUNCTION_TAGS))
+            for at, shape, behind in functions:
+                if shape.declared or not self._is_wanted(unit, at, shape, behind, wanted, known):
+                    continue
+                if types and not self._takes(unit, shape, behind, pointing):
+                    continue
+                die = Die(unit, at)
+                function, inline = self._types.function(die), die.values.get('DW_AT_inline', 0) in (1, 3)   # DWARF 5, table 7.20
+                if takes(function, taken):
+                    prototype = Prototype(die.name, declaration(function, die.name), '' if inline else unit.top.name, inline)
+                    holders = found.setdefault(prototype, {})
+                    if inline and len(holders) < ENOUGH:
+                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
+        return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
+
+    def _is_wanted(self, unit: Unit, at: int, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]
+                   ) -> bool:
+        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
+        if shape.name < 0:
+            text = Die(unit, at).name
+            return bool(text) and wanted(text)
+        place = struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]
+        if place not in known:
+            known[place] = wanted(self._entries.text(place))
+        return known[place]
+
+    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
+        """Whether a parameter of the function whose attributes begin there is of one of these types."""
+        return function.children and any(
+            self._type(unit, at, shape, place) in types
+            for at, shape, place in self._entries.row(unit, self._entries.end(unit, function, behind), PARAMETER_TAGS))
+
+    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
+        """Where in the unit the type of an entry is; 0 where it has none."""
+        if shape.type >= 0:
+            return int(struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.type)[0])
+        return int(Die(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
+
+    def _pointing(self, unit: Unit, name: str) -> Set[int]:
+        """Where in the unit the types are of that name, and those that point to one or qualify one."""
+        known = dict.fromkeys(self._entries.texts(name), True)
+        edges, found, before = [], set(), -1
+        for at, shape, behind in self._entries.row(unit, unit.top.end, NAMED_TAGS | INNER_TAGS):
+            if shape.tag in INNER_TAGS:
+                edges.append((at, self._type(unit, at, shape, behind)))
+            if shape.tag in NAMED_TAGS and self._is_wanted(unit, at, shape, behind, name.__eq__, known):
+                found.add(at)
+        while before != len(found):
+            before = len(found)
+            found.update(at for at, inner in edges if inner in found)
+        return found
+
+    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
+        """The functions in a unit that hold a copy of the one there, with the unit's file."""
+        starts, file = [at for at, _, _ in row], unit.top.name
+        reference = struct.pack(self._entries.mark + 'I', origin)
+        for copy in self._entries.beginning(reference, ORIGINS[:1], 'ref4', ('DW_TAG_inlined_subroutine',), unit):
+            index = bisect.bisect(starts, copy.at) - 1
+            if index >= 0:
+                yield f'{self.name_of(Die(unit, starts[index]))} ({file})'
+
+    def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
+        """The names of types with those tags that begin so."""
+        known: Dict[int, bool] = {}
+        for unit in self._entries.units():
+            for at, shape, behind in self._entries.row(unit, unit.top.end, tags):
+                if not shape.declared and self._is_wanted(
+                        unit, at, shape, behind, lambda text: text.startswith(prefix), known):
+                    if shape.name >= 0:                                 # each text once
+                        known[struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]] = False
+                    yield Die(unit, at).name
 
 
 def _uleb(value: int) -> bytes:
@@ -3696,9 +3686,9 @@ class Dwarf(TypeInfo):
         with reading(self.path):
             self.entries: Entries = Entries(executable, shared.entries if shared else None)
         places, self.lines = Places(self.entries), Lines(self.entries)
-        self.declarations = Declarations(self.entries)
         self.scopes = Scopes(self.entries, places, self.lines)
-        self._types = DwarfTypes(self.entries, places, self.declarations)
+        self._types = DwarfTypes(self.entries, places)
+        self.declarations = Declarations(self.entries, self._types)
         self._variables = Variables(self._types, places, self.lines, self.scopes)
 
     def source_at(self, address: int) -> str:
@@ -3829,7 +3819,7 @@ BTF_KINDS = ('void int ptr array struct union enum fwd typedef volatile const re
 BTF_EXTRA = {'int': (4, 0), 'array': (12, 0), 'struct': (0, 12), 'union': (0, 12), 'enum': (0, 8), 'func_proto': (0, 8),
              'var': (4, 0), 'datasec': (0, 12), 'decl_tag': (4, 0), 'enum64': (0, 12)}
 BTF_QUALIFIERS = ('const', 'volatile', 'restrict')
-BTF_TRANSPARENT = ('typedef', 'type_tag', *BTF_QUALIFIERS)
+BTF_TRANSPARENT = ('typedef', 'type_tag', *BTF_QUALIFIERS)     # which bare() leaves out
 BTF_KINDS_OF = {'enum': ('enum', 'enum64')}             # where a C keyword is not itself the kind
 
 
@@ -3884,7 +3874,7 @@ class Btf(TypeInfo):
         self._strings = data[header + strings:header + strings + strings_size]
         self._first_id: int = base._first_id + len(base._offsets) if base else 1
         self._first_string: int = base._first_string + len(base._strings) if base else 0
-        self._types: Dict[int, Type] = {}
+        self._types: Dict[int, Written] = {}
         self.bytes: Callable[[], bytes] = lambda: data                      # the whole, as it was given
         with reading(self.path):
             self._words, self._lengths = self._numbers(data[header + types:header + types + types_size]), BtfLengths()
@@ -3943,56 +3933,50 @@ class Btf(TypeInfo):
         wanted = {BTF_KINDS.index(kind) for kind in kinds}
         return ((number, at) for number, at in enumerate(self._offsets, self._first_id) if self._words[at + 1] >> 24 & 0x1f in wanted)
 
-    def _bare(self, number: int) -> Tuple[int, str]:
-        """The type behind typedefs and qualifiers, and the name of the last typedef."""
-        alias = ''
-        for _ in range(64):
-            record = self._record(number)
-            if record.kind not in BTF_TRANSPARENT:
-                break
-            alias, number = record.name if record.kind == 'typedef' else alias, record.value
-        return number, alias
-
     def _string(self, offset: int) -> str:
         if offset < self._first_string and self._base:
             return self._base._string(offset)
         start = offset - self._first_string
         return self._strings[start:self._strings.index(b'\0', start)].decode(errors='replace')
 
-    def _lazy(self, number: int) -> Callable[[], Type]:
+    def _lazy(self, number: int) -> Callable[[], Written]:
         return functools.partial(self._type, number)
 
-    def _type(self, number: int) -> Type:
+    def _type(self, number: int) -> Written:
         with reading(self.path):
             if number not in self._types:
-                wanted, alias = self._bare(number)
-                kept = self._base if isinstance(self._base, DistilledBtf) and wanted < self._first_id else None
-                self._types[number] = (kept or self)._read_type(wanted, alias)
+                kept = self._base if isinstance(self._base, DistilledBtf) and number < self._first_id else None
+                self._types[number] = (kept or self)._read_type(number)
             return self._types[number]
 
-    def _read_type(self, number: int, alias: str) -> Type:
+    def _read_type(self, number: int) -> Written:
         kind, name, _, flag, value, words = record = self._record(number)
+        if kind == 'typedef':
+            return Alias(name, self._lazy(value))
+        if kind in BTF_QUALIFIERS:
+            return Qualified(kind, self._lazy(value))
+        if kind == 'type_tag':
+            return self._type(value)
         if kind == 'int':
             if re.search(r'\b(float|double|_Float\d+x?)\b', name):      # pahole without --btf_gen_floats calls them integers
                 return Float(name, value)
             if name == '__SANITIZED_FAKE_INT__':                        # what pahole has for an integer of 12 bytes and the like
-                return Void()
+                return Void(name)
             signed = words[0] >> 24 & 1 or name == 'signed char' or name == 'char' and self._plain_char_signed()
             return Int(name, value, bool(signed))
         if kind in ('struct', 'union'):
-            keyword = kind if name or not alias else ''
-            return Struct(keyword, name or alias, value, functools.lru_cache(None)(functools.partial(self._members, record)))
+            return Struct(kind, name, value, functools.lru_cache(None)(functools.partial(self._members, record)))
         if kind == 'ptr':
             return Pointer(self.arch.word, self._lazy(value))
         if kind == 'array':
             return Array(self._lazy(words[0]), words[2] or None)
         if kind in ('enum', 'enum64'):
-            return Enum(name or alias, value, flag or any(v < 0 for _, v in self._enumerators(record)),
+            return Enum(name, value, flag or any(v < 0 for _, v in self._enumerators(record)),
                         functools.partial(self._enumerators, record))
         if kind == 'float':
             return Float(name, value)
         if kind == 'fwd':
-            return self._forward(record.keyword, name)
+            return Alias(f'{record.keyword} {name}', functools.partial(self._forward, record.keyword, name))
         return self._prototype('', record) if kind == 'func_proto' else Void()
 
     def _plain_char_signed(self) -> bool:
@@ -4019,13 +4003,14 @@ class Btf(TypeInfo):
             members = []
             for name, type_, offset in record.triples:
                 width, bit = (offset >> 24, offset & 0xffffff) if record.flag else self._old_bit_field(type_, offset)
-                members.append(Member(self._string(name), self._lazy(type_), bit, width or None,
-                                      functools.partial(declaration, self.step, type_)))
+                members.append(Member(self._string(name), self._lazy(type_), bit, width or None))
             return tuple(members)
 
     def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
         """Without kind_flag a bit-field's width and shift stand in its INT (btf.rst, 2.2.4)."""
-        record = self._record(self._bare(number)[0])
+        record = self._record(number)
+        for _ in range(64):
+            record = self._record(record.value) if record.kind in BTF_TRANSPARENT else record
         if record.kind != 'int':
             return 0, bit
         width, shift = record.words[0] & 0xff, record.words[0] >> 16 & 0xff
@@ -4080,20 +4065,17 @@ class Btf(TypeInfo):
             return function._replace(parameters=tuple(p._replace(location=lost) for p in function.parameters))
 
     def _prototype(self, name: str, record: BtfRecord) -> Function:
-        parameters, variadic = self._parameters(record)
-        return Function(name, self._lazy(record.value), tuple(Parameter(n, self._lazy(t)) for n, t in parameters), variadic)
-
-    def _parameters(self, record: BtfRecord) -> Tuple[Tuple[Tuple[str, int], ...], bool]:
-        """(name, type) of each parameter of a FUNC_PROTO, and whether others may follow: then the last is (0, 0)."""
+        """The function of a FUNC_PROTO; where others may follow, its last parameter is (0, 0)."""
         pairs = list(record.pairs)
         variadic = pairs[-1:] == [(0, 0)]
-        return tuple((self._string(name), type_) for name, type_ in pairs[:len(pairs) - variadic]), variadic
+        parameters = [Parameter(self._string(text), self._lazy(type_)) for text, type_ in pairs[:len(pairs) - variadic]]
+        return Function(name, self._lazy(record.value), tuple(parameters), variadic)
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo; two definitions of one name that differ are refused, since BTF does not say whose they are."""
         with reading(self.path):
             kinds = BTF_KINDS_OF.get(keyword, (keyword,)) if keyword else ('typedef', 'int', 'float')
-            types = [self._type(number) for number in self._numbered(name, kinds)]
+            types = [bare(self._type(number)) for number in self._numbered(name, kinds)]
             if len({shape(type_) for type_ in types}) > 1:
                 raise InputError(f"'{(keyword + ' ' + name).strip()}' has several definitions in the kernel, and BTF does not "
                                  'say which file has which; reach it through a member or a parameter of that type')
@@ -4103,36 +4085,15 @@ class Btf(TypeInfo):
         """See TypeInfo; BTF has only the per-cpu ones, unless the kernel was built to have all."""
         with reading(self.path):
             for number in self._numbered(name, ('var',)):
-                return Variable(name, self._type(self._record(number).value), self._is_per_cpu(number))
+                return Variable(name, bare(self._type(self._record(number).value)), self._is_per_cpu(number))
         return None
 
     def _is_per_cpu(self, variable: int) -> bool:
         sections = (self._record(number) for number, _ in self._of_kind('datasec'))
         return any('percpu' in section.name and variable in section.words[::3] for section in sections)
 
-    # as they are written
-
-    def step(self, number: Optional[int]) -> Written:
-        """One step of the type of that number."""
-        record = self._record(number or 0)
-        kind, name, _, _, below, words = record
-        if record.keyword:
-            return Written('name', f"{record.keyword} {name or '{...}'}")
-        if kind in BTF_QUALIFIERS:
-            return Written('qualifier', kind, below)
-        if kind == 'type_tag':
-            return self.step(below)
-        if kind == 'ptr':
-            return Written('pointer', '', below)
-        if kind == 'array':
-            return Written('array', '', words[0], (words[2] or None,))
-        if kind == 'func_proto':
-            return Written('function', '', below, (), *self._parameters(record))
-        return Written('name', name or 'void')
-
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
         """See TypeInfo; BTF has only functions with code of their own."""
-        plain = functools.lru_cache(None)(lambda type_: unqualified(declaration(self.step, type_)))
         with reading(self.path):
             seen, wanted = set(), name_test(pattern)
             pointing = self._pointing(re.findall(r'\w+', taken)[-1]) if taken else set()
@@ -4140,13 +4101,11 @@ class Btf(TypeInfo):
                 name, prototype = self._string(self._words[at]), self._words[at + 2]
                 if not name or not wanted(name) or taken and not pointing.intersection(self._record(prototype).words[1::2]):
                     continue
-                function = self.step(prototype)
-                takes = tuple(plain(type_) for _, type_ in function.parameters)
-                if not taken or taken in takes:
-                    found = Prototype(name, declaration(self.step, function.inner, name + parameter_list(self.step, function)), takes)
-                    if found not in seen:
-                        seen.add(found)
-                        yield found
+                function = self._prototype(name, self._record(prototype))
+                found = declaration(function, name)
+                if found not in seen and takes(function, taken):
+                    seen.add(found)
+                    yield Prototype(name, found)
 
     def _pointing(self, name: str) -> Set[int]:
         """The types of that name, and those that point to one or qualify one."""
@@ -4183,15 +4142,15 @@ class DistilledBtf(Btf):
         super().__init__(data, path, arch)
         self._kernel = kernel
 
-    def _read_type(self, number: int, alias: str) -> Type:
+    def _read_type(self, number: int) -> Written:
         record = self._record(number)
         kind, name, keyword = record.kind, record.name, record.keyword
         if not keyword or not name or record.vlen:
-            return super()._read_type(number, alias)
+            return super()._read_type(number)
         kinds = BTF_KINDS_OF.get(keyword, (keyword,))
-        types = [self._kernel._type(found) for found in self._kernel._numbered(name, kinds)]
+        types = [bare(self._kernel._type(found)) for found in self._kernel._numbered(name, kinds)]
         if kind == 'fwd' and not types:
-            return super()._read_type(number, alias)
+            return super()._read_type(number)
         fitting = [type_ for type_ in types if kind == 'fwd' or size_of(type_) == record.value]
         if not fitting or len({shape(type_) for type_ in fitting}) > 1:
             raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that {self._kernel.path} "
@@ -8658,7 +8617,7 @@ def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symb
               ) -> List[Found]:
     """A line for each prototype of a name."""
     base, found, source = name.split('.')[0], [], demangled(name)
-    for prototype in prototypes or [Prototype(name, source or f'{name}()', ())]:
+    for prototype in prototypes or [Prototype(name, source or f'{name}()')]:
         text = prototype.text.replace(f'{base}(', f'{name}(', 1)
         notes = ['no prototype in the debug information'] * bool(not prototypes and not source and module.sources)
         holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base]
@@ -8748,7 +8707,7 @@ def event_layout(name: str, machine: Machine) -> List[str]:
             r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
     members = event_members(name, machine)
     return ['    // its fields are not in the debug information'] if members is None else [
-        commented(f"    {member.written(field) if field == member.name else f'__data_loc {field}'};",
+        commented(f"    {declaration(member.written(), field) if field == member.name else f'__data_loc {field}'};",
                   f'{member.bit // 8:5} {size_of(member.type()) or 0:5}') for field, member in members]
 
 
@@ -8827,7 +8786,7 @@ def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
     lines, end, union = [], 0, is_union(struct_)
     for member in struct_.members():
         if member.base == 'virtual':
-            lines.append(commented(f"{indent}{member.written('')};", 'virtual base'))
+            lines.append(commented(f'{indent}{declaration(member.written())};', 'virtual base'))
             continue
         lines += hole(indent, member.bit - end) if not union else []
         lines += member_lines(member, indent, base)
@@ -8853,7 +8812,7 @@ def member_lines(member: Member, indent: str, base: int) -> List[str]:
     """A member, and what is in it where it is of an anonymous struct or union."""
     type_, bit = member.type(), base + member.bit
     width = '' if member.width is None else f':{member.width}'
-    text = member.written(member.name) + width
+    text = declaration(member.written(), member.name) + width
     size = size_of(type_)
     whole, cut = innermost(type_), text.partition('{...}')
     if member.width is not None:

@@ -304,7 +304,7 @@ def other_sign(member: surftrace.Member) -> surftrace.Member:
     """The member with its sign turned, where it has one."""
     type_ = member.type()
     if isinstance(type_, surftrace.Int):
-        return member._replace(type=lambda: type_._replace(signed=not type_.signed))
+        return member._replace(written=lambda: type_._replace(signed=not type_.signed))
     return member
 
 
