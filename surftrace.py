@@ -121,12 +121,12 @@ def printable(text: str) -> str:
 
 
 @contextlib.contextmanager
-def located(line: str, source: str = '') -> Iterator[None]:
-    """Errors from within are about this line."""
+def located(line: str = '', source: str = '', at: Optional[Span] = None) -> Iterator[None]:
+    """Errors from within are about this line, and where they do not say better, about these columns."""
     try:
         yield
     except InputError as error:
-        raise InputError(error.message, error.at, error.line or line, error.source or source) from None
+        raise InputError(error.message, error.at or at, error.line or line, error.source or source) from None
 
 
 class Regex:
@@ -5844,8 +5844,8 @@ def is_untyped(type_: Type) -> bool:
     return isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
 
 
-def refuse(message: str, at: Span) -> NoReturn:
-    """Refuse an expression there."""
+def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
+    """Refuse what is written there; without columns, what located() says."""
     raise InputError(message, at)
 
 
@@ -6155,17 +6155,16 @@ def _path_in(type_: Type, path: str) -> bool:
 # Programs
 
 
-class Site(NamedTuple):
-    """A place in a program: the link-time address of the instruction, and of a USDT probe its operands, 'N@OP' each."""
-    program: Program
-    address: int
+class Target(NamedTuple):
+    """One place a probe is put at: in a function, `entry` at its first instruction; in a program the link-time address, and
+    of a USDT probe its operands, 'N@OP' each. `place` is what the kernel is told, `name` what is shown."""
+    module: Module
+    function: Optional[Function] = None
+    entry: bool = True
+    address: int = 0
     operands: Optional[Tuple[str, ...]] = None
-
-    def global_at(self, address: int) -> Fetch:
-        """The memory at a link-time address of the same file. The kernel counts @+N from where the file's first byte would be
-        if all of it were loaded as the probed instruction's part is (trace_uprobe.c, translate_user_vaddr)."""
-        offset = self.program.executable.offset_of(self.address) or 0
-        return Fetch(f'@+{address - (self.address - offset):#x}')
+    place: str = ''
+    name: str = ''
 
 
 def split_operands(text: str) -> Tuple[str, ...]:
@@ -6191,15 +6190,14 @@ def operand_register(arch: Arch, name: str) -> str:
 
 
 class Leaves:
-    """The leaves of expressions at one place. `entry` says whether the place is a function's first instruction; `abilities` what
-    a return probe may read ('$arg': the kernel keeps the arguments of the call); `kind` is 'p', 'r' or 'e', and with a `site`
-    the place is one in a program."""
+    """The leaves of expressions at a target, in a probe of `kind` 'p', 'r' or 'e'. `abilities` is what a return probe may
+    read ('$arg': the kernel keeps the arguments of the call)."""
+    fields: Optional[Dict[str, EventField]] = None      # of an event
+    in_program = False
 
-    def __init__(self, info: Module, kind: str, function: Optional[Function] = None, entry: bool = True,
-                 abilities: FrozenSet[str] = frozenset(), fields: Optional[Dict[str, EventField]] = None,
-                 site: Optional[Site] = None) -> None:
-        self.info, self.arch, self.kind, self.function, self.entry = info, info.arch, kind, function, entry
-        self.abilities, self.fields, self.site = abilities, fields, site
+    def __init__(self, target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> None:
+        self.target, self.kind, self.abilities = target, kind, abilities
+        self.info, self.function, self.entry, self.arch = target.module, target.function, target.entry, target.module.arch
         self.word = Int('', self.arch.word, False)
 
     def _argument(self, expr: Expr) -> Lvalue:
@@ -6376,7 +6374,7 @@ class Leaves:
 
     def _returned(self, at: Span) -> Lvalue:
         if self.kind != 'r':
-            refuse(f"$retval is there when a function returns: use {'R' if self.site else 'r'}", at)
+            refuse(f"$retval is there when a function returns: use {'R' if self.in_program else 'r'}", at)
         fetch = Fetch('$retval')
         if not self.function:
             return Lvalue(self.word, 'value', fetch, name='retval')
@@ -6520,7 +6518,7 @@ class Walk(Leaves):
             inner = self._pointee(inner, expr.at)
         elif isinstance(inner.type, Pointer):
             refuse(f"{spell(inner.type)} is a pointer: write ->{expr.name}", expr.at)
-        with self._about(expr):
+        with located(at=expr.at):
             return self._member(inner, expr.name, expr.at)
 
     def _member(self, inner: Lvalue, name: str, at: Span) -> Lvalue:
@@ -6584,7 +6582,7 @@ class Walk(Leaves):
     def type_named(self, name: TypeName) -> Type:
         """The C type a TypeName means, stars included."""
         keyword, _, rest = name.words.partition(' ')
-        with self._about(name):
+        with located(at=name.at):
             if keyword in ('struct', 'union', 'enum', 'class'):
                 found = self.info.named(keyword, rest, self.function)
             else:
@@ -6596,19 +6594,11 @@ class Walk(Leaves):
             found = self._pointer_to(found)
         return found
 
-    @staticmethod
-    @contextlib.contextmanager
-    def _about(node: Any) -> Iterator[None]:
-        try:
-            yield
-        except InputError as error:
-            raise InputError(error.message, error.at or node.at) from None
-
     def _cast(self, expr: Expr) -> Lvalue:
         inner: Lvalue = self.value(expr.inner)
         type_ = self.type_named(expr.type)
         known = not is_untyped(inner.type)
-        with self._about(expr):
+        with located(at=expr.at):
             inner = self._moved(inner, type_, expr.at)
         if isinstance(type_, (Struct, Void, Float, Array)):
             refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)', expr.type.at)
@@ -6658,7 +6648,7 @@ class Walk(Leaves):
             refuse('container_of(x, struct T, member) needs a struct and one of its members', expr.type.at)
         place = Lvalue(type_, 'memory', inner.fetch)
         for name in expr.member:
-            with self._about(expr):
+            with located(at=expr.at):
                 place = self._member(place, name, expr.at)
         had = inner.type.target() if isinstance(inner.type, Pointer) else place.type
         if not isinstance(had, Void) and spell(had) != spell(place.type):
@@ -6667,7 +6657,7 @@ class Walk(Leaves):
 
     def _usermemory(self, expr: Expr) -> Lvalue:
         lvalue = self._address_in(self.value(expr.inner), expr.at)
-        return lvalue._replace(user=not self.site)                      # a program's probe reads no other memory
+        return lvalue._replace(user=not self.in_program)                      # a program's probe reads no other memory
 
     def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
         """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar itself."""
@@ -6765,7 +6755,7 @@ class Resolver(Walk):
     def _pointer_guard(self, pointer: Fetch, space: str) -> Guard:
         bits = self.arch.bits
         low, high = 4096, (1 << bits) - 1
-        if space == 'kernel' and not self.site:
+        if space == 'kernel' and not self.in_program:
             low, high = self.arch.kernel_from, self.arch.last_address
         elif space != 'any':
             high = (1 << bits - 1) - 1 if bits == 64 else self.arch.last_address
@@ -6786,7 +6776,7 @@ class Resolver(Walk):
             return (self._text(self._pointee(lvalue, at), at),), None
         if isinstance(type_, Struct) and not letter and text_members(type_):
             return self._counted_text(lvalue, None, at)
-        if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e' and not self.site:
+        if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e' and not self.in_program:
             return (self._fetched(lvalue, at)._replace(kind='symbol'),), None
         scalar = self._scalar(lvalue)
         if not scalar:
@@ -6896,7 +6886,7 @@ class Resolver(Walk):
         """One of the kernel's fetch types, asked for by name."""
         base, type_ = kind.split('[')[0], lvalue.type
         untyped = is_untyped(type_)
-        if self.site and base in ('symbol', 'symstr', '%pd', '%pD'):
+        if self.in_program and base in ('symbol', 'symstr', '%pd', '%pD'):
             refuse(f'{base} is for the kernel; in a program an address is x{self.arch.bits}', at)
         if self.kind == 'e' and lvalue.how == 'value' and isinstance(type_, Void):
             return lvalue.fetch._replace(kind=kind)                         # a field nothing is known of: the kernel knows
@@ -7031,7 +7021,14 @@ class Resolver(Walk):
 
 class InProgram(Resolver):
     """The same for a place in a program or library."""
-    site: Site
+    info: Program
+    in_program = True
+
+    def _global_at(self, address: int) -> Fetch:
+        """The memory at a link-time address of the same file. The kernel counts @+N from where the file's first byte would be
+        if all of it were loaded as the probed instruction's part is (trace_uprobe.c, translate_user_vaddr)."""
+        offset = self.info.executable.offset_of(self.target.address) or 0
+        return Fetch(f'@+{address - (self.target.address - offset):#x}')
 
     def _kept_argument(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
         return refuse("at return the argument's register holds something else: trace it at entry, with P", at)
@@ -7042,14 +7039,13 @@ class InProgram(Resolver):
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
         """Counted from the probe, but for what a library's users may have copies of."""
         known = self.info.symbol_at(address, False)
-        return None if known and known.sort == 'exported' else (self.site.global_at(address), 0)
+        return None if known and known.sort == 'exported' else (self._global_at(address), 0)
 
     def _global(self, expr: Expr) -> Lvalue:
         """A global of the program or library itself."""
-        program = self.site.program
-        found = {symbol.address: symbol for symbol in program.symbols.symbols(expr.name)}
+        found = {symbol.address: symbol for symbol in self.info.symbols.symbols(expr.name)}
         if len(found) != 1:
-            refuse(f"{program.path} has {'no' if not found else len(found)} symbol{'s' * (len(found) > 1)} '{expr.name}'", expr.at)
+            refuse(f"{self.info.path} has {'no' if not found else len(found)} symbol{'s' * (len(found) > 1)} '{expr.name}'", expr.at)
         symbol = next(iter(found.values()))
         if symbol.sort == 'tls':
             refuse(f"'{expr.name}' is a thread's own (TLS), and ftrace cannot tell whose to read", expr.at)
@@ -7057,7 +7053,7 @@ class InProgram(Resolver):
             refuse(f"'{expr.name}' is exported: a program linked with this library may have a copy of it that is used instead", expr.at)
         variable = self.info.variable(expr.name)
         type_ = variable.type if variable and not expr.number else Void()
-        return Lvalue(type_, 'memory', self.site.global_at(symbol.address), 8 * expr.number, name=expr.name)
+        return Lvalue(type_, 'memory', self._global_at(symbol.address), 8 * expr.number, name=expr.name)
 
     def _fileoffset(self, expr: Expr) -> Lvalue:
         return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
@@ -7073,7 +7069,7 @@ class InUsdt(InProgram):
 
     def _argument(self, expr: Expr) -> Lvalue:
         """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
-        operands = self.site.operands or ()
+        operands = self.target.operands or ()
         if expr.number >= len(operands):
             refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0", expr.at)
         text = operands[expr.number]
@@ -7109,13 +7105,13 @@ class InUsdt(InProgram):
             stack = base == self.arch.stack_pointer
             return Lvalue(type_, 'memory', Fetch('$stack' if stack else '%' + base), 8 * int(offset or 0)) if base else None
         linked = re.fullmatch(r'(?:([-+]?\d+)\+)?([A-Za-z_][\w.@]*)([-+]\d+)?(\(%rip\))?', text) if x86 else None
-        found = self.site.program.symbols.symbols(linked[2]) if linked else []
+        found = self.info.symbols.symbols(linked[2]) if linked else []
         if not linked or len({symbol.address for symbol in found}) != 1 or found[0].sort in ('tls', 'exported'):
             return None
-        return Lvalue(type_, 'memory', self.site.global_at(found[0].address + int(linked[1] or 0) + int(linked[3] or 0)))
+        return Lvalue(type_, 'memory', self._global_at(found[0].address + int(linked[1] or 0) + int(linked[3] or 0)))
 
     def _name(self, expr: Expr) -> Lvalue:
-        last = max(len(self.site.operands or ()) - 1, 0)
+        last = max(len(self.target.operands or ()) - 1, 0)
         return refuse(f"a USDT probe's arguments have numbers, not names: %0 to %{last}", expr.at)
 
 
@@ -7123,7 +7119,8 @@ class InEvent(Resolver):
     """The same for a trace event with these fields; None where they are not known."""
 
     def __init__(self, info: Module, fields: Optional[Dict[str, EventField]] = None) -> None:
-        super().__init__(info, 'e', fields=fields)
+        super().__init__(Target(info), 'e')
+        self.fields = fields
 
     def _argument(self, expr: Expr) -> Lvalue:
         return refuse("an event has named fields, not numbered arguments", expr.at)
@@ -7145,11 +7142,11 @@ class InEvent(Resolver):
         return Lvalue(CHARS if field.string else field.type, 'value', Fetch('$' + expr.name), name=expr.name)
 
 
-def resolver_in(module: Module, kind: str, function: Optional[Function] = None, entry: bool = True,
-                abilities: FrozenSet[str] = frozenset(), site: Optional[Site] = None) -> Resolver:
-    """The Resolver for a place in a function, in a program where there is a `site`."""
-    sort = Resolver if not site else InProgram if site.operands is None else InUsdt
-    return sort(module, kind, function, entry, abilities, site=site)
+def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> Resolver:
+    """The Resolver for a target that is no event."""
+    if target.operands is not None:
+        return InUsdt(target, kind, abilities)
+    return (InProgram if isinstance(target.module, Program) else Resolver)(target, kind, abilities)
 
 
 def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
@@ -7245,16 +7242,6 @@ class Event(NamedTuple):
                 for definition in self.definitions]
 
 
-class Target(NamedTuple):
-    """One place a probe is put at: as the kernel is told, what is known of the function, and where it is in a program."""
-    place: str
-    name: str
-    function: Optional[Function]
-    entry: bool
-    module: Module
-    site: Optional[Site] = None
-
-
 class Machine(NamedTuple):
     """The traced machine, as it is asked while events are made; of another than this one (-S, -o) no file can be read."""
     kernel: Module                                          # types, symbols and modules of the kernel
@@ -7328,7 +7315,7 @@ def module_of(place: Place, machine: Machine) -> Module:
     """What a place is in."""
     if not place.object:
         return machine.kernel.module(place.module)
-    with Resolver._about(place):
+    with located(at=place.at):
         program = machine.program(place.object)
     return program or refuse(f"no program or library '{place.object}': a path, a program in $PATH or a library's soname, whole or up "
                              'to .so, is looked for', (place.at[0], place.at[0] + len(place.object)))
@@ -7493,19 +7480,20 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
     place, dwarf, link = probe.place, module.dwarf, link_time(symbol, module)
     offset = place.offset or 0
     if offset and link and module.linked and not machine.force:
-        with Resolver._about(place):
+        with located(at=place.at):
             check_boundary(link, offset, module.file or module.linked.files[0], dwarf, bool(place.object))
     spot = dwarf.spot_at(link.address + offset) if dwarf and offset and link else None
     function = dwarf.function_here(spot) if dwarf and spot else module.function(symbol.name, link and link.address, offset)
     entry = not offset and not (function is None and is_changed_copy(symbol.name))     # whose arguments are where nobody knows
     if isinstance(module, Program):
-        site = Site(module, symbol.address + (offset or symbol.entry))
-        return Target(site_place(site, machine, place.at), demangled(symbol.name) or symbol.name, function, entry, module, site)
+        address = symbol.address + (offset or symbol.entry)
+        where = program_place(module, address, machine, place.at)
+        return Target(module, function, entry, address, None, where, demangled(symbol.name) or symbol.name)
     said = obstacle_of(symbol, symbol.address + offset, machine) if isinstance(module.symbols, Symbols) else ''
     if said:
         machine.note(f"'{symbol.name}' is {said}; the kernel will refuse a probe there")
     text = kernel_place(symbol, offset, module) + '+0' * (place.offset == 0)
-    return Target(text, symbol.name, function, entry, module)
+    return Target(module, function, entry, place=text, name=symbol.name)
 
 
 def kernel_place(symbol: Symbol, offset: int, module: Module) -> str:
@@ -7533,7 +7521,7 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     dwarf = module.dwarf
     if not dwarf:
         refuse('line numbers need DWARF', place.at)
-    with Resolver._about(place):
+    with located(at=place.at):
         if not place.function:
             spots = dwarf.line_spots(place.file, place.line or 0)
         else:
@@ -7563,9 +7551,10 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: M
         machine.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
     targets = []
     for spot in wanted[:COPY_CAP]:
-        site = Site(module, spot.address) if isinstance(module, Program) else None
-        where = site_place(site, machine, place.at) if site else f"{place.module}{':' * bool(place.module)}{spot_text(spot.address, dwarf)}"
-        targets.append(Target(where, place.text if site else spot.function, dwarf.function_here(spot), False, module, site))
+        where, name = f"{place.module}{':' * bool(place.module)}{spot_text(spot.address, dwarf)}", spot.function
+        if isinstance(module, Program):
+            where, name = program_place(module, spot.address, machine, place.at), place.text
+        targets.append(Target(module, dwarf.function_here(spot), False, spot.address, None, where, name))
     return targets
 
 
@@ -7685,11 +7674,11 @@ def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
     address = program.executable.code_at(offset)
     if address is None:
         refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed', place.at)
-    site = Site(program, address)
-    text = site_place(site, machine, place.at) + (f'({semaphore:#x})' if semaphore else '')
+    text = program_place(program, address, machine, place.at) + (f'({semaphore:#x})' if semaphore else '')
+    target = Target(program, None, False, address, None, text, f'{offset:#x}')
     symbol = program.symbols.symbol_at(address)
     if any(note.address == address for note in program.executable.usdt_notes()):
-        return Target(text, f'{offset:#x}', None, False, program, site)
+        return target
     if symbol:
         behind = address - symbol.address
         inside = place._replace(function=symbol.name, offset=None if behind == symbol.entry else behind)
@@ -7699,7 +7688,7 @@ def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
     if not machine.force:
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
                'inside one crashes the program. --force sets it all the same', place.at)
-    return Target(text, f'{offset:#x}', None, False, program, site)
+    return target
 
 
 def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
@@ -7726,9 +7715,9 @@ def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Targe
         refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux 4.20)', place.at)
     targets = []
     for note in found:
-        site = Site(program, note.address, split_operands(note.operands))
-        where = site_place(site, machine, place.at, note.semaphore)
-        targets.append(Target(where, f'{note.provider}:{note.name}', None, False, program, site))
+        where = program_place(program, note.address, machine, place.at, note.semaphore)
+        operands = split_operands(note.operands)
+        targets.append(Target(program, None, False, note.address, operands, where, f'{note.provider}:{note.name}'))
     return targets
 
 
@@ -7779,18 +7768,18 @@ def with_paths(text: str, events: Sequence[Event]) -> str:
     return text
 
 
-def site_place(site: Site, machine: Machine, at: Span, semaphore: int = 0) -> str:
+def program_place(program: Program, address: int, machine: Machine, at: Span, semaphore: int = 0) -> str:
     """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst)."""
-    executable = site.program.executable
-    offset = executable.offset_of(site.address)
+    executable = program.executable
+    offset = executable.offset_of(address)
     if offset is None or executable.code_at(offset) is None:
-        refuse(f'{site.address:#x} is not in a part of {site.program.path} that is loaded to be executed', at)
-    symbol = site.program.symbols.symbol_at(site.address) if executable.arch.name == 'arm' else None
+        refuse(f'{address:#x} is not in a part of {program.path} that is loaded to be executed', at)
+    symbol = program.symbols.symbol_at(address) if executable.arch.name == 'arm' else None
     if executable.arch.name == 'arm' and (not symbol or symbol.sort == 'thumb') and not machine.force:
         refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs in ARM code only '
                '(arch/arm/probes/uprobes/core.c)', at)
     counter = executable.offset_of(semaphore) if semaphore else None
-    return f'{kernel_path(site.program, machine, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
+    return f'{kernel_path(program, machine, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
 
 
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
@@ -7811,7 +7800,7 @@ def convention_note(probe: Probe, target: Target, info: Module) -> str:
     settled = function and (not dwarf or any(parameter.location for parameter in function.parameters))
     if not asked or not info.sources or not target.entry or settled:
         return ''
-    if dwarf and dwarf.function(target.name, target.site.address if target.site else None):
+    if dwarf and dwarf.function(target.name, target.address or None):
         return ''
     taken = 'parameters are those that BTF tells' if function else 'arguments are taken for integers and pointers'
     return (f"{'DWARF' if dwarf else 'BTF'} tells nothing of '{target.name}': its {taken}, and if the compiler changed "
@@ -7933,7 +7922,8 @@ def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
 
 def place_or_copy(target: Target) -> str:
     """The name of a copy with a symbol of its own, by which it can be traced; else the place."""
-    symbol = target.site.program.symbols.symbol_at(target.site.address) if target.site else None
+    module = target.module
+    symbol = module.symbols.symbol_at(target.address) if isinstance(module, Program) else None
     return symbol.name if symbol and is_changed_copy(symbol.name) else target.place
 
 
@@ -7953,7 +7943,7 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
 def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
     """What resolves expressions at a target."""
     kind = 'r' if probe.kind in 'rR' else 'p'
-    return resolver_in(target.module, kind, target.function, target.entry, machine.abilities, target.site)
+    return resolver_in(target, kind, machine.abilities)
 
 
 def target_event(probe: Probe, name: str, target: Target, machine: Machine) -> Event:
@@ -7963,7 +7953,7 @@ def target_event(probe: Probe, name: str, target: Target, machine: Machine) -> E
             machine.note(hint)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     event = own_event(probe, name, letter, target.place, resolver_at(target, probe, machine), machine.seal)
-    return event._replace(program=target.site and target.site.program)
+    return event._replace(program=target.module if isinstance(target.module, Program) else None)
 
 
 def matching_events(place: Place, machine: Machine) -> List[Tuple[str, str]]:
@@ -8742,7 +8732,7 @@ def list_type(text: str, machine: Machine) -> List[str]:
 
 def member_layout(type_: Type, path: str, start: int, machine: Machine) -> List[str]:
     """One level down: the member at the end of the path, and the layout of what it is or points to."""
-    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(machine.kernel, 'p')
+    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(Target(machine.kernel))
     for match in re.finditer(r'(\.|->)(\w*)|\[(\d+)\]', path):
         at = (start + match.start(), start + match.end())
         if match[3]:
@@ -8968,7 +8958,7 @@ def variables(spot: Spot, info: Module) -> List[Tuple[str, str, str, str]]:
     function = info.dwarf.function_here(spot) if info.dwarf else None
     if not function:
         return []
-    resolver = resolver_in(info, 'p', function, False, site=Site(info, spot.address) if isinstance(info, Program) else None)
+    resolver = resolver_in(Target(info, function, False, spot.address))
     table: Dict[str, Tuple[str, str, str, str]] = {}
     for variable in (*function.parameters, *function.locals):
         if variable.name and variable.name not in table:
@@ -9040,7 +9030,7 @@ def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> List[Spot]:
         return line_spots(place, info, True)
     one = linked_function(place, info) if place.offset or place.file else None
     if one and place.offset:
-        with Resolver._about(place):
+        with located(at=place.at):
             check_boundary(one, place.offset, info.executable or dwarf.executable, dwarf)
     own = [dwarf.spot_at(symbol.address + (place.offset or 0)) for symbol in ([one] if one else info.functions_named(place.function))]
     spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function, None, place.file))
@@ -9181,8 +9171,8 @@ def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[s
         return HEADERS
     if kind == 'register':
         numbers = scope.function.parameters if scope.function else ()   # type: Sequence[object]
-        if scope.site and scope.site.operands:
-            numbers = scope.site.operands
+        if scope.target.operands:
+            numbers = scope.target.operands
         return [*scope.arch.registers, *map(str, range(len(numbers)))]
     if kind == 'special':
         return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')

@@ -82,10 +82,9 @@ def resolve_in(kind: str, here: surftrace.Program, kernel: surftrace.Machine, fu
             text = f'a{index}{path_}'
             probe = surftrace.parse_probe(f'{line} v={text}')
             target = surftrace.locate(probe, kernel)[0]
-            site = target.site
             symbol = here.executable.symbols(function.name)[0]
-            address = site.address if site else symbol.address + symbol.entry       # as the kernel does by itself
-            resolver = surftrace.resolver_in(site.program if site else kernel.kernel, 'p', target.function, target.entry, site=site)
+            address = target.address or symbol.address + symbol.entry       # as the kernel does by itself
+            resolver = surftrace.resolver_in(target)
             try:
                 yield Asked(function, text, value, address, resolver.field(probe.args[0]))
             except surftrace.InputError as error:
@@ -189,7 +188,7 @@ def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_ap
         for path, value in leaves:
             probe = surftrace.parse_probe(f'p take_{name_} v=p->{path[1:]}')
             target = surftrace.locate(probe, kernel)[0]
-            field = surftrace.Resolver(info, 'p', target.function, target.entry).field(probe.args[0])
+            field = surftrace.Resolver(surftrace.Target(info, target.function, target.entry)).field(probe.args[0])
             assert read(machine, field) == value, f'{name_}{path}: {field.fetches[0].text()}'
             compared += 1
     assert compared > 30
@@ -220,21 +219,21 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
         target = surftrace.locate(surftrace.parse_probe(f'u {program}:t:{probe_name}'), kernel)[0]
         assert target.place.endswith(f'({here.executable.offset_of(notes[probe_name].semaphore):#x})')
         for index, value in enumerate(values):
-            resolver = surftrace.resolver_in(here, 'p', site=target.site)
+            resolver = surftrace.resolver_in(target)
             try:
                 field = resolver.field(surftrace.parse_probe(f'u {program}:go v=%{index}').args[0])
             except surftrace.InputError:
-                refused.append(target.site.operands[index])
+                refused.append(target.operands[index])
                 continue
             wanted = value if value is not None else here.executable.symbols('numbers')[0].address + 8
-            text, machine = field.fetches[0].text(), machines[target.site.address]
+            text, machine = field.fetches[0].text(), machines[target.address]
             wanted = wanted if field.kind[0] == 's' else wanted & (1 << arch.bits) - 1
             if text.startswith('@+'):
-                base = target.site.address - here.executable.offset_of(target.site.address)
+                base = target.address - here.executable.offset_of(target.address)
                 address = int(text[2:].split(':')[0], 16) + base
                 machine = machine._replace(registers={'g': address}, memory={address: here.executable.bytes_at(address, width(field.kind) // 8)})
                 text = f"+0(%g):{text.split(':')[1]}"
-            assert machine.fetch(text) == wanted, f'{target.site.operands[index]} is not {text}'
+            assert machine.fetch(text) == wanted, f'{target.operands[index]} is not {text}'
     assert all(re.search(r',|GOTOFF|%lo', operand) for operand in refused), refused
     assert len(refused) <= 2
 

@@ -85,7 +85,7 @@ def test_a_parameter_at_entry_is_what_gdb_reads_or_refused(thin: Path, tmp_path:
                 for text in (parameter.name, f'%{number}'):
                     probe = surftrace.parse_probe(f'p x v={text}')
                     try:
-                        fetch, = surftrace.Resolver(info, 'p', function, True).field(probe.args[0]).fetches
+                        fetch, = surftrace.Resolver(surftrace.Target(info, function)).field(probe.args[0]).fetches
                     except surftrace.InputError:
                         refused.add((name, parameter.name))
                         continue
@@ -148,7 +148,7 @@ def test_a_parameter_that_was_taken_away_is_no_register(
     def fetched(line: str) -> str:
         probe = surftrace.parse_probe(line)
         function = info.function(probe.place.function)
-        return surftrace.Resolver(info, probe.kind, function, True).field(probe.args[0]).fetches[0].text()
+        return surftrace.Resolver(surftrace.Target(info, function), probe.kind).field(probe.args[0]).fetches[0].text()
     for line in ('p one gone', 'p one %0', 'p none gone', 'p none other', 'p none %1', 'r one $retval',
                  'r none $retval'):
         with pytest.raises(surftrace.InputError, match='left no place for it|may have taken away'):

@@ -83,7 +83,7 @@ def spots_of(dwarf: surftrace.Dwarf) -> list[surftrace.Spot]:
 def field_of(info: surftrace.Module, spot: surftrace.Spot, text: str) -> surftrace.Field:
     """What an expression becomes at a place."""
     function = info.dwarf.function_here(spot)
-    return surftrace.Resolver(info, 'p', function, False).field(surftrace.parse_probe(f'p x v={text}').args[0])
+    return surftrace.Resolver(surftrace.Target(info, function, False)).field(surftrace.parse_probe(f'p x v={text}').args[0])
 
 
 def in_c(fetch: surftrace.Fetch, symbol: Callable[[str], int]) -> tuple[str, int]:
@@ -272,7 +272,7 @@ def test_F_shows_variables_as_a_probe_there_reads_them(optimised: Path) -> None:
         spot = info.dwarf.spot_at(symbol.address + int(match[1]))
         for name, place in live.items():
             if name in ('sum', 'node', 'limit', 'product'):
-                lvalue = surftrace.Resolver(info, 'p', info.dwarf.function_here(spot), False).value(surftrace.Expr('name', (0, 1), name))
+                lvalue = surftrace.Resolver(surftrace.Target(info, info.dwarf.function_here(spot), False)).value(surftrace.Expr('name', (0, 1), name))
                 assert surftrace.place_text(lvalue) == place
                 checked += 1
     assert checked > 50

@@ -81,7 +81,7 @@ def asked(label: str, mode: str, function: str, text: str) -> Union[Answer, Refu
     try:
         probe = surftrace.parse_probe(f'p {function} v={text}')
         place = target(label, mode, function)
-        field = surftrace.Resolver(surftrace_kernel(label, mode).kernel, 'p', place.function, place.entry).field(probe.args[0])
+        field = surftrace.Resolver(surftrace.Target(surftrace_kernel(label, mode).kernel, place.function, place.entry)).field(probe.args[0])
     except surftrace.SurftraceError as error:
         assert str(error).strip(), f'{function} {text}: refused without a word'
         return Refusal(str(error).split('\n')[0])

@@ -153,7 +153,7 @@ def test_every_operand_of_debians_probes_is_read_or_refused_with_its_text(name: 
     for note in surftrace.Executable(path).usdt_notes():
         operands = surftrace.split_operands(note.operands)
         assert ' '.join(operands) == note.operands.strip()
-        resolver = surftrace.resolver_in(program, 'p', None, False, site=surftrace.Site(program, note.address, operands))
+        resolver = surftrace.resolver_in(surftrace.Target(program, None, False, note.address, operands))
         for i, operand in enumerate(operands):
             match = re.fullmatch(r'(-?)(\d)@(?:%(\w+)|(-?\d*)\(%(\w+)\)|\$(-?\d+))', operand)
             arg = surftrace.parse_probe(f'u a:b v=%{i}').args[0]
@@ -210,7 +210,7 @@ def test_parameters_are_in_the_registers_that_gdb_has(name: str) -> None:
     told = gdb_scopes(path, tuple((symbol, address) for symbol, (address, _) in functions.items()))
     compared = 0
     for symbol, (address, function) in functions.items():
-        resolver = surftrace.resolver_in(program, 'p', function, True, site=surftrace.Site(program, address))
+        resolver = surftrace.resolver_in(surftrace.Target(program, function, True, address))
         for i, parameter in enumerate(function.parameters):
             register = kernel_names.get(told[symbol].get(parameter.name, ''))
             if not register:

@@ -1143,11 +1143,9 @@ def operand_of(arch: surftrace.Arch, text: str) -> list[str]:
         def offset_of(self, address: int) -> int:
             """The same."""
             return address
-    info = surftrace.Module(arch, None, [])
-    program = types.SimpleNamespace(path='/x', executable=File(), symbols=Names())
+    program = types.SimpleNamespace(arch=arch, executable=File(), symbols=Names())
     operands = surftrace.split_operands(text)
-    site = surftrace.Site(program, 0x1000, operands)
-    resolver = surftrace.resolver_in(info, 'p', None, False, site=site)
+    resolver = surftrace.resolver_in(surftrace.Target(program, None, False, 0x1000, operands))
     found = []
     for i in range(len(operands)):
         try:
