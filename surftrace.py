@@ -10052,6 +10052,9 @@ def _file_name(text: str) -> str:
 _file_name.__name__ = 'file name'
 
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+
+
 class Ending:
     """Where INT, TERM, HUP and QUIT arrive: they ask for an end. That interrupts, once, what only reads and
     prints; while the machine is being changed it waits, so that every change is followed by its undo."""
@@ -10070,10 +10073,9 @@ class Ending:
         """Signals come here, also those a shell ignores for what it starts in the background (as in perf and
         tcpdump); a HUP ignored by nohup does not. Children are waited for, also where SIGCHLD came to us
         ignored."""
-        names = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT]
-        names += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
         self.asked = self.waits = False
-        before = [(name, signal.signal(name, self._ask)) for name in names]
+        before = [(name, signal.signal(name, self._ask)) for name in ENDS
+                  if name != signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN]
         before.append((signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL)))
         try:
             yield
@@ -10225,7 +10227,11 @@ def machine_for(options: Any, info: Module, in_kernel: bool = False, tracefs: Op
         tracefs = mounted_tracefs()
     machine = Machine(info, note, program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
                     program_names=program_names, live=not (options.show or options.output), force=options.force)
-    return machine._replace(read=functools.lru_cache(None)(tracefs.read)) if tracefs else machine
+    if not tracefs:
+        return machine
+    sealing = machine.live and '\\imm-value' in tracefs.read('README')                  # Linux 5.4
+    return machine._replace(read=functools.lru_cache(None)(tracefs.read),
+                            seal=int.from_bytes(os.urandom(4), 'little') if sealing else 0)
 
 
 def program_names(typed: str) -> List[str]:
@@ -10475,13 +10481,13 @@ def run(options: Any) -> int:
         if options.show:
             shown = printable if sys.stdout.isatty() else str           # elsewhere it can be read back
             put_out('\n'.join(shown(line) for event in events for line in event.lines()))
-        return save(options, script(events, wanted_run(options, '', events), options.duration, options.count)) if options.output else 0
+        return save(options, script(events, wanted_run(options, events), options.duration, options.count)) if options.output else 0
     if options.vmlinux and in_kernel:
         words = [check_same_kernel(info, info.path)] if info.path else []
         for word in filter(None, words + check_same_modules(info, info.given, os.uname().release)):
             note(word)
     with ENDING.waiting(True), tracefs_mounted(note) as tracefs:
-        return trace(options, probes, info, tracefs)
+        return trace(options, probes, machine_for(options, info, in_kernel, tracefs), tracefs)
 
 
 def show_listings(options: Any) -> int:
@@ -10604,55 +10610,55 @@ def counted_by_the_kernel(*processes: str) -> Optional[bool]:
     return None
 
 
-def wanted_run(options: Any, group: str, events: Sequence[Event]) -> Run:
-    """The Run the options describe; a process stands for its threads."""
-    in_programs = [event.probe.kind in 'PRu' for event in events]
+def wanted_run(options: Any, events: Sequence[Event]) -> Run:
+    """The Run that the options describe, without its group; a process stands for its threads."""
     threads: List[int] = []
     if options.pid and counted_by_the_kernel('1', 'self') is False:
-        raise SurftraceError('-p: in a PID namespace (a container) processes have other numbers than the kernel traces by. Run '
-                             'surftrace outside, with the PID that the process has there, or in a container with --pid=host')
+        raise SurftraceError('-p: in a PID namespace (a container) processes have other numbers than the kernel '
+                             'traces by. Run surftrace outside, with the PID that the process has there, or in a '
+                             'container with --pid=host')
     for pid in options.pid:
         try:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
         except OSError:
             raise SurftraceError(f'there is no process {pid}') from None
-    return Run(group, options.stack and not all(in_programs), options.stack and any(in_programs), options.buffer, tuple(threads))
+    stacks = {event.probe.kind in 'PRu' for event in events if options.stack}
+    return Run('', False in stacks, True in stacks, options.buffer, tuple(threads))
 
 
-def trace(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module, tracefs: Tracefs) -> int:
+def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, tracefs: Tracefs) -> int:
     """The live run."""
     with ENDING.waiting(False):
         check_abilities(probes, tracefs)
         for name in sweep(tracefs):
             note(f'removed what the killed run {name} had left')
-        events, machine = live_events(options, probes, info, tracefs)
-        wanted = wanted_run(options, '', events)
-    decoder = Decoder(events, frozenset(wanted.pids) if not options.children else frozenset(),
-                      functools.partial(frame_function, machine.program) if wanted.user_stacks else None)
+        events = make_events(probes, machine)
+        run = wanted_run(options, events)
+    decoder = Decoder(events, frozenset(() if options.children else run.pids),
+                      functools.partial(frame_function, machine.program) if run.user_stacks else None)
+    undone: List[Undone] = []
 
     def show(command: str) -> None:
         if not options.quiet:
             say(with_paths(command, events))
-    log, undone = tracefs.last_error('error_log'), []  # type: Tuple[str, str, int], List[Undone]
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
-        own = os.getpid(), stream.reader.process
-        wanted = wanted._replace(group=instance.group, own=own if counted_by_the_kernel('self') and not options.own else ())
+        own = (os.getpid(), stream.reader.process) if counted_by_the_kernel('self') and not options.own else ()
+        run = run._replace(group=instance.group, own=own)
         try:
-            with session(tracefs, instance, plan(events, wanted), show, stream.stopped, stream.drain, undone):
+            with session(tracefs, instance, plan(events, run), show, stream.stopped, stream.drain, undone):
                 if not stream.stopped():
                     how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
                     say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
-                    changes, arrivals = changes_of(events), arrivals_of(events, info)
-                    stream.follow(instance, functools.partial(silence, events, wanted, tracefs),
-                                  lambda: changes() + arrivals())
+                    stream.follow(instance, functools.partial(silence, events, run, tracefs),
+                                  changes(events, machine.kernel).__next__)
         except TracefsError as error:
-            raise explained(error, events, wanted, tracefs, log) from None
+            raise explained(error, events, run.group, machine, tracefs) from None
         finally:
             with ENDING.waiting(False):
                 say_undone(undone, show)
     with ENDING.waiting(False):
-        for line in summary(events, wanted, stream):
+        for line in summary(events, run, stream):
             say(line)
     if stream.failure:
         raise SurftraceError(stream.failure)
@@ -10667,136 +10673,129 @@ def say_undone(undone: Sequence[Undone], show: Callable[[str], None]) -> None:
             say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
 
 
-def live_events(options: Any, probes: Sequence[Tuple[Probe, str]], info: Module,
-                tracefs: Tracefs) -> Tuple[List[Event], Machine]:
-    """The events of the running kernel and its programs."""
-    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    machine = machine_for(options, info, in_kernel, tracefs)
-    if '\\imm-value' in tracefs.read('README'):                         # Linux 5.4
-        machine = machine._replace(seal=int.from_bytes(os.urandom(4), 'little'))
-    return make_events(probes, machine), machine
+NEEDED = (('pr', 'kprobe_events', 'kprobes for ftrace (CONFIG_KPROBE_EVENTS); -S shows what they would be, and trace '
+                                  'events (e SYSTEM/EVENT) work'),
+          ('PRu', 'uprobe_events', 'uprobes for ftrace (CONFIG_UPROBE_EVENTS)'))
 
 
 def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
     """Refuse early what this kernel was not built for."""
     if not os.access(tracefs.path('instances'), os.W_OK):
         raise SurftraceError(f'{tracefs.root}: tracing is not permitted here{lockdown()}')
-    kprobes = [probe for probe, _ in probes if probe.kind in 'pr']
-    if kprobes and not tracefs.has('kprobe_events'):
-        raise SurftraceError('this kernel has no kprobes for ftrace (CONFIG_KPROBE_EVENTS); -S shows what they would be, and trace '
-                             'events (e SYSTEM/EVENT) work')
-    if any(probe.kind in 'PRu' for probe, _ in probes) and not tracefs.has('uprobe_events'):
-        raise SurftraceError('this kernel has no uprobes for ftrace (CONFIG_UPROBE_EVENTS)')
+    for kinds, file, what in NEEDED:
+        if any(probe.kind in kinds for probe, _ in probes) and not tracefs.has(file):
+            raise SurftraceError(f'this kernel has no {what}')
     if any(probe.kind == 'e' and probe.args for probe, _ in probes) and 'e[:' not in tracefs.read('README'):
-        raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line can only filter')
+        raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line can only '
+                             'filter')
 
 
 def frame_function(program: Callable[[str], Optional[Program]], path: str, behind: int) -> str:
     """function+0x12 for a place that many bytes behind where a file's code is mapped."""
     with contextlib.suppress(SurftraceError):
         found = program(path)
-        segment = next((segment for segment in found.executable.segments if segment.code), None) if found else None
-        if found and segment:
-            address = (segment.address & ~0xfff) + behind
+        segments = [segment for segment in found.executable.segments if segment.code] if found else []
+        if found and segments:
+            address = (segments[0].address & ~0xfff) + behind
             symbol = found.symbols.symbol_at(address)
-            return f'{demangled(symbol.name) or symbol.name}+{address - symbol.address:#x}' if symbol else ''
+            if symbol:
+                return f'{demangled(symbol.name) or symbol.name}+{address - symbol.address:#x}'
     return ''
 
 
+F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032     # linux/fcntl.h; in the module fcntl since Python 3.10
+
+
 class Reader:
-    """A process of its own that reads trace_pipe on into a pipe: the kernel makes the text while it is read, which takes as long
-    as decoding it. It is started before any probe could see it begin, reads when it is given the file, and ends with us."""
+    """A process that reads trace_pipe on into a pipe: the kernel makes the text while it is read, which takes as long
+    as decoding it. It is started before any probe could see it begin, reads when it is given the file, and ends with
+    us."""
 
     def __init__(self) -> None:
         import socket
         self.pipe, into = os.pipe()
-        self._commands, commands = socket.socketpair()
-        self._given = self._ended = False
+        self._orders, orders = socket.socketpair()
         self.process = os.fork()
         if not self.process:
             os.close(self.pipe)
-            self._commands.close()
+            self._orders.close()
             status = 1
             try:
                 with contextlib.suppress(BrokenPipeError):              # nobody wants more
-                    read_on(commands.detach(), into)
+                    read_on(orders, into)
                 status = 0
             finally:
                 os._exit(status)
         os.close(into)
-        commands.close()
+        orders.close()
         with contextlib.suppress(OSError):
-            fcntl.fcntl(self.pipe, 1031, 1 << 20)                       # F_SETPIPE_SZ: more than may be had by default
+            fcntl.fcntl(self.pipe, F_SETPIPE_SZ, 1 << 20)               # more than may be had by default
 
     def read(self, trace_pipe: int) -> None:
         """Begin to read that file."""
         import socket
-        self._given = True
-        socket.send_fds(self._commands, [b'r'], [trace_pipe])
+        socket.send_fds(self._orders, [b'r'], [trace_pipe])
 
     def read_to_the_end(self) -> None:
         """What there is now, and no more: then the pipe ends."""
-        if self._given and not self._ended:
-            self._ended = True
-            with contextlib.suppress(OSError):                          # it has ended by itself
-                self._commands.send(b'e')
+        with contextlib.suppress(OSError):                              # it has ended by itself
+            self._orders.send(b'e')
 
     def close(self) -> int:
         """End it, whatever it does; 0, or the status it had ended with, a signal below 0."""
-        self._commands.close()
+        self._orders.close()
         os.close(self.pipe)
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
 
-def read_on(orders: int, into: int) -> None:
-    """The life of a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when nobody holds the
-    other end of it, all is over. Signals are for whoever started it."""
+def read_on(orders: Any, into: int) -> None:
+    """The life of a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when nobody
+    holds the other end of it, all is over. Signals are for whoever started it."""
     import socket
-    commands = socket.socket(fileno=orders)
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    for name in ENDS:
         signal.signal(name, signal.SIG_IGN)
-    trace_pipe = next(iter(socket.recv_fds(commands, 1, 1)[1]), -1)
-    if trace_pipe < 0:
-        return
+    files = socket.recv_fds(orders, 1, 1)[1]
     poll, last = select.poll(), False
-    poll.register(commands, select.POLLIN)
-    poll.register(trace_pipe, select.POLLIN)
-    while True:
+    for file in (orders, *files):
+        poll.register(file, select.POLLIN)
+    while files:
         data = b''
         with contextlib.suppress(OSError):                              # EAGAIN: nothing there
-            data = os.read(trace_pipe, 1 << 16)
+            data = os.read(files[0], 1 << 16)
         if not data and last:
             return
-        if not data and commands.fileno() in dict(poll.poll(100)):
+        if not data and orders.fileno() in dict(poll.poll(100)):
             last = True
-            if not commands.recv(1):
+            if not orders.recv(1):
                 return
         while data:
             data = data[os.write(into, data):]
 
 
 class Stream:
-    """trace_pipe, decoded, onto standard output, until told to stop: by a signal, the time, the count, a closed pipe.
+    """trace_pipe, decoded, onto standard output, until an end is asked for: by a signal, the time, the count, a closed
+    pipe.
 
-    Every hit of a probe is accounted for: hits = shown + stopped by the filter + of others (-p) or of surftrace itself + `lost`
-    + too large for the buffer + `decoder.too_big` + `unshown`, which were recorded and, `why`, not written. What the kernel
-    does not count by itself (a filter's, of other processes, too large) is what is missing, and said as at most that."""
+    Every hit of a probe is accounted for: hits = shown + stopped by the filter + of others (-p) or of surftrace itself
+    + `lost` + too large for the buffer + `decoder.too_big` + `unshown`, which were recorded and, `why`, not written.
+    What the kernel does not count by itself (a filter's, of other processes, too large) is what is missing, and said as
+    at most that."""
 
     def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float], count: Optional[int],
                  output: int = 1) -> None:
-        self.decoder, self.profile = decoder, {}  # type: Decoder, Dict[str, Tuple[int, int]]
+        self.decoder = decoder
+        self.profile: Dict[str, Tuple[int, int]] = {}
         self.lost = self.unshown = 0
         self.why = self.failure = ''
-        self._tracefs, self._seconds, self._count = tracefs, seconds, count
+        self._tracefs, self._seconds, self._count = tracefs, seconds, count or sys.maxsize
         self._instance: Optional[Instance] = None               # what is read, from the start on
         self._rest = self._unwritten = b''
-        self._stop = self._done = self._closed = False
+        self._stop = self._done = self._closed = self._in_line = False
         self._output, self.reader = output, Reader()
         self._reading = select.poll()
         self._reading.register(self.reader.pipe, select.POLLIN)
         mode = os.fstat(output).st_mode
         self._may_block = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(output)
-        self._in_line = False
 
     def close(self) -> None:
         """Let the reader go, and with it trace_pipe."""
@@ -10812,31 +10811,21 @@ class Stream:
         """Whether an end has been asked for, or nobody can be shown anything."""
         return self._stop or ENDING.asked
 
-    def left(self) -> Optional[int]:
-        """How many events are still wanted; None: all there are."""
-        return None if self._count is None else self._count - sum(self.decoder.counts.values())
-
-    def reached(self) -> bool:
-        """Whether all events that were asked for have been shown."""
-        left = self.left()
-        return left is not None and left <= 0
+    def left(self) -> int:
+        """How many events are still wanted."""
+        return self._count - sum(self.decoder.counts.values())
 
     def ended(self) -> bool:
         """Whether nothing more is to be read."""
-        return self.stopped() or self.reached() or self._done
+        return self.stopped() or self._done or self.left() <= 0
 
-    def start(self, instance: Instance) -> None:
-        """Begin to read."""
-        self._instance = instance
-        self.reader.read(instance.trace_pipe)
-
-    def follow(self, instance: Instance, silence: Callable[[], str],
-               changes: Callable[[], List[str]]) -> None:
-        """Read and write until the end; a word when nothing comes, and once a second when what is traced changed."""
+    def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]]) -> None:
+        """Read and write until the end; a note when nothing comes, and once a second when what is traced changed."""
         import gc
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
-        self.start(instance)
+        self._instance = instance
+        self.reader.read(instance.trace_pipe)
         gc.freeze()                                                     # what there is stays; what comes may run for days
         gc.enable()
         while not self.ended():
@@ -10858,10 +10847,9 @@ class Stream:
         if not self._unwritten and self._reading.poll(1000 * seconds):
             data = os.read(self.reader.pipe, 1 << 18)
             self._done = self._done or not data                         # the reader is at the end
-            whole = self._rest + data
-            end = whole.rfind(b'\n') + 1
-            self._rest = whole[end:]
-            self._unwritten = self.decoder.block(whole[:end], self.left())
+            lines, end, rest = (self._rest + data).rpartition(b'\n')
+            self._rest = rest
+            self._unwritten = self.decoder.block(lines + end, self.left())
         self._write()
 
     def _write(self) -> None:
@@ -10869,18 +10857,19 @@ class Stream:
         also when nobody reads. What it does not take when that was asked for is not shown."""
         try:
             while not self.why and writable(self._output, 100 if self._unwritten else 0) and self._unwritten:
-                lines = len(self._unwritten)
+                size = len(self._unwritten)
                 if self._may_block:
-                    lines = self._unwritten.rfind(b'\n', 0, select.PIPE_BUF) + 1 or select.PIPE_BUF
-                written = os.write(self._output, self._unwritten[:lines])
+                    size = self._unwritten.rfind(b'\n', 0, select.PIPE_BUF) + 1 or select.PIPE_BUF
+                written = os.write(self._output, self._unwritten[:size])
                 self._in_line = self._unwritten[written - 1:written] != b'\n'
                 self._unwritten = self._unwritten[written:]
             if self._unwritten and self.stopped():
                 if not (self._in_line and (widened(self._output) or writable(self._output, 1000))):
                     self.why = ': the output was not read'
+        except BrokenPipeError:
+            self.why = ': the output is closed'
         except OSError as error:
-            self.why = ': the output is closed' if isinstance(error, BrokenPipeError) else ': the output fails'
-            self.failure = '' if isinstance(error, BrokenPipeError) else f'standard output: {error.strerror}'
+            self.why, self.failure = ': the output fails', f'standard output: {error.strerror}'
         if self.why:
             self._stop = self._done = True
             self.decoder.take_back(self._unwritten)
@@ -10889,7 +10878,7 @@ class Stream:
     def read_to_the_end(self) -> None:
         """What there is now, and no more, unless the end has come by the count or the output."""
         self.reader.read_to_the_end()
-        while not self._done and not self.reached():
+        while not self._done and self.left() > 0:
             self._take(1)
         self._unwritten += self.decoder.finish()
         while self._unwritten:
@@ -10904,13 +10893,13 @@ class Stream:
         if self._instance:
             self.lost, recorded = buffer_counts(self._tracefs, self._instance.path)
             known = self.decoder.records + self.decoder.too_big
-            self.unshown = 0 if self.reached() else max(0, recorded - known)
+            self.unshown = max(0, recorded - known) if self.left() > 0 else 0
 
 
 def widened(output: int) -> bool:
     """Whether a pipe could be given more room."""
     with contextlib.suppress(OSError):
-        return fcntl.fcntl(output, 1031, 2 * fcntl.fcntl(output, 1032)) > 0         # F_SETPIPE_SZ, F_GETPIPE_SZ
+        return fcntl.fcntl(output, F_SETPIPE_SZ, 2 * fcntl.fcntl(output, F_GETPIPE_SZ)) > 0
     return False
 
 
@@ -10931,81 +10920,60 @@ def silence(events: Sequence[Event], run: Run, tracefs: Tracefs) -> str:
     if hits:
         why = ' or '.join(withheld(events, run)) or 'but nothing was recorded'
         reasons.append(f'the probes were hit {hits} times, {why}')
-    if any(event.name.startswith('sched_stat_') for event in events) and read_text('/proc/sys/kernel/sched_schedstats').strip() == '0':
+    counted = read_text('/proc/sys/kernel/sched_schedstats').strip() != '0'
+    if not counted and any(event.name.startswith('sched_stat_') for event in events):
         reasons.append('sched_stat_* events need sysctl kernel.sched_schedstats=1')
     if read_text('/sys/kernel/debug/kprobes/enabled').strip() == '0':
         reasons.append('kprobes are switched off (/sys/kernel/debug/kprobes/enabled)')
+    processes = [int(name) for name in os.listdir('/proc') if name.isdigit()]
     for path in sorted({os.path.realpath(event.program.path) for event in events if event.program}):
-        old = runs_old_copy(path)
+        old = [str(pid) for pid in processes if f'{path} (deleted)' in mapped_objects(pid)]
         if old:
-            reasons.append(f'{path} has been replaced, and processes run the old copy: {", ".join(map(str, old[:5]))}')
-    return 'nothing yet: ' + ('; '.join(reasons) or 'the function may not be called now, be inlined where it is, or the filter '
-                              'may let nothing through')
+            reasons.append(f'{path} has been replaced, and processes run the old copy: {", ".join(old[:5])}')
+    return 'nothing yet: ' + ('; '.join(reasons) or 'the function may not be called now, be inlined where it is, or the '
+                              'filter may let nothing through')
 
 
-def changes_of(events: Sequence[Event]) -> Callable[[], List[str]]:
-    """A function that tells, once each, which of the traced programs is another file now: a probe stays with the inode."""
-    files = {event.program.path: event.program.executable.identity for event in events if event.program}
-
-    def changes() -> List[str]:
-        other = [path for path, known in files.items() if identity(path) != known]
-        for path in other:
-            del files[path]
-        return [f'{path} has been replaced, changed or removed; the probes stay in the old file and the processes that run it. '
-                'Start again to trace the new one' for path in other]
-    return changes
-
-
-def arrivals_of(events: Sequence[Event], info: Module) -> Callable[[], List[str]]:
-    """A function that tells, once each, which module that was waited for has come as another build than the file that its types
-    are from."""
-    names = {definition.place.partition(':')[0] for event in events for definition in event.definitions
+def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
+    """What has changed since it was asked last: traced programs that are other files now (a probe stays with the
+    inode), modules that have come as other builds than the files that their types are from."""
+    programs = {event.program.path: event.program.executable.identity for event in events if event.program}
+    named = {definition.place.partition(':')[0] for event in events for definition in event.definitions
              if definition.letter[0] in 'pr' and ':' in definition.place}
-    files = {name: info.module(name).file for name in names if info.module(name).loaded is False}
-
-    def arrivals() -> List[str]:
-        come = {name: file for name, file in files.items() if os.path.isdir(f'{MODULES_LOADED}/{name}')}
-        for name in come:
-            del files[name]
-        return [f"the module '{name}' that was loaded is another build than {file.path}: values of it are read from the wrong places. "
-                'Start again' for name, file in come.items() if file and loaded_build_id(name, info.arch) != file.build_id]
-    return arrivals
-
-
-def runs_old_copy(path: str) -> List[int]:
-    """The processes that run a file of that name which has been replaced since."""
-    return [int(pid) for pid in os.listdir('/proc') if pid.isdigit() and f'{path} (deleted)' in mapped_objects(int(pid))]
+    awaited = {name: kernel.module(name).file for name in named if kernel.module(name).loaded is False}
+    while True:
+        other = [path for path, known in programs.items() if identity(path) != known]
+        come = {name: awaited[name] for name in awaited if os.path.isdir(f'{MODULES_LOADED}/{name}')}
+        programs = {path: known for path, known in programs.items() if path not in other}
+        awaited = {name: file for name, file in awaited.items() if name not in come}
+        yield [f'{path} has been replaced, changed or removed; the probes stay in the old file and the processes that '
+               'run it. Start again to trace the new one' for path in other] + [
+            f"the module '{name}' that was loaded is another build than {file.path}: values of it are read from the "
+            'wrong places. Start again' for name, file in come.items()
+            if file and loaded_build_id(name, kernel.arch) != file.build_id]
 
 
-def explained(error: TracefsError, events: Sequence[Event], wanted: Run, tracefs: Tracefs, log: Tuple[str, str, int]) -> SurftraceError:
+def explained(error: TracefsError, events: Sequence[Event], group: str, machine: Machine,
+              tracefs: Tracefs) -> SurftraceError:
     """The kernel's refusal in the user's terms: its own words, at the user's argument where it names one, and what else
     could be found out."""
-    definitions = [(event, definition) for event in events for definition in event.definitions]
-    latest = tracefs.last_error('error_log')
-    for event, definition in definitions:
-        text = definition.definition(wanted.group)
-        if error.path == definition.file and latest != log and latest[1] == text:
-            name = definition.argument_at(latest[2], wanted.group)
-            field = next((f for f in event.fields if name in part_names(f)), None)
-            symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
-            message = f"the kernel refuses '{with_paths(text, events)}': {latest[0]}{why_not(symbol, tracefs)}"
-            return InputError(message, field.at if field else event.probe.place.at, event.probe.text)
-    failed = [d.definition(wanted.group) for _, d in definitions if error.path == d.file]
-    reason = f'{error}{lockdown()}'
-    if len(failed) == 1:
-        symbol = re.sub(r'\+\d+$', '', definitions[0][1].place.split(':')[-1])
-        reason = f"the kernel refuses '{with_paths(failed[0], events)}': {os.strerror(error.errno)}{why_not(symbol, tracefs)}"
-    return SurftraceError(reason)
-
-
-def why_not(symbol: str, tracefs: Tracefs) -> str:
-    """Why a function cannot be probed, where files tell."""
-    if re.search(rf'\t{re.escape(symbol)}$', read_text('/sys/kernel/debug/kprobes/blacklist'), re.M):
-        return f"; '{symbol}' is on the kernel's blacklist: kprobes themselves run through it"
-    listed = tracefs.read('available_filter_functions')
-    if listed and not re.search(rf'^{re.escape(symbol)}(\s|$)', listed, re.M):
-        return f"; '{symbol}' is not traceable (notrace), and this kernel takes probes only where ftrace works"
-    return ''
+    made = [(event, definition, definition.definition(group)) for event in events for definition in event.definitions
+            if definition.file == error.path]
+    said, command, column = tracefs.last_error('error_log')
+    refused = [each for each in made if each[2] == command][:1] or made     # no other run has our group in its command
+    if len(refused) != 1:
+        return SurftraceError(f'{error}{lockdown()}')
+    event, definition, text = refused[0]
+    symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
+    obstacle = obstacle_of(Symbol(symbol, 0, 0, True), 0, machine) if definition.letter[0] in 'pr' else ''
+    reason = said if text == command else os.strerror(error.errno)
+    reason += f"; '{symbol}' is {obstacle}" if obstacle else ''
+    message = f"the kernel refuses '{with_paths(text, events)}': {reason}"
+    if text != command:
+        return SurftraceError(message)
+    name = definition.argument_at(column, group)
+    field = next((field for field in event.fields if name in part_names(field)), None)
+    return InputError(message, field.at if field else event.probe.place.at, event.probe.text)
 
 
 def withheld(events: Sequence[Event], run: Run) -> List[str]:
@@ -11016,13 +10984,14 @@ def withheld(events: Sequence[Event], run: Run) -> List[str]:
     return [reason for reason, possible in reasons.items() if possible]
 
 
-TOO_LARGE = f'too large for a record (more than {os.sysconf("SC_PAGESIZE") >> 10} KB)'
+PAGE_KB = os.sysconf('SC_PAGESIZE') >> 10
+TOO_LARGE = f'too large for a record (more than {PAGE_KB} KB)'
 
 
 def may_be_too_large(event: Event) -> bool:
-    """Whether a record of it may be larger than a page, which the kernel drops: that it has buffer_subbuf_size_kb does not mean
-    that it heeds it there (6.12 and 6.18 do not, 7.3 does)."""
-    return record_kb(event) > os.sysconf('SC_PAGESIZE') >> 10
+    """Whether a record of it may be larger than a page, which the kernel drops: that it has buffer_subbuf_size_kb does
+    not mean that it heeds it there (6.12 and 6.18 do not, 7.3 does)."""
+    return record_kb(event) > PAGE_KB
 
 
 def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
@@ -11033,23 +11002,25 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     gone += [f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else []
     counts = ', '.join(f'{name} {count}' for name, count in decoder.counts.items())
     hidden = unaccounted(events, run, stream)
-    lines = [f"surftrace: {', '.join([f'{counts} events', *(gone or ['none lost'] * (not hidden))])}", *hidden]
-    missed = {name: missed for name, (_, missed) in stream.profile.items() if missed}
-    if missed:
-        lines.append('surftrace: missed by the probes: ' + ', '.join(f'{name} {count}' for name, count in missed.items()))
-    return lines
+    if not gone and not hidden:
+        gone = ['none lost']
+    missed = [f'{name} {missed}' for name, (_, missed) in stream.profile.items() if missed]
+    return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden,
+            *([f"surftrace: missed by the probes: {', '.join(missed)}"] if missed else [])]
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
-    """A word about hits that were neither shown nor lost, where a record may have been too large: no kernel counts these."""
+    """A line about hits that were neither shown nor lost, where a record may have been too large: no kernel counts
+    these."""
     probes = [event for event in events if event.name in stream.profile]
-    if stream.reached() or not any(map(may_be_too_large, probes)):
+    if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
         return []
     hits = sum(hits for hits, _ in stream.profile.values())
     left = hits - sum(stream.decoder.counts[event.name] for event in probes)
     if len(probes) == len(events) and not run.stacks and not run.user_stacks:
         left -= stream.lost + stream.unshown + stream.decoder.too_big
-    return [f'surftrace: up to {left} of {hits} hits are not shown, {" or ".join(withheld(probes, run))}'] if left > 0 else []
+    why = ' or '.join(withheld(probes, run))
+    return [f'surftrace: up to {left} of {hits} hits are not shown, {why}'] if left > 0 else []
 
 
 if __name__ == '__main__':

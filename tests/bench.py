@@ -163,7 +163,7 @@ def by_cat(instance: surftrace.Instance, tracefs: surftrace.Tracefs) -> None:
 def by_us(events: Sequence[surftrace.Event], instance: surftrace.Instance, tracefs: surftrace.Tracefs) -> None:
     decoder = surftrace.Decoder(events)
     stream = surftrace.Stream(tracefs, decoder, None, None, output=os.open(os.devnull, os.O_WRONLY))
-    stream.start(instance)
+    stream.reader.read(instance.trace_pipe)
     stream.read_to_the_end()
     stream.close()
     assert decoder.counts['f0'] == EVENTS, decoder.counts

@@ -342,7 +342,7 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
     from test_resolve import kernel_of
     events = surftrace.make_events([(surftrace.parse_probe(line), '') for line in (
         'p nf_conntrack:nf_conntrack_in', 'r16 other:nf_ct_delete', 'p loaded:nf_ct_delete')], kernel_of(info))
-    arrivals = surftrace.arrivals_of(events, info)
+    arrivals = surftrace.changes(events, info).__next__
     assert arrivals() == []
     monkeypatch.setattr(surftrace, 'loaded_build_id', lambda module, arch: file.build_id if module == 'nf_conntrack' else '00')
     for name in ('nf_conntrack', 'other', 'loaded'):
