@@ -3,7 +3,7 @@
 # requires-python = ">=3.9"
 # dependencies = ["pyelftools>=0.29"]
 # ///
-"""surftrace: trace the functions and events of the kernel and of programs with C expressions, through ftrace alone.
+"""surftrace: trace functions and events of the kernel and of programs with C expressions, through ftrace alone.
 
     text --parse--> Probe --resolve(types, arch)--> Field --> EventDef --plan--> [Step(do, undo), ...]
     "p wake_up.."   (AST)                     "+2976(%di):string"              |       |       |
@@ -12,8 +12,9 @@
                                                                               |
                                                   trace_pipe line --decode--> stdout
 
-The file is a row of rooms, each under a banner. A room uses only the rooms above it. Printing, argv, the environment
-and exiting live in the last room; writing to tracefs lives in Tracefs; everything else is values in, values out.
+The file is a row of rooms, each under a banner. A room uses only the rooms above it. Printing, argv, the
+environment and exiting live in the last room; writing to tracefs lives in Tracefs; everything else is values in,
+values out.
 
 Words: a Probe and its Args are what the user wrote; a Fetch is what the kernel reads (a fetch-arg of
 Documentation/trace/kprobetrace.rst); a Field is one value shown, made of one or more Fetches; an EventDef is the
@@ -93,7 +94,8 @@ class TracefsError(SurftraceError):
 
 
 class InputError(SurftraceError):
-    """What was typed is wrong (exit status 2). `at` is the span in `line`; `source` names the file the line is from."""
+    """What was typed is wrong (exit status 2), at the span `at` of `line`, which is from the file
+    `source`."""
     status = 2
 
     def __init__(self, message: str, at: Optional[Span] = None, line: str = '', source: str = '') -> None:
@@ -109,15 +111,21 @@ def caret(line: str, at: Span, width: int = 100) -> str:
     """The line and, below the span, a caret; a long line is cut to a window round it."""
     start, end = min(at[0], len(line)), max(at[0] + 1, min(at[1], len(line)))
     left = max(0, start - width // 2) if len(line) > width else 0
-    before, marked, after = (printable(line[a:min(b, left + width)]) for a, b in ((left, start), (start, end), (end, len(line))))
-    return f'\n  {before}{marked}{after}\n  {" " * len(before)}^{"~" * (len(marked) - 1)}'
+    right = left + width
+    before, marked = printable(line[left:start]), printable(line[start:min(end, right)])
+    below = ' ' * len(before) + '^' + '~' * (len(marked) - 1)
+    return f'\n  {before}{marked}{printable(line[end:right])}\n  {below}'
 
 
 def printable(text: str) -> str:
-    """The text as it may go to a terminal: what is no printable character, and might be obeyed, as \\xNN for each of its bytes."""
+    """The text as it may go to a terminal: each byte of an unprintable character, which might be obeyed, as
+    \\xNN."""
     if text.isprintable():
         return text
-    return ''.join(c if c.isprintable() else ''.join(f'\\x{byte:02x}' for byte in c.encode('utf-8', 'surrogateescape')) for c in text)
+
+    def escaped(char: str) -> str:
+        return ''.join(f'\\x{byte:02x}' for byte in char.encode('utf-8', 'surrogateescape'))
+    return ''.join(char if char.isprintable() else escaped(char) for char in text)
 
 
 @contextlib.contextmanager
@@ -148,12 +156,13 @@ def regex(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 
 
 def near(word: str, names: Iterable[str]) -> str:
-    """'; did you mean ...?' with the names most like the word, or nothing. Of a kernel's hundred thousand, those that begin
-    or end alike are looked at."""
+    """'; did you mean ...?' with the names most like the word, or ''. Of a kernel's hundred thousand, only
+    those that begin or end alike are compared."""
     import difflib
     names = list(names)
     if len(names) > 5000:
-        names = [name for name in names if (name[:2] == word[:2] or name[-4:] == word[-4:]) and 2 * abs(len(name) - len(word)) < len(word)]
+        names = [name for name in names if (name[:2] == word[:2] or name[-4:] == word[-4:])
+                 and 2 * abs(len(name) - len(word)) < len(word)]
     matches = difflib.get_close_matches(word, names, n=3, cutoff=0.7)
     return f"; did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ''
 
@@ -161,22 +170,23 @@ def near(word: str, names: Iterable[str]) -> str:
 # ---- Architectures -----------------------------------------------------------------------------------------
 
 class Arch(NamedTuple):
-    """What differs between processors, as data. Register names are the kernel's (regs_query_register_offset)."""
+    """What differs between processors, as data. Register names are the kernel's
+    (regs_query_register_offset)."""
     name: str
     machine: int                            # e_machine of ELF
     bits: int
     order: str                              # byte order, 'little' or 'big'
     registers: FrozenSet[str]
-    arguments: Tuple[str, ...]              # registers of the integer arguments, in the kernel's calling convention
-    stack: int                              # bytes from the stack pointer at entry to the first stack argument
+    arguments: Tuple[str, ...]              # registers of integer arguments in the kernel's calling convention
+    stack: int                              # bytes from the stack pointer at entry to the first argument there
     stack_pointer: str
     dwarf: Dict[int, str]                   # DWARF register number -> kernel name
     kernel_from: int                        # the lowest address the kernel has anything at
-    syscall: Tuple[str, ...] = ()           # members of pt_regs that hold a system call's arguments
-    by_value: str = ''                      # the rules for structs passed by value (BY_VALUE)
-    nops: int = 0                           # bytes of no-ops for ftrace (gcc -fpatchable-function-entry, arch/*/Makefile) that
-                                            # a function's symbol stands before, and its DWARF behind
-    frame: int = 0                          # bytes from the stack pointer at entry to the call frame address of DWARF
+    syscall: Tuple[str, ...]                # members of pt_regs that hold a system call's arguments
+    by_value: str                           # the rules for structs passed by value (BY_VALUE)
+    nops: int                               # bytes of no-ops for ftrace (gcc -fpatchable-function-entry,
+                                            # arch/*/Makefile) between a function's symbol and its DWARF
+    frame: int                              # bytes from the stack pointer at entry to the call frame address
 
     @property
     def word(self) -> int:
@@ -190,92 +200,97 @@ class Arch(NamedTuple):
 
 
 class ByValue(NamedTuple):
-    """How a psABI passes structs without floating-point numbers, and integers of two words where it has such."""
+    """How a psABI passes structs without floating-point numbers, and integers of two words where it has
+    such."""
     largest: int            # bytes of a struct that still goes into registers; 0: any
-    larger: str             # what becomes of a larger one: 'stack', or 'reference' for its address in a register
-    short: str              # where there are too few registers: 'stack', 'last' (on the stack, and so are all after it), 'split'
-    returned: int           # bytes of a struct that is still returned in registers, -1: none is, -2: not known here
+    larger: str             # a larger one goes on the 'stack', or by 'reference': its address in a register
+    short: str              # with too few registers: 'stack'; 'last', the stack, and so all after it; 'split'
+    returned: int           # bytes of a struct still returned in registers; -1: none is, -2: not known here
 
 
-# System V AMD64 ABI 3.2.3; aapcs64 6.8; riscv-cc and LoongArch lapcs (integer calling convention); OpenPOWER ELF v2 2.2.3;
-# aapcs32 6.5; s390x ELF ABI 1.2.2; System V i386 ABI 2.2.3
+# System V AMD64 ABI 3.2.3; aapcs64 6.8; riscv-cc and LoongArch lapcs (integer calling convention); OpenPOWER
+# ELF v2 2.2.3; aapcs32 6.5; s390x ELF ABI 1.2.2; System V i386 ABI 2.2.3
 BY_VALUE = {'sysv': ByValue(16, 'stack', 'stack', 16), 'aapcs64': ByValue(16, 'reference', 'last', 1 << 30),
             'riscv': ByValue(16, 'reference', 'split', 16), 'elfv2': ByValue(0, 'stack', 'split', 16),
             'aapcs32': ByValue(0, 'stack', 'split', 4), 's390': ByValue(8, 'reference', 'stack', -1),
             'i386': ByValue(0, 'stack', 'last', -2)}
 
 
-def _names(text: str) -> FrozenSet[str]:
-    """'r0..r3 pc' -> {r0, r1, r2, r3, pc}"""
-    found: List[str] = []
+def _listed(text: str) -> Iterator[str]:
+    """'r0..r2 pc' -> r0, r1, r2, pc"""
     for word in text.split():
         first, several, last = word.partition('..')
         stem = first.rstrip('0123456789')
-        found += [f'{stem}{i}' for i in range(int(first[len(stem):]), int(last[len(stem):]) + 1)] if several else [word]
-    return frozenset(found)
+        if several:
+            numbers = range(int(first[len(stem):]), int(last[len(stem):]) + 1)
+            yield from (f'{stem}{number}' for number in numbers)
+        else:
+            yield word
 
 
-def _numbered(text: str, start: int = 0) -> Dict[int, str]:
-    """'ax dx' -> {0: 'ax', 1: 'dx'}; '-' leaves a number out."""
-    return {number: name for number, name in enumerate(text.split(), start) if name != '-'}
-
-
-def _run(prefix: str, first: int, last: int) -> str:
-    return ' '.join(f'{prefix}{i}' for i in range(first, last + 1))
+def _arch(name: str, machine: int, bits: int, order: str, arguments: str, stack: int, stack_pointer: str,
+          registers: str, dwarf: str, kernel_from: int, syscall: str, by_value: str, nops: int = 0, frame: int = 0
+          ) -> Arch:
+    """An Arch from lists of registers; '-' in `dwarf` leaves a number out."""
+    numbers = {number: register for number, register in enumerate(_listed(dwarf)) if register != '-'}
+    return Arch(name, machine, bits, order, frozenset(_listed(registers)), tuple(_listed(arguments)), stack,
+                stack_pointer, numbers, kernel_from, tuple(syscall.split()), by_value, nops, frame)
 
 
 ARCHES: Tuple[Arch, ...] = (
-    # arch/x86/kernel/ptrace.c, arch/x86/include/asm/ptrace.h; System V AMD64 ABI figure 3.36 (DWARF), 3.2.3 (arguments);
-    # Documentation/arch/x86/x86_64/mm.rst: with five levels the kernel begins at 0xff00...
-    Arch('x86_64', 62, 64, 'little', _names('r8..r15 bx cx dx si di bp ax orig_ax ip cs flags sp ss'),
-         ('di', 'si', 'dx', 'cx', 'r8', 'r9'), 8, 'sp', _numbered('ax dx cx bx si di bp sp ' + _run('r', 8, 15) + ' ip'),
-         0xff00 << 48, ('di', 'si', 'dx', 'r10', 'r8', 'r9'), 'sysv', frame=8),
+    # arch/x86/kernel/ptrace.c, arch/x86/include/asm/ptrace.h; System V AMD64 ABI figure 3.36 (DWARF), 3.2.3
+    # (arguments); Documentation/arch/x86/x86_64/mm.rst: with five levels the kernel begins at 0xff00...
+    _arch('x86_64', 62, 64, 'little', 'di si dx cx r8 r9', 8, 'sp',
+          'r8..r15 bx cx dx si di bp ax orig_ax ip cs flags sp ss',
+          'ax dx cx bx si di bp sp r8..r15 ip', 0xff00 << 48, 'di si dx r10 r8 r9', 'sysv', frame=8),
     # the same files; the kernel is built with -mregparm=3 (arch/x86/Makefile)
-    Arch('i386', 3, 32, 'little', _names('bx cx dx si di bp ax orig_ax ip cs ds es fs gs flags sp ss'),
-         ('ax', 'dx', 'cx'), 4, 'sp', _numbered('ax cx dx bx sp bp si di ip'), 4096, ('bx', 'cx', 'dx', 'si', 'di', 'bp'), 'i386', frame=4),
+    _arch('i386', 3, 32, 'little', 'ax dx cx', 4, 'sp',
+          'bx cx dx si di bp ax orig_ax ip cs ds es fs gs flags sp ss',
+          'ax cx dx bx sp bp si di ip', 4096, 'bx cx dx si di bp', 'i386', frame=4),
     # arch/arm64/kernel/ptrace.c; aadwarf64, aapcs64. Pointers may be tagged in bits 56-59 (KASAN)
-    Arch('aarch64', 183, 64, 'little', _names('x0..x30 lr sp pc pstate'), tuple(_run('x', 0, 7).split()), 0, 'sp',
-         _numbered(_run('x', 0, 30) + ' sp'), 0xf000 << 48, tuple(f'regs[{i}]' for i in range(6)), 'aapcs64', 8),
+    _arch('aarch64', 183, 64, 'little', 'x0..x7', 0, 'sp', 'x0..x30 lr sp pc pstate', 'x0..x30 sp', 0xf000 << 48,
+          'regs[0] regs[1] regs[2] regs[3] regs[4] regs[5]', 'aapcs64', nops=8),
     # arch/arm/kernel/ptrace.c; aadwarf32, aapcs32
-    Arch('arm', 40, 32, 'little', _names('r0..r10 fp ip sp lr pc cpsr ORIG_r0'), ('r0', 'r1', 'r2', 'r3'), 0, 'sp',
-         _numbered(_run('r', 0, 10) + ' fp ip sp lr pc'), 4096, tuple(f'uregs[{i}]' for i in range(6)), 'aapcs32'),
+    _arch('arm', 40, 32, 'little', 'r0..r3', 0, 'sp', 'r0..r10 fp ip sp lr pc cpsr ORIG_r0', 'r0..r10 fp ip sp lr pc',
+          4096, 'uregs[0] uregs[1] uregs[2] uregs[3] uregs[4] uregs[5]', 'aapcs32'),
     # arch/riscv/kernel/ptrace.c; riscv-elf-psabi-doc. Until Linux 6.2 there were 16 bytes of no-ops
-    Arch('riscv64', 243, 64, 'little', _names('epc ra sp gp tp t0..t6 s0..s11 a0..a7 status badaddr cause orig_a0'),
-         tuple(_run('a', 0, 7).split()), 0, 'sp',
-         _numbered('- ra sp gp tp t0 t1 t2 s0 s1 ' + _run('a', 0, 7) + ' ' + _run('s', 2, 11) + ' t3 t4 t5 t6'),
-         0xff00 << 48, ('orig_a0', 'a1', 'a2', 'a3', 'a4', 'a5'), 'riscv', 8),
-    # arch/s390/kernel/ptrace.c; s390x ELF ABI: arguments in r2-r6, then at 160(%r15). User and kernel have separate spaces
-    Arch('s390x', 22, 64, 'big', _names('r0..r15'), ('r2', 'r3', 'r4', 'r5', 'r6'), 160, 'r15',
-         _numbered(_run('r', 0, 15)), 4096, ('orig_gpr2', 'gprs[3]', 'gprs[4]', 'gprs[5]', 'gprs[6]', 'gprs[7]'),
-         's390', frame=160),
+    _arch('riscv64', 243, 64, 'little', 'a0..a7', 0, 'sp',
+          'epc ra sp gp tp t0..t6 s0..s11 a0..a7 status badaddr cause orig_a0',
+          '- ra sp gp tp t0 t1 t2 s0 s1 a0..a7 s2..s11 t3..t6', 0xff00 << 48,
+          'orig_a0 a1 a2 a3 a4 a5', 'riscv', nops=8),
+    # arch/s390/kernel/ptrace.c; s390x ELF ABI: arguments in r2-r6, then at 160(%r15). User and kernel have
+    # separate spaces
+    _arch('s390x', 22, 64, 'big', 'r2..r6', 160, 'r15', 'r0..r15', 'r0..r15', 4096,
+          'orig_gpr2 gprs[3] gprs[4] gprs[5] gprs[6] gprs[7]', 's390', frame=160),
     # arch/powerpc/kernel/ptrace/ptrace.c; OpenPOWER ELF v2: r3-r10, then the parameter save area 32 bytes up
-    Arch('ppc64le', 21, 64, 'little', _names('r0..r31 gpr0..gpr31 nip msr ctr link xer ccr softe trap dar dsisr'),
-         tuple(_run('r', 3, 10).split()), 96, 'r1', _numbered(_run('r', 0, 31)), 0xc000 << 48,
-         tuple(f'gpr[{i}]' for i in range(3, 9)), 'elfv2'),
+    _arch('ppc64le', 21, 64, 'little', 'r3..r10', 96, 'r1',
+          'r0..r31 gpr0..gpr31 nip msr ctr link xer ccr softe trap dar dsisr', 'r0..r31', 0xc000 << 48,
+          'gpr[3] gpr[4] gpr[5] gpr[6] gpr[7] gpr[8]', 'elfv2'),
     # arch/loongarch/kernel/ptrace.c; LoongArch ELF psABI. The direct map begins at 0x8000...
-    Arch('loongarch64', 258, 64, 'little',
-         _names('r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat'),
-         tuple(_run('r', 4, 11).split()), 0, 'r3', _numbered(_run('r', 0, 31)), 0x8000 << 48,
-         ('orig_a0', 'regs[5]', 'regs[6]', 'regs[7]', 'regs[8]', 'regs[9]'), 'riscv', 8),
+    _arch('loongarch64', 258, 64, 'little', 'r4..r11', 0, 'r3',
+          'r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat', 'r0..r31', 0x8000 << 48,
+          'orig_a0 regs[5] regs[6] regs[7] regs[8] regs[9]', 'riscv', nops=8),
 )
 
-ARCH_ALIASES = {'amd64': 'x86_64', 'x86-64': 'x86_64', 'i486': 'i386', 'i586': 'i386', 'i686': 'i386', 'x86': 'i386',
-                'arm64': 'aarch64', 'armv6l': 'arm', 'armv7l': 'arm', 'armhf': 'arm', 'riscv': 'riscv64',
-                's390': 's390x', 'ppc64el': 'ppc64le', 'loongarch': 'loongarch64'}
+ARCH_ALIASES = {
+    'amd64': 'x86_64', 'x86-64': 'x86_64', 'i486': 'i386', 'i586': 'i386', 'i686': 'i386', 'x86': 'i386',
+    'arm64': 'aarch64', 'armv6l': 'arm', 'armv7l': 'arm', 'armhf': 'arm', 'riscv': 'riscv64', 's390': 's390x',
+    'ppc64el': 'ppc64le', 'loongarch': 'loongarch64'}
 
 
 def arch_named(name: str) -> Arch:
     """The architecture called that by uname -m, Debian or the kernel's source."""
-    wanted = ARCH_ALIASES.get(name, name)
-    for arch in ARCHES:
-        if arch.name == wanted:
-            return arch
-    raise InputError(f"unknown architecture '{name}'; known are {', '.join(arch.name for arch in ARCHES)}")
+    known = {arch.name: arch for arch in ARCHES}
+    found = known.get(ARCH_ALIASES.get(name, name))
+    if not found:
+        raise InputError(f"unknown architecture '{name}'; known are {', '.join(known)}")
+    return found
 
 
 # ---- Types -------------------------------------------------------------------------------------------------
-# What would make the graph of types infinite is a function without arguments that gives the next type, as it is written:
-# a backend reads a struct's members when somebody asks. bare() is a type without its typedefs and qualifiers.
+# C's types as the source writes them; bare() leaves out typedefs and qualifiers. What would make the graph of
+# types infinite is a function that gives the next type: a backend reads a struct's members when somebody
+# asks.
 
 class Void(NamedTuple):
     """No value, or a type nothing is known of."""
@@ -283,7 +298,8 @@ class Void(NamedTuple):
 
 
 class Int(NamedTuple):
-    """An integer, a character or a _Bool; size in bytes. With no name: a register's word, of no C type yet."""
+    """An integer, a character or a _Bool; size in bytes. With no name: a register's word, of no C type
+    yet."""
     name: str
     size: int
     signed: bool
@@ -304,13 +320,13 @@ class Enum(NamedTuple):
 
 
 class Alias(NamedTuple):
-    """A name for another type: a typedef, or 'struct NAME' where a unit has no more than its declaration."""
+    """A name for another type: a typedef, or 'struct NAME' where a unit only declares it."""
     name: str
     written: Callable[[], Written]
 
 
 class Qualified(NamedTuple):
-    """A type with a qualifier before it: `name` is 'const' or 'volatile'."""
+    """A type with the qualifier `name` before it: 'const', 'volatile'."""
     name: str
     written: Callable[[], Written]
 
@@ -336,32 +352,45 @@ class Array(NamedTuple):
 
 
 class Struct(NamedTuple):
-    """A struct, union or class. `size` is None where only a declaration is known; `members()` then raises.
-    `passed` is how an argument of this type is passed where C++ leaves C's rules: by 'reference', or by 'value' as
-    ever; '' is not known. `others` are its names for what its objects do not hold: static members, functions, types."""
-    keyword: str
+    """A struct, union or class; `size` is None where only a declaration is known, and `members()` then
+    raises."""
+    keyword: str                                            # '' where its only name is a typedef's
     name: str
     size: Optional[int]
     members: Callable[[], Tuple[Member, ...]]
-    passed: Callable[[], str] = str
-    others: Callable[[], FrozenSet[str]] = frozenset
+    passed: Callable[[], str] = str                         # how C++ does: 'reference', 'value'; '': not known
+    others: Callable[[], FrozenSet[str]] = frozenset        # its static members, functions and types
+
+    def own_member(self, name: str) -> Optional[Member]:
+        """Its own member of that name, also within anonymous structs and unions; the bit is counted from its
+        start."""
+        for member in self.members():
+            if member.name == name:
+                return member
+            inner = None if member.name or member.base else member.type()
+            found = inner.own_member(name) if isinstance(inner, Struct) else None
+            if found:
+                return found._replace(bit=found.bit + member.bit)
+        return None
+
+    def declares(self, name: str) -> bool:
+        """Tell whether the name is one of its own, of whatever sort."""
+        return name in self.others() or self.own_member(name) is not None
 
 
 class Location(NamedTuple):
-    """Where a parameter is at the probed instruction, in DWARF's words.
-
-    how: 'register' (number), 'frame' (offset from the call frame address), 'memory' (at register `number` + offset), 'address'
-    (at the link-time address `offset`), 'constant' (offset is the value), 'pieces' (a Location and a size in bytes each), 'gone'
-    (why). Each of `derefs` reads a word at the address so far and adds itself; `value`: what comes out is no address but the
-    value, as of a pointer that the compiler keeps only as another one and a number of bytes.
-    """
-    how: str
+    """Where a parameter is at the probed instruction, in DWARF's words."""
+    how: str                                        # 'register' (number), 'frame' (offset from the call frame
+                                                    # address), 'memory' (at register `number` + offset), 'address'
+                                                    # (offset is a link-time one), 'constant' (offset is the
+                                                    # value), 'pieces', 'gone' (why)
     number: int = 0
     offset: int = 0
-    pieces: Tuple[Tuple[Location, int], ...] = ()
+    pieces: Tuple[Tuple[Location, int], ...] = ()   # with their sizes in bytes
     why: str = ''
-    derefs: Tuple[int, ...] = ()
-    value: bool = False
+    derefs: Tuple[int, ...] = ()                    # each reads a word at the address so far and is added to it
+    value: bool = False                             # what comes out is the value, no address of it, as of a
+                                                    # pointer that is kept only as another one and a number of bytes
 
     def plus(self, count: int) -> Location:
         """As many bytes further on."""
@@ -371,12 +400,11 @@ class Location(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A parameter of a function; its location is None where only the calling convention tells it. `by_address`: the
-    function is given its address, as Fortran does and C++ for a class with a destructor."""
+    """A parameter or variable of a function."""
     name: str
     written: Callable[[], Written]
-    location: Optional[Location] = None
-    by_address: bool = False
+    location: Optional[Location] = None     # None where only the calling convention tells it
+    by_address: bool = False                # its address is given: Fortran; C++, of a class with a destructor
 
     def type(self) -> Type:
         """Its type."""
@@ -384,20 +412,17 @@ class Parameter(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A function's prototype; `inlined` counts the copies of it within other functions, None where nobody counted. `language`
-    is '' for C, whose calling convention the psABI tells; 'C++', 'Rust' and 'Go' add to it or have their own. `changed` tells
-    that the compiler changed how this one is called. At a place inside it there are `locals`, the innermost first; of a copy
-    inlined elsewhere `home` is the symbol whose code it is in. `scope`: the names of what it is in, its own last."""
+    """A function's prototype, at the probed place."""
     name: str
-    written: Callable[[], Written]
+    written: Callable[[], Written]          # the type it returns
     parameters: Tuple[Parameter, ...]
     variadic: bool = False
-    inlined: Optional[int] = None
-    language: str = ''
-    changed: bool = False
-    locals: Tuple[Parameter, ...] = ()
-    home: str = ''
-    scope: Tuple[str, ...] = ()
+    inlined: Optional[int] = None           # copies of it within other functions, None where nobody counted
+    language: str = ''                      # '' is C, called by the psABI; 'C++', 'Rust', 'Go' have more rules
+    changed: bool = False                   # the compiler changed how it is called
+    locals: Tuple[Parameter, ...] = ()      # at a place inside it, the innermost first
+    home: str = ''                          # of a copy inlined elsewhere the symbol whose code it is in
+    scope: Tuple[str, ...] = ()             # the names of what it is in, its own last
 
     def returns(self) -> Type:
         """The type it returns."""
@@ -409,18 +434,34 @@ Written = Union[Type, Alias, Qualified]
 
 
 class Member(NamedTuple):
-    """A member, `bit` bits from the start of its struct (for a bit-field as the ABI counts: from the least significant
-    bit on little-endian machines, from the most significant on big-endian); width in bits, None if not a bit-field.
-    A base class has no name; where a 'virtual' one is, only the object tells, and its `bit` is 0."""
+    """A member of a struct, or without a name its base class; where a 'virtual' base is, only the object
+    tells."""
     name: str
     written: Callable[[], Written]
-    bit: int
-    width: Optional[int] = None
-    base: str = ''                                                      # 'base' or 'virtual'
+    bit: int                                # from the struct's start; of a bit-field as the ABI counts, from the
+                                            # least significant bit on little-endian machines, else from the most
+    width: Optional[int] = None             # bits of a bit-field
+    base: str = ''                          # 'base' or 'virtual'
 
     def type(self) -> Type:
         """Its type."""
         return bare(self.written())
+
+
+class Variable(NamedTuple):
+    """A global variable."""
+    name: str
+    type: Type
+    per_cpu: bool = False
+
+
+class Prototype(NamedTuple):
+    """A function as the source declares it."""
+    name: str
+    text: str
+    file: str = ''                          # the source file of its unit, '' where nothing tells
+    inline: bool = False                    # the compiler put copies of it into other functions
+    holders: Tuple[str, ...] = ()           # some of these, with their files
 
 
 def bare(type_: Written) -> Type:
@@ -431,21 +472,11 @@ def bare(type_: Written) -> Type:
             break
         alias = type_.name if isinstance(type_, Alias) else alias
         type_ = type_.written()
-    if isinstance(type_, (Alias, Qualified)):
-        return Void(type_.name)                                         # of a damaged file: a row without an end
+    if isinstance(type_, (Alias, Qualified)):                       # of a damaged file: it leads back to itself
+        return Void(type_.name)
     if alias and isinstance(type_, Struct) and not type_.name:
         return type_._replace(keyword='', name=alias)
     return type_._replace(name=alias) if alias and isinstance(type_, Enum) and not type_.name else type_
-
-
-class Prototype(NamedTuple):
-    """A function as the source declares it; `file` is the source file of the unit it was found in, '' where nothing tells;
-    `inline` where the compiler put copies of it into other functions, of which `holders` are some, with their files."""
-    name: str
-    text: str
-    file: str = ''
-    inline: bool = False
-    holders: Tuple[str, ...] = ()
 
 
 def declaration(type_: Written, declarator: str = '') -> str:
@@ -457,11 +488,13 @@ def declaration(type_: Written, declarator: str = '') -> str:
         return f'{type_.name} {declaration(inner, declarator)}'
     if isinstance(type_, Pointer):
         inner = type_.written()
-        return declaration(inner, f'(*{declarator})' if isinstance(inner, (Array, Function)) else f'*{declarator}')
+        pointer = f'(*{declarator})' if isinstance(inner, (Array, Function)) else f'*{declarator}'
+        return declaration(inner, pointer)
     if isinstance(type_, Array):
-        return declaration(type_.written(), f"{declarator}[{'' if type_.length is None else type_.length}]")
+        return declaration(type_.written(), declarator + _brackets(type_))
     if isinstance(type_, Function):
-        listed = [declaration(each.written(), each.name) for each in type_.parameters] + ['...'] * type_.variadic
+        listed = [declaration(each.written(), each.name) for each in type_.parameters]
+        listed += ['...'] * type_.variadic
         return declaration(type_.written(), f"{declarator}({', '.join(listed) or 'void'})")
     words = type_.name
     if isinstance(type_, (Struct, Enum)):
@@ -469,23 +502,28 @@ def declaration(type_: Written, declarator: str = '') -> str:
     return f'{words} {declarator}'.rstrip()
 
 
-def takes(function: Function, wanted: str) -> bool:
-    """Whether one of the parameters has that type (as unqualified() has it; '': always)."""
-    return not wanted or any(unqualified(declaration(each.written())) == wanted for each in function.parameters)
-
-
 def unqualified(text: str) -> str:
     """A declaration without qualifiers and without blanks that mean nothing, to be compared."""
-    return re.sub(r'\s*([*(),\[\]])\s*', r'\1', re.sub(r'\b(const|volatile|restrict|_Atomic) ?', '', text)).strip()
+    text = re.sub(r'\b(const|volatile|restrict|_Atomic) ?', '', text)
+    return re.sub(r'\s*([*(),\[\]])\s*', r'\1', text).strip()
+
+
+def takes(function: Function, wanted: str) -> bool:
+    """Tell whether a parameter has that type, as unqualified() writes it; '' is any."""
+    found = (unqualified(declaration(each.written())) for each in function.parameters)
+    return not wanted or wanted in found
 
 
 def spell(type_: Type) -> str:
-    """The type as one would say it in C."""
+    """The type, without typedefs and qualifiers, as one would say it in C."""
     if isinstance(type_, Pointer):
         target = type_.target()
         return spell(target) + ('*' if isinstance(target, Pointer) else ' *')
     if isinstance(type_, Array):
-        return f'{spell(innermost(type_))} {_dimensions(type_)}'
+        dimensions, element = _brackets(type_), type_.element()
+        while isinstance(element, Array):
+            dimensions, element = dimensions + _brackets(element), element.element()
+        return f'{spell(element)} {dimensions}'
     if isinstance(type_, Struct):
         return f"{type_.keyword} {type_.name or '<anonymous>'}".strip()
     if isinstance(type_, Enum):
@@ -495,9 +533,8 @@ def spell(type_: Type) -> str:
     return type_.name or 'a word of no known type'
 
 
-def _dimensions(array: Array) -> str:
-    element = array.element()
-    return f"[{'' if array.length is None else array.length}]" + (_dimensions(element) if isinstance(element, Array) else '')
+def _brackets(array: Array) -> str:
+    return '[]' if array.length is None else f'[{array.length}]'
 
 
 def innermost(type_: Type) -> Type:
@@ -513,106 +550,6 @@ def size_of(type_: Type) -> Optional[int]:
     return None if isinstance(type_, (Void, Function)) else type_.size
 
 
-def own_member(struct_: Struct, name: str) -> Optional[Member]:
-    """The struct's own member of that name, its bit counted from `struct_`, also within anonymous structs and unions."""
-    for member in struct_.members():
-        if member.name == name:
-            return member
-        inner = None if member.name or member.base else member.type()
-        found = own_member(inner, name) if isinstance(inner, Struct) else None
-        if found:
-            return found._replace(bit=found.bit + member.bit)
-    return None
-
-
-def ways_to_bases(struct_: Struct) -> Iterator[Tuple[Member, ...]]:
-    """Each class that a class is derived from, as the row of bases that leads there."""
-    for member in struct_.members():
-        base = member.type() if member.base else None
-        if isinstance(base, Struct):
-            yield (member,)
-            yield from ((member, *way) for way in ways_to_bases(base))
-
-
-def base_at(way: Sequence[Member]) -> Any:
-    """The class that a row of bases leads to."""
-    return way[-1].type()
-
-
-def same_object(way: Sequence[Member]) -> Tuple[object, ...]:
-    """What is equal for two rows of bases that lead to one object: a virtual base is there once."""
-    first = max((i for i, base in enumerate(way) if base.base == 'virtual'), default=0)
-    return (way[first].base, *(base.type() for base in way[first:]))
-
-
-def ways_to_member(struct_: Struct, name: str) -> List[Tuple[Member, ...]]:
-    """The ways to the bases that `name` may be of (C++, [class.member.lookup]): a class hides it in its own bases,
-    also in a virtual one that is reached by another way."""
-    def declares(class_: Any) -> bool:
-        return name in class_.others() or own_member(class_, name) is not None
-    found = {same_object(way): way for way in ways_to_bases(struct_)
-             if declares(base_at(way)) and not any(declares(base.type()) for base in way[:-1])}
-    hidden = {same_object(other) for way in found.values() for below in ways_to_bases(base_at(way))
-              for other in [(*way, *below)] if any(base.base == 'virtual' for base in below)}
-    return [way for same, way in found.items() if same not in hidden]
-
-
-def offset_of_base(way: Sequence[Member], class_: Struct, what: str) -> int:
-    """How many bits from the start of `class_` the base is that a row of bases leads to; InputError where only the
-    object tells."""
-    virtual = next((spell(base.type()) for base in way if base.base == 'virtual'), '')
-    if virtual:
-        raise InputError(f"{what} is in the virtual base {virtual} of {spell(class_)}: where that is, only the object's "
-                         f'virtual table tells, and ftrace cannot add; probe a function that has a pointer to {virtual}')
-    return sum(base.bit for base in way)
-
-
-def find_member(struct_: Struct, name: str) -> Optional[Member]:
-    """The member of that name, its bit counted from `struct_`: its own, also within anonymous structs and unions, else
-    that of its bases. InputError where C++ would refuse it, or nobody but the object knows where it is."""
-    found, hidden = own_member(struct_, name), name in struct_.others()
-    ways = [] if found or hidden else ways_to_member(struct_, name)
-    if found or not ways and not hidden:
-        return found
-    if len(ways) > 1:
-        ways = [way for way in ways if not is_empty(own_member(base_at(way), name))] or ways
-    if len(ways) > 1:
-        same = len(os.path.commonprefix([[base.type() for base in way] for way in ways]))
-        owners = ' and '.join(spell(base_at(way)) for way in ways)
-        casts = ' or '.join(f'(({spell(way[same].type())} *)x)->{name}' for way in ways)
-        raise InputError(f"'{name}' is ambiguous in {spell(struct_)}: {owners} have one; say which: {casts}")
-    owner = base_at(ways[0]) if ways else struct_
-    inner = own_member(owner, name)
-    if not inner:
-        raise InputError(f"'{name}' of {spell(owner)} is a static member, a function or a type: its objects do not hold it; "
-                         f"a base's is (({owner.keyword} BASE *)x)->{name}")
-    return inner._replace(bit=inner.bit + offset_of_base(ways[0], struct_, f"'{name}'"))
-
-
-def is_empty(member: Optional[Member]) -> bool:
-    """Whether nothing could be read of a member (libstdc++ has one for every deleter and allocator)."""
-    type_ = member.type() if member else Void()
-    known = isinstance(type_, Struct) and type_.size is not None
-    return known and all(inner.base and is_empty(inner) for inner in type_.members())  # type: ignore[union-attr]
-
-
-def base_offset(derived: Struct, base: Struct) -> Optional[int]:
-    """How many bits from the start of a class its base is; None where it is none of its."""
-    ways = {same_object(way): way for way in ways_to_bases(derived) if spell(base_at(way)) == spell(base)}
-    if len(ways) > 1:
-        raise InputError(f'{spell(base)} is several times in {spell(derived)}; cast to a class between them first')
-    return next((offset_of_base(way, derived, spell(base)) for way in ways.values()), None)
-
-
-def member_names(struct_: Struct) -> List[str]:
-    """The names find_member may know."""
-    names: List[str] = []
-    for member in struct_.members():
-        inner = None if member.name else member.type()
-        names += [member.name] if member.name else member_names(inner) if isinstance(inner, Struct) else []
-    return list(dict.fromkeys(names))
-
-
 def shape(type_: Type) -> object:
     """A value that is equal for types that are laid out alike, looking one level into structs."""
     if isinstance(type_, Struct):
@@ -622,34 +559,120 @@ def shape(type_: Type) -> object:
     return spell(type_)
 
 
-class Variable(NamedTuple):
-    """A global variable."""
-    name: str
-    type: Type
-    per_cpu: bool = False
+class Base(NamedTuple):
+    """A class that another is derived from, and the row of bases that leads to it."""
+    struct: Struct
+    way: Tuple[Member, ...]
+
+    @property
+    def same(self) -> Tuple[object, ...]:
+        """Equal for two ways to one object: a virtual base is there once."""
+        first = max((i for i, base in enumerate(self.way) if base.base == 'virtual'), default=0)
+        return (self.way[first].base, *(base.type() for base in self.way[first:]))
+
+    def bit(self, derived: Struct, what: str) -> int:
+        """Its bits from the start of `derived`; InputError where only the object tells."""
+        virtual = next((spell(base.type()) for base in self.way if base.base == 'virtual'), '')
+        if virtual:
+            raise InputError(
+                f"{what} is in the virtual base {virtual} of {spell(derived)}: where that is, only the object's "
+                f'virtual table tells, and ftrace cannot add; probe a function that has a pointer to {virtual}')
+        return sum(base.bit for base in self.way)
+
+
+def bases(struct_: Struct, way: Tuple[Member, ...] = ()) -> Iterator[Base]:
+    """Each class that a class is derived from; `way` leads to the class itself."""
+    for member in struct_.members():
+        type_ = member.type() if member.base else None
+        if isinstance(type_, Struct):
+            yield Base(type_, (*way, member))
+            yield from bases(type_, (*way, member))
+
+
+def bases_declaring(struct_: Struct, name: str) -> List[Base]:
+    """The bases that `name` may be of (C++, [class.member.lookup]): a class hides it in its own bases, also
+    in a virtual one that is reached by another way."""
+    declaring = [base for base in bases(struct_) if base.struct.declares(name)]
+    ways = {base.way for base in declaring}
+    found = {base.same: base for base in declaring
+             if not any(base.way[:length] in ways for length in range(len(base.way)))}
+    hidden = {below.same for base in found.values() for below in bases(base.struct, base.way)
+              if any(member.base == 'virtual' for member in below.way[len(base.way):])}
+    return [base for same, base in found.items() if same not in hidden]
+
+
+def find_member(struct_: Struct, name: str) -> Optional[Member]:
+    """The member of that name, its bit counted from `struct_`: its own, also within anonymous structs and
+    unions, else that of its bases. InputError where C++ would refuse it, or nobody but the object knows where
+    it is."""
+    own, hidden = struct_.own_member(name), name in struct_.others()
+    found = [] if own or hidden else bases_declaring(struct_, name)
+    if own or not found and not hidden:
+        return own
+    if len(found) > 1:
+        found = [base for base in found if not is_empty(base.struct.own_member(name))] or found
+    if len(found) > 1:
+        same = len(os.path.commonprefix([[member.type() for member in base.way] for base in found]))
+        owners = ' and '.join(spell(base.struct) for base in found)
+        casts = ' or '.join(f'(({spell(base.way[same].type())} *)x)->{name}' for base in found)
+        raise InputError(f"'{name}' is ambiguous in {spell(struct_)}: {owners} have one; say which: {casts}")
+    owner = found[0].struct if found else struct_
+    member = owner.own_member(name)
+    if not member:
+        raise InputError(f"'{name}' of {spell(owner)} is a static member, a function or a type: its objects do "
+                         f"not hold it; a base's is (({owner.keyword} BASE *)x)->{name}")
+    return member._replace(bit=member.bit + found[0].bit(struct_, f"'{name}'"))
+
+
+def is_empty(member: Optional[Member]) -> bool:
+    """Tell whether nothing could be read of a member (libstdc++ has one for every deleter and allocator)."""
+    type_ = member.type() if member else Void()
+    return isinstance(type_, Struct) and type_.size is not None and all(
+        bool(inner.base) and is_empty(inner) for inner in type_.members())
+
+
+def base_offset(derived: Struct, base: Struct) -> Optional[int]:
+    """How many bits from the start of a class its base is; None where it is none of its."""
+    found = {each.same: each for each in bases(derived) if spell(each.struct) == spell(base)}
+    if len(found) > 1:
+        raise InputError(
+            f'{spell(base)} is several times in {spell(derived)}; cast to a class between them first')
+    return next((each.bit(derived, spell(base)) for each in found.values()), None)
+
+
+def member_names(struct_: Struct) -> List[str]:
+    """The names find_member may know."""
+    names: Dict[str, None] = {}
+    for member in struct_.members():
+        inner = None if member.name else member.type()
+        names.update(dict.fromkeys(member_names(inner) if isinstance(inner, Struct) else [member.name]))
+    names.pop('', None)
+    return list(names)
 
 
 GLOB = regex(r'[*?\[]')
 
 
 def name_test(pattern: str) -> Callable[[str], bool]:
-    """Whether a name matches, asked often."""
+    """A function that tells whether a name matches, to be asked often."""
     matches = re.compile(fnmatch.translate(pattern)).match
     return (lambda name: matches(name) is not None) if GLOB.search(pattern) else pattern.__eq__
 
 
 class TypeInfo:
-    """What debug information can be asked, whatever its format. Nothing found is None; damage is DebugInfoError."""
+    """What debug information can be asked, whatever its format. Nothing found is None; damage is
+    DebugInfoError."""
     path = ''
     arch: Arch
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
-        """The function of that name (at that link-time address), parameters located `offset` bytes into it."""
+        """The function of that name (at that link-time address), parameters located `offset` bytes into
+        it."""
         raise NotImplementedError
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
-        """The struct, union or enum (`keyword`), or typedef or base type ('', in C++ any type) of that name, which may
-        have namespaces before it, as the function sees it."""
+        """The struct, union or enum (`keyword`), or typedef or base type ('', in C++ any type) of that name,
+        which may have namespaces before it, as the function sees it."""
         raise NotImplementedError
 
     def variable(self, name: str) -> Optional[Variable]:
@@ -661,28 +684,30 @@ class TypeInfo:
         return ()
 
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
-        """The functions whose name matches and that take a parameter of the type `taken` (unqualified(); '': any), those
-        without code of their own included; several of one name where files have their own."""
+        """The functions whose name matches and that take a parameter of the type `taken` (unqualified(); '':
+        any), those without code of their own included; several of one name where files have their own."""
         return ()
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
-        """The names that begin so of structs, unions, enums (`keywords`) or typedefs (''), each at least once."""
+        """The names that begin so of structs, unions, enums (`keywords`) or typedefs (''), each at least
+        once."""
         return ()
 
 
 def is_changed_copy(name: str) -> bool:
-    """Whether the symbol is one that gcc or LLVM gives to a copy with other parameters, or to a part of a
+    """Tell whether gcc or LLVM gives such a symbol to a copy with other parameters, or to a part of a
     function."""
     return re.search(r'\.(isra|constprop|part|cold|specialized)(\.|$)', name) is not None
 
 
-# C's own type names and those of the kernel's include/uapi/asm-generic/int-ll64.h and of stdint.h: (bytes, signed);
-# 0 bytes is the machine's word.
+# C's own type names and those of the kernel's include/uapi/asm-generic/int-ll64.h and of stdint.h: (bytes,
+# signed); 0 bytes is the machine's word.
 PLAIN_TYPES: Dict[str, Tuple[int, bool]] = {
-    'char': (1, True), 'signed char': (1, True), 'unsigned char': (1, False), 'bool': (1, False), '_Bool': (1, False),
-    'short': (2, True), 'unsigned short': (2, False), 'int': (4, True), 'unsigned int': (4, False),
-    'long': (0, True), 'unsigned long': (0, False), 'long long': (8, True), 'unsigned long long': (8, False),
-    'size_t': (0, False), 'ssize_t': (0, True), 'uintptr_t': (0, False), 'intptr_t': (0, True),
+    'char': (1, True), 'signed char': (1, True), 'unsigned char': (1, False), 'bool': (1, False),
+    '_Bool': (1, False), 'short': (2, True), 'unsigned short': (2, False), 'int': (4, True),
+    'unsigned int': (4, False), 'long': (0, True), 'unsigned long': (0, False), 'long long': (8, True),
+    'unsigned long long': (8, False), 'size_t': (0, False), 'ssize_t': (0, True), 'uintptr_t': (0, False),
+    'intptr_t': (0, True),
     **{f'{prefix}{letter}{bits}': (bits // 8, letter == 's')
        for prefix in ('', '__') for letter in 'us' for bits in (8, 16, 32, 64)},
     **{f'{letter}int{bits}_t': (bits // 8, not letter) for letter in ('u', '') for bits in (8, 16, 32, 64)},
@@ -695,16 +720,15 @@ def plain_type(words: str, arch: Arch) -> Optional[Type]:
     if words == 'void':
         return Void()
     parts = words.split()
-    if len(parts) > 1 or parts[0] in ('unsigned', 'signed'):
-        sign = 'unsigned ' if 'unsigned' in parts else 'signed ' if parts[-1] == 'char' and 'signed' in parts else ''
-        rest = [part for part in parts if part not in ('signed', 'unsigned')]
-        core = [part for part in rest if part != 'int'] if len(rest) > 1 else rest
-        words = sign + (' '.join(core) or 'int')
-    found = PLAIN_TYPES.get(words)
-    if not found:
+    name = ' '.join(part for part in parts if part not in ('signed', 'unsigned', 'int')) or 'int'
+    if 'unsigned' in parts or 'signed' in parts and name == 'char':
+        name = f"{'unsigned' if 'unsigned' in parts else 'signed'} {name}"
+    if name not in PLAIN_TYPES:
         return None
-    signed = found[1] and not (words == 'char' and arch.name not in ('x86_64', 'i386', 'loongarch64'))    # plain char, by each psABI
-    return Int(words, found[0] or arch.word, signed)
+    size, signed = PLAIN_TYPES[name]
+    if name == 'char':                                                          # by each psABI
+        signed = arch.name in ('x86_64', 'i386', 'loongarch64')
+    return Int(name, size or arch.word, signed)
 
 
 # ---- ELF files ---------------------------------------------------------------------------------------------
