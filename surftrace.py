@@ -3837,18 +3837,19 @@ class Dwarf(TypeInfo):
 
 # ---- BTF ---------------------------------------------------------------------------------------------------
 
-# include/uapi/linux/btf.h: bytes behind the 12 of struct btf_type, and bytes for each of its vlen elements.
-BTF_KINDS = ('void int ptr array struct union enum fwd typedef volatile const restrict func func_proto var datasec '
-             'float decl_tag type_tag enum64').split()
-BTF_EXTRA = {'int': (4, 0), 'array': (12, 0), 'struct': (0, 12), 'union': (0, 12), 'enum': (0, 8), 'func_proto': (0, 8),
-             'var': (4, 0), 'datasec': (0, 12), 'decl_tag': (4, 0), 'enum64': (0, 12)}
+# include/uapi/linux/btf.h: words behind the three of struct btf_type, and words for each of vlen elements.
+BTF_KINDS = ('void int ptr array struct union enum fwd typedef volatile const restrict func func_proto var '
+             'datasec float decl_tag type_tag enum64').split()
+BTF_WORDS = {'int': (1, 0), 'array': (3, 0), 'struct': (0, 3), 'union': (0, 3), 'enum': (0, 2),
+             'func_proto': (0, 2), 'var': (1, 0), 'datasec': (0, 3), 'decl_tag': (1, 0), 'enum64': (0, 3)}
 BTF_QUALIFIERS = ('const', 'volatile', 'restrict')
-BTF_TRANSPARENT = ('typedef', 'type_tag', *BTF_QUALIFIERS)     # which bare() leaves out
-BTF_KINDS_OF = {'enum': ('enum', 'enum64')}             # where a C keyword is not itself the kind
+BTF_TRANSPARENT = ('typedef', 'type_tag', *BTF_QUALIFIERS)      # which bare() leaves out
+BTF_MAGIC = {b'\x9f\xeb': '<', b'\xeb\x9f': '>'}                # 0xeb9f, and the byte order as struct has it
+BTF_DEFINING = {'enum': ('enum', 'enum64')}                     # of a C keyword that is not itself the kind
 
 
 class BtfRecord(NamedTuple):
-    """A struct btf_type; `value` is its size or type, `words` are what is behind it."""
+    """A struct btf_type: `value` is its size or type, `words` are those behind it."""
     kind: str
     name: str
     vlen: int
@@ -3858,84 +3859,91 @@ class BtfRecord(NamedTuple):
 
     @property
     def keyword(self) -> str:
-        """Of a struct, union or enum, or of the declaration of one, its keyword in C; else ''."""
+        """The C keyword of a struct, union or enum, or of the declaration of one; else ''."""
         if self.kind == 'fwd':
             return 'union' if self.flag else 'struct'
         return self.kind.replace('64', '') if self.kind in ('struct', 'union', 'enum', 'enum64') else ''
 
-    @property
-    def pairs(self) -> Iterator[Tuple[int, int]]:
-        """The words two by two: (name, type) of parameters, (name, value) of enumerators."""
-        return zip(self.words[::2], self.words[1::2])
-
-    @property
-    def triples(self) -> Iterator[Tuple[int, int, int]]:
-        """The words three by three: (name, type, offset) of members, (name, low, high) of enumerators of 64 bits."""
-        return zip(self.words[::3], self.words[1::3], self.words[2::3])
+    def elements(self, size: int) -> Iterator[Tuple[int, ...]]:
+        """The words in groups of that size: (name, type) of parameters, (name, value) of enumerators, (name,
+        type, offset) of members, (name, low, high) of 64-bit enumerators."""
+        return zip(*[iter(self.words)] * size)
 
 
 class BtfLengths(Dict[int, int]):
-    """How many words a type has, by its info word; few differ."""
+    """The words of a type by its info word; few of these differ."""
 
     def __missing__(self, info: int) -> int:
-        fixed, each = BTF_EXTRA.get(BTF_KINDS[info >> 24 & 0x1f], (0, 0))
-        self[info] = 3 + fixed // 4 + (info & 0xffff) * each // 4
+        fixed, each = BTF_WORDS.get(BTF_KINDS[info >> 24 & 0x1f], (0, 0))
+        self[info] = 3 + fixed + (info & 0xffff) * each
         return self[info]
 
 
+def btf_parts(data: bytes, path: str) -> Tuple[str, bytes, bytes]:
+    """The byte order, the types and the strings of BTF."""
+    order = BTF_MAGIC.get(data[:2])
+    if len(data) < 24 or not order:
+        raise DebugInfoError(f'{path}: no BTF (its first two bytes are not eb9f)')
+    version, _, header, *places = struct.unpack_from(order + 'BBIIIII', data, 2)
+    types, types_size, strings, strings_size = places
+    if version != 1 or header < 24 or max(types + types_size, strings + strings_size) + header > len(data):
+        raise DebugInfoError(f'{path}: BTF of version {version} that is damaged or cut short')
+    types, strings = header + types, header + strings
+    return order, data[types:types + types_size], data[strings:strings + strings_size]
+
+
+def is_split_btf(data: bytes) -> bool:
+    """Tell whether it is BTF on top of another, whose strings alone begin with the empty one."""
+    with contextlib.suppress(DebugInfoError):
+        return btf_parts(data, '')[2][:1] not in (b'\0', b'')
+    return False
+
+
 class Btf(TypeInfo):
-    """BTF (Documentation/bpf/btf.rst) of a kernel, or of a module on top of its kernel's. One pass over the types gives
-    where each begins; names are searched for when asked for."""
+    """BTF (Documentation/bpf/btf.rst) of a kernel, or of a module on top of its kernel's (`base`). One pass
+    over the types gives where each begins; names are searched for when asked for."""
 
     def __init__(self, data: bytes, path: str, arch: Arch, base: Optional[Btf] = None) -> None:
-        self.path, self.arch, self._base = path, arch, base
-        if len(data) < 24 or data[:2] not in (b'\x9f\xeb', b'\xeb\x9f'):
-            raise DebugInfoError(f'{path}: no BTF (its first two bytes are not eb9f)')
-        self._mark = '<' if data[:2] == b'\x9f\xeb' else '>'
-        version, _, header, types, types_size, strings, strings_size = struct.unpack_from(self._mark + 'BBIIIII', data, 2)
-        if version != 1 or header < 24 or max(types + types_size, strings + strings_size) + header > len(data):
-            raise DebugInfoError(f'{path}: BTF of version {version} that is damaged or cut short')
-        self._strings = data[header + strings:header + strings + strings_size]
+        self.data, self.path, self.arch, self._base = data, path, arch, base
+        order, types, strings = btf_parts(data, path)
+        self._strings = b'\0' + strings if base else strings        # so that each name stands behind a NUL
+        self._first_string: int = base._first_string + len(base._strings) - 1 if base else 0
         self._first_id: int = base._first_id + len(base._offsets) if base else 1
-        self._first_string: int = base._first_string + len(base._strings) if base else 0
+        self._words = array.array('I', types[:len(types) & ~3])
+        if (order == '<') != (sys.byteorder == 'little'):
+            self._words.byteswap()
+        self._lengths = BtfLengths()
+        self._offsets: List[int] = self._index()
         self._types: Dict[int, Written] = {}
-        self.bytes: Callable[[], bytes] = lambda: data                      # the whole, as it was given
-        with reading(self.path):
-            self._words, self._lengths = self._numbers(data[header + types:header + types + types_size]), BtfLengths()
-            self._offsets: List[int] = self._index()
-            if base:
-                self._check_base(base)
+        if base:
+            self._check_base(base)
+
+    def _damaged(self, how: str) -> DebugInfoError:
+        return DebugInfoError(f'{self.path}: the file is damaged, or not what it seems ({how})')
+
+    def _index(self) -> List[int]:
+        """Where each type begins, in words; the end is noticed only when it has passed, which is faster."""
+        words, lengths, at, offsets = self._words, self._lengths, 0, [0]
+        append = offsets.append
+        with contextlib.suppress(IndexError):
+            while True:
+                at += lengths[words[at + 1]]
+                append(at)
+        if offsets.pop() != len(words):
+            raise self._damaged('its last type is cut short, or one is of an unknown kind')
+        return offsets
 
     def _check_base(self, base: Btf) -> None:
-        """Refuse BTF made on top of another: its numbers would mean other types. On the right one each name of its own begins
-        where one of its strings does, and each function has a prototype."""
+        """Refuse BTF made on top of another: its numbers would mean other types. On the right one each name
+        begins where a string does, and each function has a prototype."""
         for at in self._offsets:
             name, info, type_ = self._words[at:at + 3]
             start = name - self._first_string
-            before = self._strings[start - 1:start] if start > 0 else base._strings[name - 1:name] if start < 0 < name else b'\0'
-            kind = BTF_KINDS[info >> 24 & 0x1f]
-            if before != b'\0' or kind == 'func' and self._record(type_).kind != 'func_proto':
-                raise DebugInfoError(f'{self.path}: its BTF was made for another kernel than that of {base.path}')
-
-    def _numbers(self, data: bytes) -> Any:
-        """Words of four bytes."""
-        import array
-        words = array.array('I', data[:len(data) & ~3])
-        if (self._mark == '<') != (sys.byteorder == 'little'):
-            words.byteswap()
-        return words
-
-    def _index(self) -> List[int]:
-        """Where each type begins, in words."""
-        offsets: List[int] = []
-        words, lengths, at, end = self._words, self._lengths, 0, len(self._words)
-        append = offsets.append
-        while at < end:
-            append(at)
-            at += lengths[words[at + 1]]
-        if at != end:
-            raise ValueError('its last type is cut short')
-        return offsets
+            before = self._strings[start - 1:start] if start > 0 else base._strings[name - 1:name] or b'\0'
+            function = BTF_KINDS[info >> 24 & 0x1f] == 'func'
+            if before != b'\0' or function and self._record(type_).kind != 'func_proto':
+                raise DebugInfoError(
+                    f'{self.path}: its BTF was made for another kernel than that of {base.path}')
 
     # one type
 
@@ -3945,33 +3953,39 @@ class Btf(TypeInfo):
             return BtfRecord('void', '', 0, False, 0, ())
         if number < self._first_id and self._base:
             return self._base._record(number)
-        if not 0 < number - self._first_id + 1 <= len(self._offsets):
-            raise ValueError(f'no type has the number {number}')
+        if not 0 <= number - self._first_id < len(self._offsets):
+            raise self._damaged(f'no type has the number {number}')
         at = self._offsets[number - self._first_id]
         name, info, value = self._words[at:at + 3]
-        return BtfRecord(BTF_KINDS[info >> 24 & 0x1f], self._string(name), info & 0xffff, bool(info >> 31), value,
-                         self._words[at + 3:at + self._lengths[info]])
+        words = self._words[at + 3:at + self._lengths[info]]
+        kind = BTF_KINDS[info >> 24 & 0x1f]
+        return BtfRecord(kind, self._string(name), info & 0xffff, bool(info >> 31), value, words)
 
     def _of_kind(self, *kinds: str) -> Iterator[Tuple[int, int]]:
         """(number, where its words begin) of its own types of those kinds."""
         wanted = {BTF_KINDS.index(kind) for kind in kinds}
-        return ((number, at) for number, at in enumerate(self._offsets, self._first_id) if self._words[at + 1] >> 24 & 0x1f in wanted)
+        for number, at in enumerate(self._offsets, self._first_id):
+            if self._words[at + 1] >> 24 & 0x1f in wanted:
+                yield number, at
 
     def _string(self, offset: int) -> str:
         if offset < self._first_string and self._base:
             return self._base._string(offset)
         start = offset - self._first_string
-        return self._strings[start:self._strings.index(b'\0', start)].decode(errors='replace')
+        end = self._strings.find(b'\0', start)
+        if end < 0:
+            raise self._damaged(f'no string begins at {offset}')
+        return self._strings[start:end].decode(errors='replace')
 
     def _lazy(self, number: int) -> Callable[[], Written]:
         return functools.partial(self._type, number)
 
     def _type(self, number: int) -> Written:
-        with reading(self.path):
-            if number not in self._types:
-                kept = self._base if isinstance(self._base, DistilledBtf) and number < self._first_id else None
-                self._types[number] = (kept or self)._read_type(number)
-            return self._types[number]
+        if number not in self._types:
+            distilled = isinstance(self._base, DistilledBtf) and number < self._first_id
+            owner = self._base if self._base and distilled else self
+            self._types[number] = owner._read_type(number)
+        return self._types[number]
 
     def _read_type(self, number: int) -> Written:
         kind, name, _, flag, value, words = record = self._record(number)
@@ -3982,30 +3996,36 @@ class Btf(TypeInfo):
         if kind == 'type_tag':
             return self._type(value)
         if kind == 'int':
-            if re.search(r'\b(float|double|_Float\d+x?)\b', name):      # pahole without --btf_gen_floats calls them integers
-                return Float(name, value)
-            if name == '__SANITIZED_FAKE_INT__':                        # what pahole has for an integer of 12 bytes and the like
-                return Void(name)
-            signed = words[0] >> 24 & 1 or name == 'signed char' or name == 'char' and self._plain_char_signed()
-            return Int(name, value, bool(signed))
+            return self._integer(record)
         if kind in ('struct', 'union'):
-            return Struct(kind, name, value, functools.lru_cache(None)(functools.partial(self._members, record)))
+            members = functools.lru_cache(None)(functools.partial(self._members, record))
+            return Struct(kind, name, value, members)
         if kind == 'ptr':
             return Pointer(self.arch.word, self._lazy(value))
         if kind == 'array':
             return Array(self._lazy(words[0]), words[2] or None)
         if kind in ('enum', 'enum64'):
-            return Enum(name, value, flag or any(v < 0 for _, v in self._enumerators(record)),
-                        functools.partial(self._enumerators, record))
+            signed = flag or any(v < 0 for _, v in self._enumerators(record))
+            return Enum(name, value, signed, functools.partial(self._enumerators, record))
         if kind == 'float':
             return Float(name, value)
         if kind == 'fwd':
             return Alias(f'{record.keyword} {name}', functools.partial(self._forward, record.keyword, name))
         return self._prototype('', record) if kind == 'func_proto' else Void()
 
+    def _integer(self, record: BtfRecord) -> Type:
+        name, signed = record.name, bool(record.words[0] >> 24 & 1)
+        if re.search(r'\b(float|double|_Float\d+x?)\b', name):        # which pahole calls integers by default
+            return Float(name, record.value)
+        if name == '__SANITIZED_FAKE_INT__':                          # of 12 bytes and the like, by pahole
+            return Void(name)
+        if name in ('char', 'signed char'):
+            signed = signed or name == 'signed char' or self._plain_char_signed()
+        return Int(name, record.value, signed)
+
     def _plain_char_signed(self) -> bool:
-        """Whether a char without the flag has a sign. Where `signed char` has the flag, pahole knew: it has none (Linux has been
-        built with -funsigned-char since 6.2); else it is as always on this architecture."""
+        """Tell whether a char without the flag has a sign. Where `signed char` has the flag, pahole knew: no
+        (Linux is built with -funsigned-char since 6.2); else as always on this architecture."""
         if any(self._record(number).words[0] >> 24 & 1 for number in self._numbered('signed char', ('int',))):
             return False
         plain = plain_type('char', self.arch)
@@ -4013,22 +4033,17 @@ class Btf(TypeInfo):
 
     def _forward(self, keyword: str, name: str) -> Type:
         """A declaration: its definition if this or the base BTF has one."""
-        found = self.named(keyword, name)
-        if found:
-            return found
-
         def none() -> NoReturn:
             raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
-        return Struct(keyword, name, None, none)
+        return self.named(keyword, name) or Struct(keyword, name, None, none)
 
     def _members(self, record: BtfRecord) -> Tuple[Member, ...]:
-        """With kind_flag, offset >> 24 is the width of a bit-field and the rest its bit; else all of it is the bit."""
-        with reading(self.path):
-            members = []
-            for name, type_, offset in record.triples:
-                width, bit = (offset >> 24, offset & 0xffffff) if record.flag else self._old_bit_field(type_, offset)
-                members.append(Member(self._string(name), self._lazy(type_), bit, width or None))
-            return tuple(members)
+        """With kind_flag an offset is a bit-field's width in 8 bits and its bit in 24; else it is the bit."""
+        members = []
+        for name, type_, bit in record.elements(3):
+            width, bit = (bit >> 24, bit & 0xffffff) if record.flag else self._old_bit_field(type_, bit)
+            members.append(Member(self._string(name), self._lazy(type_), bit, width or None))
+        return tuple(members)
 
     def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
         """Without kind_flag a bit-field's width and shift stand in its INT (btf.rst, 2.2.4)."""
@@ -4041,78 +4056,85 @@ class Btf(TypeInfo):
         return (width, bit + shift) if width != 8 * record.value or bit % 8 else (0, bit)
 
     def _enumerators(self, record: BtfRecord) -> Tuple[Tuple[str, int], ...]:
-        with reading(self.path):
-            bits, raw = 32, list(record.pairs)
-            if record.kind == 'enum64':
-                bits, raw = 64, [(name, low | high << 32) for name, low, high in record.triples]
-            signed = record.flag or any(value == 0xffffffff for _, value in raw)    # before Linux 6.0 only -1 told that one is signed
-            return tuple((self._string(name), value - (1 << bits) if signed and value >> bits - 1 else value) for name, value in raw)
+        bits, raw = 32, list(record.elements(2))
+        if record.kind == 'enum64':
+            bits, raw = 64, [(name, low | high << 32) for name, low, high in record.elements(3)]
+        signed = record.flag or any(value == 0xffffffff for _, value in raw)    # the only sign before Linux 6
+        sign = 1 << bits - 1 if signed else 0
+        return tuple((self._string(name), (value ^ sign) - sign) for name, value in raw)
 
     # by name
 
-    def _numbered(self, name: str, kinds: Tuple[str, ...], own: bool = False) -> Iterator[int]:
-        """The numbers of the types of that name and of one of those kinds; its own only, or those of its base too."""
-        if self._base and self._strings.startswith(name.encode() + b'\0'):
-            yield from self._users(self._first_string, kinds)
-        for text in occurrences(self._strings, b'\0' + name.encode() + b'\0'):
-            yield from self._users(text + 1 + self._first_string, kinds)
+    def _texts(self, name: str) -> Iterator[int]:
+        """Where the name stands in its strings, and in those of its base."""
+        for before in occurrences(self._strings, b'\0' + name.encode() + b'\0'):
+            yield before + 1 + self._first_string
         if self._base:
-            base_text = self._base._strings.find(b'\0' + name.encode() + b'\0')
-            if base_text >= 0:
-                yield from self._users(base_text + 1 + self._base._first_string, kinds)
-            yield from self._base._numbered(name, kinds) if not own else ()
+            yield from self._base._texts(name)
 
-    def _users(self, text: int, kinds: Tuple[str, ...]) -> Iterator[int]:
-        for at in occurrences(self._names, struct.pack('=I', text)):
-            if at % 4 == 0 and self._record(self._first_id + at // 4).kind in kinds:
-                yield self._first_id + at // 4
+    def _numbered(self, name: str, kinds: Tuple[str, ...], own: bool = False) -> Iterator[int]:
+        """The numbers of the types of that name and of one of those kinds, those of its base too or not."""
+        for text in self._texts(name):
+            for at in occurrences(self._names, struct.pack('=I', text)):
+                if at % 4 == 0 and self._record(self._first_id + at // 4).kind in kinds:
+                    yield self._first_id + at // 4
+        if self._base and not own:
+            yield from self._base._numbered(name, kinds)
 
     @functools.cached_property
     def _names(self) -> bytes:
         """Where the name of each of its own types is, four bytes each."""
-        import array
         return array.array('I', [self._words[at] for at in self._offsets]).tobytes()
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
-        """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy (`f.isra.0`) or
-        a place inside the function has no parameters that could be trusted."""
+        """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy
+        (`f.isra.0`) or a place inside the function has no parameters that could be trusted."""
         with reading(self.path):
-            found = [self._record(number).value for number in self._numbered(name.split('.')[0], ('func',), True)]
-            if not found:
+            functions = self._numbered(name.split('.')[0], ('func',), own=True)
+            numbers = dict.fromkeys(self._record(number).value for number in functions)
+            prototypes = [self._prototype(name, self._record(number)) for number in numbers]
+            if not prototypes:
                 return None
-            function = self._prototype(name, self._record(found[0]))
-            prototypes = [self._prototype(name, self._record(number)) for number in set(found)]
-            why = ('BTF has two functions of that name' if len({spell(p) for p in prototypes}) > 1 else
-                   'the compiler changed the parameters of this copy, and only DWARF tells how' if is_changed_copy(name) else
-                   'only DWARF tells where it is inside a function' if offset else '')
-            lost = Location('gone', why=why) if why else None
-            return function._replace(parameters=tuple(p._replace(location=lost) for p in function.parameters))
+            if len({spell(prototype) for prototype in prototypes}) > 1:
+                why = 'BTF has two functions of that name'
+            elif is_changed_copy(name):
+                why = 'the compiler changed the parameters of this copy, and only DWARF tells how'
+            elif offset:
+                why = 'only DWARF tells where it is inside a function'
+            else:
+                return prototypes[0]
+            gone = Location('gone', why=why)
+            parameters = [parameter._replace(location=gone) for parameter in prototypes[0].parameters]
+            return prototypes[0]._replace(parameters=tuple(parameters))
 
     def _prototype(self, name: str, record: BtfRecord) -> Function:
         """The function of a FUNC_PROTO; where others may follow, its last parameter is (0, 0)."""
-        pairs = list(record.pairs)
+        pairs = list(record.elements(2))
         variadic = pairs[-1:] == [(0, 0)]
-        parameters = [Parameter(self._string(text), self._lazy(type_)) for text, type_ in pairs[:len(pairs) - variadic]]
-        return Function(name, self._lazy(record.value), tuple(parameters), variadic)
+        pairs = pairs[:len(pairs) - variadic]
+        parameters = tuple(Parameter(self._string(text), self._lazy(type_)) for text, type_ in pairs)
+        return Function(name, self._lazy(record.value), parameters, variadic)
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
-        """See TypeInfo; two definitions of one name that differ are refused, since BTF does not say whose they are."""
+        """See TypeInfo; two definitions that differ are refused, since BTF does not say whose they are."""
         with reading(self.path):
-            kinds = BTF_KINDS_OF.get(keyword, (keyword,)) if keyword else ('typedef', 'int', 'float')
+            kinds = BTF_DEFINING.get(keyword, (keyword,)) if keyword else ('typedef', 'int', 'float')
             types = [bare(self._type(number)) for number in self._numbered(name, kinds)]
             if len({shape(type_) for type_ in types}) > 1:
-                raise InputError(f"'{(keyword + ' ' + name).strip()}' has several definitions in the kernel, and BTF does not "
-                                 'say which file has which; reach it through a member or a parameter of that type')
+                wanted = f'{keyword} {name}'.strip()
+                raise InputError(f"'{wanted}' has several definitions in the kernel, and BTF does not say which "
+                                 'file has which; reach it through a member or a parameter of that type')
             return types[0] if types else None
 
     def variable(self, name: str) -> Optional[Variable]:
         """See TypeInfo; BTF has only the per-cpu ones, unless the kernel was built to have all."""
-        with reading(self.path):
-            for number in self._numbered(name, ('var',)):
-                return Variable(name, bare(self._type(self._record(number).value)), self._is_per_cpu(number))
+        for number in self._numbered(name, ('var',)):
+            return Variable(name, bare(self._type(self._record(number).value)), self._is_per_cpu(number))
         return None
 
     def _is_per_cpu(self, variable: int) -> bool:
+        if self._base and variable < self._first_id:
+            return self._base._is_per_cpu(variable)
         sections = (self._record(number) for number, _ in self._of_kind('datasec'))
         return any('percpu' in section.name and variable in section.words[::3] for section in sections)
 
@@ -4123,7 +4145,9 @@ class Btf(TypeInfo):
             pointing = self._pointing(re.findall(r'\w+', taken)[-1]) if taken else set()
             for _, at in self._of_kind('func'):
                 name, prototype = self._string(self._words[at]), self._words[at + 2]
-                if not name or not wanted(name) or taken and not pointing.intersection(self._record(prototype).words[1::2]):
+                if not name or not wanted(name):
+                    continue
+                if taken and not pointing.intersection(self._record(prototype).words[1::2]):
                     continue
                 function = self._prototype(name, self._record(prototype))
                 found = declaration(function, name)
@@ -4133,7 +4157,8 @@ class Btf(TypeInfo):
 
     def _pointing(self, name: str) -> Set[int]:
         """The types of that name, and those that point to one or qualify one."""
-        edges = [(number, self._words[at + 2]) for number, at in self._of_kind('ptr', 'type_tag', *BTF_QUALIFIERS)]
+        inner = self._of_kind('ptr', 'type_tag', *BTF_QUALIFIERS)
+        edges = [(number, self._words[at + 2]) for number, at in inner]
         found = set(self._numbered(name, tuple(BTF_KINDS)))
         if self._base:
             found |= self._base._pointing(name)
@@ -4145,22 +4170,20 @@ class Btf(TypeInfo):
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
         """See TypeInfo."""
-        kinds = {kind for keyword in keywords for kind in BTF_KINDS_OF.get(keyword, (keyword or 'typedef',))}
-        with reading(self.path):
-            names = {self._string(self._words[at]) for _, at in self._of_kind(*kinds)}
-            yield from (name for name in names if name and name.startswith(prefix))
+        kinds = {kind for keyword in keywords for kind in BTF_DEFINING.get(keyword, (keyword or 'typedef',))}
+        names = {self._string(self._words[at]) for _, at in self._of_kind(*kinds)}
+        yield from (name for name in names if name and name.startswith(prefix))
         if self._base:
             yield from self._base.type_names(keywords, prefix)
 
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
-        with reading(self.path):
-            return [self._string(self._words[at]) for _, at in self._of_kind('func')]
+        return [self._string(self._words[at]) for _, at in self._of_kind('func')]
 
 
 class DistilledBtf(Btf):
-    """What a module built outside the kernel's tree knows of its kernel's types (.BTF.base, Linux 6.11): names and sizes. The
-    definitions are those that the kernel itself has, where name and size agree."""
+    """The names and sizes of its kernel's types that a module built outside the kernel's tree keeps
+    (.BTF.base, Linux 6.11). The definitions are the kernel's own, where name and size agree."""
 
     def __init__(self, data: bytes, path: str, arch: Arch, kernel: Btf) -> None:
         super().__init__(data, path, arch)
@@ -4168,26 +4191,19 @@ class DistilledBtf(Btf):
 
     def _read_type(self, number: int) -> Written:
         record = self._record(number)
-        kind, name, keyword = record.kind, record.name, record.keyword
+        name, keyword, declared = record.name, record.keyword, record.kind == 'fwd'
         if not keyword or not name or record.vlen:
             return super()._read_type(number)
-        kinds = BTF_KINDS_OF.get(keyword, (keyword,))
-        types = [bare(self._kernel._type(found)) for found in self._kernel._numbered(name, kinds)]
-        if kind == 'fwd' and not types:
+        numbers = self._kernel._numbered(name, BTF_DEFINING.get(keyword, (keyword,)))
+        types = [bare(self._kernel._type(found)) for found in numbers]
+        if declared and not types:
             return super()._read_type(number)
-        fitting = [type_ for type_ in types if kind == 'fwd' or size_of(type_) == record.value]
+        fitting = [type_ for type_ in types if declared or size_of(type_) == record.value]
         if not fitting or len({shape(type_) for type_ in fitting}) > 1:
-            raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that {self._kernel.path} "
-                                 f"{'has several of' if fitting else 'does not have'}")
+            how = 'has several of' if fitting else 'does not have'
+            raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that "
+                                 f'{self._kernel.path} {how}')
         return fitting[0]
-
-
-def is_split_btf(data: bytes) -> bool:
-    """Whether it is BTF on top of another: its strings do not begin with the empty one, which the other has."""
-    if len(data) < 24 or data[:2] not in (b'\x9f\xeb', b'\xeb\x9f'):
-        return False
-    header, strings = (struct.unpack_from('<I' if data[:1] == b'\x9f' else '>I', data, at)[0] for at in (4, 16))
-    return data[header + strings:header + strings + 1] not in (b'\0', b'')
 
 
 # ---- Debug info --------------------------------------------------------------------------------------------
@@ -4433,7 +4449,7 @@ def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) 
     machine)."""
     inside = unpacked(path)
     head = inside[:4] or read_file(path, 4)
-    if head[:2] in (b'\x9f\xeb', b'\xeb\x9f'):
+    if head[:2] in BTF_MAGIC:
         if mode == 'dwarf':
             raise InputError(f'{path} is BTF, but -m dwarf was asked for')
         return Module(arch or machine, None, [lambda: Btf(inside or read_file(path), path, arch or machine)], path=path)
@@ -4573,7 +4589,7 @@ def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], mac
     """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the running one; and
     those of modules."""
     paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
-    split = [path for path in paths if is_split_btf(read_file(path) if read_file(path, 4)[:2] in (b'\x9f\xeb', b'\xeb\x9f') else b'')]
+    split = [path for path in paths if read_file(path, 2) in BTF_MAGIC and is_split_btf(read_file(path))]
     objects = {path: executable_at(path) for path in paths if path not in split and is_object_file(path)}
     kernels = [path for path in paths if path not in objects and path not in split]
     if len(kernels) > 1:
@@ -4878,7 +4894,7 @@ def exported_types(info: Module) -> bytes:
     if not info.btf:
         raise DebugInfoError('this kernel carries no BTF; pahole --btf_encode_detached FILE VMLINUX makes it of DWARF, and -v takes FILE')
     note_ = [('.note.gnu.build-id', 7, build_id_note(info.build_id, info.arch.order))] if info.build_id else []      # SHT_NOTE
-    return elf_of(info.arch, [('.BTF', 1, info.btf.bytes()), *note_])                                           # SHT_PROGBITS
+    return elf_of(info.arch, [('.BTF', 1, info.btf.data), *note_])                                           # SHT_PROGBITS
 
 
 def packed(data: bytes, path: str) -> bytes:
@@ -4903,7 +4919,7 @@ def check_same_kernel(info: Module, path: str) -> str:
             raise SurftraceError(f'{path} is of another kernel (build-id {given[:12]}) than the running one '
                                  f'({running[:12]}): what it says would be read from the wrong places. -S and -o take it')
     elif btf and os.path.exists(RUNNING_BTF):
-        if btf.bytes() != read_file(RUNNING_BTF):
+        if btf.data != read_file(RUNNING_BTF):
             raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
     else:
         return f'nothing tells whether {path} is of the running kernel; if it is not, values are read from the wrong places'

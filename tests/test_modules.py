@@ -217,6 +217,13 @@ def test_split_btf_of_another_kernel_is_refused(change):
         Btf(split(w.btf(*BASE), *MODULE), 'm', AMD64, Btf(w.btf(*other), 'k', AMD64))
 
 
+def test_a_per_cpu_variable_of_the_kernel_is_one_for_a_module_too():
+    kernel = w.btf(*BASE, (w.VAR, 'counter', 1, 1), (w.DATASEC, '.data..percpu', 4, len(BASE) + 1, 0, 4))
+    top = split(kernel, (w.PTR, '', 1))
+    btf = Btf(top, 'm', AMD64, Btf(kernel, 'k', AMD64))
+    assert btf.variable('counter').per_cpu
+
+
 DISTILLED = [(w.INT, 'int', 4, 1 << 24 | 32), (w.STRUCT, 'sock', 16), (w.FWD, 'sock_two', 0)]
 OUTSIDE = [(w.STRUCT, 'own', 40, 'sk', 2, 0, 'p', 5, 128, 'n', 1, 192), (w.PTR, '', 3), (w.PTR, '', 4),
            (w.PROTO, '', 1, 'o', 6), (w.FUNC, 'go', 7)]

@@ -154,7 +154,7 @@ def test_a_kernels_types_are_its_btf_and_small(tmp_path, capfd):
         assert surftrace.main(['--export-types', str(tmp_path / name), '-v', vmlinux]) == 0
         assert (tmp_path / name).stat().st_size < limit
     before, after = surftrace.given_debug_info(vmlinux, 'btf', None, AMD64), opened(tmp_path / 'k.btf.xz')
-    assert after.build_id == before.build_id and after.btf.bytes() == before.btf.bytes()
+    assert after.build_id == before.build_id and after.btf.data == before.btf.data
     names = list(before.btf.function_names())
     for line in chains(before, names, 150, 3):
         assert shown(Module(AMD64, None, [lambda: before.btf]), line) == shown(after, line)
