@@ -4970,7 +4970,7 @@ def running_code(address: int, size: int) -> bytes:
 # ---- Expressions -------------------------------------------------------------------------------------------
 
 GRAMMAR = r'''
-line    := KIND[:EVENT] PLACE { ARG } [f:FILTER]      a word that begins with f: is the filter, to the end of the line
+line    := KIND[:EVENT] PLACE { ARG } [h:{ KEY }] [f:FILTER]   a word that begins with h: counts, one with f: filters
 KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
 ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
 FORMAT  := S | U | X                                  only before a character that cannot continue a name
@@ -4978,10 +4978,11 @@ EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
 POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
 ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
 RAW     := [+|-][u]N(EXPR) | \N | @+N
+KEY     := ARG | [NAME=]log2(EXPR) | [NAME=]step(EXPR,N) | sum(EXPR) | avg(EXPR) | comm | common_pid | cpu | stack
 FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
 OP      := == != < <= > >= & ~
 
-Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [f:FILTER]
+Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [h:{ KEY }] [f:FILTER]
 '''
 
 
@@ -5045,6 +5046,13 @@ class Arg(NamedTuple):
     length: Optional[Expr] = None
 
 
+class Key(NamedTuple):
+    """What a line counts by: its value, or what it is within ('log2', 'step' of that many); or what is added up ('sum', 'avg')."""
+    how: str
+    arg: Arg
+    step: int = 0
+
+
 class Compare(NamedTuple):
     """FIELD OP VALUE; a quoted value has lost its quotes."""
     field: str
@@ -5094,6 +5102,7 @@ class Probe(NamedTuple):
     args: Tuple[Arg, ...]
     filter: Optional[Filter]
     words: Tuple[Tuple[Tuple[str, ...], str, Span], ...] = ()
+    keys: Optional[Tuple[Key, ...]] = None              # of a line that counts; there may be none
 
 
 class Token(NamedTuple):
@@ -5135,6 +5144,7 @@ FILE_LINE_PATTERN = regex(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|c
 # Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[+OFFSET], FUNC:LINE, "FUNC" as it is written
 OFFSET_PATTERN = regex(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
 PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
+COUNTED_BY = ('log2', 'step', 'sum', 'avg')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
             '__probe_func'}
@@ -5397,6 +5407,32 @@ class Parser:
         self.expect(')', 'to close container_of(')
         return self.made('containerof', name.at, inner, type=type_, member=tuple(path))
 
+    # keys
+
+    def key(self) -> Key:
+        """KEY"""
+        start, name = self.here.at, ''
+        if self.here.kind == 'name' and self.ahead().text == '=' and self.ahead(2).text in COUNTED_BY:
+            name = self.take().text
+            self.take()
+        how = self.here.text
+        if how not in COUNTED_BY or self.ahead().text != '(' or self.ahead().at[0] != self.here.at[1]:
+            return Key('', self.arg())
+        self.take()
+        self.take()
+        self._depth, step = 0, 0
+        expr = self.expr()
+        if how == 'step':
+            self.expect(',', 'in step(EXPR,N)')
+            token = self.take()
+            step = self.number(token, token.text) if token.kind == 'number' else 0
+            if not 0 < step < 1 << 63:
+                self.fail('a number above 0 expected in step(EXPR,N)', token.at)
+        self.expect(')', f'to close {how}(')
+        if self.here.kind != 'end' and not self.spaced():
+            self.fail('the key is complete before this')
+        return Key(how, Arg(name, '', expr, '', self.span(start), self.here.at), step)
+
     # filters
 
     def filter(self) -> Filter:
@@ -5449,17 +5485,35 @@ def parse_filter(text: str, start: int, end: int) -> Filter:
     return parsed
 
 
-def split_line(text: str, start: int) -> Tuple[int, int, int]:
-    """The columns at which the arguments end, the words behind #! begin, and the filter begins (-1: none): at the first word
-    that begins with f:, outside quotes and brackets."""
-    depth, words = 0, -1
-    for match in re.compile(r'"[^"]*"?|[()\[\]]|(?<=\s)(?:f:|#!(?!\S))').finditer(text, start):
+class Parts(NamedTuple):
+    """The columns at which the parts of a line begin behind its place, each up to the next: the arguments, the words behind #!,
+    the keys behind h:, the filter behind f:. What is not there begins where the next part does."""
+    args: int
+    words: int
+    keys: int
+    filter: int
+    end: int
+
+    def source(self, text: str, part: str) -> str:
+        """The text of a part, with what marks it; '' where it is not there."""
+        at = self._fields.index(part)
+        return re.sub(r'\s*\n\s*', ' ', text[self[at]:self[at + 1]].strip())
+
+
+def split_line(text: str, start: int) -> Parts:
+    """The parts of a line from there on: the filter is from the first word that begins with f: outside quotes and brackets to the
+    end, the keys from one with h: before it."""
+    depth, found = 0, {}  # type: int, Dict[str, int]
+    for match in re.compile(r'"[^"]*"?|[()\[\]]|(?<=\s)(?:[fh]:|#!(?!\S))').finditer(text, start):
         depth += (match[0] in '([') - (match[0] in ')]')
-        if match[0] == 'f:' and depth <= 0:
-            return (words if words >= 0 else match.start()), words, match.start()
-        if match[0] == '#!' and depth <= 0 and words < 0:
-            words = match.start()
-    return (words if words >= 0 else len(text)), words, -1
+        if depth <= 0 and match[0] in ('#!', 'h:', 'f:'):
+            found.setdefault(match[0], match.start())
+            if match[0] == 'f:':
+                break
+    filter_ = found.get('f:', len(text))
+    keys = found.get('h:', filter_)
+    words = min(found.get('#!', keys), keys)
+    return Parts(start, words, keys, filter_, len(text))
 
 
 def parse_probe(text: str) -> Probe:
@@ -5478,15 +5532,29 @@ def parse_probe(text: str) -> Probe:
     if head['maxactive'] and kind != 'r':
         raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
     place = parse_place(kind, word[1], word.span(1))
-    end, words, filter_at = split_line(text, word.end())
-    parser, args = Parser(TOKENS, text, word.end(), end), []
+    parts = split_line(text, word.end())
+    parser, args = Parser(TOKENS, text, parts.args, parts.words), []
     while parser.here.kind != 'end':
         args.append(parser.arg())
-    parsed = parse_filter(text, filter_at + 2, len(text.rstrip())) if filter_at >= 0 else None
-    annotations = parse_words(text, words + 2, filter_at if filter_at >= 0 else len(text)) if words >= 0 else ()
-    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations)
+    parsed = parse_filter(text, parts.filter + 2, len(text.rstrip())) if parts.filter < parts.end else None
+    annotations = parse_words(text, parts.words + 2, parts.keys) if parts.words < parts.keys else ()
+    keys = parse_keys(text, parts.keys + 2, parts.filter) if parts.keys < parts.filter else None
+    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations, keys)
     check_names(probe)
     return probe
+
+
+def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
+    """The keys in text[start:end]: no more than a histogram of the kernel has (kernel/trace/tracing_map.h, TRACING_MAP_KEYS_MAX,
+    trace_events_hist.c, two values beside the count), so that what a line may be does not depend on who counts."""
+    parser, keys = Parser(TOKENS, text, start, end), []
+    while parser.here.kind != 'end':
+        keys.append(parser.key())
+    for most, what in ((3, [key for key in keys if key.how not in ('sum', 'avg')]),
+                       (2, [key for key in keys if key.how in ('sum', 'avg')])):
+        if len(what) > most:
+            raise InputError(f"at most {most} {'keys' if most == 3 else 'of sum() and avg()'}", what[most].arg.at)
+    return tuple(keys)
 
 
 def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] = os.path.isfile) -> Place:
@@ -7252,6 +7320,26 @@ class EventDef(NamedTuple):
         return text[text.rfind(' ', 0, max(column, 0) + 1) + 1:].partition('=')[0]
 
 
+class Column(NamedTuple):
+    """A column of a table: a key, or what is added up ('sum', 'avg'). Its values are those of the field of that number; below 0,
+    of the record itself (comm, common_pid, cpu, stack). `numbers`: they are numbers, and stand in their order."""
+    title: str
+    how: str
+    field: int = -1
+    step: int = 0
+    numbers: bool = False
+
+    @property
+    def adds(self) -> bool:
+        """Whether it is added up."""
+        return self.how in ('sum', 'avg')
+
+    def source(self) -> str:
+        """As it is written behind h:."""
+        step = f',{self.step}' * (self.how == 'step')
+        return f'{self.how}({self.title}{step})' if self.how else self.title
+
+
 class Event(NamedTuple):
     """A traced event. Our own has definitions (several where it has several places); the kernel's own has a system.
     `seal` is how its records end, '' where nothing seals them; `filter` is the kernel's text."""
@@ -7265,6 +7353,7 @@ class Event(NamedTuple):
     probe: Probe
     arch: Arch
     program: Optional[Program] = None
+    columns: Optional[Tuple[Column, ...]] = None        # of one that is counted and not shown
 
     @property
     def head(self) -> bytes:
@@ -8087,18 +8176,13 @@ def event_classes(info: Module) -> Dict[str, str]:
 def kernel_event(probe: Probe, name: str, system: str, event: str, machine: Machine) -> Event:
     """A trace event as it is, or with arguments an event probe on it."""
     fields = fields_of_event(f'{system}/{event}', machine)
-    if not probe.args:
+    if not probe.args and all(of_record(key, fields or ()) for key in probe.keys or ()):
         filter_ = FilterText((), fields, machine.kernel.arch).text(probe.filter) if probe.filter else ''
-        return Event(event, system, (), (), '', filter_, filter_source(probe), probe, machine.kernel.arch)
+        columns = None if probe.keys is None else tuple(Column(key.arg.expr.name, '') for key in probe.keys)
+        return Event(event, system, (), (), '', filter_, told_by((), probe, columns), probe, machine.kernel.arch, columns=columns)
     resolver = InEvent(machine.kernel, fields)
     own = f'{name}_{event}'[:63] if probe.place.glob else name
     return own_event(probe, own, 'e', f'{system}/{event}', resolver)
-
-
-def filter_source(probe: Probe) -> str:
-    """The filter as it was written, with its f:."""
-    at = split_line(probe.text, probe.place.at[1])[2]
-    return re.sub(r'\s*\n\s*', ' ', probe.text[at:].strip()) if at >= 0 else ''     # none of them in quotes: _string
 
 
 def part_names(field: Field) -> Tuple[str, ...]:
@@ -8109,22 +8193,75 @@ def part_names(field: Field) -> Tuple[str, ...]:
 def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0) -> Event:
     """An event of ours: fields in the user's order, then what is fetched unseen. Behind strings that is also the seal, by
     which the end of a record is told from a text that imitates it."""
-    fields = unique(annotated([resolver.field(arg) for arg in probe.args], probe, resolver), probe)
+    fields = annotated([resolver.field(arg) for arg in probe.args], probe, resolver)
+    fields, keys = with_keys(fields, probe, resolver)
+    fields = unique(fields, probe)
+    columns = None if probe.keys is None else tuple(map(functools.partial(column, fields), probe.keys, keys))
     args = tuple(pair for field in fields for pair in zip(part_names(field), field.fetches))
-    words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
-    words = [f'={word}' if word.startswith('f:') else word for word in words]       # f: would be the filter
-    source = filter_source(probe)
-    event = Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '',
-                  ' '.join(words + [source] * bool(source)), probe, resolver.arch)
+    event = Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '', told_by(fields, probe, columns), probe,
+                  resolver.arch, columns=columns)
     return assembled([event], seal if any(is_string(fetch) for _, fetch in args) else 0)
+
+
+def told_by(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]]) -> str:
+    """What -S adds: the words behind #!, what is counted by, the filter as it was written."""
+    words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
+    words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # these would be the filter, or the keys
+    counted = [] if columns is None else ['h:' + ' '.join(column.source() for column in columns)]
+    source = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')     # no end of a line in quotes: _string
+    return ' '.join(words + counted + [source] * bool(source))
+
+
+OF_RECORD = ('comm', 'common_pid', 'cpu', 'stack')
+
+
+def of_record(key: Key, names: Container[str]) -> bool:
+    """Whether a key is of the record itself: a word of ours, unless the line or its event has a field of that name."""
+    bare = not key.how and not key.arg.name and not key.arg.format and not key.arg.word and key.arg.expr.kind == 'name'
+    return bare and key.arg.expr.name in OF_RECORD and key.arg.expr.name not in names
+
+
+def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[List[Field], List[int]]:
+    """The fields of a line with those of its keys behind them, and which field each key has. A key may name a field of the line.
+    The task's name is fetched: what a record begins with is from a cache that holds those of 128 tasks."""
+    fields, numbers, own = list(fields), [], resolver.fields or ()
+    for key in probe.keys or ():
+        names = [field.name for field in fields]
+        arg, number = key.arg, -1
+        if arg.expr.kind == 'name' and arg.expr.name in names and not arg.format + arg.word:
+            number = names.index(arg.expr.name)
+        elif not of_record(key, own) or arg.expr.name == 'comm' and not isinstance(resolver, InEvent):
+            expr = arg.expr._replace(kind='special', name='$comm') if of_record(key, own) else arg.expr
+            field = resolver.field(arg._replace(expr=expr))
+            same = [i for i, other in enumerate(fields) if other[1:-1] == field[1:-1] and arg.name in ('', other.name)]
+            number = same[0] if same else len(fields)
+            fields += [] if same else [field]
+        numbers.append(number)
+    return fields, numbers
+
+
+COUNTABLE = regex(r'(be|BE)\d\d|X|S\(\d+\)')    # formats of numbers
+
+
+def column(fields: Sequence[Field], key: Key, number: int) -> Column:
+    """The column of a key whose field is known."""
+    if number < 0:
+        return Column(key.arg.expr.name, '')
+    field = fields[number]
+    countable = len(field.fetches) == 1 and re.fullmatch(INTEGER, field.kind) is not None and (
+        not field.format or COUNTABLE.fullmatch(field.format.word) is not None)
+    if key.how and not countable:
+        refuse(f"'{field.name}' is no number, and {key.how}() wants one", key.arg.at)
+    ordered = countable and (field.kind[0] != 'x' or bool(key.how))     # what is shown in hexadecimal is a name, not an amount
+    return Column(field.name, key.how, number, key.step, ordered)
 
 
 def unique(fields: List[Field], probe: Probe) -> List[Field]:
     """The fields with names of their own: a name that was left out gives way to one that was written."""
-    written = {arg.name for arg in probe.args if arg.name}
+    given = [arg.name for arg in (*probe.args, *(key.arg for key in probe.keys or ()))]
+    written = {name for name in given if name}
     seen: Set[str] = set()
     out: List[Field] = []
-    given = [arg.name for arg in probe.args]
     for field in fields:
         name, own = field.name, field.name in given
         name = name if own or name not in RESERVED else f'{name}_'
@@ -8346,19 +8483,246 @@ def _splits(text: str, op: str) -> bool:
     return op in bare
 
 
-# the lines of trace_pipe
+# ---- Counting ----------------------------------------------------------------------------------------------
+# Counted events become rows of tables. What a table says is what a histogram of the kernel would say
+# (Documentation/trace/histogram.rst): the same buckets, as many keys.
+
+RowKey = Tuple[Union[int, str], ...]        # the number of a bucket, or a text as it is shown
+MOST_ROWS = 1 << 20                         # memory has an end, and more rows are no answer
+BAR = 40                                    # characters of the longest bar
+
+
+class Row:
+    """The calls that have the same keys; of each column that adds up the sum, and how many values could not be read."""
+
+    def __init__(self, sums: int) -> None:
+        self.calls, self.sums, self.unread = 0, [0] * sums, [0] * sums
+
+    @property
+    def weight(self) -> int:
+        """What makes it large: what is added up first, else its calls."""
+        return self.sums[0] if self.sums else self.calls
+
+
+class Table:
+    """The rows of events that count by the same columns; where there are several, their names are the first key."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        columns = events[0].columns or ()
+        self.labels = {event.head: event_label(event) for event in events}
+        self.keys = [Column('event', '')] * (len(events) > 1) + [column for column in columns if not column.adds]
+        self.sums = [column for column in columns if column.adds]
+        self.unit = 'calls' if all(event.probe.kind in 'prPR' for event in events) else 'events'
+        self.rows: Dict[RowKey, Row] = {}
+        self.outside = 0                                # calls that would have made too many rows
+
+    def add(self, event: Event, texts: Sequence[str], times: int = 1) -> None:
+        """So many calls with these values, a text for each of the event's columns."""
+        columns = list(zip(event.columns or (), texts))
+        key: RowKey = tuple(bucket(column, text) for column, text in columns if not column.adds)
+        if len(self.labels) > 1:
+            key = (self.labels[event.head], *key)
+        row = self.rows.get(key)
+        if not row:
+            if len(self.rows) == MOST_ROWS:
+                self.outside += times
+                return
+            row = self.rows[key] = Row(len(self.sums))
+        row.calls += times
+        for i, text in enumerate(text for column, text in columns if column.adds):
+            value = amount(text)
+            row.sums[i] += times * (value or 0)
+            row.unread[i] += times * (value is None)
+
+    @property
+    def calls(self) -> int:
+        """All of them."""
+        return sum(row.calls for row in self.rows.values()) + self.outside
+
+    def lines(self, top: Optional[int]) -> List[str]:
+        """The table, with the so many largest of its rows."""
+        if not self.keys:
+            row = self.rows.get((), Row(len(self.sums)))
+            sums = [f'{column.source()} {text}' for column, text in zip(self.sums, self._amounts(row)[1:])]
+            return [f'{next(iter(self.labels.values()))}: ' + ', '.join([f'{row.calls} {self.unit}', *sums])]
+        largest = sorted(self.rows, key=lambda key: -self.rows[key].weight)[:top]
+        shown = list(self._without_gaps(self._arranged(largest)))
+        grid = [[column.title for column in self.keys] + [self.unit] + [column.source() for column in self.sums]]
+        empty = Row(len(self.sums))
+        for key in shown:
+            grid.append([*map(key_text, self.keys, key), *self._amounts(self.rows.get(key, empty))])
+        lines = self._drawn(grid, [0, *(self.rows.get(key, empty).weight for key in shown)])
+        rest = self.calls - sum(self.rows[key].calls for key in largest)
+        return [*lines, f'{self.calls} {self.unit}' + f', {rest} of them in {len(self.rows) - len(largest)} more rows' * bool(rest)]
+
+    def _amounts(self, row: Row) -> List[str]:
+        """The numbers of a row: its calls, the sums and averages of what could be read."""
+        texts = [str(row.calls)]
+        for column, total, unread in zip(self.sums, row.sums, row.unread):
+            read = row.calls - unread
+            text = str(total) if column.how == 'sum' else f'{total / read:.1f}' if read else '-'
+            texts.append(text + f' (+{unread} not read)' * bool(unread))
+        return texts
+
+    def _arranged(self, keys: Sequence[RowKey], depth: int = 0) -> List[RowKey]:
+        """The keys in the order of the first column, then of the next: numbers as they are, texts behind them, the largest first."""
+        if depth == len(self.keys):
+            return list(keys)
+        groups: Dict[Union[int, str], List[RowKey]] = {}
+        for key in keys:
+            groups.setdefault(key[depth], []).append(key)
+
+        def place(value: Union[int, str]) -> Tuple[bool, int, str]:
+            weight = sum(self.rows[key].weight for key in groups[value])
+            return (False, value, '') if isinstance(value, int) else (True, -weight, value)
+        return [key for value in sorted(groups, key=place) for key in self._arranged(groups[value], depth + 1)]
+
+    def _without_gaps(self, keys: Sequence[RowKey]) -> Iterator[RowKey]:
+        """The keys, with the buckets of powers of two that nothing fell into between others."""
+        before: RowKey = ()
+        for key in keys:
+            last, bound = key[-1], before[-1] if before and before[:-1] == key[:-1] else 0
+            if self.keys[-1].how == 'log2' and isinstance(last, int) and isinstance(bound, int) and bound > 0:
+                while 2 * bound < last:
+                    bound *= 2
+                    yield (*key[:-1], bound)
+            yield key
+            before = key
+
+    def _drawn(self, grid: Sequence[Sequence[str]], weights: Sequence[int]) -> List[str]:
+        """The lines of a grid, whose first row are titles, each with its bar; a stack stands below its row."""
+        stack = next((i for i, column in enumerate(self.keys) if column.title == 'stack'), None)
+        left = [not column.numbers for column in self.keys] + [False] * (1 + len(self.sums))
+        widths = [max(map(len, column)) for column in zip(*grid)]
+        lines, most = [], max(weights)
+        for number, (texts, weight) in enumerate(zip(grid, weights)):
+            cells = [text.ljust(width) if is_left else text.rjust(width)
+                     for i, (text, width, is_left) in enumerate(zip(texts, widths, left)) if i != stack]
+            bar = '#' * (weight * BAR // most) if most > 0 else ''
+            lines.append('  '.join(cells) + (f' |{bar}' if number else ''))
+            if stack is not None and number:
+                lines += [f'    {frame}' for frame in texts[stack].split('\n')]
+        return lines
+
+
+def event_label(event: Event) -> str:
+    """What an event is called in a table: its function, unless it was given a name."""
+    place = event.probe.place
+    if event.probe.event or not event.definitions:
+        return event.name
+    own = re.sub(r'^f\d+_', '', event.name) if place.glob else ''
+    return event.definitions[0].place if not place.object and event.probe.kind != 'e' else own or place.function or place.text
+
+
+def amount(text: str) -> Optional[int]:
+    """The number that is shown so; None where a value could not be read."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None
+
+
+def bucket(column: Column, text: str) -> Union[int, str]:
+    """What a value belongs to: itself; of powers of two the upper bound 2^n of (2^(n-1), 2^n], 0 with 1; of steps the lower. What is
+    below 0 stands for itself."""
+    value = amount(text) if column.numbers else None
+    if value is None:
+        return text
+    if column.how == 'log2' and value >= 0:
+        return 1 << (value - 1).bit_length() if value > 1 else 1
+    return value - value % column.step if column.how == 'step' and value >= 0 else value
+
+
+def key_text(column: Column, key: Union[int, str]) -> str:
+    """How a key is shown."""
+    if isinstance(key, str):
+        return key
+    if key >= 0 and column.how == 'step' and column.step > 1:
+        return f'{key}-{key + column.step - 1}'
+    if key >= 0 and column.how == 'log2' and key != 2:
+        return f'{key // 2 + 1}-{key}' if key > 1 else '0-1'
+    return str(key)
+
+
+def of_head(title: str, head: re.Match[bytes]) -> str:
+    """The task's name, its number, the processor, as a record begins with them."""
+    text: bytes = head[{'comm': 'task', 'common_pid': 'pid', 'cpu': 'cpu'}.get(title, 'event')] or b''
+    return text.decode('utf-8', 'surrogateescape').strip() if title != 'cpu' else str(int(text))
+
+
+class Counting:
+    """The tables of a run, and the records that wait for their stack, by processor: the kernel writes it next, unless an
+    interrupt comes between, whose records and stacks are then whole."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        alike: Dict[Tuple[object, ...], List[Event]] = {}
+        for event in events:
+            if event.columns is not None:
+                alike.setdefault(tuple(column[:2] + column[3:] for column in event.columns), []).append(event)
+        self.tables = [Table(same) for same in alike.values()]
+        self._tables = {event.head: table for same, table in zip(alike.values(), self.tables) for event in same}
+        self.stacks = any(column.title == 'stack' for same in alike.values() for column in same[0].columns or ())
+        self._waiting: Dict[int, List[Tuple[Event, List[str]]]] = {}
+
+    def record(self, event: Event, head: re.Match[bytes], values: Sequence[str]) -> bool:
+        """Count a record, if its event is counted, by its head and by what is shown of each field."""
+        counted, texts = event.head in self._tables, []
+        for column in event.columns or ():
+            texts.append(values[column.field].strip('"' * (column.title == 'comm')) if column.field >= 0 else of_head(column.title, head))
+        if self.stacks:
+            self._waiting.setdefault(int(head['cpu']), []).append((event, texts))
+        elif counted:
+            self._tables[event.head].add(event, texts)
+        return counted
+
+    def stack(self, head: re.Match[bytes], frames: Sequence[str]) -> bool:
+        """Take a stack, if it is that of a counted record."""
+        waiting = self._waiting.get(int(head['cpu']))
+        return self._with_stack(*waiting.pop(), '\n'.join(frames)) if waiting else False
+
+    def _with_stack(self, event: Event, texts: Sequence[str], stack: str) -> bool:
+        columns = event.columns or ()
+        if event.head in self._tables:
+            self._tables[event.head].add(event, [stack if column.title == 'stack' else text for column, text in zip(columns, texts)])
+        return event.head in self._tables
+
+    def lost(self, cpu: Optional[int] = None) -> None:
+        """Count what still waits on that processor, or on any, as what has no stack: it was lost."""
+        for own in [cpu] if cpu is not None else list(self._waiting):
+            for event, texts in self._waiting.pop(own, []):
+                self._with_stack(event, texts, '(no stack)')
+
+    def text(self, top: Optional[int] = None, unsure: str = '') -> str:
+        """All tables; `unsure` says what is missing in them."""
+        lines: List[str] = []
+        for table in self.tables:
+            lines += [*[''] * bool(lines), *table.lines(top)]
+            more = [unsure] * bool(unsure) + [f'{table.outside} in more than {MOST_ROWS} rows'] * bool(table.outside)
+            lines += ['at least: ' + ', '.join(more)] * bool(more)
+        return ''.join(printable(line) + '\n' for line in lines)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        for table in self.tables:
+            table.rows.clear()
+            table.outside = 0
+
+
+# ---- Decoding ----------------------------------------------------------------------------------------------
+# The lines of trace_pipe.
 
 
 # What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ", and the task's name has at most 15
 # bytes, of any kind, too few for a head of its own. Of a user stack a frame may read like one: the path in it is anything.
-HEAD = (rb' (?s:.{15})-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[\d{3,}\] (?:\S{5} )? *\d+\.\d{6}: '
+HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[(?P<cpu>\d{3,})\] (?:\S{5} )? *\d+\.\d{6}: '
         rb'(?P<event>\w+(?:: |\(| -> ))?')
 HEADS = regex(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
 SHOWN_HEADS = regex(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)   # as visible() leaves it
+STACK = regex(rb'<(?:user )?stack trace>\n')
 FRAME = regex(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
-LOST = regex(rb'^(?:CPU:\d+ \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
+LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
 BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
@@ -8367,14 +8731,15 @@ NO_COLON = rb'[ -9;-~]'
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched unseen taken
     away, control characters made visible. `counts` are those shown of each event, `records` all that came, stacks and
-    those of other tasks too, `too_big` those that the kernel could not print.
+    those of other tasks too, `too_big` those that the kernel could not print. What is counted goes into `counting`.
 
     A block in which every line is plain (an event of ours, its pointers good, no value to be rewritten) goes through one
     regular expression; any other goes record by record: a string may hold newlines and all that a record has, but not the
     seal at its end."""
 
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
-                 function_at: Optional[Callable[[str, int], str]] = None) -> None:
+                 function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True) -> None:
+        self.counting = Counting(events)
         self.counts = {event.name: 0 for event in events}
         self.records = self.too_big = 0
         self._events = {event.head: event for event in events}
@@ -8385,12 +8750,13 @@ class Decoder:
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None      # of a user stack
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
+        self._stacks = stacks                           # whether they are shown
         self._pending = b''                             # records that are not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
         count = data.count(b'\n')
-        if not self._tasks and not self._pending and (limit is None or limit > count):
+        if not self._tasks and not self._pending and not self.counting.stacks and (limit is None or limit > count):
             found = self._fast.findall(data)
             if len(found) == count:
                 return self._counted(found)
@@ -8424,11 +8790,16 @@ class Decoder:
         """What is left of a record that never ended."""
         rest, self._pending = self._pending, b''
         head = self._heads.match(rest)
-        return self._if_wanted(head, self._broken(head)) if head else b''
+        text = self._if_wanted(head, self._broken, head) if head else b''
+        self.counting.lost()
+        return text
 
     def _between(self, text: bytes) -> bytes:
         """What is no record: lost events, the lines of a stack."""
-        self.too_big += LOST.findall(text).count(b'[LINE TOO BIG]')
+        for lost in LOST.finditer(text):
+            self.too_big += bool(lost[2])
+            if lost[1]:
+                self.counting.lost(int(lost[1]))
         return b''.join(visible(self._frame(line) + b'\n') for line in text.split(b'\n')[:-1])
 
     def _frame(self, line: bytes) -> bytes:
@@ -8447,9 +8818,7 @@ class Decoder:
         if name not in self._records:
             lost = LOST.search(data, head.end(), end)
             stop = lost.start() if lost else end
-            rest = data[head.end():stop]
-            text = visible(head[0] + rest) if name in self._events else visible(head[0]) + self._between(rest)
-            return self._if_wanted(head, text) + self._between(data[stop:end]), next_
+            return self._if_wanted(head, self._unknown, head, data[head.end():stop]) + self._between(data[stop:end]), next_
         sealed = data.find(self._seals[name], head.end()) + len(self._seals[name])
         while next_ < len(heads) and heads[next_].start() < sealed:         # heads in a string
             next_ += 1
@@ -8460,11 +8829,32 @@ class Decoder:
             return b'', next_
         sure = match and (self._seals[name] or b'"' not in match[0] or not BETWEEN.sub(b'', data[match.end():end]))
         if not match or not sure or ambiguous(self._events[name], match):
-            return self._if_wanted(head, self._broken(head)), next_
-        shown = visible(head[0]) + visible(match[1]) + decoded(self._events[name], match) + b'\n'
-        return self._if_wanted(head, shown) + self._between(data[match.end():end]), next_
+            return self._if_wanted(head, self._broken, head), next_
+        return self._if_wanted(head, self._known, head, match) + self._between(data[match.end():end]), next_
 
-    def _if_wanted(self, head: re.Match[bytes], text: bytes) -> bytes:
+    def _known(self, head: re.Match[bytes], match: re.Match[bytes]) -> bytes:
+        """A record of an event of ours, counted or as it is shown."""
+        event = self._events[head['event']]
+        values = shown_values(event, match)
+        if self.counting.record(event, head, [value.decode('utf-8', 'surrogateescape') for value in values]):
+            return b''
+        shown = b''.join(b' %s=%s' % (field.name.encode(), visible(value)) for field, value in zip(event.fields, values))
+        return visible(head[0]) + visible(match[1]) + shown + b'\n'
+
+    def _unknown(self, head: re.Match[bytes], rest: bytes) -> bytes:
+        """A record of one of the kernel's own events, or a stack."""
+        event = self._events.get(head['event'] or b'')
+        if event:
+            return b'' if self.counting.record(event, head, ()) else visible(head[0] + rest)
+        frames = [line for line in rest.split(b'\n')[1:] if line]
+        if STACK.match(rest) and (self.counting.stack(head, list(map(self._frame_text, frames))) or not self._stacks):
+            return b''
+        return visible(head[0]) + self._between(rest)
+
+    def _frame_text(self, line: bytes) -> str:
+        return self._frame(line).decode('utf-8', 'surrogateescape')[len(' => '):]
+
+    def _if_wanted(self, head: re.Match[bytes], text: Callable[..., bytes], *arguments: Any) -> bytes:
         """The text of a record and its place in the count, if it is of a task that is to be shown."""
         self.records += 1
         tasks = {int(head['pid']), int(head['tgid']) if (head['tgid'] or b'-').isdigit() else 0}
@@ -8473,10 +8863,13 @@ class Decoder:
         event = self._events.get(head['event'] or b'')
         if event:
             self.counts[event.name] += 1
-        return text
+        return text(*arguments)
 
     def _broken(self, head: re.Match[bytes]) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
+        event = self._events.get(head['event'] or b'')
+        if event and self.counting.record(event, head, ['(not decoded)'] * len(event.fields)):
+            return b''
         return visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
 
 
@@ -8509,7 +8902,7 @@ def value_pattern(fetch: Fetch) -> bytes:
     return rb'0x[0-9a-f]+' if kind[0] == 'x' else rb'-?\d+'
 
 
-def decoded(event: Event, match: re.Match[bytes]) -> bytes:
+def shown_values(event: Event, match: re.Match[bytes]) -> List[bytes]:
     """The fields of a record as they are shown."""
     shown = []
     for field in event.fields:
@@ -8517,15 +8910,21 @@ def decoded(event: Event, match: re.Match[bytes]) -> bytes:
         guards = [guard for guard in field.guards if not guard.unless or not parts[0].startswith(guard.unless.encode())]
         verdicts = [guard.verdict(int(match[guard.name], 0)) for guard in guards]
         verdict = next(filter(None, verdicts), '')
-        text = verdict.encode() if verdict else parts[0] if not field.format or parts[0] == b'(fault)' else field.format.show(
-            [part.decode('utf-8', 'surrogateescape') for part in parts]).encode('utf-8', 'surrogateescape')
-        shown.append(b' ' + field.name.encode() + b'=' + visible(text))
-    return b''.join(shown)
+        if verdict:
+            shown.append(verdict.encode())
+        elif not field.format or parts[0] == b'(fault)':
+            shown.append(parts[0])
+        else:
+            text = field.format.show([part.decode('utf-8', 'surrogateescape') for part in parts])
+            shown.append(text.encode('utf-8', 'surrogateescape'))
+    return shown
 
 
 def fast_pattern(event: Event) -> bytes:
     """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
     rewrite, one that matches nothing."""
+    if event.columns is not None:
+        return rb'(?!)()'
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
         return head + PLAIN + rb'*)'
@@ -9124,8 +9523,8 @@ def _completions(text: str, machine: Machine, listing_too: bool) -> Offer:
         return Offer(len(text), ())
     if place.end() == len(text):
         return PLACES[kind](text, head.end(), machine)
-    filter_at = split_line(text, place.end())[2]
-    return filter_offer(text, filter_at + 2, machine) if filter_at >= 0 else argument_offer(text, machine)
+    parts = split_line(text, place.end())
+    return filter_offer(text, parts.filter + 2, machine) if parts.filter < parts.end else argument_offer(text, machine)
 
 
 # places
@@ -10028,6 +10427,9 @@ def _add_run_options(parser: Any) -> None:
     add = parser.add_argument_group('how to trace').add_argument
     add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
     add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
+    add('-i', '--interval', metavar='SECONDS', type=_positive(float), help='with h: a table every so many seconds, of the calls since '
+        'the last one')
+    add('--top', metavar='N', type=_positive(int), help='with h: only the N largest rows')
     add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
     add('--self', dest='own', action='store_true', help='do not leave out what surftrace itself does')
     add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
