@@ -35,6 +35,7 @@ if __name__ == '__main__' and not (sys.flags.isolated or getattr(sys.flags, 'saf
 
 import array
 import bisect
+import collections
 import contextlib
 import errno
 import fcntl
@@ -59,6 +60,7 @@ from typing import (
     Iterable,
     Iterator,
     List,
+    Mapping,
     NamedTuple,
     NoReturn,
     Optional,
@@ -8178,7 +8180,7 @@ def kernel_event(probe: Probe, name: str, system: str, event: str, machine: Mach
     fields = fields_of_event(f'{system}/{event}', machine)
     if not probe.args and all(of_record(key, fields or ()) for key in probe.keys or ()):
         filter_ = FilterText((), fields, machine.kernel.arch).text(probe.filter) if probe.filter else ''
-        columns = None if probe.keys is None else tuple(Column(key.arg.expr.name, '') for key in probe.keys)
+        columns = None if probe.keys is None else tuple(column((), key, -1) for key in probe.keys)
         return Event(event, system, (), (), '', filter_, told_by((), probe, columns), probe, machine.kernel.arch, columns=columns)
     resolver = InEvent(machine.kernel, fields)
     own = f'{name}_{event}'[:63] if probe.place.glob else name
@@ -8246,7 +8248,7 @@ COUNTABLE = regex(r'(be|BE)\d\d|X|S\(\d+\)')    # formats of numbers
 def column(fields: Sequence[Field], key: Key, number: int) -> Column:
     """The column of a key whose field is known."""
     if number < 0:
-        return Column(key.arg.expr.name, '')
+        return Column(key.arg.expr.name, '', numbers=key.arg.expr.name == 'cpu')
     field = fields[number]
     countable = len(field.fetches) == 1 and re.fullmatch(INTEGER, field.kind) is not None and (
         not field.format or COUNTABLE.fullmatch(field.format.word) is not None)
@@ -8605,6 +8607,11 @@ class Table:
         return lines
 
 
+def by_stack(event: Event) -> bool:
+    """Whether it is counted by the stack."""
+    return any(column.title == 'stack' and column.field < 0 for column in event.columns or ())
+
+
 def event_label(event: Event) -> str:
     """What an event is called in a table: its function, unless it was given a name."""
     place = event.probe.place
@@ -8644,10 +8651,22 @@ def key_text(column: Column, key: Union[int, str]) -> str:
     return str(key)
 
 
-def of_head(title: str, head: re.Match[bytes]) -> str:
+OF_HEAD = {'comm': 'task', 'common_pid': 'pid', 'cpu': 'cpu'}     # what a record begins with, and its group
+Groups = Union[re.Match[bytes], Mapping[str, bytes]]
+Values = Union[Sequence[str], Mapping[int, str]]
+
+
+def of_head(title: str, head: Groups) -> str:
     """The task's name, its number, the processor, as a record begins with them."""
-    text: bytes = head[{'comm': 'task', 'common_pid': 'pid', 'cpu': 'cpu'}.get(title, 'event')] or b''
-    return text.decode('utf-8', 'surrogateescape').strip() if title != 'cpu' else str(int(text))
+    text = head[OF_HEAD[title]].decode('utf-8', 'surrogateescape').strip() if title in OF_HEAD else ''
+    return text if title != 'cpu' else str(int(text))
+
+
+def own_frames(event: Event, frames: Sequence[str]) -> Sequence[str]:
+    """The frames from the probed function on, without those of the probe itself above it."""
+    names = {re.sub(r'^.*:|\+\d+$', '', definition.place) for definition in event.definitions}
+    first = next((i for i, frame in enumerate(frames[:12]) if re.sub(r'\+0x.*', '', frame) in names), 0)
+    return frames[first:]
 
 
 class Counting:
@@ -8661,24 +8680,28 @@ class Counting:
                 alike.setdefault(tuple(column[:2] + column[3:] for column in event.columns), []).append(event)
         self.tables = [Table(same) for same in alike.values()]
         self._tables = {event.head: table for same, table in zip(alike.values(), self.tables) for event in same}
-        self.stacks = any(column.title == 'stack' for same in alike.values() for column in same[0].columns or ())
+        self.stacks = any(map(by_stack, events))
+        self.incomplete = False                         # whether some events were lost
         self._waiting: Dict[int, List[Tuple[Event, List[str]]]] = {}
 
-    def record(self, event: Event, head: re.Match[bytes], values: Sequence[str]) -> bool:
-        """Count a record, if its event is counted, by its head and by what is shown of each field."""
+    def record(self, event: Event, head: Groups, values: Values, times: int = 1) -> bool:
+        """Count a record, or so many like it, if its event is counted: by its head, and by what is shown of each field."""
         counted, texts = event.head in self._tables, []
         for column in event.columns or ():
             texts.append(values[column.field].strip('"' * (column.title == 'comm')) if column.field >= 0 else of_head(column.title, head))
         if self.stacks:
             self._waiting.setdefault(int(head['cpu']), []).append((event, texts))
         elif counted:
-            self._tables[event.head].add(event, texts)
+            self._tables[event.head].add(event, texts, times)
         return counted
 
-    def stack(self, head: re.Match[bytes], frames: Sequence[str]) -> bool:
-        """Take a stack, if it is that of a counted record."""
+    def stack(self, head: re.Match[bytes], of_user: bool, frames: Sequence[str]) -> bool:
+        """Take a stack, if it is that of a counted record: of a program's event the user's, else the kernel's."""
         waiting = self._waiting.get(int(head['cpu']))
-        return self._with_stack(*waiting.pop(), '\n'.join(frames)) if waiting else False
+        if not waiting or (waiting[-1][0].probe.kind in 'PRu') != of_user:
+            return False
+        event, texts = waiting.pop()
+        return self._with_stack(event, texts, '\n'.join(own_frames(event, frames)))
 
     def _with_stack(self, event: Event, texts: Sequence[str], stack: str) -> bool:
         columns = event.columns or ()
@@ -8688,6 +8711,7 @@ class Counting:
 
     def lost(self, cpu: Optional[int] = None) -> None:
         """Count what still waits on that processor, or on any, as what has no stack: it was lost."""
+        self.incomplete = self.incomplete or cpu is not None
         for own in [cpu] if cpu is not None else list(self._waiting):
             for event, texts in self._waiting.pop(own, []):
                 self._with_stack(event, texts, '(no stack)')
@@ -8703,6 +8727,7 @@ class Counting:
 
     def clear(self) -> None:
         """Begin anew."""
+        self.incomplete = False
         for table in self.tables:
             table.rows.clear()
             table.outside = 0
@@ -8719,7 +8744,7 @@ HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]
 HEADS = regex(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
 SHOWN_HEADS = regex(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)   # as visible() leaves it
-STACK = regex(rb'<(?:user )?stack trace>\n')
+STACK = regex(rb'<(user )?stack trace>\n')
 FRAME = regex(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
 LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
@@ -8746,6 +8771,7 @@ class Decoder:
         self._records = {event.head: record_pattern(event) for event in events if event.definitions}
         self._seals = {event.head: f'{event.seal}\n'.encode() if event.seal else b'' for event in events}
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
+        self._plain = counting_patterns(events)
         self._names = [event.name for event in events]
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None      # of a user stack
@@ -8757,6 +8783,8 @@ class Decoder:
         """Whole lines, decoded; no more than `limit` events of them."""
         count = data.count(b'\n')
         if not self._tasks and not self._pending and not self.counting.stacks and (limit is None or limit > count):
+            if self._plain and self._count(data, count):
+                return b''
             found = self._fast.findall(data)
             if len(found) == count:
                 return self._counted(found)
@@ -8777,6 +8805,21 @@ class Decoder:
         for name, column in zip(self._names, zip(*found)):
             self.counts[name] += len(found) - column.count(b'')
         return b''.join(map(b''.join, zip(map(b''.join, found), (b'\n',) * len(found))))
+
+    def _count(self, data: bytes, lines: int) -> bool:
+        """Count whole lines, if all of them are plain records."""
+        found = [pattern.findall(data) for pattern in self._plain]
+        if sum(map(len, found)) != lines:
+            return False
+        self.records += lines
+        for pattern, rows in zip(self._plain, found):
+            for row, times in collections.Counter(rows).items():
+                texts = {name: row[number - 1] for name, number in pattern.groupindex.items()}
+                event = self._events[texts['event']]
+                self.counts[event.name] += times
+                values = {int(name[1:]): text.decode() for name, text in texts.items() if name[0] == 'v'}
+                self.counting.record(event, texts, values, times)
+        return True
 
     def take_back(self, lines: bytes) -> None:
         """Count no more what is in lines that could not be written."""
@@ -8847,7 +8890,8 @@ class Decoder:
         if event:
             return b'' if self.counting.record(event, head, ()) else visible(head[0] + rest)
         frames = [line for line in rest.split(b'\n')[1:] if line]
-        if STACK.match(rest) and (self.counting.stack(head, list(map(self._frame_text, frames))) or not self._stacks):
+        stack = STACK.match(rest)
+        if stack and (self.counting.stack(head, bool(stack[1]), list(map(self._frame_text, frames))) or not self._stacks):
             return b''
         return visible(head[0]) + self._between(rest)
 
@@ -8928,21 +8972,49 @@ def fast_pattern(event: Event) -> bytes:
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
         return head + PLAIN + rb'*)'
+    return head + fast_values(event, ()) + rb')' + fast_unseen(event)
+
+
+def fast_values(event: Event, named: Container[int]) -> bytes:
+    """The values of a plain record; those of the named fields are groups, v0, v1, ..."""
     parts = [rb'\([ -(*-~]*\)']
-    for field in event.fields:
+    for number, field in enumerate(event.fields):
         cut = int(field.format.word[4:-1]) if field.format and field.format.word.startswith('cut(') else None
         if field.format and cut is None:
-            return rb'(?!)()'
+            return rb'(?!)'
         for name, fetch in zip(part_names(field), field.fetches):
             text = rb'"[ !#-~]{0,%d}"' % cut if cut is not None else rb'"[ !#-~]*"'
             kind = fetch.kind.split('[')[0] or 'string'
             strict = text if kind in STRINGS else value_pattern(fetch) if kind not in ('symbol', 'char') else rb'[!-~]+'
-            parts.append(rb' ' + name.encode() + rb'=' + (rb'\{[^}"\n]*\}' if fetch.kind.endswith(']') else strict))
+            strict = rb'\{[^}"\n]*\}' if fetch.kind.endswith(']') else strict
+            parts.append(rb' %s=' % name.encode() + (rb'(?P<v%d>%s)' % (number, strict) if number in named else strict))
+    return b''.join(parts)
+
+
+def fast_unseen(event: Event) -> bytes:
+    """What is fetched unseen behind the values, where each can be trusted."""
     guards: Dict[str, List[Guard]] = {}
     for guard in (guard for field in event.fields for guard in field.guards):
         guards.setdefault(guard.name, []).append(guard)
-    tail = b''.join(b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items())
-    return head + b''.join(parts) + rb')' + tail + event.seal.encode()
+    return b''.join(b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items()) + event.seal.encode()
+
+
+def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
+    """A pattern for the plain records of all events that differ in nothing but their names; its groups are what is counted by.
+    None at all where not every event is counted, or one by its stack."""
+    if any(event.columns is None or by_stack(event) for event in events):
+        return []
+    names: Dict[bytes, List[bytes]] = {}
+    for event in events:
+        columns = event.columns or ()
+        of_record = {column.title for column in columns if column.field < 0}
+        task, pid, cpu = (rb'(?P<%s>' % name.encode() * (title in of_record) or rb'(?:' for title, name in OF_HEAD.items())
+        fields = {column.field for column in columns}
+        values = fast_values(event, fields) + fast_unseen(event) if event.definitions else PLAIN + b'*'
+        head = rb'^ ' + task + rb'[ -~]{15})-(?=[\d ]{6})' + pid + rb'\d+) +(?:\([ \d-]+\) +)?\[' + cpu
+        head += rb'\d{3,})\] (?:\S{5} )? *[\d.]+: '
+        names.setdefault(head + rb'(?P<event>%s)()' + values.replace(b'%', b'%%') + rb'$', []).append(re.escape(event.head))
+    return [re.compile(pattern % b'|'.join(heads), re.M) for pattern, heads in names.items()]
 
 
 def good_pattern(guards: Sequence[Guard]) -> bytes:
@@ -10918,6 +10990,11 @@ def run(options: Any) -> int:
     probes = read_lines(options)
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
     info = debug_info(options, in_kernel, probes)
+    counted = any(probe.keys is not None for probe, _ in probes)
+    if (options.interval or options.top) and not counted:
+        raise InputError('-i and --top are for tables: a line with h: counts')
+    if counted and options.output:
+        raise InputError('a script cannot count yet; -S shows the definitions, without h: the script shows each event')
     if options.show or options.output:
         events = make_events(probes, machine_for(options, info, in_kernel))
         if options.show:
@@ -11064,7 +11141,7 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
         except OSError:
             raise SurftraceError(f'there is no process {pid}') from None
-    stacks = {event.probe.kind in 'PRu' for event in events if options.stack}
+    stacks = {event.probe.kind in 'PRu' for event in events if options.stack or by_stack(event)}
     return Run('', False in stacks, True in stacks, options.buffer, tuple(threads))
 
 
@@ -11077,13 +11154,16 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
         events = make_events(probes, machine)
         run = wanted_run(options, events)
     decoder = Decoder(events, frozenset(() if options.children else run.pids),
-                      functools.partial(frame_function, machine.program) if run.user_stacks else None)
+                      functools.partial(frame_function, machine.program) if run.user_stacks else None, options.stack)
     undone: List[Undone] = []
 
     def show(command: str) -> None:
         if not options.quiet:
             say(with_paths(command, events))
-    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
+    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count, 1, options.interval,
+                                   options.top)) as stream:
+        if decoder.counting.tables:
+            signal.signal(signal.SIGQUIT, stream.ask_for_tables)
         instance = claim(tracefs, show)
         own = (os.getpid(), stream.reader.process) if counted_by_the_kernel('self') and not options.own else ()
         run = run._replace(group=instance.group, own=own)
@@ -11100,8 +11180,12 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
             with ENDING.waiting(False):
                 say_undone(undone, show)
     with ENDING.waiting(False):
-        for line in summary(events, run, stream):
-            say(line)
+        try:
+            if decoder.counting.tables and not stream.why:
+                put_out(decoder.counting.text(options.top, ', '.join(losses(run, stream) + missed_hits(stream.profile))))
+        finally:
+            for line in summary(events, run, stream):
+                say(line)
     if stream.failure:
         raise SurftraceError(stream.failure)
     return 1 if any(failure for _, failure in undone) else 0
@@ -11224,7 +11308,7 @@ class Stream:
     at most that."""
 
     def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float], count: Optional[int],
-                 output: int = 1) -> None:
+                 output: int = 1, interval: Optional[float] = None, top: Optional[int] = None) -> None:
         self.decoder = decoder
         self.profile: Dict[str, Tuple[int, int]] = {}
         self.lost = self.unshown = 0
@@ -11232,7 +11316,8 @@ class Stream:
         self._tracefs, self._seconds, self._count = tracefs, seconds, count or sys.maxsize
         self._instance: Optional[Instance] = None               # what is read, from the start on
         self._rest = self._unwritten = b''
-        self._stop = self._done = self._closed = self._in_line = False
+        self._stop = self._done = self._closed = self._in_line = self._wanted = False
+        self._interval, self._top, self._reported = interval, top, 0.0
         self._output, self.reader = output, Reader()
         self._reading = select.poll()
         self._reading.register(self.reader.pipe, select.POLLIN)
@@ -11278,11 +11363,30 @@ class Stream:
                     note(text)
             if self._seconds and now >= self._seconds:
                 break
+            self._report(now)
             self._take(min(0.1, self._seconds - now if self._seconds else 0.1))
             if not spoken and now > SILENCE:
                 spoken = True
                 if not sum(self.decoder.counts.values()):
                     say('surftrace: ' + silence())
+
+    def ask_for_tables(self, *_: object) -> None:
+        """Show the tables as they are now."""
+        self._wanted = True
+
+    def _report(self, now: float) -> None:
+        """Show the tables when they are asked for, and at each interval those of what came since the last one."""
+        due = bool(self._interval) and now >= self._reported + (self._interval or 0)
+        if due or self._wanted:
+            import time
+            lost = 'some lost (a larger buffer: -b KB)' * self.decoder.counting.incomplete
+            begin = '\033[H\033[2J' * (due and os.isatty(self._output))
+            text = f'{begin}{time.strftime("%H:%M:%S")}\n{self.decoder.counting.text(self._top, lost)}\n'
+            self._unwritten += text.encode('utf-8', 'surrogateescape')
+            self._wanted = False
+        if due:
+            self._reported = now
+            self.decoder.counting.clear()
 
     def _take(self, seconds: float) -> None:
         """Read on, unless something waits to be written, for some time if there is nothing; write what is taken."""
@@ -11436,19 +11540,28 @@ def may_be_too_large(event: Event) -> bool:
     return record_kb(event) > PAGE_KB
 
 
+def losses(run: Run, stream: Stream) -> List[str]:
+    """What was recorded and is not shown."""
+    up_to = 'up to ' if run.stacks or run.user_stacks or run.pids else ''
+    gone = [f'{up_to}{stream.lost} lost (a larger buffer: -b KB)'] if stream.lost else []
+    gone += [f'{stream.decoder.too_big} too long for the kernel to print'] if stream.decoder.too_big else []
+    return gone + ([f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else [])
+
+
+def missed_hits(profile: Dict[str, Tuple[int, int]]) -> List[str]:
+    """What the probes did not see."""
+    missed = [f'{name} {missed}' for name, (_, missed) in profile.items() if missed]
+    return [f"missed by the probes: {', '.join(missed)}"] if missed else []
+
+
 def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     """What came, what was lost, what was missed."""
-    decoder, up_to = stream.decoder, 'up to ' if run.stacks or run.user_stacks or run.pids else ''
-    gone = [f'{up_to}{stream.lost} lost (a larger buffer: -b KB)'] if stream.lost else []
-    gone += [f'{decoder.too_big} too long for the kernel to print'] if decoder.too_big else []
-    gone += [f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else []
-    counts = ', '.join(f'{name} {count}' for name, count in decoder.counts.items())
-    hidden = unaccounted(events, run, stream)
+    gone, hidden = losses(run, stream), unaccounted(events, run, stream)
     if not gone and not hidden:
         gone = ['none lost']
-    missed = [f'{name} {missed}' for name, (_, missed) in stream.profile.items() if missed]
-    return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden,
-            *([f"surftrace: missed by the probes: {', '.join(missed)}"] if missed else [])]
+    counts = ', '.join(f'{name} {count}' for name, count in stream.decoder.counts.items())
+    missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
+    return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *missed]
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:

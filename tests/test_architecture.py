@@ -14,7 +14,7 @@ import pytest
 
 PATH = Path(__file__).resolve().parents[1] / 'surftrace.py'
 ROOMS = ('Errors', 'Architectures', 'Types', 'ELF files', 'DWARF', 'BTF', 'Debug info', 'Expressions', 'Formats',
-         'Resolve', 'Events', 'Listing', 'Completion', 'Plan', 'Tracefs', 'Command line')
+         'Resolve', 'Events', 'Counting', 'Decoding', 'Listing', 'Completion', 'Plan', 'Tracefs', 'Command line')
 BANNER = re.compile(r'^# ---- (.+?) -+$', re.MULTILINE)
 LONGEST_FUNCTION = 40
 
