@@ -5550,6 +5550,8 @@ def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
     """The keys in text[start:end]: no more than a histogram of the kernel has (kernel/trace/tracing_map.h, TRACING_MAP_KEYS_MAX,
     trace_events_hist.c, two values beside the count), so that what a line may be does not depend on who counts."""
     parser, keys = Parser(TOKENS, text, start, end), []
+    if re.fullmatch(r'[sux](8|16|32|64)|u?string|symbol', parser.here.text) and parser.here.at[0] == start:
+        parser.fail(f"h: counts by what follows; an argument called h is h=h:{parser.here.text}")
     while parser.here.kind != 'end':
         keys.append(parser.key())
     for most, what in ((3, [key for key in keys if key.how not in ('sum', 'avg')]),
@@ -10988,13 +10990,9 @@ def run(options: Any) -> int:
     if options.export_types:
         return export(options)
     probes = read_lines(options)
+    check_counting(options, probes)
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
     info = debug_info(options, in_kernel, probes)
-    counted = any(probe.keys is not None for probe, _ in probes)
-    if (options.interval or options.top) and not counted:
-        raise InputError('-i and --top are for tables: a line with h: counts')
-    if counted and options.output:
-        raise InputError('a script cannot count yet; -S shows the definitions, without h: the script shows each event')
     if options.show or options.output:
         events = make_events(probes, machine_for(options, info, in_kernel))
         if options.show:
@@ -11007,6 +11005,16 @@ def run(options: Any) -> int:
             note(word)
     with ENDING.waiting(True), tracefs_mounted(note) as tracefs:
         return trace(options, probes, machine_for(options, info, in_kernel, tracefs), tracefs)
+
+
+def check_counting(options: Any, probes: Sequence[Tuple[Probe, str]]) -> None:
+    """Refuse what does not go with lines that count, or only with them."""
+    counted = [probe for probe, _ in probes if probe.keys is not None]
+    if (options.interval or options.top) and not counted:
+        raise InputError('-i and --top are for tables: a line with h: counts')
+    if counted and options.output:
+        raise InputError('a script shows each event and cannot count: without h: it can be made', line=counted[0].text,
+                         at=(split_line(counted[0].text, counted[0].place.at[1]).keys, len(counted[0].text)))
 
 
 def show_listings(options: Any) -> int:
@@ -11160,10 +11168,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
     def show(command: str) -> None:
         if not options.quiet:
             say(with_paths(command, events))
-    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count, 1, options.interval,
-                                   options.top)) as stream:
-        if decoder.counting.tables:
-            signal.signal(signal.SIGQUIT, stream.ask_for_tables)
+    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
         own = (os.getpid(), stream.reader.process) if counted_by_the_kernel('self') and not options.own else ()
         run = run._replace(group=instance.group, own=own)
@@ -11173,19 +11178,14 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
                     how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
                     say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
-                                  changes(events, machine.kernel).__next__)
+                                  changes(events, machine.kernel).__next__, Report(options.interval, options.top))
         except TracefsError as error:
             raise explained(error, events, run.group, machine, tracefs) from None
         finally:
             with ENDING.waiting(False):
                 say_undone(undone, show)
     with ENDING.waiting(False):
-        try:
-            if decoder.counting.tables and not stream.why:
-                put_out(decoder.counting.text(options.top, ', '.join(losses(run, stream) + missed_hits(stream.profile))))
-        finally:
-            for line in summary(events, run, stream):
-                say(line)
+        conclude(events, run, stream, options.top)
     if stream.failure:
         raise SurftraceError(stream.failure)
     return 1 if any(failure for _, failure in undone) else 0
@@ -11298,6 +11298,25 @@ def read_on(orders: Any, into: int) -> None:
             data = data[os.write(into, data):]
 
 
+class Report:
+    """When tables are shown before the end: at each interval, of what came since the last one, and when QUIT (Ctrl-\\) asks."""
+
+    def __init__(self, interval: Optional[float] = None, top: Optional[int] = None) -> None:
+        self.top, self.asked = top, False
+        self._interval = self._next = interval or float('inf')
+
+    def ask(self, *_: object) -> None:
+        """The signal's handler."""
+        self.asked = True
+
+    def due(self, now: float) -> bool:
+        """Tell whether an interval has passed, once each."""
+        due = now >= self._next
+        while now >= self._next:
+            self._next += self._interval
+        return due
+
+
 class Stream:
     """trace_pipe, decoded, onto standard output, until an end is asked for: by a signal, the time, the count, a closed
     pipe.
@@ -11308,7 +11327,7 @@ class Stream:
     at most that."""
 
     def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float], count: Optional[int],
-                 output: int = 1, interval: Optional[float] = None, top: Optional[int] = None) -> None:
+                 output: int = 1) -> None:
         self.decoder = decoder
         self.profile: Dict[str, Tuple[int, int]] = {}
         self.lost = self.unshown = 0
@@ -11316,8 +11335,7 @@ class Stream:
         self._tracefs, self._seconds, self._count = tracefs, seconds, count or sys.maxsize
         self._instance: Optional[Instance] = None               # what is read, from the start on
         self._rest = self._unwritten = b''
-        self._stop = self._done = self._closed = self._in_line = self._wanted = False
-        self._interval, self._top, self._reported = interval, top, 0.0
+        self._stop = self._done = self._closed = self._in_line = False
         self._output, self.reader = output, Reader()
         self._reading = select.poll()
         self._reading.register(self.reader.pipe, select.POLLIN)
@@ -11346,13 +11364,16 @@ class Stream:
         """Whether nothing more is to be read."""
         return self.stopped() or self._done or self.left() <= 0
 
-    def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]]) -> None:
+    def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]],
+               report: Report) -> None:
         """Read and write until the end; a note when nothing comes, and once a second when what is traced changed."""
         import gc
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
         self._instance = instance
         self.reader.read(instance.trace_pipe)
+        if self.decoder.counting.tables:
+            signal.signal(signal.SIGQUIT, report.ask)
         gc.freeze()                                                     # what there is stays; what comes may run for days
         gc.enable()
         while not self.ended():
@@ -11363,29 +11384,24 @@ class Stream:
                     note(text)
             if self._seconds and now >= self._seconds:
                 break
-            self._report(now)
+            self._report(report, now)
             self._take(min(0.1, self._seconds - now if self._seconds else 0.1))
             if not spoken and now > SILENCE:
                 spoken = True
                 if not sum(self.decoder.counts.values()):
                     say('surftrace: ' + silence())
 
-    def ask_for_tables(self, *_: object) -> None:
-        """Show the tables as they are now."""
-        self._wanted = True
-
-    def _report(self, now: float) -> None:
-        """Show the tables when they are asked for, and at each interval those of what came since the last one."""
-        due = bool(self._interval) and now >= self._reported + (self._interval or 0)
-        if due or self._wanted:
+    def _report(self, report: Report, now: float) -> None:
+        """Show the tables where they are due: on a terminal those of each interval in the place of the last ones."""
+        due = report.due(now)
+        if due or report.asked:
             import time
             lost = 'some lost (a larger buffer: -b KB)' * self.decoder.counting.incomplete
             begin = '\033[H\033[2J' * (due and os.isatty(self._output))
-            text = f'{begin}{time.strftime("%H:%M:%S")}\n{self.decoder.counting.text(self._top, lost)}\n'
+            text = f'{begin}{time.strftime("%H:%M:%S")}\n{self.decoder.counting.text(report.top, lost)}\n'
             self._unwritten += text.encode('utf-8', 'surrogateescape')
-            self._wanted = False
+            report.asked = False
         if due:
-            self._reported = now
             self.decoder.counting.clear()
 
     def _take(self, seconds: float) -> None:
@@ -11538,6 +11554,16 @@ def may_be_too_large(event: Event) -> bool:
     """Whether a record of it may be larger than a page, which the kernel drops: that it has buffer_subbuf_size_kb does
     not mean that it heeds it there (6.12 and 6.18 do not, 7.3 does)."""
     return record_kb(event) > PAGE_KB
+
+
+def conclude(events: Sequence[Event], run: Run, stream: Stream, top: Optional[int]) -> None:
+    """The tables, and what became of all."""
+    try:
+        if stream.decoder.counting.tables and not stream.why:
+            put_out(stream.decoder.counting.text(top, ', '.join(losses(run, stream) + missed_hits(stream.profile))))
+    finally:
+        for line in summary(events, run, stream):
+            say(line)
 
 
 def losses(run: Run, stream: Stream) -> List[str]:
