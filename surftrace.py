@@ -523,8 +523,9 @@ def spell(type_: Type) -> str:
         return spell(target) + ('*' if isinstance(target, Pointer) else ' *')
     if isinstance(type_, Array):
         dimensions, element = _brackets(type_), type_.element()
-        while isinstance(element, Array):
-            dimensions, element = dimensions + _brackets(element), element.element()
+        for _ in range(64):                                     # a damaged file may have arrays of one another
+            if isinstance(element, Array):
+                dimensions, element = dimensions + _brackets(element), element.element()
         return f'{spell(element)} {dimensions}'
     if isinstance(type_, Struct):
         return f"{type_.keyword} {type_.name or '<anonymous>'}".strip()
@@ -4097,7 +4098,7 @@ class Btf(TypeInfo):
             prototypes = [self._prototype(name, self._record(number)) for number in numbers]
             if not prototypes:
                 return None
-            if len({spell(prototype) for prototype in prototypes}) > 1:
+            if len(prototypes) > 1 and len({spell(prototype) for prototype in prototypes}) > 1:
                 why = 'BTF has two functions of that name'
             elif is_changed_copy(name):
                 why = 'the compiler changed the parameters of this copy, and only DWARF tells how'
@@ -4124,8 +4125,8 @@ class Btf(TypeInfo):
             types = [bare(self._type(number)) for number in self._numbered(name, kinds)]
             if len({shape(type_) for type_ in types}) > 1:
                 wanted = f'{keyword} {name}'.strip()
-                raise InputError(f"'{wanted}' has several definitions in the kernel, and BTF does not say which "
-                                 'file has which; reach it through a member or a parameter of that type')
+                raise InputError(f"'{wanted}' has several definitions in the kernel, and BTF does not say "
+                                 'which file has which; reach it through a member or a parameter of that type')
             return types[0] if types else None
 
     def variable(self, name: str) -> Optional[Variable]:
