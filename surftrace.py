@@ -5824,7 +5824,7 @@ def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
 class Fetch(NamedTuple):
     """A fetch-arg: a base, dereferences (offset, whether of user memory) from the inside out, and a fetch type.
 
-    A base is '%di', '$retval', '\\5': a value; or '@symbol', '@0x..': an address, which the first dereference reads.
+    The base is a value ('%di', '$retval', '\\5') or an address ('@symbol', '@0x..'), read by the first dereference.
     """
     base: str
     derefs: Tuple[Tuple[int, bool], ...] = ()
@@ -5835,7 +5835,7 @@ class Fetch(NamedTuple):
         return self._replace(derefs=(*self.derefs, (offset, user)))
 
     def text(self) -> str:
-        """As the kernel reads it (kprobetrace.rst, FETCHARGS)."""
+        """The text the kernel reads (kprobetrace.rst, FETCHARGS)."""
         text, derefs = self.base, self.derefs
         if text.startswith('@') and derefs:
             offset, derefs = derefs[0][0], derefs[1:]
@@ -5848,28 +5848,28 @@ class Fetch(NamedTuple):
         return f'{text}:{self.kind}' if self.kind else text
 
     def size(self) -> int:
-        """The bytes that are read in the last step; of a text at least one."""
+        """The bytes that the last step reads; of a text at least one."""
         bits, count = re.search(r'(\d*)(?:\[(\d+)\])?$', self.kind).groups()  # type: ignore[union-attr]
         return int(bits or 8) // 8 * int(count or 1)
 
     def pointers(self) -> List[Tuple[Fetch, str]]:
-        """The pointers that its dereferences start from, the register first, and the memory it must point to: 'kernel',
-        'user', or 'any' where the kernel says (fault) itself, the last step to a string (fetch_store_string in
+        """The pointers that its dereferences start from, the register first, and the memory each must point to: 'kernel',
+        'user', or 'any' where the kernel says (fault) itself, in the last step to a string (fetch_store_string in
         kernel/trace/trace_probe_kernel.h). The stack pointer and fixed addresses can always be read."""
-        fixed = self.base.startswith('@') or self.base in ('$stack', '%sp')
         spaces = ['user' if user else 'kernel' for _, user in self.derefs]
         if self.kind in ('string', 'ustring'):
             spaces[-1:] = ['any'] * bool(spaces)
-        if self.kind in ('%pd', '%pD'):             # read on from the value (traceprobe_expand_dentry_args)
+        if self.kind in ('%pd', '%pD'):                         # reads on from the value (traceprobe_expand_dentry_args)
             spaces.append('kernel')
-        if self.kind.startswith(('string[', 'ustring[')):           # of pointers: the value is the first of these
+        if self.kind.startswith(('string[', 'ustring[')):       # the value is the first of several pointers
             spaces.append('any')
+        fixed = self.base.startswith('@') or self.base in ('$stack', '%sp')
         return [(Fetch(self.base, self.derefs[:i]), space) for i, space in enumerate(spaces)][fixed:]
 
 
 class Guard(NamedTuple):
-    """A number fetched beside a field, unseen: only from `low` to `high` the field's value means something; else `word` is
-    shown, or for a pointer ('') whether it is null."""
+    """A number fetched beside a field, unseen, that is from `low` to `high` where the field's value means something; else
+    `word` is shown, or for a pointer ('') whether it is null."""
     fetch: Fetch
     low: int
     high: int
@@ -5878,7 +5878,7 @@ class Guard(NamedTuple):
     name: str = ''                          # what it is fetched under
 
     def verdict(self, value: int) -> str:
-        """The word to show instead of the field, '' when it can be trusted."""
+        """The word to show instead of the field, '' when that can be trusted."""
         if self.low <= value <= self.high:
             return ''
         return self.word or ('(null)' if value < 4096 else '(fault)')
@@ -5896,9 +5896,9 @@ class Field(NamedTuple):
     and the guards, outermost pointer first."""
     name: str
     fetches: Tuple[Fetch, ...]
-    format: Optional[Format]
-    guards: Tuple[Guard, ...]
-    words: Tuple[str, ...] = ()             # what -S tells of it behind #!
+    format: Optional[Format] = None
+    guards: Tuple[Guard, ...] = ()
+    words: Tuple[str, ...] = ()             # for -S, behind #!
     at: Span = (0, 1)
 
     @property
@@ -5908,7 +5908,7 @@ class Field(NamedTuple):
 
 
 class Lvalue(NamedTuple):
-    """A place while walking C: an object of a type, `bit` bits from
+    """An object of a type, found while walking C, `bit` bits from
     'memory': the address that `fetch` gives; 'value': the value that it gives (a pointer's bits / 8 are added to it);
     'pieces': the first of several registers. `width` is a bit-field's."""
     type: Type
@@ -5917,10 +5917,9 @@ class Lvalue(NamedTuple):
     bit: int = 0
     width: Optional[int] = None
     user: bool = False
-    pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()
+    pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()        # (None where it cannot be read, bytes) each
     name: str = ''
-    guards: Tuple[Guard, ...] = ()
-    words: Tuple[str, ...] = ()
+    packet: Optional[Packet] = None                             # that it is in
 
     def read(self, kind: str = '', offset: int = 0) -> Fetch:
         """The memory that it is in, or so many bytes behind its beginning."""
@@ -5934,8 +5933,23 @@ class EventField(NamedTuple):
     string: bool
 
 
-KERNEL_TYPE = regex(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d{1,3}@\d{1,3}/(?:8|16|32|64)|%p[dD])(?:\[\d{1,9}\])?')
+class Target(NamedTuple):
+    """One place a probe is put at: in a function, `entry` at its first instruction; in a program the link-time address,
+    and of a USDT probe its operands, 'N@OP' each. `place` is what the kernel is told, `name` what is shown."""
+    module: Module
+    function: Optional[Function] = None
+    entry: bool = True
+    address: int = 0
+    operands: Optional[Tuple[str, ...]] = None
+    place: str = ''
+    name: str = ''
+
+
+KERNEL_TYPE = regex(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d{1,3}@\d{1,3}/(?:8|16|32|64)|%p[dD])'
+                    r'(?:\[\d{1,9}\])?')
 STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
+CHAR = Int('char', 1, True)
+CHARS = Array(lambda: CHAR, None)
 
 
 def is_string(fetch: Fetch) -> bool:
@@ -5943,12 +5957,8 @@ def is_string(fetch: Fetch) -> bool:
     return (fetch.kind or 'string').split('[')[0] in STRINGS
 
 
-CHAR = Int('char', 1, True)
-CHARS = Array(lambda: CHAR, None)
-
-
 def is_char(type_: Type) -> bool:
-    """Plain char: what C writes text in (Rust's has four bytes)."""
+    """Tell plain char, in which C writes text, from Rust's of four bytes."""
     return isinstance(type_, Int) and type_.name == 'char' and type_.size == 1
 
 
@@ -5966,8 +5976,8 @@ def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
 
 
 def convention(arch: Arch, function: Function) -> List[Location]:
-    """The Location of each parameter at entry, by the calling convention of integers, pointers and plain structs; from the
-    first one that this does not settle, 'gone' with the reason."""
+    """The Location of each parameter at entry, by the calling convention of integers, pointers and plain structs; from
+    the first one that this does not settle, 'gone' with the reason."""
     if function.language == 'Go':
         why = 'Go has its own calling convention, and DWARF tells no place for it here'
         return [Location('gone', why=why)] * len(function.parameters)
@@ -5976,8 +5986,8 @@ def convention(arch: Arch, function: Function) -> List[Location]:
 
 
 class Call:
-    """The registers that the arguments of a call have left, and the words of stack they have taken; `why` once the places of
-    those to come are not settled."""
+    """The registers that the arguments of a call have left, and the words of stack they have taken; `why` once the
+    places of those to come are not settled."""
 
     def __init__(self, arch: Arch, function: Function) -> None:
         self.arch, self.language, self.abi = arch, function.language, BY_VALUE[arch.by_value]
@@ -5999,20 +6009,23 @@ class Call:
         if self.why:
             return Location('gone', why=self.why)
         if parameter.by_address:
-            address = self._scalar(self.arch.word)
-            return address._replace(how='memory') if address.how == 'register' else address._replace(derefs=(0,))
-        if isinstance(type_, Void):                                     # a C++ pointer to a member, a number BTF has no word for
+            return self._at_address()
+        if isinstance(type_, Void):                 # a C++ pointer to a member, a number BTF has no word for
             return self._unsettled('nothing tells what it is')
         if isinstance(type_, Float):
             return self._float(type_)
         if not isinstance(type_, (Struct, Array)) and (size or 0) <= self.arch.word:
             return self._scalar(size or self.arch.word)
         if self.language == 'Rust':
-            return self._rust(type_)
+            words = rust_words(type_)
+            if not words or words > len(self.free):
+                return self._unsettled(f'where Rust passes {spell(type_)} here is not settled')
+            return self._in_registers(words, self.arch.word)
         if self.language == 'C++' and isinstance(type_, Struct) and type_.passed() != 'value':
-            if type_.passed() == 'reference' and self.free:
-                return Location('memory', number=self._take(1)[0])
-            return self._unsettled(f'whether C++ passes {spell(type_)} by value or by reference is not known (DWARF 5 tells)')
+            if type_.passed() == 'reference':
+                return self._at_address()
+            return self._unsettled(f'whether C++ passes {spell(type_)} by value or by reference is not known '
+                                   '(DWARF 5 tells)')
         return self._by_value(type_, size)
 
     def _take(self, words: int) -> List[int]:
@@ -6022,20 +6035,28 @@ class Call:
         return taken
 
     def _unsettled(self, why: str) -> Location:
-        """The place that is not known, and neither are those of what comes after it."""
+        """A place that is not known, and neither are those of what comes after it."""
         self.why = 'it comes after an argument whose place is not settled'
         return Location('gone', why=why)
 
     def _scalar(self, size: int) -> Location:
-        """An integer or a pointer; big-endian machines put a narrow one at the end of its word of the stack."""
-        word, taken = self.stack, self._take(1)
-        if taken:
-            return Location('register', number=taken[0])
-        pad = self.arch.word - size if self.arch.order == 'big' else 0
-        return self._on_stack(word, pad)
+        """An integer or a pointer."""
+        return Location('register', number=self.free.pop(0)) if self.free else self._on_stack(size)
 
-    def _on_stack(self, word: int, pad: int = 0) -> Location:
-        return Location('memory', number=self.numbers[self.arch.stack_pointer], offset=self.arch.stack + word * self.arch.word + pad)
+    def _at_address(self) -> Location:
+        """The object whose address is passed instead."""
+        address = self._scalar(self.arch.word)
+        return address._replace(how='memory') if address.how == 'register' else address._replace(derefs=(0,))
+
+    def _in_registers(self, words: int, size: int) -> Location:
+        return Location('pieces', pieces=tuple((Location('register', number=each), size) for each in self._take(words)))
+
+    def _on_stack(self, size: int) -> Location:
+        """The next words of the stack; big-endian machines put a narrow value at the end of its word."""
+        arch, word = self.arch, self.stack
+        self.stack += -(-size // arch.word)
+        pad = arch.word - size if arch.order == 'big' else 0
+        return Location('memory', number=self.numbers[arch.stack_pointer], offset=arch.stack + word * arch.word + pad)
 
     def _float(self, type_: Float) -> Location:
         """ELF v2 keeps room for it among the integers; i386 has all on the stack."""
@@ -6047,16 +6068,6 @@ class Call:
             self.why = 'it comes after a floating-point argument'
         return Location('gone', why='it is a floating-point number, and ftrace reads no such registers')
 
-    def _rust(self, type_: Type) -> Location:
-        words = rust_words(type_)
-        if not words or words > len(self.free):
-            return self._unsettled(f'where Rust passes {spell(type_)} here is not settled')
-        return self._in_registers(self._take(words), self.arch.word)
-
-    @staticmethod
-    def _in_registers(numbers: List[int], size: int) -> Location:
-        return Location('pieces', pieces=tuple((Location('register', number=number_), size) for number_ in numbers))
-
     def _by_value(self, type_: Type, size: Optional[int]) -> Location:
         """A struct or a double word, by the rules of the psABI."""
         abi, arch = self.abi, self.arch
@@ -6064,22 +6075,18 @@ class Call:
         if size is None or not double and not self._is_settled(type_):
             return self._unsettled(f"it is {spell(type_)} by value: DWARF would tell its place, the calling convention "
                                    f"known here does not")
-        if arch.by_value == 'aapcs32' and _alignment(type_) == 8 and (len(self.free) % 2 or not self.free and self.stack % 2):
-            self._take(1)                                               # begins at an even register, or word
+        if arch.by_value == 'aapcs32' and _alignment(type_) == 8:
+            self._take(len(self.free) % 2 if self.free else self.stack % 2)     # begins at an even register, or word
         words = -(-size // arch.word)
         if abi.larger == 'reference' and (size > abi.largest or arch.by_value == 's390' and size not in (1, 2, 4, 8)):
-            taken = self._take(1)
-            return Location('memory', number=taken[0]) if taken else Location('gone', why='its address is on the stack')
+            return self._at_address()
         if words <= len(self.free) and size <= (abi.largest or size):
-            return self._in_registers(self._take(words), min(size, arch.word))
-        if abi.short != 'split' or not self.free:
-            kept, self.free = self.free if abi.short == 'stack' else [], []
-            word = self.stack
+            return self._in_registers(words, min(size, arch.word))
+        if abi.short == 'split' and self.free:
             self._take(words)
-            self.free = kept
-            return self._on_stack(word, arch.word - size if arch.order == 'big' else 0)
-        self._take(words)
-        return Location('gone', why='a part of it is in registers, and the rest on the stack')
+            return Location('gone', why='a part of it is in registers, and the rest on the stack')
+        self.free = self.free if abi.short == 'stack' else []
+        return self._on_stack(size)
 
     def _is_settled(self, type_: Type) -> bool:
         """Tell whether it is a struct whose place its size tells."""
@@ -6088,52 +6095,51 @@ class Call:
         return not _has_float(type_) and not _is_laid_out_by_hand(type_) and _has_members(type_)
 
 
+def _is_complex(type_: Type) -> bool:
+    return isinstance(type_, Float) and 'omplex' in type_.name
+
+
 def _parts(type_: Type) -> int:
     """The registers of their own that floating-point numbers may take."""
-    return isinstance(type_, Float) + (isinstance(type_, Float) and 'omplex' in type_.name)
+    return isinstance(type_, Float) + _is_complex(type_)
 
 
 def _hidden_pointer(arch: Arch, function: Function) -> int:
-    """Words taken by the address of a struct to be returned; -1 where that is not settled here."""
-    returns, size = function.returns(), size_of(function.returns())
-    if isinstance(returns, (Int, Float)):
-        return _hidden_number(arch, returns)
-    if isinstance(returns, Array) or isinstance(returns, Void) and returns.name != 'void':
-        return -1                                                       # a vector, a C++ pointer to a member
-    if not isinstance(returns, Struct) or function.language == 'Rust' and rust_words(returns):
+    """Words taken by the address of what is to be returned; -1 where that is not settled here."""
+    type_, cxx = function.returns(), function.language == 'C++'
+    size = size_of(type_)
+    if isinstance(type_, (Int, Float)):
+        if arch.by_value == 's390':                     # in memory what is wider than a register or complex
+            return int(type_.size > 8 or _is_complex(type_))
+        # of what is wider than 16 bytes, and of complex numbers, arm and i386 have more than one convention
+        return -1 if type_.size > 16 and arch.by_value != 'aapcs64' or _is_complex(type_) and arch.bits == 32 else 0
+    if isinstance(type_, Array) or isinstance(type_, Void) and type_.name != 'void':
+        return -1                                       # a vector, a C++ pointer to a member
+    if not isinstance(type_, Struct) or function.language == 'Rust' and rust_words(type_):
         return 0
-    if function.language == 'Rust' or function.language == 'C++' and not returns.passed() and (returns.size or 0) <= 16:
+    if function.language == 'Rust' or cxx and not type_.passed() and (size or 0) <= 16:
         return -1
     if arch.by_value == 'aapcs64':
-        return 0                                                        # in x8, no argument's register
-    if function.language == 'C++' and returns.passed() == 'reference':
+        return 0                                        # in x8, no argument's register
+    if cxx and type_.passed() == 'reference':
         return 1 if arch.by_value == 'sysv' else -1
-    largest = BY_VALUE[arch.by_value].returned
-    if arch.by_value == 'i386' and not arch.arguments:
-        return 1                                                        # a program's; the kernel has -freg-struct-return
-    if largest == -2 or size is None or arch.by_value not in ('riscv', 's390') and (_has_float(returns) or _is_laid_out_by_hand(returns)):
+    if arch.by_value == 'i386':
+        return -1 if arch.arguments else 1              # the kernel has -freg-struct-return
+    if size is None or arch.by_value not in ('riscv', 's390') and (_has_float(type_) or _is_laid_out_by_hand(type_)):
         return -1
-    return int(size > largest)
-
-
-def _hidden_number(arch: Arch, type_: Union[Int, Float]) -> int:
-    """The same for what is no struct: s390x returns in memory what is wider than a register or complex; of complex numbers,
-    and what is wider than 16 bytes, arm and i386 have more than one convention."""
-    complex_ = isinstance(type_, Float) and 'omplex' in type_.name
-    if arch.by_value == 's390':
-        return int(type_.size > 8 or complex_)
-    return -1 if type_.size > 16 and arch.by_value != 'aapcs64' or complex_ and arch.bits == 32 else 0
+    return int(size > BY_VALUE[arch.by_value].returned)
 
 
 def rust_words(type_: Type) -> int:
-    """The registers a Rust value takes where that is plain (rustc_ty_utils::abi, ScalarPair): one for a number or pointer, also
-    as the only member of a struct, two for a reference that carries a length; 0 where it is not settled."""
+    """The registers a Rust value takes where that is plain (rustc_ty_utils::abi, ScalarPair): one for a number or pointer,
+    also as the only member of a struct, two for a reference that carries a length; 0 where it is not settled."""
     if not isinstance(type_, Struct):
         return int(not isinstance(type_, (Array, Float)) and (size_of(type_) or 0) <= 8)
     members = [member for member in type_.members() if size_of(member.type()) != 0] if type_.size else []
     if [member.name for member in members] == ['data_ptr', 'length']:
         return 2
-    return rust_words(members[0].type()) if len(members) == 1 and size_of(members[0].type()) == type_.size else 0
+    only = members[0].type() if len(members) == 1 else None
+    return rust_words(only) if only and size_of(only) == type_.size else 0
 
 
 def _has_float(type_: Type) -> bool:
@@ -6150,16 +6156,17 @@ def _has_members(type_: Type) -> bool:
 
 
 def _is_laid_out_by_hand(struct_: Struct) -> bool:
-    """Tell whether a member is not where its type would have it (packed, or aligned by an attribute), or is wider than a register,
-    which aligns the struct to 16: such a struct is passed in memory, or by rules of its own."""
+    """Tell whether a member is not where its type would have it (packed, or aligned by an attribute), or is wider than a
+    register, which aligns the struct to 16: such a struct is passed in memory, or by rules of its own."""
     end = 0
     for member in struct_.members():
-        type_, align = innermost(member.type()), 8 * _alignment(member.type())
-        if align > 64 or isinstance(type_, Struct) and _is_laid_out_by_hand(type_):
+        type_ = member.type()
+        inner, align = innermost(type_), 8 * _alignment(type_)
+        if align > 64 or isinstance(inner, Struct) and _is_laid_out_by_hand(inner):
             return True
         if member.width is None and (member.bit % align or member.bit - end >= align):
             return True
-        end = max(end, member.bit + (member.width or 8 * (size_of(member.type()) or 0)))
+        end = max(end, member.bit + (member.width or 8 * (size_of(type_) or 0)))
     return 8 * (struct_.size or 0) - end >= 8 * _alignment(struct_)
 
 
@@ -6172,22 +6179,19 @@ def _alignment(type_: Type) -> int:
 
 
 # Members that are macros of the kernel's headers, for a struct that has no member of that name itself: include/net/sock.h
-# (struct sock), include/net/inet_sock.h (inet_sock, inet_request_sock), include/net/request_sock.h (request_sock),
-# include/net/inet_timewait_sock.h (inet_timewait_sock).
+# (struct sock), inet_sock.h (inet_sock, inet_request_sock), request_sock.h, inet_timewait_sock.h
 MEMBER_MACROS = {
-    **{f'sk_{name}': f'__sk_common.skc_{name}' for name in (
-        'node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end hash portpair num dport addrpair daddr '
-        'rcv_saddr family state reuse reuseport ipv6only net_refcnt bound_dev_if bind_node prot net v6_daddr v6_rcv_saddr cookie '
-        'incoming_cpu flags rxhash').split()},
-    **{f'inet_{name}': f'sk.__sk_common.skc_{name}' for name in 'daddr rcv_saddr dport num'.split()},
-    **{f'ir_{name}': f'req.__req_common.skc_{other}' for name, other in (
-        ('loc_addr', 'rcv_saddr'), ('num', 'num'), ('rmt_addr', 'daddr'), ('rmt_port', 'dport'), ('v6_rmt_addr', 'v6_daddr'),
-        ('v6_loc_addr', 'v6_rcv_saddr'), ('iif', 'bound_dev_if'), ('cookie', 'cookie'))},
-    'ireq_net': 'req.__req_common.skc_net', 'ireq_state': 'req.__req_common.skc_state', 'ireq_family': 'req.__req_common.skc_family',
-    'rsk_refcnt': '__req_common.skc_refcnt', 'rsk_hash': '__req_common.skc_hash', 'rsk_listener': '__req_common.skc_listener',
-    **{f'tw_{name}': f'__tw_common.skc_{name}' for name in (
-        'family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node refcnt hash prot net daddr v6_daddr rcv_saddr '
-        'v6_rcv_saddr dport num cookie').split()}}
+    f"{prefix}_{name.partition('=')[0]}": f"{path}.skc_{name.rpartition('=')[2]}" for prefix, path, names in (
+        ('sk', '__sk_common', 'node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end hash '
+         'portpair num dport addrpair daddr rcv_saddr family state reuse reuseport ipv6only net_refcnt bound_dev_if '
+         'bind_node prot net v6_daddr v6_rcv_saddr cookie incoming_cpu flags rxhash'),
+        ('inet', 'sk.__sk_common', 'daddr rcv_saddr dport num'),
+        ('ir', 'req.__req_common', 'loc_addr=rcv_saddr num rmt_addr=daddr rmt_port=dport v6_rmt_addr=v6_daddr '
+         'v6_loc_addr=v6_rcv_saddr iif=bound_dev_if cookie'),
+        ('ireq', 'req.__req_common', 'net state family'), ('rsk', '__req_common', 'refcnt hash listener'),
+        ('tw', '__tw_common', 'family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node refcnt hash '
+         'prot net daddr v6_daddr rcv_saddr v6_rcv_saddr dport num cookie'))
+    for name in names.split()}
 
 
 # Packet headers
@@ -6207,41 +6211,58 @@ TOO_SHORT = '(too short)'                   # shown where a packet ends before t
 PAYLOAD = {'cdata': 1, 'sdata': 2, 'ldata': 4, 'qdata': 8, 'Sdata': 0}
 
 
-def header_offset(header: str, layer: str) -> int:
-    """Bytes from skb->data, which points at `layer`, to the header: an Ethernet header has 14 bytes, an IPv4 header 20 when
-    it has no options (which is checked at run time)."""
-    wanted = HEADERS[header].layer
-    return (14 if layer == 'l2' and wanted != 'l2' else 0) + (20 if layer != 'l4' and wanted == 'l4' else 0)
+class Packet(NamedTuple):
+    """A header, or (`payload`) what is behind it, in a packet that begins at `layer`: `data` is skb->data, `length` where
+    in the sk_buff len is, and behind it data_len, the bytes that are elsewhere (include/linux/skbuff.h)."""
+    data: Fetch
+    header: str
+    layer: str
+    length: int
+    payload: bool = False
 
+    @property
+    def word(self) -> str:
+        """What -S has for it behind #!."""
+        return f"{self.header}{'.data' * self.payload}@{self.layer}+{self.length}"
 
-def header_guards(data: Fetch, header: str, layer: str, payload: bool, length: int, order: Any) -> Tuple[Guard, ...]:
-    """The conditions for the header to be where header_offset says, `data` being skb->data, and `length` where in
-    the sk_buff skb->len is, and behind it skb->data_len, the bytes that are elsewhere (include/linux/skbuff.h)."""
-    word, wanted, ip = f'(no {header})', HEADERS[header], 14 if layer == 'l2' else 0
-    skb = Fetch(data.base, data.derefs[:-1])
+    @property
+    def offset(self) -> int:
+        """Bytes from the data to the header: an Ethernet header has 14 bytes, an IPv4 header 20 when it has no options."""
+        wanted = HEADERS[self.header].layer
+        return 14 * (self.layer == 'l2' and wanted != 'l2') + 20 * (self.layer != 'l4' and wanted == 'l4')
 
-    def byte(offset: int, low: int, high: int, kind: str = 'u8') -> Guard:
-        return Guard(data.at(offset)._replace(kind=kind), low, high, word)
-    guards = [Guard(skb.at(length)._replace(kind='u32'), 1, (1 << 32) - 1, TOO_SHORT)]
-    guards += [Guard(skb.at(length + 4)._replace(kind='u32'), 0, 0, '(in pieces)')] * payload
-    if layer == 'l2' and wanted.layer != 'l2':
-        ether = int.from_bytes((wanted.number if wanted.layer == 'l3' else 0x0800).to_bytes(2, 'big'), order)
-        guards.append(byte(12, ether, ether, 'u16'))
-    if wanted.layer == 'l3':
-        version = 0x60 if header == 'ipv6hdr' else 0x40
-        guards.append(byte(ip, version + 5, version + 5) if payload and version == 0x40 else byte(ip, version, version + 15))
-    if wanted.layer == 'l4' and layer != 'l4':                          # no options, that protocol, the first fragment
-        guards += [byte(ip, 0x45, 0x45), byte(ip + 9, wanted.number, wanted.number), byte(ip + 7, 0, 0),
-                   byte(ip + 6, 0, 0, 'b5@0/8')]
-    if payload and header == 'tcphdr':
-        guards.append(byte(header_offset(header, layer) + 12, 0x50, 0x5f))
-    return tuple(guards)
+    def in_skb(self, offset: int = 0) -> Fetch:
+        """skb->len, or what is so many bytes behind it."""
+        return Fetch(self.data.base, self.data.derefs[:-1], 'u32').at(self.length + offset)
+
+    def guards(self, order: Any) -> List[Guard]:
+        """The conditions for the header to be at that offset, and for all of it to be there."""
+        wanted, ip = HEADERS[self.header], 14 if self.layer == 'l2' else 0
+
+        def expect(offset: int, low: int, high: int, kind: str = 'u8') -> Guard:
+            return Guard(self.data.at(offset)._replace(kind=kind), low, high, f'(no {self.header})')
+        guards = [Guard(self.in_skb(), 1, (1 << 32) - 1, TOO_SHORT)]
+        guards += [Guard(self.in_skb(4), 0, 0, '(in pieces)')] * self.payload
+        if self.layer == 'l2' and wanted.layer != 'l2':
+            number_ = wanted.number if wanted.layer == 'l3' else HEADERS['iphdr'].number
+            ether = int.from_bytes(number_.to_bytes(2, 'big'), order)
+            guards.append(expect(12, ether, ether, 'u16'))
+        if wanted.layer == 'l3':
+            version = 0x60 if self.header == 'ipv6hdr' else 0x40
+            plain = self.payload and self.header == 'iphdr'             # without options
+            guards.append(expect(ip, version + 5 * plain, version + (5 if plain else 15)))
+        if wanted.layer == 'l4' and self.layer != 'l4':                 # no options, that protocol, the first fragment
+            guards += [expect(ip, 0x45, 0x45), expect(ip + 9, wanted.number, wanted.number), expect(ip + 7, 0, 0),
+                       expect(ip + 6, 0, 0, 'b5@0/8')]
+        if self.payload and self.header == 'tcphdr':
+            guards.append(expect(self.offset + 12, 0x50, 0x5f))
+        return guards
 
 
 # Texts that carry their length: (the type's name, the member that is or points to the text, the one that is its length)
 TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
     (r'string', 'str', 'len'), (r'\[\]uint8', 'array', 'len'),                                    # Go
-    (r'&(mut )?(str|\[u8\])', 'data_ptr', 'length'),                                           # Rust
+    (r'&(mut )?(str|\[u8\])', 'data_ptr', 'length'),                                              # Rust
     (r'String', 'vec.buf.ptr.pointer.pointer', 'vec.len'), (r'String', 'vec.buf.inner.ptr.pointer.pointer', 'vec.len'),
     (r'(std::)?(\w+::)*basic_string_view<char,.*', '_M_str', '_M_len'),                           # libstdc++
     (r'(std::)?(\w+::)*basic_string<char,.*', '_M_dataplus._M_p', '_M_string_length'),
@@ -6265,19 +6286,7 @@ def _path_in(type_: Type, path: str) -> bool:
     return True
 
 
-# Programs
-
-
-class Target(NamedTuple):
-    """One place a probe is put at: in a function, `entry` at its first instruction; in a program the link-time address, and
-    of a USDT probe its operands, 'N@OP' each. `place` is what the kernel is told, `name` what is shown."""
-    module: Module
-    function: Optional[Function] = None
-    entry: bool = True
-    address: int = 0
-    operands: Optional[Tuple[str, ...]] = None
-    place: str = ''
-    name: str = ''
+# Operands of USDT probes
 
 
 def split_operands(text: str) -> Tuple[str, ...]:
@@ -6285,9 +6294,9 @@ def split_operands(text: str) -> Tuple[str, ...]:
     return tuple(re.findall(r'(?:-?\d+f?@)?\S(?:\[[^\]]*\]|(?!\s+-?\d+f?@).)*', text.strip()))
 
 
-X86_BYTES = {f'{name}l': f'{name}x' for name in 'abcd'}
-X86_NAMES = {**X86_BYTES, **{f'{prefix}{name}{suffix}': name for name in ('ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp', 'sp')
-                             for prefix, suffix in (('r', ''), ('e', ''), ('', ''), ('', 'l'))},
+X86_NAMES = {**{f'{prefix}{name}{suffix}': name for name in ('ax', 'bx', 'cx', 'dx', 'si', 'di', 'bp', 'sp')
+                for prefix, suffix in (('r', ''), ('e', ''), ('', ''), ('', 'l'))},
+             **{f'{name}l': f'{name}x' for name in 'abcd'},
              **{f'r{i}{suffix}': f'r{i}' for i in range(8, 16) for suffix in ('', 'd', 'w', 'b')}}
 
 
@@ -6310,88 +6319,89 @@ class Leaves:
 
     def __init__(self, target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> None:
         self.target, self.kind, self.abilities = target, kind, abilities
-        self.info, self.function, self.entry, self.arch = target.module, target.function, target.entry, target.module.arch
+        self.info, self.function, self.entry = target.module, target.function, target.entry
+        self.arch = target.module.arch
         self.word = Int('', self.arch.word, False)
 
     def _argument(self, expr: Expr) -> Lvalue:
         if not self.function:
-            return self._word_argument(expr)
-        parameters = self.function.parameters
-        if expr.number >= len(parameters):
-            count = len(parameters)
-            many = f'{count} parameters, %0 to %{count - 1}' if count > 1 else ('no parameters', 'one parameter, %0')[count]
-            more = '; where further arguments of a variadic function are is not known' if self.function.variadic else ''
-            refuse(f"{self.function.name} has {many}{more}", expr.at)
-        return self._parameter(expr.number, expr.at)
+            return self._word_argument(expr.number)
+        count = len(self.function.parameters)
+        if expr.number < count:
+            return self._parameter(expr.number)
+        has = {0: 'no parameters', 1: 'one parameter, %0'}.get(count, f'{count} parameters, %0 to %{count - 1}')
+        more = '; where further arguments of a variadic function are is not known' * self.function.variadic
+        return refuse(f'{self.function.name} has {has}{more}')
 
-    def _word_argument(self, expr: Expr) -> Lvalue:
-        """An argument of a function nothing is known of, as a word: the place it has if all are integers or pointers."""
+    def _word_argument(self, number_: int) -> Lvalue:
+        """An argument of a function nothing is known of: the place it has if all are integers or pointers."""
         if self.kind == 'r' or not self.entry:
-            refuse('no debug information for this function tells where its arguments are here; name a register (%REG)', expr.at)
-        beyond, name = expr.number - len(self.arch.arguments), f'arg{expr.number}'
+            refuse('no debug information for this function tells where its arguments are here; name a register (%REG)')
+        beyond, name = number_ - len(self.arch.arguments), f'arg{number_}'
         if beyond < 0:
-            return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[expr.number]), name=name)
-        return self._whole_word(Lvalue(self.word, 'memory', Fetch('$stack'), 8 * (self.arch.stack + beyond * self.arch.word), name=name))
+            return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[number_]), name=name)
+        bit = 8 * (self.arch.stack + beyond * self.arch.word)
+        return Lvalue(Pointer(self.arch.word, Void), 'memory', Fetch('$stack'), bit, name=name)
 
-    def _whole_word(self, place: Lvalue, signed: bool = False) -> Lvalue:
-        """A word in memory that may be an address: what is read behind it (a string) is not read from the place itself."""
-        if place.how != 'memory':
-            return place
-        return place._replace(type=Int('s64', self.arch.word, True) if signed else Pointer(self.arch.word, Void))
-
-    def _parameter(self, index: int, at: Span) -> Lvalue:
+    def _parameter(self, index: int) -> Lvalue:
+        """The parameter with that number. At entry DWARF's places in memory are those that the function fills later."""
         assert self.function
-        parameter = self.function.parameters[index]
-        if self.function.home:
-            return self._placed(parameter, parameter.location or Location('gone'), at)
-        location = parameter.location
-        if location is None:
-            if not self.entry:
-                refuse(f"'{parameter.name}' is known only at the function's entry; name a register (%REG)", at)
-            if self.function.changed:
-                refuse(f"where '{parameter.name}' is at the entry of this copy, DWARF does not tell; name a register (%REG)", at)
-        ours = convention(self.arch, self.function)[index] if self.entry and not self.function.changed else None
-        if location is None or location.how in ('memory', 'pieces') and ours and ours.how != 'gone':
-            location = ours
+        parameter, changed = self.function.parameters[index], self.function.changed
+        location, name = parameter.location, parameter.name
+        if location is None and not self.entry:
+            refuse(f"'{name}' is known only at the function's entry; name a register (%REG)")
+        if location is None and changed:
+            refuse(f"where '{name}' is at the entry of this copy, DWARF does not tell; name a register (%REG)")
+        if self.entry and not changed and (location is None or location.how in ('memory', 'pieces')):
+            ours = convention(self.arch, self.function)[index]
+            location = ours if location is None or ours.how != 'gone' else location
         assert location
-        if self.kind == 'r':
-            return self._kept_argument(parameter, location, at)
-        return self._placed(parameter, location, at)
+        return (self._kept_argument if self.kind == 'r' else self._at_location)(parameter, location)
 
-    def _kept_argument(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
+    def _kept_argument(self, parameter: Parameter, location: Location) -> Lvalue:
         """An argument when the function returns: its register is used up, so only what the kernel kept of the call."""
         if '$arg' not in self.abilities:
-            refuse("at return the argument's register holds something else, and this kernel keeps no arguments ($argN in return "
-                   "probes: Linux 6.9); trace it at entry with p", at)
-        location = location.pieces[0][0] if len(location.pieces) == 1 else location
-        name, type_ = self.arch.dwarf.get(location.number, '') if location.how == 'register' else '', parameter.type()
-        if name not in self.arch.arguments or not (size_of(type_) or 99) <= self.arch.word:
-            refuse("the kernel keeps only arguments passed in one register each; trace it at entry with p", at)
-        return self._held(type_, Fetch(f'$arg{self.arch.arguments.index(name) + 1}'), parameter.name)
+            refuse("at return the argument's register holds something else, and this kernel keeps no arguments ($argN in "
+                   'return probes: Linux 6.9); trace it at entry with p')
+        held = self._held_in(location.pieces[0][0] if len(location.pieces) == 1 else location)
+        register, type_ = held.base[1:] if held else '', parameter.type()
+        if register not in self.arch.arguments or (size_of(type_) or 99) > self.arch.word:
+            refuse('the kernel keeps only arguments passed in one register each; trace it at entry with p')
+        return self._whole(type_, Fetch(f'$arg{self.arch.arguments.index(register) + 1}'), parameter.name)
 
-    def _placed(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
-        """The parameter at its Location."""
+    def _at_location(self, parameter: Parameter, location: Location) -> Lvalue:
         type_, name = parameter.type(), parameter.name
         if isinstance(type_, Float):
-            refuse(f"'{name}' is a {spell(type_)}: ftrace reads no floating-point numbers", at)
-        if location.how == 'register' and location.number in self.arch.dwarf:
-            return self._held(type_, Fetch('%' + self.arch.dwarf[location.number]), name)
-        if location.how == 'constant':
-            return self._held(type_, Fetch(f'\\{location.offset}'), name)
+            refuse(f"'{name}' is a {spell(type_)}: ftrace reads no floating-point numbers")
+        held = self._held_in(location)
+        if held:
+            return self._whole(type_, held, name)
         if location.how == 'pieces':
             pieces = tuple((self._piece_of(place), size) for place, size in location.pieces)
             return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
         begin = self._begin(location)
         if begin is None:
-            refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}", at)
+            refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}")
         fetch, offset = begin
         if location.value and offset and not isinstance(type_, Pointer):
-            refuse(f"'{name}' cannot be had here: it is {fetch.text()} {offset:+d}, and ftrace cannot add", at)
+            refuse(f"'{name}' cannot be had here: it is {fetch.text()} {offset:+d}, and ftrace cannot add")
         if location.value and isinstance(type_, Struct):
-            return self._held(type_, fetch, name)
+            return self._whole(type_, fetch, name)
         return Lvalue(type_, 'value' if location.value else 'memory', fetch, 8 * offset, name=name)
 
-    def _held(self, type_: Type, fetch: Fetch, name: str) -> Lvalue:
+    def _held_in(self, location: Location) -> Optional[Fetch]:
+        """The register or constant that a Location is."""
+        if location.how == 'constant':
+            return Fetch(f'\\{location.offset}')
+        register = self.arch.dwarf.get(location.number) if location.how == 'register' else None
+        return Fetch('%' + register) if register else None
+
+    def _piece_of(self, place: Location) -> Optional[Fetch]:
+        """The whole of a part of a variable that is in several places."""
+        begin = None if place.value else self._begin(place)
+        return begin[0].at(begin[1]) if begin else self._held_in(place)
+
+    def _whole(self, type_: Type, fetch: Fetch, name: str) -> Lvalue:
         """A value that is whole in one register or constant."""
         if isinstance(type_, (Struct, Array)):
             return Lvalue(type_, 'pieces', fetch, pieces=((fetch, size_of(type_) or self.arch.word),), name=name)
@@ -6399,153 +6409,134 @@ class Leaves:
 
     def _begin(self, location: Location) -> Optional[Tuple[Fetch, int]]:
         """The start of a Location in memory, all but the last step of it done, and the bytes of that step."""
-        offset = location.offset
+        begin: Optional[Tuple[Fetch, int]] = None
         if location.how == 'frame' and self.entry:
-            fetch, offset = Fetch('$stack'), offset + self.arch.frame
+            begin = Fetch('$stack'), location.offset + self.arch.frame
         elif location.how == 'memory' and location.number in self.arch.dwarf:
-            base = self.arch.dwarf[location.number]
-            fetch = Fetch('$stack' if base == self.arch.stack_pointer else '%' + base)
+            begin = self._register_base(self.arch.dwarf[location.number]), location.offset
         elif location.how == 'address':
-            symbol = self._symbol_of(offset)
-            if symbol is None:
-                return None
-            fetch, offset = symbol
-        else:
-            return None
-        for step in location.derefs:
-            fetch, offset = fetch.at(offset), step
-        return fetch, offset
+            begin = self._symbol_of(location.offset)
+        for step in location.derefs if begin else ():
+            begin = begin[0].at(begin[1]), step  # type: ignore[index]
+        return begin
+
+    def _register_base(self, name: str) -> Fetch:
+        """A register as a base address: the stack pointer can always be read."""
+        return Fetch('$stack' if name == self.arch.stack_pointer else '%' + name)
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
         """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image and no per-cpu
         variable, by its beginning."""
-        dwarf = self.info.dwarf
-        executable = dwarf.executable if dwarf else None
-        symbol = (executable.symbol_at(address, False) or executable.symbol_at(address)) if executable else None
+        executable = self.info.dwarf.executable if self.info.dwarf else None
+        if not executable:
+            return None
+        symbol = executable.symbol_at(address, False) or executable.symbol_at(address)
+        if symbol and 'percpu' in symbol.section:
+            return None
         names = self.info.symbols.symbols(symbol.name) if symbol and self.info.symbols else []
-        start = executable.symbols('_text') if executable else []
-        if symbol and len(names) == 1 and 'percpu' not in symbol.section and re.fullmatch(r'[A-Za-z_]\w*(\.\d+)*', symbol.name):
+        if symbol and len(names) == 1 and re.fullmatch(r'[A-Za-z_]\w*(\.\d+)*', symbol.name):
             return Fetch('@' + symbol.name), address - symbol.address
-        if start and address >= start[0].address and (not symbol or 'percpu' not in symbol.section):
-            return Fetch('@_text'), address - start[0].address
-        return None
-
-    def _piece_of(self, place: Location) -> Optional[Fetch]:
-        """The whole of a part of a variable that is in several places."""
-        if place.how == 'register':
-            return Fetch('%' + self.arch.dwarf[place.number]) if place.number in self.arch.dwarf else None
-        if place.how == 'constant':
-            return Fetch(f'\\{place.offset}')
-        begin = None if place.value else self._begin(place)
-        return begin[0].at(begin[1]) if begin else None
+        start = executable.symbols('_text')
+        return (Fetch('@_text'), address - start[0].address) if start and address >= start[0].address else None
 
     def _register(self, expr: Expr) -> Lvalue:
-        if expr.name not in self.arch.registers:
-            refuse(f"{self.arch.name} has no register '%{expr.name}' for ftrace{near(expr.name, self.arch.registers)}", expr.at)
-        return Lvalue(self.word, 'value', Fetch('%' + expr.name), name=expr.name)
+        name, known = expr.name, self.arch.registers
+        if name not in known:
+            refuse(f"{self.arch.name} has no register '%{name}' for ftrace{near(name, known)}")
+        return Lvalue(self.word, 'value', Fetch('%' + name), name=name)
 
     def _special(self, expr: Expr) -> Lvalue:
         name = expr.name
         if name in ('$comm', '$COMM'):
             return Lvalue(CHARS, 'value', Fetch('$comm'), name='comm')
         if name == '$retval':
-            return self._returned(expr.at)
+            return self._returned()
         if re.fullmatch(r'\$stack\d*', name):
             return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
         return self._numbered(expr)
 
     def _numbered(self, expr: Expr) -> Lvalue:
-        """$argN"""
-        name, match = expr.name, re.fullmatch(r'\$arg([1-9]\d?)', expr.name)
+        """$argN, which counts registers: the parameter that is in that one. At return it is the only way to write the
+        others as well, for who says the type (as -S does)."""
+        match = re.fullmatch(r'\$arg([1-9]\d?)', expr.name)
         if not match:
-            refuse('the variables are $retval, $comm, $stack, $stackN and $argN', expr.at)
+            refuse('the variables are $retval, $comm, $stack, $stackN and $argN')
         if not self.entry:
-            refuse(f"{name} is an argument only at the function's entry; name a register (%REG)", expr.at)
+            refuse(f"{expr.name} is an argument only at the function's entry; name a register (%REG)")
         if self.kind == 'r' and '$arg' not in self.abilities:
-            refuse('this kernel has no $argN in return probes (Linux 6.9)', expr.at)
-        word = Lvalue(self.word, 'value', Fetch(name), name=name[1:])
-        return self._counted(int(match[1]), word, expr.at) if self.function else word
-
-    def _counted(self, number: int, word: Lvalue, at: Span) -> Lvalue:
-        """$argN counts registers: it is the parameter with that number where that is in the register with that number. At
-        return it is the only way to write the others as well, for who says the type (as -S does)."""
-        register = ''.join(self.arch.arguments[number - 1:number])
-        if self.kind == 'r' and register and number > len(self.function.parameters if self.function else ()):
+            refuse('this kernel has no $argN in return probes (Linux 6.9)')
+        index, word = int(match[1]) - 1, Lvalue(self.word, 'value', Fetch(expr.name), name=expr.name[1:])
+        if not self.function:
             return word
-        lvalue = self._argument(Expr('argument', at, number=number - 1)) if self.kind != 'r' else self._at_return(number - 1, at)
-        if lvalue.how == 'value' and lvalue.fetch in (Fetch('%' + register), word.fetch):
-            return lvalue._replace(fetch=word.fetch)
+        register, place = ''.join(self.arch.arguments[index:index + 1]), None
+        with contextlib.suppress(*[InputError] * (self.kind == 'r')):   # passed in no register
+            place = self._argument(Expr('argument', expr.at, number=index))
+        if place and place.how == 'value' and place.fetch in (Fetch('%' + register), word.fetch):
+            return place._replace(fetch=word.fetch)
         if self.kind == 'r' and register:
             return word
-        refuse(f"{word.fetch.base} counts registers, and this argument is not in the one it means; write %{number - 1}", at)
+        return refuse(f'{expr.name} counts registers, and this argument is not in the one it means; write %{index}')
 
-    def _at_return(self, index: int, at: Span) -> Lvalue:
-        try:
-            return self._argument(Expr('argument', at, number=index))
-        except InputError:                              # passed in no register
-            return Lvalue(Void(), 'memory', Fetch(''))
-
-    def _returned(self, at: Span) -> Lvalue:
+    def _returned(self) -> Lvalue:
         if self.kind != 'r':
-            refuse(f"$retval is there when a function returns: use {'R' if self.in_program else 'r'}", at)
-        fetch = Fetch('$retval')
-        if not self.function:
-            return Lvalue(self.word, 'value', fetch, name='retval')
-        type_ = self.function.returns()
+            refuse(f"$retval is there when a function returns: use {'R' if self.in_program else 'r'}")
+        function, word = self.function, Lvalue(self.word, 'value', Fetch('$retval'), name='retval')
+        if not function:
+            return word
+        type_, size = function.returns(), size_of(function.returns()) or 0
         if isinstance(type_, Void):
-            refuse(f'{self.function.name} returns nothing', at)
-        if self.function.changed and not re.search(r'\.constprop\.\d+$', self.function.name):
-            refuse(f"the compiler changed '{self.function.name}', and may have taken away what it returned; "
-                   'name a register (%REG)', at)
+            refuse(f'{function.name} returns nothing')
+        if function.changed and not re.search(r'\.constprop\.\d+$', function.name):
+            refuse(f"the compiler changed '{function.name}', and may have taken away what it returned; "
+                   'name a register (%REG)')
         if isinstance(type_, Float):
-            refuse(f'{self.function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers', at)
+            refuse(f'{function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers')
         if isinstance(type_, Struct):
-            passed = {'': 'value', 'C++': type_.passed()}.get(self.function.language, '')
-            if passed == 'reference' and self.arch.by_value == 'sysv':
-                return Lvalue(type_, 'memory', fetch, name='retval')
-            if self.arch.by_value != 'sysv' or _has_float(type_) or _is_laid_out_by_hand(type_) or not passed:
-                refuse(f'{self.function.name} returns {spell(type_)} by value: where it is then is not settled', at)
-            if (type_.size or 0) > 16:
-                return Lvalue(type_, 'memory', fetch, name='retval')
-            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, 8), (None, 8)), name='retval')
-        if (size_of(type_) or 0) > self.arch.word:
-            refuse(f'{self.function.name} returns {spell(type_)}: wider than a register', at)
-        return Lvalue(type_, 'value', fetch, name='retval')
+            passed = {'': 'value', 'C++': type_.passed()}.get(function.language, '')
+            odd = passed == 'value' and (_has_float(type_) or _is_laid_out_by_hand(type_))
+            if self.arch.by_value != 'sysv' or not passed or odd:
+                refuse(f'{function.name} returns {spell(type_)} by value: where it is then is not settled')
+            if passed == 'reference' or size > 16:
+                return word._replace(type=type_, how='memory')
+            return word._replace(type=type_, how='pieces', pieces=((word.fetch, 8), (None, 8)))
+        if size > self.arch.word:
+            refuse(f'{function.name} returns {spell(type_)}: wider than a register')
+        return word._replace(type=type_)
 
     def _name(self, expr: Expr) -> Lvalue:
-        if not self.function:
-            refuse(f"no debug information for this function: '{expr.name}' cannot be looked up; %0 or a register (%REG) can",
-                   expr.at)
-        names = [parameter.name for parameter in self.function.parameters]
-        if expr.name in names:
-            return self._parameter(names.index(expr.name), expr.at)
-        local = next((variable for variable in self.function.locals if variable.name == expr.name), None)
+        function, name = self.function, expr.name
+        if not function:
+            refuse(f"no debug information for this function: '{name}' cannot be looked up; %0 or a register (%REG) can")
+        names = [parameter.name for parameter in function.parameters]
+        if name in names:
+            return self._parameter(names.index(name))
+        local = next((variable for variable in function.locals if variable.name == name), None)
         if local and local.location:
-            return self._placed(local, local.location, expr.at)
-        variable = self.info.variable(expr.name)
+            return self._at_location(local, local.location)
+        variable = self.info.variable(name)
         if variable and not isinstance(variable.type, Void):
             return self._global(expr)
+        others = list(dict.fromkeys(variable.name for variable in function.locals))
         listed = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
-        others = list(dict.fromkeys(variable.name for variable in self.function.locals))
         listed += f"; variables here: {', '.join(others[:12])}" if others else ''
-        what = 'parameter or variable' if self.function.home else 'parameter'
-        return refuse(f"{self.function.name} has no {what} '{expr.name}'{near(expr.name, names + others) or listed}"
-                      f" (a global is @{expr.name})", expr.at)
+        what = 'parameter or variable' if function.home else 'parameter'
+        return refuse(f"{function.name} has no {what} '{name}'{near(name, names + others) or listed} "
+                      f'(a global is @{name})')
 
     def _global(self, expr: Expr) -> Lvalue:
-        variable = self.info.variable(expr.name)
+        variable, name = self.info.variable(expr.name), expr.name
         if variable and variable.per_cpu:
-            refuse(f"'{expr.name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell whose to read", expr.at)
-        symbols = self.info.symbols.symbols(expr.name) if self.info.symbols else None
-        if symbols is not None and not symbols:
-            refuse(f"the kernel has no symbol '{expr.name}'", expr.at)
-        if symbols and len(symbols) > 1:
-            refuse(f"'{expr.name}' is the name of {len(symbols)} symbols, and the kernel would take the first", expr.at)
+            refuse(f"'{name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell whose to read")
+        found = self.info.symbols.symbols(name) if self.info.symbols else None
+        if found is not None and not found:
+            refuse(f"the kernel has no symbol '{name}'")
+        if found and len(found) > 1:
+            refuse(f"'{name}' is the name of {len(found)} symbols, and the kernel would take the first")
         type_ = variable.type if variable and not expr.number else Void()
-        return Lvalue(type_, 'memory', Fetch('@' + expr.name), 8 * expr.number, name=expr.name)
+        return Lvalue(type_, 'memory', Fetch('@' + name), 8 * expr.number, name=name)
 
     def _fileoffset(self, expr: Expr) -> Lvalue:
-        return refuse('@+OFFSET is for programs (P, R); in the kernel write @symbol', expr.at)
+        return refuse('@+OFFSET is for programs (P, R); in the kernel write @symbol')
 
     def _address(self, expr: Expr) -> Lvalue:
         return Lvalue(Void(), 'memory', Fetch(f'@{expr.number:#x}'), name='mem')
@@ -6555,104 +6546,101 @@ class Leaves:
 
 
 class Walk(Leaves):
-    """From an expression to the place it names, by the rules of C."""
+    """From an expression to the object it names, by the rules of C."""
 
     def value(self, expr: Expr) -> Lvalue:
-        """The place an expression names."""
+        """The object an expression names."""
         walk: Callable[[Expr], Lvalue] = getattr(self, '_' + expr.kind)
-        return walk(expr)
+        with located(at=expr.at):
+            return walk(expr)
 
     def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
-        if expr.inner.kind == 'special' and inner.how == 'memory':       # $retval of a struct is where it lies
+        if expr.inner.kind == 'special' and inner.how == 'memory':      # $retval of a struct is where it lies
             inner = Lvalue(self.word, 'value', inner.fetch)
-        lvalue = self._address_in(inner, expr.at)
-        return Lvalue(self.word, 'memory', lvalue.fetch, lvalue.bit + 8 * expr.number, user=expr.user or lvalue.user, name='mem')
+        place = self._address_in(inner)
+        return place._replace(type=self.word, how='memory', bit=place.bit + 8 * expr.number, user=expr.user or place.user,
+                              name='mem')
 
-    def _address_in(self, lvalue: Lvalue, at: Span) -> Lvalue:
+    def _address_in(self, lvalue: Lvalue) -> Lvalue:
         """The value of what is to be used as an address: a pointer, or an integer as wide as one."""
         type_ = lvalue.type
         wide = isinstance(type_, (Pointer, Void)) or isinstance(type_, Int) and type_.size == self.arch.word
         if not wide and not (isinstance(type_, Array) and self.kind == 'e'):
-            way = ': & before it gives its address' if lvalue.how == 'memory' and lvalue.width is None else ''
-            refuse(f'{spell(type_)} is no address{way}', at)
-        return self._loaded(lvalue, at)
+            way = ': & before it gives its address' * (lvalue.how == 'memory' and lvalue.width is None)
+            refuse(f'{spell(type_)} is no address{way}')
+        return self._loaded(lvalue)
 
-    def _loaded(self, lvalue: Lvalue, at: Span) -> Lvalue:
+    def _loaded(self, lvalue: Lvalue) -> Lvalue:
         """The value of a pointer (or of what is used as one): 'value', its bit what is to be added to it."""
         if lvalue.how == 'value':
             return lvalue
         if lvalue.width is not None:
-            refuse('a bit-field is no address', at)
-        if lvalue.how == 'memory':
-            return lvalue._replace(how='value', fetch=lvalue.read(), bit=0)
-        fetch = self._piece(lvalue, self.arch.bits, at)
+            refuse('a bit-field is no address')
+        fetch = lvalue.read() if lvalue.how == 'memory' else self._piece(lvalue, self.arch.bits)
         return lvalue._replace(how='value', fetch=fetch, bit=0)
 
-    def _piece(self, lvalue: Lvalue, bits: int, at: Span) -> Fetch:
+    def _piece(self, lvalue: Lvalue, bits: int) -> Fetch:
         """The one register that holds these bits of an object in registers; with a bit-field's kind where it is a part."""
-        start = 0
+        start = lvalue.bit
         for fetch, size in lvalue.pieces:
-            if start <= lvalue.bit and lvalue.bit + bits <= start + 8 * size:
-                if fetch is None:
-                    break
-                if fetch.derefs and not bits % 8 and not (lvalue.bit - start) % 8:      # in memory
-                    (*before, (offset, user)) = fetch.derefs
-                    return fetch._replace(derefs=(*before, (offset + (lvalue.bit - start) // 8, user)))
-                if fetch.derefs:
-                    break
+            if not 0 <= start <= 8 * size - bits:
+                start -= 8 * size
+                continue
+            if fetch and not fetch.derefs:
                 # what is in a register is at its end
-                shift = lvalue.bit - start if self.arch.order == 'little' else 8 * size - bits - lvalue.bit + start
+                shift = start if self.arch.order == 'little' else 8 * size - bits - start
                 if fetch.base[0] == '\\':
                     return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
                 return fetch._replace(kind=f'b{bits}@{shift}/{self.arch.bits}') if shift else fetch
-            start += 8 * size
-        return refuse('this part of the value is in no single register that ftrace can read', at)
+            if fetch and not bits % 8 and not start % 8:                # in memory
+                (*before, (offset, user)) = fetch.derefs
+                return fetch._replace(derefs=(*before, (offset + start // 8, user)))
+            break
+        return refuse('this part of the value is in no single register that ftrace can read')
 
-    def _pointee(self, lvalue: Lvalue, at: Span) -> Lvalue:
+    def pointee(self, lvalue: Lvalue) -> Lvalue:
         """*lvalue"""
         type_ = lvalue.type
         if isinstance(type_, Array):
             if lvalue.how != 'memory':
-                refuse(f'{spell(type_)} is not in memory', at)
+                refuse(f'{spell(type_)} is not in memory')
             return lvalue._replace(type=type_.element())
         if not isinstance(type_, Pointer):
-            hint = ': write !(struct T *) before it' if is_untyped(type_) else ''
-            refuse(f"no pointer, but {spell(type_)}{hint}", at)
-        loaded = self._loaded(lvalue, at)
-        return Lvalue(type_.target(), 'memory', loaded.fetch, loaded.bit, user=loaded.user, name=lvalue.name,
-                      guards=lvalue.guards, words=lvalue.words)
+            hint = ': write !(struct T *) before it' * is_untyped(type_)
+            refuse(f'no pointer, but {spell(type_)}{hint}')
+        return self._loaded(lvalue)._replace(type=type_.target(), how='memory')
 
     def _memberof(self, expr: Expr) -> Lvalue:
-        if expr.inner.kind == 'packet' and expr.name in PAYLOAD:
-            return self._payload(expr.inner, expr.name, expr.arrow, expr.at)
         inner = self.value(expr.inner)
+        if inner.packet and expr.inner.kind == 'packet' and expr.name in PAYLOAD:
+            return self._payload(inner, inner.packet, expr)
         if expr.arrow:
-            inner = self._pointee(inner, expr.at)
+            inner = self.pointee(inner)
         elif isinstance(inner.type, Pointer):
-            refuse(f"{spell(inner.type)} is a pointer: write ->{expr.name}", expr.at)
-        with located(at=expr.at):
-            return self._member(inner, expr.name, expr.at)
+            refuse(f'{spell(inner.type)} is a pointer: write ->{expr.name}')
+        return self._member(inner, expr.name)
 
-    def _member(self, inner: Lvalue, name: str, at: Span) -> Lvalue:
+    def _member(self, inner: Lvalue, name: str) -> Lvalue:
         type_ = inner.type
         if not isinstance(type_, Struct):
-            way = ': write *x before ->' if isinstance(type_, Pointer) else (
-                ': cast the pointer first, ((struct T *)x)->m' if isinstance(type_, Void) else '')
-            refuse(f"{spell(type_)} has no members{way}", at)
-        type_ = self._defined(type_, at)
+            way = ': write *x before ->' if isinstance(type_, Pointer) else ''
+            way = ': cast the pointer first, ((struct T *)x)->m' if isinstance(type_, Void) else way
+            refuse(f'{spell(type_)} has no members{way}')
+        type_ = self._defined(type_)
         found = find_member(type_, name)
         if not found and name in MEMBER_MACROS and not inner.width:
-            *path, last = MEMBER_MACROS[name].split('.')
             with contextlib.suppress(InputError):                       # a macro is for one kind of struct
-                for step in path:
-                    inner = self._member(inner, step, at)
-                return self._member(inner, last, at)._replace(name=name)
+                return self._path(inner, MEMBER_MACROS[name].split('.'))._replace(name=name)
         if not found:
-            refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}", at)
+            refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}")
         return inner._replace(type=found.type(), bit=inner.bit + found.bit, width=found.width, name=name)
 
-    def _complete(self, type_: Struct) -> Struct:
+    def _path(self, inner: Lvalue, names: Iterable[str]) -> Lvalue:
+        """A member of a member of ... it."""
+        return functools.reduce(self._member, names, inner)
+
+    def complete(self, type_: Struct) -> Struct:
         """The struct with its members, where one source of types only declares it, from another."""
         if type_.size is None and type_.name:
             found = self.info.named(type_.keyword, type_.name, self.function)
@@ -6660,33 +6648,33 @@ class Walk(Leaves):
                 return found
         return type_
 
-    def _defined(self, type_: Struct, at: Span) -> Struct:
+    def _defined(self, type_: Struct) -> Struct:
         """The struct, refused where nothing tells its members."""
-        found = self._complete(type_)
+        found = self.complete(type_)
         if found.size is None:
-            refuse(f'{spell(type_)} is declared, but the debug information has no definition of it; cast to a type it has', at)
+            refuse(f'{spell(type_)} is declared, but the debug information has no definition of it; cast to a type it has')
         return found
 
     def _index(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
-        if isinstance(inner.type, Array) and inner.type.length is not None and expr.number >= inner.type.length:
-            refuse(f'the array has {inner.type.length} elements, the last is [{inner.type.length - 1}]', expr.at)
-        if isinstance(inner.type, Array) and inner.how == 'pieces':
-            size = size_of(inner.type.element())
-            return inner._replace(type=inner.type.element(), bit=inner.bit + 8 * expr.number * (size or 1))
-        element = self._pointee(inner, expr.at)
-        size = size_of(element.type)
-        if not size:
-            refuse(f"{spell(element.type)} has no size to step by", expr.at)
+        type_ = inner.type
+        if isinstance(type_, Array) and type_.length is not None and expr.number >= type_.length:
+            refuse(f'the array has {type_.length} elements, the last is [{type_.length - 1}]')
+        if isinstance(type_, Array) and inner.how == 'pieces':
+            element = inner._replace(type=type_.element())
+            size = size_of(element.type) or 1
+        else:
+            element = self.pointee(inner)
+            size = size_of(element.type) or refuse(f'{spell(element.type)} has no size to step by')
         return element._replace(bit=element.bit + 8 * size * expr.number)
 
     def _dereference(self, expr: Expr) -> Lvalue:
-        return self._pointee(self.value(expr.inner), expr.at)
+        return self.pointee(self.value(expr.inner))
 
     def _addressof(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
         if inner.how != 'memory' or inner.width is not None:
-            refuse('only what is in memory, and no bit-field, has an address', expr.at)
+            refuse('only what is in memory, and no bit-field, has an address')
         return inner._replace(type=self._pointer_to(inner.type), how='value')
 
     def _pointer_to(self, type_: Type) -> Pointer:
@@ -6700,77 +6688,73 @@ class Walk(Leaves):
                 found = self.info.named(keyword, rest, self.function)
             else:
                 plain = plain_type(name.words, self.arch)
-                found = plain if plain and name.words != 'char' else self.info.named('', name.words, self.function) or plain
-        if not found:
-            refuse(f"no type '{name.words}' in the debug information", name.at)
+                found = plain if plain and name.words != 'char' else None
+                found = found or self.info.named('', name.words, self.function) or plain
+            if not found:
+                refuse(f"no type '{name.words}' in the debug information")
         for _ in range(name.stars):
             found = self._pointer_to(found)
         return found
 
     def _cast(self, expr: Expr) -> Lvalue:
-        inner: Lvalue = self.value(expr.inner)
-        type_ = self.type_named(expr.type)
-        known = not is_untyped(inner.type)
-        with located(at=expr.at):
-            inner = self._moved(inner, type_, expr.at)
+        inner = self.value(expr.inner)
+        type_, known = self.type_named(expr.type), not is_untyped(inner.type)
+        inner = self._moved(inner, type_)
         if isinstance(type_, (Struct, Void, Float, Array)):
-            refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)', expr.type.at)
+            refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)',
+                   expr.type.at)
         if isinstance(inner.type, Array) and isinstance(type_, Pointer) and (inner.how == 'memory' or self.kind == 'e'):
-            return inner._replace(type=type_, how='value')                  # an array becomes its address
+            return inner._replace(type=type_, how='value')              # an array becomes its address
         if isinstance(inner.type, (Struct, Array, Float)):
-            scalar = self._scalar(inner)
-            if not scalar:
-                refuse(f'{spell(inner.type)} cannot be cast', expr.at)
-            inner = scalar
-        if known and isinstance(type_, Pointer) and (size_of(inner.type) or 0) < self.arch.word:
-            refuse(f'{spell(inner.type)} is too narrow for a pointer', expr.at)
-        if known and isinstance(type_, Int) and type_.name in ('bool', '_Bool') and spell(inner.type) not in ('bool', '_Bool'):
-            refuse(f'{spell(inner.type)} as {type_.name} is 0 or 1, which ftrace cannot compute; compare it in the filter', expr.at)
-        return self._resized(inner, type_, expr.at) if known else inner._replace(type=type_)
+            inner = self._scalar(inner) or refuse(f'{spell(inner.type)} cannot be cast')
+        if not known:
+            return inner._replace(type=type_)
+        had = spell(inner.type)
+        if isinstance(type_, Pointer) and (size_of(inner.type) or 0) < self.arch.word:
+            refuse(f'{had} is too narrow for a pointer')
+        if spell(type_) in ('bool', '_Bool') and had not in ('bool', '_Bool'):
+            refuse(f'{had} as {spell(type_)} is 0 or 1, which ftrace cannot compute; compare it in the filter')
+        return self._resized(inner, type_)
 
-    def _moved(self, inner: Lvalue, wanted: Type, at: Span) -> Lvalue:
+    def _moved(self, inner: Lvalue, wanted: Type) -> Lvalue:
         """A pointer to an object as one to its base class, or to the class derived from it (C++, [expr.static.cast])."""
-        classes = [self._complete(target) for type_ in (inner.type, wanted) if isinstance(type_, Pointer)
+        classes = [self.complete(target) for type_ in (inner.type, wanted) if isinstance(type_, Pointer)
                    for target in [type_.target()] if isinstance(target, Struct)]
         if len(classes) < 2 or None in (classes[0].size, classes[1].size):
             return inner
         back = base_offset(classes[1], classes[0])
         bits = (base_offset(*classes) or 0) if back is None else -back
         if bits:
-            inner = self._loaded(inner, at)
+            inner = self._loaded(inner)
         return inner._replace(bit=inner.bit + bits)
 
-    def _resized(self, inner: Lvalue, type_: Type, at: Span) -> Lvalue:
+    def _resized(self, inner: Lvalue, type_: Type) -> Lvalue:
         """A scalar as one of another size: a narrower one is its low bits; a wider one has its value, unless a negative
         number would become a large one."""
-        had, bits = 8 * (size_of(inner.type) or 0), 8 * (size_of(type_) or 0)
-        had = had if inner.width is None else inner.width
+        had = 8 * (size_of(inner.type) or 0) if inner.width is None else inner.width
+        bits = 8 * (size_of(type_) or 0)
         if bits > had:
             signed = isinstance(inner.type, (Int, Enum)) and inner.type.signed
             if signed and isinstance(type_, (Int, Enum)) and not type_.signed:
-                refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, which ftrace cannot do', at)
+                refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, which ftrace cannot do')
             return inner
         if self.arch.order == 'big' and inner.how == 'memory':
             inner = inner._replace(bit=inner.bit + had - bits)
         return inner._replace(type=type_, width=inner.width and bits)
 
     def _containerof(self, expr: Expr) -> Lvalue:
-        inner: Lvalue = self._address_in(self.value(expr.inner), expr.at)
-        type_ = self.type_named(expr.type)
+        inner, type_ = self._address_in(self.value(expr.inner)), self.type_named(expr.type)
         if not isinstance(type_, Struct) or not expr.member:
             refuse('container_of(x, struct T, member) needs a struct and one of its members', expr.type.at)
-        place = Lvalue(type_, 'memory', inner.fetch)
-        for name in expr.member:
-            with located(at=expr.at):
-                place = self._member(place, name, expr.at)
+        place = self._path(Lvalue(type_, 'memory', inner.fetch), expr.member)
         had = inner.type.target() if isinstance(inner.type, Pointer) else place.type
         if not isinstance(had, Void) and spell(had) != spell(place.type):
-            refuse(f"this points to {spell(had)}, and '{'.'.join(expr.member)}' of {spell(type_)} is {spell(place.type)}", expr.at)
+            member = '.'.join(expr.member)
+            refuse(f"this points to {spell(had)}, and '{member}' of {spell(type_)} is {spell(place.type)}")
         return inner._replace(type=self._pointer_to(type_), bit=inner.bit - place.bit)
 
     def _usermemory(self, expr: Expr) -> Lvalue:
-        lvalue = self._address_in(self.value(expr.inner), expr.at)
-        return lvalue._replace(user=not self.in_program)                      # a program's probe reads no other memory
+        return self._address_in(self.value(expr.inner))._replace(user=not self.in_program)  # there is no other memory there
 
     def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
         """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar itself."""
@@ -6778,358 +6762,342 @@ class Walk(Leaves):
             type_ = lvalue.type
             if not isinstance(type_, Struct):
                 break
-            type_ = self._complete(type_)
+            type_ = self.complete(type_)
             members = type_.members() if type_.size is not None else ()
-            inner = members[0].type() if len(members) == 1 else None
-            if inner is None or members[0].width is not None or size_of(inner) != type_.size:
+            if len(members) != 1 or members[0].width is not None or size_of(members[0].type()) != type_.size:
                 return None
-            lvalue = lvalue._replace(type=inner, bit=lvalue.bit + members[0].bit)
+            lvalue = lvalue._replace(type=members[0].type(), bit=lvalue.bit + members[0].bit)
         return lvalue if isinstance(lvalue.type, (Int, Enum, Pointer)) else None
 
-    def _packet(self, expr: Expr, payload: bool = False) -> Lvalue:
-        """A pointer to the header, with the guards that say whether it, or what is behind it, is there."""
-        if expr.name not in HEADERS:
-            refuse(f"'{expr.name}' is no packet header surftrace knows; they are {', '.join(HEADERS)}", expr.at)
-        if expr.layer > HEADERS[expr.name].layer:
+    def _packet(self, expr: Expr) -> Lvalue:
+        """A pointer to the header."""
+        header = HEADERS.get(expr.name)
+        if not header:
+            refuse(f"'{expr.name}' is no packet header surftrace knows; they are {', '.join(HEADERS)}")
+        if expr.layer > header.layer:
             refuse(f'with skb->data at {expr.layer}, {expr.name} lies before it, and how far is not known; reach it through '
-                   f'%0->head and an offset, or probe a function where data points at {HEADERS[expr.name].layer}', expr.at)
+                   f'%0->head and an offset, or probe a function where data points at {header.layer}')
         skb = self.value(expr.inner)
         if isinstance(skb.type, Int) and not skb.type.name:
             skb = skb._replace(type=self.type_named(TypeName('struct sk_buff', 1, expr.at)))
         if not isinstance(skb.type, Pointer) or spell(skb.type.target()) != 'struct sk_buff':
             written = {'argument': f'%{expr.inner.number}', 'name': expr.inner.name}.get(expr.inner.kind, 'x')
-            way = f': write (*{written})' if spell(skb.type) == 'struct sk_buff **' else ''
+            way = f': write (*{written})' * (spell(skb.type) == 'struct sk_buff **')
             refuse(f'a struct sk_buff * is needed, and this is {spell(skb.type)}{way}', expr.inner.at)
-        data, length = (self._member(self._pointee(skb, expr.at), name, expr.at) for name in ('data', 'len'))
-        data = self._loaded(data, expr.at)
+        data, length = (self._member(self.pointee(skb), name) for name in ('data', 'len'))
+        packet = Packet(self._loaded(data).fetch, expr.name, expr.layer, length.bit // 8)
         type_ = self.type_named(TypeName('struct ' + expr.name, 1, expr.at))
-        return Lvalue(type_, 'value', data.fetch, 8 * header_offset(expr.name, expr.layer), name=expr.name,
-                      guards=header_guards(data.fetch, expr.name, expr.layer, payload, length.bit // 8, self.arch.order),
-                      words=(f"{expr.name}{'.data' * payload}@{expr.layer}+{length.bit // 8}",))
+        return Lvalue(type_, 'value', packet.data, 8 * packet.offset, name=expr.name, packet=packet)
 
-    def _payload(self, packet: Expr, name: str, arrow: bool, at: Span) -> Lvalue:
+    def _payload(self, header: Lvalue, packet: Packet, expr: Expr) -> Lvalue:
         """cdata, sdata, ... behind a header: an array of as many bytes each as there may be."""
-        header = self._packet(packet, True)
-        if not arrow:
-            refuse(f'write ->{name}', at)
-        size = PAYLOAD[name]
+        if not expr.arrow:
+            refuse(f'write ->{expr.name}')
+        size = PAYLOAD[expr.name]
         element: Type = Int(f'u{8 * size}', size, False) if size else Array(lambda: CHAR, 1)
-        behind = header.bit + 8 * HEADERS[packet.name].size
-        return header._replace(type=Array(lambda: element, None), how='memory', bit=behind, name=name)
+        return header._replace(type=Array(lambda: element, None), how='memory', name=expr.name,
+                               bit=header.bit + 8 * HEADERS[packet.header].size, packet=packet._replace(payload=True))
+
+
+Shown = Tuple[Tuple[Fetch, ...], Optional[Format]]
 
 
 class Resolver(Walk):
-    """From expressions to fields, for one place."""
+    """From expressions to fields, at one target."""
 
     def field(self, arg: Arg) -> Field:
         """The Field of an argument: what the kernel is asked, and how the answer is shown."""
         lvalue = self.value(arg.expr)
-        name = arg.name or lvalue.name or 'arg'
-        if lvalue.words and lvalue.how == 'value':
+        fetch, packet = lvalue.fetch, lvalue.packet
+        if packet and lvalue.how == 'value':
             refuse('name a member of the header, with ->', arg.at)
-        if lvalue.fetch.base[:4] == '$arg' and not lvalue.fetch.derefs and lvalue.type == self.word and self.function and not arg.word:
-            refuse(f'{lvalue.fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
-        if arg.word and arg.format and not (arg.format == 'X' and re.fullmatch(r'(be|BE)\d\d', arg.word)):
-            refuse(f"'{arg.format}' and ':{arg.word}' both say how to show it", arg.word_at)
-        fetches, format_ = self._shown(lvalue, arg)
-        if lvalue.guards and fetches[0].kind in STRINGS:                # of a packet
+        if fetch.base.startswith('$arg') and not fetch.derefs and not arg.word and self.function and lvalue.type == self.word:
+            refuse(f'{fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
+        with located(at=arg.word_at if arg.word else arg.at):
+            fetches, format_ = self._shown(lvalue, arg)
+        if packet and fetches[0].kind in STRINGS:
             format_ = packet_format(fetches[0].derefs[-1][0])
-            fetches = (*fetches, lvalue.guards[0].fetch)
-        return self.guarded(Field(name, fetches, format_, lvalue.guards, lvalue.words, arg.at))
+            fetches = (*fetches, packet.in_skb())
+        return self.guarded(Field(arg.name or lvalue.name or 'arg', fetches, format_, at=arg.at), packet)
 
-    def _shown(self, lvalue: Lvalue, arg: Arg) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
+    def _shown(self, lvalue: Lvalue, arg: Arg) -> Shown:
         """The fetches and the format: by the type that is asked for, else by the C type."""
-        if arg.word == 'text':
-            return self._counted_text(lvalue, arg.length, arg.word_at)
-        if not arg.word:
-            return self._default(lvalue, arg.format, arg.name, arg.at)
-        if KERNEL_TYPE.fullmatch(arg.word):
-            return (self._typed(lvalue, arg.word, arg.word_at),), self._cut(lvalue, arg.word)
-        return self._formatted(lvalue, arg.word, arg.format, arg.word_at)
+        word, type_ = arg.word, lvalue.type
+        if not word:
+            return self._default(lvalue, arg.format, arg.name)
+        if arg.format and not (arg.format == 'X' and re.fullmatch(r'(be|BE)\d\d', word)):
+            refuse(f"'{arg.format}' and ':{word}' both say how to show it")
+        if word == 'text':
+            return self._counted_text(lvalue, arg.length)
+        if not KERNEL_TYPE.fullmatch(word):
+            return self._formatted(lvalue, word, arg.format)
+        fetch, size = self._typed(lvalue, word), None
+        if word in ('string', 'ustring') and isinstance(type_, (Array, Struct)) and lvalue.how == 'memory':
+            size = size_of(type_)                                       # not shown past its end
+        return (fetch,), cut_format(size) if size else None
 
-    def guarded(self, field: Field) -> Field:
-        """The field with a guard for each pointer it goes through."""
-        if any(abs(offset) >= 1 << 31 for fetch in field.fetches for offset, _ in fetch.derefs):
+    def guarded(self, field: Field, packet: Optional[Packet] = None) -> Field:
+        """The field with a guard for each pointer it goes through, and those of the packet it is in."""
+        fetches = field.fetches
+        if any(abs(offset) >= 1 << 31 for fetch in fetches for offset, _ in fetch.derefs):
             refuse('the offset is wider than any kernel object', field.at)
         unless: Dict[Tuple[Fetch, str], str] = {}
-        if field.format and field.format.word == 'text':            # of no bytes, wherever it is
-            unless = {**dict.fromkeys(field.fetches[1].pointers()[-1:], '0'), **dict.fromkeys(field.fetches[0].pointers(), '')}
-        elif field.kind.startswith(('string[', 'ustring[')):        # the first pointer was read, and it leads nowhere
-            unless = {field.fetches[0].pointers()[-1]: '{(fault)'}
-        fetches = (*field.fetches, *(guard.fetch for guard in field.guards))
+        if field.format and field.format.word == 'text':                # of no bytes, wherever it is
+            unless.update(dict.fromkeys(fetches[1].pointers()[-1:], '0'))
+            unless.update(dict.fromkeys(fetches[0].pointers(), ''))
+        elif field.kind.startswith(('string[', 'ustring[')):            # the first pointer was read, and it leads nowhere
+            unless[fetches[0].pointers()[-1]] = '{(fault)'
+        conditions = packet.guards(self.arch.order) if packet else []
+        pointers = [pointer for fetch in (*fetches, *(guard.fetch for guard in conditions)) for pointer in fetch.pointers()]
         guards = [self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ''))
-                  for pointer in dict.fromkeys(pointer for fetch in fetches for pointer in fetch.pointers())]
-        inside = [f for f in field.fetches if f.derefs and f.derefs[:-1] == field.fetches[0].derefs[:-1]]
-        end = max((fetch.derefs[-1][0] + fetch.size() for fetch in inside), default=0)
-        others = [guard._replace(low=end) if guard.word == TOO_SHORT else guard for guard in field.guards]
-        words = (field.format.word,) if field.format else ()
-        return field._replace(guards=(*guards, *others), words=words + field.words)
+                  for pointer in dict.fromkeys(pointers)]
+        ends = [fetch.derefs[-1][0] + fetch.size() for fetch in fetches if fetch.derefs[:-1] == fetches[0].derefs[:-1] and fetch.derefs]
+        conditions = [guard._replace(low=max(ends)) if guard.word == TOO_SHORT else guard for guard in conditions]
+        words = tuple(shown.word for shown in (field.format, packet) if shown)
+        return field._replace(guards=(*guards, *conditions), words=words)
 
     def _pointer_guard(self, pointer: Fetch, space: str) -> Guard:
-        bits = self.arch.bits
-        low, high = 4096, (1 << bits) - 1
+        arch = self.arch
+        low, high = 4096, (1 << arch.bits) - 1
         if space == 'kernel' and not self.in_program:
-            low, high = self.arch.kernel_from, self.arch.last_address
+            low, high = arch.kernel_from, arch.last_address
         elif space != 'any':
-            high = (1 << bits - 1) - 1 if bits == 64 else self.arch.last_address
-        return Guard(pointer._replace(kind=f'x{bits}'), low, high)
+            high = (1 << 63) - 1 if arch.bits == 64 else arch.last_address
+        return Guard(pointer._replace(kind=f'x{arch.bits}'), low, high)
 
-    def _default(self, lvalue: Lvalue, letter: str, name: str, at: Span) -> Tuple[Tuple[Fetch, ...], Optional[Format]]:
+    def _default(self, lvalue: Lvalue, letter: str, name: str) -> Shown:
         """By the C type: the table in the README, 'What a type becomes'."""
         prefixed = next((word for prefix, word in PREFIX_FORMATS.items() if name.startswith(prefix)), '')
         if prefixed and not letter and self._size(lvalue) == sum(FORMATS[prefixed].sizes):
-            return self._formatted(lvalue, prefixed, '', at)
+            return self._formatted(lvalue, prefixed, '')
         type_ = lvalue.type
-        if isinstance(type_, Array) and not (is_char(type_.element()) and not letter):
-            return (self._array(lvalue, letter, at),), None
         if isinstance(type_, Array):
-            bounded = type_.length or 1                                     # char [1] is C's old way to say char []
-            return (self._text(lvalue, at),), cut_format(bounded) if bounded > 1 else None
-        if isinstance(type_, Pointer) and is_char(type_.target()) and not letter:
-            return (self._text(self._pointee(lvalue, at), at),), None
+            if letter or not is_char(type_.element()):
+                return (self._array(lvalue, type_, letter),), None
+            bounded = type_.length or 1                                 # char [1] is C's old way to say char []
+            return (self._text(lvalue),), cut_format(bounded) if bounded > 1 else None
         if isinstance(type_, Struct) and not letter and text_members(type_):
-            return self._counted_text(lvalue, None, at)
-        if isinstance(type_, Pointer) and isinstance(type_.target(), Function) and not letter and self.kind != 'e' and not self.in_program:
-            return (self._fetched(lvalue, at)._replace(kind='symbol'),), None
-        scalar = self._scalar(lvalue)
-        if not scalar:
-            self._refuse_whole(lvalue, at)
-        fetch, format_ = self._number(scalar, letter, at)
+            return self._counted_text(lvalue, None)
+        if isinstance(type_, Pointer) and not letter:
+            if is_char(type_.target()):
+                return (self._text(self.pointee(lvalue)),), None
+            if isinstance(type_.target(), Function) and self.kind != 'e' and not self.in_program:
+                return (self._fetched(lvalue)._replace(kind='symbol'),), None
+        fetch, format_ = self._number(self._scalar(lvalue) or self._refuse_whole(lvalue), letter)
         return (fetch,), format_
 
-    def _size(self, lvalue: Lvalue) -> int:
+    @staticmethod
+    def _size(lvalue: Lvalue) -> int:
         return size_of(lvalue.type) or 0 if lvalue.width is None else 0
 
-    def _refuse_whole(self, lvalue: Lvalue, at: Span) -> NoReturn:
-        type_ = lvalue.type
+    def _refuse_whole(self, lvalue: Lvalue) -> NoReturn:
+        type_, name = lvalue.type, lvalue.name
         if isinstance(type_, Struct):
-            members = member_names(self._defined(type_, at))
-            refuse(f"{spell(type_)} is more than one value; name a member: {', '.join(members[:8])}"
-                   f"{', ...' if len(members) > 8 else ''}", at)
+            members = member_names(self._defined(type_))
+            more = ', ...' * (len(members) > 8)
+            refuse(f"{spell(type_)} is more than one value; name a member: {', '.join(members[:8])}{more}")
         if isinstance(type_, Float):
-            refuse(f'{spell(type_)}: ftrace reads no floating-point numbers', at)
+            refuse(f'{spell(type_)}: ftrace reads no floating-point numbers')
         if isinstance(type_, Void) and self.kind == 'e':
-            refuse(f"the fields of this event are not known here; say its type: {lvalue.name}:u32, {lvalue.name}:string", at)
+            refuse(f'the fields of this event are not known here; say its type: {name}:u32, {name}:string')
         if isinstance(type_, Void) and lvalue.how == 'memory' and lvalue.fetch.base.startswith('@'):
-            refuse(f"no type is known for '{lvalue.name}'; say one: @{lvalue.name}:u64, !(struct T *)@{lvalue.name}->member", at)
-        refuse(f'{spell(type_)} is no value ftrace can fetch', at)
+            refuse(f"no type is known for '{name}'; say one: @{name}:u64, !(struct T *)@{name}->member")
+        refuse(f'{spell(type_)} is no value ftrace can fetch')
 
-    def _fetched(self, lvalue: Lvalue, at: Span) -> Fetch:
+    def _fetched(self, lvalue: Lvalue) -> Fetch:
         """The fetch of a scalar that is no bit-field; its kind is left open."""
-        if lvalue.how == 'value':
-            if lvalue.bit:
-                refuse(f"ftrace cannot add: this is {lvalue.fetch.text()} {lvalue.bit // 8:+d}; trace the pointer alone, or a "
-                       f"member it points to", at)
-            if lvalue.fetch.base.startswith('@') and not lvalue.fetch.derefs:
-                refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms', at)
-            return lvalue.fetch
+        fetch = lvalue.fetch
         if lvalue.how == 'memory':
             return lvalue.read()
-        return self._piece(lvalue, 8 * (size_of(lvalue.type) or 0), at)
+        if lvalue.how == 'pieces':
+            return self._piece(lvalue, 8 * (size_of(lvalue.type) or 0))
+        if lvalue.bit:
+            refuse(f'ftrace cannot add: this is {fetch.text()} {lvalue.bit // 8:+d}; trace the pointer alone, or a member it '
+                   'points to')
+        if fetch.base.startswith('@') and not fetch.derefs:
+            refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms')
+        return fetch
 
-    def _number(self, lvalue: Lvalue, letter: str, at: Span) -> Tuple[Fetch, Optional[Format]]:
+    def _number(self, lvalue: Lvalue, letter: str) -> Tuple[Fetch, Optional[Format]]:
         """An integer, enumerator, pointer or bit-field."""
-        type_ = lvalue.type
+        type_, format_ = lvalue.type, None
         assert isinstance(type_, (Int, Enum, Pointer))
         if type_.size not in (1, 2, 4, 8):
-            refuse(f'{spell(type_)} has {type_.size} bytes, and ftrace fetches 1, 2, 4 or 8', at)
+            refuse(f'{spell(type_)} has {type_.size} bytes, and ftrace fetches 1, 2, 4 or 8')
         signed = letter == 'S' or not letter and not isinstance(type_, Pointer) and type_.signed
-        fetch = self._bits(lvalue, at) if lvalue.width is not None else self._fetched(lvalue, at)
-        if fetch.kind:                                                      # a bit-field, or a part of a register
-            width = bit_width(fetch.kind)
+        fetch = self._fetched(lvalue) if lvalue.width is None else self._bits(lvalue, lvalue.width)
+        width = bit_width(fetch.kind)                                   # of a bit-field, or a part of a register
+        if width:
             format_ = signed_format(width) if signed else {'X': HEX}.get(letter)
         else:
             address = isinstance(type_, Pointer) or is_untyped(type_)
-            shown = 'x' if letter == 'X' or address and not letter else 'u'
-            fetch, format_ = fetch._replace(kind=f"{'s' if signed else shown}{8 * type_.size}"), None
-        if isinstance(type_, Enum) and not letter:
-            format_ = self._enum(type_, fetch.kind)
+            unsigned = 'x' if letter == 'X' or address and not letter else 'u'
+            fetch = fetch._replace(kind=f"{'s' if signed else unsigned}{8 * type_.size}")
+        if isinstance(type_, Enum) and not letter:                      # an anonymous one carries its enumerators
+            values = type_.enumerators()
+            named = re.fullmatch(r'[\w:]+', type_.name)
+            word = type_.name if named else ','.join(f'{name}={value}' for name, value in values)
+            format_ = enum_format(word, values, width)
         return fetch, format_
 
-    @staticmethod
-    def _enum(type_: Enum, kind: str) -> Format:
-        """By name, so that -S is short; an anonymous one carries its enumerators."""
-        values = type_.enumerators()
-        word = type_.name if re.fullmatch(r'[\w:]+', type_.name) else ','.join(f'{name}={value}' for name, value in values)
-        return enum_format(word, values, bit_width(kind))
-
-    def _bits(self, lvalue: Lvalue, at: Span) -> Fetch:
+    def _bits(self, lvalue: Lvalue, width: int) -> Fetch:
         """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its storage unit (in a
         packed struct one may be across the units: then the smallest from its first byte on), and count from that
         container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then right)."""
-        width = lvalue.width or 0
         if lvalue.how == 'pieces':
-            fetch = self._piece(lvalue, width, at)
+            fetch = self._piece(lvalue, width)
             return fetch if fetch.kind else fetch._replace(kind=f'b{width}@0/{self.arch.bits}')
         if lvalue.how != 'memory':
-            refuse('a bit-field of what is not in memory', at)
+            refuse('a bit-field of what is not in memory')
         units = [size for size in (1, 2, 4, 8) if size <= (size_of(lvalue.type) or 0)]
-        places = [(lvalue.bit // (8 * size) * size, size) for size in units] + [(lvalue.bit // 8, size) for size in (1, 2, 4, 8)]
+        places = [(lvalue.bit // (8 * size) * size, size) for size in units]
+        places += [(lvalue.bit // 8, size) for size in (1, 2, 4, 8)]
         for start, size in places:
             offset = lvalue.bit - 8 * start
             if offset + width <= 8 * size:
                 offset = offset if self.arch.order == 'little' else 8 * size - offset - width
                 return lvalue._replace(bit=8 * start).read(f'b{width}@{offset}/{8 * size}')
-        return refuse(f'a bit-field of {width} bits in more than 8 bytes', at)
+        return refuse(f'a bit-field of {width} bits in more than 8 bytes')
 
-    def _array(self, lvalue: Lvalue, letter: str, at: Span) -> Fetch:
+    def _array(self, lvalue: Lvalue, type_: Array, letter: str) -> Fetch:
         """TYPE[N] for an array of scalars."""
-        type_ = lvalue.type
-        assert isinstance(type_, Array)
         element = self._scalar(lvalue._replace(type=type_.element()))
         if isinstance(type_.element(), Array) or not element:
-            refuse(f'{spell(type_)} is an array of more than numbers; name an element: [0]', at)
+            refuse(f'{spell(type_)} is an array of more than numbers; name an element: [0]')
         if not type_.length or type_.length > 64:
-            refuse(f"ftrace fetches arrays of 1 to 64 elements, and this has {type_.length or 'an unknown number'}; name an element "
-                   f'([0]), or say how many (:x8[16])', at)
+            refuse(f"ftrace fetches arrays of 1 to 64 elements, and this has {type_.length or 'an unknown number'}; name an "
+                   'element ([0]), or say how many (:x8[16])')
         if lvalue.how != 'memory' or lvalue.user:
-            refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]', at)
-        fetch, _ = self._number(element, letter, at)
+            refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]')
+        fetch, _ = self._number(element, letter)
         return fetch._replace(kind=f'{fetch.kind}[{type_.length}]')
 
-    def _text(self, lvalue: Lvalue, at: Span) -> Fetch:
+    def _text(self, lvalue: Lvalue) -> Fetch:
         """The string at a place in memory; what the kernel itself knows as one ($comm, an event's field) as it is."""
+        base = lvalue.fetch.base
         if lvalue.how == 'memory':
             return lvalue.read('string')
-        if lvalue.how == 'value' and not lvalue.bit and lvalue.fetch.base[0] in '$\\':
-            return lvalue.fetch._replace(kind='' if lvalue.fetch.base == '$comm' and self.kind != 'e' else 'string')
-        return refuse('a string in registers: ftrace cannot read it', at)
+        if lvalue.how != 'value' or lvalue.bit or base[0] not in '$\\':
+            refuse('a string in registers: ftrace cannot read it')
+        return lvalue.fetch._replace(kind='' if base == '$comm' and self.kind != 'e' else 'string')
 
-    def _typed(self, lvalue: Lvalue, kind: str, at: Span) -> Fetch:
+    def _typed(self, lvalue: Lvalue, kind: str) -> Fetch:
         """One of the kernel's fetch types, asked for by name."""
-        base, type_ = kind.split('[')[0], lvalue.type
-        untyped = is_untyped(type_)
+        base, type_, fetch = kind.split('[')[0], lvalue.type, lvalue.fetch
         if self.in_program and base in ('symbol', 'symstr', '%pd', '%pD'):
-            refuse(f'{base} is for the kernel; in a program an address is x{self.arch.bits}', at)
+            refuse(f'{base} is for the kernel; in a program an address is x{self.arch.bits}')
         if self.kind == 'e' and lvalue.how == 'value' and isinstance(type_, Void):
-            return lvalue.fetch._replace(kind=kind)                         # a field nothing is known of: the kernel knows
-        if lvalue.fetch.base == '$comm' and not lvalue.fetch.derefs and self.kind != 'e':
-            return lvalue.fetch if kind == 'string' else refuse('$comm is a string', at)
+            return fetch._replace(kind=kind)                            # a field nothing is known of: the kernel knows
+        if fetch == Fetch('$comm') and self.kind != 'e':
+            return fetch if kind == 'string' else refuse('$comm is a string')
         if base in ('string', 'ustring') or '[' in kind:
-            place = self._behind(lvalue, kind, at)
-            self._fits_array(lvalue, kind, at)
-            if place.how != 'memory':
-                return place.fetch._replace(kind=kind)
-            return place._replace(user=place.user and base != 'ustring').read(kind)
-        scalar = lvalue if untyped else self._scalar(lvalue)
-        if not scalar and isinstance(type_, Struct) and not lvalue.bit and (
-                lvalue.how == 'pieces' or lvalue.fetch.base[:1] == '@' and not lvalue.fetch.derefs):
-            untyped, scalar = True, lvalue._replace(type=self.word)     # the kernel's own %REG, $retval or @SYM
-        if not scalar:
-            self._refuse_whole(lvalue, at)
-        return self._narrowed(scalar, kind, untyped, at)
+            place = self._behind(lvalue, kind)
+            if '[' in kind:
+                self._check_array(lvalue, kind)
+            user = place.user and base != 'ustring'
+            return place._replace(user=user).read(kind) if place.how == 'memory' else place.fetch._replace(kind=kind)
+        scalar = lvalue if is_untyped(type_) else self._scalar(lvalue)
+        fixed = lvalue.how == 'pieces' or fetch.base[:1] == '@' and not fetch.derefs
+        if not scalar and isinstance(type_, Struct) and fixed and not lvalue.bit:
+            scalar = lvalue._replace(type=self.word)                    # the kernel's own %REG, $retval or @SYM
+        return self._narrowed(scalar or self._refuse_whole(lvalue), kind)
 
-    def _behind(self, lvalue: Lvalue, kind: str, at: Span) -> Lvalue:
-        """The place a string or an array is read from: what an address points to, or the object itself where it is none."""
-        type_, size = lvalue.type, size_of(lvalue.type)
+    def _behind(self, lvalue: Lvalue, kind: str) -> Lvalue:
+        """Where a string or an array is read from: what an address points to, or the object itself where it is none."""
+        type_, size, several = lvalue.type, size_of(lvalue.type), '[' in kind
         untyped = is_untyped(type_)
         word = isinstance(type_, Int) and size == self.arch.word
-        if isinstance(type_, Pointer) or word and (lvalue.how != 'memory' or not untyped and '[' not in kind):
-            return self._loaded(lvalue, at)._replace(how='memory')
+        if isinstance(type_, Pointer) or word and (lvalue.how != 'memory' or not untyped and not several):
+            return self._loaded(lvalue)._replace(how='memory')
         known = lvalue.fetch.base[:1] in ('$', '\\') and isinstance(type_, Array)
         if lvalue.width is not None or lvalue.how != 'memory' and not known:
-            refuse(f'{kind} needs something in memory', at)
-        if '[' not in kind and not untyped and not isinstance(type_, (Array, Struct)) and size != 1:
-            refuse(f'{spell(type_)} is no text and no address of one', at)
+            refuse(f'{kind} needs something in memory')
+        if not several and not untyped and not isinstance(type_, (Array, Struct)) and size != 1:
+            refuse(f'{spell(type_)} is no text and no address of one')
         return lvalue
 
-    def _fits_array(self, lvalue: Lvalue, kind: str, at: Span) -> None:
+    def _check_array(self, lvalue: Lvalue, kind: str) -> None:
         """Refuse an array that reaches beyond the C object it is asked of, or that the kernel cannot hold."""
-        match = re.fullmatch(r'(?:[sux](\d+)|b\d+@\d+/(\d+)|(char)|.*)\[(\d+)\]', kind)
-        untyped = isinstance(lvalue.type, Pointer) or is_untyped(lvalue.type)
-        if not match:
-            return
-        count, size = int(match[4]), None if untyped or lvalue.how == 'value' else size_of(lvalue.type)
-        bits = 8 if match[3] else int(match[1] or match[2] or self.arch.bits)
-        if not 1 <= count <= 64:
-            refuse('the kernel takes arrays of 1 to 64 elements', at)
-        if size and count * bits // 8 > size:
-            refuse(f'{spell(lvalue.type)} has {size} bytes, {kind} would read on behind it', at)
+        element, count = re.fullmatch(r'(.*)\[(\d+)\]', kind).groups()  # type: ignore[union-attr]
+        width = re.search(r'\d+$', element)
+        bits = int(width[0]) if width else {'char': 8}.get(element, self.arch.bits)
+        if not 1 <= int(count) <= 64:
+            refuse('the kernel takes arrays of 1 to 64 elements')
+        pointer = isinstance(lvalue.type, Pointer) or is_untyped(lvalue.type) or lvalue.how == 'value'
+        size = None if pointer else size_of(lvalue.type)
+        if size and int(count) * bits // 8 > size:
+            refuse(f'{spell(lvalue.type)} has {size} bytes, {kind} would read on behind it')
 
-    def _counted_text(self, lvalue: Lvalue, length: Optional[Expr], at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
+    def _narrowed(self, lvalue: Lvalue, kind: str) -> Fetch:
+        """A scalar by a fetch type that is not wider than it."""
+        if lvalue.width is not None:
+            refuse(f"'{lvalue.name}' is a bit-field: S, U or X before it say how to show it")
+        fetch, untyped = self._fetched(lvalue), is_untyped(lvalue.type)
+        bits = 8 * (size_of(lvalue.type) or 0)
+        part = re.fullmatch(r'b(\d+)@(\d+)/(\d+)', kind)
+        width = re.search(r'\d+$', kind)
+        wanted = int(width[0]) if width else 0
+        if part and not 0 < int(part[1]) <= wanted - int(part[2]):
+            refuse(f'{part[1]} bits from bit {part[2]} on are not in {wanted} bits')
+        if not untyped and wanted > bits:
+            refuse(f'{spell(lvalue.type)} has {bits} bits, {kind} would read on behind it')
+        if kind in ('symbol', 'symstr') and not untyped and bits != self.arch.bits:
+            refuse(f'{spell(lvalue.type)} is no address')
+        if 0 < wanted < bits and not untyped and lvalue.how == 'memory' and self.arch.order == 'big':
+            fetch = lvalue.read(offset=(bits - wanted) // 8)
+        if fetch.kind and kind != fetch.kind:
+            refuse('it is a part of a register: S, U or X before it say how to show it')
+        return fetch._replace(kind=kind)
+
+    def _counted_text(self, lvalue: Lvalue, length: Optional[Expr]) -> Shown:
         """A pointer and a length, the length an expression or, in a type that has both, a member."""
         size = None
         if length is None:
-            lvalue, counted = self._text_by_type(lvalue, at)
+            lvalue, counted = self._text_by_type(lvalue)
         else:
             counted, size = self.value(length), size_of(lvalue.type) if isinstance(lvalue.type, Array) else None
         scalar = self._scalar(counted)
         if not scalar or not isinstance(scalar.type, (Int, Enum)):
-            refuse(f'the length is {spell(counted.type)}, and not a number', at)
-        count, _ = self._number(scalar, '', at)
-        text = lvalue if isinstance(lvalue.type, Array) else self._behind(lvalue, 'text', at)
-        if text.how != 'memory' or text.user or size_of(innermost(text.type) if isinstance(text.type, Array) else self._element(text)) != 1:
-            refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(lvalue.type)}', at)
+            refuse(f'the length is {spell(counted.type)}, and not a number')
+        count, _ = self._number(scalar, '')
+        type_ = lvalue.type
+        element, text = innermost(type_), lvalue
+        if not isinstance(type_, Array):
+            element, text = type_.target() if isinstance(type_, Pointer) else type_, self._behind(lvalue, 'text')
+        if text.how != 'memory' or text.user or not is_untyped(element) and size_of(element) != 1:
+            refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(type_)}')
         chunks = tuple(text.read('x8[64]', 64 * i) for i in range(TEXT_CHUNKS))
         return (count._replace(kind=re.sub('^x', 'u', count.kind)), *chunks), text_format(size or None)
 
-    @staticmethod
-    def _element(lvalue: Lvalue) -> Type:
-        """The type a pointer to text points to; a plain word may be one."""
-        target = lvalue.type.target() if isinstance(lvalue.type, Pointer) else lvalue.type
-        return CHAR if is_untyped(target) else target
-
-    def _text_by_type(self, lvalue: Lvalue, at: Span) -> Tuple[Lvalue, Lvalue]:
+    def _text_by_type(self, lvalue: Lvalue) -> Tuple[Lvalue, Lvalue]:
         """(the text, its length) of a type that is known to be text."""
         if isinstance(lvalue.type, Pointer):
-            lvalue = self._pointee(lvalue, at)
+            lvalue = self.pointee(lvalue)
         paths = text_members(lvalue.type) if isinstance(lvalue.type, Struct) else None
         if not paths:
-            refuse(f'{spell(lvalue.type)} carries no length: say it, as in %0:text(%1)', at)
-        found = []
-        for path in paths:
-            place = lvalue
-            for name in path.split('.'):
-                place = self._member(place, name, at)
-            found.append(place)
-        return found[0], found[1]
+            refuse(f'{spell(lvalue.type)} carries no length: say it, as in %0:text(%1)')
+        return self._path(lvalue, paths[0].split('.')), self._path(lvalue, paths[1].split('.'))
 
-    def _cut(self, lvalue: Lvalue, kind: str) -> Optional[Format]:
-        """How a string is shown that is asked of an array or struct in memory: not past its end."""
-        size = size_of(lvalue.type) if isinstance(lvalue.type, (Array, Struct)) and lvalue.how == 'memory' else None
-        return cut_format(size) if size and kind in ('string', 'ustring') else None
-
-    def _narrowed(self, lvalue: Lvalue, kind: str, untyped: bool, at: Span) -> Fetch:
-        """A scalar by a fetch type that is not wider than it."""
-        if lvalue.width is not None:
-            refuse(f"'{lvalue.name}' is a bit-field: S, U or X before it say how to show it", at)
-        fetch = self._fetched(lvalue, at)
-        bits = 8 * (size_of(lvalue.type) or 0)
-        match = re.fullmatch(r'[sux](\d+)|b(\d+)@(\d+)/(\d+)', kind)
-        wanted = int(match[1] or match[4]) if match else 0
-        if match and match[2] and not 0 < int(match[2]) <= wanted - int(match[3]):
-            refuse(f'{match[2]} bits from bit {match[3]} on are not in {wanted} bits', at)
-        if not untyped and wanted > bits:
-            refuse(f'{spell(lvalue.type)} has {bits} bits, {kind} would read on behind it', at)
-        if kind in ('symbol', 'symstr') and not untyped and bits != self.arch.bits:
-            refuse(f'{spell(lvalue.type)} is no address', at)
-        if match and wanted < bits and not untyped and lvalue.how == 'memory' and self.arch.order == 'big':
-            fetch = lvalue.read(offset=(bits - wanted) // 8)
-        if fetch.kind and kind != fetch.kind:
-            refuse('it is a part of a register: S, U or X before it say how to show it', at)
-        return fetch._replace(kind=kind)
-
-    def _formatted(self, lvalue: Lvalue, word: str, letter: str, at: Span) -> Tuple[Tuple[Fetch, ...], Format]:
+    def _formatted(self, lvalue: Lvalue, word: str, letter: str) -> Shown:
         """One of surftrace's own types."""
         word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
-        if word not in FORMATS:
-            refuse(f"unknown type '{word}'{near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])}: the "
-                   f"kernel's are u8-u64 s8-s64 x8-x64 char string ustring symbol symstr b<width>@<offset>/<container>, "
-                   f"surftrace's ip ip6 mac be16 be32 be64", at)
-        untyped = is_untyped(lvalue.type)
-        size = self._size(lvalue)
-        kinds, sizes, format_ = FORMATS[word].kinds, FORMATS[word].sizes, FORMATS[word].format(word, self.arch.order)
-        wanted = sum(sizes)
+        layout_ = FORMATS.get(word)
+        if not layout_:
+            known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])
+            refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring symbol symstr "
+                   "b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64")
+        kinds, sizes, format_ = layout_.kinds, layout_.sizes, layout_.format(word, self.arch.order)
+        wanted, size, untyped = sum(sizes), self._size(lvalue), is_untyped(lvalue.type)
         if isinstance(lvalue.type, Pointer) and wanted > 8:
-            lvalue, size = self._pointee(lvalue, at), wanted
+            lvalue, size = self.pointee(lvalue), wanted
         if size != wanted and not untyped:
-            refuse(f'{word} needs {wanted} bytes, and {spell(lvalue.type)} has {size}', at)
-        if len(kinds) == 1 and lvalue.how != 'memory':
-            fetch = self._fetched(lvalue, at)
-            return (fetch if fetch.kind else fetch._replace(kind=kinds[0]),), format_
-        if lvalue.how != 'memory':
-            refuse(f'{word} needs something in memory', at)
-        return tuple(lvalue.read(kind, sum(sizes[:i])) for i, kind in enumerate(kinds)), format_
+            refuse(f'{word} needs {wanted} bytes, and {spell(lvalue.type)} has {size}')
+        if lvalue.how == 'memory':
+            return tuple(lvalue.read(kind, sum(sizes[:i])) for i, kind in enumerate(kinds)), format_
+        if len(kinds) > 1:
+            refuse(f'{word} needs something in memory')
+        fetch = self._fetched(lvalue)
+        return (fetch if fetch.kind else fetch._replace(kind=kinds[0]),), format_
 
 
 class InProgram(Resolver):
@@ -7138,16 +7106,16 @@ class InProgram(Resolver):
     in_program = True
 
     def _global_at(self, address: int) -> Fetch:
-        """The memory at a link-time address of the same file. The kernel counts @+N from where the file's first byte would be
-        if all of it were loaded as the probed instruction's part is (trace_uprobe.c, translate_user_vaddr)."""
+        """The memory at a link-time address of the same file. The kernel counts @+N from where the file's first byte would
+        be if all of it were loaded as the probed instruction's part is (trace_uprobe.c, translate_user_vaddr)."""
         offset = self.info.executable.offset_of(self.target.address) or 0
         return Fetch(f'@+{address - (self.target.address - offset):#x}')
 
-    def _kept_argument(self, parameter: Parameter, location: Location, at: Span) -> Lvalue:
-        return refuse("at return the argument's register holds something else: trace it at entry, with P", at)
+    def _kept_argument(self, parameter: Parameter, location: Location) -> Lvalue:
+        return refuse("at return the argument's register holds something else: trace it at entry, with P")
 
     def _numbered(self, expr: Expr) -> Lvalue:
-        return refuse('in programs the variables are $retval, $comm, $stack and $stackN; an argument is %0, %1, ...', expr.at)
+        return refuse('in programs the variables are $retval, $comm, $stack and $stackN; an argument is %0, %1, ...')
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
         """Counted from the probe, but for what a library's users may have copies of."""
@@ -7156,24 +7124,24 @@ class InProgram(Resolver):
 
     def _global(self, expr: Expr) -> Lvalue:
         """A global of the program or library itself."""
-        found = {symbol.address: symbol for symbol in self.info.symbols.symbols(expr.name)}
+        name, variable = expr.name, self.info.variable(expr.name)
+        found = {symbol.address: symbol for symbol in self.info.symbols.symbols(name)}
         if len(found) != 1:
-            refuse(f"{self.info.path} has {'no' if not found else len(found)} symbol{'s' * (len(found) > 1)} '{expr.name}'", expr.at)
+            refuse(f"{self.info.path} has {len(found) or 'no'} symbol{'s' * (len(found) > 1)} '{name}'")
         symbol = next(iter(found.values()))
         if symbol.sort == 'tls':
-            refuse(f"'{expr.name}' is a thread's own (TLS), and ftrace cannot tell whose to read", expr.at)
+            refuse(f"'{name}' is a thread's own (TLS), and ftrace cannot tell whose to read")
         if symbol.sort == 'exported':
-            refuse(f"'{expr.name}' is exported: a program linked with this library may have a copy of it that is used instead", expr.at)
-        variable = self.info.variable(expr.name)
+            refuse(f"'{name}' is exported: a program linked with this library may have a copy of it that is used instead")
         type_ = variable.type if variable and not expr.number else Void()
-        return Lvalue(type_, 'memory', self._global_at(symbol.address), 8 * expr.number, name=expr.name)
+        return Lvalue(type_, 'memory', self._global_at(symbol.address), 8 * expr.number, name=name)
 
     def _fileoffset(self, expr: Expr) -> Lvalue:
         return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
 
     def _immediate(self, expr: Expr) -> Lvalue:
         if expr.name[1] == '"':
-            refuse('the kernel shows (fault) for a text written here when the probe is in a program', expr.at)
+            refuse('the kernel shows (fault) for a text written here when the probe is in a program')
         return super()._immediate(expr)
 
 
@@ -7181,21 +7149,22 @@ class InUsdt(InProgram):
     """The same for a USDT probe."""
 
     def _argument(self, expr: Expr) -> Lvalue:
-        """%N of a USDT probe: an operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
-        operands = self.target.operands or ()
+        """An operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
+        operands, word = self.target.operands or (), self.arch.word
         if expr.number >= len(operands):
-            refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0", expr.at)
+            refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0")
         text = operands[expr.number]
         size, what = re.fullmatch(r'(?:(-?\d+f?)@)?(.*)', text).groups()  # type: ignore[union-attr]
         if size and (size.endswith('f') or abs(int(size)) not in (1, 2, 4, 8)):
-            refuse(f"this argument is '{text}': a floating-point number or wider than a word, which ftrace cannot read", expr.at)
-        count, signed = abs(int(size)) if size else self.arch.word, bool(size) and size[0] == '-'
-        type_ = Int('' if count == self.arch.word else f"{'s' if signed else 'u'}{8 * count}", count, signed)
+            refuse(f"this argument is '{text}': a floating-point number or wider than a word, which ftrace cannot read")
+        count, signed = abs(int(size or word)), bool(size) and size[0] == '-'
+        type_ = Int('' if count == word else f"{'s' if signed else 'u'}{8 * count}", count, signed)
         place = self._operand_place(what, type_)
         if not place:
-            refuse(f"this argument is '{text}', and ftrace cannot read that", expr.at)
-        place = place._replace(name=f'arg{expr.number}')
-        return self._whole_word(place, signed) if count == self.arch.word else place
+            refuse(f"this argument is '{text}', and ftrace cannot read that")
+        if count == word and place.how == 'memory':                     # it may be an address
+            place = place._replace(type=Int('s64', word, True) if signed else Pointer(word, Void))
+        return place._replace(name=f'arg{expr.number}')
 
     def _operand_place(self, text: str, type_: Int) -> Optional[Lvalue]:
         x86 = self.arch.name in ('x86_64', 'i386')
@@ -7210,22 +7179,21 @@ class InUsdt(InProgram):
         if register and (text[:1] == '%' or not x86):
             return Lvalue(type_, 'value', Fetch('%' + register))
         memory = (re.fullmatch(r'(?P<offset>[-+]?\d+)?\(%?(?P<base>\w+)\)', text)
-                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)                              # loongarch64
+                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)                   # loongarch64
                   or re.fullmatch(r'\[\$?(?P<base>\w+)(?:,\s*#?(?P<offset>-?\d+))?\]', text))
         if memory:
-            name, offset = memory['base'], memory['offset']
-            base = operand_register(self.arch, name)
-            stack = base == self.arch.stack_pointer
-            return Lvalue(type_, 'memory', Fetch('$stack' if stack else '%' + base), 8 * int(offset or 0)) if base else None
+            base, offset = operand_register(self.arch, memory['base']), 8 * int(memory['offset'] or 0)
+            return Lvalue(type_, 'memory', self._register_base(base), offset) if base else None
         linked = re.fullmatch(r'(?:([-+]?\d+)\+)?([A-Za-z_][\w.@]*)([-+]\d+)?(\(%rip\))?', text) if x86 else None
         found = self.info.symbols.symbols(linked[2]) if linked else []
         if not linked or len({symbol.address for symbol in found}) != 1 or found[0].sort in ('tls', 'exported'):
             return None
-        return Lvalue(type_, 'memory', self._global_at(found[0].address + int(linked[1] or 0) + int(linked[3] or 0)))
+        address = found[0].address + int(linked[1] or 0) + int(linked[3] or 0)
+        return Lvalue(type_, 'memory', self._global_at(address))
 
     def _name(self, expr: Expr) -> Lvalue:
         last = max(len(self.target.operands or ()) - 1, 0)
-        return refuse(f"a USDT probe's arguments have numbers, not names: %0 to %{last}", expr.at)
+        return refuse(f"a USDT probe's arguments have numbers, not names: %0 to %{last}")
 
 
 class InEvent(Resolver):
@@ -7236,10 +7204,10 @@ class InEvent(Resolver):
         self.fields = fields
 
     def _argument(self, expr: Expr) -> Lvalue:
-        return refuse("an event has named fields, not numbered arguments", expr.at)
+        return refuse('an event has named fields, not numbered arguments')
 
     def _register(self, expr: Expr) -> Lvalue:
-        return refuse('an event has no registers; name one of its fields', expr.at)
+        return refuse('an event has no registers; name one of its fields')
 
     def _special(self, expr: Expr) -> Lvalue:
         own = self.fields is None or expr.name[1:] in self.fields       # its field comes first
@@ -7248,11 +7216,11 @@ class InEvent(Resolver):
         return self._name(Expr('name', expr.at, expr.name[1:]))
 
     def _name(self, expr: Expr) -> Lvalue:
-        fields = self.fields
-        if fields is not None and expr.name not in fields:
-            refuse(f"the event has no field '{expr.name}'{near(expr.name, fields)}; it has {', '.join(fields)}", expr.at)
-        field = fields[expr.name] if fields is not None else EventField(expr.name, Void(), False)
-        return Lvalue(CHARS if field.string else field.type, 'value', Fetch('$' + expr.name), name=expr.name)
+        fields, name = self.fields, expr.name
+        if fields is not None and name not in fields:
+            refuse(f"the event has no field '{name}'{near(name, fields)}; it has {', '.join(fields)}")
+        field = fields[name] if fields is not None else EventField(name, Void(), False)
+        return Lvalue(CHARS if field.string else field.type, 'value', Fetch('$' + name), name=name)
 
 
 def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> Resolver:
@@ -7265,37 +7233,36 @@ def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = fro
 def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
     """The fields with what stands behind #! applied: formats, parts joined, packet headers."""
     for names, words, at in probe.words:
-        found = [field for name in names for field in fields if field.name == name]
-        if len(found) != len(names) or len(set(names)) != len(names):
+        parts = [field for name in names for field in fields if field.name == name]
+        if len(parts) != len(names) or len(set(names)) != len(names):
             refuse(f"no argument is called {' or '.join(names)}", at)
-        fetches = tuple(fetch for part in found for fetch in part.fetches)
-        field = found[0]._replace(fetches=fetches, words=(), guards=())
+        fetches = tuple(fetch for part in parts for fetch in part.fetches)
+        field, packet = parts[0]._replace(fetches=fetches), None
         for word in re.split(r',(?![^(]*\))', words):
             header = re.fullmatch(r'(\w+)(\.data)?@(l[234])\+(\d{1,4})', word)
-            if header and header[1] in HEADERS and field.fetches[0].derefs:
-                last = field.fetches[0]
-                data = Fetch(last.base, last.derefs[:-1])
-                field = field._replace(words=(*field.words, word), guards=header_guards(
-                    data, header[1], header[3], bool(header[2]), int(header[4]), resolver.arch.order))
-                continue
-            field = field._replace(format=_word_format(word, field, resolver, at))
-        joined = resolver.guarded(field)
-        fields = [joined if f is found[0] else f for f in fields if f is found[0] or f not in found]
+            if header and header[1] in HEADERS and fetches[0].derefs:
+                data = Fetch(fetches[0].base, fetches[0].derefs[:-1])
+                packet = Packet(data, header[1], header[3], int(header[4]), bool(header[2]))
+            else:
+                field = field._replace(format=_word_format(word, field, resolver, at))
+        joined = resolver.guarded(field, packet)
+        fields = [joined if each is parts[0] else each for each in fields if each is parts[0] or each not in parts]
     return fields
 
 
 def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Format:
-    found = format_named(word, resolver.arch.order, field.kind)
-    if not found and re.fullmatch(r'enum\([\w:]+\)', word):
-        type_ = resolver.info.named('enum', word[5:-1], resolver.function) or resolver.info.named('', word[5:-1], resolver.function)
-        found = enum_format(word[5:-1], type_.enumerators(), bit_width(field.kind)) if isinstance(type_, Enum) else None
-    if not found:
+    format_, info = format_named(word, resolver.arch.order, field.kind), resolver.info
+    if not format_ and re.fullmatch(r'enum\([\w:]+\)', word):
+        name = word[5:-1]
+        type_ = info.named('enum', name, resolver.function) or info.named('', name, resolver.function)
+        format_ = enum_format(name, type_.enumerators(), bit_width(field.kind)) if isinstance(type_, Enum) else None
+    if not format_:
         refuse(f"'{word}' is no format surftrace knows", at)
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
-    if len(kinds) != len(found.takes) or not all(map(re.fullmatch, found.takes, kinds)):
+    if len(kinds) != len(format_.takes) or not all(map(re.fullmatch, format_.takes, kinds)):
         wanted = ' and '.join(FORMATS[word].kinds) if word in FORMATS else 'another type'
         refuse(f"{word} wants {wanted}, and this is {' and '.join(kinds)}", at)
-    return found
+    return format_
 
 
 # ---- Events ------------------------------------------------------------------------------------------------
@@ -9167,7 +9134,7 @@ def place_resolver(probe: Probe, machine: Machine) -> Resolver:
 def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
     """The layout of what has one."""
     if isinstance(type_, Struct):
-        return layout(resolver._complete(type_))
+        return layout(resolver.complete(type_))
     return layout(type_) if isinstance(type_, Enum) else []
 
 
@@ -9257,7 +9224,7 @@ def member_layout(type_: Type, path: str, start: int, machine: Machine) -> List[
             continue
         bit = bit if isinstance(type_, Struct) else 0
         whole = pointed_to(type_)
-        whole = resolver._complete(whole) if isinstance(whole, Struct) else refuse(f'{spell(type_)} has no members', at)
+        whole = resolver.complete(whole) if isinstance(whole, Struct) else refuse(f'{spell(type_)} has no members', at)
         found = find_member(whole, match[2])
         if not found:
             refuse(f"'{spell(whole)}' has no member '{match[2]}'{near(match[2], member_names(whole))}", (at[0] + len(match[1]), at[1]))
@@ -9778,8 +9745,8 @@ def members_at(node: Expr, scope: Resolver) -> List[str]:
         return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
     inner = scope.value(node.inner)
     if node.arrow:
-        inner = scope._pointee(inner, node.at)
-    return member_names(scope._complete(inner.type)) if isinstance(inner.type, Struct) else []
+        inner = scope.pointee(inner)
+    return member_names(scope.complete(inner.type)) if isinstance(inner.type, Struct) else []
 
 
 def names_at(before: str, start: int, scope: Resolver) -> List[str]:
