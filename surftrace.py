@@ -9824,7 +9824,8 @@ def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
 # Paths are below tracefs. An undo of None: the change goes with the instance, or with an undo before it.
 
 class Write(NamedTuple):
-    """A line written; files of definitions are appended to. An optional one is left out where the file is not there."""
+    """A line written; files of definitions are appended to. An optional one is left out where the file is not
+    there."""
     path: str
     text: str
     optional: bool = False
@@ -9850,47 +9851,48 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     """Every change of a run between making its instance and removing it, so that a group without one may be
     swept; undone in reverse. Each filter comes before its enable; a probe is removed when its event is
     off."""
-    instance = f'instances/{run.group}'
-    settings = [('options/irq-info', '0'), ('buffer_percent', '0'), ('options/disable_on_free', '1')]
-    largest = max(record_kb(event) for event in events)
-    settings += [('buffer_subbuf_size_kb', str(largest))] if largest > 4 else []            # Linux 6.8, heeded since 7
-    wanted = [('buffer_size_kb', str(run.buffer_kb))] if run.buffer_kb else []
-    wanted += [('options/stacktrace', '1')] if run.stacks else []
-    wanted += [('options/userstacktrace', '1'), ('options/sym-userobj', '1')] if run.user_stacks else []
-    if run.pids:
-        wanted += [('options/record-tgid', '1'), ('options/event-fork', '1'), ('set_event_pid', ' '.join(map(str, run.pids)))]
-    steps = [Step(Write(f'{instance}/{path}', text, True), None) for path, text in settings]
-    steps += [Step(Write(f'{instance}/{path}', text), None) for path, text in wanted]
+    instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
+    optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
+                'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
+    needed = {'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
+              'options/userstacktrace': '1' * run.user_stacks, 'options/sym-userobj': '1' * run.user_stacks,
+              'options/record-tgid': '1' * bool(run.pids), 'options/event-fork': '1' * bool(run.pids),
+              'set_event_pid': ' '.join(map(str, run.pids))}
+    steps = [Step(Write(f'{instance}/{path}', text, settings is optional), None)
+             for settings in (optional, needed) for path, text in settings.items() if text]
     for event in events:
         for count, definition in enumerate(event.definitions):
+            made = Write(definition.file, definition.definition(run.group))
             removal = Write(definition.file, f'-:{run.group}/{definition.name}')
-            steps.append(Step(Write(definition.file, definition.definition(run.group)), None if count else removal))
+            steps.append(Step(made, None if count else removal))
     for event in events:
         folder = f'{instance}/events/{event.system or run.group}/{event.name}'
         filters = [text for text in (event.filter, of_others(event, run.own)) if text]
         if filters:
-            text = f'({filters[0]})&&({filters[1]})' if len(filters) > 1 else filters[0]
-            steps.append(Step(Write(f'{folder}/filter', text), None))
+            text = ')&&('.join(filters)
+            steps.append(Step(Write(f'{folder}/filter', f'({text})' if len(filters) > 1 else text), None))
         steps.append(Step(Write(f'{folder}/enable', '1'), Write(f'{folder}/enable', '0')))
     return steps
 
 
 def record_kb(event: Event) -> int:
-    """The room in KB that a record may need: for each string 4 (kernel/trace/trace_probe.h, MAX_STRING_SIZE), for the rest 4; of
-    the kernel's own events it is not known, and one string taken as likely."""
+    """The room in KB that a record may need: for each string 4 (kernel/trace/trace_probe.h, MAX_STRING_SIZE),
+    for the rest 4; of the kernel's own events it is not known, and one string taken as likely."""
     if not event.definitions:
         return 8
     kinds = [fetch.kind.rstrip(']').partition('[') for _, fetch in event.definitions[0].args]
     return 4 + 4 * sum(int(count or 1) for kind, _, count in kinds if kind in STRINGS)
 
 
-# Whether it was an interrupt and not the task that did it (include/linux/trace_events.h, trace_flag_type: 8 hard, 16 soft, 64
-# NMI). A kprobe's int3 looks like an NMI that interrupts itself (arch/x86/kernel/traps.c), and no uprobe is in an interrupt.
+# Whether it was an interrupt and not the task (include/linux/trace_events.h, trace_flag_type: 8 hard,
+# 16 soft, 64 NMI). A kprobe's int3 looks like an NMI that interrupts itself (arch/x86/kernel/traps.c); no uprobe
+# is in an interrupt.
 IN_INTERRUPT = {'e': 'common_flags&88', 'p': 'common_flags&16||common_flags&8&&!(common_flags&64)'}
 
 
 def of_others(event: Event, own: Sequence[int]) -> str:
-    """The filter that leaves out what these tasks do, and of switches those between them and the idle task."""
+    """The filter that leaves out what these tasks do, and of switches those between them and the idle
+    task."""
     def is_other(field: str, tasks: Sequence[int]) -> str:
         return '&&'.join(f'{field}!={task}' for task in tasks)
     if not own:
@@ -9901,7 +9903,9 @@ def of_others(event: Event, own: Sequence[int]) -> str:
     return is_other('common_pid', own) + (f'||{interrupt}' if interrupt else '')
 
 
-GROUP_IN_SCRIPT = '\0'                      # stands for the group in the plan of a script: no line of a user can hold it
+GUARDS_IN_SCRIPT = '''
+# A value behind a pointer means something only where {} beside it are good addresses, not 0x0.'''
+GROUP_IN_SCRIPT = '\0'                      # the group in the plan of a script: no line of a user can hold it
 
 
 def shell_quote(text: str) -> str:
@@ -9923,7 +9927,7 @@ def shown_command(write: Write, root: str) -> str:
 SCRIPT = r'''#!/bin/sh
 # Made by surftrace; it needs root, tracefs and nothing else. The lines it was made from:
 {lines}
-# Values come as the kernel prints them: enumerators as numbers, addresses and network byte order as raw numbers.{guards}
+# Values come as the kernel prints them: enumerators, addresses and network byte order as raw numbers.{guards}
 LC_ALL=C group= done=0 left={count}
 export LC_ALL
 
@@ -9967,7 +9971,7 @@ ending() {{
     trap '' PIPE
     [ -z "$group" ] || echo 0 >"$tracefs/instances/$group/tracing_on"
     [ -z "$timer" ] || kill "$timer" 2>/dev/null
-    if [ -n "$reader" ]; then           # it ends by itself when it has written what it has read; not on every kernel
+    if [ -n "$reader" ]; then           # it ends by itself when all is written; not on every kernel
         {{ sleep 1 & trap "kill $!; exit" TERM; wait; kill "$reader"; }} >/dev/null 2>&1 3<&- &
         timer=$!
         wait "$reader" 2>/dev/null
@@ -9989,7 +9993,8 @@ undo() {{ "$@" 2>/dev/null || :; }}
 
 [ "$(id -u)" = 0 ] || fail "root is needed"
 tracefs= mounted=
-for place in /sys/kernel/tracing /sys/kernel/debug/tracing $(awk '$3 == "tracefs" {{ print $2 }}' /proc/mounts); do
+mounts=$(awk '$3 == "tracefs" {{ print $2 }}' /proc/mounts)
+for place in /sys/kernel/tracing /sys/kernel/debug/tracing $mounts; do
     if [ -z "$tracefs" ] && [ -e "$place/trace_pipe" ]; then tracefs=$place; fi
 done
 if [ -z "$tracefs" ]; then
@@ -10013,7 +10018,7 @@ exit 0
 '''
 
 
-# dd reads and writes: a cat that splices (busybox's) holds the lock of a pipe it writes to while it waits for events
+# dd reads and writes: a cat that splices (busybox's) holds the lock of a pipe it writes to while it waits
 READING = 'dd bs=64k <&3 2>/dev/null &\nreader=$!\n'
 COUNTING = '''pipe || fail "cannot make a pipe"
 dd bs=64k <&3 >/proc/self/fd/4 2>/dev/null 4>&- &
@@ -10024,32 +10029,33 @@ exec 4>&-
 '''
 
 
+TIMER = '{{ sleep {} & trap "kill $!; exit" TERM; wait; kill $$; }} >/dev/null 2>&1 3<&- &\ntimer=$!\n'
+
+
 def in_seconds(seconds: float) -> str:
     """The number for people and for any sleep: without an exponent."""
     return f'{seconds:f}'.rstrip('0').rstrip('.')
 
 
-def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None) -> str:
+def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None,
+           count: Optional[int] = None) -> str:
     """The plan as a shell script that does the whole run: sh of any kind, with mkdir, mkfifo, sed and dd."""
-    steps = plan(events, run._replace(group=GROUP_IN_SCRIPT))
     do, undo = [], []
-    for number, step in enumerate(steps, 1):
-        done = f'done={number}; ' if step.undo else ''          # before the change: an interrupted one is undone as well
+    for number, step in enumerate(plan(events, run._replace(group=GROUP_IN_SCRIPT)), 1):
+        done = f'done={number}; ' if step.undo else ''      # before the change: an interrupted one is undone
         failed = shell_quote(f'cannot do: {step.do.text} > {step.do.path}')
         do.append(f'{done}{shell_command(step.do)} || fail {failed}')
         if step.undo:
             undo.append(f'        [ $done -lt {number} ] || undo {shell_command(step.undo)}')
-    lines = '\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events))
-    unseen = ', '.join(dict.fromkeys(name for e in events for d in e.definitions for name, _ in d.unseen))
-    guards = (f'\n# A value behind a pointer means something only where {unseen} beside it are good addresses, not '
-              '0x0.') * bool(unseen)
-    files = sorted({definition.file for event in events for definition in event.definitions})
-    needs = '\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files)
-    timer = f'{{ sleep {in_seconds(seconds or 0)} & trap "kill $!; exit" TERM; wait; kill $$; }} >/dev/null 2>&1 3<&- &\ntimer=$!\n'
-    start = (COUNTING if count else READING) + (timer if seconds else '')
-    return SCRIPT.format(lines=lines, guards=guards, undo='\n'.join(reversed(undo)), needs=needs, do='\n'.join(do), start=start,
-                         count=count or 0)
-
+    definitions = [definition for event in events for definition in event.definitions]
+    files = sorted({definition.file for definition in definitions})
+    unseen = ', '.join(dict.fromkeys(name for definition in definitions for name, _ in definition.unseen))
+    return SCRIPT.format(
+        lines='\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events)),
+        guards=GUARDS_IN_SCRIPT.format(unseen) if unseen else '',
+        needs='\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files),
+        do='\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
+        start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''))
 
 
 # ---- Tracefs -----------------------------------------------------------------------------------------------
@@ -10103,8 +10109,8 @@ class Tracefs:
         return []
 
     def write(self, write: Write) -> None:
-        """One write, as the kernel wants it; never with O_TRUNC, which would delete everybody's definitions, and never by
-        open('a'), which seeks."""
+        """One write, as the kernel wants it; never with O_TRUNC, which would delete everybody's definitions,
+        and never by open('a'), which seeks."""
         flags = os.O_WRONLY | (os.O_APPEND if write.path.endswith('_events') else 0)
         ignored = (TracefsError,) if write.optional else ()
         with contextlib.suppress(*ignored), self._refusals(write.path):
@@ -10146,19 +10152,16 @@ class Tracefs:
             raise TracefsError(f'{self.path(path)}: {error.strerror}', error.errno or 0, path) from error
 
     def last_error(self, path: str) -> Tuple[str, str, int]:
-        """The last entry of an error_log: the kernel's sentence, the command it is about, the column in it (-1: none)."""
-        entries = re.findall(r'^\[[^\]]*\] (.*?): error: (.*)\n  Command: (.*)\n(?: *\^)?', self.read(path), re.M)
-        carets = re.findall(r'^  Command: .*\n( *)\^', self.read(path), re.M)
-        if not entries:
-            return '', '', -1
-        return entries[-1][1], entries[-1][2], len(carets[-1]) - 11 if len(carets) == len(entries) else -1
+        """The last entry of an error_log: the kernel's sentence, the command it is about, the column in it
+        (-1: none)."""
+        entries = re.findall(r'^\[[^\]]*\] .*?: error: (.*)\n  Command: (.*)\n( *\^)?', self.read(path), re.M)
+        sentence, command, mark = entries[-1] if entries else ('', '', '')
+        return sentence, command, len(mark) - len('  Command: ^') if mark else -1
 
 
 def mounted_tracefs() -> Optional[Tracefs]:
     """Tracefs where it is mounted."""
-    mounts = read_text('/proc/mounts')
-    found = [line.split()[1] for line in mounts.splitlines() if line.split()[2:3] == ['tracefs']]
-    for place in (*TRACEFS_PLACES, *found):
+    for place in (*TRACEFS_PLACES, *re.findall(r'^\S+ (\S+) tracefs ', read_text('/proc/mounts'), re.M)):
         if os.path.exists(os.path.join(place, 'trace_pipe')):
             return Tracefs(place)
     return None
@@ -10271,8 +10274,9 @@ class Undone(NamedTuple):
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
             stop: Callable[[], bool], drain: Callable[[], None], undone: List[Undone]) -> Iterator[None]:
     """The steps done; at the end, whatever happens, undone in reverse, and the instance with them, without a
-    word: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain`, which may take as long
-    as somebody reads, is called when no probe is armed any more, and before one is removed, which wipes the buffer."""
+    word: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain`, which may
+    take as long as somebody reads, is called when no probe is armed any more, and before one is removed,
+    which wipes the buffer."""
     undos: List[Write] = []
     try:
         for step in steps:
@@ -10295,8 +10299,8 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
 
 
 def undo(tracefs: Tracefs, changes: Sequence[Union[Write, Instance]]) -> List[Undone]:
-    """Write what undoes, remove instances. What fails is tried again for a second, after all others: an
-    event that could not be switched off goes with its instance, and its probe after that."""
+    """Write what undoes, remove instances. What fails is tried again for a second, after all others: an event
+    that could not be switched off goes with its instance, and its probe after that."""
     import time
     failures: Dict[Union[Write, Instance], str] = {}
     pending = changes
@@ -10321,29 +10325,33 @@ def undo(tracefs: Tracefs, changes: Sequence[Union[Write, Instance]]) -> List[Un
 
 
 def buffer_counts(tracefs: Tracefs, instance: str) -> Tuple[int, int]:
-    """Records that were overwritten before they were read, or dropped; and those that were read, or still can be."""
-    stats = ''.join(tracefs.read(f'{instance}/per_cpu/{cpu}/stats') for cpu in tracefs.names(f'{instance}/per_cpu'))
-    lost, kept = (sum(int(count) for count in re.findall(rf'^(?:{names}): (\d+)', stats, re.M)) for names in (
-        '(?:commit )?overrun|dropped events', 'entries|read events'))
-    return lost, kept
+    """Records that were overwritten before they were read, or dropped; and those that were read, or still can
+    be."""
+    folder = f'{instance}/per_cpu'
+    stats = ''.join(tracefs.read(f'{folder}/{cpu}/stats') for cpu in tracefs.names(folder))
+    counts = [(name, int(count)) for name, count in re.findall(r'^([^:\n]+): (\d+)$', stats, re.M)]
+    return (sum(count for name, count in counts if name in ('overrun', 'commit overrun', 'dropped events')),
+            sum(count for name, count in counts if name in ('entries', 'read events')))
 
 
 def probe_profile(tracefs: Tracefs, group: str) -> Dict[str, Tuple[int, int]]:
     """Hits and misses of each probe event of the group, all its places together.
 
-    The profiles have no groups (trace_kprobe.c and trace_uprobe.c, probes_profile_seq_show): their rows are those of the
-    definitions, in the same order. A new one comes last: where what is defined is the same before and after, so it was."""
+    The profiles have no groups (trace_kprobe.c and trace_uprobe.c, probes_profile_seq_show): their rows are
+    those of the definitions, in the same order. A new one comes last: where what is defined is the same
+    before and after, so it was."""
     counts: Dict[str, Tuple[int, int]] = {}
     for kind in ('kprobe', 'uprobe'):
         defined, rows, after = '', '', None
         while defined != after:
-            defined, rows, after = (tracefs.read(f'{kind}_{file}') for file in ('events', 'profile', 'events'))
+            defined, rows = tracefs.read(f'{kind}_events'), tracefs.read(f'{kind}_profile')
+            after = tracefs.read(f'{kind}_events')
         for definition, row in zip(defined.splitlines(), rows.splitlines()):
-            match = re.match(rf'\w+:{group}/(\S+)', definition)
-            numbers = re.search(r' (\d+)(?: +(\d+))?$', row) if match else None
-            if match and numbers:
-                hits, missed = counts.get(match[1], (0, 0))
-                counts[match[1]] = hits + int(numbers[1]), missed + int(numbers[2] or 0)
+            ours = re.match(rf'\w+:{group}/(\S+)', definition)
+            numbers = re.search(r' (\d+)(?: +(\d+))?$', row)
+            if ours and numbers:
+                hits, missed = counts.get(ours[1], (0, 0))
+                counts[ours[1]] = hits + int(numbers[1]), missed + int(numbers[2] or 0)
     return counts
 
 
@@ -10377,37 +10385,47 @@ Trace functions and events of the kernel, functions and USDT probes of programs,
   surftrace -o run.sh -v vmlinux 'p ...'    a shell script that does the whole run
 '''
 LANGUAGE = r'''
-| place | means |
-|---|---|
-| `FUNC`, `MODULE:FUNC` | the entry of a function (`p`), with DWARF of its inlined copies too, and of those with other parameters (`f.constprop.0`), not where a register is named; its return (`r`); a module that is not loaded is waited for |
-| `FUNC+OFFSET` | an instruction inside, decimal or 0x; `FUNC+0` is the function without its copies |
-| `FILE:LINE` | the first instruction of a line in each copy of its function; the end of a path is enough where it means one file; needs DWARF |
-| `FUNC:LINE` | the same, counted from the function's declaration (0) |
-| `FUNC@FILE.c` | one of several functions of that name; needs DWARF |
-| `tcp_send*` | every function that matches, one event each (`f0_tcp_sendmsg`), at most 100 |
-| `SYSTEM/EVENT`, `SYSTEM:EVENT` | a trace event (`e`), or a pattern |
-| `OBJ:FUNC` | the entry (`P`) or return (`R`) of a program's function; OBJ is a path, a program in `$PATH` (`bash`) or a library's soname, whole or up to `.so` (`libc`). C++ and Rust names as in the source, in `"..."` where they have blanks; a pattern stands for all that match |
-| `OBJ:FUNC+OFFSET`, `OBJ:0xOFFSET` | an instruction inside (`P`); the second counts in the file |
-| `OBJ:PROVIDER:NAME`, `OBJ:NAME` | a USDT probe (`u`), at all its places |
+A place is one of
 
-Several lines give several events, `f0`, `f1`, ... unless they are named: `p:open do_sys_openat2 ...`. Lines of the same name are
-one event with several places.
+- `FUNC`, `MODULE:FUNC`: the entry of a function (`p`), with DWARF of its inlined copies too, and of those
+  with other parameters (`f.constprop.0`), not where a register is named; its return (`r`). A module that is
+  not loaded is waited for.
+- `FUNC+OFFSET`: an instruction inside, decimal or 0x; `FUNC+0` is the function without its copies.
+- `FILE:LINE`: the first instruction of a line in each copy of its function; the end of a path is enough where
+  it means one file; needs DWARF. `FUNC:LINE`: the same, counted from the function's declaration (0).
+- `FUNC@FILE.c`: one of several functions of that name; needs DWARF.
+- `tcp_send*`: every function that matches, one event each (`f0_tcp_sendmsg`), at most 100.
+- `SYSTEM/EVENT`, `SYSTEM:EVENT`: a trace event (`e`), or a pattern.
+- `OBJ:FUNC`: the entry (`P`) or return (`R`) of a program's function. OBJ is a path, a program in `$PATH`
+  (`bash`) or a library's soname, whole or up to `.so` (`libc`). C++ and Rust names are as in the source, in
+  `"..."` where they have blanks; a pattern stands for all that match.
+- `OBJ:FUNC+OFFSET`, `OBJ:0xOFFSET`: an instruction inside (`P`); the second counts in the file.
+- `OBJ:PROVIDER:NAME`, `OBJ:NAME`: a USDT probe (`u`), at all its places.
 
-| expression | meaning |
-|---|---|
-| `%0 %1 ...` | the argument with that number, by the calling convention; beyond the registers, on the stack; of a USDT probe as the compiler placed it |
-| `name` | the parameter of that name; inside a function with DWARF the local variable (of the innermost block, then of what is inlined there); a static or global one; with `e`, the event's field |
-| `%di %x0 ...` | a register, by the kernel's name for it |
-| `$retval $comm $stack $stackN $argN` | the kernel's variables; `$retval` has the function's return type |
-| `@symbol`, `@0xADDR` | the memory at a global (of the kernel, or of the program itself), or at an address |
-| `user(x)` | `x` points to user memory |
-| `a->b  a.b  a[3]  *a  &a->b` | as in C; anonymous structs and unions are looked through |
-| `(struct T *)x->m` | as in C: casts the member. `((struct T *)x)->m` casts `x` |
-| `!(struct T *)x->m` | casts `x`, then takes the member |
-| `(ns::T *)x`, `(Box<int, 3> *)x` | C++'s types, with or without `struct`: a name means what it does in the probed function. A cast to a base class, or back, moves the pointer; one of several bases that have a member is said so: `((Base *)x)->m` |
-| `container_of(x, struct T, m)` | the enclosing struct |
-| `@(struct iphdr *)l3%0->saddr` | a header in the packet of an sk_buff whose data points at layer l2, l3 (left out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]` (1, 2, 4, 8 bytes), `Sdata[n]` a string, of which a filter can compare the beginning (`~"GET *"`) |
-| `+8(+240(%di)):u32`, `\5` | the kernel's own fetch-args, passed through |
+Several lines give several events, `f0`, `f1`, ... unless they are named: `p:open do_sys_openat2 ...`. Lines
+of the same name are one event with several places.
+
+An expression is made of
+
+- `%0 %1 ...`: the argument with that number, by the calling convention; beyond the registers, on the stack;
+  of a USDT probe as the compiler placed it.
+- `name`: the parameter of that name; inside a function with DWARF the local variable (of the innermost block,
+  then of what is inlined there); a static or global one; with `e`, the event's field.
+- `%di %x0 ...`: a register, by the kernel's name for it.
+- `$retval $comm $stack $stackN $argN`: the kernel's variables; `$retval` has the function's return type.
+- `@symbol`, `@0xADDR`: the memory at a global (of the kernel, or of the program itself), or at an address.
+- `user(x)`: `x` points to user memory.
+- `a->b  a.b  a[3]  *a  &a->b`: as in C; anonymous structs and unions are looked through.
+- `(struct T *)x->m`: as in C, casts the member; `((struct T *)x)->m` casts `x`, and so does `!(struct T
+  *)x->m`.
+- `(ns::T *)x`, `(Box<int, 3> *)x`: C++'s types, with or without `struct`: a name means what it does in the
+  probed function. A cast to a base class, or back, moves the pointer; one of several bases that have a member
+  is said so: `((Base *)x)->m`.
+- `container_of(x, struct T, m)`: the enclosing struct.
+- `@(struct iphdr *)l3%0->saddr`: a header in the packet of an sk_buff whose data points at layer l2, l3 (left
+  out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]`
+  (1, 2, 4, 8 bytes), `Sdata[n]` a string, of which a filter can compare the beginning (`~"GET *"`).
+- `+8(+240(%di)):u32`, `\5`: the kernel's own fetch-args, passed through.
 
 | C type | becomes |
 |---|---|
@@ -10418,21 +10436,21 @@ one event with several places.
 | array of numbers | `TYPE[N]`, up to 64 |
 | a struct or union of one scalar (`atomic_t`) | that scalar |
 | bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
-| text with its length (Go `string`, Rust `&str` and `String`, `std::string`, `std::string_view`, `qstr`) | text |
+| Go's `string`, Rust's `&str`, `String`, `std::string`, `std::string_view`, `qstr` | text with a length |
 | other structs, floating point, `__int128` | refused, with the members that could be meant |
 
-`:TYPE` behind an expression may be any fetch type of the kernel (`x32`, `string`, `ustring`, `symbol`, `x8[6]`), or one of
-surftrace's: `ip ip6 mac be16 be32 be64`, and `text(LENGTH)`: a pointer to so many bytes, of which up to 256 are shown; a filter can
-compare only the length. A name that begins with `ip_`, `b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as
-`:ip`, `:be16` ... and `:be16` in hexadecimal.
+`:TYPE` behind an expression may be any fetch type of the kernel (`x32`, `string`, `ustring`, `symbol`,
+`x8[6]`), or one of surftrace's: `ip ip6 mac be16 be32 be64`, and `text(LENGTH)`: a pointer to so many bytes,
+of which up to 256 are shown; a filter can compare only the length. A name that begins with `ip_`, `b16_ b32_
+b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and `:be16` in hexadecimal.
 
-A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes; addresses, numbers in
-network byte order and enumerators are written as they are shown. Beside the line's own names there are `common_pid`, `comm` and
-`cpu`.
+A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes;
+addresses, numbers in network byte order and enumerators are written as they are shown. Beside the line's own
+names there are `common_pid`, `comm` and `cpu`.
 
-`-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot be told. The kernel
-takes that for a comment; surftrace reads it back.
-'''  # noqa: E501
+`-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot
+be told. The kernel takes that for a comment; surftrace reads it back.
+'''
 SILENCE = 5.0                               # seconds without an event before a word about it
 
 
@@ -10443,97 +10461,84 @@ def arguments() -> Any:
     parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument_group('what to trace').add_argument
-    add('lines', nargs='*', metavar='LINE', help='p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
-        'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter')
-    add('-f', '--file', metavar='FILE', action='append', default=[], help="read lines from FILE ('-': standard input); # begins a comment")
-    add('-p', '--pid', metavar='PID[,PID]', type=_pids, default=(), help='only these processes, with all their threads')
+    add('lines', nargs='*', metavar='LINE',
+        help='p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, P PROGRAM:FUNCTION, R PROGRAM:FUNCTION, u '
+             'PROGRAM:PROBE; what to fetch; f: and a filter')
+    add('-f', '--file', metavar='FILE', action='append', default=[],
+        help="read lines from FILE ('-': standard input); # begins a comment")
+    add('-p', '--pid', metavar='PID[,PID]', type=PIDS, default=(),
+        help='only these processes, with all their threads')
     add('-c', '--children', action='store_true', help='with -p: their children too')
     add = parser.add_argument_group('what to do instead').add_argument
     add('-L', '--list', metavar='WHAT', action='append', default=[],
-        help="list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct "
-             "task_struct.mm', 'enum pid_type'")
-    add('-S', '--show', action='store_true', help='print the ftrace expressions and do nothing; needs no root')
-    add('-F', '--disassemble', metavar='FUNC', help='print the code of a function: offsets, source lines, the variables that can be '
-        'had and where they are')
-    add('-l', '--line', metavar='PLACE', help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
-    add('-o', '--output', metavar='FILE', type=_file_name,
+        help="list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', "
+             "'struct task_struct.mm', 'enum pid_type'")
+    add('-S', '--show', action='store_true',
+        help='print the ftrace expressions and do nothing; needs no root')
+    add('-F', '--disassemble', metavar='FUNC',
+        help='print the code of a function: offsets, source lines, the variables that can be had and where '
+             'they are')
+    add('-l', '--line', metavar='PLACE',
+        help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
+    add('-o', '--output', metavar='FILE', type=FILE_NAME,
         help="write a shell script that does the run ('-': standard output), and do nothing")
-    add('--export-types', metavar='FILE', type=_file_name,
+    add('--export-types', metavar='FILE', type=FILE_NAME,
         help="write the kernel's types into a small file for a later -v (also .xz, .gz), and do nothing")
-    _type_options(parser.add_argument_group('where types are from').add_argument)
-    _add_run_options(parser)
-    return parser
-
-
-def _add_run_options(parser: Any) -> None:
-    add = parser.add_argument_group('how to trace').add_argument
-    add('-s', '--stack', action='store_true', help='show the stack of each event: the kernel\'s, of P, R and u the program\'s')
-    add('-d', '--duration', metavar='SECONDS', type=_positive(float), help='end after so many seconds')
-    add('-i', '--interval', metavar='SECONDS', type=_positive(float), help='with h: a table every so many seconds, of the calls since '
-        'the last one')
-    add('--top', metavar='N', type=_positive(int), help='with h: only the N largest rows')
-    add('-n', '--count', metavar='EVENTS', type=_positive(int), help='end after so many events')
-    add('--self', dest='own', action='store_true', help='do not leave out what surftrace itself does')
-    add('-b', '--buffer', metavar='KB', type=_positive(int), help='size of the buffer of each processor')
-    add('-q', '--quiet', action='store_true', help='do not show the commands')
-    add('--force', action='store_true', help='set probes in programs that may crash them')
+    _add_type_options(parser.add_argument_group('where types are from').add_argument)
+    _add_run_options(parser.add_argument_group('how to trace').add_argument)
     add = parser.add_argument_group('help').add_argument
     add('-h', '--help', action='help', help='show this and exit')
     add('--help-language', action='store_true', help='print what a LINE may be, whole')
-    add('--completion', choices=('bash', 'zsh'), help='print what makes the shell complete lines: eval "$(surftrace --completion bash)"')
+    add('--completion', choices=('bash', 'zsh'),
+        help='print what makes the shell complete lines: eval "$(surftrace --completion bash)"')
     add('--version', action='store_true', help="show program's version number and exit")
+    return parser
 
 
-def language() -> str:
-    """The language's reference: that of the README, as it stands there."""
-    return f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'
-
-
-def _type_options(add: Callable[..., Any]) -> None:
-    """Those that say where types are from."""
-    add('-v', '--vmlinux', metavar='FILE', type=_file_name, action='append', default=[],
-        help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of modules (repeat it); '
-        'where all lines are P, R and u, of the program')
+def _add_type_options(add: Callable[..., Any]) -> None:
+    add('-v', '--vmlinux', metavar='FILE', type=FILE_NAME, action='append', default=[],
+        help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of '
+             'modules (repeat it); where all lines are P, R and u, of the program')
     add('-m', '--mode', choices=('auto', 'dwarf', 'btf', 'remote'), default='auto',
         help='which debug information to use (auto); remote: from debuginfod servers, by the build-id alone')
-    add('-r', '--remote', metavar='URL', action='append', default=[], help='with -m remote: a server, instead of $DEBUGINFOD_URLS')
-    add('--build-id', metavar='HEX', type=_build_id, help='with -m remote: of another kernel than the running one, for -S and -o')
-    add('-a', '--arch', metavar='ARCH', help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
+    add('-r', '--remote', metavar='URL', action='append', default=[],
+        help='with -m remote: a server, instead of $DEBUGINFOD_URLS')
+    add('--build-id', metavar='HEX', type=BUILD_ID,
+        help='with -m remote: of another kernel than the running one, for -S and -o')
+    add('-a', '--arch', metavar='ARCH',
+        help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
 
 
-def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        value = kind(text)
-        if not 0 < value < 1 << 31:
+def _add_run_options(add: Callable[..., Any]) -> None:
+    add('-s', '--stack', action='store_true',
+        help="show the stack of each event: the kernel's, of P, R and u the program's")
+    add('-d', '--duration', metavar='SECONDS', type=SECONDS, help='end after so many seconds')
+    add('-i', '--interval', metavar='SECONDS', type=SECONDS,
+        help='with h: a table every so many seconds, of the calls since the last one')
+    add('--top', metavar='N', type=COUNT, help='with h: only the N largest rows')
+    add('-n', '--count', metavar='EVENTS', type=COUNT, help='end after so many events')
+    add('--self', dest='own', action='store_true', help='do not leave out what surftrace itself does')
+    add('-b', '--buffer', metavar='KB', type=COUNT, help='size of the buffer of each processor')
+    add('-q', '--quiet', action='store_true', help='do not show the commands')
+    add('--force', action='store_true', help='set probes in programs that may crash them')
+
+
+def checked(name: str, convert: Callable[[str], Any], good: Callable[[Any], object]) -> Callable[[str], Any]:
+    """A type of options; argparse names it where a value is none."""
+    def value(text: str) -> Any:
+        found = convert(text)
+        if not good(found):
             raise ValueError(text)
-        return value
-    convert.__name__ = 'positive number'
-    return convert
+        return found
+    value.__name__ = name
+    return value
 
 
-def _pids(text: str) -> Tuple[int, ...]:
-    return tuple(_positive(int)(part) for part in text.split(','))
-
-
-_pids.__name__ = 'list of process ids'
-
-
-def _build_id(text: str) -> str:
-    if not re.fullmatch(r'([0-9a-fA-F]{2}){4,64}', text):       # it becomes a folder's name
-        raise ValueError(text)
-    return text.lower()
-
-
-_build_id.__name__ = 'build-id'
-
-
-def _file_name(text: str) -> str:
-    if not text:                                        # an unset variable is no option left out
-        raise ValueError(text)
-    return text
-
-
-_file_name.__name__ = 'file name'
+COUNT = checked('positive number', int, lambda number: 0 < number < 1 << 31)
+SECONDS = checked('positive number', float, lambda number: 0 < number < 1 << 31)
+PIDS = checked('list of process ids', lambda text: tuple(map(COUNT, text.split(','))), bool)
+BUILD_ID = checked('build-id', str.lower, lambda text: re.fullmatch('([0-9a-f]{2}){4,64}', text))   # a folder
+FILE_NAME = checked('file name', str, bool)                     # an unset variable is no option left out
 
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
@@ -10581,8 +10586,9 @@ ENDING = Ending()
 
 
 def say(text: str) -> None:
-    """A line for the user, apart from the events, and indented ones below it: no name from outside begins one. It cannot fail,
-    and while the machine is being changed it waits for a reader only until an end is asked for."""
+    """A line for the user, apart from the events, and indented ones below it: no name from outside begins
+    one. It cannot fail, and while the machine is being changed it waits for a reader only until an end is
+    asked for."""
     data = '\n'.join(map(printable, re.split(r'\n(?=  )', text))).encode() + b'\n'
     with contextlib.suppress(OSError):
         while data:
@@ -10623,14 +10629,15 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
         try:
             with open(0 if name == '-' else name, encoding='utf-8', errors='surrogateescape', newline='\n',
                       closefd=name != '-') as file:
-                lines = file.read().split('\n')             # not splitlines(): a string may hold what it takes for an end
+                lines = file.read().split('\n')         # splitlines() takes more for an end of line
         except OSError as error:
             raise SurftraceError(f'{name}: {error.strerror}') from None
-        label = 'standard input' if name == '-' else name
-        texts += [(line, f'{label}:{number}') for number, line in enumerate(lines, 1)
-                  if line.strip() and (not line.lstrip().startswith('#') or line.lstrip().startswith('#! '))]
+        source = 'standard input' if name == '-' else name
+        texts += [(line, f'{source}:{number}') for number, line in enumerate(lines, 1)
+                  if re.match(r'\s*(#! |[^#\s])', line)]
     if not texts:
-        raise InputError('nothing to trace: give a line, as in surftrace \'p wake_up_new_task comm=%0->comm\' (-h tells more)')
+        raise InputError("nothing to trace: give a line, as in surftrace 'p wake_up_new_task comm=%0->comm' "
+                         '(-h tells more)')
     probes = []
     for text, source in texts:
         with located(text, source):
@@ -10639,78 +10646,74 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
 
 
 def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Tuple[Probe, str]] = ()) -> Module:
-    """The kernel's debug information that the options choose: that of the files of -v or of servers, else the running
-    kernel's; none is looked for where no probe is in the kernel."""
-    uname = os.uname()
-    arch = arch_named(options.arch) if options.arch else None
-    if not in_kernel:
-        return Module(arch or arch_named(uname.machine), None, [])
-    if options.mode == 'remote':
-        return remote_kernel(options, arch, arch_named(uname.machine), probes)
+    """The kernel's debug information that the options choose: that of the files of -v or of servers, else the
+    running kernel's; none is looked for where no probe is in the kernel."""
+    here = os.uname()
+    arch = arch_named(options.arch or here.machine)
 
     def running() -> Module:
-        machine = arch_named(uname.machine)
-        if arch and arch != machine:
+        if arch != arch_named(here.machine):
             raise InputError(f'-a {arch.name}: name the vmlinux of that machine with -v')
-        return running_debug_info(options.mode, machine, uname.release)
-    if not options.vmlinux:
-        return running()
-    return given_debug_files(options.vmlinux, options.mode, arch, arch or arch_named(uname.machine), uname.release, running)
+        return running_debug_info(options.mode, arch, here.release)
+    if not in_kernel:
+        return Module(arch, None, [])
+    if options.mode == 'remote':
+        return remote_kernel(options, arch, probes)
+    if options.vmlinux:
+        given = arch if options.arch else None
+        return given_debug_files(options.vmlinux, options.mode, given, arch, here.release, running)
+    return running()
 
 
-def remote_kernel(options: Any, arch: Optional[Arch], machine: Arch, probes: Sequence[Tuple[Probe, str]]) -> Module:
+def remote_kernel(options: Any, arch: Arch, probes: Sequence[Tuple[Probe, str]]) -> Module:
     """The debug information of -m remote."""
-    environ, own = os.environ, running_build_id(machine)
+    here, environ = arch_named(os.uname().machine), os.environ
+    own = running_build_id(here)
     build_id = options.build_id or own
+    running = build_id == own and arch == here
     urls = options.remote or [url for url in environ.get('DEBUGINFOD_URLS', '').split() if '://' in url]
-    wrong = next((url for url in urls if not re.match('https?://.', url)), '')
-    if options.vmlinux or wrong or not urls:
-        raise InputError('-m remote and -v are two ways to the same' if options.vmlinux else
-                         f'{wrong}: a server is http://... or https://...' if wrong else
-                         'no server to ask: name one with -r URL or in $DEBUGINFOD_URLS')
+    odd = next((url for url in urls if not re.match('https?://.', url)), '')
+    for wrong, message in (
+            (options.vmlinux, '-m remote and -v are two ways to the same'),
+            (odd, f'{odd}: a server is http://... or https://...'),
+            (not urls, 'no server to ask: name one with -r URL or in $DEBUGINFOD_URLS'),
+            (build_id != own and not options.arch,
+             '--build-id: say the architecture of that kernel with -a; BTF does not tell it'),
+            (not (running or options.show or options.output),
+             f'{build_id[:12]} is not the running kernel ({own[:12] or "which tells no build-id"}): '
+             '-S and -o take it')):
+        if wrong:
+            raise InputError(message)
     if not build_id:
-        raise SurftraceError('the running kernel tells no build-id (/sys/kernel/notes); give it with --build-id')
-    if build_id != own and not arch:
-        raise InputError('--build-id: say the architecture of that kernel with -a; BTF does not tell it')
-    if (build_id != own or arch not in (None, machine)) and not (options.show or options.output):
-        raise InputError(f'{build_id[:12]} is not the running kernel ({own[:12] or "which tells no build-id"}): -S and -o take it')
+        raise SurftraceError('the running kernel tells no build-id (/sys/kernel/notes); give it with '
+                             '--build-id')
     cache = environ.get('DEBUGINFOD_CACHE_PATH') or os.path.join(
         environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'debuginfod_client')
-    seconds = environ.get('DEBUGINFOD_TIMEOUT', '')
-    servers = Debuginfod(tuple(urls), DebuginfodCache(cache), float(seconds) if re.fullmatch(r'[1-9]\d{0,5}', seconds) else 90, progress())
+    timeout = environ.get('DEBUGINFOD_TIMEOUT', '')
+    seconds = float(timeout) if re.fullmatch(r'[1-9]\d{0,5}', timeout) else 90
     lines = any(probe.place.line is not None or probe.place.file for probe, _ in probes)
-    return remote_debug_info(servers, build_id, arch or machine, lines, build_id == own and arch in (None, machine))
+    servers = Debuginfod(tuple(urls), DebuginfodCache(cache), seconds, progress)
+    return remote_debug_info(servers, build_id, arch, lines, running)
 
 
-def progress() -> Callable[[str, int, int], None]:
-    """A bar on the terminal for what is fetched; where there is none, nothing."""
-    shown = 0
-
-    def show(what: str, done: int, total: int) -> None:
-        nonlocal shown
-        if done < 0:
-            print(end='\n' if shown else '', file=sys.stderr, flush=True)
-            shown = 0
-        elif done - shown >= 1 << 18 or not shown or done == total:
-            shown = done if done != total else 0
-            part = 30 * done // max(total, done)
-            size = f'{done / 1e6:.1f} of {total / 1e6:.1f} MB' if total else f'{done / 1e6:.1f} MB'
-            print(f"\r{what} [{'#' * part}{' ' * (30 - part)}] {size} ", end='' if shown else '\n', file=sys.stderr, flush=True)
-    return show if sys.stderr.isatty() else lambda what, done, total: None
+def progress(what: str, done: int, total: int) -> None:
+    """Say on a terminal how many bytes of a file have come, of how many (0: nobody knows); -1: it has
+    failed."""
+    if sys.stderr.isatty():
+        size = f' of {total / 1e6:.1f} MB' if total else ' MB'
+        state = 'failed' if done < 0 else f'{done / 1e6:.1f}{size}'
+        print(f'\r{what}: {state}', end='\n' if done in (-1, total) else '', file=sys.stderr, flush=True)
 
 
-def is_elsewhere(options: Any, info: Module) -> bool:
-    """Whether the kernel that the options choose is not the running one; files of its modules may be named for that, too."""
-    return bool(options.vmlinux or options.build_id) and not isinstance(info.symbols, Kallsyms)
-
-
-def machine_for(options: Any, info: Module, in_kernel: bool = False, tracefs: Optional[Tracefs] = None) -> Machine:
-    """The machine that the options choose: its kernel, the running one through tracefs, and the programs of this one, whose
-    debug file -v names where nothing is traced in the kernel."""
-    if not tracefs and not is_elsewhere(options, info):
-        tracefs = mounted_tracefs()
-    machine = Machine(info, note, program=functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel)),
-                    program_names=program_names, live=not (options.show or options.output), force=options.force)
+def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
+                tracefs: Optional[Tracefs] = None) -> Machine:
+    """The machine that the options choose: its kernel, the running one through tracefs, and the programs of
+    this one, whose debug file -v names where nothing is traced in the kernel."""
+    program = functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel))
+    machine = Machine(kernel, note, program=program, program_names=program_names,
+                      live=not (options.show or options.output), force=options.force)
+    if isinstance(kernel.symbols, Kallsyms) or not (options.vmlinux or options.build_id):
+        tracefs = tracefs or mounted_tracefs()          # else it is another machine
     if not tracefs:
         return machine
     sealing = machine.live and '\\imm-value' in tracefs.read('README')                  # Linux 5.4
@@ -10719,70 +10722,86 @@ def machine_for(options: Any, info: Module, in_kernel: bool = False, tracefs: Op
 
 
 def program_names(typed: str) -> List[str]:
-    """What may be meant by the beginning of OBJ: files, programs in $PATH, libraries up to .so; a colon is next."""
+    """What may be meant by the beginning of OBJ: files, programs in $PATH, libraries up to .so; a colon is
+    next."""
     folder, slash, name = typed.rpartition('/')
     if slash:
         with contextlib.suppress(OSError):
-            return [f"{folder}/{entry.name}{'/' if entry.is_dir() else ':'}" for entry in os.scandir(folder or '/')
-                    if entry.name.startswith(name)]
+            return [f"{folder}/{entry.name}{'/' if entry.is_dir() else ':'}"
+                    for entry in os.scandir(folder or '/') if entry.name.startswith(name)]
         return []
     found = {soname.split('.so')[0] for soname, _ in library_paths()}
-    for place in os.environ.get('PATH', os.defpath).split(os.pathsep):
+    for place in folders_of_programs():
         with contextlib.suppress(OSError):
-            found.update(each for each in os.listdir(place or '.') if each.startswith(name))
+            found.update(os.listdir(place or '.'))
     return [f'{each}:' for each in found if each.startswith(name)]
 
 
+def folders_of_programs() -> List[str]:
+    """Those of $PATH."""
+    return os.environ.get('PATH', os.defpath).split(os.pathsep)
+
+
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
-    """The program or library of that name: of the processes of -p what they have mapped, else a path, what is in $PATH, a
-    library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of that name from another
-    machine."""
+    """The program or library of that name: of the processes of -p what they have mapped, else a path, what is
+    in $PATH, a library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file
+    of that name from another machine."""
     inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
     if len(inside) > 1:
-        raise InputError(f"'{name}' is another file in each of these processes ({', '.join(inside.values())}): trace them one by one")
-    paths = list(inside.values()) or object_paths(name, os.environ.get('PATH', os.defpath).split(os.pathsep))
+        raise InputError(f"'{name}' is another file in each of these processes "
+                         f"({', '.join(inside.values())}): trace "
+                         'them one by one')
     if len(options.vmlinux) > 1 and debug_given:
         raise InputError(f'-v {options.vmlinux[1]}: a program has one debug file')
+    paths = list(inside.values()) or object_paths(name, folders_of_programs())
     given = executable_at(options.vmlinux[0]) if options.vmlinux and debug_given else None
-    alike = given and os.path.basename(given.path) in {os.path.basename(path) for path in (name, *paths)}
-    if given and given.contents('.text') and (options.show or options.output) and (alike or not paths and '/' in name):
-        return program_at(given.path, None, os.path.abspath(name) if '/' in name else (paths or [given.path])[0])
+    if given and given.contents('.text') and (options.show or options.output):
+        alike = os.path.basename(given.path) in {os.path.basename(path) for path in (name, *paths)}
+        if alike or not paths and '/' in name:
+            shown = os.path.abspath(name) if '/' in name else [*paths, given.path][0]
+            return program_at(given.path, None, shown)
     programs = [program_at(path, given) for path in paths if read_file(path, 4) == b'\x7fELF']
     if paths and not programs:
         raise InputError(f"{paths[0]} is no ELF file: a script? Then name its interpreter")
-    if len(programs) > 1:
-        machine = os.uname().machine
-        programs = [program for program in programs if program.executable.arch == arch_named(options.arch or machine)] or programs
+    arch = arch_named(options.arch or os.uname().machine)
+    programs = [program for program in programs if program.executable.arch == arch] or programs
     if len({program.path for program in programs}) > 1:
-        raise InputError(f"'{name}' may be {', '.join(program.path for program in programs)}: name one by its path or soname")
+        raise InputError(f"'{name}' may be {', '.join(program.path for program in programs)}: name one by "
+                         "its path or "
+                         'soname')
     return checked_program(programs[0], given, options) if programs else None
 
 
 def checked_program(program: Program, given: Optional[Executable], options: Any) -> Program:
     """The program, refused where what is known of it would be wrong in a live run."""
     if given and not is_debug_file_of(given, program.executable):
-        raise InputError(f'{given.path} is not the debug file of {program.path}: their build-ids differ. For another machine, '
-                         'with -S or -o, name a file that has the name of the program there')
+        raise InputError(f'{given.path} is not the debug file of {program.path}: their build-ids differ. For '
+                         'another machine, with -S or -o, name a file that has the name of the program there')
     word = program.executable.arch.bits
     if word != arch_named(os.uname().machine).bits and not (options.show or options.output):
-        raise SurftraceError(f'{program.path} has {word} bits and the kernel has not: ftrace would read its pointers and its stack as '
-                             "the kernel's own are; -S and -o, for a machine of its kind, take it")
+        raise SurftraceError(f'{program.path} has {word} bits and the kernel has not: ftrace would read its '
+                             'pointers and its '
+                             "stack as the kernel's own are; -S and -o, for a machine of its kind, take it")
     return program
 
 
 BASH_GLUE = r'''# surftrace's completion for bash: eval "$(surftrace --completion bash)"
 _surftrace() {
-    mapfile -t -d $'\013' COMPREPLY < <(COMP_LINE=$COMP_LINE COMP_POINT=$COMP_POINT COMP_TYPE=$COMP_TYPE _ARGCOMPLETE=1 \
-        _ARGCOMPLETE_SHELL=bash _ARGCOMPLETE_COMP_WORDBREAKS=$COMP_WORDBREAKS "$1" 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)
+    mapfile -t -d $'\013' COMPREPLY < <(COMP_LINE=$COMP_LINE COMP_POINT=$COMP_POINT COMP_TYPE=$COMP_TYPE \
+        _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=bash _ARGCOMPLETE_COMP_WORDBREAKS=$COMP_WORDBREAKS \
+        "$1" 8>&1 9>/dev/null >/dev/null 2>&1 </dev/null)
 }
 _surftrace_sudo() {     # where bash-completion has nothing better for sudo
     local word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in *surftrace | *surftrace.py) compopt -o nospace +o default; _surftrace "$word"; return ;; esac
+        case $word in *surftrace | *surftrace.py)
+            compopt -o nospace +o default; _surftrace "$word"; return ;;
+        esac
     done
 }
 complete -o nospace -F _surftrace surftrace surftrace.py
-complete -p -D >/dev/null 2>&1 || complete -p sudo >/dev/null 2>&1 || complete -o default -F _surftrace_sudo sudo
+complete -p -D >/dev/null 2>&1 || complete -p sudo >/dev/null 2>&1 ||
+    complete -o default -F _surftrace_sudo sudo
 '''
 ZSH_GLUE = r'''# surftrace's completion for zsh: eval "$(surftrace --completion zsh)" behind compinit
 _surftrace() {
@@ -10807,76 +10826,73 @@ compdef _surftrace surftrace surftrace.py
 
 
 def complete(parser: Any) -> int:
-    """The answer to a shell that wants to know what may follow (argcomplete's protocol): words on file descriptor 8."""
+    """The answer to a shell that wants to know what may follow (argcomplete's protocol): words on file
+    descriptor 8."""
     try:
         import argcomplete  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return 1
     asked: List[Tuple[str, Offer]] = []
+    zsh = os.environ.get('_ARGCOMPLETE_SHELL') == 'zsh_quoted'
+    finder: Any = argcomplete.CompletionFinder()  # type: ignore[attr-defined,unused-ignore]
+    quoted_by_argcomplete = finder.quote_completions
 
     def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> List[str]:
         with contextlib.suppress(SurftraceError):
             offer = completions(prefix, completion_machine(parsed_args), action.dest == 'list')
-            offer = offer._replace(names=tuple(name for name in offer.names if name.isprintable() and "'" not in name))
-            asked.append((prefix, offer))
-            return [prefix[:offer.start] + name for name in offer.names]
+            names = tuple(name for name in offer.names if name.isprintable() and "'" not in name)
+            asked.append((prefix, Offer(offer.start, names)))
+            return [prefix[:offer.start] + name for name in names]
         return []
 
-    class Finder(argcomplete.CompletionFinder):  # type: ignore[misc,name-defined,unused-ignore]
-        """argcomplete's, but a line is quoted, and the quote stays open."""
-
-        def quote_completions(self, completions: List[str], cword_prequote: str, last_wordbreak_pos: Optional[int]) -> List[str]:
-            if not asked or not completions:
-                return ['0', *completions] if zsh else list(super().quote_completions(completions, cword_prequote, last_wordbreak_pos))
-            return in_quotes(*asked[-1], completions, cword_prequote, zsh)
+    def quoted(words: List[str], quote: str, at: Optional[int]) -> List[str]:
+        if asked and words:
+            return in_quotes(*asked[-1], words, quote, zsh)
+        return ['0', *words] if zsh else list(quoted_by_argcomplete(words, quote, at))
     for action in parser._actions:
         if action.dest in ('lines', 'list'):
             action.completer = lines
-    zsh = os.environ.get('_ARGCOMPLETE_SHELL') == 'zsh_quoted'
-    _cut_line()
-    Finder()(parser, always_complete_options=False)
-    return 0
-
-
-def _cut_line() -> None:
-    """Leave out what stands before our own name: sudo, nice, variables."""
+    # leave out what stands before our own name: sudo, nice, variables
     line, point = os.environ['COMP_LINE'], int(os.environ['COMP_POINT'])
     command = re.search(r'(?:^|\s)(\S*surftrace(?:\.py)?)\s', line)
     start = command.start(1) if command else 0
     os.environ.update(COMP_LINE=line[start:], COMP_POINT=str(point - start))
+    finder.quote_completions = quoted                   # a line is quoted, and the quote stays open
+    finder(parser, always_complete_options=False)
+    return 0
 
 
-def in_quotes(prefix: str, offer: Offer, completions: Sequence[str], quote: str, zsh: bool) -> List[str]:
-    """A line's completions as the shell wants them. bash closes the quote behind a word that is the only one: it is offered
-    twice, with and without a blank. Where nothing can be added it lists the last parts alone, kept from being inserted by one
-    that begins otherwise."""
-    if zsh:
-        return [str(len(prefix) - offer.start if quote else 0), *(offer.names if quote else (f"'{word}" for word in completions))]
+def in_quotes(prefix: str, offer: Offer, words: Sequence[str], quote: str, zsh: bool) -> List[str]:
+    """A line's completions as the shell wants them. bash closes the quote behind a word that is the only one:
+    it is offered twice, with and without a blank. Where nothing can be added it lists the last parts alone,
+    kept from being inserted by one that begins otherwise."""
+    if zsh and quote:
+        return [str(len(prefix) - offer.start), *offer.names]
     if not quote:
-        return [f"'{word}" for word in completions]
+        return ['0'] * zsh + [f"'{word}" for word in words]
     if quote == '"':
-        completions = [re.sub(r'(["$`\\])', r'\\\1', word) for word in completions]
-    if len(completions) == 1:
-        return [completions[0], completions[0] + ' ']
+        words = [re.sub(r'(["$`\\])', r'\\\1', word) for word in words]
+    if len(words) == 1:
+        return [words[0], words[0] + ' ']
     lists = os.environ.get('COMP_TYPE', '9') in ('9', '33', '63', '64')
-    return [*offer.names, ' '] if lists and os.path.commonprefix([*completions]) == prefix else list(completions)
+    return [*offer.names, ' '] if lists and os.path.commonprefix([*words]) == prefix else list(words)
 
 
 def completion_machine(options: Any) -> Machine:
-    """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs root."""
-    options, info = arguments().parse_args([], options), None       # those left out have their defaults
+    """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs
+    root."""
+    options = arguments().parse_args([], options)                   # those left out have their defaults
     wanted = options.mode
-    if wanted != 'dwarf':
-        with contextlib.suppress(SurftraceError):
-            options.mode = 'btf'
-            info = debug_info(options)
+    with contextlib.suppress(SurftraceError):
+        options.mode = 'dwarf' if wanted == 'dwarf' else 'btf'
+        return machine_for(options, debug_info(options))
     options.mode = wanted
-    info = info or debug_info(options)
-    return machine_for(options, info)
+    return machine_for(options, debug_info(options))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is wrong."""
+    """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is
+    wrong."""
     global DEBUGGING
     DEBUGGING = bool(os.environ.get('SURFTRACE_DEBUG'))
     if '_ARGCOMPLETE' in os.environ:
@@ -10898,8 +10914,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """No search for cycles among many objects that are all in use, which would take up to a fifth of the time; until
-    events are followed."""
+    """No search for cycles among many objects that are all in use, which would take up to a fifth of the
+    time; until events are followed."""
     import gc
     gc.disable()
     try:
@@ -10936,43 +10952,48 @@ def parsed(argv: Optional[Sequence[str]]) -> Any:
 
 
 def run(options: Any) -> int:
-    """One of the three readers of the plan: -S, -o, or the session."""
-    if options.version:
-        put_out(f'surftrace {__version__}')
-        return 0
-    if options.help_language:
-        page(language().split('\n'), printable)
-        return 0
-    if options.completion:
-        put_out(BASH_GLUE if options.completion == 'bash' else ZSH_GLUE)
-        return 0
-    if options.children and not options.pid:
+    """What the options ask for."""
+    if options.version or options.completion:
+        put_out({'bash': BASH_GLUE, 'zsh': ZSH_GLUE}.get(options.completion, f'surftrace {__version__}'))
+    elif options.help_language:
+        page(f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'.split('\n'), printable)
+    elif options.children and not options.pid:
         raise InputError('-c goes with -p PID')
-    if options.list:
-        return show_listings(options)
-    if options.disassemble or options.line:
+    elif options.list:
+        in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
+        machine = machine_for(options, debug_info(options, in_kernel), in_kernel)
+        page([printable(line) for text in options.list for line in listing(text, machine)], coloured)
+    elif options.disassemble or options.line:
         put_out('\n'.join(map(printable, inside(options))))
-        return 0
-    if (options.remote or options.build_id) and options.mode != 'remote':
+    elif (options.remote or options.build_id) and options.mode != 'remote':
         raise InputError('-r and --build-id go with -m remote: no server is asked unless you say so')
-    if options.export_types:
-        return export(options)
+    elif options.export_types:
+        export(options)
+    else:
+        return run_lines(options)
+    return 0
+
+
+def run_lines(options: Any) -> int:
+    """One of the three readers of the plan: -S, -o, or the live run."""
     probes = read_lines(options)
     check_counting(options, probes)
     in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
-    info = debug_info(options, in_kernel, probes)
+    kernel = debug_info(options, in_kernel, probes)
     if options.show or options.output:
-        events = make_events(probes, machine_for(options, info, in_kernel))
+        events = make_events(probes, machine_for(options, kernel, in_kernel))
         if options.show:
             shown = printable if sys.stdout.isatty() else str           # elsewhere it can be read back
             put_out('\n'.join(shown(line) for event in events for line in event.lines()))
-        return save(options, script(events, wanted_run(options, events), options.duration, options.count)) if options.output else 0
+        if options.output:
+            save(options, script(events, wanted_run(options, events), options.duration, options.count))
+        return 0
     if options.vmlinux and in_kernel:
-        words = [check_same_kernel(info, info.path)] if info.path else []
-        for word in filter(None, words + check_same_modules(info, info.given, os.uname().release)):
-            note(word)
+        notes = [check_same_kernel(kernel, kernel.path)] if kernel.path else []
+        for text in filter(None, notes + check_same_modules(kernel, kernel.given, os.uname().release)):
+            note(text)
     with ENDING.waiting(True), tracefs_mounted(note) as tracefs:
-        return trace(options, probes, machine_for(options, info, in_kernel, tracefs), tracefs)
+        return trace(options, probes, machine_for(options, kernel, in_kernel, tracefs), tracefs)
 
 
 def check_counting(options: Any, probes: Sequence[Tuple[Probe, str]]) -> None:
@@ -10981,70 +11002,63 @@ def check_counting(options: Any, probes: Sequence[Tuple[Probe, str]]) -> None:
     if (options.interval or options.top) and not counted:
         raise InputError('-i and --top are for tables: a line with h: counts')
     if counted and options.output:
-        raise InputError('a script shows each event and cannot count: without h: it can be made', line=counted[0].text,
-                         at=(split_line(counted[0].text, counted[0].place.at[1]).keys, len(counted[0].text)))
-
-
-def show_listings(options: Any) -> int:
-    """-L: every listing, on a terminal through a pager."""
-    in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
-    machine = machine_for(options, debug_info(options, in_kernel), in_kernel)
-    lines = [line for text in options.list for line in listing(text, machine)]
-    page([printable(line) for line in lines], coloured)
-    return 0
+        keys = split_line(counted[0].text, counted[0].place.at[1]).keys
+        raise InputError('a script shows each event and cannot count: without h: it can be made',
+                         line=counted[0].text, at=(keys, len(counted[0].text)))
 
 
 def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
-    """The lines on standard output; on a terminal in colours (unless NO_COLOR says no, https://no-color.org), and through
-    $PAGER or less, which shows what fits on one screen and ends."""
-    import shlex
-    import subprocess
+    """The lines on standard output; on a terminal in colours (unless NO_COLOR says no, https://no-color.org),
+    and through $PAGER or less, which shows what fits on one screen and ends."""
     terminal = sys.stdout.isatty()
     if terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb':
         lines = [colour(line) for line in lines]
     text = '\n'.join(lines) + '\n'
     if terminal:
-        try:
-            command = shlex.split(os.environ.get('PAGER') or 'less -FRX')
-            with subprocess.Popen(command or ['cat'], stdin=subprocess.PIPE, env={'LESS': '-FRX', **os.environ}) as pager:
+        import shlex
+        import subprocess
+        with contextlib.suppress(OSError, ValueError):          # no such program, a quote left open
+            command = shlex.split(os.environ.get('PAGER', '').strip() or 'less')
+            environ = {'LESS': '-FRX', **os.environ}
+            with subprocess.Popen(command, stdin=subprocess.PIPE, env=environ) as pager:
                 with contextlib.suppress(KeyboardInterrupt):
                     pager.communicate(text.encode('utf-8', 'surrogateescape'))
             return
-        except (OSError, ValueError):                   # no such program, a quote left open
-            pass
     put_out(text)
 
 
-COLOURS = (('obstacle', '31'), ('comment', '90'), ('event', '1'), ('function', '1'), ('keyword', '36'))
-COLOURED = regex(r'(?P<obstacle>// no probe:.*)|(?P<comment>//.*|/\*.*?\*/)|(?P<event>^e \S+)|(?P<function>\b[\w.]+(?=\())|'
-                      r'(?P<keyword>\b(?:struct|union|enum|const|volatile|unsigned|signed|char|short|int|long|void|bool|_Bool|typedef)\b)')
+COLOURS = {'obstacle': '31', 'comment': '90', 'event': '1', 'function': '1', 'keyword': '36'}
+COLOURED = regex(r'(?P<obstacle>// no probe:.*)|(?P<comment>//.*|/\*.*?\*/)|(?P<event>^e \S+)|'
+                 r'(?P<function>\b[\w.]+(?=\())|(?P<keyword>\b(?:struct|union|enum|typedef|const|volatile|'
+                 r'unsigned|signed|char|short|int|long|void|bool|_Bool)\b)')
 
 
 def coloured(line: str) -> str:
     """A line of C in a terminal's colours."""
-    codes = dict(COLOURS)
-    return COLOURED.sub(lambda match: f"\x1b[{codes[match.lastgroup or '']}m{match[0]}\x1b[0m", line)
+    return COLOURED.sub(lambda match: f"\x1b[{COLOURS[match.lastgroup or '']}m{match[0]}\x1b[0m", line)
 
 
 def inside(options: Any) -> List[str]:
     """What -F and -l print."""
-    release, lines = os.uname().release if not options.vmlinux else '', []
+    release, lines = '' if options.vmlinux else os.uname().release, []
     for text, make in ((options.disassemble, code_listing), (options.line, place_listing)):
         if text:
             with located(text):
-                place, info = listed_place(text, options)
+                place, module = listed_place(text, options)
                 if make is code_listing and (place.offset or place.line is not None or place.glob):
                     refuse('-F takes a function; -l takes a place in it', place.at)
                 if place.glob:
                     refuse('one place, not a pattern', place.at)
-                lines += make(place, info, release)
+                lines += make(place, module, release)
     return lines
 
 
 def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
-    """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of either."""
+    """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of
+    either."""
     at = (0, len(text))
-    if ':' in text[:-1] and not FILE_LINE_PATTERN.match(text) and not re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text):
+    in_kernel = FILE_LINE_PATTERN.match(text) or re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text)
+    if ':' in text[:-1] and not in_kernel:
         machine, place = machine_for(options, debug_info(options, False)), parse_place('P', text, at)
         if machine.program(place.object):
             return place, module_of(place, machine)
@@ -11052,31 +11066,29 @@ def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
     return place, debug_info(options).module(place.module)
 
 
-def export(options: Any) -> int:
+def export(options: Any) -> None:
     """The types of the kernel into a file."""
     if options.lines or options.file or options.mode == 'remote':
         raise InputError('--export-types takes no lines, and types that are here: -v, or the running kernel')
-    info, path = debug_info(options), options.export_types
-    if info.given:
+    kernel, path = debug_info(options), options.export_types
+    if kernel.given:
         raise InputError("--export-types is for a kernel's file; a module's BTF can be copied as it is")
-    write_file(path, packed(exported_types(info), path), 0o666)
-    return 0
+    write_file(path, packed(exported_types(kernel), path), 0o666)
 
 
-def save(options: Any, text: str) -> int:
+def save(options: Any, text: str) -> None:
     """The script into its file, executable."""
     if options.pid:
         raise InputError('-p names processes of this machine; a script cannot take them along')
     if options.output == '-':
         put_out(text)
-        return 0
-    write_file(options.output, text.encode('utf-8', 'surrogateescape'), 0o777)
-    return 0
+    else:
+        write_file(options.output, text.encode('utf-8', 'surrogateescape'), 0o777)
 
 
 def write_file(path: str, data: bytes, mode: int) -> None:
-    """A file written whole or not at all, beside the old one, whose mode and owner stay; a link or a device is written through
-    as it is."""
+    """A file written whole or not at all, beside the old one, whose mode and owner stay; a link or a device
+    is written through as it is."""
     temporary = f'{path}.{os.urandom(4).hex()}'
     try:
         old = os.lstat(path) if os.path.lexists(path) else None
@@ -11097,8 +11109,9 @@ def write_file(path: str, data: bytes, mode: int) -> None:
 
 
 def counted_by_the_kernel(*processes: str) -> Optional[bool]:
-    """Whether the first of them of which /proc tells is in the initial PID namespace (include/linux/proc_ns.h,
-    PROC_PID_INIT_INO), so that its number is the kernel's own; None: /proc tells of none."""
+    """Whether the first of them of which /proc tells is in the initial PID namespace
+    (include/linux/proc_ns.h, PROC_PID_INIT_INO), so that its number is the kernel's own; None: /proc tells of
+    none."""
     for process in processes:
         with contextlib.suppress(OSError):
             return os.stat(f'/proc/{process}/ns/pid').st_ino == 0xEFFFFFFC
@@ -11109,9 +11122,10 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     """The Run that the options describe, without its group; a process stands for its threads."""
     threads: List[int] = []
     if options.pid and counted_by_the_kernel('1', 'self') is False:
-        raise SurftraceError('-p: in a PID namespace (a container) processes have other numbers than the kernel '
-                             'traces by. Run surftrace outside, with the PID that the process has there, or in a '
-                             'container with --pid=host')
+        raise SurftraceError(
+            '-p: in a PID namespace (a container) processes have other numbers than the kernel traces by. '
+            'Run surftrace outside, with the PID that the process has there, or in a container with '
+            '--pid=host')
     for pid in options.pid:
         try:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
@@ -11138,8 +11152,9 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
             say(with_paths(command, events))
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
-        own = (os.getpid(), stream.reader.process) if counted_by_the_kernel('self') and not options.own else ()
-        run = run._replace(group=instance.group, own=own)
+        run = run._replace(group=instance.group)
+        if counted_by_the_kernel('self') and not options.own:
+            run = run._replace(own=(os.getpid(), stream.reader.process))
         try:
             with session(tracefs, instance, plan(events, run), show, stream.stopped, stream.drain, undone):
                 if not stream.stopped():
@@ -11167,9 +11182,10 @@ def say_undone(undone: Sequence[Undone], show: Callable[[str], None]) -> None:
             say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
 
 
-NEEDED = (('pr', 'kprobe_events', 'kprobes for ftrace (CONFIG_KPROBE_EVENTS); -S shows what they would be, and trace '
-                                  'events (e SYSTEM/EVENT) work'),
-          ('PRu', 'uprobe_events', 'uprobes for ftrace (CONFIG_UPROBE_EVENTS)'))
+NEEDED = (      # kinds of lines, the file for their definitions, what has it
+    ('pr', 'kprobe_events', 'kprobes for ftrace (CONFIG_KPROBE_EVENTS); -S shows what they would be, and '
+                            'trace events (e SYSTEM/EVENT) work'),
+    ('PRu', 'uprobe_events', 'uprobes for ftrace (CONFIG_UPROBE_EVENTS)'))
 
 
 def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
@@ -11180,8 +11196,8 @@ def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> No
         if any(probe.kind in kinds for probe, _ in probes) and not tracefs.has(file):
             raise SurftraceError(f'this kernel has no {what}')
     if any(probe.kind == 'e' and probe.args for probe, _ in probes) and 'e[:' not in tracefs.read('README'):
-        raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line can only '
-                             'filter')
+        raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line '
+                             'can only filter')
 
 
 def frame_function(program: Callable[[str], Optional[Program]], path: str, behind: int) -> str:
@@ -11201,9 +11217,9 @@ F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032     # linux/fcntl.h; in the module fcntl
 
 
 class Reader:
-    """A process that reads trace_pipe on into a pipe: the kernel makes the text while it is read, which takes as long
-    as decoding it. It is started before any probe could see it begin, reads when it is given the file, and ends with
-    us."""
+    """A process that reads trace_pipe on into a pipe: the kernel makes the text while it is read, which takes
+    as long as decoding it. It is started before any probe could see it begin, reads when it is given the
+    file, and ends with us."""
 
     def __init__(self) -> None:
         import socket
@@ -11243,8 +11259,8 @@ class Reader:
 
 
 def read_on(orders: Any, into: int) -> None:
-    """The life of a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when nobody
-    holds the other end of it, all is over. Signals are for whoever started it."""
+    """The life of a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when
+    nobody holds the other end of it, all is over. Signals are for whoever started it."""
     import socket
     for name in ENDS:
         signal.signal(name, signal.SIG_IGN)
@@ -11286,13 +11302,13 @@ class Report:
 
 
 class Stream:
-    """trace_pipe, decoded, onto standard output, until an end is asked for: by a signal, the time, the count, a closed
-    pipe.
+    """trace_pipe, decoded, onto standard output, until an end is asked for: by a signal, the time, the count,
+    a closed pipe.
 
-    Every hit of a probe is accounted for: hits = shown + stopped by the filter + of others (-p) or of surftrace itself
-    + `lost` + too large for the buffer + `decoder.too_big` + `unshown`, which were recorded and, `why`, not written.
-    What the kernel does not count by itself (a filter's, of other processes, too large) is what is missing, and said as
-    at most that."""
+    Every hit of a probe is accounted for: hits = shown + stopped by the filter + of others (-p) or of
+    surftrace itself + `lost` + too large for the buffer + `decoder.too_big` + `unshown`, which were recorded
+    and, `why`, not written. What the kernel does not count by itself (a filter's, of other processes, too
+    large) is what is missing, and said as at most that."""
 
     def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float], count: Optional[int],
                  output: int = 1) -> None:
@@ -11334,7 +11350,8 @@ class Stream:
 
     def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]],
                report: Report) -> None:
-        """Read and write until the end; a note when nothing comes, and once a second when what is traced changed."""
+        """Read and write until the end; a note when nothing comes, and once a second when what is traced
+        changed."""
         import gc
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
@@ -11342,7 +11359,7 @@ class Stream:
         self.reader.read(instance.trace_pipe)
         if self.decoder.counting.tables:
             signal.signal(signal.SIGQUIT, report.ask)
-        gc.freeze()                                                     # what there is stays; what comes may run for days
+        gc.freeze()                                         # what there is stays; what comes may run for days
         gc.enable()
         while not self.ended():
             now = time.monotonic() - start
@@ -11373,7 +11390,8 @@ class Stream:
             self.decoder.counting.clear()
 
     def _take(self, seconds: float) -> None:
-        """Read on, unless something waits to be written, for some time if there is nothing; write what is taken."""
+        """Read on, unless something waits to be written, for some time if there is nothing; write what is
+        taken."""
         if not self._unwritten and self._reading.poll(1000 * seconds):
             data = os.read(self.reader.pipe, 1 << 18)
             self._done = self._done or not data                         # the reader is at the end
@@ -11383,8 +11401,8 @@ class Stream:
         self._write()
 
     def _write(self) -> None:
-        """Write what standard output takes now; what may block gets no more, in whole lines, so that the end is heard
-        also when nobody reads. What it does not take when that was asked for is not shown."""
+        """Write what standard output takes now; what may block gets no more, in whole lines, so that the end
+        is heard also when nobody reads. What it does not take when that was asked for is not shown."""
         try:
             while not self.why and writable(self._output, 100 if self._unwritten else 0) and self._unwritten:
                 size = len(self._unwritten)
@@ -11460,13 +11478,13 @@ def silence(events: Sequence[Event], run: Run, tracefs: Tracefs) -> str:
         old = [str(pid) for pid in processes if f'{path} (deleted)' in mapped_objects(pid)]
         if old:
             reasons.append(f'{path} has been replaced, and processes run the old copy: {", ".join(old[:5])}')
-    return 'nothing yet: ' + ('; '.join(reasons) or 'the function may not be called now, be inlined where it is, or the '
-                              'filter may let nothing through')
+    return 'nothing yet: ' + ('; '.join(reasons) or 'the function may not be called now, be inlined where it '
+                              'is, or the filter may let nothing through')
 
 
 def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
-    """What has changed since it was asked last: traced programs that are other files now (a probe stays with the
-    inode), modules that have come as other builds than the files that their types are from."""
+    """What has changed since it was asked last: traced programs that are other files now (a probe stays with
+    the inode), modules that have come as other builds than the files that their types are from."""
     programs = {event.program.path: event.program.executable.identity for event in events if event.program}
     named = {definition.place.partition(':')[0] for event in events for definition in event.definitions
              if definition.letter[0] in 'pr' and ':' in definition.place}
@@ -11476,21 +11494,24 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
         come = {name: awaited[name] for name in awaited if os.path.isdir(f'{MODULES_LOADED}/{name}')}
         programs = {path: known for path, known in programs.items() if path not in other}
         awaited = {name: file for name, file in awaited.items() if name not in come}
-        yield [f'{path} has been replaced, changed or removed; the probes stay in the old file and the processes that '
-               'run it. Start again to trace the new one' for path in other] + [
-            f"the module '{name}' that was loaded is another build than {file.path}: values of it are read from the "
-            'wrong places. Start again' for name, file in come.items()
-            if file and loaded_build_id(name, kernel.arch) != file.build_id]
+        notes = [f'{path} has been replaced, changed or removed; the probes stay in the old file and the '
+                 'processes that run it. Start again to trace the new one' for path in other]
+        for name, file in come.items():
+            if file and loaded_build_id(name, kernel.arch) != file.build_id:
+                notes.append(f"the module '{name}' that was loaded is another build than {file.path}: values "
+                             "of it "
+                             'are read from the wrong places. Start again')
+        yield notes
 
 
 def explained(error: TracefsError, events: Sequence[Event], group: str, machine: Machine,
               tracefs: Tracefs) -> SurftraceError:
-    """The kernel's refusal in the user's terms: its own words, at the user's argument where it names one, and what else
-    could be found out."""
-    made = [(event, definition, definition.definition(group)) for event in events for definition in event.definitions
-            if definition.file == error.path]
-    said, command, column = tracefs.last_error('error_log')
-    refused = [each for each in made if each[2] == command][:1] or made     # no other run has our group in its command
+    """The kernel's refusal in the user's terms: its own words, at the user's argument where it names one, and
+    what else could be found out."""
+    made = [(event, definition, definition.definition(group))
+            for event in events for definition in event.definitions if definition.file == error.path]
+    said, command, column = tracefs.last_error('error_log')         # no other run has our group in a command
+    refused = [each for each in made if each[2] == command][:1] or made
     if len(refused) != 1:
         return SurftraceError(f'{error}{lockdown()}')
     event, definition, text = refused[0]
@@ -11509,8 +11530,9 @@ def explained(error: TracefsError, events: Sequence[Event], group: str, machine:
 def withheld(events: Sequence[Event], run: Run) -> List[str]:
     """Why hits of the probes may not be shown."""
     events = [event for event in events if event.definitions]
-    reasons = {'stopped by the filter': any(event.filter for event in events), 'in other processes': bool(run.pids),
-               'in surftrace itself': bool(run.own), TOO_LARGE: any(map(may_be_too_large, events))}
+    reasons = {'stopped by the filter': any(event.filter for event in events),
+               'in other processes': bool(run.pids), 'in surftrace itself': bool(run.own),
+               TOO_LARGE: any(map(may_be_too_large, events))}
     return [reason for reason, possible in reasons.items() if possible]
 
 
@@ -11519,8 +11541,8 @@ TOO_LARGE = f'too large for a record (more than {PAGE_KB} KB)'
 
 
 def may_be_too_large(event: Event) -> bool:
-    """Whether a record of it may be larger than a page, which the kernel drops: that it has buffer_subbuf_size_kb does
-    not mean that it heeds it there (6.12 and 6.18 do not, 7.3 does)."""
+    """Whether a record of it may be larger than a page, which the kernel drops: that it has
+    buffer_subbuf_size_kb does not mean that it heeds it there (6.12 and 6.18 do not, 7.3 does)."""
     return record_kb(event) > PAGE_KB
 
 
@@ -11559,8 +11581,8 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
-    """A line about hits that were neither shown nor lost, where a record may have been too large: no kernel counts
-    these."""
+    """A line about hits that were neither shown nor lost, where a record may have been too large: no kernel
+    counts these."""
     probes = [event for event in events if event.name in stream.profile]
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
         return []

@@ -292,4 +292,4 @@ def test_a_bar_is_drawn_on_a_terminal_only(serve, program, build_id, cache, capf
     monkeypatch.setattr('sys.stderr.isatty', lambda: True)
     assert ask(build_id, good.url) == 0
     said = capfd.readouterr()
-    assert said.out == SHOWN and re.search(r'\rsection/\.BTF \[#* *\] [\d.]+ of [\d.]+ MB', said.err) and said.err.endswith('\n')
+    assert said.out == SHOWN and re.search(r'\rsection/\.BTF: [\d.]+ of [\d.]+ MB', said.err) and said.err.endswith('\n')
