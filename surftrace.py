@@ -3,7 +3,7 @@
 # requires-python = ">=3.9"
 # dependencies = ["pyelftools>=0.29"]
 # ///
-"""surftrace: trace functions and events of the kernel and of programs with C expressions, through ftrace alone.
+"""surftrace: trace functions and events of the kernel and of programs with C expressions, through ftrace.
 
     text --parse--> Probe --resolve(types, arch)--> Field --> EventDef --plan--> [Step(do, undo), ...]
     "p wake_up.."   (AST)                     "+2976(%di):string"              |       |       |
@@ -13,13 +13,13 @@
                                                   trace_pipe line --decode--> stdout
 
 The file is a row of rooms, each under a banner. A room uses only the rooms above it. Printing, argv, the
-environment and exiting live in the last room; writing to tracefs lives in Tracefs; everything else is values in,
-values out.
+environment and exiting live in the last room; writing to tracefs lives in Tracefs; everything else is values
+in, values out.
 
 Words: a Probe and its Args are what the user wrote; a Fetch is what the kernel reads (a fetch-arg of
-Documentation/trace/kprobetrace.rst); a Field is one value shown, made of one or more Fetches; an EventDef is the
-definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; a Guard is a
-number that tells whether a value means anything; Steps are changes of the machine, each with its undo.
+Documentation/trace/kprobetrace.rst); a Field is one value shown, made of one or more Fetches; an EventDef is
+the definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; a Guard
+is a number that tells whether a value means anything; Steps are changes of the machine, each with its undo.
 """
 from __future__ import annotations
 
@@ -179,8 +179,8 @@ class Arch(NamedTuple):
     bits: int
     order: str                              # byte order, 'little' or 'big'
     registers: FrozenSet[str]
-    arguments: Tuple[str, ...]              # registers of integer arguments in the kernel's calling convention
-    stack: int                              # bytes from the stack pointer at entry to the first argument there
+    arguments: Tuple[str, ...]              # registers of integer arguments, as the kernel calls
+    stack: int                              # bytes from the stack pointer at entry to the first argument
     stack_pointer: str
     dwarf: Dict[int, str]                   # DWARF register number -> kernel name
     kernel_from: int                        # the lowest address the kernel has anything at
@@ -231,8 +231,8 @@ def _listed(text: str) -> Iterator[str]:
 
 
 def _arch(name: str, machine: int, bits: int, order: str, arguments: str, stack: int, stack_pointer: str,
-          registers: str, dwarf: str, kernel_from: int, syscall: str, by_value: str, nops: int = 0, frame: int = 0
-          ) -> Arch:
+          registers: str, dwarf: str, kernel_from: int, syscall: str, by_value: str, nops: int = 0,
+          frame: int = 0) -> Arch:
     """An Arch from lists of registers; '-' in `dwarf` leaves a number out."""
     numbers = {number: register for number, register in enumerate(_listed(dwarf)) if register != '-'}
     return Arch(name, machine, bits, order, frozenset(_listed(registers)), tuple(_listed(arguments)), stack,
@@ -250,11 +250,11 @@ ARCHES: Tuple[Arch, ...] = (
           'bx cx dx si di bp ax orig_ax ip cs ds es fs gs flags sp ss',
           'ax cx dx bx sp bp si di ip', 4096, 'bx cx dx si di bp', 'i386', frame=4),
     # arch/arm64/kernel/ptrace.c; aadwarf64, aapcs64. Pointers may be tagged in bits 56-59 (KASAN)
-    _arch('aarch64', 183, 64, 'little', 'x0..x7', 0, 'sp', 'x0..x30 lr sp pc pstate', 'x0..x30 sp', 0xf000 << 48,
-          'regs[0] regs[1] regs[2] regs[3] regs[4] regs[5]', 'aapcs64', nops=8),
+    _arch('aarch64', 183, 64, 'little', 'x0..x7', 0, 'sp', 'x0..x30 lr sp pc pstate', 'x0..x30 sp',
+          0xf000 << 48, 'regs[0] regs[1] regs[2] regs[3] regs[4] regs[5]', 'aapcs64', nops=8),
     # arch/arm/kernel/ptrace.c; aadwarf32, aapcs32
-    _arch('arm', 40, 32, 'little', 'r0..r3', 0, 'sp', 'r0..r10 fp ip sp lr pc cpsr ORIG_r0', 'r0..r10 fp ip sp lr pc',
-          4096, 'uregs[0] uregs[1] uregs[2] uregs[3] uregs[4] uregs[5]', 'aapcs32'),
+    _arch('arm', 40, 32, 'little', 'r0..r3', 0, 'sp', 'r0..r10 fp ip sp lr pc cpsr ORIG_r0',
+          'r0..r10 fp ip sp lr pc', 4096, 'uregs[0] uregs[1] uregs[2] uregs[3] uregs[4] uregs[5]', 'aapcs32'),
     # arch/riscv/kernel/ptrace.c; riscv-elf-psabi-doc. Until Linux 6.2 there were 16 bytes of no-ops
     _arch('riscv64', 243, 64, 'little', 'a0..a7', 0, 'sp',
           'epc ra sp gp tp t0..t6 s0..s11 a0..a7 status badaddr cause orig_a0',
@@ -270,8 +270,8 @@ ARCHES: Tuple[Arch, ...] = (
           'gpr[3] gpr[4] gpr[5] gpr[6] gpr[7] gpr[8]', 'elfv2'),
     # arch/loongarch/kernel/ptrace.c; LoongArch ELF psABI. The direct map begins at 0x8000...
     _arch('loongarch64', 258, 64, 'little', 'r4..r11', 0, 'r3',
-          'r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat', 'r0..r31', 0x8000 << 48,
-          'orig_a0 regs[5] regs[6] regs[7] regs[8] regs[9]', 'riscv', nops=8),
+          'r0..r31 orig_a0 csr_era csr_badvaddr csr_crmd csr_prmd csr_euen csr_ecfg csr_estat', 'r0..r31',
+          0x8000 << 48, 'orig_a0 regs[5] regs[6] regs[7] regs[8] regs[9]', 'riscv', nops=8),
 )
 
 ARCH_ALIASES = {
@@ -360,7 +360,7 @@ class Struct(NamedTuple):
     name: str
     size: Optional[int]
     members: Callable[[], Tuple[Member, ...]]
-    passed: Callable[[], str] = str                         # how C++ does: 'reference', 'value'; '': not known
+    passed: Callable[[], str] = str                         # in C++: 'reference', 'value', '' not known
     others: Callable[[], FrozenSet[str]] = frozenset        # its static members, functions and types
 
     def own_member(self, name: str) -> Optional[Member]:
@@ -383,16 +383,16 @@ class Struct(NamedTuple):
 class Location(NamedTuple):
     """Where a parameter is at the probed instruction, in DWARF's words."""
     how: str                                        # 'register' (number), 'frame' (offset from the call frame
-                                                    # address), 'memory' (at register `number` + offset), 'address'
-                                                    # (offset is a link-time one), 'constant' (offset is the
-                                                    # value), 'pieces', 'gone' (why)
+                                                    # address), 'memory' (at register `number` + offset),
+                                                    # 'address' (offset, at link time), 'constant' (offset),
+                                                    # 'pieces', 'gone' (why)
     number: int = 0
     offset: int = 0
     pieces: Tuple[Tuple[Location, int], ...] = ()   # with their sizes in bytes
     why: str = ''
-    derefs: Tuple[int, ...] = ()                    # each reads a word at the address so far and is added to it
-    value: bool = False                             # what comes out is the value, no address of it, as of a
-                                                    # pointer that is kept only as another one and a number of bytes
+    derefs: Tuple[int, ...] = ()                    # each reads a word at the address so far, and is added
+    value: bool = False                             # that gives the value, not its address, as of a pointer
+                                                    # kept only as another one and a number of bytes
 
     def plus(self, count: int) -> Location:
         """As many bytes further on."""
@@ -420,7 +420,7 @@ class Function(NamedTuple):
     parameters: Tuple[Parameter, ...]
     variadic: bool = False
     inlined: Optional[int] = None           # copies of it within other functions, None where nobody counted
-    language: str = ''                      # '' is C, called by the psABI; 'C++', 'Rust', 'Go' have more rules
+    language: str = ''                      # '' is C, called by the psABI; 'C++', 'Rust', 'Go' add to it
     changed: bool = False                   # the compiler changed how it is called
     locals: Tuple[Parameter, ...] = ()      # at a place inside it, the innermost first
     home: str = ''                          # of a copy inlined elsewhere the symbol whose code it is in
@@ -440,8 +440,8 @@ class Member(NamedTuple):
     tells."""
     name: str
     written: Callable[[], Written]
-    bit: int                                # from the struct's start; of a bit-field as the ABI counts, from the
-                                            # least significant bit on little-endian machines, else from the most
+    bit: int                                # from the struct's start; of a bit-field as the ABI counts: from
+                                            # the least significant one, on big-endian machines from the most
     width: Optional[int] = None             # bits of a bit-field
     base: str = ''                          # 'base' or 'virtual'
 
@@ -474,7 +474,7 @@ def bare(type_: Written) -> Type:
             break
         alias = type_.name if isinstance(type_, Alias) else alias
         type_ = type_.written()
-    if isinstance(type_, (Alias, Qualified)):                       # of a damaged file: it leads back to itself
+    if isinstance(type_, (Alias, Qualified)):                   # of a damaged file: it leads back to itself
         return Void(type_.name)
     if alias and isinstance(type_, Struct) and not type_.name:
         return type_._replace(keyword='', name=alias)
@@ -578,8 +578,9 @@ class Base(NamedTuple):
         virtual = next((spell(base.type()) for base in self.way if base.base == 'virtual'), '')
         if virtual:
             raise InputError(
-                f"{what} is in the virtual base {virtual} of {spell(derived)}: where that is, only the object's "
-                f'virtual table tells, and ftrace cannot add; probe a function that has a pointer to {virtual}')
+                f'{what} is in the virtual base {virtual} of {spell(derived)}: where that is, only the '
+                f"object's virtual table tells, and ftrace cannot add; probe a function that has a pointer "
+                f'to {virtual}')
         return sum(base.bit for base in self.way)
 
 
@@ -622,8 +623,8 @@ def find_member(struct_: Struct, name: str) -> Optional[Member]:
     owner = found[0].struct if found else struct_
     member = owner.own_member(name)
     if not member:
-        raise InputError(f"'{name}' of {spell(owner)} is a static member, a function or a type: its objects do "
-                         f"not hold it; a base's is (({owner.keyword} BASE *)x)->{name}")
+        raise InputError(f"'{name}' of {spell(owner)} is a static member, a function or a type: its objects "
+                         f"do not hold it; a base's is (({owner.keyword} BASE *)x)->{name}")
     return member._replace(bit=member.bit + found[0].bit(struct_, f"'{name}'"))
 
 
