@@ -523,7 +523,7 @@ def spell(type_: Type) -> str:
         return spell(target) + ('*' if isinstance(target, Pointer) else ' *')
     if isinstance(type_, Array):
         dimensions, element = _brackets(type_), type_.element()
-        for _ in range(64):                                     # a damaged file may have arrays of one another
+        for _ in range(64):                              # a damaged file may have arrays of one another
             if isinstance(element, Array):
                 dimensions, element = dimensions + _brackets(element), element.element()
         return f'{spell(element)} {dimensions}'
@@ -738,30 +738,29 @@ def plain_type(words: str, arch: Arch) -> Optional[Type]:
 # ---- ELF files ---------------------------------------------------------------------------------------------
 
 class Symbol(NamedTuple):
-    """A symbol: its link-time address (or the running one, from kallsyms), section or module, whether it is code, and what is
-    special about it: 'ifunc', 'tls', 'undefined', 'exported' data that a program may have a copy of, an 'old' version, 'thumb'
-    code; how many bytes behind it callers from the same file enter (OpenPOWER ELF v2 3.4.1: the local entry
-    point); and whether only its own file knows it."""
+    """A symbol of a file, or of a running kernel."""
     name: str
-    address: int
+    address: int            # at link time; of kallsyms the running one
     size: int
     code: bool
     section: str = ''
     module: str = ''
-    sort: str = ''
-    entry: int = 0
-    local: bool = False
+    sort: str = ''          # 'ifunc', 'tls', 'undefined', an 'old' version, 'thumb' code, 'exported' data (a
+                            # program may have a copy of it)
+    entry: int = 0          # bytes behind it where its own file enters (OpenPOWER ELF v2 3.4.1)
+    local: bool = False     # only its own file knows it
 
 
 class Section(NamedTuple):
-    """Where a section is in its file and in memory, in bytes."""
+    """A section of a file; sizes in bytes."""
     name: str
-    offset: int
+    offset: int             # in the file, of what is stored there: `size` bytes
     size: int
     address: int
     kind: str
-    compressed: bool
     code: bool
+    unpacked: int           # the size of what it holds
+    packing: int = 0        # ch_type of ELF's gABI: 1 zlib, 2 zstd, 0: not compressed
 
 
 class Segment(NamedTuple):
@@ -773,8 +772,8 @@ class Segment(NamedTuple):
 
 
 class UsdtNote(NamedTuple):
-    """A site of a USDT probe: link-time addresses of its instruction and of its semaphore (0: none), its operands as the
-    compiler wrote them."""
+    """A site of a USDT probe: link-time addresses of its instruction and of its semaphore (0: none), its
+    operands as the compiler wrote them."""
     provider: str
     name: str
     address: int
@@ -782,46 +781,46 @@ class UsdtNote(NamedTuple):
     operands: str
 
 
-RawSymbol = Tuple[int, int, int, int, int, int]     # name, info, other, section, value, size: the order of Elf64_Sym
+RawSymbol = Tuple[int, int, int, int, int, int]     # name, info, other, section, value, size: as in Elf64_Sym
 
 
 class SymbolTable(NamedTuple):
-    """Entries, where the name of each begins (u32), names, for dynamic symbols versions (u16), and how an entry is laid out."""
-    entries: bytes
-    starts: bytes
+    """.symtab or .dynsym, of Elf64_Sym or Elf32_Sym (ELF gABI), whose name is the first of their words."""
+    entries: memoryview
+    starts: bytes               # where the name of each begins, u32
     names: bytes
-    versions: bytes
+    versions: bytes             # of dynamic symbols, u16
     layout: struct.Struct
 
-    def raw(self, start: int = 0, count: int = 1 << 40) -> Iterator[RawSymbol]:
-        """So many entries from that one on."""
+    def rows(self, start: int = 0) -> Iterator[RawSymbol]:
+        """The entries from that one on."""
         size = self.layout.size
-        whole = min(start + count, len(self.entries) // size) * size
-        fields = self.layout.iter_unpack(self.entries[start * size:whole])
+        fields = self.layout.iter_unpack(self.entries[start * size:len(self.entries) // size * size])
         if size == 24:
             return fields
-        return ((name, info, other, section, value, extent) for name, value, extent, info, other, section in fields)
+        return ((name, *rest, value, extent) for name, value, extent, *rest in fields)
 
-    def name(self, entry: RawSymbol) -> str:
+    def name(self, row: RawSymbol) -> str:
         """The name of an entry."""
-        return self.names[entry[0]:self.names.find(b'\0', entry[0])].decode(errors='replace')
+        return self.names[row[0]:self.names.find(b'\0', row[0])].decode(errors='replace')
 
     def named(self, name: str) -> Iterator[int]:
-        """The numbers of the entries of that name: a search for its bytes, and one for each place of these, or where
-        many names end so (linkers merge tails) one pass over all."""
-        mark = self.layout.format[0] + 'I'
+        """The numbers of the entries of that name: a search for its bytes, and one for each place of these,
+        or where many names end so (linkers merge tails) one pass over all."""
+        word = self.layout.format[0] + 'I'
         texts = set(occurrences(self.names, name.encode() + b'\0'))
         if len(texts) > 16:
-            yield from (number for number, (text,) in enumerate(struct.iter_unpack(mark, self.starts)) if text in texts)
+            starts = enumerate(struct.iter_unpack(word, self.starts))
+            yield from (number for number, (start,) in starts if start in texts)
             return
         for text in texts:
-            yield from (at // 4 for at in occurrences(self.starts, struct.pack(mark, text)) if at % 4 == 0)
+            yield from (at // 4 for at in occurrences(self.starts, struct.pack(word, text)) if at % 4 == 0)
 
 
 # What reading a damaged file raises beside pyelftools' own; anything else is a defect of ours.
-DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError, RecursionError,
-          EOFError, MemoryError, NotImplementedError, struct.error, zlib.error)
-DEBUGGING = False       # main() sets it where $SURFTRACE_DEBUG is set: what may be a defect of ours is shown as it was raised
+DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OverflowError,
+          RecursionError, EOFError, MemoryError, NotImplementedError, struct.error, zlib.error)
+DEBUGGING = False       # main() sets it for $SURFTRACE_DEBUG: what may be a defect of ours is not caught
 
 
 @contextlib.contextmanager
@@ -832,9 +831,11 @@ def reading(path: str) -> Iterator[None]:
     except OSError as error:
         raise DebugInfoError(f'{path}: {error.strerror}') from None
     except Exception as error:
-        if DEBUGGING or not isinstance(error, DAMAGE) and not type(error).__module__.startswith('elftools.'):
+        damage = isinstance(error, DAMAGE) or type(error).__module__.startswith('elftools.')
+        if DEBUGGING or not damage:
             raise
-        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({error or type(error).__name__})') from error
+        what = str(error) or type(error).__name__
+        raise DebugInfoError(f'{path}: the file is damaged, or not what it seems ({what})') from error
 
 
 class DisassemblyError(SurftraceError):
@@ -842,48 +843,69 @@ class DisassemblyError(SurftraceError):
 
 
 class Executable:
-    """An ELF file, mapped (or its bytes): sections, segments, symbols, build-id, USDT notes."""
+    """An ELF file, mapped, or its bytes where it is compressed: sections, segments, symbols, build-id, USDT
+    notes."""
 
     def __init__(self, path: str, data: bytes = b'') -> None:
         self.path = path
         try:
             from elftools.elf.elffile import ELFFile
         except ImportError:
-            raise SurftraceError(f'{path}: reading ELF and DWARF needs pyelftools (pip install pyelftools, or your '
-                                 "distribution's python3-pyelftools); BTF needs nothing: -m btf") from None
+            raise SurftraceError(
+                f'{path}: reading ELF and DWARF needs pyelftools (pip install pyelftools, or your '
+                "distribution's python3-pyelftools); BTF needs nothing: -m btf") from None
         with reading(path):
-            self._map: Union[bytes, mmap.mmap]
-            self.identity, self._map = (identity(path), data) if data else mapped(path)
-            self.elf = ELFFile(io.BytesIO(data) if data else self._map)  # type: ignore[arg-type]
+            self._map: Any = data or unpacked(path)
+            self.identity = identity(path)
+            if not self._map:
+                with open(path, 'rb') as file:
+                    self.identity = identity(file.fileno())
+                    self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.elf = ELFFile(io.BytesIO(self._map) if isinstance(self._map, bytes) else self._map)
             self.is_object = self.elf.header['e_type'] == 'ET_REL'
-            headers = list(self.elf.iter_sections())
-            places = object_addresses(headers) if self.is_object else [section['sh_addr'] for section in headers]
-            found = [Section(section.name, section['sh_offset'], section['sh_size'], place, section['sh_type'],
-                             bool(section['sh_flags'] & 0x800), bool(section['sh_flags'] & 4))
-                     for section, place in zip(headers, places)]
-            self.sections = {section.name: section for section in found}
-            self._numbered_sections = found
-            self._bases = [section.address for section in found] if self.is_object else []
-            self._inflated = functools.lru_cache(None)(self._inflate)
-            self._relocated = functools.lru_cache(None)(self._relocate)
             self.arch = self._arch()
+            self.mark = '<' if self.elf.little_endian else '>'              # the byte order, as struct has it
+            self.word = 'Q' if self.arch.bits == 64 else 'I'
+            headers = list(self.elf.iter_sections())
+            addresses = object_addresses(headers) if self.is_object else [each['sh_addr'] for each in headers]
+            self._numbered = [self._section(header, address) for header, address in zip(headers, addresses)]
+            self.sections = {section.name: section for section in self._numbered}
+        self._inflated = functools.lru_cache(None)(self._inflate)
+        self._relocated = functools.lru_cache(None)(self._relocate)
         self._extents = functools.lru_cache(None)(self._read_extents)
-        self._named = functools.lru_cache(1 << 10)(self._read_named)
+        self.every_symbol = functools.lru_cache(1 << 10)(self._read_named)
 
     def _arch(self) -> Arch:
-        header = self.elf.header
-        number = struct.unpack(('<' if self.elf.little_endian else '>') + 'H', self._map[18:20])[0]
         order = 'little' if self.elf.little_endian else 'big'
+        machine = int.from_bytes(self._map[18:20], order)  # type: ignore[arg-type]
         for arch in ARCHES:
-            if (arch.machine, arch.bits, arch.order) == (number, self.elf.elfclass, order):
+            if (arch.machine, arch.bits, arch.order) == (machine, self.elf.elfclass, order):
                 return arch
-        raise DebugInfoError(f"{self.path}: a file for {header['e_machine']}, {order}-endian, {self.elf.elfclass} bits: "
-                             f"no architecture surftrace knows")
+        raise DebugInfoError(f"{self.path}: a file for {self.elf.header['e_machine']}, {order}-endian, "
+                             f'{self.elf.elfclass} bits: no architecture surftrace knows')
+
+    def _section(self, header: Any, address: int) -> Section:
+        """A section; compressed debug sections had their own names, and a header 'ZLIB' and the size in eight
+        bytes, before the gABI had SHF_COMPRESSED."""
+        name, flags, kind, size = header.name, header['sh_flags'], header['sh_type'], header['sh_size']
+        found = Section(name, header['sh_offset'], size, address, kind, bool(flags & 4),
+                        0 if kind == 'SHT_NOBITS' else size)
+        if name.startswith('.zdebug_'):
+            unpacked_size = int.from_bytes(self._map[found.offset + 4:found.offset + 12], 'big')
+            return found._replace(name=f'.{name[2:]}', offset=found.offset + 12, size=size - 12,
+                                  unpacked=unpacked_size, packing=1)
+        if not flags & 0x800:
+            return found
+        layout = struct.Struct(self.mark + ('IIQQ' if self.arch.bits == 64 else 'III'))
+        packing, *_, unpacked_size, _ = layout.unpack_from(self._map, found.offset)
+        return found._replace(offset=found.offset + layout.size, size=size - layout.size,
+                              unpacked=unpacked_size, packing=packing)
 
     def contents(self, name: str) -> memoryview:
-        """The bytes of a section, inflated where it is compressed, a debug section of an object file relocated; empty when
-        there is none of that name."""
-        if self.is_object and name.startswith('.debug_') and {'.rela' + name, '.rel' + name} & set(self.sections):
+        """The bytes of a section, inflated where it is compressed, a debug section of an object file
+        relocated; empty when there is none of that name."""
+        relocations = {'.rela' + name, '.rel' + name} & set(self.sections)
+        if self.is_object and name.startswith('.debug_') and relocations:
             return self._relocated(name)
         return self._stored(name)
 
@@ -891,187 +913,216 @@ class Executable:
         """The bytes of a section as contents(), not relocated."""
         section = self.sections.get(name)
         if not section or section.kind == 'SHT_NOBITS':
-            old = '.z' + name[1:]                           # how debug sections were compressed before ELF had a way
-            return self._inflated(old) if name.startswith('.debug_') and old in self.sections else memoryview(b'')
-        if section.compressed:
-            return self._inflated(name)
+            return memoryview(b'')
         if section.offset + section.size > len(self._map):
             raise DebugInfoError(f'{self.path}: cut short: section {name} ends behind the end of the file')
+        return self._inflated(section) if section.packing else self._bytes_of(section)
+
+    def _bytes_of(self, section: Section) -> memoryview:
         return memoryview(self._map)[section.offset:section.offset + section.size]
 
-    def _inflate(self, name: str) -> memoryview:
+    def _inflate(self, section: Section) -> memoryview:
         with reading(self.path):
-            if name.startswith('.zdebug_'):                 # 'ZLIB', the size in eight bytes, the stream
-                return memoryview(inflated(self.contents(name)[12:], zlib.decompressobj))
-            section: Any = self.elf.get_section_by_name(name)
-            if section.data_size > inflatable(self.sections[name].size):
-                raise ValueError(f'{name} of {self.sections[name].size} bytes says it is one of {section.data_size}')
-            return memoryview(section.data())
+            data = self._bytes_of(section)
+            if section.packing == 1:
+                found = inflated(data, zlib.decompressobj)
+            elif section.packing == 2:
+                found = unpacked_zstd(self.path, bytes(data))
+            else:
+                raise ValueError(f'{section.name} is compressed in a way unknown here, {section.packing}')
+            if len(found) != section.unpacked:
+                raise ValueError(f'{section.name} of {len(found)} bytes says it is one of {section.unpacked}')
+            return memoryview(found)
+
+    def size(self, name: str) -> int:
+        """The bytes contents() will give, without inflating anything."""
+        return self.sections[name].unpacked if name in self.sections else 0
 
     def _relocate(self, name: str) -> memoryview:
-        """A copy of a debug section of an object file with its relocations applied: what a linker would have done. A kernel
-        module is such a file, and all that refers to a string, an abbreviation or an address is 0 in it without them."""
+        """A copy of a debug section of an object file with its relocations applied: what a linker would have
+        done. A kernel module is such a file, and all that refers to a string, an abbreviation or an address
+        is 0 in it without them."""
         with reading(self.path):
-            data, values, known = bytearray(self._stored(name)), self._symbol_values, RELOCATIONS[self.arch.name]
-            mark, has_addends = self.mark, '.rela' + name in self.sections
-            wide = self.arch.bits == 64
-            entry = struct.Struct(mark + ('QQ' + 'q' * has_addends if wide else 'II' + 'i' * has_addends))
-            numbers = {bits: struct.Struct(mark + code) for bits, code in ((8, 'B'), (16, 'H'), (32, 'I'), (64, 'Q'))}
+            data = bytearray(self._stored(name))
+            ways = {int(kind): (how, int(bits))
+                    for kind, how, bits in re.findall(r'(\d+)(\D)(\d+)', RELOCATIONS[self.arch.name])}
+            values = [value + self._base(section) for _, _, _, section, value, _ in self._tables[0].rows()]
+            has_addends, wide = '.rela' + name in self.sections, self.arch.bits == 64
+            entry = struct.Struct(self.mark + 2 * self.word + self.word.lower() * has_addends)
+            numbers = {8: struct.Struct('B'), **{8 * struct.calcsize(code): struct.Struct(self.mark + code)
+                                                 for code in 'HIQ'}}
             for fields in entry.iter_unpack(self._stored(('.rela' if has_addends else '.rel') + name)):
-                at, symbol, kind = fields[0], fields[1] >> (32 if wide else 8), fields[1] & (0xffffffff if wide else 0xff)
-                if kind:                                                    # 0 is R_*_NONE everywhere
-                    if kind not in known:
-                        raise ValueError(f'{name} has relocations of the unknown type {kind}')
-                    how, bits = known[kind]
-                    number_ = numbers[bits]
-                    had = number_.unpack_from(data, at)[0] if how in '+-' or not has_addends else 0
-                    value = values[symbol] + (fields[2] if has_addends else had)
-                    value = had + value if how == '+' else had - value if how == '-' else value - at if how == 'p' else value
-                    number_.pack_into(data, at, value & (1 << bits) - 1)
+                symbol, kind = divmod(fields[1], 1 << (32 if wide else 8))
+                if kind == 0:                                               # R_*_NONE everywhere
+                    continue
+                if kind not in ways:
+                    raise ValueError(f'{name} has relocations of the unknown type {kind}')
+                (how, bits), at = ways[kind], fields[0]
+                before = numbers[bits].unpack_from(data, at)[0]
+                value = values[symbol] + (fields[2] if has_addends else before)
+                if how == 'p':
+                    value -= at
+                elif how != '=':
+                    value = before + value if how == '+' else before - value
+                numbers[bits].pack_into(data, at, value & (1 << bits) - 1)
             return memoryview(data)
 
-    @functools.cached_property
-    def _symbol_values(self) -> List[int]:
-        """The value of each entry of .symtab, for relocations; what is in another file is 0."""
-        return [value + self._base(section) for _, _, _, section, value, _ in self._tables[0].raw()]
-
     def _base(self, section: int) -> int:
-        """The address of what a symbol of an object file counts from; elsewhere they hold addresses."""
-        return self._bases[section] if section < len(self._bases) else 0
+        """The address of what a symbol of an object file counts from; elsewhere symbols hold addresses."""
+        return self._numbered[section].address if self.is_object and section < len(self._numbered) else 0
 
     @functools.cached_property
     def module(self) -> str:
         """The name of the kernel module this is the file of, or the debug file; '' if it is none."""
         if not self.is_object:
             return ''
-        file = os.path.basename(self.path)
-        return self.module_info.get('name', '') or re.sub(r'\.ko\b.*|\.debug$|\.o$', '', file).replace('-', '_')
+        file = re.sub(r'\.ko\b.*|\.debug$|\.o$', '', os.path.basename(self.path)).replace('-', '_')
+        return self.module_info.get('name', '') or file
 
     @functools.cached_property
     def module_info(self) -> Dict[str, str]:
-        """What a module says of itself (.modinfo): its name, the release it is for (vermagic); a debug file has none of it."""
-        words = bytes(self.contents('.modinfo')).decode(errors='replace').split('\0')
-        return dict(reversed([(word.partition('=')[0], word.partition('=')[2]) for word in words if '=' in word]))
-
-    def size(self, name: str) -> int:
-        """The bytes contents() will give, without inflating anything."""
-        section, old = self.sections.get(name), self.sections.get('.z' + name[1:])
-        if section and section.compressed:
-            with reading(self.path):
-                header: Any = self.elf.get_section_by_name(name)
-                return int(header.data_size)
-        if not section and old and name.startswith('.debug_'):
-            return int.from_bytes(self.contents(old.name)[4:12], 'big')
-        return section.size if section and section.kind != 'SHT_NOBITS' else 0
+        """What a module says of itself (.modinfo): its name, the release it is for (vermagic); a debug file
+        has none."""
+        texts = bytes(self.contents('.modinfo')).decode(errors='replace').split('\0')
+        return dict(text.split('=', 1) for text in reversed(texts) if '=' in text)
 
     @functools.cached_property
     def build_id(self) -> str:
         """The GNU build-id in hexadecimal, '' when the linker left none."""
-        for section in self.sections.values():
-            if section.kind == 'SHT_NOTE':
-                found = build_id_of(bytes(self.contents(section.name)), self.arch.order)
-                if found:
-                    return found
-        return ''
+        notes = (self.contents(section.name) for section in self._numbered if section.kind == 'SHT_NOTE')
+        return next(filter(None, (build_id_of(bytes(note), self.arch.order) for note in notes)), '')
 
-    @property
-    def mark(self) -> str:
-        """The byte order, as struct has it."""
-        return '<' if self.arch.order == 'little' else '>'
+    # symbols
 
     @functools.cached_property
     def _tables(self) -> List[SymbolTable]:
-        """Those of .symtab and .dynsym: Elf64_Sym or Elf32_Sym (ELF gABI), whose name is the first of their words."""
         layout, tables = struct.Struct(self.mark + ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH')), []
-        for section, strings, versions in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version')):
-            entries = bytes(self.contents(section))
-            words = memoryview(entries[:len(entries) // layout.size * layout.size]).cast('I')
-            tables.append(SymbolTable(entries, words[::layout.size // 4].tobytes(), bytes(self.contents(strings)),
-                                      bytes(self.contents(versions)), layout))
+        for names in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version')):
+            entries, strings, versions = map(self.contents, names)
+            words = entries[:len(entries) // layout.size * layout.size].cast('I')
+            starts = words[::layout.size // 4].tobytes()
+            tables.append(SymbolTable(entries, starts, bytes(strings), bytes(versions), layout))
         return tables
 
-    def _symbol(self, table: SymbolTable, number: int, entry: Optional[RawSymbol] = None) -> Symbol:
-        raw = entry or next(table.raw(number, 1))
-        _, info, other, index, value, size = raw
-        section = self._numbered_sections[index] if index < len(self._numbered_sections) else None
-        type_, sort = info & 15, {6: 'tls', 10: 'ifunc'}.get(info & 15, '')
-        if index == 0 or index >= 0xff00 and index != 0xfff1:       # undefined, common and the like; 0xfff1 is absolute
+    def _symbol(self, table: SymbolTable, number: int, row: Optional[RawSymbol] = None) -> Symbol:
+        row = row or next(table.rows(number))
+        _, info, other, index, value, size = row
+        section = self._numbered[index] if index < len(self._numbered) else None
+        type_, sort, entry = info & 15, {6: 'tls', 10: 'ifunc'}.get(info & 15, ''), 0
+        version = table.versions[2 * number:2 * number + 2]
+        if index == 0 or index >= 0xff00 and index != 0xfff1:          # undefined, common; 0xfff1 is absolute
             sort = 'undefined'
-        elif int.from_bytes(table.versions[2 * number:2 * number + 2], self.arch.order) & 0x8000:  # type: ignore[arg-type]
+        elif int.from_bytes(version, self.arch.order) & 0x8000:  # type: ignore[arg-type]
             sort = sort or 'old'
-        elif table.versions and type_ == 1 and self._is_library:
-            sort = 'exported'
-        elif self.arch.name == 'arm' and type_ == 2 and value & 1:          # AAELF32 5.5.3: bit 0 of a function's symbol
+        elif table.versions and type_ == 1 and 'DT_SONAME' in self._dynamic:
+            sort = 'exported'                                       # programs may have a copy (R_*_COPY)
+        elif self.arch.name == 'arm' and type_ == 2 and value & 1:    # AAELF32 5.5.3: bit 0 of functions
             sort, value = 'thumb', value - 1
-        entry_point = 1 << (other >> 5) >> 2 << 2 if self.arch.name == 'ppc64le' else 0
-        value += self._base(index) if sort != 'undefined' else 0
-        return Symbol(table.name(raw), value, size, type_ in (0, 2) and section is not None and section.code,
-                      section.name if section else '', sort=sort, entry=entry_point, local=info >> 4 == 0)
+        if self.arch.name == 'ppc64le':
+            entry = 1 << (other >> 5) >> 2 << 2
+        if sort != 'undefined':
+            value += self._base(index)
+        return Symbol(table.name(row), value, size, type_ in (0, 2) and section is not None and section.code,
+                      section.name if section else '', sort=sort, entry=entry, local=info >> 4 == 0)
+
+    def _rows(self, types: Container[int], code: bool = False) -> Iterator[Tuple[int, int, RawSymbol]]:
+        """The symbols of those ELF types (those in code) that are defined: which table, which entry, the
+        entry."""
+        sections: Container[int] = range(1, 1 << 16)
+        if code:
+            sections = {number for number, section in enumerate(self._numbered) if section.code}
+        for which, table in enumerate(self._tables):
+            for number, row in enumerate(table.rows()):
+                if row[1] & 15 in types and row[3] in sections:
+                    yield which, number, row
 
     @functools.cached_property
-    def _is_library(self) -> bool:
-        """Whether other files link against it: whoever does may have a copy of its data (R_*_COPY)."""
-        section: Any = self.elf.get_section_by_name('.dynamic')
-        return bool(section) and any(tag.entry.d_tag == 'DT_SONAME' for tag in section.iter_tags())
+    def _dynamic(self) -> Dict[str, List[Any]]:
+        """The entries of .dynamic, by their tags."""
+        found: Dict[str, List[Any]] = {}
+        if '.dynamic' not in self.sections or self.sections['.dynamic'].kind == 'SHT_NOBITS':
+            return found
+        with reading(self.path):
+            section: Any = self.elf.get_section_by_name('.dynamic')
+            for entry in section.iter_tags():
+                found.setdefault(entry.entry.d_tag, []).append(entry)
+        return found
 
-    @functools.cached_property
+    @property
     def needed(self) -> List[str]:
         """The sonames of the libraries it is linked with."""
-        section: Any = self.elf.get_section_by_name('.dynamic')
-        with reading(self.path):
-            return [tag.needed for tag in section.iter_tags() if tag.entry.d_tag == 'DT_NEEDED'] if section else []
-
-    def every_symbol(self, name: str) -> List[Symbol]:
-        """The symbols of that name, also undefined ones."""
-        return list(self._named(name))
+        return [entry.needed for entry in self._dynamic.get('DT_NEEDED', ())]
 
     def _read_named(self, name: str) -> List[Symbol]:
+        """The symbols of that name, also undefined ones."""
         found = {self._symbol(table, number) for table in self._tables for number in table.named(name)}
-        return sorted(found, key=lambda symbol: (symbol.address, not symbol.sort))     # .dynsym knows more than .symtab
-
-    def copies_of(self, name: str) -> List[Symbol]:
-        """The functions that the compiler made of a function with other parameters (NAME.constprop.0, NAME.isra.0.constprop.1)."""
-        found, form = [], re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
-        for table in self._tables:
-            for text in occurrences(table.names, name.encode() + b'.'):
-                whole = table.names[text:table.names.find(b'\0', text)].decode(errors='replace')
-                found += self.symbols(whole) if form.fullmatch(whole) else []
-        return sorted({symbol for symbol in found if symbol.code}, key=lambda symbol: symbol.address)
+        return sorted(found, key=lambda symbol: (symbol.address, not symbol.sort))      # .dynsym knows more
 
     def symbols(self, name: str) -> List[Symbol]:
         """The defined symbols of that name; an old version only where there is no other."""
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
-    def matching(self, wanted: Callable[[str], bool], code: bool = False) -> Iterator[Symbol]:
-        """The defined symbols whose name is wanted, or the functions among them."""
-        types: Container[int] = range(16)
-        sections: Container[int] = range(1, 1 << 16)
-        if code:
-            types = (0, 2)                                              # STT_NOTYPE, STT_FUNC
-            sections = {number for number, section in enumerate(self._numbered_sections) if section.code}
-        for table in self._tables:
-            for number, entry in enumerate(table.raw()):
-                name = table.name(entry) if entry[3] in sections and entry[1] & 15 in types else ''
-                symbol = self._symbol(table, number, entry) if name and wanted(name) else None
-                if symbol and symbol.sort != 'undefined':
-                    yield symbol
+    def copies_of(self, name: str) -> List[Symbol]:
+        """The functions that the compiler made of a function with other parameters (NAME.constprop.0,
+        NAME.isra.0.constprop.1)."""
+        form = re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
+        names = {table.names[at:table.names.find(b'\0', at)].decode(errors='replace')
+                 for table in self._tables for at in occurrences(table.names, name.encode() + b'.')}
+        found = {symbol for copy in filter(form.fullmatch, names) for symbol in self.symbols(copy)}
+        return sorted((symbol for symbol in found if symbol.code), key=lambda symbol: symbol.address)
 
-    def table(self, start: str, stop: str) -> List[int]:
-        """The words between two symbols, as linkers make tables of them."""
-        ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
-        data = self.bytes_at(ends[0], ends[1] - ends[0]) if len(ends) == 2 and ends[0] < ends[1] else b''
-        word = self.mark + ('Q' if self.arch.bits == 64 else 'I')
-        return [number for number, in struct.iter_unpack(word, data)]
+    def matching(self, wanted: Callable[[str], bool], code: bool = False) -> Iterator[Symbol]:
+        """The defined symbols whose name is wanted, or the functions (STT_NOTYPE, STT_FUNC) among them."""
+        for which, number, row in self._rows((0, 2) if code else range(16), code):
+            name = self._tables[which].name(row)
+            symbol = self._symbol(self._tables[which], number, row) if name and wanted(name) else None
+            if symbol and symbol.sort != 'undefined':
+                yield symbol
 
     @functools.cached_property
     def function_symbols(self) -> Dict[str, List[Symbol]]:
-        """Every defined function, by name."""
+        """Every defined function, by name, without the paddings before them."""
         found: Dict[str, List[Symbol]] = {}
-        for symbol in self.matching(lambda name: name[:6] != '__pfx_', code=True):      # the padding before a function
+        for symbol in self.matching(lambda name: name[:6] != '__pfx_', code=True):
             if symbol not in found.setdefault(symbol.name, []):
                 found[symbol.name].append(symbol)
         return found
+
+    def named_in_source(self, name: str) -> List[Symbol]:
+        """The functions whose name in C++ or Rust is that, with its parameters or without them."""
+        last = re.search(r'(\w+)[^\w:]*$', without_parameters(name).partition('<')[0])
+        word = last[1] if last and 'operator' not in name else ''
+        if re.fullmatch(r'(basic_)?(string|istream|ostream|iostream)|allocator', word):
+            word = ''                                           # Sb Ss Si So Sd Sa (Itanium C++ ABI, 5.1.8)
+        piece = f'{len(word)}{word}' if word else ''
+        return [symbol for mangled, symbols in self.function_symbols.items()
+                if mangled[:2] in ('_Z', '_R') and piece in mangled and name in spellings(demangled(mangled))
+                for symbol in symbols]
+
+    def _read_extents(self, type_: int) -> List[Tuple[int, int, int, int]]:
+        """(address, size, which table, which entry) of each defined symbol of that ELF type, sorted."""
+        return sorted((self._base(row[3]) + row[4], row[5], which, number)
+                      for which, number, row in self._rows((type_,)))
+
+    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+        """The function, or label of assembly (or the object), that has the link-time address; of several
+        names for it one that nothing else has."""
+        for type_ in (2, 0) if code else (1,):
+            extents = self._extents(type_)
+            end = bisect.bisect(extents, (address, 1 << 64, 0, 0))
+            start = extents[end - 1][0] if end else 0
+            holding = (self._symbol(self._tables[which], number)
+                       for _, size, which, number in reversed(extents[bisect.bisect(extents, (start,)):end])
+                       if address < start + max(size, 1))
+            found = [symbol for symbol in holding
+                     if symbol.sort != 'undefined' and symbol.name[:6] != '__pfx_' and symbol.name[:1] != '$']
+            if found:
+                alone = (symbol for symbol in found if len(found) == 1 or len(self.symbols(symbol.name)) == 1)
+                return next(alone, found[0])
+        return None
+
+    # what is loaded
 
     @functools.cached_property
     def descriptor(self) -> int:
@@ -1090,68 +1141,48 @@ class Executable:
 
     def offset_of(self, address: int) -> Optional[int]:
         """Where in the file is what is loaded at that address."""
-        return next((address - s.address + s.offset for s in self.segments if s.address <= address < s.address + s.size), None)
+        return next((address - s.address + s.offset for s in self.segments
+                     if s.address <= address < s.address + s.size), None)
 
     def code_at(self, offset: int) -> Optional[int]:
         """The address at which the code at that place of the file is loaded."""
-        return next((offset - s.offset + s.address for s in self.segments if s.code and s.offset <= offset < s.offset + s.size), None)
-
-    def _read_extents(self, type_: int) -> List[Tuple[int, int, int, int]]:
-        """(address, size, which table, which entry) of every defined symbol of that ELF type (1 objects, 2 functions), sorted."""
-        return sorted((self._base(section) + value, size, which, number) for which, table in enumerate(self._tables)
-                      for number, (_, info, _, section, value, size) in enumerate(table.raw()) if info & 15 == type_ and section)
-
-    def symbol_at(self, address: int, code: bool = True, type_: int = 2) -> Optional[Symbol]:
-        """The function (or the object) the link-time address is in; of several names for it one that nothing else has."""
-        extents = self._extents(type_ if code else 1)
-        at = bisect.bisect(extents, (address, 1 << 64, 0, 0)) - 1
-        found, start = [], extents[at][0] if at >= 0 else 0
-        while at >= 0 and extents[at][0] == start:
-            _, size, which, number = extents[at]
-            if address < start + max(size, 1):
-                found.append(self._symbol(self._tables[which], number))
-            at -= 1
-        named = [symbol for symbol in found if symbol.name[:6] != '__pfx_' and symbol.name[:1] != '$' and symbol.sort != 'undefined']
-        if not named and code and type_ == 2:
-            return self.symbol_at(address, True, 0)                     # a label of assembly
-        alone = (symbol for symbol in named if len(named) == 1 or len(self.symbols(symbol.name)) == 1)
-        return next(alone, named[0] if named else None)
+        return next((offset - s.offset + s.address for s in self.segments
+                     if s.code and s.offset <= offset < s.offset + s.size), None)
 
     def bytes_at(self, address: int, size: int) -> bytes:
-        """What the file has for that link-time address; b'' where it has nothing (one of debug information has no code)."""
-        for section in self.sections.values():
-            start = section.address
-            if start and start <= address and address + size <= start + section.size and section.kind == 'SHT_PROGBITS':
-                return bytes(self.contents(section.name)[address - start:address - start + size])
+        """What the file has for that link-time address; b'' where it has nothing (one of debug information
+        has no code)."""
+        for section in self._numbered:
+            at = address - section.address
+            if section.address and 0 <= at <= section.size - size and section.kind == 'SHT_PROGBITS':
+                return bytes(self.contents(section.name)[at:at + size])
         return b''
 
+    def table(self, start: str, stop: str) -> List[int]:
+        """The words between two symbols, as linkers make tables of them."""
+        ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
+        data = self.bytes_at(ends[0], ends[1] - ends[0]) if len(ends) == 2 and ends[0] < ends[1] else b''
+        return [number for number, in struct.iter_unpack(self.mark + self.word, data)]
+
     def usdt_notes(self) -> List[UsdtNote]:
-        """The sites of USDT probes (.note.stapsdt; https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
-        notes, word = bytes(self.contents('.note.stapsdt')), 'Q' if self.arch.bits == 64 else 'I'
-        base = self.sections.get('.stapsdt.base')
-        found = []
+        """The sites of USDT probes (.note.stapsdt;
+        https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
+        base, found = self.sections.get('.stapsdt.base'), []
         with reading(self.path):
-            for name, kind, text in notes_in(notes, self.arch.order):
+            for name, kind, text in notes_in(bytes(self.contents('.note.stapsdt')), self.arch.order):
                 if name == b'stapsdt\0' and kind == 3:
-                    address, linked, semaphore = struct.unpack_from(self.mark + 3 * word, text)
+                    address, linked, semaphore = struct.unpack_from(self.mark + 3 * self.word, text)
                     moved = base.address - linked if base and linked else 0
-                    words = [part.decode(errors='replace') for part in text[3 * self.arch.word:].split(b'\0')]
-                    found.append(UsdtNote(words[0], words[1], address + moved, semaphore + moved if semaphore else 0,
-                                          words[2] if len(words) > 2 else ''))
+                    semaphore += moved if semaphore else 0
+                    texts = text[3 * self.arch.word:].decode(errors='replace').split('\0')
+                    operands = ''.join(texts[2:3])
+                    found.append(UsdtNote(texts[0], texts[1], address + moved, semaphore, operands))
         return found
-
-    def named_in_source(self, name: str) -> List[Symbol]:
-        """The functions whose name in C++ or Rust is that, with its parameters or without them."""
-        last = re.search(r'(\w+)[^\w:]*$', without_parameters(name).partition('<')[0])
-        short = re.compile(r'(basic_)?(string|istream|ostream|iostream)|allocator')     # Sb Ss Si So Sd Sa (Itanium C++ ABI, 5.1.8)
-        piece = f'{len(last[1])}{last[1]}' if last and 'operator' not in name and not short.fullmatch(last[1]) else ''
-        return [symbol for mangled, symbols in self.function_symbols.items() if mangled[:2] in ('_Z', '_R') and piece in mangled
-                and name in spellings(demangled(mangled)) for symbol in symbols]
-
 
 
 def identity(file: Union[str, int]) -> Tuple[int, ...]:
-    """What tells a file from another of its name, and from what it was: device, inode, size, time; () where there is none."""
+    """What tells a file from another of its name, and from what it was: device, inode, size, time; () where
+    there is none."""
     try:
         found = os.stat(file)
     except OSError:
@@ -1159,34 +1190,31 @@ def identity(file: Union[str, int]) -> Tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-# How the relocations of debug sections are computed: (how, bits) by their number; '=' is symbol plus addend, 'p' that from
-# its own place, '+' and '-' that added to or taken from what is there (RISC-V and LoongArch write differences so).
-# From the psABI of each; names in include/elf/*.h of binutils.
-RELOCATIONS: Dict[str, Dict[int, Tuple[str, int]]] = {
-    'x86_64': {1: ('=', 64), 10: ('=', 32), 11: ('=', 32), 2: ('p', 32), 24: ('p', 64), 17: ('=', 64), 21: ('=', 32)},
-    'i386': {1: ('=', 32), 2: ('p', 32)},
-    'aarch64': {257: ('=', 64), 258: ('=', 32), 259: ('=', 16), 260: ('p', 64), 261: ('p', 32)},
-    'arm': {2: ('=', 32), 3: ('p', 32)},
-    'riscv64': {1: ('=', 32), 2: ('=', 64), 57: ('p', 32), 54: ('=', 8), 55: ('=', 16), 56: ('=', 32),
-                **{33 + i: ('+', 8 << i) for i in range(4)}, **{37 + i: ('-', 8 << i) for i in range(4)}},
-    's390x': {4: ('=', 32), 22: ('=', 64), 5: ('p', 32), 23: ('p', 64)},
-    'ppc64le': {1: ('=', 32), 38: ('=', 64), 26: ('p', 32), 44: ('p', 64)},
-    'loongarch64': {1: ('=', 32), 2: ('=', 64), 99: ('p', 32), 47: ('+', 8), 48: ('+', 16), 50: ('+', 32), 51: ('+', 64),
-                    52: ('-', 8), 53: ('-', 16), 55: ('-', 32), 56: ('-', 64)},
+# How the relocations of debug sections are computed: number, how, bits. '=' is symbol plus addend, 'p' that
+# less its own place, '+' and '-' that added to or taken from what is there (RISC-V and LoongArch write
+# differences). From the psABI of each; names in include/elf/*.h of binutils.
+RELOCATIONS = {
+    'x86_64': '1=64 2p32 10=32 11=32 17=64 21=32 24p64',
+    'i386': '1=32 2p32',
+    'aarch64': '257=64 258=32 259=16 260p64 261p32',
+    'arm': '2=32 3p32',
+    'riscv64': '1=32 2=64 33+8 34+16 35+32 36+64 37-8 38-16 39-32 40-64 54=8 55=16 56=32 57p32',
+    's390x': '4=32 5p32 22=64 23p64',
+    'ppc64le': '1=32 26p32 38=64 44p64',
+    'loongarch64': '1=32 2=64 47+8 48+16 50+32 51+64 52-8 53-16 55-32 56-64 99p32',
 }
 
 
 def object_addresses(sections: Sequence[Any]) -> List[int]:
-    """An address for each section of an object file, where all begin at 0: those that are loaded in a row, so that each
-    address is in one of them; the others at 0, since what refers to them counts from their start."""
+    """An address for each section of an object file, where all begin at 0: those that are loaded in a row, so
+    that each address is in one of them; the others at 0, since what refers to them counts from their
+    start."""
     found, at = [], 0x1000
     for section in sections:
-        if section['sh_flags'] & 2:                                         # SHF_ALLOC
-            at = -(-at // max(1, section['sh_addralign'])) * max(1, section['sh_addralign'])
-            found.append(at)
-            at += section['sh_size']
-        else:
-            found.append(0)
+        loaded, align = section['sh_flags'] & 2, max(1, section['sh_addralign'])        # SHF_ALLOC
+        at = -(-at // align) * align if loaded else at
+        found.append(at if loaded else 0)
+        at += section['sh_size'] if loaded else 0
     return found
 
 
@@ -1204,12 +1232,14 @@ def unpacked(path: str) -> bytes:
 
 
 def inflatable(size: int) -> int:
-    """The bytes that so many compressed ones may become: debug information shrinks to a tenth; a bomb, to a thousandth."""
+    """The bytes that so many compressed ones may become: debug information shrinks to a tenth; a bomb, to a
+    thousandth."""
     return (1 << 24) + 100 * size
 
 
 def inflated(data: Union[bytes, memoryview], decompressor: Callable[[], Any]) -> bytes:
-    """What compressed data holds, which may be several streams; ValueError where it is damaged, or more than can be true."""
+    """What compressed data holds, which may be several streams; ValueError where it is damaged, or more than
+    can be true."""
     limit, found, rest = inflatable(len(data)), b'', data
     while rest:
         stream = decompressor()
@@ -1234,42 +1264,32 @@ def unpacked_zstd(path: str, data: bytes) -> bytes:
     try:
         library = ctypes.CDLL('libzstd.so.1')
     except OSError:
-        raise DebugInfoError(f'{path}: to read zstd, libzstd.so.1 or Python 3.14 is needed; or unpack it with zstd -d') from None
+        raise DebugInfoError(f'{path}: to read zstd, libzstd.so.1 or Python 3.14 is needed; '
+                             'or unpack it with zstd -d') from None
     library.ZSTD_getFrameContentSize.restype = library.ZSTD_decompress.restype = ctypes.c_ulonglong
     size = library.ZSTD_getFrameContentSize(data, ctypes.c_size_t(len(data)))
     size = min(size, inflatable(len(data)))                                 # 2**64 - 1: it does not say
     buffer = ctypes.create_string_buffer(size or 1)
     got = library.ZSTD_decompress(buffer, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)))
-    if got > size:                                                          # an error code is a number close to 2**64
+    if got > size:                                                          # an error code is close to 2**64
         raise ValueError('damaged zstd')
     return buffer.raw[:got]
 
 
-def executable_at(path: str) -> Executable:
-    """The ELF file there, unpacked where it is compressed."""
-    return Executable(path, unpacked(path))
-
-
-def mapped(path: str) -> Tuple[Tuple[int, ...], mmap.mmap]:
-    """The file's identity, and its bytes to be read without reading it."""
-    with open(path, 'rb') as file:
-        return identity(file.fileno()), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
-    """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones, and numbers overlap."""
-    find: Callable[[int], int] = functools.partial(data.find, wanted) if isinstance(data, bytes) else (     # faster than a pattern
-        functools.partial(_found_at, re.compile(re.escape(wanted)), data))
+    """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones, and
+    numbers overlap."""
+    pattern = re.compile(re.escape(wanted))
+
+    def find(start: int) -> int:
+        if isinstance(data, bytes):                     # faster than a pattern
+            return data.find(wanted, start)
+        match = pattern.search(data, start)
+        return match.start() if match else -1
     at = find(0)
     while at >= 0:
         yield at
         at = find(at + 1)
-
-
-def _found_at(pattern: re.Pattern[bytes], data: Any, start: int) -> int:
-    """What find() is for bytes, for anything that has them."""
-    match = pattern.search(data, start)
-    return match.start() if match else -1
 
 
 def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
@@ -1303,31 +1323,35 @@ def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
 
 def build_id_of(notes: bytes, order: str) -> str:
     """The descriptor of the note 'GNU' of type 3 (NT_GNU_BUILD_ID), in hexadecimal, or ''."""
-    return next((text.hex() for name, kind, text in notes_in(notes, order) if name == b'GNU\0' and kind == 3), '')
-
-
-def elf_of(arch: Arch, sections: Sequence[Tuple[str, int, bytes]]) -> bytes:
-    """An ELF file that has nothing but these sections (name, type, bytes), for that architecture (ELF gABI)."""
-    mark, wide = '<' if arch.order == 'little' else '>', arch.bits == 64
-    names, every = b'\0', [('', 0, b''), *sections, ('.shstrtab', 3, b'')]
-    headers, contents, start = b'', b'', 64 if wide else 52
-    for name, kind, data in every:
-        at, names = len(names), names + name.encode() + b'\0' if name else names
-        data = names if kind == 3 else data
-        contents += bytes(-len(contents) % 4)
-        fields = (at if name else 0, kind, 0, 0, start + len(contents) if kind else 0, len(data), 0, 0, 4 if kind else 0, 0)
-        headers += struct.pack(mark + ('IIQQQQIIQQ' if wide else '10I'), *fields)
-        contents += data
-    contents += bytes(-(start + len(contents)) % 8)
-    head = b'\x7fELF' + bytes([2 if wide else 1, 1 if mark == '<' else 2, 1]) + bytes(9)
-    return head + struct.pack(mark + ('HHIQQQIHHHHHH' if wide else 'HHIIIIIHHHHHH'), 2, arch.machine, 1, 0, 0, start + len(contents),
-                              0, start, 0, 0, len(headers) // len(every), len(every), len(every) - 1) + contents + headers
+    found = (text.hex() for name, kind, text in notes_in(notes, order) if name == b'GNU\0' and kind == 3)
+    return next(found, '')
 
 
 def build_id_note(build_id: str, order: str) -> bytes:
     """The note that build_id_of() reads."""
     text = bytes.fromhex(build_id)
-    return struct.pack('<III' if order == 'little' else '>III', 4, len(text), 3) + b'GNU\0' + text + bytes(-len(text) % 4)
+    head = struct.pack('<III' if order == 'little' else '>III', 4, len(text), 3)
+    return head + b'GNU\0' + text + bytes(-len(text) % 4)
+
+
+def elf_of(arch: Arch, sections: Sequence[Tuple[str, int, bytes]]) -> bytes:
+    """An ELF file that has nothing but these sections (name, type, bytes), for that architecture (ELF
+    gABI)."""
+    mark, wide = '<' if arch.order == 'little' else '>', arch.bits == 64
+    size, names, headers, contents = 64 if wide else 52, b'\0', bytes(64 if wide else 40), b''
+    for name, kind, data in [*sections, ('.shstrtab', 3, b'')]:
+        at, names = len(names), names + name.encode() + b'\0'
+        data = names if kind == 3 else data
+        contents += bytes(-len(contents) % 4)
+        headers += struct.pack(mark + ('IIQQQQIIQQ' if wide else '10I'), at, kind, 0, 0, size + len(contents),
+                               len(data), 0, 0, 4, 0)
+        contents += data
+    contents += bytes(-(size + len(contents)) % 8)
+    count = len(sections) + 2
+    head = b'\x7fELF' + bytes([1 + wide, 1 if mark == '<' else 2, 1]) + bytes(9)
+    head += struct.pack(mark + ('HHIQQQIHHHHHH' if wide else 'HHIIIIIHHHHHH'), 2, arch.machine, 1, 0, 0,
+                        size + len(contents), 0, size, 0, 0, len(headers) // count, count, count - 1)
+    return head + contents + headers
 
 
 # names of C++ and Rust
@@ -1346,14 +1370,10 @@ def _cxa_demangle() -> Optional[Callable[[str], str]]:
     release.argtypes = [ctypes.c_void_p]
 
     def demangle(name: str) -> str:
-        status = ctypes.c_int()
-        text = library.__cxa_demangle(name.encode(), None, None, ctypes.byref(status))
-        if not text:
-            return ''
-        try:
-            return ctypes.string_at(text).decode(errors='replace')
-        finally:
-            release(text)
+        text = library.__cxa_demangle(name.encode(), None, None, ctypes.byref(ctypes.c_int()))
+        found = ctypes.string_at(text).decode(errors='replace') if text else ''
+        release(text)
+        return found
     return demangle
 
 
@@ -1361,10 +1381,11 @@ RUST_ESCAPES = {'SP': '@', 'BP': '*', 'RF': '&', 'LT': '<', 'GT': '>', 'LP': '('
 
 
 def demangled(name: str) -> str:
-    """A C++ or Rust name as its source has it, '' for one that is not mangled. Of Rust's newer mangling (RFC 2603) only plain
-    paths are read; of its older one (C++'s, with a hash behind it) the hash is left out."""
+    """A C++ or Rust name as its source has it, '' for one that is not mangled. Of Rust's newer mangling (RFC
+    2603) only plain paths are read; of its older one (C++'s, with a hash behind it) the hash is left out."""
     if name.startswith('_R'):
-        path = re.fullmatch(r'_R(?:N[a-zA-Z])*C(?:s[0-9a-zA-Z]*_)?((?:(?:s[0-9a-zA-Z]*_)?\d+_?[A-Za-z_]\w*)+)', name)
+        path = re.fullmatch(
+            r'_R(?:N[a-zA-Z])*C(?:s[0-9a-zA-Z]*_)?((?:(?:s[0-9a-zA-Z]*_)?\d+_?[A-Za-z_]\w*)+)', name)
         return '::'.join(_identifiers(path[1])) if path else ''
     demangle = _cxa_demangle() if name.startswith('_Z') else None
     text = demangle(name) if demangle else ''
@@ -1372,13 +1393,14 @@ def demangled(name: str) -> str:
     if not rust:
         return text
     text = re.sub(r'(^|::)_(?=\$)', r'\1', rust[1])       # an identifier begins with no $
-    text = re.sub(r'\$(\w+)\$', lambda match: RUST_ESCAPES.get(match[1]) or _rust_character(match), text)
-    return text.replace('..', '::')
+    return re.sub(r'\$(\w+)\$', _rust_character, text).replace('..', '::')
 
 
 def _rust_character(match: re.Match[str]) -> str:
-    """$u20$ is the character with that number."""
-    return chr(int(match[1][1:], 16)) if re.fullmatch('u(?!d[89a-f]..$)[0-9a-f]{1,5}', match[1]) else match[0]
+    """$LT$ is <, $u20$ the character with that number."""
+    if re.fullmatch('u(?!d[89a-f]..$)[0-9a-f]{1,5}', match[1]):
+        return chr(int(match[1][1:], 16))
+    return RUST_ESCAPES.get(match[1], match[0])
 
 
 def _identifiers(text: str) -> List[str]:
@@ -1406,7 +1428,8 @@ def without_parameters(name: str) -> str:
 
 
 def spellings(name: str) -> Set[str]:
-    """What one may write for a demangled name: with and without parameters, a template's result, an ABI tag."""
+    """What one may write for a demangled name: with and without parameters, a template's result, an ABI
+    tag."""
     if '[abi:' in name:
         return {name} | spellings(re.sub(r'\[abi:\w+\]', '', name))
     bare, depth = without_parameters(name), 0
@@ -1422,25 +1445,28 @@ def spellings(name: str) -> Set[str]:
 
 
 def library_paths() -> List[Tuple[str, str]]:
-    """(soname, path) of every library the dynamic linker knows (glibc: sysdeps/generic/dl-cache.h; the new format, which may
-    stand behind the old one)."""
+    """(soname, path) of every library the dynamic linker knows (glibc: sysdeps/generic/dl-cache.h; the new
+    format, which may stand behind the old one)."""
     try:
         with open('/etc/ld.so.cache', 'rb') as file:
             data = file.read()
     except OSError:
         return []
-    start, found = data.find(b'glibc-ld.so.cache1.1'), []
+    start = data.find(b'glibc-ld.so.cache1.1')
     if start < 0:
         return []
+
+    def text(offset: int) -> str:
+        return data[start + offset:data.index(b'\0', start + offset)].decode(errors='replace')
     count = struct.unpack_from('=I', data, start + 20)[0]
-    for at in range(start + 48, min(start + 48 + 24 * count, len(data) - 23), 24):
-        name, path = struct.unpack_from('=II', data, at + 4)
-        found.append(tuple(data[start + p:data.index(b'\0', start + p)].decode(errors='replace') for p in (name, path)))
-    return found  # type: ignore[return-value]
+    entries = data[start + 48:start + 48 + 24 * count]
+    return [(text(name), text(path))
+            for _, name, path, _, _ in struct.iter_unpack('=iIIIQ', entries[:len(entries) // 24 * 24])]
 
 
 def is_library(file: str, name: str) -> bool:
-    """Whether that is the file's soname, whole or without what is behind .so ('libc' is libc.so.6, in old files libc-2.31.so)."""
+    """Tell whether that is the file's soname, whole or without what is behind .so ('libc' is libc.so.6, in
+    old files libc-2.31.so)."""
     return file == name or re.fullmatch(re.escape(name) + r'(-[\d.]+)?\.so(\.[\w.]+)?', file) is not None
 
 
@@ -1455,17 +1481,19 @@ def mapped_objects(pid: int) -> List[str]:
 
 
 def object_of_process(pid: int, name: str) -> Optional[str]:
-    """What a process calls so, as a path that is good here: the same file through its root, where that is another."""
-    root = ''                                           # of a chroot: maps has the paths as they are from here
+    """What a process calls so, as a path that is good here: the same file through its root, where that is
+    another."""
+    root = ''                                           # of a chroot: maps has the paths as seen from here
     with contextlib.suppress(OSError):
         root = os.readlink(f'/proc/{pid}/root').rstrip('/')
     for path in mapped_objects(pid):
-        inside = path[:-len(' (deleted)')] if path.endswith(' (deleted)') else path
+        inside = re.sub(r' \(deleted\)$', '', path)
         base = os.path.basename(inside)
         if inside in (name, root + name) or '/' not in name and (base == name or is_library(base, name)):
             if inside != path:
-                raise SurftraceError(f"process {pid} runs a '{base}' that has been deleted or replaced since; start it again, or "
-                                     'name the new file by its path without -p')
+                raise SurftraceError(
+                    f"process {pid} runs a '{base}' that has been deleted or replaced since; start it again, "
+                    'or name the new file by its path without -p')
             through = f'/proc/{pid}/root{inside}'
             with contextlib.suppress(OSError):
                 return inside if os.path.samefile(inside, through) else through
@@ -1477,18 +1505,18 @@ def object_paths(name: str, folders: Sequence[str]) -> List[str]:
     """The files that may be meant: a path, a program in one of the folders, a library by its soname."""
     if '/' in name:
         return [os.path.abspath(name)] if os.path.isfile(name) else []
-    programs = [path for path in (os.path.join(folder or '.', name) for folder in folders)
-                if os.path.isfile(path) and os.access(path, os.X_OK)]
-    return [os.path.abspath(path) for path in programs[:1]] or list(dict.fromkeys(
-        path for soname, path in library_paths() if is_library(soname, name)))
+    for path in (os.path.join(folder or '.', name) for folder in folders):
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return [os.path.abspath(path)]
+    return list(dict.fromkeys(path for soname, path in library_paths() if is_library(soname, name)))
 
 
 # code as text
 
 
 class Instruction(NamedTuple):
-    """A machine instruction: its address and bytes, its text without the address it jumps to or calls (`target`); `data` is
-    the address of what it reads or writes where that is told from its own place."""
+    """A machine instruction: its address and bytes, its text without the address it jumps to or calls
+    (`target`); `data` is the address of what it reads or writes where that is told from its own place."""
     address: int
     size: int
     text: str
@@ -1497,18 +1525,21 @@ class Instruction(NamedTuple):
 
 
 # What capstone calls an architecture, and its modes; up to capstone 5 AARCH64 is ARM64.
-CAPSTONE = {'x86_64': ('X86', '64'), 'i386': ('X86', '32'), 'aarch64': ('AARCH64 ARM64', 'ARM'), 'arm': ('ARM', 'ARM'),
-            'riscv64': ('RISCV', 'RISCV64 RISCVC'), 's390x': ('SYSTEMZ SYSZ', 'BIG_ENDIAN'), 'ppc64le': ('PPC', '64 LITTLE_ENDIAN'),
+CAPSTONE = {'x86_64': ('X86', '64'), 'i386': ('X86', '32'), 'aarch64': ('AARCH64 ARM64', 'ARM'),
+            'arm': ('ARM', 'ARM'), 'riscv64': ('RISCV', 'RISCV64 RISCVC'),
+            's390x': ('SYSTEMZ SYSZ', 'BIG_ENDIAN'), 'ppc64le': ('PPC', '64 LITTLE_ENDIAN'),
             'loongarch64': ('LOONGARCH', 'LOONGARCH64')}
 
 
 def disassembled(code: bytes, address: int, arch: Arch) -> List[Instruction]:
-    """The instructions of these bytes, by capstone; SurftraceError where it is not there or does not know them."""
+    """The instructions of these bytes, by capstone; SurftraceError where it is not there or does not know
+    them."""
     decoder = _capstone(arch)
     if not decoder:
-        raise DisassemblyError(f"disassembling {arch.name} needs capstone (pip install capstone, or your distribution's "
-                               f'python3-capstone) of a release that knows it')
-    return [_by_capstone(instruction, decoder) for instruction in decoder.disasm(code, address)]
+        raise DisassemblyError(
+            f"disassembling {arch.name} needs capstone (pip install capstone, or your distribution's "
+            f'python3-capstone) of a release that knows it')
+    return [_instruction(found) for found in decoder.disasm(code, address)]
 
 
 def _capstone(arch: Arch) -> Any:
@@ -1517,19 +1548,20 @@ def _capstone(arch: Arch) -> Any:
     except ImportError:
         return None
     names, modes = CAPSTONE[arch.name]
-    number = next((getattr(capstone, f'CS_ARCH_{name}') for name in names.split() if hasattr(capstone, f'CS_ARCH_{name}')), None)
+    numbers = [getattr(capstone, f'CS_ARCH_{name}', None) for name in names.split()]
+    number = next((number for number in numbers if number is not None), None)
     if number is None or not capstone.cs_support(number):
         return None
     decoder = capstone.Cs(number, sum(getattr(capstone, f'CS_MODE_{mode}', 0) for mode in modes.split()))
     decoder.skipdata = decoder.detail = True
     if names == 'X86':
-        decoder.syntax = capstone.CS_OPT_SYNTAX_ATT                     # as gdb, objdump and the kernel's own sources write
+        decoder.syntax = capstone.CS_OPT_SYNTAX_ATT         # as gdb, objdump and the kernel write
     return decoder
 
 
-def _by_capstone(found: Any, decoder: Any) -> Instruction:
+def _instruction(found: Any) -> Instruction:
     text = f'{found.mnemonic:7} {found.op_str}'.rstrip()
-    jumps = found.id and (found.group(1) or found.group(2) or found.group(7))       # CS_GRP_JUMP, CALL, BRANCH_RELATIVE
+    jumps = found.id and any(map(found.group, (1, 2, 7)))           # CS_GRP_JUMP, CALL, BRANCH_RELATIVE
     place = re.fullmatch(r'(.*?)[#$]?(0x[0-9a-f]+)', text) if jumps and '*' not in text else None
     if place:
         return Instruction(found.address, found.size, place[1].rstrip(), int(place[2], 16))
@@ -4538,7 +4570,7 @@ def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Ex
     files = []
     for path in module_paths(module, release):
         with contextlib.suppress(SurftraceError):
-            files.append(executable_at(path))
+            files.append(Executable(path))
     installed = MODULE_FOLDERS[-1].format(release=release) + '/'
     whole = next((file for file in files if file.path.startswith(installed)
                   and file.module_info.get('vermagic', '').split(' ')[0] == release), None)
@@ -4546,7 +4578,7 @@ def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Ex
     linked = f'{DEBUG_FOLDER}/.build-id/{wanted[:2]}/{wanted[2:]}.debug'
     if wanted and os.path.isfile(linked):
         with contextlib.suppress(SurftraceError):
-            files.append(executable_at(linked))
+            files.append(Executable(linked))
     same = [file for file in files if wanted and file.build_id == wanted]
     return next((file for file in same if file.size('.debug_info')), None), whole if whole in same else None
 
@@ -4594,7 +4626,7 @@ def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], mac
     those of modules."""
     paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
     split = [path for path in paths if read_file(path, 2) in BTF_MAGIC and is_split_btf(read_file(path))]
-    objects = {path: executable_at(path) for path in paths if path not in split and is_object_file(path)}
+    objects = {path: Executable(path) for path in paths if path not in split and is_object_file(path)}
     kernels = [path for path in paths if path not in objects and path not in split]
     if len(kernels) > 1:
         raise InputError(f"-v {kernels[1]}: {kernels[0]} is a kernel's file too; one kernel and its modules can be named")
@@ -4801,7 +4833,7 @@ def _check_debug_file(build_id: str, path: str) -> None:
     if executable.build_id != build_id:
         raise DebugInfoError(f'{path}: sent a file of another build-id ({executable.build_id})')
     for name in executable.sections:
-        executable.contents(name) if not executable.sections[name].compressed else executable.size(name)
+        executable.contents(name) if not executable.sections[name].packing else executable.size(name)
     if not executable.size('.debug_info'):
         raise DebugInfoError(f'{path}: no DWARF in this file (no .debug_info)')
 
@@ -10755,7 +10787,7 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     if len(options.vmlinux) > 1 and debug_given:
         raise InputError(f'-v {options.vmlinux[1]}: a program has one debug file')
     paths = list(inside.values()) or object_paths(name, folders_of_programs())
-    given = executable_at(options.vmlinux[0]) if options.vmlinux and debug_given else None
+    given = Executable(options.vmlinux[0]) if options.vmlinux and debug_given else None
     if given and given.contents('.text') and (options.show or options.output):
         alike = os.path.basename(given.path) in {os.path.basename(path) for path in (name, *paths)}
         if alike or not paths and '/' in name:

@@ -261,7 +261,7 @@ def test_every_struct_of_a_module_is_as_pahole_has_it(way, conntrack):
     if not shutil.which('pahole'):
         pytest.skip('pahole is not installed')
     vmlinux, stripped, debug = conntrack
-    file = surftrace.executable_at(str(stripped if way == 'BTF' else debug))
+    file = surftrace.Executable(str(stripped if way == 'BTF' else debug))
     kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64)
     types = surftrace.given_module(file, way.lower(), kernel).sources[0]()
     said = subprocess.run(['pahole', '-F', 'dwarf', '--hex', '-C', 'nf_conn,nf_conntrack_tuple,nf_conntrack_expect,nf_ct_ext,nf_conntrack_net,'
@@ -299,7 +299,7 @@ def test_a_module_is_found_where_distributions_put_it(conntrack, tmp_path, monke
     folders = tuple(f'{tmp_path}/{name}/{{release}}' for name in ('debug', 'debug/usr', 'lib'))
     monkeypatch.setattr(surftrace, 'MODULE_FOLDERS', folders)
     monkeypatch.setattr(surftrace, 'MODULES_LOADED', str(tmp_path / 'loaded'))
-    release = surftrace.executable_at(str(stripped)).module_info['vermagic'].split(' ')[0]
+    release = surftrace.Executable(str(stripped)).module_info['vermagic'].split(' ')[0]
     place = tmp_path / 'lib' / release / 'kernel/net'
     place.mkdir(parents=True)
     shutil.copy(stripped, place / 'nf_conntrack.ko')
@@ -311,7 +311,7 @@ def test_a_module_is_found_where_distributions_put_it(conntrack, tmp_path, monke
     shutil.copy(debug.with_name('tun.ko'), beside / 'nf_conntrack.ko.debug')
     assert surftrace.installed_module('nf_conntrack', AMD64, release)[0] is None
     monkeypatch.setattr(surftrace, 'DEBUG_FOLDER', str(tmp_path))
-    linked = tmp_path / '.build-id' / (build_id := surftrace.executable_at(str(stripped)).build_id)[:2] / f'{build_id[2:]}.debug'
+    linked = tmp_path / '.build-id' / (build_id := surftrace.Executable(str(stripped)).build_id)[:2] / f'{build_id[2:]}.debug'
     linked.parent.mkdir(parents=True)
     shutil.copy(debug, linked)
     assert surftrace.installed_module('nf_conntrack', AMD64, release)[0].path == str(linked)
@@ -337,7 +337,7 @@ def test_a_file_of_another_build_than_the_loaded_module_is_refused(conntrack, mo
 def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monkeypatch):
     """A probe was waiting, its offsets from the file that was installed then."""
     _, stripped, _ = conntrack
-    file = surftrace.executable_at(str(stripped))
+    file = surftrace.Executable(str(stripped))
     info = surftrace.Module(AMD64, None, [])
 
     def module(name: str) -> surftrace.Module:
@@ -364,7 +364,7 @@ def test_the_btf_of_real_modules_is_on_top_of_their_kernels(conntrack):
     vmlinux, _, _ = conntrack
     kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64)
     files = sorted((vmlinux.parent / 'modules').rglob('*.ko*'))[::40]
-    with_btf = [file for file in map(surftrace.executable_at, map(str, files)) if file.size('.BTF')]
+    with_btf = [file for file in map(surftrace.Executable, map(str, files)) if file.size('.BTF')]
     assert len(with_btf) > 10
     for file in with_btf:
         list(surftrace.module_btf(file, kernel).function_names())
