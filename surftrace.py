@@ -3251,169 +3251,153 @@ def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> N
                      else f'{what} has no code, nor has another')
 
 
+class CommonFrame(NamedTuple):
+    """What the frame descriptions of many functions share (a CIE; DWARF 5, 6.4.1): the factors of their numbers, the
+    encoding of their addresses, whether they are augmented, the initial instructions."""
+    step: int
+    factor: int
+    encoding: int
+    augmented: bool
+    instructions: bytes
+
+
 class Frames:
-    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4)."""
+    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4). pyelftools before 0.30
+    knows no DW_CFA_AARCH64_negate_ra_state, and takes milliseconds for a function."""
+    # Numbers by their encoding (LSB, 10.5.1: DW_EH_PE_*), W a word.
+    ENCODINGS = {0: 'W', 2: 'H', 3: 'I', 4: 'Q', 8: 'W', 10: 'h', 11: 'i', 12: 'q'}
+    # The operands of instructions (DWARF 5, 7.24): u an unsigned LEB128 number, s a signed one, b a block, else as above.
+    OPERANDS = {0x01: 'W', 0x02: 'B', 0x03: 'H', 0x04: 'I', 0x05: 'uu', 0x06: 'u', 0x07: 'u', 0x08: 'u', 0x09: 'uu',
+                0x0c: 'uu', 0x0d: 'u', 0x0e: 'u', 0x0f: 'b', 0x10: 'ub', 0x11: 'us', 0x12: 'us', 0x13: 's', 0x14: 'uu',
+                0x15: 'us', 0x16: 'ub', 0x2e: 'u', 0x2f: 'uu', 0x80: 'u',
+                **dict.fromkeys((0x00, 0x0a, 0x0b, 0x2d, 0x40, 0xc0), '')}
 
     def __init__(self, executable: Executable) -> None:
         self._executable, self._arch = executable, executable.arch
-        self._mark = '<' if executable.arch.order == 'little' else '>'
+        self._head = self._numbers('II').unpack_from
         self._common = functools.lru_cache(None)(self._read_common)
         self.rows = functools.lru_cache(64)(self._read_rows)
 
+    @functools.lru_cache(16)                                            # noqa: B019 - lives as long as the file
+    def _numbers(self, letters: str) -> struct.Struct:
+        mark, word = '<' if self._arch.order == 'little' else '>', 'Q' if self._arch.bits == 64 else 'I'
+        return struct.Struct(mark + letters.replace('W', word))
+
     def cfa(self, pc: int) -> Location:
-        """The call frame address at an instruction, by .debug_frame or .eh_frame (DWARF 5, 6.4)."""
+        """The call frame address at an instruction."""
         for start, end, number, offset in self.rows(pc):
+            if start <= pc < end and number >= 0:
+                return Location('memory', number=number, offset=offset)
             if start <= pc < end:
-                return Location('memory', number=number, offset=offset) if number >= 0 else Location(
-                    'gone', why='its frame is computed in a way no probe can')
+                return Location('gone', why='its frame is computed in a way no probe can')
         return Location('gone', why='no call frame information tells where its frame is')
 
     def usual_stack(self, pc: int) -> bool:
-        """Whether the stack pointer is where it is in most of the function's code."""
+        """Say whether the stack pointer is where it is in most of the function's code."""
         lengths: Dict[Tuple[int, int], int] = {}
         for start, end, number, offset in self.rows(pc):
             lengths[number, offset] = lengths.get((number, offset), 0) + end - start
         here = self.cfa(pc)
-        stack = self._arch.dwarf.get(here.number) == self._arch.stack_pointer         # else nothing tells where that one is
-        return stack and here.how == 'memory' and (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
+        if here.how != 'memory' or self._arch.dwarf.get(here.number) != self._arch.stack_pointer:
+            return False                                                # nothing tells where the stack pointer is
+        return (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
 
     @functools.cached_property
     def _descriptions(self) -> List[Tuple[int, int, str, int]]:
         """(first address, end, section, where) of every frame description entry, sorted."""
-        found, pair = [], struct.Struct(self._mark + ('QQ' if self._arch.bits == 64 else 'II'))
+        found, mask = [], (1 << self._arch.bits) - 1
         for section in ('.debug_frame', '.eh_frame'):
             data, at, is_eh = self._executable.contents(section), 0, section == '.eh_frame'
+            base = self._executable.sections[section].address if data else 0
+            encoding, pair = 0, self._numbers('WW')
             while at + 8 <= len(data):
-                length, identity = struct.unpack_from(self._mark + 'II', data, at)
+                length, identity = self._head(data, at)
                 if length >= 0xfffffff0:
                     break
-                if length and is_eh and identity:
-                    start, place = self._address(section, at)
-                    found.append((start, start + self._number(section, at, place)[0], section, at))
-                elif length and not is_eh and identity != 0xffffffff:
+                if length and identity != (0 if is_eh else 0xffffffff):
+                    if is_eh:
+                        encoding = self._common(section, at + 4 - identity).encoding
+                        pair = self._numbers(2 * self.ENCODINGS[encoding & 15])
                     start, size = pair.unpack_from(data, at + 8)
-                    found.append((start, start + size, section, at))
+                    if encoding & 0x70 == 0x10:                         # DW_EH_PE_pcrel
+                        start += base + at + 8
+                    found.append((start & mask, (start & mask) + size, section, at))
                 at += 4 + length
         return sorted(found)
 
-    def _head(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
-        """Of the entry there: (code factor, data factor, encoding of addresses, whether it is augmented, where the initial
-        instructions begin and end)."""
-        identity = struct.unpack_from(self._mark + 'I', self._executable.contents(section), at + 4)[0]
-        return self._common(section, at + 4 - identity if section == '.eh_frame' else identity)
-
-    def _read_common(self, section: str, at: int) -> Tuple[int, int, int, bool, int, int]:
-        data = bytes(self._executable.contents(section)[at:at + 4096])
-        length, version, place = struct.unpack_from(self._mark + 'I', data)[0], data[8], data.index(0, 9) + 1
+    def _read_common(self, section: str, at: int) -> CommonFrame:
+        length = self._head(self._executable.contents(section), at)[0]
+        data = bytes(self._executable.contents(section)[at:at + 4 + length])
+        version, place = data[8], data.index(0, 9) + 1
         augmentation, encoding = data[9:place - 1].decode(errors='replace'), 0
         place += 2 if version >= 4 else 0                               # address and segment size
-        code, place = uleb128(data, place)
+        step, place = uleb128(data, place)
         factor, place = sleb128(data, place)
         place = uleb128(data, place)[1] if version > 1 else place + 1   # the return address's register
-        if augmentation[:1] == 'z':
-            size, place = uleb128(data, place)
-            inside = place
+        augmented = augmentation[:1] == 'z'
+        if augmented:
+            size, inside = uleb128(data, place)
+            place = inside + size
             for letter in augmentation[1:]:
                 if letter == 'R':
                     encoding = data[inside]
-                inside += {'R': 1, 'L': 1, 'P': 1 + {0: self._arch.word, 2: 2, 3: 4, 4: 8}.get(data[inside] & 7, 4)}.get(letter, 0)
-            place += size
-        return code, factor, encoding, augmentation[:1] == 'z', at + place, at + 4 + length
-
-    def _address(self, section: str, at: int) -> Tuple[int, int]:
-        """The first address of an entry, and where that ends."""
-        encoding = self._head(section, at)[2]
-        value, place = self._number(section, at, at + 8)
-        if encoding & 0x70 == 0x10:                                     # DW_EH_PE_pcrel
-            value += self._executable.sections[section].address + at + 8
-        return value & (1 << self._arch.bits) - 1, place
-
-    def _number(self, section: str, at: int, place: int) -> Tuple[int, int]:
-        """A number as the entry's encoding has it (LSB, 10.5.1: DW_EH_PE_*), and where it ends."""
-        encoding = self._head(section, at)[2] & 15
-        size = {2: 2, 3: 4, 4: 8, 10: 2, 11: 4, 12: 8}.get(encoding, self._arch.word)
-        data = bytes(self._executable.contents(section)[place:place + size])
-        order: Any = self._arch.order
-        return int.from_bytes(data, order, signed=encoding > 8), place + size
+                if letter == 'P':                                       # the encoding and the address of a function
+                    inside += self._numbers(self.ENCODINGS[data[inside] & 15]).size
+                inside += letter in 'RLP'
+        return CommonFrame(step, factor, encoding, augmented, data[place:])
 
     def _read_rows(self, pc: int) -> List[Tuple[int, int, int, int]]:
-        """(first address, end, register, offset) of the call frame address in the function at `pc`; register -1 where it is an
-        expression."""
+        """(first address, end, register, offset) of the call frame address in the function at `pc`; register -1 where it
+        is an expression."""
         at = bisect.bisect(self._descriptions, (pc, 1 << 64, '', 0)) - 1
         if at < 0 or pc >= self._descriptions[at][1]:
             return []
-        start, end, section, place = self._descriptions[at]
-        code, factor, _, augmented, first, last = self._head(section, place)
+        address, end, section, place = self._descriptions[at]
         data = self._executable.contents(section)
-        length = struct.unpack_from(self._mark + 'I', data, place)[0]
-        begin = self._number(section, place, self._address(section, place)[1])[1]
-        if augmented:
+        length, identity = self._head(data, place)
+        common = self._common(section, place + 4 - identity if section == '.eh_frame' else identity)
+        begin = place + 8 + self._numbers(2 * self.ENCODINGS[common.encoding & 15]).size
+        if common.augmented:
             size, begin = uleb128(data, begin)
             begin += size
-        program = FrameProgram(self._arch, code, factor)
-        program.run(bytes(data[first:last]), start)
-        program.rows = []
-        program.run(bytes(data[begin:place + 4 + length]), start)
-        program.row(end)
-        return program.rows
+        number, offset, rows = -1, 0, []  # type: int, int, List[Tuple[int, int, int, int]]
+        kept: List[Tuple[int, int]] = []
+        for opcode, operands in self._instructions(common.instructions + data[begin:place + 4 + length]):
+            if opcode in (0x40, 1, 2, 3, 4):                            # advance_loc, set_loc, advance_loc1, 2, 4
+                until = operands[0] if opcode == 1 else address + operands[0] * common.step
+                rows.append((address, until, number, offset))
+                address = until
+            elif opcode == 0x0a:                                        # remember_state
+                kept.append((number, offset))
+            elif opcode == 0x0b:                                        # restore_state
+                number, offset = kept.pop()
+            elif opcode in (0x0c, 0x0d):                                # def_cfa, def_cfa_register
+                number, offset = operands if opcode == 0x0c else (operands[0], offset)
+            elif opcode == 0x0e:                                        # def_cfa_offset
+                offset = operands[0]
+            elif opcode == 0x0f:                                        # def_cfa_expression
+                number = -1
+            elif opcode in (0x12, 0x13):                                # def_cfa_sf, def_cfa_offset_sf
+                number, offset = operands[0] if opcode == 0x12 else number, operands[-1] * common.factor
+        return [row for row in (*rows, (address, end, number, offset)) if row[0] < row[1]]
 
-
-class FrameProgram:
-    """What runs the instructions of call frame information as far as they tell the call frame address (DWARF 5, 6.4.2)."""
-    # Operands of those that tell where registers are saved: u an unsigned number, s a signed one, b a block.
-    SAVING = {0x05: 'uu', 0x06: 'u', 0x07: 'u', 0x08: 'u', 0x09: 'uu', 0x10: 'ub', 0x11: 'us', 0x14: 'uu', 0x15: 'us', 0x16: 'ub',
-              0x2e: 'u', 0x2f: 'uu', 0x00: '', 0x2d: ''}
-
-    def __init__(self, arch: Arch, code: int, factor: int) -> None:
-        self._arch, self._code, self._factor = arch, code, factor
-        self._number, self._offset, self._address = -1, 0, 0
-        self._kept: List[Tuple[int, int]] = []
-        self.rows: List[Tuple[int, int, int, int]] = []
-
-    def row(self, until: int) -> None:
-        """What has been so from the last address on is so until there."""
-        if until > self._address:
-            self.rows.append((self._address, until, self._number, self._offset))
-        self._address = until
-
-    def run(self, data: bytes, address: int) -> None:
-        """The instructions, from that address on."""
-        self._address, at = address, 0
+    def _instructions(self, data: bytes) -> Iterator[Tuple[int, List[int]]]:
+        """The opcodes of call frame instructions and their operands; a block counts 0."""
+        at = 0
         while at < len(data):
             opcode, at = data[at], at + 1
-            if opcode >> 6 == 1:                                        # advance_loc
-                self.row(self._address + (opcode & 63) * self._code)
-            elif opcode >> 6 == 2:                                      # offset
-                at = uleb128(data, at)[1]
-            elif opcode in (1, 2, 3, 4):                                # set_loc, advance_loc1, 2, 4
-                size = {1: self._arch.word, 2: 1, 3: 2, 4: 4}[opcode]
-                value = int.from_bytes(data[at:at + size], self._arch.order)  # type: ignore[arg-type]
-                self.row(value if opcode == 1 else self._address + value * self._code)
-                at += size
-            elif opcode >> 6 != 3:                                      # 3: restore
-                at = self._rule(opcode, data, at)
-
-    def _rule(self, opcode: int, data: bytes, at: int) -> int:
-        """def_cfa and its kin, remember and restore; where the next instruction is."""
-        if opcode == 0x0a:
-            self._kept.append((self._number, self._offset))
-        elif opcode == 0x0b:
-            self._number, self._offset = self._kept.pop()
-        elif opcode in (0x0c, 0x0d, 0x12):                              # def_cfa, def_cfa_register, def_cfa_sf
-            self._number, at = uleb128(data, at)
-        if opcode in (0x0c, 0x0e):
-            self._offset, at = uleb128(data, at)
-        elif opcode in (0x12, 0x13):                                    # with a factor
-            value, at = sleb128(data, at)
-            self._offset = value * self._factor
-        elif opcode == 0x0f:                                            # def_cfa_expression
-            size, at = uleb128(data, at)
-            self._number, at = -1, at + size
-        elif opcode not in (0x0a, 0x0b, 0x0d):
-            for operand in self.SAVING[opcode]:
-                value, at = uleb128(data, at)
-                at += value if operand == 'b' else 0
-        return at
+            operands = [opcode & 0x3f] * (opcode > 0x3f)
+            opcode = opcode & 0xc0 or opcode
+            for kind in self.OPERANDS[opcode]:
+                if kind in 'ub':
+                    value, at = uleb128(data, at)
+                elif kind == 's':
+                    value, at = sleb128(data, at)
+                else:
+                    value, at = self._numbers(kind).unpack_from(data, at)[0], at + self._numbers(kind).size
+                operands.append(value)
+                at += value if kind == 'b' else 0
+            yield opcode, operands
 
 
 class Variables:
