@@ -2350,13 +2350,11 @@ class Places:
         except KeyError as error:                           # an operation that pyelftools does not know
             return (DWARFExprOp(0, f'operation {error}', [], 0),)
 
-    def place(self, operations: Sequence[Any], frame: Union[str, Location], entry: bool = False) -> Location:
-        """A Location from a DWARF expression. `frame` is the frame base, or the one operation that it is; `entry` says whether
+    def place(self, operations: Sequence[Any], frame: Location, entry: bool = False) -> Location:
+        """A Location from a DWARF expression. `frame` is the frame base; `entry` says whether
         registers still hold what they held when the function was called. What no probe could compute is 'gone' with its
         operations."""
         names = [operation.op_name for operation in operations]
-        if isinstance(frame, str):
-            frame = Location('frame') if frame == 'DW_OP_call_frame_cfa' else Location('gone', why='where its frame is, is not known')
         if 'DW_OP_piece' in names:
             return self._pieces(operations, frame, entry)
         stack: List[Location] = []
@@ -2782,27 +2780,29 @@ class Declarations:
                     yield Die(unit, at).name
 
 
-def _uleb(value: int) -> bytes:
+def uleb128_bytes(value: int) -> bytes:
     """The number as unsigned LEB128."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7f | 0x80)
-        value >>= 7
-    return bytes((*out, value))
+    more = value > 0x7f
+    return bytes((value & 0x7f | more << 7,)) + (uleb128_bytes(value >> 7) if more else b'')
 
 
 class Lines:
     """The line-number programs of one file, by a reader of our own: a kernel's tables have millions of rows."""
+    # (content, form) of the parts of an entry (DWARF 5, 6.2.4.1): 1 a path, 2 its directory, 3 and 4 a time and a size.
+    OLD_DIRECTORY = [(1, 0x08)]
+    OLD_FILE = [(1, 0x08), (2, 0x0f), (3, 0x0f), (4, 0x0f)]
 
     def __init__(self, entries: Entries) -> None:
         self._path, self._mark, self._order = entries.executable.path, entries.mark, entries.order
-        self._data, self._strings = entries.executable.contents('.debug_line'), entries.strings
-        self._line_strings = entries.executable.contents('.debug_line_str')
+        self._data = entries.executable.contents('.debug_line')
+        self._strings = {0x0e: entries.strings, 0x1f: entries.executable.contents('.debug_line_str')}
         self._header_at = functools.lru_cache(None)(self._read_header)
-        self._string = functools.lru_cache(None)(self._read_string)
+        self._string = functools.lru_cache(None)(lambda form, at: c_string(self._strings[form], at)[0])
         self._rows_at = functools.lru_cache(8)(self._rows)
         self._sorted_rows = functools.lru_cache(64)(self._read_sorted_rows)
         self.in_file = functools.lru_cache(4)(self._read_file)
+
+    # headers
 
     @functools.cached_property
     def _offsets(self) -> List[int]:
@@ -2818,67 +2818,65 @@ class Lines:
         data = self._data
         length, version = struct.unpack_from(self._mark + 'IH', data, at)
         if not 2 <= version <= 5 or length >= 0xfffffff0:
-            raise DebugInfoError(f'{self._path}: line numbers of DWARF {version} or of 64-bit DWARF, which surftrace does not read')
+            raise DebugInfoError(f'{self._path}: line numbers of DWARF {version} or of 64-bit DWARF, which surftrace does '
+                                 'not read')
         place = at + (8 if version >= 5 else 6)
         start = place + 4 + struct.unpack_from(self._mark + 'I', data, place)[0]
         step, place = data[place + 4], place + (6 if version >= 4 else 5)
         is_stmt, base, range_, opcodes = struct.unpack_from(self._mark + 'BbBB', data, place)
         lengths, place = tuple(data[place + 4:place + 3 + opcodes]), place + 3 + opcodes
-        directories, files = self._names(place) if version >= 5 else self._old_names(place)
-        return LineHeader(directories, files, start, at + 4 + length, step, bool(is_stmt), base, range_, lengths)
-
-    def _old_names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
-        data, directories, files = self._data, [''], [(0, '')]
-        while data[at]:
-            name, at = c_string(data, at)
-            directories.append(name)
-        at += 1
-        while data[at]:
-            name, at = c_string(data, at)
-            folder, place = uleb128(data, at)
-            files.append((folder, name))
-            at = uleb128(data, uleb128(data, place)[1])[1]
-        return tuple(directories), tuple(files)
-
-    def _names(self, at: int) -> Tuple[Tuple[str, ...], Tuple[Tuple[int, str], ...]]:
-        directories, at = self._table(at)
-        files, _ = self._table(at)
-        return tuple(name for _, name in directories), tuple(files)
+        if version >= 5:
+            directories, place = self._table(place)
+            files, _ = self._table(place)
+        else:
+            directories, place = self._names(place, self.OLD_DIRECTORY)
+            files, _ = self._names(place, self.OLD_FILE)
+            directories, files = [(0, ''), *directories], [(0, ''), *files]
+        names = tuple(name for _, name in directories)
+        return LineHeader(names, tuple(files), start, at + 4 + length, step, bool(is_stmt), base, range_, lengths)
 
     def _table(self, at: int) -> Tuple[List[Tuple[int, str]], int]:
-        """(directory, name) of each entry of a table of DWARF 5, and where it ends: its format says of what an entry is made."""
-        data, found, layout = self._data, [], []
-        kinds, at = data[at], at + 1
-        for _ in range(kinds):
-            content, at = uleb128(data, at)
-            form, at = uleb128(data, at)
-            layout.append((content, form))
-        count, at = uleb128(data, at)
+        """(directory, name) of each entry of a table of DWARF 5, which says of what parts an entry is made; and where it
+        ends."""
+        parts, count, at = [], self._data[at], at + 1
         for _ in range(count):
-            name, folder = '', 0
-            for content, form in layout:
-                value, at = self._value(form, at)
-                name, folder = (value, folder) if content == 1 else (name, value) if content == 2 else (name, folder)
-            found.append((folder, name))
-        return found, at
+            content, at = uleb128(self._data, at)
+            form, at = uleb128(self._data, at)
+            parts.append((content, form))
+        count, at = uleb128(self._data, at)
+        return self._names(at, parts, count)
+
+    def _names(self, at: int, parts: Sequence[Tuple[int, int]], count: Optional[int] = None
+               ) -> Tuple[List[Tuple[int, str]], int]:
+        """(directory, name) of so many entries (None: up to a 0) of these parts, and where they end."""
+        found: List[Tuple[int, str]] = []
+        while self._data[at] if count is None else len(found) < count:
+            values: Dict[int, Any] = {}
+            for content, form in parts:
+                values[content], at = self._value(form, at)
+            found.append((values.get(2, 0), values.get(1, '')))
+        return found, at + (count is None)
 
     def _value(self, form: int, at: int) -> Tuple[Any, int]:
-        """A value in the header of a program of DWARF 5, and where it ends (forms: DWARF 5, 7.5.6)."""
-        data = self._data
-        if form in (0x1f, 0x0e):                                        # line_strp, strp
-            return self._string(form, struct.unpack_from(self._mark + 'I', data, at)[0]), at + 4
+        """A part of an entry, and where it ends (forms: DWARF 5, 7.5.6)."""
+        if form in self._strings:                                       # strp, line_strp
+            return self._string(form, struct.unpack_from(self._mark + 'I', self._data, at)[0]), at + 4
         if form == 0x08:                                                # string
-            return c_string(data, at)
+            return c_string(self._data, at)
         if form == 0x0f:                                                # udata
-            return uleb128(data, at)
+            return uleb128(self._data, at)
         if form == 0x09:                                                # block
-            size, at = uleb128(data, at)
+            size, at = uleb128(self._data, at)
             return 0, at + size
-        size = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}[form]    # data1, 2, 4, 8, 16
-        return int.from_bytes(data[at:at + size], self._order), at + size
+        size = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}[form]     # data1, 2, 4, 8, 16
+        return int.from_bytes(self._data[at:at + size], self._order), at + size
 
-    def _read_string(self, form: int, offset: int) -> str:
-        return c_string(self._line_strings if form == 0x1f else self._strings, offset)[0]
+    def header(self, unit: Unit) -> Optional[LineHeader]:
+        """The header of the unit's line numbers."""
+        at = unit.top.values.get('DW_AT_stmt_list')
+        return None if at is None else self._header_at(at)
+
+    # rows
 
     def _rows(self, header: LineHeader, files: Optional[Set[int]] = None) -> List[LineRow]:
         """The rows of a program, in its order (DWARF 5, 6.2.5); those of some files only, where these are named."""
@@ -2910,7 +2908,7 @@ class Lines:
 
     def _opcode(self, header: LineHeader, data: bytes, opcode: int, at: int, state: Tuple[int, int, int, bool],
                 rows: List[LineRow]) -> Tuple[int, Tuple[int, int, int, bool]]:
-        """An opcode that is less frequent: where the next is, and (address, file, line, is_stmt) then."""
+        """Run an opcode that is less frequent: where the next is, and (address, file, line, is_stmt) then."""
         address, file, line, is_stmt = state
         if opcode == 0:
             size, at = uleb128(data, at)
@@ -2934,15 +2932,12 @@ class Lines:
                 at = uleb128(data, at)[1]
         return at, (address, file, line, is_stmt)
 
-    def header(self, unit: Unit) -> Optional[LineHeader]:
-        """The header of the unit's line numbers."""
-        at = unit.top.values.get('DW_AT_stmt_list')
-        return None if at is None else self._header_at(at)
-
-    def rows_of(self, unit: Unit) -> List[LineRow]:
-        """All rows of the unit."""
+    def statements(self, unit: Unit, file: str) -> Iterator[LineRow]:
+        """The rows of the unit that are statements of the file with that path."""
         header = self.header(unit)
-        return self._rows_at(header) if header else []
+        if header:
+            numbers = {number for number in range(len(header.files)) if header.path(number) == file}
+            yield from (row for row in self._rows_at(header) if row.file in numbers and row.is_stmt and not row.end)
 
     def rows_in(self, unit: Unit, start: int, end: int) -> List[Tuple[LineRow, str]]:
         """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
@@ -2958,54 +2953,51 @@ class Lines:
         rows = sorted((row for row in self._rows_at(header) if not row.end), key=lambda row: row.address)
         return [row.address for row in rows], rows
 
-    def _headers_naming(self, file: str) -> Iterator[Tuple[LineHeader, int]]:
-        """The programs that have a file of that last name, and its number there: found by the bytes of the name, or of a
-        reference to it (to the end of a longer string, too: linkers merge tails)."""
-        base, data = os.path.basename(file).encode() + b'\0', bytes(self._data)
-        places = set(occurrences(data, base))
-        for strings in (self._line_strings, b'' if self._line_strings else self._strings):
-            for at in occurrences(strings, base):
-                start = bytes(strings[max(0, at - 4096):at]).rfind(b'\0') + 1 + max(0, at - 4096)
-                starts = [at, *(i for i in range(start, at) if i == start or strings[i - 1] == 0x2f)]
-                places.update(place for i in starts for place in occurrences(data, struct.pack(self._mark + 'I', i)))
-        holders = {self._offsets[bisect.bisect(self._offsets, place) - 1] for place in places}
-        for at in sorted(holders):
+    # files
+
+    def _programs_naming(self, name: bytes) -> Set[int]:
+        """The programs that may have a file whose last name is this (with its NUL), found by its bytes or those of a reference
+        to it (to the end of a longer string, too: linkers merge tails)."""
+        data = bytes(self._data)
+        places = set(occurrences(data, name))
+        strings = self._strings[0x1f] or self._strings[0x0e]
+        for at in occurrences(strings, name):
+            start = bytes(strings[max(0, at - 4096):at]).rfind(b'\0') + 1 + max(0, at - 4096)
+            starts = [at, *(i for i in range(start, at) if i == start or strings[i - 1] == 0x2f)]
+            places.update(place for i in starts for place in occurrences(data, struct.pack(self._mark + 'I', i)))
+        return {self._offsets[bisect.bisect(self._offsets, place) - 1] for place in places}
+
+    def files_like(self, file: str) -> Dict[str, Dict[int, Set[int]]]:
+        """The files whose path ends so: by path, in each program (by its place) the numbers that mean the file."""
+        found: Dict[str, Dict[int, Set[int]]] = {}
+        base = os.path.basename(file)
+        for at in sorted(self._programs_naming(base.encode() + b'\0')):
             header = self._header_at(at)
             for number, (_, name) in enumerate(header.files):
-                if name.endswith(base[:-1].decode(errors='replace')):
-                    yield header, number
-
-    def files_like(self, file: str) -> Dict[str, List[Tuple[LineHeader, int]]]:
-        """By path, the programs and numbers of the files whose path ends so."""
-        found: Dict[str, List[Tuple[LineHeader, int]]] = {}
-        for header, number in self._headers_naming(file):
-            path = header.path(number)
-            if ('/' + path).endswith('/' + file):
-                found.setdefault(path, []).append((header, number))
+                path = header.path(number) if name.endswith(base) else ''
+                if path and f'/{path}'.endswith(f'/{file}'):
+                    found.setdefault(path, {}).setdefault(at, set()).add(number)
         return found
 
-    def _rows_of_file(self, tables: List[Tuple[LineHeader, int]]) -> Iterator[LineRow]:
-        """The rows that are statements of one file."""
-        numbers: Dict[int, Set[int]] = {}
-        headers = {header.start: header for header, _ in tables}
-        for header, number in tables:
-            numbers.setdefault(header.start, set()).add(number)
-        for start, header in headers.items():
-            program = bytes(self._data[start:header.end])
-            if any(number == 1 or b'\x04' + _uleb(number) in program for number in numbers[start]):    # DW_LNS_set_file
-                yield from (row for row in self._rows(header, numbers[start]) if row.is_stmt and not row.end)
-
     def _read_file(self, file: str) -> Tuple[str, List[LineRow]]:
-        """The path that the end of one means, and the rows that are statements of it; InputError where it means none or several."""
+        """The path that the end of one means, and the rows that are statements of it; InputError where it means none or
+        several."""
         files = self.files_like(file)
         if not files:
             raise InputError(f"no source file '{file}' in {self._path}")
         exact = [path for path in files if self.short_path(path) == file]
         if len(files) > 1 and len(exact) != 1:
+            listed = sorted(map(self.short_path, files))
             raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
-                             f"{', '.join(sorted(self.short_path(path) for path in files)[:6])}{', ...' if len(files) > 6 else ''}")
+                             f"{', '.join(listed[:6])}{', ...' * (len(files) > 6)}")
         path = exact[0] if exact else next(iter(files))
-        return path, list(self._rows_of_file(files[path]))
+        rows: List[LineRow] = []
+        for at, numbers in files[path].items():
+            header = self._header_at(at)
+            program = bytes(self._data[header.start:header.end])
+            if 1 in numbers or any(b'\x04' + uleb128_bytes(number) in program for number in numbers):   # DW_LNS_set_file
+                rows += (row for row in self._rows(header, numbers) if row.is_stmt and not row.end)
+        return path, rows
 
     def short_path(self, path: str) -> str:
         """The path without what it has in common with the directory that one of the units was compiled in."""
@@ -3028,7 +3020,9 @@ class Scopes:
         self._entries, self._places, self._lines = entries, places, lines
         self._executable, self._arch = entries.executable, entries.executable.arch
         self._code_of = functools.lru_cache(None)(self._read_code_of)
-        self._scope_of = functools.lru_cache(None)(self._read_scope_of)
+        self._scope_of = functools.lru_cache(None)(lambda offset: self._scope(entries.die(offset)))
+
+    # by address
 
     @functools.cached_property
     def _address_ranges(self) -> List[Tuple[int, int, int]]:
@@ -3049,32 +3043,54 @@ class Scopes:
                   for start, end in self._places.ranges(self._entries.unit(offset).top)]
         return sorted(table)
 
-    def unit_at(self, address: int) -> Optional[Unit]:
-        """The unit whose code is at that address, or behind the no-ops there."""
-        for place in (address, address + self._arch.nops):
-            at = bisect.bisect(self._address_ranges, (place, 1 << 64, 0)) - 1
-            if at >= 0 and place < self._address_ranges[at][1]:
-                return self._entries.unit(self._address_ranges[at][2])
-        return None
-
-    # scopes
-
-    def _read_code_of(self, unit: Unit) -> List[Tuple[int, int, int]]:
-        """(first address, end, where its entry is) of the code of each function of the unit, sorted."""
-        return sorted((start, end, at) for at in unit.functions for start, end in self._places.ranges(Die(unit, at)))
-
-    def home(self, address: int) -> Optional[Die]:
-        """The function whose code the address is in, or behind whose no-ops."""
-        unit = self.unit_at(address)
-        table = self._code_of(unit) if unit is not None else []
+    def _found(self, table: List[Tuple[int, int, int]], address: int) -> Optional[int]:
+        """The third of the row of a sorted table whose range has the address, or begins behind no-ops there."""
         for place in (address, address + self._arch.nops):
             at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
-            if unit is not None and at >= 0 and place < table[at][1]:
-                return Die(unit, table[at][2])
+            if at >= 0 and place < table[at][1]:
+                return table[at][2]
         return None
 
-    def _read_scope_of(self, offset: int) -> Scope:
-        return self._scope(self._entries.die(offset))
+    def unit_at(self, address: int) -> Optional[Unit]:
+        """The unit whose code is at that address."""
+        offset = self._found(self._address_ranges, address)
+        return None if offset is None else self._entries.unit(offset)
+
+    def _read_code_of(self, unit: Unit, nested: bool) -> List[Tuple[int, int, int]]:
+        """(first address, end, where its entry is) of the code of each function of the unit, sorted; with `nested` also of
+        those within functions."""
+        functions = unit.every_function if nested else unit.functions
+        return sorted((start, end, at) for at in functions for start, end in self._places.ranges(Die(unit, at)))
+
+    def home(self, address: int) -> Optional[Die]:
+        """The function whose code the address is in."""
+        unit = self.unit_at(address)
+        if unit is not None:
+            for nested in (False, True):
+                at = self._found(self._code_of(unit, nested), address)
+                if at is not None:
+                    return Die(unit, at)
+        return None
+
+    def beginning(self, name: str, address: int) -> Optional[Die]:
+        """The function whose symbol is at that address; of several (a linker folds what is alike) that of the name."""
+        unit, starts = self.unit_at(address), (address, address + self._arch.nops)
+        if unit is None:
+            return None
+        for nested in (False, True):
+            dies = [Die(unit, at) for start, _, at in self._code_of(unit, nested) if start in starts]
+            dies = [die for die in dies if self._places.low(die) in starts]
+            named = [die for die in dies if die.inherited('DW_AT_name') == name.split('.')[0]]
+            if dies:
+                return (named or dies)[0]
+        return None
+
+    def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
+        """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
+        unit = self.unit_at(start)
+        return self._lines.rows_in(unit, start, end) if unit else []
+
+    # scopes
 
     def _scope(self, die: Die, holder: Optional[Die] = None) -> Scope:
         """The scope that an entry is, with those in it; `holder` is the function or copy that it is in."""
@@ -3090,8 +3106,8 @@ class Scopes:
                         key=lambda pair: (entry is None or not pair[0] <= entry < pair[1], pair))
         return Scope(die, function, tuple(ranges), tuple(variables), tuple(inner))
 
-    def is_call(self, copy: Die) -> bool:
-        """Whether an inlined copy has code, and is not the rest of another."""
+    def _is_call(self, copy: Die) -> bool:
+        """Say whether an inlined copy has code, and is not the rest of another."""
         return self._places.is_entered(copy) and not self._is_rest(copy)
 
     def _is_rest(self, copy: Die, holder: Optional[Die] = None) -> bool:
@@ -3104,13 +3120,10 @@ class Scopes:
                           for die, kind in ((copy, 'call'), (source, 'decl')))
         if call != declared or not call[0]:
             return False
-        holder = holder or self._holder(copy)
+        if holder is None:
+            around = self._entries.around(copy.unit, copy.at)[:-1]
+            holder = next((die for die in reversed(around) if die.tag in CODE_TAGS), None)
         return holder is not None and holder.abstract.offset == source.offset and self._places.is_entered(holder)
-
-    def _holder(self, copy: Die) -> Optional[Die]:
-        """The function, or the copy of one, that an inlined copy is in."""
-        around = self._entries.around(copy.unit, copy.at)[:-1]
-        return next((die for die in reversed(around) if die.tag in CODE_TAGS), None)
 
     @staticmethod
     def path_to(scope: Scope, address: int) -> List[Scope]:
@@ -3122,6 +3135,11 @@ class Scopes:
             inner = next((below for below in inner.inner if below.holds(address)), None)
         return path
 
+    def inlined_at(self, spot: Spot) -> str:
+        """The name of the function whose copy the address is in, '' for the function's own code."""
+        scopes = [scope for scope in self.path_to(spot.scope, spot.address) if scope.function]
+        return str(scopes[-1].die.origin.name) if len(scopes) > 1 else ''
+
     def declared_at(self, die: Die) -> Tuple[str, int]:
         """The file and line of a function's declaration."""
         source = die.origin
@@ -3129,18 +3147,6 @@ class Scopes:
         return header.path(file) if header and file is not None else '', source.values.get('DW_AT_decl_line', 0)
 
     # places
-
-    def spot(self, address: int, path: str, line: int) -> Spot:
-        """The place of a line: of the scopes there, the copy is that of the function the line is of."""
-        home = self.home(address)
-        if home is None:
-            symbol = self._executable.symbol_at(address)
-            return Spot(address, symbol.name if symbol else '', path, line, None, Scope(None, True, (), (), ()), False)
-        scopes = [scope for scope in self.path_to(self._scope_of(home.offset), address) if scope.function]
-        lines = [self.declared_at(scope.die) for scope in scopes]
-        fitting = [number for number, (file, start) in enumerate(lines) if file == path and start <= line]
-        chosen = max(fitting, key=lambda number: lines[number][1]) if fitting else len(scopes) - 1
-        return Spot(address, scopes[chosen].die.origin.name, path, line, home, scopes[chosen], chosen > 0)
 
     def spot_at(self, address: int) -> Optional[Spot]:
         """The place of an instruction in the function whose code it is."""
@@ -3152,16 +3158,30 @@ class Scopes:
         place = max(address, low) if address + self._arch.nops == low else address
         return Spot(place, home.origin.name, file, line, home, self._scope_of(home.offset), False)
 
+    def _spot(self, address: int, path: str, line: int) -> Spot:
+        """The place of a line: of the scopes there, the copy is that of the function the line is of."""
+        home = self.home(address)
+        if home is None:
+            symbol = self._executable.symbol_at(address)
+            return Spot(address, symbol.name if symbol else '', path, line, None, Scope(None, True, (), (), ()), False)
+        scopes = [scope for scope in self.path_to(self._scope_of(home.offset), address) if scope.function]
+        lines = [self.declared_at(scope.die) for scope in scopes]
+        fitting = [number for number, (file, start) in enumerate(lines) if file == path and start <= line]
+        chosen = max(fitting, key=lambda number: lines[number][1]) if fitting else len(scopes) - 1
+        return Spot(address, scopes[chosen].die.origin.name, path, line, home, scopes[chosen], chosen > 0)
+
     def in_line(self, file: str, line: int) -> List[Spot]:
-        """See Dwarf.line_spots."""
+        """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it
+        is none, or has no code."""
         path, rows = self._lines.in_file(file)
         places = sorted({row.address for row in rows if row.line == line})
         if not places:
             refuse_line(line, {row.line for row in rows}, f'line {line} of {self._lines.short_path(path)}')
-        return [self.spot(address, path, line) for address in places]
+        return [self._spot(address, path, line) for address in places]
 
     def in_function(self, name: str, address: Optional[int], line: int) -> List[Spot]:
-        """See Dwarf.function_line."""
+        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's own.
+        InputError where it has none."""
         own = self.spot_at(address) if address is not None else None
         copies = [*([own] if own else []), *self.copies(name, address)]
         if not copies:
@@ -3179,44 +3199,50 @@ class Scopes:
 
     def _rows_of_copy(self, copy: Spot) -> Iterator[LineRow]:
         """The rows that are statements of the copy's own function, not of what is inlined into it."""
-        header = self._lines.header(copy.home.unit)
-        numbers = {number for number in range(len(header.files)) if header.path(number) == copy.file} if header else set()
-        for row in self._lines.rows_of(copy.home.unit):
-            if row.file in numbers and row.line >= copy.line and row.is_stmt and not row.end and copy.scope.holds(row.address):
-                if self.spot(row.address, copy.file, row.line).scope.die.offset == copy.scope.die.offset:
+        for row in self._lines.statements(copy.home.unit, copy.file):
+            if row.line >= copy.line and copy.scope.holds(row.address):
+                if self._spot(row.address, copy.file, row.line).scope.die.offset == copy.scope.die.offset:
                     yield row
 
     # copies
 
     def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
-        """See Dwarf.copies."""
-        unit = self.unit_at(near) if near is not None else None
+        """Where the copies of a function that are inlined into others begin, by address: of all functions of that name, or
+        of those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
+        unit, name = self.unit_at(near) if near is not None else None, name.split('.')[0]
         if near is not None and unit is not None and not unit.is_gnu:
             return self.copies_near(near)
-        sources = list(self._entries.by_name(name.split('.')[0], FUNCTION_TAGS, unit))
+        sources = list(self._entries.by_name(name, FUNCTION_TAGS, unit))
         if unit is not None and any(self.declared_at(die)[0] != die.unit.path for die in sources):
-            sources = list(self._entries.by_name(name.split('.')[0], FUNCTION_TAGS))        # a header's
-        spots = [spot for die in sources if 'DW_AT_inline' in die.values or '-flto' in die.unit.producer
-                 and (not file or ('/' + die.unit.path).endswith('/' + file)) for spot in self._copies_of(die)]
+            sources = list(self._entries.by_name(name, FUNCTION_TAGS))        # a header's
+        spots = (spot for die in sources if not file or f'/{die.unit.path}'.endswith(f'/{file}')
+                 for spot in self._copies_of(die))
         return sorted(spots, key=lambda spot: spot.address)
 
     def copies_near(self, address: int) -> List[Spot]:
-        """See Dwarf.copies_near."""
+        """Where the copies begin of the function that has the address, in all source files that have its definition."""
         home = self.home(address)
         sources = self.sources(home.abstract) if home is not None else []
         spots = {spot.address: spot for die in sources for spot in self._copies_of(die)}
         return [spots[at] for at in sorted(spots)]
 
+    def _copies_of(self, source: Die) -> Iterator[Spot]:
+        path, line = self.declared_at(source)
+        for die in self.inlined(source):
+            entry, home = self._places.entry(die), die.unit.function_of(die)
+            if entry is not None and home is not None:
+                yield Spot(entry, source.name, path, line, home, self._scope(die), True)
+
     def sources(self, source: Die) -> List[Die]:
         """The entries with a function's names and types: clang has one in each unit that has a copy (ThinLTO); of what a
         header of C++ defines each unit that includes it has one, a member's refers to its declaration."""
         origin, unit = source.origin, source.unit
-        declared, linkage = self.declared_at(source), origin.values.get(LINKAGE)
-        external = unit.language == 'C++' and 'DW_AT_external' in origin.values
-        header = external and declared[0] != unit.path
-        if not header and (unit.language or unit.is_gnu):               # in C++ and Rust thousands have one name
+        if unit.is_gnu and not unit.language:
             return [source]
-        found = {source.offset: source}
+        declared, linkage, found = self.declared_at(source), origin.values.get(LINKAGE), {source.offset: source}
+        header = unit.language == 'C++' and 'DW_AT_external' in origin.values and declared[0] != unit.path
+        if unit.language and not header:                                # in C++ and Rust thousands have one name
+            return [source]
         for die in self._entries.by_name(origin.name, FUNCTION_TAGS):
             if die.values.get(LINKAGE) == linkage and (linkage or self.declared_at(die) == declared):
                 reference = struct.pack(self._entries.mark + 'I', die.at)
@@ -3227,28 +3253,24 @@ class Scopes:
     def inlined(self, source: Die) -> Iterator[Die]:
         """The inlined copies of a function, in its own unit and, where these are linked as one, in others."""
         first, tags, unit = ORIGINS[:1], ('DW_TAG_inlined_subroutine',), source.unit
+        if 'DW_AT_inline' not in source.values and '-flto' not in unit.producer:
+            return
         own = struct.pack(self._entries.mark + 'I', source.at)
-        yield from filter(self.is_call, self._entries.beginning(own, first, 'ref4', tags, unit))
+        yield from filter(self._is_call, self._entries.beginning(own, first, 'ref4', tags, unit))
         if '-flto' in unit.producer or not unit.is_gnu:
             names = unit.bases.get('DW_AT_str_offsets_base', 0)
             units = [self._entries.unit(offset) for base, offset in self._entries.name_tables if base == names]
             far = struct.pack(self._entries.mark + 'I', source.offset)
             for other in units or (None,):
-                yield from filter(self.is_call, self._entries.beginning(far, first, 'ref_addr', tags, other))
-
-    def _copies_of(self, source: Die) -> Iterator[Spot]:
-        path, line = self.declared_at(source)
-        for die in self.inlined(source):
-            entry, home = self._places.entry(die), die.unit.function_of(die)
-            if entry is not None and home is not None:
-                yield Spot(entry, source.name, path, line, home, self._scope(die), True)
+                yield from filter(self._is_call, self._entries.beginning(far, first, 'ref_addr', tags, other))
 
 
 def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> NoReturn:
     """Say which lines near one have code; they are counted from `first`."""
     nearest = sorted(sorted(sorted(lines), key=lambda number: abs(number - line))[:3])
-    raise InputError(f"{what} has no code; lines that have: {', '.join(str(number - first) for number in nearest)}" if nearest
-                     else f'{what} has no code, nor has another')
+    if not nearest:
+        raise InputError(f'{what} has no code, nor has another')
+    raise InputError(f"{what} has no code; lines that have: {', '.join(str(number - first) for number in nearest)}")
 
 
 class CommonFrame(NamedTuple):
@@ -3403,177 +3425,64 @@ class Frames:
 class Variables:
     """The parameters and variables of functions, and where they are."""
 
-    def __init__(self, types: DwarfTypes, places: Places, lines: Lines, scopes: Scopes) -> None:
-        self._entries, self._types, self._places, self._lines, self._scopes = types.entries, types, places, lines, scopes
+    def __init__(self, types: DwarfTypes, places: Places, scopes: Scopes) -> None:
+        self._entries, self._types, self._places, self._scopes = types.entries, types, places, scopes
         self._executable, self._arch = self._entries.executable, self._entries.executable.arch
         self._frames = Frames(self._executable)
 
-    # at the entry, or by the convention
+    # functions
 
-    def of(self, name: str, address: int, offset: int) -> Optional[Function]:
-        """See TypeInfo.function."""
-        source, concrete, inlined = self._found(name, address)
-        if source is None or concrete is None:
+    def at_entry(self, name: str, address: int) -> Optional[Function]:
+        """The function with a symbol at that address, its parameters where they are when it is called."""
+        die = self._scopes.beginning(name, address)
+        if die is None:
             return None
-        pc = max(address + offset, self._places.low(concrete) or 0)
-        return self._function(name, source, concrete, pc, offset == 0, inlined)
+        scope = Scope(die, True, (), tuple(die.children(PARAMETER_TAGS)), ())
+        spot = Spot(self._places.low(die) or 0, name, '', 0, die, scope, False)
+        function = self._prototype(spot, scope.variables, True)
+        changed = (is_changed_copy(name) or die.inherited('DW_AT_calling_convention') == 3      # DW_CC_nocall
+                   or self._lost_some(name, die.unit, function.parameters))
+        if not changed and all(p.location and p.location.how == 'gone' for p in function.parameters):
+            function = function._replace(parameters=tuple(p._replace(location=None) for p in function.parameters))
+        source = die.abstract
+        copies = sum(1 for entry in self._scopes.sources(source) for _ in self._scopes.inlined(entry))
+        names = self._entries.path(source.origin) if die.unit.language else ()
+        return function._replace(inlined=copies, changed=changed, scope=names)
 
-    def _found(self, name: str, address: int) -> Tuple[Optional[Die], Optional[Die], Optional[int]]:
-        """The function at that address: the entry that has its prototype, the one that has its code, and at how many places it
-        is inlined. In C it is found by its name; where the symbol's is another (C++, Rust, Go), by its address."""
-        unit = self._scopes.unit_at(address)
-        if unit is None:
-            return None, None, None
-        for die in self._entries.by_name(name.split('.')[0], FUNCTION_TAGS, unit) if unit.is_gnu else ():
-            concrete, inlined = self._concrete(die, address)
-            if concrete is not None:
-                return die, concrete, inlined
-        for at in unit.every_function:
-            concrete = Die(unit, at)
-            if self._begins(concrete, address):
-                source = concrete.abstract
-                return source, concrete, sum(1 for die in self._scopes.sources(source) for _ in self._scopes.inlined(die))
-        return None, None, None
+    def at(self, spot: Spot) -> Optional[Function]:
+        """The function of a place with its parameters, and the variables that can be named there: those of the innermost block
+        first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
+        if spot.home is None:
+            return None
+        own, others = self._visible(spot)
+        function, frame = self._prototype(spot, own), self._frame(spot)
+        inner = [self._variable(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.values]
+        shadowed, symbol = self._shadowed(spot, [*own, *others]), self._executable.symbol_at(spot.address)
+        parameters, variables = (
+            tuple(known._replace(location=shadowed.get(known.name, known.location)) for known in group)
+            for group in (function.parameters, [known for known in inner if known.name]))
+        return function._replace(parameters=parameters, locals=variables, home=symbol.name if symbol else '',
+                                 scope=self._entries.path(spot.scope.die.abstract.origin))
 
-    def _concrete(self, die: Die, address: int) -> Tuple[Optional[Die], Optional[int]]:
-        """The entry with code at that address among the named one and those it is the origin of; and how many of
-        those are copies inlined into other functions."""
-        if self._begins(die, address):
-            return die, 0
-        reference = struct.pack(self._entries.mark + 'I', die.at)
-        concrete, inlined = None, 0
-        tags = *FUNCTION_TAGS, 'DW_TAG_inlined_subroutine'
-        for user in self._entries.beginning(reference, ORIGINS, 'ref4', tags, die.unit):
-            inlined += user.tag == 'DW_TAG_inlined_subroutine' and self._scopes.is_call(user)
-            if user.tag == 'DW_TAG_subprogram':
-                found = user if self._begins(user, address) else self._concrete(user, address)[0] if (
-                    'DW_AT_inline' in user.values) else None
-                concrete = concrete or found
-        return concrete, inlined
-
-    def _begins(self, die: Die, address: int) -> bool:
-        """Whether the function's symbol is at that address."""
-        return self._places.low(die) in (address, address + self._arch.nops)
-
-    def _function(self, name: str, source: Die, concrete: Die, pc: int, entry: bool, inlined: Optional[int]) -> Function:
-        places = {child.origin.offset: child for child in concrete.children(PARAMETER_TAGS)}
-        parameters, variadic, frame, low = [], False, self._frame_base(concrete), self._places.low(concrete)
-        language = concrete.unit.language
-        for child in source.children():
-            variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
-            if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
-                place = places.get(child.offset)
-                location = self._location(place, pc, frame, entry) if place is not None else Location(
-                    'gone', why='the compiler removed it')
-                parameters.append(Parameter(child.origin.name,
-                                            self._types.lazy(child.origin), location, self._is_by_address(place, low)))
-        nocall = concrete.inherited('DW_AT_calling_convention') == 3
-        changed = is_changed_copy(name) or nocall or entry and self._lost_some(name, concrete.unit, parameters)
-        scope = self._entries.path(source.origin) if language else ()
-        if entry and parameters and all(p.location and p.location.how == 'gone' for p in parameters) and not changed:
-            parameters = [parameter._replace(location=None) for parameter in parameters]
-        return Function(name, self._types.lazy(source.origin), tuple(parameters), variadic, inlined, language, changed, scope=scope)
-
-    def _is_by_address(self, die: Optional[Die], low: Optional[int]) -> bool:
-        """Whether a parameter is, from the function's entry on, where a register or a word of the frame points to."""
-        places = self._places.of(die) if die is not None else []
-        found = [self._places.place(operations, Location('frame')) for _, _, operations in places]
-        known = [place for place in found if place.how != 'gone']
-        return bool(known) and places[0][0] in (None, low) and all(
-            place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value or place._replace(number=0) ==
-            Location('memory') and self._arch.dwarf.get(place.number) != self._arch.stack_pointer for place in known)
+    def _prototype(self, spot: Spot, own: Sequence[Die], entry: bool = False) -> Function:
+        """The function of a place, its parameters there; `own` are the entries of these that may have places."""
+        source, frame = spot.scope.die.abstract, self._frame(spot, entry)
+        placed = {die.origin.offset: die for die in own}
+        listed = list(source.children((*PARAMETER_TAGS, 'DW_TAG_unspecified_parameters')))
+        parameters = tuple(                                             # Go has its results among these, marked
+            self._variable(placed.get(child.origin.offset, child), spot, frame, entry) for child in listed
+            if child.tag in PARAMETER_TAGS and not child.values.get('DW_AT_variable_parameter'))
+        variadic = any(child.tag not in PARAMETER_TAGS for child in listed)
+        return Function(spot.function, self._types.lazy(source.origin), parameters, variadic, language=spot.home.unit.language)
 
     def _lost_some(self, name: str, unit: Unit, parameters: Sequence[Parameter]) -> bool:
-        """Whether the function may take fewer arguments than its source says, and nothing marks it. LLVM
-        takes them from functions that one file alone knows, and marks these since release 15
-        (DeadArgumentElimination)."""
+        """Say whether the function may take fewer arguments than its source says, and nothing marks it. LLVM takes them
+        from functions that one file alone knows, and marks these since release 15 (DeadArgumentElimination)."""
         missing = any(p.location and p.location.how in ('gone', 'constant') for p in parameters)
         return missing and not unit.is_gnu and unit.language != 'Go' and any(
             symbol.local for symbol in self._executable.symbols(name))
 
-    @staticmethod
-    def _is_result(die: Die) -> bool:
-        """Go has its results among the parameters, marked."""
-        return bool(die.values.get('DW_AT_variable_parameter'))
-
-    def _frame_base(self, die: Die) -> str:
-        operations = self._places.operations(die.unit, die.values.get('DW_AT_frame_base'))
-        return operations[0].op_name if len(operations) == 1 else ''
-
-    def _location(self, die: Die, pc: int, frame: str, entry: bool) -> Optional[Location]:
-        """Where a parameter is at `pc`; None where only the calling convention tells it. At entry the first range that begins
-        there counts, though it be empty: what follows it at the same address is after the first statement."""
-        if 'DW_AT_location' not in die.shape.forms:
-            value = die.values.get('DW_AT_const_value')
-            return Location('constant', offset=value) if isinstance(value, int) else Location(
-                'gone', why='the compiler left no place for it')
-        for start, end, operations in self._places.of(die):
-            if start is None:
-                return self._only_place(self._places.place(operations, frame), die.unit, entry)
-            if entry and start == pc or start <= pc < (end or 0):
-                found = self._places.place(operations, frame)
-                return None if entry and self._at_home(found, die.unit) and found.how == 'frame' else found
-        return Location('gone', why='the compiler has it nowhere at this instruction')
-
-    def _only_place(self, found: Location, unit: Unit, entry: bool) -> Optional[Location]:
-        """The one place a parameter has in the whole function. In the function's own frame it is only after the first
-        instructions; and where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86 kernel), it
-        names the register each is moved to at some time: that is true at entry of arguments' registers alone."""
-        moved = found.how == 'memory' or found.how == 'register' and self._arch.dwarf.get(found.number) not in self._arch.arguments
-        if moved and unit.is_gnu:
-            return None if entry else Location('gone', why='the compiler did not say from where on it is in its place')
-        return None if entry and self._at_home(found, unit) else found
-
-    def _at_home(self, found: Location, unit: Unit) -> bool:
-        """Whether a parameter is there only after the function has put it there: below its arguments on the stack (on ppc64le
-        that is also room that the caller left)."""
-        home = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
-        return found.how == 'gone' or found.how == 'frame' and home
-
-    # at an instruction
-
-    def at(self, spot: Spot) -> Optional[Function]:
-        """See Dwarf.function_here."""
-        if spot.home is None:
-            return None
-        source, frame = spot.scope.die.abstract, self._frame(spot.home, spot.address)
-        own, others = self._visible(spot)
-        places = {die.origin.offset: die for die in own}
-        parameters, variadic = [], False
-        for child in source.children():
-            variadic = variadic or child.tag == 'DW_TAG_unspecified_parameters'
-            if child.tag == 'DW_TAG_formal_parameter' and not self._is_result(child):
-                parameters.append(self._variable_here(places.get(child.origin.offset, child), spot, frame))
-        rest = [self._variable_here(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.values]
-        symbol, shadowed = self._executable.symbol_at(spot.address), self._shadowed(spot)
-        known = [variable if variable.name not in shadowed else variable._replace(location=shadowed[variable.name])
-                 for variable in (*parameters, *rest)]
-        return Function(spot.function, self._types.lazy(source.origin), tuple(known[:len(parameters)]), variadic,
-                        language=spot.home.unit.language, home=symbol.name if symbol else '',
-                        scope=self._entries.path(source.origin),
-                        locals=tuple(variable for variable in known[len(parameters):] if variable.name))
-
-    def _shadowed(self, spot: Spot) -> Dict[str, Location]:
-        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable of
-        its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
-        found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
-        own, others = self._visible(spot)
-        sources = [die.origin for die in (*own, *others)]
-        known = {source.offset: source.name for source in sources}
-        for scope in scopes:
-            scopes += [inner for inner in scope.inner if not inner.function]
-            for die in scope.variables if not scope.holds(spot.address) else ():
-                source = die.origin
-                line = source.values.get('DW_AT_decl_line', spot.line + 1)
-                other = source.offset not in known and source.name in known.values()
-                if other and line <= spot.line <= self._last_line(scope, spot.file):
-                    found[source.name] = Location('gone', why=(
-                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
-        return found
-
-    def _last_line(self, scope: Scope, file: str) -> int:
-        """The last line of a file that has code in a scope."""
-        return max((row.line for start, end in scope.ranges for row, path in self._rows_in(start, end) if path == file), default=0)
+    # names
 
     def _visible(self, spot: Spot) -> Tuple[List[Die], List[Die]]:
         """The function's parameters, and what else is declared, in the order in which a name is looked up."""
@@ -3595,85 +3504,155 @@ class Variables:
                 known[die.origin.offset] = die
         return list(known.values())
 
-    def _variable_here(self, die: Die, spot: Spot, frame: Location) -> Parameter:
-        source = die.origin
-        location = self._location_here(die, spot, frame)
-        if location.how == 'gone':
-            elsewhere = self._elsewhere(die, spot)
-            location = location._replace(why=location.why + elsewhere)
-        return Parameter(source.name, self._types.lazy(source), location)
+    def _shadowed(self, spot: Spot, visible: Sequence[Die]) -> Dict[str, Location]:
+        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable
+        of its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
+        found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
+        known = {source.offset: source.name for source in (die.origin for die in visible)}
+        for scope in scopes:
+            scopes += [inner for inner in scope.inner if not inner.function]
+            for die in scope.variables if not scope.holds(spot.address) else ():
+                source = die.origin
+                line = source.values.get('DW_AT_decl_line', spot.line + 1)
+                other = source.offset not in known and source.name in known.values()
+                if other and line <= spot.line <= self._last_line(scope, spot.file):
+                    found[source.name] = Location('gone', why=(
+                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
+        return found
 
-    def _location_here(self, die: Die, spot: Spot, frame: Location) -> Location:
-        """Where a variable is at a place."""
-        source, pc = die.origin, spot.address
-        holder = die.holding('DW_AT_location')
+    def _last_line(self, scope: Scope, file: str) -> int:
+        """The last line of a file that has code in a scope."""
+        rows = (pair for start, end in scope.ranges for pair in self._scopes.rows_in(start, end))
+        return max((row.line for row, path in rows if path == file), default=0)
+
+    # places
+
+    def _variable(self, die: Die, spot: Spot, frame: Location, entry: bool = False) -> Parameter:
+        """A variable at a place, or at the entry of its function."""
+        source, location = die.origin, self._location(die, spot, frame, entry)
+        if location and location.how == 'gone' and not entry:
+            location = location._replace(why=location.why + self._elsewhere(die, spot))
+        by_address = entry and self._is_by_address(die, spot.address)
+        return Parameter(source.name, self._types.lazy(source), location, by_address)
+
+    def _location(self, die: Die, spot: Spot, frame: Location, entry: bool) -> Optional[Location]:
+        """Where a variable is at a place; at entry None where only the calling convention tells it. There the first range
+        that begins there counts, though it be empty: what follows it at the same address is after the first statement."""
+        pc, holder = spot.address, die.holding('DW_AT_location')
         if 'DW_AT_location' not in holder.shape.forms:
-            number = die.values.get('DW_AT_const_value', source.values.get('DW_AT_const_value'))
+            number = die.values.get('DW_AT_const_value', die.origin.values.get('DW_AT_const_value'))
             if isinstance(number, bytes):
                 number = int.from_bytes(number, self._entries.order)
-            return Location('constant', offset=number, value=True) if isinstance(number, int) else Location(
-                'gone', why='the compiler left no place for it')
-        entry = not spot.inlined and pc == self._places.low(spot.home)
-        first = die.tag == 'DW_TAG_formal_parameter' and pc == self._places.entry(spot.scope.die)
+            if isinstance(number, int):
+                return Location('constant', offset=number, value=True)
+            return Location('gone', why='the compiler left no place for it')
+        called = not spot.inlined and pc == self._places.low(spot.home)
+        begins = entry or die.tag == 'DW_TAG_formal_parameter' and pc == self._places.entry(spot.scope.die)
         for start, end, operations in self._places.of(holder):
-            if start is None:
-                bare = self._places.place(operations, Location('frame'))
-                return self._kept(bare, self._places.place(operations, frame, entry), die, spot)
-            if start <= pc < (end or 0) or first and start == pc:
-                return self._on_stack(self._places.place(operations, frame, entry))
+            if start is not None and not start <= pc < (end or 0) and not (begins and start == pc):
+                continue
+            found = self._places.place(operations, frame, called)
+            if entry:
+                return self._at_entry(found, die.unit, start is None)
+            if start is not None:
+                return self._on_stack(found)
+            return self._kept(self._places.place(operations, Location('frame')), found, die, spot)
         return Location('gone', why='the compiler has it nowhere at this instruction')
+
+    def _at_entry(self, found: Location, unit: Unit, only: bool) -> Optional[Location]:
+        """The place of a parameter when its function is called, None where it is there only after the function has put it
+        there: below its arguments on the stack (on ppc64le that is also room that the caller left). In the `only` place that
+        it ever has it may be later, too; where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86
+        kernel), that is the register each is moved to at some time: true at entry of arguments' registers alone."""
+        below = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
+        if found.how == 'frame' and below:
+            return None
+        argument = found.how == 'register' and self._arch.dwarf.get(found.number) in self._arch.arguments
+        moved = found.how in ('memory', 'register') and not argument and unit.is_gnu
+        return None if only and (moved or found.how == 'gone') else found
+
+    def _is_by_address(self, die: Die, low: int) -> bool:
+        """Say whether a parameter is, from the function's entry on, where a register or a word of the frame points to."""
+        places = self._places.of(die)
+        found = [self._places.place(operations, Location('frame')) for _, _, operations in places]
+        known = [place for place in found if place.how != 'gone']
+        return bool(known) and places[0][0] in (None, low) and all(
+            place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value
+            or place._replace(number=0) == Location('memory') and not self._is_stack(place) for place in known)
+
+    def _is_stack(self, place: Location) -> bool:
+        """Say whether a place is counted from the stack pointer."""
+        return place.how == 'memory' and self._arch.dwarf.get(place.number) == self._arch.stack_pointer
 
     def _on_stack(self, found: Location) -> Location:
         """The Location, refused where it is below the stack pointer: what is there belongs to nobody."""
-        stack = found.how == 'memory' and self._arch.dwarf.get(found.number) == self._arch.stack_pointer
-        return Location('gone', why='its place on the stack is not there at this instruction') if stack and found.offset < 0 else found
+        if self._is_stack(found) and found.offset < 0:
+            return Location('gone', why='its place on the stack is not there at this instruction')
+        return found
 
     def _kept(self, bare: Location, found: Location, die: Die, spot: Spot) -> Location:
         """The only place that a variable ever has (`bare`: with the call frame address left open), where that can be true. A
-        parameter kept in the function's frame is put there by its first instructions. What is told from the stack pointer is so
-        while that is where it is in most of the function. And where gcc cannot follow a variable through a function, it names
-        the register or pointer it is moved to at some time."""
+        parameter kept in the function's frame is put there by its first instructions. What is counted from the stack pointer
+        is there while that is where it is in most of the function. And where gcc cannot follow a variable through a function,
+        it names the register or pointer it is moved to at some time."""
         if bare.how == 'frame':
             early = die.tag == 'DW_TAG_formal_parameter' and bare.offset < 0 and not spot.inlined and self._in_prologue(spot)
             return Location('gone', why='the first instructions put it in its place') if early else self._on_stack(found)
         if bare.how not in ('memory', 'register') or not die.unit.is_gnu:
             return found
-        name = self._arch.dwarf.get(bare.number)
-        if bare.how == 'memory' and name == self._arch.stack_pointer and self._frames.usual_stack(spot.address):
+        if self._is_stack(bare) and self._frames.usual_stack(spot.address):
             return found
-        return Location('gone', why='the stack pointer is elsewhere at this instruction' if name == self._arch.stack_pointer else
+        on_stack = self._arch.dwarf.get(bare.number) == self._arch.stack_pointer
+        return Location('gone', why='the stack pointer is elsewhere at this instruction' if on_stack else
                         'the compiler did not say from where on it is in its place')
 
     def _in_prologue(self, spot: Spot) -> bool:
-        """Whether the place is before the second row of the function's line numbers: there what it is called with has been put in
-        its frame (gdb stops there, too)."""
+        """Say whether the place is before the second row of the function's line numbers: there what it is called with has been
+        put in its frame (gdb stops there, too)."""
         low = self._places.low(spot.home) or 0
-        rows = sorted({row.address for row, _ in self._rows_in(low, low + 4096) if row.address > low})
-        return low <= spot.address < (rows[0] if rows else low + 1)
+        behind = (row.address for row, _ in self._scopes.rows_in(low, low + 4096) if row.address > low)
+        return low <= spot.address < min(behind, default=low + 1)
+
+    def _frame(self, spot: Spot, entry: bool = False) -> Location:
+        """The frame base of a function at an instruction, as a place in memory; at entry left open."""
+        base = spot.home.holding('DW_AT_frame_base').values.get('DW_AT_frame_base')
+        operations = self._places.operations(spot.home.unit, base)
+        if [operation.op_name for operation in operations] == ['DW_OP_call_frame_cfa']:
+            return Location('frame') if entry else self._frames.cfa(spot.address)
+        if entry or not operations:
+            return Location('gone', why='where its frame is, is not known')
+        found = self._places.place(operations, Location('gone', why='it has no frame base'))
+        if found.how != 'register':
+            return found
+        frame = self._frames.cfa(spot.address)                          # clang's frame pointer, when it is one already
+        if frame.how == 'memory' and frame.number == found.number:
+            return Location('memory', number=found.number)
+        return Location('gone', why='its frame is not set up, or not any more, at this instruction')
+
+    # other places
 
     def _elsewhere(self, die: Die, spot: Spot) -> str:
         """Where in the function a variable can be had that cannot be here, the nearest first, as places of a probe."""
-        holder = die.holding('DW_AT_location')
+        holder, places = die.holding('DW_AT_location'), self._places.of(die.holding('DW_AT_location'))
         if 'DW_AT_location' not in holder.shape.forms:
             return ''
-        ranges = [(start, end) for start, end, operations in self._places.of(holder) if start is not None and end is not None
-                  and start < end and self._places.place(operations, Location('frame')).how != 'gone']
-        holders = self._declaring(spot.scope, die)
-        ranges = [(max(start, low), min(end, high)) for start, end in ranges for low, high in holders.ranges
-                  if max(start, low) < min(end, high) and self._meant(spot._replace(address=max(start, low)), die)]
-        if not ranges and any(start is None for start, _, _ in self._places.of(holder)):
-            return ''
+        known = [(start, end) for start, end, operations in places if start is not None and end is not None
+                 and start < end and self._places.place(operations, Location('frame')).how != 'gone']
+        within = [(max(start, low), min(end, high)) for start, end in known
+                  for low, high in self._declaring(spot.scope, die).ranges]
+        ranges = [(start, end) for start, end in within
+                  if start < end and self._meant(spot._replace(address=start), die)]
+        if not ranges:
+            return '' if any(start is None for start, _, _ in places) else ', and nowhere in this copy'
         ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
-        told = [self._told(start, end) for start, end in ranges[:3]]
-        return f"; it can be had at {', '.join(told)}{', ...' if len(ranges) > 3 else ''}" if told else ', and nowhere in this copy'
+        listed = [self._range_text(start, end) for start, end in ranges[:3]] + ['...'] * (len(ranges) > 3)
+        return f"; it can be had at {', '.join(listed)}"
 
     def _meant(self, spot: Spot, die: Die) -> bool:
-        """Whether at that place the name of a variable means this one."""
+        """Say whether at that place the name of a variable means this one."""
         source, (own, others) = die.origin, self._visible(spot)
-        sources = (other.origin for other in (*own, *others))
-        name = source.name
-        found = next((other for other in sources if other.name == name), source)
-        return bool(found.offset == source.offset)
+        sources, name = (other.origin for other in (*own, *others)), source.name
+        return next((other for other in sources if other.name == name), source).offset == source.offset
 
     def _declaring(self, scope: Scope, die: Die) -> Scope:
         """The scope in this one that a variable is declared in."""
@@ -3684,42 +3663,21 @@ class Variables:
             scopes += inner.inner
         return scope
 
-    def _told(self, start: int, end: int) -> str:
+    def _range_text(self, start: int, end: int) -> str:
         """A range as a place to type, and the offset it ends before."""
         symbol = self._executable.symbol_at(start)
         return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})' if symbol else f'{start:#x}'
 
     def changes(self, spot: Spot) -> List[int]:
-        """See Dwarf.changes_in."""
+        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
         found = {start for start, _, _, _ in self._frames.rows(spot.address)}
         scopes = [spot.scope]
         for scope in scopes:
             scopes += scope.inner
             found.update(address for pair in scope.ranges for address in pair)
-            found.update(address or 0 for die in scope.variables for place in self._places.of(die.holding('DW_AT_location'))
-                         for address in place[:2])
+            found.update(address or 0 for die in scope.variables
+                         for place in self._places.of(die.holding('DW_AT_location')) for address in place[:2])
         return sorted(found)
-
-    # the frame
-
-    def _frame(self, home: Die, pc: int) -> Location:
-        """The frame base of a function at an instruction, as a place in memory."""
-        base = home.holding('DW_AT_frame_base').values.get('DW_AT_frame_base')
-        operations = self._places.operations(home.unit, base)
-        names = [operation.op_name for operation in operations]
-        if names == ['DW_OP_call_frame_cfa']:
-            return self._frames.cfa(pc)
-        found = self._places.place(operations, Location('gone', why='it has no frame base')) if operations else Location(
-            'gone', why='where its frame is, is not known')
-        if found.how == 'register':                                     # clang's frame pointer, when it is one already
-            frame = self._frames.cfa(pc)
-            return Location('memory', number=found.number) if frame.number == found.number and frame.how == 'memory' else Location(
-                'gone', why='its frame is not set up, or not any more, at this instruction')
-        return found
-
-    def _rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
-        unit = self._scopes.unit_at(start)
-        return self._lines.rows_in(unit, start, end) if unit else []
 
 
 class Dwarf(TypeInfo):
@@ -3733,7 +3691,13 @@ class Dwarf(TypeInfo):
         self.scopes = Scopes(self.entries, places, self.lines)
         self._types = DwarfTypes(self.entries, places)
         self.declarations = Declarations(self.entries, self._types)
-        self._variables = Variables(self._types, places, self.lines, self.scopes)
+        self._variables = Variables(self._types, places, self.scopes)
+        read = reading(self.path)                                       # a decorator of what follows
+        self.short_path, self.rows_in = read(self.lines.short_path), read(self.scopes.rows_in)
+        self.spot_at, self.line_spots = read(self.scopes.spot_at), read(self.scopes.in_line)
+        self.function_line, self.inlined_at = read(self.scopes.in_function), read(self.scopes.inlined_at)
+        self.copies, self.copies_near = read(self.scopes.copies), read(self.scopes.copies_near)
+        self.function_here, self.changes_in = read(self._variables.at), read(self._variables.changes)
 
     def source_at(self, address: int) -> str:
         """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""
@@ -3741,34 +3705,54 @@ class Dwarf(TypeInfo):
             unit = self.scopes.unit_at(address)
             return unit.top.name if unit else ''
 
+    def same_source(self, one: int, other: int) -> bool:
+        """Say whether the code at two addresses is, as far as is known, of one function of the source."""
+        spots = self.spot_at(one), self.spot_at(other)
+        return len({(spot.function, spot.file, spot.line) for spot in spots if spot}) < 2
+
+    @staticmethod
+    def first_of_each(spots: Sequence[Spot]) -> List[Spot]:
+        """Of the places of a line the first in each copy of its function."""
+        best: Dict[Any, Spot] = {}
+        for spot in sorted(spots, key=lambda spot: spot.scope.rank(spot.address)):
+            best.setdefault(spot.scope.die.offset if spot.scope.die is not None else spot.function, spot)
+        return sorted(best.values(), key=lambda spot: spot.address)
+
     # see TypeInfo
+
+    def _symbol(self, name: str, code: bool) -> Optional[Symbol]:
+        """The symbol of a function (or of a variable) that is the only one of its name."""
+        found = [symbol for symbol in self.executable.symbols(name) if symbol.code == code]
+        return found[0] if len(found) == 1 else None
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
         """See TypeInfo; a compiler's copy (`f.isra.0`) has the prototype of the source and its own locations."""
         with reading(self.path):
             if address is None:
-                found = [symbol for symbol in self.executable.symbols(name) if symbol.code]
-                if len(found) != 1:
+                symbol = self._symbol(name, True)
+                if symbol is None:
                     return None
-                address = found[0].address
-            return self._variables.of(name, address, offset)
+                address = symbol.address
+            if not offset:
+                return self._variables.at_entry(name, address)
+            spot = self.scopes.spot_at(address + offset)
+            return self._variables.at(spot) if spot else None
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo. Definitions that differ between source files are refused unless the function's has its own."""
         with reading(self.path):
-            symbols = self.executable.symbols(function.home or function.name) if function else []
-            found = [symbol for symbol in symbols if symbol.code]
-            unit = self.scopes.unit_at(found[0].address) if len(found) == 1 else None
+            symbol = self._symbol(function.home or function.name, True) if function else None
+            unit = self.scopes.unit_at(symbol.address) if symbol else None
             return self._types.named(keyword, name, function.scope if function else (), unit)
 
     def variable(self, name: str) -> Optional[Variable]:
         """See TypeInfo; a name that several files have for variables of their own gives None."""
         with reading(self.path):
-            symbols = [symbol for symbol in self.executable.symbols(name) if not symbol.code]
-            if len(symbols) != 1:
+            symbol = self._symbol(name, False)
+            if symbol is None:
                 return None
-            type_ = self._types.variable(name, symbols[0].address)
-            return Variable(name, type_ or Void(), 'percpu' in symbols[0].section)
+            type_ = self._types.variable(name, symbol.address)
+            return Variable(name, type_ or Void(), 'percpu' in symbol.section)
 
     def function_names(self) -> Iterable[str]:
         """See TypeInfo: those with a symbol."""
@@ -3784,75 +3768,6 @@ class Dwarf(TypeInfo):
         """See TypeInfo."""
         with reading(self.path):
             yield from self.declarations.type_names([tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]], prefix)
-
-    # lines and places
-
-    def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
-        """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
-        with reading(self.path):
-            unit = self.scopes.unit_at(start)
-            return self.lines.rows_in(unit, start, end) if unit else []
-
-    def short_path(self, path: str) -> str:
-        """The path without what it has in common with the directory that one of the units was compiled in."""
-        return self.lines.short_path(path)
-
-    def spot_at(self, address: int) -> Optional[Spot]:
-        """The place of an instruction in the function whose code it is."""
-        with reading(self.path):
-            return self.scopes.spot_at(address)
-
-    def line_spots(self, file: str, line: int) -> List[Spot]:
-        """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it is
-        none, or has no code."""
-        with reading(self.path):
-            return self.scopes.in_line(file, line)
-
-    def function_line(self, name: str, address: Optional[int], line: int) -> List[Spot]:
-        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's own.
-        InputError where it has none."""
-        with reading(self.path):
-            return self.scopes.in_function(name, address, line)
-
-    @staticmethod
-    def first_of_each(spots: Sequence[Spot]) -> List[Spot]:
-        """Of the places of a line the first in each copy of its function."""
-        best: Dict[Any, Spot] = {}
-        for spot in sorted(spots, key=lambda spot: spot.scope.rank(spot.address)):
-            best.setdefault(spot.scope.die.offset if spot.scope.die is not None else spot.function, spot)
-        return sorted(best.values(), key=lambda spot: spot.address)
-
-    def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
-        """Where the copies of a function that are inlined into others begin, by address: of all functions of that name, or of
-        those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
-        with reading(self.path):
-            return self.scopes.copies(name, near, file)
-
-    def copies_near(self, address: int) -> List[Spot]:
-        """Where the copies begin of the function that has the address, in all source files that have its definition."""
-        with reading(self.path):
-            return self.scopes.copies_near(address)
-
-    def same_source(self, one: int, other: int) -> bool:
-        """Whether the code at two addresses is, as far as is known, of one function of the source."""
-        spots = self.spot_at(one), self.spot_at(other)
-        return len({(spot.function, spot.file, spot.line) for spot in spots if spot}) < 2
-
-    def inlined_at(self, spot: Spot) -> str:
-        """The name of the function whose copy the address is in, '' for the function's own code."""
-        scopes = [scope for scope in self.scopes.path_to(spot.scope, spot.address) if scope.function]
-        return scopes[-1].die.origin.name if len(scopes) > 1 else ''
-
-    def function_here(self, spot: Spot) -> Optional[Function]:
-        """The function of a place with its parameters, and the variables that can be named there: those of the innermost block
-        first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
-        with reading(self.path):
-            return self._variables.at(spot)
-
-    def changes_in(self, spot: Spot) -> List[int]:
-        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
-        with reading(self.path):
-            return self._variables.changes(spot)
 
 
 # ---- BTF ---------------------------------------------------------------------------------------------------
@@ -7600,8 +7515,7 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
     if offset and link and module.linked and not machine.force:
         with located(at=place.at):
             check_boundary(link, offset, module.file or module.linked.files[0], dwarf, bool(place.object))
-    spot = dwarf.spot_at(link.address + offset) if dwarf and offset and link else None
-    function = dwarf.function_here(spot) if dwarf and spot else module.function(symbol.name, link and link.address, offset)
+    function = module.function(symbol.name, link and link.address, offset)
     entry = not offset and not (function is None and is_changed_copy(symbol.name))     # whose arguments are where nobody knows
     if isinstance(module, Program):
         address = symbol.address + (offset or symbol.entry)
