@@ -7200,8 +7200,8 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
 # ---- Events ------------------------------------------------------------------------------------------------
 
 class EventDef(NamedTuple):
-    """One definition line of an event: letter 'p', 'r' (with its maxactive), 'e', 'P' or 'R', its place, its
-    arguments, and what is fetched unseen behind them: guards and the seal."""
+    """One definition line of an event: its letter ('p', 'r' with its maxactive, 'e', 'P' or 'R'), its place,
+    its arguments, and what is fetched unseen behind them: guards and the seal."""
     letter: str
     name: str
     place: str
@@ -7211,10 +7211,11 @@ class EventDef(NamedTuple):
     @property
     def file(self) -> str:
         """The file of tracefs that takes it."""
-        return {'e': 'dynamic_events', 'P': 'uprobe_events', 'R': 'uprobe_events'}.get(self.letter, 'kprobe_events')
+        files = {'e': 'dynamic_events', 'P': 'uprobe_events', 'R': 'uprobe_events'}
+        return files.get(self.letter, 'kprobe_events')
 
     def definition(self, group: str = '') -> str:
-        """As the kernel reads it (kprobetrace.rst, uprobetracer.rst, eprobetrace.rst)."""
+        """The line as the kernel reads it (kprobetrace.rst, uprobetracer.rst, eprobetrace.rst)."""
         words = [f"{self.letter.lower()}:{group + '/' if group else ''}{self.name}", self.place]
         return ' '.join(words + [f'{name}={fetch.text()}' for name, fetch in (*self.args, *self.unseen)])
 
@@ -7245,15 +7246,15 @@ class Column(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A traced event. Our own has definitions (several where it has several places); the kernel's own has a system.
-    `seal` is how its records end, '' where nothing seals them; `filter` is the kernel's text."""
+    """A traced event. Our own has definitions (several where it has several places); the kernel's own has a
+    system. `seal` is how its records end, '' where nothing seals them; `filter` is the kernel's text."""
     name: str
     system: str
     definitions: Tuple[EventDef, ...]
     fields: Tuple[Field, ...]
     seal: str
     filter: str
-    told: str                               # what -S adds: the words behind #!, the filter as the user wrote it
+    annotation: str                         # what -S adds behind #!: formats, the filter as written
     probe: Probe
     arch: Arch
     program: Optional[Program] = None
@@ -7261,7 +7262,8 @@ class Event(NamedTuple):
 
     @property
     def head(self) -> bytes:
-        """How its records begin; those of system calls look like C (trace_syscalls.c, print_syscall_enter)."""
+        """How its records begin; those of system calls look like C (trace_syscalls.c,
+        print_syscall_enter)."""
         call = re.fullmatch(r'sys_(enter|exit)(_\w+)', self.name) if self.system == 'syscalls' else None
         if call:
             return f'sys{call[2]}{"(" if call[1] == "enter" else " -> "}'.encode()
@@ -7270,32 +7272,34 @@ class Event(NamedTuple):
     def lines(self) -> List[str]:
         """What -S prints."""
         if not self.definitions:
-            return [f'#! e {self.system}/{self.name}' + (f' {self.told}' if self.told else '')]
-        return [definition._replace(unseen=()).definition() + (f' #! {self.told}' if self.told else '')
-                for definition in self.definitions]
+            return [f'#! e {self.system}/{self.name} {self.annotation}'.rstrip()]
+        tail = f' #! {self.annotation}' if self.annotation else ''
+        return [definition._replace(unseen=()).definition() + tail for definition in self.definitions]
 
 
 class Machine(NamedTuple):
-    """The traced machine, as it is asked while events are made; of another than this one (-S, -o) no file can be read."""
-    kernel: Module                                          # types, symbols and modules of the kernel
-    note: Callable[[str], None]                             # a word for the user
-    read: Callable[[str], str] = lambda path: ''            # a file of its tracefs, '' where it cannot be read
-    seal: int = 0                                           # a number that nobody outside can know, 0 where there is none
-    program: Callable[[str], Optional[Program]] = lambda name: None     # what a path or name means, None if nothing
-    program_names: Callable[[str], List[str]] = lambda typed: []        # of programs and libraries, that begin so
-    live: bool = False                                      # whether the probes are to be set, by this process
-    force: bool = False                                     # whether to do what may crash a program
+    """The traced machine, as it is asked while events are made; of another machine (-S, -o) no file can be
+    read."""
+    kernel: Module                                      # types, symbols and modules of the kernel
+    note: Callable[[str], None]                         # takes a sentence for the user
+    read: Callable[[str], str] = lambda path: ''        # a file of its tracefs, '' where it cannot be read
+    seal: int = 0                                       # a number nobody outside can know, 0: there is none
+    program: Callable[[str], Optional[Program]] = lambda name: None     # by its path or name
+    program_names: Callable[[str], List[str]] = lambda typed: []      # of programs, libraries
+    live: bool = False                                  # whether this process is to set the probes
+    force: bool = False                                 # whether to do what may crash a program
 
     @property
     def abilities(self) -> FrozenSet[str]:
-        """'$arg': return probes keep the arguments of the call; 'ref_ctr': semaphores are counted. Elsewhere both may be."""
+        """'$arg': return probes keep the arguments of the call; 'ref_ctr': semaphores are counted. Both where
+        it cannot be asked."""
         readme = self.read('README')
-        kept = re.search(r'kernel return probes support:.*\$arg<N>', readme) is not None
-        return frozenset(['$arg'] * (kept or not readme) + ['ref_ctr'] * ('ref_ctr_offset' in readme or not readme))
+        marks = {'$arg': r'kernel return probes support:.*\$arg<N>', 'ref_ctr': 'ref_ctr_offset'}
+        return frozenset(ability for ability, mark in marks.items() if not readme or re.search(mark, readme))
 
-    def event_format(self, system: str, event: str) -> Optional[str]:
-        """The text of events/SYSTEM/EVENT/format."""
-        return self.read(f'events/{system}/{event}/format') or None
+    def event_format(self, name: str) -> str:
+        """The text of the format file of SYSTEM/EVENT, '' where it cannot be read."""
+        return self.read(f'events/{name}/format')
 
     def event_names(self) -> Iterable[str]:
         """Every SYSTEM/EVENT: of the running kernel, else those that the file has."""
@@ -7316,70 +7320,69 @@ def first_words(text: str) -> FrozenSet[str]:
     return frozenset(line.split()[0] for line in text.splitlines())
 
 
-GLOB_CAP = 100                              # a pattern that matches more functions than this is cut, with a word
-
-
 # where
 
 
+GLOB_CAP = 100                              # matches of a pattern that are traced; more are cut, with a note
+COPY_CAP = 1000                             # copies of a function or line that are; more are cut, with a note
+
+
 def locate(probe: Probe, machine: Machine) -> List[Target]:
-    """The places that a line means, in the kernel, one of its modules, a program or a library."""
+    """The Targets of a line, in the kernel, one of its modules, a program or a library."""
     place, module = probe.place, module_of(probe.place, machine)
-    if isinstance(module, Program) and module.is_go and probe.kind == 'R' and not machine.force:
-        refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves its stacks, so it would '
-               f'crash. Probe the entry with P; --force does it all the same', place.at)
-    if isinstance(module, Program) and probe.kind == 'u':
-        return usdt_targets(place, module, machine)
-    if isinstance(module, Program) and not place.function and place.line is None:
-        return [offset_target(probe, module, machine)]
+    if isinstance(module, Program):
+        if module.is_go and probe.kind == 'R' and not machine.force:
+            refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves '
+                   'its stacks, so it would crash. Probe the entry with P; --force does it all the same',
+                   place.at)
+        if probe.kind == 'u':
+            return usdt_targets(place, module, machine)
+        if not place.function and place.line is None:
+            return [offset_target(probe, module, machine)]
     if place.line is not None:
         return spot_targets(line_spots(place, module), probe, module, machine)
     symbols = functions_of(place, module, machine)
     if symbols:
         return [target for symbol in symbols for target in function_targets(probe, symbol, module, machine)]
-    plain = probe.kind in 'pP' and place.offset is None and module.dwarf
-    copies = module.dwarf.copies(place.function, None, place.file) if plain and module.dwarf else []
-    targets = spot_targets(copies, probe, module, machine) if copies else []
-    targets += only_variants(probe, bool(copies), module, machine) if module.dwarf and place.offset is None else []
-    return targets or absent(place, module, machine)
+    return targets_without_function(probe, module, machine) or refuse_missing(place, module, machine)
 
 
 def module_of(place: Place, machine: Machine) -> Module:
-    """What a place is in."""
+    """The kernel, its module, the program or the library that a place is in."""
     if not place.object:
         return machine.kernel.module(place.module)
     with located(at=place.at):
         program = machine.program(place.object)
-    return program or refuse(f"no program or library '{place.object}': a path, a program in $PATH or a library's soname, whole or up "
-                             'to .so, is looked for', (place.at[0], place.at[0] + len(place.object)))
-
-
-def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
-    """Those whose source file's path ends so."""
-    return [symbol for symbol in symbols if ('/' + dwarf.source_at(symbol.address)).endswith('/' + file)]
+    if not program:
+        refuse(f"no program or library '{place.object}': a path, a program in $PATH or a library's soname, "
+               'whole or up to .so, is looked for', (place.at[0], place.at[0] + len(place.object)))
+    return program
 
 
 def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]:
-    """The functions that a place names: the one of that name, else all that match a pattern; none where it is nowhere, and where a
-    module is waited for one without an address. Of a name that is there several times the one in the file that is named."""
+    """The functions that a place names: the one of that name, else all that match a pattern, or one without
+    an address in a module that is waited for."""
     name, table = place.function, module.symbols
     if table is None and not place.module and module.function(name):
         return [Symbol(name, 0, 0, True)]
-    found = [symbol for symbol in table.functions(name) if place.module in ('', symbol.module)] if table else []
+    named = table.functions(name) if table else []
+    found = [symbol for symbol in named if place.module in ('', symbol.module)]
     if place.glob and not found:
         return matching(place, module, machine)
     if place.module and not found:
-        return awaited(place, module, machine)
-    return [one_of_several(place, found, module)] if len(found) > 1 or place.file and found else found
+        return [awaited(place, module, machine)]
+    one = one_of_several(place, found, module)
+    return [one] if one else []
 
 
 def functions_by_name(module: Module, name: str) -> Dict[str, List[Symbol]]:
     """The functions of a kernel, a program, or of the module of that name where it is loaded."""
     if module.symbols is None:
         return {each: [Symbol(each, 0, 0, True, module=name)] for each in module.function_names()}
+    table = module.symbols.function_symbols
     if not name:
-        return module.symbols.function_symbols
-    own = {each: [symbol for symbol in symbols if symbol.module == name] for each, symbols in module.symbols.function_symbols.items()}
+        return table
+    own = {each: [symbol for symbol in symbols if symbol.module == name] for each, symbols in table.items()}
     return {each: symbols for each, symbols in own.items() if symbols}
 
 
@@ -7391,44 +7394,62 @@ def matching_names(pattern: str, names: Iterable[str]) -> List[str]:
 
 
 def matching(place: Place, module: Module, machine: Machine) -> List[Symbol]:
-    """The functions that can be traced and match a pattern, one an address, at most GLOB_CAP of them. In the kernel one of several
-    functions of a name has to be chosen by its file."""
-    table, found = functions_by_name(module, place.module), {}          # type: Dict[str, List[Symbol]], Dict[object, Symbol]
+    """The functions that can be traced and match a pattern, one an address, at most GLOB_CAP of them. In the
+    kernel one of several functions of a name has to be chosen by its file."""
+    table = functions_by_name(module, place.module)
     functions = machine.functions() if not place.object else None
+    found: Dict[object, Symbol] = {}
     for name in matching_names(place.function, table):
-        if (functions is None or name in functions) and (place.object or len(table[name]) == 1 and '.' not in name):
+        plain = place.object or len(table[name]) == 1 and '.' not in name
+        if plain and (functions is None or name in functions):
             for symbol in table[name]:
                 found.setdefault((symbol.module, symbol.address or name), symbol)
     if not found:
         where = f'in {module.path}' if place.object else 'that can be traced'
         refuse(f"no function {where} matches '{place.function}'", place.at)
+    return capped(list(found.values()), place.function, 'functions', machine)
+
+
+def capped(found: List[Any], pattern: str, what: str, machine: Machine) -> List[Any]:
+    """The first GLOB_CAP of what a pattern matches."""
     if len(found) > GLOB_CAP:
-        machine.note(f"'{place.function}' matches {len(found)} functions; only the first {GLOB_CAP} are traced")
-    return list(found.values())[:GLOB_CAP]
+        machine.note(f"'{pattern}' matches {len(found)} {what}; only the first {GLOB_CAP} are traced")
+    return found[:GLOB_CAP]
 
 
-def awaited(place: Place, module: Module, machine: Machine) -> List[Symbol]:
-    """The function of a module that need not be loaded: the kernel takes the probe and sets it when the module comes
-    (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
-    loaded = functions_by_name(module, place.module) if module.symbols else {}
+def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
+    """The function of a module that need not be loaded: the kernel takes the probe and sets it when the
+    module comes (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
+    name, function = place.module, place.function
+    loaded = functions_by_name(module, name) if module.symbols else {}
     names = loaded or (module.file.function_symbols if module.file else {})
-    if names and place.function not in names:
-        refuse(f"the module {place.module} has no function '{place.function}'{near(place.function, names)}", place.at)
-    if module.loaded is False and not module.file:
-        machine.note(f"no module '{place.module}' is loaded, and none is installed for this kernel: the probe waits for one of that name")
+    if names and function not in names:
+        refuse(f"the module {name} has no function '{function}'{near(function, names)}", place.at)
+    if module.loaded is False and module.file:
+        machine.note(f"the module '{name}' is not loaded: the probe waits for it")
     elif module.loaded is False:
-        machine.note(f"the module '{place.module}' is not loaded: the probe waits for it")
-    return [Symbol(place.function, 0, 0, True, module=place.module)]
+        machine.note(f"no module '{name}' is loaded, and none is installed for this kernel: the probe waits "
+                    'for one of that name')
+    return Symbol(function, 0, 0, True, module=name)
 
 
-def one_of_several(place: Place, found: List[Symbol], module: Module) -> Symbol:
-    """The one of several functions of a name that a place means, at its link-time address."""
+def linked_function(place: Place, module: Module) -> Optional[Symbol]:
+    """The one function that a place names, at its link-time address where a file tells it; None where it has
+    no code."""
+    return one_of_several(place, module.functions_named(place.function), module)
+
+
+def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optional[Symbol]:
+    """The function that a place means, of all that have its name; one of several at its link-time address."""
+    if not found or len(found) == 1 and not place.file:
+        return found[0] if found else None
     name, dwarf, count = place.function, module.dwarf, f"'{place.function}' is there {len(found)} times"
     modules = sorted({symbol.module for symbol in found})
     if isinstance(module, Program):
         sources = [demangled(symbol.name) for symbol in found]
-        ways = {f'"{source}"' if source and sources.count(source) == 1 else f'{module.executable.offset_of(symbol.address) or 0:#x}'
-                for source, symbol in zip(sources, found)}
+        offsets = [f'{module.executable.offset_of(symbol.address) or 0:#x}' for symbol in found]
+        ways = {f'"{source}"' if source and sources.count(source) == 1 else offset
+                for source, offset in zip(sources, offsets)}
         refuse(f"{count}; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
     if place.module and not place.file:
         refuse(f'{count} in {place.module}, and the kernel would take the first', place.at)
@@ -7437,115 +7458,133 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Symbol:
     if not dwarf:
         refuse(f'{count}, and only DWARF tells which is in which file', place.at)
     compiled = module.functions_named(name)
-    wanted = in_file(compiled, place.file, dwarf) if place.file else []
     listed = ', '.join(sorted({dwarf.source_at(symbol.address) or '?' for symbol in compiled}))
     if not place.file:
         line = f':{place.line}' if place.line else ''
         refuse(f'{count}; say which: {name}@FILE{line} with one of {listed}', place.at)
+    wanted = in_file(compiled, place.file, dwarf)
     if len(wanted) != 1:
         refuse(f"{len(wanted) or 'no'} '{name}' in {place.file}; it is in {listed}", place.at)
     return wanted[0]
 
 
+def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
+    """Those whose source file's path ends so."""
+    return [symbol for symbol in symbols if ('/' + dwarf.source_at(symbol.address)).endswith('/' + file)]
+
+
 def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> List[Target]:
-    """A function's own place, and those where the compiler put copies of it: inlined into other functions, or as functions with
-    other parameters. What of these is not traced is said."""
+    """A function's own Target, and those of its copies: inlined into other functions, or compiled with other
+    parameters. A note names the copies that are not traced."""
     place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
     own = function_target(probe, symbol, module, machine)
     if place.offset is not None:
         return [own]
-    dwarf, inlined = module.dwarf, own.function and own.function.inlined or 0
-    whole = probe.kind in 'pP' and not (place.glob and not place.object) and not names_registers(probe)
-    table = module.linked or module.symbols
-    link, variants = link_time(symbol, module), table.copies_of(symbol.name) if table else []
-    if dwarf and link:                                                  # several files may have functions of a name
-        variants = [variant for variant in variants if dwarf.same_source(link.address, variant.address)]
-    if place.glob:                                                      # those that match have events of their own
-        variants = [variant for variant in variants if not name_test(place.function)(variant.name)]
+    dwarf, link, table = module.dwarf, link_time(symbol, module), module.linked or module.symbols
+    inlined = own.function.inlined or 0 if own.function else 0
     spots = dwarf.copies_near(link.address) if dwarf and link and place.object else []
-    inlined = len(spots) if place.object else inlined
-    if not whole or not dwarf:                                          # registers hold something else in a copy
-        for text in [inlined_too(symbol.name, inlined)] * bool(inlined) + [copied_too(symbol.name, variants)] * bool(variants):
-            machine.note(text)
+    variants = table.copies_of(symbol.name) if table else []
+    if dwarf and link:                                  # several files may have functions of a name
+        variants = [variant for variant in variants if dwarf.same_source(link.address, variant.address)]
+    if place.glob:                                      # those that match have events of their own
+        variants = [variant for variant in variants if not name_test(place.function)(variant.name)]
+    kernel_glob = place.glob and not place.object
+    if not dwarf or probe.kind not in 'pP' or kernel_glob or names_registers(probe):
+        inlined = len(spots) if place.object else inlined
+        if inlined:
+            places = f"{inlined} place{'s' * (inlined > 1)}"
+            machine.note(f"'{symbol.name}' is also inlined at {places} of its file; calls there are not seen")
+        note_unseen(symbol.name, variants, machine)
         return [own]
     if inlined and link and not place.object:
         spots = dwarf.copies(symbol.name, link.address)
     copies = spot_targets(spots, probe, module, machine, False)
-    copies = [copy._replace(name=own.name) for copy in copies] + [
-        function_target(probe, copy, module, machine)._replace(name=own.name) for copy in variants]
-    plain = '+' not in own.place and not place.object                   # `f` alone would be all of this again
-    return [own._replace(place=own.place + '+0' * (plain and bool(copies))), *copies]
+    copies += [function_target(probe, variant, module, machine) for variant in variants]
+    if copies and not place.object and '+' not in own.place:    # `f` alone would be all of this again
+        own = own._replace(place=f'{own.place}+0')
+    return [own, *(copy._replace(name=own.name) for copy in copies)]
 
 
-def only_variants(probe: Probe, inlined: bool, module: Module, machine: Machine) -> List[Target]:
-    """The Targets of a function that is only there with other parameters, or else inlined; none where a register is named or the
-    source has several of that name."""
-    place, table, dwarf = probe.place, module.linked or module.symbols, module.dwarf
-    variants = table.copies_of(place.function) if table else []
-    variants = in_file(variants, place.file, dwarf) if place.file and dwarf else variants
-    alike = dwarf is not None and all(dwarf.same_source(variants[0].address, other.address) for other in variants)
-    if not alike or names_registers(probe):
-        if variants and inlined:
-            machine.note(copied_too(place.function, variants))
+def targets_without_function(probe: Probe, module: Module, machine: Machine) -> List[Target]:
+    """The Targets of a function that is only there as copies: inlined, or compiled with other parameters. Not
+    the latter where a register is named, which holds something else there, or the source has several
+    functions of that name."""
+    place, dwarf, table = probe.place, module.dwarf, module.linked or module.symbols
+    if not dwarf or place.offset is not None:
         return []
-    return [function_target(probe, variant, module, machine)._replace(name=place.function) for variant in variants]
+    spots = dwarf.copies(place.function, None, place.file) if probe.kind in 'pP' else []
+    variants = table.copies_of(place.function) if table else []
+    variants = in_file(variants, place.file, dwarf) if place.file else variants
+    alike = all(dwarf.same_source(variants[0].address, other.address) for other in variants)
+    targets = spot_targets(spots, probe, module, machine)
+    if alike and not names_registers(probe):
+        copies = [function_target(probe, variant, module, machine) for variant in variants]
+        return targets + [copy._replace(name=place.function) for copy in copies]
+    if spots:
+        note_unseen(place.function, variants, machine)
+    return targets
 
 
 def names_registers(probe: Probe) -> bool:
-    """Whether an argument names a register, or a word of the stack."""
-    return any(part.kind == 'register' or part.name[:4] in ('$sta', '$arg') for arg in probe.args for part in arg.expr.parts())
+    """Tell whether an argument names a register, or a word of the stack."""
+    parts = [part for arg in probe.args for part in arg.expr.parts()]
+    return any(part.kind == 'register' or part.name[:4] in ('$sta', '$arg') for part in parts)
 
 
-def copied_too(name: str, copies: Sequence[Symbol]) -> str:
-    """That a probe of a function does not see its copies with other parameters."""
-    listed = ', '.join(sorted({copy.name for copy in copies}))
-    return f"'{name}' is also there as {listed}, with parameters that the compiler changed; calls of that are not seen"
+def note_unseen(name: str, variants: Sequence[Symbol], machine: Machine) -> None:
+    """Note that a probe of a function does not see its copies with other parameters."""
+    if variants:
+        listed = ', '.join(sorted({variant.name for variant in variants}))
+        machine.note(f"'{name}' is also there as {listed}, with parameters that the compiler changed; calls "
+                    'of that are not seen')
 
 
 def link_time(symbol: Symbol, module: Module) -> Optional[Symbol]:
     """The symbol at its link-time address, where a file tells it."""
     found = module.linked.functions(symbol.name) if module.linked else []
-    return symbol if symbol in found else found[0] if len(found) == 1 else None
+    if symbol in found:
+        return symbol
+    return found[0] if len(found) == 1 else None
 
 
 def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> Target:
     """The Target of a function, or of an instruction in it."""
-    place, dwarf, link = probe.place, module.dwarf, link_time(symbol, module)
+    place, link = probe.place, link_time(symbol, module)
     offset = place.offset or 0
-    if offset and link and module.linked and not machine.force:
-        with located(at=place.at):
-            check_boundary(link, offset, module.file or module.linked.files[0], dwarf, bool(place.object))
+    if offset and link and not machine.force:
+        check_boundary(link, place, module, bool(place.object))
     function = module.function(symbol.name, link and link.address, offset)
-    entry = not offset and not (function is None and is_changed_copy(symbol.name))     # whose arguments are where nobody knows
+    unknown = function is None and is_changed_copy(symbol.name)         # its arguments are where nobody knows
+    entry = not offset and not unknown
     if isinstance(module, Program):
         address = symbol.address + (offset or symbol.entry)
-        where = program_place(module, address, machine, place.at)
-        return Target(module, function, entry, address, None, where, demangled(symbol.name) or symbol.name)
-    said = obstacle_of(symbol, symbol.address + offset, machine) if isinstance(module.symbols, Symbols) else ''
-    if said:
-        machine.note(f"'{symbol.name}' is {said}; the kernel will refuse a probe there")
-    text = kernel_place(symbol, offset, module) + '+0' * (place.offset == 0)
+        text = program_place(module, address, machine, place.at)
+        return Target(module, function, entry, address, None, text, demangled(symbol.name) or symbol.name)
+    if isinstance(module.symbols, Symbols):
+        obstacle = obstacle_of(symbol, symbol.address + offset, module, machine)
+        if obstacle:
+            machine.note(f"'{symbol.name}' is {obstacle}; the kernel will refuse a probe there")
+    text = kernel_place(symbol, place.offset, module)
     return Target(module, function, entry, place=text, name=symbol.name)
 
 
-def kernel_place(symbol: Symbol, offset: int, module: Module) -> str:
-    """[MODULE:]FUNC[+OFFSET] for the kernel, which takes no file names: of several functions of a name it is _text+N."""
-    alike = module.linked.functions(symbol.name) if module.linked and not module.base else []
-    start = module.linked.symbols('_text') if module.linked and len(alike) > 1 and symbol in alike else []
+def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
+    """[MODULE:]FUNC[+OFFSET] for the kernel, which takes no file names: where several symbols have the name,
+    _text+N."""
+    linked = module.linked if not module.base else None
+    alike = linked.symbols(symbol.name) if linked else []
+    start = linked.symbols('_text') if linked and len(alike) > 1 and symbol in alike else []
     if start:
-        return f'_text+{symbol.address - start[0].address + offset}'
-    return f"{symbol.module}{':' * bool(symbol.module)}{symbol.name}{f'+{offset}' * bool(offset)}"
+        return f'_text+{symbol.address - start[0].address + (offset or 0)}'
+    name = f'{symbol.module}:{symbol.name}' if symbol.module else symbol.name
+    return name if offset is None else f'{name}+{offset}'
 
 
-def inlined_too(name: str, count: int) -> str:
-    """That a probe of a function does not see its copies."""
-    return f"'{name}' is also inlined at {count} place{'s' * (count > 1)} of its file; calls there are not seen"
-
-
-def linked_function(place: Place, module: Module) -> Optional[Symbol]:
-    """The one function that a place names, at its link-time address where a file tells it; None where it has no code."""
-    found = module.functions_named(place.function)
-    return one_of_several(place, found, module) if len(found) > 1 or place.file and found else next(iter(found), None)
+def spot_text(address: int, module: Module, prefix: str = '') -> str:
+    """A link-time address as the kernel takes it: counted from its function, in the module that is named."""
+    symbol = module.symbol_at(address)
+    assert symbol
+    return kernel_place(symbol._replace(module=prefix), address - symbol.address, module)
 
 
 def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
@@ -7562,117 +7601,112 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     return spots if every else dwarf.first_of_each(spots)
 
 
-COPY_CAP = 1000                             # copies of one function or line that are probed; more are cut, with a word
-
-
-def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine, alone: bool = True) -> List[Target]:
-    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a note. They are all there
-    is to be probed, or else not `alone`."""
+def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine, alone: bool = True
+                 ) -> List[Target]:
+    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a
+    note. They are all there is to be probed, or else not `alone`."""
     place, dwarf = probe.place, module.dwarf
     assert dwarf
-    reasons = [spot_obstacle(spot, module, machine) for spot in spots]
-    if set(reasons) == {NOT_TRACEABLE}:                                 # the kernel may have been built to take probes anywhere
+    reasons = [obstacle_of(module.symbol_at(spot.address), spot.address, module, machine) for spot in spots]
+    if set(reasons) == {NOT_TRACEABLE}:             # the kernel may have been built to take probes anywhere
         reasons = [''] * len(spots)
     wanted = [spot for spot, reason in zip(spots, reasons) if not reason]
     left = '; '.join(sorted(set(reasons) - {''}))
     if spots and not wanted and alone:
         refuse(f"no probe can be put on '{place.text}': {left}", place.at)
     if left:
-        machine.note(f"{len(spots) - len(wanted)} of the {len(spots)} places of '{place.text}' are left out: {left}")
+        count = len(spots) - len(wanted)
+        machine.note(f"{count} of the {len(spots)} places of '{place.text}' are left out: {left}")
     if len(wanted) > COPY_CAP:
         machine.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
     targets = []
     for spot in wanted[:COPY_CAP]:
-        where, name = f"{place.module}{':' * bool(place.module)}{spot_text(spot.address, dwarf)}", spot.function
         if isinstance(module, Program):
-            where, name = program_place(module, spot.address, machine, place.at), place.text
-        targets.append(Target(module, dwarf.function_here(spot), False, spot.address, None, where, name))
+            text, name = program_place(module, spot.address, machine, place.at), place.text
+        else:
+            text, name = spot_text(spot.address, module, place.module), spot.function
+        targets.append(Target(module, dwarf.function_here(spot), False, spot.address, None, text, name))
     return targets
 
 
 NOT_TRACEABLE = 'not traceable (notrace)'
+BLACKLISTED = "on the kernel's blacklist: kprobes themselves run through it"
+
+
+def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine: Machine) -> str:
+    """Why no probe can be put at an address of a function, '' where one can: as the running kernel says, and
+    its vmlinux where there is one."""
+    if isinstance(module, Program):
+        return ''
+    if not symbol:
+        return 'where no function is'
+    if symbol.name in machine.blacklist():
+        return BLACKLISTED
+    vmlinux, traceable, reason = machine.kernel.executable, machine.functions(), ''
+    if vmlinux and symbol.section and not symbol.module:
+        reason = linked_obstacle(symbol, address, vmlinux)
+    if traceable is not None and reason in ('', NOT_TRACEABLE):
+        whole = symbol.name.partition('.')[0]
+        reason = '' if traceable.intersection((symbol.name, whole)) else NOT_TRACEABLE
+    return reason
+
+
+def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:
+    """The same by the tables that a kernel is linked with."""
+    calls, black, spans = obstacle_tables(vmlinux)
+
+    def calls_ftrace(symbol: Symbol) -> bool:
+        at = bisect.bisect_left(calls, symbol.address - vmlinux.arch.nops)
+        return at < len(calls) and calls[at] < symbol.address + max(symbol.size, 1)
+    if symbol.section.startswith(('.init', '.exit')):
+        return 'gone when the kernel has booted (__init)'
+    if symbol.address in black or any(start <= address < end for start, end in spans):
+        return BLACKLISTED
+    base = symbol.name.partition('.')[0]                # of f.cold, which has no call for ftrace of its own
+    wholes = vmlinux.symbols(base) if base != symbol.name else []
+    return '' if not calls or any(map(calls_ftrace, [symbol, *wholes])) else NOT_TRACEABLE
 
 
 @functools.lru_cache(4)
-def obstacles(vmlinux: Executable) -> Callable[[Symbol, int], str]:
-    """Why no probe can be put at an address of a function, '' if one can, by the tables that a kernel is linked with: the places
-    where ftrace works (kernel/trace/ftrace.c, __start_mcount_loc; a relocatable kernel's are filled in as it boots), the
-    blacklist of kprobes and the sections they run through (kernel/kprobes.c, populate_kprobe_blacklist)."""
-    sites = sorted(filter(None, vmlinux.table('__start_mcount_loc', '__stop_mcount_loc')))
+def obstacle_tables(vmlinux: Executable) -> Tuple[List[int], Set[int], List[Tuple[int, int]]]:
+    """Where ftrace works (kernel/trace/ftrace.c, __start_mcount_loc; a relocatable kernel's are filled in as
+    it boots), the blacklist of kprobes, and the sections that they run through (kernel/kprobes.c,
+    populate_kprobe_blacklist)."""
+    calls = sorted(filter(None, vmlinux.table('__start_mcount_loc', '__stop_mcount_loc')))
     black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
-    spans = [tuple(symbol.address for end in ('start', 'end') for symbol in vmlinux.symbols(f'__{name}_text_{end}'))
-             for name in ('noinstr', 'kprobes', 'entry', 'cpuidle')]
-
-    def calls_ftrace(symbol: Symbol) -> bool:
-        at = bisect.bisect_left(sites, symbol.address - vmlinux.arch.nops)
-        return at < len(sites) and sites[at] < symbol.address + max(symbol.size, 1)
-
-    def obstacle(symbol: Symbol, address: int) -> str:
-        if symbol.section.startswith(('.init', '.exit')):
-            return 'gone when the kernel has booted (__init)'
-        if symbol.address in black or any(len(span) == 2 and span[0] <= address < span[1] for span in spans):
-            return "on the kernel's blacklist: kprobes themselves run through it"
-        base = symbol.name.partition('.')[0]                            # of f.cold, which has no call for ftrace of its own
-        if not sites or calls_ftrace(symbol):
-            return ''
-        return '' if base != symbol.name and any(calls_ftrace(whole) for whole in vmlinux.symbols(base)) else NOT_TRACEABLE
-    return obstacle
+    spans = []
+    for name in ('noinstr', 'kprobes', 'entry', 'cpuidle'):
+        starts, ends = (vmlinux.symbols(f'__{name}_text_{end}') for end in ('start', 'end'))
+        spans += [(start.address, end.address) for start, end in zip(starts, ends)]
+    return calls, black, spans
 
 
-def obstacle_of(symbol: Symbol, address: int, machine: Machine) -> str:
-    """Why no probe can be put at an address of a kernel's function: as the running kernel says, and its vmlinux where there is one."""
-    traceable, vmlinux = machine.functions(), machine.kernel.executable
-    if symbol.name in machine.blacklist():
-        return "on the kernel's blacklist: kprobes themselves run through it"
-    said = obstacles(vmlinux)(symbol, address) if vmlinux and symbol.section and not symbol.module else ''
-    if traceable is not None and said in ('', NOT_TRACEABLE):
-        return '' if traceable.intersection((symbol.name, symbol.name.partition('.')[0])) else NOT_TRACEABLE
-    return said
-
-
-def spot_obstacle(spot: Spot, module: Module, machine: Machine) -> str:
-    """Why no probe can be put at a place that DWARF tells."""
-    symbol = module.symbol_at(spot.address)
-    if isinstance(module, Program):
-        return ''
-    return obstacle_of(symbol, spot.address, machine) if symbol else 'where no function is'
-
-
-def spot_text(address: int, dwarf: Dwarf) -> str:
-    """A link-time address as the kernel is told: from its function, or where several have that name from _text."""
-    symbol = dwarf.executable.symbol_at(address)
-    assert symbol
-    start = () if single(dwarf.executable, symbol.name) else dwarf.executable.symbols('_text')
-    return f'_text+{address - start[0].address}' if start else f'{symbol.name}+{address - symbol.address}'
-
-
-@functools.lru_cache(10000)
-def single(executable: Executable, name: str) -> bool:
-    """Whether only one symbol has that name."""
-    return len(executable.symbols(name)) == 1
-
-
-def absent(place: Place, module: Module, machine: Machine) -> NoReturn:
-    """Say why a function is not there: only as a compiler's copy, inlined everywhere, another file's, or not at all."""
+def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
+    """Refuse a function that is not there: it is only a compiler's copy, inlined everywhere, another file's,
+    or nowhere."""
     name, names, dwarf = place.function, list(module.function_names()), module.dwarf
     if isinstance(module, Program):
         refuse_other_symbols(place, module, machine)
-    stems = {other: other.partition('.')[0] for other in names if re.search(r'\.(isra|constprop|part|llvm)\.', other)}
-    copies = sorted(other for other, stem in stems.items() if name == stem or '::' in name and name in spellings(demangled(stem)))
+    changed = [other for other in names if re.search(r'\.(isra|constprop|part|llvm)\.', other)]
+    stems = [(other, other.partition('.')[0]) for other in changed]
+    copies = sorted(other for other, stem in stems
+                    if name == stem or '::' in name and name in spellings(demangled(stem)))
     if copies and '.llvm.' in copies[0]:
         refuse(f"'{name}' has been renamed by the compiler: {copies[0]}", place.at)
     if copies:
-        refuse(f"'{name}' is there only as {', '.join(copies)}: the compiler changed its parameters in that copy. Name the copy; "
-               'with DWARF its parameters are found where they are', place.at)
+        refuse(f"'{name}' is there only as {', '.join(copies)}: the compiler changed its parameters in that "
+               'copy. Name the copy; with DWARF its parameters are found where they are', place.at)
     inlined = list(dwarf.prototypes(name)) if dwarf and not place.object else []
     holders = [holder for prototype in inlined for holder in prototype.holders]
     if inlined and not holders:
-        refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none", place.at)
+        refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none",
+               place.at)
     if holders:
-        refuse(f"'{name}' is inlined everywhere it is called: there is no function to probe; probe one that holds a copy: "
-               f"{', '.join(holders[:3])}{', ...' if len(holders) > 3 else ''}", place.at)
-    sources = {text for other in names for text in spellings(demangled(other)) if '(' not in text} if '::' in name else set()
-    hint = near(name, [*names, *sources])
+        refuse(f"'{name}' is inlined everywhere it is called: there is no function to probe; probe one that "
+               f'holds a copy: {first_of(holders, 3)}', place.at)
+    if '::' in name:
+        names += {text for other in names for text in spellings(demangled(other)) if '(' not in text}
+    hint = near(name, names)
     if isinstance(module, Program):
         stripped = not module.executable.contents('.symtab') and len(module.symbols.files) == 1
         hint = hint or ': its symbols are stripped, and no debug file for it is installed' * stripped
@@ -7681,111 +7715,134 @@ def absent(place: Place, module: Module, machine: Machine) -> NoReturn:
     refuse(f"{module.path if place.object else 'the kernel'} has no function '{name}'{hint}", place.at)
 
 
+def first_of(names: Sequence[str], count: int) -> str:
+    """So many of the names, for a message."""
+    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
+
+
 def refuse_other_symbols(place: Place, program: Program, machine: Machine) -> None:
     """Refuse a name that a program has for something else than a function of its own."""
-    name, found = place.function, program.symbols.every_symbol(place.function)
+    name, symbols = place.function, program.symbols
+    found = symbols.every_symbol(name)
     sorts = {symbol.sort for symbol in found}
     if 'ifunc' in sorts:
-        others = sorted(other for other in program.symbols.function_symbols if other.lstrip('_').startswith(name.lstrip('_') + '_'))
-        refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it"
-               + (f" ({', '.join(others[:8])}{', ...' if len(others) > 8 else ''}): probe that one" if others else ', whose names '
-                  "are not in this file; its debug package may have them"), place.at)
+        stem = name.lstrip('_') + '_'
+        others = sorted(other for other in symbols.function_symbols if other.lstrip('_').startswith(stem))
+        way = ', whose names are not in this file; its debug package may have them'
+        way = f' ({first_of(others, 8)}): probe that one' if others else way
+        refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it{way}",
+               place.at)
     if sorts == {'undefined'}:
-        owner = next((soname for soname in program.executable.needed for other in [machine.program(soname)]
-                      if other and other.symbols.functions(name)), '')
-        refuse(f"{program.path} calls '{name}' and has it not"
-               + (f': it is in {owner}, write {owner}:{name}' if owner else '; it is in a library'), place.at)
+        libraries = ((soname, machine.program(soname)) for soname in program.executable.needed)
+        owners = (soname for soname, library in libraries if library and library.symbols.functions(name))
+        where = next((f': it is in {one}, write {one}:{name}' for one in owners), '; it is in a library')
+        refuse(f"{program.path} calls '{name}' and has it not{where}", place.at)
     if any(symbol.section and not symbol.code for symbol in found):
         refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
 
 
 def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
     """The Target at an offset in a program's file."""
-    place = probe.place
-    offset, semaphore = place.offset or 0, place.semaphore
+    place, offset = probe.place, probe.place.offset or 0
     address = program.executable.code_at(offset)
     if address is None:
         refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed', place.at)
-    text = program_place(program, address, machine, place.at) + (f'({semaphore:#x})' if semaphore else '')
-    target = Target(program, None, False, address, None, text, f'{offset:#x}')
     symbol = program.symbols.symbol_at(address)
-    if any(note.address == address for note in program.executable.usdt_notes()):
-        return target
-    if symbol:
+    is_usdt = any(note.address == address for note in program.executable.usdt_notes())
+    if symbol and not is_usdt:
         behind = address - symbol.address
         inside = place._replace(function=symbol.name, offset=None if behind == symbol.entry else behind)
         if inside.offset and probe.kind == 'R':
             refuse('a return is that of a whole function: no offset or line', place.at)
         return function_target(probe._replace(place=inside), symbol, program, machine)
-    if not machine.force:
-        refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction begins there; a probe '
-               'inside one crashes the program. --force sets it all the same', place.at)
-    return target
+    if not is_usdt and not machine.force:
+        refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction '
+               'begins there; a probe inside one crashes the program. --force sets it all the same', place.at)
+    text = program_place(program, address, machine, place.at, place.semaphore)
+    return Target(program, None, False, address, None, text, f'{offset:#x}')
 
 
 def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
     """The USDT probes that a place's name or pattern matches, each of their sites."""
-    notes, wanted = program.executable.usdt_notes(), f"{place.system}{':' * bool(place.system)}{place.function}"
+    notes = program.executable.usdt_notes()
+    wanted = f'{place.system}:{place.function}' if place.system else place.function
     found = [note for note in notes if fnmatch.fnmatchcase(note.name, place.function)
              and fnmatch.fnmatchcase(note.provider, place.system or '*')]
-    names = sorted({f'{note.provider}:{note.name}' for note in notes})
     if not notes:
         refuse(f'{program.path} has no USDT probes (.note.stapsdt)', place.at)
     if not found:
-        listed = f"; it has {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
-        known = near(wanted, [*names, *(text.partition(':')[2] for text in names)])
-        refuse(f"{program.path} has no USDT probe '{wanted}'{known or listed}", place.at)
+        names = sorted({f'{note.provider}:{note.name}' for note in notes})
+        hint = near(wanted, [*names, *(note.name for note in notes)]) or f'; it has {first_of(names, 12)}'
+        refuse(f"{program.path} has no USDT probe '{wanted}'{hint}", place.at)
     return found
 
 
 def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Target]:
     """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
     found = usdt_notes(place, program)
-    if len({note.provider for note in found}) > 1 and not place.system:
-        refuse(f"several providers have '{place.function}': {', '.join(sorted({note.provider for note in found}))}", place.at)
+    providers = sorted({note.provider for note in found})
+    if len(providers) > 1 and not place.system:
+        refuse(f"several providers have '{place.function}': {', '.join(providers)}", place.at)
     if any(note.semaphore for note in found) and 'ref_ctr' not in machine.abilities:
-        refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux 4.20)', place.at)
+        refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it '
+               '(Linux 4.20)', place.at)
     targets = []
     for note in found:
-        where = program_place(program, note.address, machine, place.at, note.semaphore)
-        operands = split_operands(note.operands)
-        targets.append(Target(program, None, False, note.address, operands, where, f'{note.provider}:{note.name}'))
+        semaphore = program.executable.offset_of(note.semaphore) if note.semaphore else None
+        text = program_place(program, note.address, machine, place.at, semaphore)
+        operands, name = split_operands(note.operands), f'{note.provider}:{note.name}'
+        targets.append(Target(program, None, False, note.address, operands, text, name))
     return targets
 
 
-def check_boundary(symbol: Symbol, offset: int, executable: Executable, dwarf: Optional[Dwarf], certain: bool = False) -> None:
-    """Refuse an offset behind the function's end or inside an instruction. A row of the line table begins one; from the last
-    before it on the code is taken apart. Where nothing here can do that, the kernel will for its own (EILSEQ); in a program,
-    which would crash, it has to be `certain`."""
-    name, start = symbol.name, symbol.address
+def check_boundary(symbol: Symbol, place: Place, module: Module, certain: bool = False) -> None:
+    """Refuse an offset behind the function's end or inside an instruction. A row of the line table begins
+    one; from the last before it on the code is disassembled. Where that is not possible, the kernel will for
+    its own (EILSEQ); in a program, which would crash, it has to be `certain`."""
+    name, start, offset, executable = symbol.name, symbol.address, place.offset or 0, module.executable
+    assert executable
     if symbol.size and offset >= symbol.size:
-        refuse_offset(f'{name} has {symbol.size} bytes: +{offset} is behind its end')
-    rows = [row.address for row, _ in dwarf.rows_in(start, start + offset + 1)] if dwarf else []
+        refuse(f'{name} has {symbol.size} bytes: +{offset} is behind its end', place.at)
+    rows = [row.address for row, _ in module.dwarf.rows_in(start, start + offset + 1)] if module.dwarf else []
     first = max(rows, default=start)
     if first == start + offset:
         return
-    code = executable.bytes_at(first, min(start + offset + 16, start + (symbol.size or offset + 16)) - first)
+    end = min(start + offset + 16, start + (symbol.size or offset + 16))
+    code = executable.bytes_at(first, end - first)
     try:
-        places = [found.address - start for found in disassembled(code, first, executable.arch)] if code else []
+        instructions = list(disassembled(code, first, executable.arch)) if code else []
     except DisassemblyError as error:
         if certain:
-            refuse_offset(f'whether an instruction begins at {name}+{offset} is not known, and a probe inside one crashes the '
-                          f'program: {error}. --force sets it all the same')
+            refuse(f'whether an instruction begins at {name}+{offset} is not known, and a probe inside one '
+                   f'crashes the program: {error}. --force sets it all the same', place.at)
         return
+    places = [instruction.address - start for instruction in instructions]
     if offset not in places and (code or certain):
         nearest = sorted(sorted(places, key=lambda place: abs(place - offset))[:2])
-        refuse_offset(f"{name}+{offset} is inside an instruction{', and a probe there crashes the program' * certain}; the nearest "
-                      f"begin at {' and '.join(f'{name}+{place}' for place in nearest) or 'places nothing here tells'}")
+        listed = ' and '.join(f'{name}+{place}' for place in nearest) or 'places nothing here tells'
+        crash = ', and a probe there crashes the program' * certain
+        refuse(f'{name}+{offset} is inside an instruction{crash}; the nearest begin at {listed}', place.at)
 
 
-def refuse_offset(message: str) -> NoReturn:
-    """Refuse an offset; where it stands the caller knows."""
-    raise InputError(message)
+def program_place(program: Program, address: int, machine: Machine, at: Span,
+                  semaphore: Optional[int] = None) -> str:
+    """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst)."""
+    executable = program.executable
+    offset = executable.offset_of(address)
+    if offset is None or executable.code_at(offset) is None:
+        refuse(f'{address:#x} is not in a part of {program.path} that is loaded to be executed', at)
+    if executable.arch.name == 'arm' and not machine.force:
+        symbol = program.symbols.symbol_at(address)
+        if not symbol or symbol.sort == 'thumb':
+            refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs '
+                   'in ARM code only (arch/arm/probes/uprobes/core.c)', at)
+    return f'{kernel_path(program, machine, at)}:{offset:#x}' + (f'({semaphore:#x})' if semaphore else '')
 
 
 def kernel_path(program: Program, machine: Machine, at: Span) -> str:
-    """The program's path in a definition; where that is written at once, the file that was read, whatever has that name by then.
-    Elsewhere it may hold nothing that ends a word (lib/ctype.c: the byte 0xa0 does, which is in 'à') or begins a comment."""
+    """The program's path in a definition; where that is written at once, the file that was read, whatever has
+    that name by then. Elsewhere it may hold nothing that ends a word (lib/ctype.c: the byte 0xa0 does, which
+    is in 'à') or begins a comment."""
     if machine.live:
         return program.opened
     if re.search(rb'[\t-\r #\xa0]', program.path.encode('utf-8', 'surrogateescape')):
@@ -7800,50 +7857,41 @@ def with_paths(text: str, events: Sequence[Event]) -> str:
     return text
 
 
-def program_place(program: Program, address: int, machine: Machine, at: Span, semaphore: int = 0) -> str:
-    """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst)."""
-    executable = program.executable
-    offset = executable.offset_of(address)
-    if offset is None or executable.code_at(offset) is None:
-        refuse(f'{address:#x} is not in a part of {program.path} that is loaded to be executed', at)
-    symbol = program.symbols.symbol_at(address) if executable.arch.name == 'arm' else None
-    if executable.arch.name == 'arm' and (not symbol or symbol.sort == 'thumb') and not machine.force:
-        refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs in ARM code only '
-               '(arch/arm/probes/uprobes/core.c)', at)
-    counter = executable.offset_of(semaphore) if semaphore else None
-    return f'{kernel_path(program, machine, at)}:{offset:#x}' + (f'({counter:#x})' if counter is not None else '')
-
-
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
-    """For a system call's wrapper, whose one parameter holds the registers of the user, what to write for an argument."""
-    if not re.match(r'__(x64|ia32|arm64|s390x?|riscv|powerpc)_(compat_)?sys_', target.name) or not arch.syscall:
+    """How to write the arguments of a system call's wrapper, whose one parameter holds the registers of the
+    user."""
+    wrapper = re.match(r'__(x64|ia32|arm64|s390x?|riscv|powerpc)_(compat_)?sys_', target.name)
+    bare = any(arg.expr.kind in ('argument', 'name') for arg in probe.args)
+    if not wrapper or not arch.syscall or not bare:
         return ''
-    bare = [arg for arg in probe.args if arg.expr.kind in ('argument', 'name')]
     ways = ', '.join(f'%0->{member}' for member in arch.syscall)
-    return (f"%0 of {target.name} is a struct pt_regs *, the registers of the caller: its arguments are {ways}; a string is "
-            f'user((char *)%0->{arch.syscall[1]})') if bare else ''
+    return (f'%0 of {target.name} is a struct pt_regs *, the registers of the caller: its arguments are '
+            f'{ways}; a string is user((char *)%0->{arch.syscall[1]})')
 
 
-def convention_note(probe: Probe, target: Target, info: Module) -> str:
+def convention_note(probe: Probe, target: Target) -> str:
     """What arguments are taken for where the debug information says nothing of a function. pahole since 1.25
     leaves those out of BTF whose parameters are not where they should be (scripts/pahole-flags.sh)."""
-    function, dwarf = target.function, info.dwarf
-    asked = any(part.kind in ('argument', 'name' * bool(function)) for arg in probe.args for part in arg.expr.parts())
+    function, dwarf, module = target.function, target.module.dwarf, target.module
+    leaves = ('argument', 'name') if function else ('argument',)
+    asked = any(part.kind in leaves for arg in probe.args for part in arg.expr.parts())
     settled = function and (not dwarf or any(parameter.location for parameter in function.parameters))
-    if not asked or not info.sources or not target.entry or settled:
+    if not asked or not module.sources or not target.entry or settled:
         return ''
     if dwarf and dwarf.function(target.name, target.address or None):
         return ''
-    taken = 'parameters are those that BTF tells' if function else 'arguments are taken for integers and pointers'
-    return (f"{'DWARF' if dwarf else 'BTF'} tells nothing of '{target.name}': its {taken}, and if the compiler changed "
-            'them they are elsewhere')
+    taken = 'arguments are taken for integers and pointers'
+    taken = 'parameters are those that BTF tells' if function else taken
+    return (f"{'DWARF' if dwarf else 'BTF'} tells nothing of '{target.name}': its {taken}, and if the "
+            'compiler changed them they are elsewhere')
 
 
 # what
 
 
 def make_events(probes: Sequence[Tuple[Probe, str]], machine: Machine) -> List[Event]:
-    """The events of all lines; (probe, source) each. Lines that give the same name are one event with several places."""
+    """The events of all lines, (probe, source) each. Lines that give the same name are one event with several
+    places."""
     made: Dict[str, List[Event]] = {}
     heads: Dict[bytes, Event] = {}
     for index, (probe, source) in enumerate(probes):
@@ -7851,8 +7899,8 @@ def make_events(probes: Sequence[Tuple[Probe, str]], machine: Machine) -> List[E
             for event in probe_events(probe, index, machine):
                 other = heads.setdefault(event.head, event)
                 if other.system != event.system and (other.definitions or event.definitions):
-                    refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, as in "
-                           f'p:{event.name}_2, tells their lines apart', probe.place.at)
+                    refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, "
+                           f'as in p:{event.name}_2, tells their lines apart', probe.place.at)
                 events = made.setdefault(f'{event.system}/{event.name}', [])
                 if events:
                     check_alike(events[0], event)
@@ -7863,7 +7911,8 @@ def make_events(probes: Sequence[Tuple[Probe, str]], machine: Machine) -> List[E
 
 @contextlib.contextmanager
 def finite() -> Iterator[None]:
-    """A line is never nested so deeply (DEEPEST), a C type never contains itself; what a damaged file has may."""
+    """A line is never nested so deeply (DEEPEST), a C type never contains itself; what a damaged file has
+    may."""
     try:
         yield
     except RecursionError:
@@ -7871,84 +7920,91 @@ def finite() -> Iterator[None]:
 
 
 def check_alike(first: Event, second: Event) -> None:
-    """Refuse two events with one name that are not alike: the kernel wants the same arguments, by name and type."""
+    """Refuse two events with one name that are not alike."""
     if not first.definitions or not second.definitions:
         refuse(f"the event {first.system}/{first.name} is traced already", second.probe.place.at)
     if signature(first) != signature(second):
-        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats and filter",
-               second.probe.place.at)
+        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats "
+               'and filter', second.probe.place.at)
+
+
+def signature(event: Event) -> object:
+    """What the places of one event have in common: their kind, their arguments by name and type, as the
+    kernel wants it, and how these are shown."""
+    definition = event.definitions[0]
+    return definition.letter, [(name, fetch.kind) for name, fetch in definition.args], event.annotation
 
 
 def assembled(events: Sequence[Event], seal: int = 0) -> Event:
-    """One event with the places of all, the guards of its fields and the seal fetched unseen at each."""
+    """One event with the places of all; the guards of its fields and the seal are fetched unseen at each."""
     first = events[0]
     taken = {name for name, _ in first.definitions[0].args}
     names: Dict[Tuple[Fetch, ...], str] = {}            # of what is fetched at each place
     fields = []
     for same in zip(*(event.fields for event in events)):
         guards = []
-        for column in side_by_side([field.guards for field in same]):
-            fetches = tuple(guard.fetch for guard in column)
-            names[fetches] = names.get(fetches) or fresh_name('hdr' if column[0].word else 'ptr', taken)
-            guards.append(column[0]._replace(name=names[fetches]))
+        for column in guard_columns([field.guards for field in same]):
+            guard = next(filter(None, column))
+            good = Fetch(f'\\{guard.low}', kind=guard.fetch.kind)   # every place has the same arguments
+            fetches = tuple(own.fetch if own else good for own in column)
+            names[fetches] = names.get(fetches) or fresh_name('hdr' if guard.word else 'ptr', taken)
+            guards.append(guard._replace(name=names[fetches]))
         fields.append(same[0]._replace(guards=tuple(guards)))
+    end = fresh_name('end', taken) if seal else ''
     if seal:
-        names[(Fetch(f'\\{seal}', kind='u32'),) * len(events)] = fresh_name('end', taken)
+        names[(Fetch(f'\\{seal}', kind='u32'),) * len(events)] = end
     unseen = [tuple((name, fetches[i]) for fetches, name in names.items()) for i in range(len(events))]
     definitions = dict.fromkeys(e.definitions[0]._replace(unseen=own) for e, own in zip(events, unseen))
-    filter_ = FilterText(fields, {}, first.arch).text(first.probe.filter) if first.probe.filter else ''
+    filter_ = FilterText(fields, {}).text(first.probe.filter) if first.probe.filter else ''
     limits(first.probe, fields, next(iter(definitions)), filter_)
     return first._replace(definitions=tuple(definitions), fields=tuple(fields), filter=filter_,
-                          seal=f' {list(names.values())[-1]}={seal}' if seal else '')
+                          seal=f' {end}={seal}' if seal else '')
 
 
-def side_by_side(rows: Sequence[Sequence[Guard]]) -> Iterator[Tuple[Guard, ...]]:
-    """The guards of a field at several places; behind fewer pointers, numbers that pass come first."""
-    longest = max(rows, key=len)
-    passing = [guard._replace(fetch=Fetch(f'\\{guard.low}', kind=guard.fetch.kind)) for guard in longest]
-    return zip(*([*passing[:len(longest) - len(row)], *row] for row in rows))
+def guard_columns(rows: Sequence[Sequence[Guard]]) -> List[List[Optional[Guard]]]:
+    """The guards of a field at several places side by side, from the last pointer on; None where a place has
+    none. Where neighbours want other numbers, each place has columns of its own."""
+    longest = max(map(len, rows))
+    columns: List[List[Optional[Guard]]] = [
+        list(column) for column in zip(*([None] * (longest - len(row)) + [*row] for row in rows))]
+    alike = [{guard._replace(fetch=Fetch('', kind=guard.fetch.kind), name='') for guard in column if guard}
+             for column in columns]
+    if all(len(guards) == 1 for guards in alike):
+        return columns
+    return [[guard if other is row else None for other in rows] for row in rows for guard in row]
 
 
 def fresh_name(stem: str, taken: Set[str]) -> str:
     """A name that begins so and is not taken, and now is."""
-    name = next(name for name in (f'{stem}{i}' for i in range(1, 9999)) if name not in taken)
+    name = next(name for name in (f'{stem}{i}' for i in itertools.count(1)) if name not in taken)
     taken.add(name)
     return name
 
 
-def signature(event: Event) -> object:
-    """What two events have in common whose places can be one event: their kind, their arguments by name and type, and how these
-    are shown."""
-    guards = [guard for field in event.fields for guard in field.guards if guard.word]
-    return ([(name, fetch.kind) for field in event.fields for name, fetch in zip(part_names(field), field.fetches)],
-            event.definitions[0].letter, event.told,
-            [guard._replace(fetch=Fetch(''), name='') for guard in guards])
-
-
 def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
-    """The events of one line, one for each place; where the place is a pattern, each function has a name of its own. Places at
-    which an argument cannot be had are left out with a word, unless none remains."""
+    """The events of one line, one for each place; where the place is a pattern, each function has a name of
+    its own. Places at which an argument is not available are left out with a note, unless none remains."""
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
-        return [kernel_event(probe, name, system, event, machine) for system, event in matching_events(probe.place, machine)]
+        return [kernel_event(probe, name, event, machine) for event in matching_events(probe.place, machine)]
     targets = locate(probe, machine)
     several = len({target.name for target in targets}) > 1 if probe.place.object else probe.place.glob
     events: List[Event] = []
     refusals: List[Tuple[Target, InputError]] = []
     for target in targets:
+        own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
         try:
-            own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
             events.append(target_event(probe, own, target, machine))
         except InputError as error:
             refusals.append((target, error))
-    if not events:
-        first = refusals[0][1]
-        more = f' (the first of {len(targets)} places, {targets[0].place}; the others have none either)' if len(targets) > 1 else ''
-        raise InputError(first.message + more, first.at)
     if refusals:
-        told = ', '.join(target.name if several else place_or_copy(target) for target, _ in refusals[:5])
-        machine.note(f"{len(refusals)} of the {len(targets)} places of '{probe.place.text}' are left out ({told}"
-                    f"{', ...' if len(refusals) > 5 else ''}): {refusals[0][1].message}")
+        count, (target, refusal) = len(targets), refusals[0]
+        if not events:
+            more = f' (the first of {count} places, {target.place}; the others have none either)'
+            raise InputError(refusal.message + more * (count > 1), refusal.at)
+        left = first_of([target.name if several else place_or_copy(target) for target, _ in refusals], 5)
+        machine.note(f"{len(refusals)} of the {count} places of '{probe.place.text}' are left out ({left}): "
+                    f'{refusal.message}')
     return named_by_kind(events)
 
 
@@ -7960,110 +8016,112 @@ def place_or_copy(target: Target) -> str:
 
 
 def named_by_kind(events: Sequence[Event]) -> List[Event]:
-    """The events, those renamed that differ in their arguments from others of their name (a USDT probe may have an operand of
-    four bytes here and of eight there): the kernel would not take them for one."""
+    """The events, those renamed that differ in their arguments from others of their name (a USDT probe may
+    have an operand of four bytes here and of eight there): the kernel would not take them for one."""
     made: Dict[str, Event] = {}
     renamed = []
     for event in events:
-        names = (event.name, *(f'{event.name[:60]}_{i}' for i in range(2, 1000)))
-        name = next(name for name in names if name not in made or signature(made[name]) == signature(event))
-        made.setdefault(name, event)
-        renamed.append(event._replace(name=name, definitions=tuple(d._replace(name=name) for d in event.definitions)))
+        names = itertools.chain([event.name], (f'{event.name[:60]}_{i}' for i in itertools.count(2)))
+        name = next(name for name in names if signature(made.setdefault(name, event)) == signature(event))
+        definitions = tuple(definition._replace(name=name) for definition in event.definitions)
+        renamed.append(event._replace(name=name, definitions=definitions))
     return renamed
 
 
-def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
-    """What resolves expressions at a target."""
-    kind = 'r' if probe.kind in 'rR' else 'p'
-    return resolver_in(target, kind, machine.abilities)
-
-
 def target_event(probe: Probe, name: str, target: Target, machine: Machine) -> Event:
-    """The event of a p or r line at one place."""
-    for hint in (syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target, target.module)):
-        if hint:
-            machine.note(hint)
+    """The event of a line at one place of the kernel or a program."""
+    for hint in filter(None, (syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target))):
+        machine.note(hint)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     event = own_event(probe, name, letter, target.place, resolver_at(target, probe, machine), machine.seal)
     return event._replace(program=target.module if isinstance(target.module, Program) else None)
 
 
-def matching_events(place: Place, machine: Machine) -> List[Tuple[str, str]]:
-    """(system, event) of an e line."""
+def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
+    """The Resolver of expressions at a target."""
+    kind = 'r' if probe.kind in 'rR' else 'p'
+    return resolver_in(target, kind, machine.abilities)
+
+
+def matching_events(place: Place, machine: Machine) -> List[str]:
+    """The SYSTEM/EVENT of an e line, or all that match."""
+    wanted = f'{place.system}/{place.function}'
     if not place.glob:
-        if machine.event_format(place.system, place.function) is None and machine.read('available_events'):
-            refuse(f"no event '{place.system}/{place.function}'"
-                   f"{near(f'{place.system}/{place.function}', machine.event_names())}", place.at)
-        return [(place.system, place.function)]
-    pattern = f'{place.system}/{place.function}'
-    found = [name for name in machine.event_names() if fnmatch.fnmatchcase(name, pattern)]
+        if not machine.event_format(wanted) and machine.read('available_events'):
+            refuse(f"no event '{wanted}'{near(wanted, machine.event_names())}", place.at)
+        return [wanted]
+    found = sorted(name for name in machine.event_names() if fnmatch.fnmatchcase(name, wanted))
     if not found:
-        refuse(f"no event matches '{pattern}'", place.at)
-    if len(found) > GLOB_CAP:
-        machine.note(f"'{pattern}' matches {len(found)} events; only the first {GLOB_CAP} are traced")
-    return [(name.split('/')[0], name.split('/')[1]) for name in sorted(found)[:GLOB_CAP]]
+        refuse(f"no event matches '{wanted}'", place.at)
+    return capped(found, wanted, 'events', machine)
+
+
+def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventField]]:
+    """The fields of an event: as its format file tells, else as the struct of its class does."""
+    text = machine.event_format(name)
+    if text:
+        return event_fields(text, machine.kernel.arch)
+    fields = {}
+    members = event_members(name, machine)
+    for field, member in members or ():
+        type_ = member.type()
+        string = isinstance(type_, Array) and is_char(type_.element())
+        fields[field] = EventField(field, type_ if field == member.name else Void(), string)
+    return None if members is None else fields
 
 
 def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
     """The fields in the text of a format file (Documentation/trace/events.rst), the common ones left out."""
     fields = {}
-    for declaration, size, signed in re.findall(r'field:([^;]+);\s*offset:\d+;\s*size:(\d+);\s*signed:(\d);', text):
+    line = r'field:([^;]+);\s*offset:\d+;\s*size:(\d+);\s*signed:(\d);'
+    for declaration, size, signed in re.findall(line, text):
         parts = re.fullmatch(r'(.*?)\s*\b(\w+)\s*((?:\[.*\])?)', declaration.strip())
         words, name, array = parts.groups() if parts else ('', declaration, '')
         if name.startswith('common_'):
             continue
-        string = 'char' in words and bool(array or '[' in words or '*' in words) and 'unsigned' not in words
-        pointer = re.fullmatch(r'(?:const )?(struct \w+) \*', words)
+        several = bool(array or '[' in words)
+        string = 'char' in words and 'unsigned' not in words and (several or '*' in words)
         type_: Type = Int(words, int(size), signed == '1')
-        if array or '[' in words:
+        if several:
             type_ = Array(lambda: Int('', 8, False), None)
+        elif re.fullmatch(r'(?:const )?(struct \w+) \*', words):
+            type_ = Int('', arch.word, False)
         elif '*' in words:
-            type_ = Pointer(arch.word, lambda: Void()) if not pointer else Int('', arch.word, False)
+            type_ = Pointer(arch.word, lambda: Void())
         fields[name] = EventField(name, type_, string)
     return fields
 
 
 def event_members(name: str, machine: Machine) -> Optional[List[Tuple[str, Member]]]:
-    """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member called
-    __data_loc_NAME only says where the field is."""
+    """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member
+    called __data_loc_NAME only says where the field is."""
     class_ = event_classes(machine.kernel).get(name, name.rpartition('/')[2])
     found = machine.kernel.named('struct', f'trace_event_raw_{class_}')
     if not isinstance(found, Struct):
         return None
-    return [(re.sub('^__data_loc_', '', member.name), member)
-            for member in found.members() if member.name not in ('ent', '__data')]
-
-
-def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventField]]:
-    """The fields of an event: as its format file tells, else as the struct of its class does."""
-    text = machine.event_format(*name.split('/'))
-    if text:
-        return event_fields(text, machine.kernel.arch)
-    members = event_members(name, machine)
-    return None if members is None else {
-        field: EventField(field, Void() if field != member.name else member.type(), is_text(member.type()))
-        for field, member in members}
-
-
-def is_text(type_: Type) -> bool:
-    """Whether it is an array of characters."""
-    return isinstance(type_, Array) and is_char(type_.element())
+    members = [member for member in found.members() if member.name not in ('ent', '__data')]
+    return [(re.sub('^__data_loc_', '', member.name), member) for member in members]
 
 
 @functools.lru_cache(2)
 def event_classes(info: Module) -> Dict[str, str]:
-    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event (include/linux/trace_events.h) has its
-    name or its tracepoint, and names its class, which names its system."""
+    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event
+    (include/linux/trace_events.h) has its name or its tracepoint, and names its class, which names its
+    system."""
     vmlinux, call = info.file, info.named('struct', 'trace_event_call')
-    class_, tracepoint = (find_member(call, name) if isinstance(call, Struct) else None for name in ('class', 'tp'))
-    if not vmlinux or not class_ or not tracepoint:
+    if not vmlinux or not isinstance(call, Struct):
+        return {}
+    class_, tracepoint = find_member(call, 'class'), find_member(call, 'tp')
+    if not class_ or not tracepoint:
         return {}
 
     def named(prefix: str) -> Dict[int, str]:
-        return {symbol.address: symbol.name[len(prefix):] for symbol in vmlinux.matching(lambda name: name.startswith(prefix))}
+        symbols = vmlinux.matching(lambda name: name.startswith(prefix))
+        return {symbol.address: symbol.name[len(prefix):] for symbol in symbols}
 
     def word(address: int) -> int:
-        return int.from_bytes(vmlinux.bytes_at(address, vmlinux.arch.word), vmlinux.arch.order)  # type: ignore[arg-type]
+        data, order = vmlinux.bytes_at(address, vmlinux.arch.word), vmlinux.arch.order
+        return int.from_bytes(data, order)  # type: ignore[arg-type]
 
     def text(address: int) -> str:
         return vmlinux.bytes_at(address, 64).split(b'\0')[0].decode(errors='replace')
@@ -8076,16 +8134,17 @@ def event_classes(info: Module) -> Dict[str, str]:
     return {name: class_ for name, class_ in found.items() if re.fullmatch(r'[\w-]+/\w+', name)}
 
 
-def kernel_event(probe: Probe, name: str, system: str, event: str, machine: Machine) -> Event:
+def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event:
     """A trace event as it is, or with arguments an event probe on it."""
-    fields = fields_of_event(f'{system}/{event}', machine)
-    if not probe.args and all(of_record(key, fields or ()) for key in probe.keys or ()):
-        filter_ = FilterText((), fields, machine.kernel.arch).text(probe.filter) if probe.filter else ''
-        columns = None if probe.keys is None else tuple(column((), key, -1) for key in probe.keys)
-        return Event(event, system, (), (), '', filter_, told_by((), probe, columns), probe, machine.kernel.arch, columns=columns)
-    resolver = InEvent(machine.kernel, fields)
-    own = f'{name}_{event}'[:63] if probe.place.glob else name
-    return own_event(probe, own, 'e', f'{system}/{event}', resolver)
+    fields = fields_of_event(event, machine)
+    system, _, own = event.partition('/')
+    if probe.args or not all(of_record(key, fields or ()) for key in probe.keys or ()):
+        own = f'{name}_{own}'[:63] if probe.place.glob else name
+        return own_event(probe, own, 'e', event, InEvent(machine.kernel, fields))
+    filter_ = FilterText((), fields).text(probe.filter) if probe.filter else ''
+    columns = None if probe.keys is None else tuple(column((), key, -1) for key in probe.keys)
+    annotation = annotation_of((), probe, columns)
+    return Event(own, system, (), (), '', filter_, annotation, probe, machine.kernel.arch, columns=columns)
 
 
 def part_names(field: Field) -> Tuple[str, ...]:
@@ -8101,18 +8160,19 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     fields = unique(fields, probe)
     columns = None if probe.keys is None else tuple(map(functools.partial(column, fields), probe.keys, keys))
     args = tuple(pair for field in fields for pair in zip(part_names(field), field.fetches))
-    event = Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '', told_by(fields, probe, columns), probe,
+    annotation = annotation_of(fields, probe, columns)
+    event = Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '', annotation, probe,
                   resolver.arch, columns=columns)
     return assembled([event], seal if any(is_string(fetch) for _, fetch in args) else 0)
 
 
-def told_by(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]]) -> str:
+def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]]) -> str:
     """What -S adds: the words behind #!, what is counted by, the filter as it was written."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
-    words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # these would be the filter, or the keys
-    counted = [] if columns is None else ['h:' + ' '.join(column.source() for column in columns)]
-    source = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')     # no end of a line in quotes: _string
-    return ' '.join(words + counted + [source] * bool(source))
+    words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # not the filter, or the keys
+    counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
+    filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')
+    return ' '.join(filter(None, [*words, counted, filter_]))
 
 
 OF_RECORD = ('comm', 'common_pid', 'cpu', 'stack')
@@ -8161,20 +8221,19 @@ def column(fields: Sequence[Field], key: Key, number: int) -> Column:
 
 def unique(fields: List[Field], probe: Probe) -> List[Field]:
     """The fields with names of their own: a name that was left out gives way to one that was written."""
-    given = [arg.name for arg in (*probe.args, *(key.arg for key in probe.keys or ()))]
-    written = {name for name in given if name}
+    args = [*probe.args, *(key.arg for key in probe.keys or ())]
+    written = {arg.at: arg.name for arg in args if arg.name}
     seen: Set[str] = set()
-    out: List[Field] = []
+    renamed = []
     for field in fields:
-        name, own = field.name, field.name in given
-        name = name if own or name not in RESERVED else f'{name}_'
-        name, count = name[:29], 1
-        while not own and (name in written or name in seen) or name in seen:
-            count += 1
-            name = f'{field.name[:27]}_{count}'
-        seen.update(part_names(field._replace(name=name)))
-        out.append(field._replace(name=name))
-    return out
+        first, taken = field.name, seen
+        if field.at not in written:
+            first, taken = field.name + '_' * (field.name in RESERVED), seen.union(written.values())
+        names = itertools.chain([first[:29]], (f'{field.name[:27]}_{i}' for i in itertools.count(2)))
+        field = field._replace(name=next(name for name in names if name not in taken))
+        seen.update(part_names(field))
+        renamed.append(field)
+    return renamed
 
 
 def limits(probe: Probe, fields: Sequence[Field], definition: EventDef, filter_: str) -> None:
@@ -8186,204 +8245,231 @@ def limits(probe: Probe, fields: Sequence[Field], definition: EventDef, filter_:
     count = len(definition.args) + len(definition.unseen)
     if count > 128:
         refuse(f'{count} arguments, with those that guard pointers; the kernel takes 128', probe.place.at)
-    for field in fields:
-        for fetch in field.fetches:
-            if len(fetch.derefs) > 13:
-                refuse('a chain of more than 13 pointers is longer than the kernel takes', field.at)
-            if len(fetch.text()) > 254:
-                refuse(f'this becomes {len(fetch.text())} characters; the kernel takes 254 (up to Linux 6.18, 63)', field.at)
+    for fetch, at in ((fetch, field.at) for field in fields for fetch in field.fetches):
+        if len(fetch.derefs) > 13:
+            refuse('a chain of more than 13 pointers is longer than the kernel takes', at)
+        size = len(fetch.text())
+        if size > 254:
+            refuse(f'this becomes {size} characters; the kernel takes 254 (up to Linux 6.18, 63)', at)
 
 
 # which: filters
 
 
-GENERIC_FIELDS = {'common_type': 'u16', 'common_flags': 'u8', 'common_preempt_count': 'u8', 'common_pid': 's32', 'comm': 'string',
-                  'COMM': 'string', 'cpu': 'u32', 'CPU': 'u32', 'common_cpu': 'u32', '__probe_ip': 'x64', '__probe_func': 'x64',
-                  '__probe_ret_ip': 'x64'}
+GENERIC_FIELDS = {
+    'common_type': 'u16', 'common_flags': 'u8', 'common_preempt_count': 'u8', 'common_pid': 's32',
+    'common_cpu': 'u32', 'cpu': 'u32', 'CPU': 'u32', 'comm': 'string', 'COMM': 'string',
+    '__probe_ip': 'x64', '__probe_func': 'x64', '__probe_ret_ip': 'x64'}
 OPPOSITE = {'==': '!=', '!=': '==', '<': '>=', '>=': '<', '>': '<=', '<=': '>'}
 ORDERING = ('<', '<=', '>', '>=')
 
 
-class FilterText:
-    """From a filter as the user wrote it to the kernel's (Documentation/trace/events.rst, 5): names looked up, strings
-    quoted, addresses and enumerators made numbers, numbers held against the field's width, and each comparison of what is
-    behind a pointer guarded. Negations are pushed down to the comparisons: a value that is not there is neither less than
-    four nor not less than four."""
+class Tested(NamedTuple):
+    """A part of the kernel's filter: the tests without which it means nothing, its text, whether an || joins
+    that."""
+    tests: Tuple[str, ...]
+    text: str
+    either: bool = False
 
-    def __init__(self, fields: Sequence[Field], event: Optional[Dict[str, EventField]], arch: Arch) -> None:
-        self._fields = {field.name: field for field in fields}
-        self._event, self._arch = event, arch           # None: the fields of this event are not known here
+    @property
+    def factor(self) -> str:
+        """The text as it may stand beside an &&."""
+        return f'({self.text})' if self.either else self.text
+
+    def whole(self) -> Tested:
+        """The same with the tests in the text."""
+        return Tested((), f"({'&&'.join((*self.tests, self.factor))})") if self.tests else self
+
+
+class FilterText:
+    """From a filter as the user wrote it to the kernel's (Documentation/trace/events.rst, 5): names looked
+    up, strings quoted, addresses and enumerators made numbers, numbers held against the field's width, and
+    each comparison of what is behind a pointer guarded. Negations are pushed down to the comparisons: a value
+    that is not there is neither less than four nor not less than four. `event` has the fields of the kernel's
+    own event, None where these are not known."""
+
+    def __init__(self, fields: Sequence[Field], event: Optional[Dict[str, EventField]]) -> None:
+        self._fields, self._event = {field.name: field for field in fields}, event
 
     def text(self, filter_: Filter) -> str:
         """The kernel's text."""
-        return self._behind(*self._tested(filter_, False))
+        return self._tested(filter_, False).whole().text
 
-    def _tested(self, filter_: Filter, negated: bool) -> Tuple[Tuple[str, ...], str]:
-        """The tests without which it means nothing, and its text; parts that need the same share them."""
+    def _tested(self, filter_: Filter, negated: bool) -> Tested:
+        """The part of the kernel's filter; parts that need the same tests share them."""
         if isinstance(filter_, Not):
             return self._tested(filter_.inner, not negated)
         if isinstance(filter_, Compare):
             return self._compare(filter_, negated)
-        op = filter_.op if not negated else '&&' if filter_.op == '||' else '||'
+        either = (filter_.op == '||') != negated
         parts = [self._tested(part, negated) for part in filter_.parts]
-        shared = parts[0][0] if len({tests for tests, _ in parts}) == 1 else ()
-        texts = [text if shared else self._behind(tests, text) for tests, text in parts]
-        return shared, op.join(f'({text})' if op == '&&' and _splits(text, '||') else text for text in texts)
+        shared = parts[0].tests if len({part.tests for part in parts}) == 1 else ()
+        parts = parts if shared else [part.whole() for part in parts]
+        text = '||'.join(part.text for part in parts) if either else '&&'.join(part.factor for part in parts)
+        return Tested(shared, text, either)
 
-    def _compare(self, compare: Compare, negated: bool) -> Tuple[Tuple[str, ...], str]:
-        """A string is tested by ~"*" too: what could not be read has no length, and that needs one (trace_events_
-        filter.c, regex_match_end); others compare what lay there."""
-        op = OPPOSITE.get(compare.op) if negated else compare.op
-        field = self._fields.get(compare.field.split('.')[0])
-        text = self._plain(compare, op or compare.op, field)
-        text = text if op else f'!({text})'                             # & and ~ have no opposite
+    def _compare(self, compare: Compare, negated: bool) -> Tested:
+        """A comparison. A string is tested by ~"*" too: what could not be read has no length, and that needs
+        one (trace_events_filter.c, regex_match_end); others compare what lay there."""
+        op = OPPOSITE.get(compare.op, '') if negated else compare.op
+        if not op:                                                      # & and ~ have no opposite
+            tested = self._compare(compare, False)
+            return tested._replace(text=f'!({tested.text})')
+        name = compare.field.split('.')[0]
+        field = self._fields.get(name)
         if not field:
-            return (), text
+            return Tested((), f'{compare.field}{op}{constant(compare, op, self._kind(name, compare))}')
         tests = [test for guard in field.guards for test in guard.tests()]
         tests += [f'{field.name}~"*"'] * (field.kind in STRINGS and field.fetches[0].base[0] != '\\')
-        return tuple(tests), text
+        either = op == '!=' and len(field.fetches) > 1 and name == compare.field
+        return Tested(tuple(tests), own_comparison(compare, op, field), either)
 
-    @staticmethod
-    def _behind(tests: Sequence[str], text: str) -> str:
-        return f"({'&&'.join(tests)}&&{f'({text})' if _splits(text, '||') else text})" if tests else text
-
-    def _plain(self, compare: Compare, op: str, field: Optional[Field]) -> str:
-        if field:
-            return self._own_field(compare, op, field)
-        name = compare.field.split('.')[0]
-        known = self._event.get(name) if self._event else None
-        if known:
-            kind = 'string' if known.string or compare.field.endswith('.ustring') else self._kind(known.type)
-            return f'{compare.field}{op}{self._constant(compare, op, kind)}'
-        if name not in GENERIC_FIELDS and self._event is not None:
-            names = [*self._fields, *self._event]
-            listed = f"; there are {', '.join(names[:12] or ['common_pid', 'comm', 'cpu'])}"
-            refuse(f"the event has no field '{name}'{near(name, [*names, *GENERIC_FIELDS]) or listed}", compare.at)
-        kind = GENERIC_FIELDS.get(name, '')
-        return f'{compare.field}{op}{self._constant(compare, op, kind)}'
-
-    @staticmethod
-    def _kind(type_: Type) -> str:
-        if isinstance(type_, Void):
-            return ''
-        return f"{'s' if type_.signed else 'u'}{8 * type_.size}" if isinstance(type_, Int) and type_.size in (1, 2, 4, 8) else (
-            'u64' if isinstance(type_, Pointer) else 'array')
-
-    def _own_field(self, compare: Compare, op: str, field: Field) -> str:
-        name, format_, kind = field.name, field.format, field.kind or 'string'
-        if '.' in compare.field:
-            return self._in_function(compare, op, kind)
-        if kind in STRINGS and format_ and format_.word.startswith('packet('):
-            return self._begins(compare, op, field, int(format_.word[7:-1]))
-        if kind in STRINGS:
-            self._fits(compare, op, format_)
-        if not format_ or kind in STRINGS:
-            return f'{name}{op}{self._constant(compare, op, kind)}'
-        if format_.word.startswith('text'):
-            refuse(f"'{name}' is text that carries its length, and only the length can be compared: fetch it under a name of its own, "
-                   f'as in len=%1 f:len>3', compare.at)
-        if compare.quoted or op == '~':
-            refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
-        try:
-            numbers = format_.parse(compare.value)
-        except (ValueError, OverflowError):
-            refuse(f"'{compare.value}' is no value of '{name}' ({format_.word.split('(')[0]})", compare.value_at)
-        if op in ORDERING and not format_.ordered:
-            return self._ordered(compare, op, name, format_, numbers[0])
-        if len(numbers) > 1 and op not in ('==', '!='):
-            refuse(f"'{name}' can be compared only with == and !=", compare.at)
-        numbers = tuple(self._in_range(compare, part.kind, value) for part, value in zip(field.fetches, numbers))
-        join = '&&' if op == '==' else '||'
-        return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), numbers))
-
-    def _begins(self, compare: Compare, op: str, field: Field, before: int) -> str:
-        """A comparison with a text in a packet: what is behind the packet's end is no part of it."""
-        if op != '~' or not re.fullmatch(r'[^*[]+\*', compare.value):
-            refuse(f"'{compare.field}' ends with the packet, and only its beginning can be compared, as in ~\"GET *\"",
-                   compare.at)
-        length = before + len(compare.value[:-1].encode('utf-8', 'surrogateescape'))
-        return f'{part_names(field)[1]}>={length}&&{field.name}~{self._string(compare, op)}'
-
-    @staticmethod
-    def _in_function(compare: Compare, op: str, kind: str) -> str:
-        """x.function==f: whether an address is within a function (Linux 6.4)."""
-        if not compare.field.endswith('.function') or kind not in ('u64', 'x64', 's64', 'symbol') or op not in ('==', '!='):
-            refuse('.function is for addresses, with == and !=', compare.at)
-        if not re.fullmatch(r'[\w.]+', compare.value):
-            refuse("a function's name expected", compare.value_at)
-        return f'{compare.field}{op}{compare.value}'
-
-    @staticmethod
-    def _fits(compare: Compare, op: str, format_: Optional[Format]) -> None:
-        """A string in an array of N bytes that fills it is read on by the kernel, and so is never equal."""
-        size = len(compare.value.encode('utf-8', 'surrogateescape'))
-        if format_ and format_.word.startswith('cut(') and op != '~' and size >= int(format_.word[4:-1]):
-            refuse(f'the array holds {format_.word[4:-1]} bytes, this is longer than what fits with a NUL', compare.value_at)
-
-    @staticmethod
-    def _ordered(compare: Compare, op: str, name: str, format_: Format, value: int) -> str:
-        """Order on a signed bit-field, whose negative numbers the kernel sees as the large half."""
-        if not format_.signed:
-            refuse(f"the kernel cannot order '{name}': it compares the bytes as they lie in memory; == and != work", compare.at)
-        half = 1 << format_.signed - 1
-        if value < half:                                                # compared with a number that is not negative
-            return f'({name}>={half}||{name}{op}{value})' if op[0] == '<' else f'({name}<{half}&&{name}{op}{value})'
-        return f'({name}>={half}&&{name}{op}{value})' if op[0] == '<' else f'({name}<{half}||{name}{op}{value})'
-
-    def _constant(self, compare: Compare, op: str, kind: str) -> str:
-        """The right side for a field of that fetch type."""
-        if '[' in kind or kind == 'array':
-            refuse(f"'{compare.field}' is an array, which the kernel's filters cannot compare; fetch one element", compare.at)
-        if kind in STRINGS or compare.quoted and not kind:
-            return self._string(compare, op)
-        if compare.value.startswith('CPUS{') or compare.field.endswith('.function') or not kind:
-            return compare.value if not re.search(r'[^\w{},.*?/:+-]', compare.value) else self._string(compare, op)
-        if op == '~':
-            refuse(f"'{compare.field}' is a number; ~ is for strings", compare.at)
-        if compare.quoted and not (kind == 'char' and len(compare.value) == 1):
-            refuse(f"'{compare.field}' is a number ({kind})", compare.value_at)
-        try:
-            value = ord(compare.value) if compare.quoted else whole_number(compare.value)
-        except ValueError:
-            refuse(f"'{compare.value}' is no number, and '{compare.field}' is one ({kind})", compare.value_at)
-        return str(self._in_range(compare, kind, value))
-
-    @staticmethod
-    def _string(compare: Compare, op: str) -> str:
-        if op not in ('==', '!=', '~'):
-            refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it", compare.at)
-        if len(compare.value.encode('utf-8', 'surrogateescape')) > 255 or re.search('[\0\n]', compare.value):
-            refuse('a text is up to 255 bytes for the kernel, none of them NUL, and on one line', compare.value_at)
-        quote = '"' if '"' not in compare.value else "'"
-        if quote in compare.value:
-            refuse('the kernel cannot compare with a text that has both kinds of quotes', compare.value_at)
-        return f'{quote}{compare.value}{quote}'
-
-    @staticmethod
-    def _in_range(compare: Compare, kind: str, value: int) -> int:
-        """The number, held against the field's width: the kernel cuts it without a word."""
-        match = re.match(r'([suxb])(\d+)', kind)
-        bits, signed = int(match[2]) if match else 8 if kind == 'char' else 64, bool(match and match[1] == 's')
-        low, high = -(1 << bits - 1), 1 << bits - 1 if signed else 1 << bits
-        if signed and high <= value < 1 << bits and compare.op in ('==', '!=', '&') and '0x' in compare.value.lower():
-            value -= 1 << bits                                          # its bits, as one reads them in a dump
-        if not signed and value < 0:
-            if compare.op not in ('==', '!=') or value < low:
-                refuse(f"'{compare.field}' has no sign; S before its expression makes it signed", compare.value_at)
-            value += 1 << bits
-        if not low <= value < high:
-            refuse(f"'{compare.field}' has {bits} bits: it is never {compare.value}", compare.value_at)
-        return value
+    def _kind(self, name: str, compare: Compare) -> str:
+        """The fetch type of a field of the kernel's own event, or of one that every event has; '' where it is
+        not known."""
+        known = (self._event or {}).get(name)
+        if not known:
+            if self._event is not None and name not in GENERIC_FIELDS:
+                names = [*self._fields, *self._event]
+                listed = f"; there are {', '.join(names[:12] or ['common_pid', 'comm', 'cpu'])}"
+                hint = near(name, [*names, *GENERIC_FIELDS]) or listed
+                refuse(f"the event has no field '{name}'{hint}", compare.at)
+            return GENERIC_FIELDS.get(name, '')
+        type_ = known.type
+        if known.string or compare.field.endswith('.ustring'):
+            return 'string'
+        if isinstance(type_, Int) and type_.size in (1, 2, 4, 8):
+            return f"{'s' if type_.signed else 'u'}{8 * type_.size}"
+        if isinstance(type_, Pointer):
+            return 'u64'
+        return '' if isinstance(type_, Void) else 'array'
 
 
-def _splits(text: str, op: str) -> bool:
-    """Whether the text has the operator outside brackets and quotes."""
-    bare = re.sub(r'"[^"]*"|\'[^\']*\'', '', text)
-    while '(' in bare:
-        bare, before = re.sub(r'\([^()]*\)', '', bare), bare
-        if bare == before:
-            break
-    return op in bare
+def own_comparison(compare: Compare, op: str, field: Field) -> str:
+    """The comparison of a field of ours."""
+    name, format_, kind = field.name, field.format, field.kind or 'string'
+    word = format_.word.partition('(')[0] if format_ else ''
+    if '.' in compare.field:
+        return in_function(compare, op, kind)
+    if format_ and word == 'packet':
+        return begins(compare, op, field, sized(format_))
+    if format_ and word == 'cut' and op != '~':         # of one that is full the kernel reads on
+        size = sized(format_)
+        if len(encoded(compare.value)) >= size:
+            refuse(f'the array holds {size} bytes, this is longer than what fits with a NUL',
+                   compare.value_at)
+    if not format_ or kind in STRINGS:
+        return f'{name}{op}{constant(compare, op, kind)}'
+    if word.startswith('text'):
+        refuse(f"'{name}' is text that carries its length, and only the length can be compared: fetch it "
+               'under a name of its own, as in len=%1 f:len>3', compare.at)
+    if compare.quoted or op == '~':
+        refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
+    try:
+        numbers = format_.parse(compare.value)
+    except (ValueError, OverflowError):
+        refuse(f"'{compare.value}' is no value of '{name}' ({word})", compare.value_at)
+    if op in ORDERING and not format_.ordered:
+        return ordered(compare, op, format_, numbers[0])
+    if len(numbers) > 1 and op not in ('==', '!='):
+        refuse(f"'{name}' can be compared only with == and !=", compare.at)
+    values = [in_range(compare, part.kind, value) for part, value in zip(field.fetches, numbers)]
+    join = '&&' if op == '==' else '||'
+    return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), values))
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a text."""
+    return text.encode('utf-8', 'surrogateescape')
+
+
+def sized(format_: Format) -> int:
+    """N of a format cut(N) or packet(N)."""
+    return int(format_.word.partition('(')[2][:-1])
+
+
+def begins(compare: Compare, op: str, field: Field, before: int) -> str:
+    """A comparison with a text in a packet, from so many bytes on: what is behind the packet's end is no part
+    of it."""
+    if op != '~' or not re.fullmatch(r'[^*[]+\*', compare.value):
+        refuse(f"'{field.name}' ends with the packet, and only its beginning can be compared, as in "
+               '~"GET *"', compare.at)
+    length = before + len(encoded(compare.value[:-1]))
+    return f'{part_names(field)[1]}>={length}&&{field.name}~{text_constant(compare, op)}'
+
+
+def in_function(compare: Compare, op: str, kind: str) -> str:
+    """x.function==f: whether an address is within a function (Linux 6.4)."""
+    addresses = ('u64', 'x64', 's64', 'symbol')
+    if not compare.field.endswith('.function') or kind not in addresses or op not in ('==', '!='):
+        refuse('.function is for addresses, with == and !=', compare.at)
+    if not re.fullmatch(r'[\w.]+', compare.value):
+        refuse("a function's name expected", compare.value_at)
+    return f'{compare.field}{op}{compare.value}'
+
+
+def ordered(compare: Compare, op: str, format_: Format, value: int) -> str:
+    """Order on a signed bit-field, whose negative numbers the kernel sees as the large half."""
+    name, below = compare.field, op[0] == '<'
+    if not format_.signed:
+        refuse(f"the kernel cannot order '{name}': it compares the bytes as they lie in memory; == and != "
+               'work', compare.at)
+    half = 1 << format_.signed - 1
+    join = '||' if (value < half) == below else '&&'
+    return f"({name}{'>=' if below else '<'}{half}{join}{name}{op}{value})"
+
+
+def constant(compare: Compare, op: str, kind: str) -> str:
+    """The right side for a field of that fetch type."""
+    name, value = compare.field, compare.value
+    if '[' in kind or kind == 'array':
+        refuse(f"'{name}' is an array, which the kernel's filters cannot compare; fetch one element",
+               compare.at)
+    if kind in STRINGS or compare.quoted and not kind:
+        return text_constant(compare, op)
+    if value.startswith('CPUS{') or name.endswith('.function') or not kind:
+        return value if not re.search(r'[^\w{},.*?/:+-]', value) else text_constant(compare, op)
+    if op == '~':
+        refuse(f"'{name}' is a number; ~ is for strings", compare.at)
+    if compare.quoted and not (kind == 'char' and len(value) == 1):
+        refuse(f"'{name}' is a number ({kind})", compare.value_at)
+    try:
+        number_ = ord(value) if compare.quoted else whole_number(value)
+    except ValueError:
+        refuse(f"'{value}' is no number, and '{name}' is one ({kind})", compare.value_at)
+    return str(in_range(compare, kind, number_))
+
+
+def text_constant(compare: Compare, op: str) -> str:
+    """The text, in quotes."""
+    text, at = compare.value, compare.value_at
+    if op not in ('==', '!=', '~'):
+        refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it", compare.at)
+    if len(encoded(text)) > 255 or re.search('[\0\n]', text):
+        refuse('a text is up to 255 bytes for the kernel, none of them NUL, and on one line', at)
+    quote = '"' if '"' not in text else "'"
+    if quote in text:
+        refuse('the kernel cannot compare with a text that has both kinds of quotes', at)
+    return f'{quote}{text}{quote}'
+
+
+def in_range(compare: Compare, kind: str, value: int) -> int:
+    """The number, held against the field's width: the kernel cuts it silently."""
+    name, at, equal = compare.field, compare.value_at, compare.op in ('==', '!=')
+    match = re.match(r'([suxb])(\d+)', kind)
+    bits = int(match[2]) if match else {'char': 8}.get(kind, 64)
+    signed = match is not None and match[1] == 's'
+    low, high = -(1 << bits - 1), 1 << bits - signed
+    is_dump = '0x' in compare.value.lower() and (equal or compare.op == '&')
+    if signed and is_dump and high <= value < 1 << bits:
+        value -= 1 << bits
+    if not signed and value < 0:
+        if not equal or value < low:
+            refuse(f"'{name}' has no sign; S before its expression makes it signed", at)
+        value += 1 << bits
+    if not low <= value < high:
+        refuse(f"'{name}' has {bits} bits: it is never {compare.value}", at)
+    return value
 
 
 # ---- Counting ----------------------------------------------------------------------------------------------
@@ -8982,7 +9068,7 @@ def list_functions(text: str, machine: Machine) -> List[str]:
     module = module_of(place, machine)
     found = declared(place, unqualified(taken[2]) if taken else '', module, machine)
     if not found and not taken and (place.object or not place.glob):
-        absent(place, module, machine)
+        refuse_missing(place, module, machine)
     if not found:
         with_type = f" with a parameter '{taken[2]}'" if taken else ''
         refuse(f"no function matches '{place.function}'{with_type}", place.at)
@@ -9034,7 +9120,7 @@ def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symb
         if len(symbols) > 1:
             way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
             notes.append(f"{len(symbols)} functions have this name: {way if module.dwarf else 'only DWARF tells which'}")
-        reasons = {'' if isinstance(module, Program) else obstacle_of(symbol, symbol.address, machine) for symbol in symbols}
+        reasons = {obstacle_of(symbol, symbol.address, module, machine) for symbol in symbols}
         modules = sorted({symbol.module for symbol in symbols} - {''})
         notes += [f"in module {', '.join(modules)}"] if modules else []
         found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
@@ -9103,7 +9189,7 @@ def tracepoints(info: Module, prefix: str) -> List[str]:
 
 def event_layout(name: str, machine: Machine) -> List[str]:
     """The fields of an event, as its format file declares them, else as the struct of its class does."""
-    text = machine.event_format(*name.split('/'))
+    text = machine.event_format(name)
     if text:
         return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
             r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
@@ -9429,7 +9515,7 @@ def place_listing(place: Place, info: Module, release: str = '') -> List[str]:
             lines.append(source.line(spot.file, spot.line, ''))
             last = spot.file, spot.line
         copy = f'  (copy of {spot.function})' if spot.inlined else ''
-        lines.append(f"  {spot_text(spot.address, dwarf):40} {spot.address:#x}{copy}{'' if spot.address in probed else '  (not probed)'}")
+        lines.append(f"  {spot_text(spot.address, info):40} {spot.address:#x}{copy}{'' if spot.address in probed else '  (not probed)'}")
         table = variables(spot, info) if spot.address in probed else []
         wide = [max((len(row[i]) for row in table), default=0) for i in (0, 1)]
         lines += [f'      {name:{wide[0]}}  {type_:{wide[1]}}  {where or why}' for name, type_, where, why in table]
@@ -9442,8 +9528,7 @@ def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> List[Spot]:
         return line_spots(place, info, True)
     one = linked_function(place, info) if place.offset or place.file else None
     if one and place.offset:
-        with located(at=place.at):
-            check_boundary(one, place.offset, info.executable or dwarf.executable, dwarf)
+        check_boundary(one, place, info)
     own = [dwarf.spot_at(symbol.address + (place.offset or 0)) for symbol in ([one] if one else info.functions_named(place.function))]
     spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function, None, place.file))
     if not spots:
@@ -11447,7 +11532,7 @@ def explained(error: TracefsError, events: Sequence[Event], group: str, machine:
         return SurftraceError(f'{error}{lockdown()}')
     event, definition, text = refused[0]
     symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
-    obstacle = obstacle_of(Symbol(symbol, 0, 0, True), 0, machine) if definition.letter[0] in 'pr' else ''
+    obstacle = obstacle_of(Symbol(symbol, 0, 0, True), 0, machine.kernel, machine) if definition.letter[0] in 'pr' else ''
     reason = said if text == command else os.strerror(error.errno)
     reason += f"; '{symbol}' is {obstacle}" if obstacle else ''
     message = f"the kernel refuses '{with_paths(text, events)}': {reason}"

@@ -301,7 +301,7 @@ def test_any_filter_lets_through_what_it_describes():
     for seed in range(600):
         random = Random(seed)
         text, meaning = filter_of(random, 3)
-        filter_ = surftrace.FilterText(event.fields, {}, ARCH).text(surftrace.parse_filter(text, 0, len(text)))
+        filter_ = surftrace.FilterText(event.fields, {}).text(surftrace.parse_filter(text, 0, len(text)))
         for _ in range(12):
             have, record = state(event, text, random)
             result = passes(filter_, record)

@@ -123,3 +123,17 @@ def test_a_filter_takes_a_value_behind_pointers_only_where_there_is_one(kind: st
         assert passes(negated.filter, values) == (true is False), (seed, negated.lines(), negated.filter, values)
         results.append(true)
     assert min(map(results.count, (True, False, None))) > 2, results
+
+
+@pytest.mark.parametrize('first, second', [('+8(%di)', '+u8(%di)'), ('+u8(%di)', '+8(%di)'), ('+8(%di)', '+u8(+8(%di))')])
+def test_at_each_of_several_places_the_pointers_are_those_of_its_own_memory(first: str, second: str) -> None:
+    """A kernel's address is no user's, in one event too."""
+    event, = make_events([(parse_probe(f'p:x f{at} v={fetch}:u32'), '') for at, fetch in (('', first), ('+4', second))], KERNEL)
+    for definition in event.definitions:
+        known = {name: fetch.text() for name, fetch in definition.unseen}
+        for pointer, space in definition.args[0][1].pointers():
+            guards = [guard for guard in event.fields[0].guards if known[guard.name] == f'{pointer.text()}:x64']
+            for value, good in ((HEAP, space == 'kernel'), (USER, space == 'user'), (0, False)):
+                assert guards and (not any(guard.verdict(value) for guard in guards)) == good, (definition, pointer, value)
+        others = [guard for guard in event.fields[0].guards if known[guard.name].startswith('\\')]
+        assert not any(guard.verdict(int(known[guard.name][1:].split(':')[0])) for guard in others)

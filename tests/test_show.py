@@ -111,6 +111,14 @@ def test_what_is_shown_is_what_the_kernel_reads():
         assert 'ptr1' not in line and 'hdr' not in line
 
 
+@pytest.mark.parametrize('args, names', [
+    ('$comm comm=%di', ['comm_2', 'comm']), ('comm=%di $comm', ['comm', 'comm_2']), ('$comm $comm', ['comm', 'comm_2']),
+    ('$comm comm=%di comm_2=%si', ['comm_3', 'comm', 'comm_2'])])
+def test_a_name_that_was_left_out_gives_way_to_one_that_was_written(args: str, names: list[str]):
+    event, = make_events([(parse_probe(f'p f {args}'), '')], KERNEL)
+    assert [field.name for field in event.fields] == names
+
+
 def test_the_words_are_not_read_from_a_string():
     event, = made(['p f s=+0(%di):string f:s=="x #! s:ip f:s==1"'], KERNEL)
     assert event.filter == '(ptr1>4095&&s~"*"&&s=="x #! s:ip f:s==1")'
