@@ -921,6 +921,21 @@ class Executable:
     def _bytes_of(self, section: Section) -> memoryview:
         return memoryview(self._map)[section.offset:section.offset + section.size]
 
+    def release(self, name: str) -> None:
+        """Take a section's pages out of memory; those that are read again come back."""
+        section = self.sections[name]
+        if isinstance(self._map, mmap.mmap) and self.contents(name).obj is self._map:
+            start = section.offset // mmap.PAGESIZE * mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, start, section.offset + section.size - start)
+
+    def occurrences(self, name: str, wanted: bytes) -> Iterator[int]:
+        """Where the bytes stand in a section, which is not kept in memory for that."""
+        data, step = self.contents(name), 1 << 24
+        for start in range(0, len(data), step):
+            part = data[start:start + step + len(wanted) - 1]
+            yield from (start + at for at in occurrences(part, wanted))
+            self.release(name)
+
     def _inflate(self, section: Section) -> memoryview:
         with reading(self.path):
             data = self._bytes_of(section)
@@ -1573,8 +1588,8 @@ def _instruction(found: Any) -> Instruction:
 # ---- DWARF -------------------------------------------------------------------------------------------------
 
 class LineRow(NamedTuple):
-    """A row of a line-number table: from this address on the code is of that line (of the file with that number), until the
-    next row's. `is_stmt`: a good place to stop; `end`: the first address behind the sequence."""
+    """A row of a line-number table: the code from this address to the next row's is of that line, in the file with that
+    number. `is_stmt`: a good place to stop; `end`: the address is the first behind a sequence of rows."""
     address: int
     file: int
     line: int
@@ -1596,7 +1611,7 @@ class LineHeader(NamedTuple):
     lengths: Tuple[int, ...]                # operands of the standard opcodes
 
     def path(self, file: int) -> str:
-        """The path of the file with that number, as far as the table tells it."""
+        """The path of the file with that number, as far as the table has it."""
         if not 0 <= file < len(self.files):
             return ''
         directory, name = self.files[file]
@@ -1618,13 +1633,14 @@ class Scope(NamedTuple):
         return any(start <= address < end for start, end in self.ranges)
 
     def rank(self, address: int) -> Tuple[int, int]:
-        """By which the places of a scope are ordered: the part that it is entered by comes first."""
-        return next((i for i, (start, end) in enumerate(self.ranges) if start <= address < end), len(self.ranges)), address
+        """What its places are sorted by: the part that it is entered by comes first."""
+        found = (i for i, (start, end) in enumerate(self.ranges) if start <= address < end)
+        return next(found, len(self.ranges)), address
 
 
 class Spot(NamedTuple):
-    """An instruction of a function or of a copy of it: its link-time address, the name of the function in the source, the file
-    and line that the source has it at, the function that the code is part of (`home`) and the copy itself (`scope`); `inlined`
+    """An instruction of a function or of a copy of it: its link-time address, the name of the function in the source, the
+    file and line of the source, the function that the code is part of (`home`) and the copy itself (`scope`); `inlined`
     where these differ."""
     address: int
     function: str
@@ -1640,61 +1656,35 @@ CLASS_TAGS = ('DW_TAG_structure_type', 'DW_TAG_class_type')
 KEYWORD_TAGS = {'struct': CLASS_TAGS, 'class': CLASS_TAGS, 'union': ('DW_TAG_union_type',),
                 'enum': ('DW_TAG_enumeration_type',), '': ('DW_TAG_typedef', 'DW_TAG_base_type')}
 SCOPED_TAGS = (*STRUCT_TAGS, 'DW_TAG_enumeration_type')     # which C++ names without a keyword
-LAST_NAME = regex(r'(?:[^:<>]|<.*>)+$')                # of a::b<c::d>
 QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
-              'DW_TAG_atomic_type': '_Atomic', 'DW_TAG_immutable_type': 'immutable', 'DW_TAG_packed_type': 'packed',
-              'DW_TAG_shared_type': 'shared'}
-ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
-PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
-INNER_TAGS = {'DW_TAG_pointer_type', 'DW_TAG_typedef', *QUALIFIERS}
-NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
+              'DW_TAG_atomic_type': '_Atomic'}
+POINTER_TAGS = ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
-CODE_TAGS = ('DW_TAG_subprogram', 'DW_TAG_inlined_subroutine')
+COPY_TAGS = ('DW_TAG_inlined_subroutine',)
+CODE_TAGS = (*FUNCTION_TAGS, *COPY_TAGS)
 VARIABLE_TAGS = ('DW_TAG_formal_parameter', 'DW_TAG_variable')
-ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
+PARAMETER_TAGS = frozenset(['DW_TAG_formal_parameter'])
+NAME = ('DW_AT_name',)
 LINKAGE = 'DW_AT_linkage_name'
 ORIGINS = ('DW_AT_abstract_origin', 'DW_AT_specification')
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
-LANGUAGES = {4: 'C++', 0x1a: 'C++', 0x21: 'C++', 0x2b: 'C++', 0x3a: 'C++', 0x16: 'Go', 0x1c: 'Rust',
+LANGUAGES = {**dict.fromkeys((4, 0x1a, 0x21, 0x2b, 0x3a), 'C++'), 0x16: 'Go', 0x1c: 'Rust',
              **dict.fromkeys((7, 8, 0xe, 0x22, 0x23, 0x2d), 'Fortran')}
 FROM_ONE = {3, 5, 6, 7, 8, 9, 0xa, 0xd, 0xe, 0xf, 0x17, 0x22, 0x23, 0x2d, 0x2e, 0x2f}  # whose arrays begin at 1
 # DWARF 5, 7.5.1: the bytes of a unit's header, by its type.
 UNIT_HEADERS = {2: 24, 4: 20, 5: 20, 6: 24}
-# DWARF 5, 7.25 and 7.7.3: the addresses (x: numbers of them) and numbers of an entry in a list, by its kind.
-LIST_ENTRIES = {'.debug_rnglists': ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au'),
-                '.debug_loclists': ('', 'x', 'xx', 'xu', 'uu', '', 'a', 'aa', 'au')}
-# DWARF 5, 7.5.6: how many bytes an attribute of a form takes, or what tells it.
-FORM_BYTES: Dict[str, Union[int, str]] = {
-    **dict.fromkeys('flag_present implicit_const'.split(), 0),
-    **dict.fromkeys('data1 ref1 flag strx1 addrx1'.split(), 1), **dict.fromkeys('data2 ref2 strx2 addrx2'.split(), 2),
-    **dict.fromkeys('strx3 addrx3'.split(), 3), **dict.fromkeys('data8 ref8 ref_sig8 ref_sup8'.split(), 8), 'data16': 16,
-    **dict.fromkeys('data4 ref4 strx4 addrx4 strp line_strp sec_offset ref_addr strp_sup ref_sup4 GNU_strp_alt '
-                    'GNU_ref_alt'.split(), 4),
-    **dict.fromkeys('udata sdata ref_udata strx addrx loclistx rnglistx GNU_addr_index GNU_str_index'.split(), 'number'),
-    'string': 'string', 'exprloc': 'block', 'block': 'block', 'block1': 'B', 'block2': 'H', 'block4': 'I'}
-# Where the value of an attribute is whose form has but a number.
-INDIRECT = {**dict.fromkeys('ref1 ref2 ref4 ref8 ref_udata'.split(), 'entry'), 'ref_sig8': 'signature',
-            **dict.fromkeys('GNU_ref_alt ref_sup4 ref_sup8'.split(), 'shared entry'),
-            **dict.fromkeys('GNU_strp_alt strp_sup'.split(), 'shared text'),
-            'strp': '.debug_str', 'line_strp': '.debug_line_str', 'rnglistx': '.debug_rnglists', 'loclistx': '.debug_loclists',
-            **dict.fromkeys('strx strx1 strx2 strx3 strx4 GNU_str_index'.split(), 'text'),
-            **dict.fromkeys('addrx addrx1 addrx2 addrx3 addrx4 GNU_addr_index'.split(), 'address')}
+# DWARF 5, 7.5.6: the numbers that an attribute of a form is, as struct has them ('addr' is a word).
+FORM_CODES = {form: code for code, forms in {
+    '': 'flag_present implicit_const', 'B': 'data1 ref1 flag strx1 addrx1', 'H': 'data2 ref2 strx2 addrx2',
+    '3s': 'strx3 addrx3', 'Q': 'data8 ref8 ref_sig8 ref_sup8', '16s': 'data16',
+    'I': 'data4 ref4 strx4 addrx4 strp line_strp sec_offset ref_addr strp_sup ref_sup4 GNU_strp_alt GNU_ref_alt',
+}.items() for form in forms.split()}
 # DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
 ABBREVIATION = regex(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
     b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
 
-
-@functools.lru_cache(None)
-def entry_layout(forms: Tuple[str, ...], word: int) -> Tuple[Union[int, str], ...]:
-    """How long an entry with attributes of these forms is: bytes in a row, and what is as long as it says."""
-    layout: List[Union[int, str]] = []
-    for form in forms:
-        size: Union[int, str] = word if form == 'addr' else FORM_BYTES.get(form, 'unknown')
-        if layout and isinstance(size, int) and isinstance(layout[-1], int):
-            layout[-1] += size
-        else:
-            layout.append(size)
-    return tuple(layout)
+Bytes = Union[bytes, memoryview]
+FormReader = Callable[[Bytes, int], Tuple[Any, int]]        # of the value at a place; it gives where that ends, too
 
 
 @functools.lru_cache(None)
@@ -1705,8 +1695,9 @@ def dwarf_names() -> Tuple[Dict[int, str], ...]:
                  for table, prefix in ((ENUM_DW_TAG, 0), (ENUM_DW_AT, 0), (ENUM_DW_FORM, len('DW_FORM_'))))
 
 
-def abbreviation(data: bytes) -> Tuple[str, bool, Tuple[Tuple[str, str, int], ...]]:
-    """Of an abbreviation without its code: the tag, whether it has children, each attribute's name, form and implicit constant."""
+def abbreviation(data: bytes) -> Tuple[str, bool, List[Tuple[str, str, int]]]:
+    """Of an abbreviation without its code: the tag, whether it has children, each attribute's name, form and
+    implicit constant."""
     tags, names, forms = dwarf_names()
     tag, at = uleb128(data, 0)
     children, at = data[at], at + 1
@@ -1714,34 +1705,13 @@ def abbreviation(data: bytes) -> Tuple[str, bool, Tuple[Tuple[str, str, int], ..
     while True:
         name, at = uleb128(data, at)
         form, at = uleb128(data, at)
-        value = 0
-        if form == 0x21:                                                # DW_FORM_implicit_const: the value stands here
-            value, at = sleb128(data, at)
+        value, at = sleb128(data, at) if form == 0x21 else (0, at)      # DW_FORM_implicit_const
         if not name and not form:
-            return tags.get(tag, ''), bool(children), tuple(attributes)
-        attributes.append((names.get(name, ''), forms.get(form, ''), value))
+            return tags.get(tag, ''), bool(children), attributes
+        attributes.append((names.get(name, f'DW_AT_{name:#x}'), forms.get(form, ''), value))
 
 
-def entry_end(info: Union[bytes, memoryview], mark: str, layout: Tuple[Union[int, str], ...], at: int) -> int:
-    """Where the attributes of an entry end that begin there."""
-    for part in layout:
-        if isinstance(part, int):
-            at += part
-        elif part == 'string':
-            while info[at]:
-                at += 1
-            at += 1
-        elif part == 'number':
-            at = uleb128(info, at)[1]
-        elif part == 'block':
-            size, at = uleb128(info, at)
-            at += size
-        else:                                                           # a block with a length of 'B', 'H' or 'I'
-            at += struct.calcsize('<' + part) + struct.unpack_from(mark + part, info, at)[0]
-    return at
-
-
-def c_string(data: Union[bytes, memoryview], at: int) -> Tuple[str, int]:
+def c_string(data: Bytes, at: int) -> Tuple[str, int]:
     """The text there that a NUL ends, and where that is over."""
     for size in (64, 1 << 12, 1 << 24):
         part = bytes(data[at:at + size])
@@ -1751,54 +1721,115 @@ def c_string(data: Union[bytes, memoryview], at: int) -> Tuple[str, int]:
     raise ValueError('a text without an end')
 
 
-class Shape(NamedTuple):
-    """An abbreviation, and what of its entries is known without reading them. Places are bytes from where the attributes
-    begin, -1 where they vary or there is none: the end, the references to the sibling and the type, the name in .debug_str."""
-    tag: str
-    children: bool
-    attributes: Tuple[Tuple[str, str, int], ...]
-    forms: Dict[str, str]                   # by attribute
-    layout: Tuple[Union[int, str], ...]
-    first: Tuple[str, str]                  # the first attribute that takes room, its form
-    end: int
-    sibling: int
-    name: int
-    type: int
+def block(data: Bytes, at: int, length: FormReader = uleb128) -> Tuple[bytes, int]:
+    """The bytes behind their number, and where they end."""
+    size, at = length(data, at)
+    return bytes(data[at:at + size]), at + size
 
-    @property
-    def declared(self) -> bool:
-        """Whether it is only a declaration."""
-        return 'DW_AT_declaration' in self.forms
 
-    @property
-    def code(self) -> bool:
-        """Whether it is a function with code."""
-        return self.tag == 'DW_TAG_subprogram' and ('DW_AT_low_pc' in self.forms or 'DW_AT_ranges' in self.forms)
+def unknown_form(data: Bytes, at: int) -> NoReturn:
+    """Refuse an attribute of which nobody knows how long it is."""
+    raise ValueError(f'an attribute of an unknown form, {at} bytes into its unit of {len(data)}')
+
+
+def form_readers(order: Any) -> Dict[str, FormReader]:
+    """What reads an attribute by its form where that has not always the same size (DWARF 5, 7.5.6)."""
+    def number(size: int) -> FormReader:
+        return lambda data, at: (int.from_bytes(data[at:at + size], order), at + size)
+    numbers = 'udata ref_udata strx addrx loclistx rnglistx GNU_addr_index GNU_str_index'.split()
+    blocks = {f'block{size}': functools.partial(block, length=number(size)) for size in (1, 2, 4)}
+    return {**dict.fromkeys(numbers, uleb128), 'sdata': sleb128, 'string': c_string, 'exprloc': block, 'block': block, **blocks}
+
+
+class Shape:
+    """An abbreviation: what its entries are and how they are laid out, in runs of numbers of fixed sizes that something else
+    may follow each. Places are bytes from where the attributes begin, -1 where they vary or there is none: the end (`size`),
+    the references to the sibling and the type, the name in .debug_str."""
+
+    def __init__(self, text: bytes, mark: str, word: int, readers: Dict[str, FormReader]) -> None:
+        self.tag, self.children, attributes = abbreviation(text)
+        self.forms = {name: form for name, form, _ in attributes}
+        self.constants: Dict[str, Any] = {}
+        self.stored: List[Tuple[str, str]] = []
+        self.layout: List[Tuple[struct.Struct, Optional[FormReader]]] = []
+        places: Dict[Tuple[str, str], int] = {}
+        run = mark
+        for name, form, constant in attributes:
+            code = FORM_CODES.get(form) if form != 'addr' else {2: 'H', 4: 'I', 8: 'Q'}[word]
+            if code == '':
+                self.constants[name] = constant if form == 'implicit_const' else True
+                continue
+            self.stored.append((name, form))
+            if code and not self.layout:
+                places[name, form] = struct.calcsize(run)
+            if code:
+                run += code
+            else:
+                self.layout.append((struct.Struct(run), readers.get(form, unknown_form)))
+                run = mark
+        self.layout.append((struct.Struct(run), None))
+        self.size = self.layout[0][0].size if len(self.layout) == 1 else -1
+        wanted = ('DW_AT_sibling', 'ref4'), ('DW_AT_name', 'strp'), ('DW_AT_type', 'ref4')
+        self.sibling, self.name, self.type = (places.get(pair, -1) for pair in wanted)
+        self.indirect = [(name, INDIRECT[form]) for name, form in self.stored if form in INDIRECT]
+        self.declared = 'DW_AT_declaration' in self.forms
+        self.code = self.tag in FUNCTION_TAGS and ('DW_AT_low_pc' in self.forms or 'DW_AT_ranges' in self.forms)
+
+    def end(self, data: bytes, at: int) -> int:
+        """Where the attributes end that begin there."""
+        for fixed, reader in self.layout:
+            at += fixed.size
+            if reader is not None:
+                at = reader(data, at)[1]
+        return at
+
+    def read(self, data: bytes, at: int) -> Dict[str, Any]:
+        """The attributes that begin there, as they stand in the entry."""
+        values: List[Any] = []
+        for fixed, reader in self.layout:
+            values += fixed.unpack_from(data, at)
+            at += fixed.size
+            if reader is not None:
+                value, at = reader(data, at)
+                values.append(value)
+        if at > len(data):
+            raise ValueError('an entry that ends behind its unit')
+        found = {name: value for (name, _), value in zip(self.stored, values)}
+        found.update(self.constants)
+        return found
 
 
 class Unit:
-    """A unit of .debug_info: where it begins, its bytes, its header (DWARF 5, 7.5.1), its shapes by code."""
+    """A unit of .debug_info: where it begins, its bytes, its header (DWARF 5, 7.5.1)."""
 
-    def __init__(self, entries: Entries, offset: int, data: Union[bytes, memoryview], types: bool) -> None:
-        self.entries, self.offset, self.data = entries, offset, data
+    def __init__(self, entries: Entries, offset: int) -> None:
+        self.entries, self.offset, self.data = entries, offset, entries.bytes_of(offset)
         number = struct.Struct(entries.mark + 'I').unpack_from
-        self.version: int = struct.unpack_from(entries.mark + 'H', data, 4)[0]
-        kind = data[6] if self.version >= 5 else 2 if types else 1
-        self.first: int = UNIT_HEADERS.get(kind, 12) if self.version >= 5 else 23 if types else 11
-        self.table: int = number(data, 8 if self.version >= 5 else 6)[0]
-        self.shapes = entries.shapes(self.table)
-        self.signature = int.from_bytes(data[self.first - 12:self.first - 4], entries.order) if kind in (2, 6) else 0
-        self.signed: int = number(data, self.first - 4)[0] if kind in (2, 6) else 0     # where the type of that signature is
+        self.version: int = struct.unpack_from(entries.mark + 'H', self.data, 4)[0]
+        old_types = offset >= len(entries.info)
+        kind = self.data[6] if self.version >= 5 else 2 if old_types else 1
+        self.first: int = UNIT_HEADERS.get(kind, 12) if self.version >= 5 else 23 if old_types else 11
+        self.table: int = number(self.data, 8 if self.version >= 5 else 6)[0]
+        self.signature, self.signed = 0, 0
+        if kind in (2, 6):                              # of a type, which is at `signed`
+            self.signature = int.from_bytes(self.data[self.first - 12:self.first - 4], entries.order)
+            self.signed = number(self.data, self.first - 4)[0]
+
+    def die(self, at: int) -> Die:
+        """The entry at that place of the unit."""
+        code, start = uleb128(self.data, at)
+        return Die(self, at, self.entries.shapes(self.table)[code], start)
 
     @functools.cached_property
     def top(self) -> Die:
         """The unit's own entry."""
-        return Die(self, self.first)
+        return self.die(self.first)
 
     @functools.cached_property
     def bases(self) -> Dict[str, int]:
         """Where the unit's parts of other sections begin, by the attribute that says so."""
-        return {name: value for name, _, value in self.top.raw() if name.endswith('_base')}
+        values = self.top.shape.read(self.data, self.top.start)
+        return {name: value for name, value in values.items() if name.endswith('_base')}
 
     @functools.cached_property
     def language(self) -> str:
@@ -1825,44 +1856,101 @@ class Unit:
         """What addresses in its lists are counted from."""
         return int(self.top.values.get('DW_AT_low_pc', 0))
 
-    @functools.cached_property
-    def outer(self) -> Sequence[int]:
-        """Where the entries right below the unit's own are in it."""
-        row = self.entries.row(self, self.top.end) if self.top.shape.children else ()
-        return array.array('I', (at for at, _, _ in row))
+    # what stands in other sections
+
+    def address(self, index: Any) -> int:
+        """The address of that number among the unit's in .debug_addr."""
+        word = self.entries.executable.arch.word
+        return self.entries.number('.debug_addr', self.bases.get('DW_AT_addr_base', 8) + self.plain(index) * word, word)
+
+    def text(self, index: Any) -> str:
+        """The text of that number among the unit's in .debug_str_offsets."""
+        at = self.bases.get('DW_AT_str_offsets_base', 8) + 4 * self.plain(index)
+        return self.entries.text(self.entries.number('.debug_str_offsets', at, 4))
+
+    def list_at(self, section: str, index: int) -> int:
+        """Where in a section the list of that number among the unit's is."""
+        base = self.bases.get(f'DW_AT_{section[7:]}_base', 12)
+        return base + self.entries.number(section, base + 4 * index, 4)
+
+    def plain(self, number: Any) -> int:
+        """A number that may have three bytes."""
+        return int.from_bytes(number, self.entries.order) if isinstance(number, bytes) else int(number)
+
+    # its entries
 
     @functools.cached_property
+    def _rows(self) -> Tuple[Sequence[int], Sequence[int]]:
+        """Where the entries right below the unit's own are, and those of functions with code (C's are among the first)."""
+        outer, functions = array.array('I'), array.array('I')
+        within = ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS) if self.language else ()
+        for at, shape, start in self.top.scan():
+            outer.append(at)
+            if shape.code:
+                functions.append(at)
+            elif shape.tag in within:
+                functions.extend(self._functions_in(Die(self, at, shape, start), within))
+        return outer, functions
+
+    def _functions_in(self, die: Die, within: Sequence[str]) -> Iterator[int]:
+        for child in die.children((*FUNCTION_TAGS, *within)):
+            if child.shape.code:
+                yield child.at
+            elif child.tag in within:
+                yield from self._functions_in(child, within)
+
+    @property
     def functions(self) -> Sequence[int]:
         """Where in it the entries of functions with code are, sorted; each is followed by what is in it."""
-        return array.array('I', (die.at for die in self._functions(self.top)))
-
-    def _functions(self, die: Die) -> Iterator[Die]:
-        within = ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS) if self.language else ()
-        for child in die.children(('DW_TAG_subprogram', *within)):
-            if child.shape.code:
-                yield child
-            elif child.tag in within:
-                yield from self._functions(child)
+        return self._rows[1]
 
     @functools.cached_property
     def every_function(self) -> Sequence[int]:
         """The same, and those within functions."""
-        row = self.entries.row(self, self.first, FUNCTION_TAGS, deep=True)
-        return array.array('I', (at for at, shape, _ in row if shape.code))
+        return array.array('I', (at for at, shape, _ in self.top.scan(FUNCTION_TAGS, deep=True) if shape.code))
 
     def function_of(self, die: Die) -> Optional[Die]:
         """The function with code whose entry an entry is in, or is."""
         index = bisect.bisect(self.functions, die.at) - 1
-        return Die(self, self.functions[index]) if index >= 0 else None
+        return self.die(self.functions[index]) if index >= 0 else None
+
+    def around(self, at: int) -> List[Die]:
+        """The entries below the unit's own that a place of the unit is in, from the outermost; the last begins there, if
+        one does."""
+        outer, found = self._rows[0], []  # type: Sequence[int], List[Die]
+        index = bisect.bisect(outer, at) - 1
+        place = outer[index] if index >= 0 else -1
+        while place >= 0:
+            found.append(self.die(place))
+            below = (start for start, _, _ in found[-1].scan()) if place < at else iter(())
+            place = max(itertools.takewhile(lambda start: start <= at, below), default=-1)
+        return found
+
+    def is_entry(self, at: int) -> bool:
+        """Whether an entry begins there, and not bytes that look like one (a kernel has 20,000 such)."""
+        found = self.around(at)
+        return bool(found) and found[-1].at == at or at == self.first
+
+
+# What gives the value of an attribute whose form has but a number that tells where it is.
+INDIRECT: Dict[str, Callable[[Unit, Any], Any]] = {
+    **dict.fromkeys('ref1 ref2 ref4 ref8 ref_udata'.split(), lambda unit, at: at + unit.offset),
+    'ref_sig8': lambda unit, signature: unit.entries.signatures[signature],
+    **dict.fromkeys('GNU_ref_alt ref_sup4 ref_sup8'.split(), lambda unit, at: ~at),
+    **dict.fromkeys('GNU_strp_alt strp_sup'.split(), lambda unit, at: unit.entries.shared_text(at)),
+    'strp': lambda unit, at: unit.entries.text(at), 'line_strp': lambda unit, at: unit.entries.text(at, '.debug_line_str'),
+    **{f'{kind}listx': functools.partial(lambda section, unit, index: unit.list_at(section, index), f'.debug_{kind}lists')
+       for kind in ('rng', 'loc')},
+    **dict.fromkeys('strx strx1 strx2 strx3 strx4 GNU_str_index'.split(), Unit.text),
+    **dict.fromkeys('addrx addrx1 addrx2 addrx3 addrx4 GNU_addr_index'.split(), Unit.address)}
 
 
 class Die:
-    """A debugging information entry: its unit, its place there, its shape, where its attributes begin; the rest is read when it
-    is asked for."""
+    """A debugging information entry: its unit, its place there, its shape, where its attributes begin; the rest is read when
+    it is asked for."""
 
-    def __init__(self, unit: Unit, at: int) -> None:
-        code, self.start = uleb128(unit.data, at)
-        self.unit, self.at, self.shape = unit, at, unit.shapes[code]
+    def __init__(self, unit: Unit, at: int, shape: Shape, start: int) -> None:
+        self.unit, self.at, self.shape, self.start = unit, at, shape, start
 
     @property
     def tag(self) -> str:
@@ -1874,82 +1962,119 @@ class Die:
         """Its place among all entries, by which two are the same."""
         return self.unit.offset + self.at
 
-    @property
-    def end(self) -> int:
-        """Where its attributes end."""
-        return self.unit.entries.end(self.unit, self.shape, self.start)
-
-    def raw(self) -> Iterator[Tuple[str, str, Any]]:
-        """The name and form of each attribute, and what stands there."""
-        at, unit = self.start, self.unit
-        for name, form, constant in self.shape.attributes:
-            value, at = unit.entries.raw(unit, form, constant, at)
-            yield name, form, value
-        if at > len(unit.data):
-            raise ValueError('an entry that ends behind its unit')
-
     @functools.cached_property
     def values(self) -> Dict[str, Any]:
         """The attributes: numbers, texts, bytes; a reference is the place of the other among all entries."""
-        value, unit = self.unit.entries.value, self.unit
-        return {name: value(unit, form, raw) if form in INDIRECT else raw for name, form, raw in self.raw()}
+        values = self.shape.read(self.unit.data, self.start)
+        for name, value in self.shape.indirect:
+            values[name] = value(self.unit, values[name])
+        return values
 
     @property
     def name(self) -> str:
         """Its own name, or ''."""
         return str(self.values.get('DW_AT_name', ''))
 
+    @property
+    def name_at(self) -> int:
+        """Where .debug_str has its name; -1 where it has none there."""
+        return self.unit.entries.word_at(self.unit.data, self.start + self.shape.name) if self.shape.name >= 0 else -1
+
+    @property
+    def type_at(self) -> int:
+        """Where in the unit its type is; 0 where it has none."""
+        if self.shape.type >= 0:
+            return self.unit.entries.word_at(self.unit.data, self.start + self.shape.type)
+        return int(self.values.get('DW_AT_type', self.unit.offset)) - self.unit.offset
+
     def form(self, attribute: str) -> str:
         """The form of an attribute, without DW_FORM_; '' where it has none of that name."""
         return self.shape.forms.get(attribute, '')
+
+    def scan(self, tags: Iterable[str] = (), deep: bool = False) -> Iterator[Tuple[int, Shape, int]]:
+        """The entries right below (`deep`: all below) with these tags (none: any), as (place in the unit, shape, where the
+        attributes begin)."""
+        if not self.shape.children:
+            return
+        data, depth = self.unit.data, 0
+        at, end = self.shape.end(data, self.start), len(data)
+        plan, number = self.unit.entries.plan(self.unit.table, frozenset(tags), deep), self.unit.entries.word_at
+        while at < end:
+            start, code = at, data[at]
+            at += 1
+            if code > 0x7f:
+                code, at = uleb128(data, start)
+            if not code:
+                depth -= 1
+                if depth < 0:
+                    return
+                continue
+            shape, wanted, sibling, size = plan[code]
+            if wanted and (deep or not depth):
+                yield start, shape, at
+            if sibling >= 0:
+                at = max(number(data, at + sibling), at)                # one that leads back is damage, not a loop
+                continue
+            depth += shape.children
+            at = at + size if size >= 0 else shape.end(data, at)
+
+    def children(self, tags: Iterable[str] = ()) -> Iterator[Die]:
+        """The entries right below, with these tags (none: any)."""
+        for at, shape, start in self.scan(tags):
+            yield Die(self.unit, at, shape, start)
+
+    # entries that refer to others
 
     def refer(self, attribute: str) -> Die:
         """The entry that an attribute refers to."""
         return self.unit.entries.die(self.values[attribute])
 
-    def children(self, tags: Iterable[str] = ()) -> Iterator[Die]:
-        """The entries right below, with these tags (none: any)."""
-        if self.shape.children:
-            yield from (Die(self.unit, at) for at, _, _ in self.unit.entries.row(self.unit, self.end, tags))
+    def _chain(self, links: Sequence[str]) -> Iterator[Die]:
+        """The entry, what it refers to, and so on; in a damaged file without an end."""
+        die = self
+        for _ in range(8):
+            yield die
+            link = next((name for name in links if name in die.shape.forms), '')
+            if not link:
+                return
+            die = die.refer(link)
 
     @functools.cached_property
     def abstract(self) -> Die:
         """The entry with the names and types of a function that this one is a copy of, or itself."""
-        return self._followed(ORIGINS[:1])
+        return list(self._chain(ORIGINS[:1]))[-1]
 
     @functools.cached_property
     def origin(self) -> Die:
         """The entry this one is a copy or the definition of, to the end of the chain."""
-        return self._followed(ORIGINS)
-
-    def _followed(self, links: Sequence[str]) -> Die:
-        die = self
-        for _ in range(8):
-            link = next((name for name in links if name in die.shape.forms), '')
-            if not link:
-                break
-            die = die.refer(link)
-        return die
+        return list(self._chain(ORIGINS))[-1]
 
     def inherited(self, attribute: str) -> Any:
         """An attribute's value in the entry, or in one that this is a copy of."""
-        die = self
-        for _ in range(8):
-            link = next((name for name in ORIGINS if name in die.shape.forms), '')
-            if attribute in die.shape.forms or not link:
-                break
-            die = die.refer(link)
-        return die.values.get(attribute)
+        return next((die.values[attribute] for die in self._chain(ORIGINS) if attribute in die.shape.forms), None)
 
     def holding(self, attribute: str) -> Die:
         """The entry itself, or its origin where only that one has the attribute."""
         return self if attribute in self.shape.forms or attribute not in self.origin.shape.forms else self.origin
 
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """The names of the scopes that it is in, the outermost first, and its own. What C++ looks through, inline and nameless
+        namespaces, is left out."""
+        names: Tuple[str, ...] = ()
+        for entry in self.unit.around(self.at):
+            link = next((name for name in reversed(ORIGINS) if name in entry.values), '')
+            if link:
+                names = entry.refer(link).names
+            elif entry.name and 'DW_AT_export_symbols' not in entry.values:
+                names = (*names, entry.name)
+        return names
+
 
 class Entries:
-    """The entries of .debug_info, and behind them those of .debug_types (DWARF 4); those of a file that several share (dwz) are
-    the negative places. No index is built: a row of entries is walked by their siblings, and gcc and clang begin an entry with
-    its name or its origin, so it is found by searching for the bytes of that reference."""
+    """The entries of .debug_info, and behind them those of .debug_types (DWARF 4); those of a file that several share (dwz)
+    are the negative places. No index is built: a row of entries is walked by their siblings, and gcc and clang begin an entry
+    with its name or its origin, so it is found by searching for the bytes of that reference."""
 
     def __init__(self, executable: Executable, shared: Optional[Entries] = None) -> None:
         self.executable, self.shared = executable, shared
@@ -1957,12 +2082,15 @@ class Entries:
         self.mark = '<' if self.order == 'little' else '>'
         if not executable.contents('.debug_info'):
             raise DebugInfoError(f'{executable.path}: no DWARF in this file (no .debug_info)')
-        self.info, self.types = executable.contents('.debug_info'), executable.contents('.debug_types')
-        self.strings = executable.contents('.debug_str')
-        self._abbreviations = bytes(executable.contents('.debug_abbrev'))
-        self.shapes, self._shape = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_shape)
-        self._codes = functools.lru_cache(None)(self._codes_of)
-        self.unit = functools.lru_cache(None)(self._read_unit)
+        self.section = functools.lru_cache(None)(executable.contents)
+        self.info, self.types, self.strings = map(self.section, ('.debug_info', '.debug_types', '.debug_str'))
+        self._readers = form_readers(self.order)
+        self._shape = functools.lru_cache(None)(self._read_shape)
+        self.shapes, self.plan = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_plan)
+        self.unit, self.texts = functools.lru_cache(None)(self._read_unit), functools.lru_cache(8)(self._read_texts)
+        self._codes = functools.lru_cache(None)(self._read_codes)
+        unpack = struct.Struct(self.mark + 'I').unpack_from
+        self.word_at: Callable[[Bytes, int], int] = lambda data, at: unpack(data, at)[0]
 
     # units
 
@@ -1974,16 +2102,18 @@ class Entries:
             at = 0
             while at + 12 <= len(data):
                 offsets.append(base + at)
-                length = struct.unpack_from(self.mark + 'I', data, at)[0]
+                length = self.word_at(data, at)
                 at += 4 + length if length < 0xfffffff0 else 12 + struct.unpack_from(self.mark + 'Q', data, at + 4)[0]
+        self.executable.release('.debug_info')
         return offsets
 
-    def _bytes_of(self, offset: int) -> memoryview:
+    def bytes_of(self, offset: int) -> bytes:
+        """The bytes of the unit there."""
         data, at = (self.info, offset) if offset < len(self.info) else (self.types, offset - len(self.info))
-        return data[at:at + 4 + struct.unpack_from(self.mark + 'I', data, at)[0]]
+        return bytes(data[at:at + 4 + self.word_at(data, at)])
 
     def _read_unit(self, offset: int) -> Unit:
-        return Unit(self, offset, self._bytes_of(offset), offset >= len(self.info))
+        return Unit(self, offset)
 
     def unit_of(self, offset: int) -> Unit:
         """The unit that has this place."""
@@ -1996,36 +2126,27 @@ class Entries:
                 raise DebugInfoError(f'{self.executable.path}: the file that it shares entries with is missing')
             return self.shared.die(~offset)
         unit = self.unit_of(offset)
-        return Die(unit, offset - unit.offset)
-
-    def place_of(self, die: Die) -> int:
-        """Where die() has an entry, which may be one of the shared file."""
-        return die.offset if die.unit.entries is self else ~die.offset
+        return unit.die(offset - unit.offset)
 
     def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
         """Every unit, or those that may mention all these names; none is kept."""
-        for offset in self.offsets:
-            data = bytes(self._bytes_of(offset))
-            if all(self._mentions(data, name) for name in names):
-                yield Unit(self, offset, data, offset >= len(self.info))
-
-    def _mentions(self, unit: bytes, name: str) -> bool:
-        """Whether a unit refers to that text of .debug_str, or may hold it itself."""
-        if len(name) < 4 or not self.strings or self.executable.sections.get('.debug_str_offsets'):
-            return True
-        return any(struct.pack(self.mark + 'I', at) in unit for at in self.texts(name))
+        inline = not self.strings or bool(self.section('.debug_str_offsets'))
+        wanted = [[at.to_bytes(4, self.order) for at in self.texts(name)] for name in names if len(name) >= 4 and not inline]
+        for unit in map(self._read_unit, self.offsets):
+            if all(any(place in unit.data for place in places) for places in wanted):
+                yield unit
 
     @functools.cached_property
-    def _signatures(self) -> Dict[int, int]:
+    def signatures(self) -> Dict[int, int]:
         """The places of types by their signature."""
         return {unit.signature: unit.offset + unit.signed for unit in map(self.unit, self.offsets) if unit.signature}
 
-    # attributes
+    # shapes, and what stands in other sections
 
     def _read_shapes(self, at: int) -> Dict[int, Shape]:
         """The shapes of a unit by code. Most units have most of them in common, so each text is understood once."""
         found = {}
-        for match in ABBREVIATION.finditer(self._abbreviations, at):
+        for match in ABBREVIATION.finditer(self.section('.debug_abbrev'), at):
             if match.start() != at:
                 break
             found[uleb128(match[1], 0)[0]] = self._shape(match[2])
@@ -2033,125 +2154,24 @@ class Entries:
         return found
 
     def _read_shape(self, text: bytes) -> Shape:
-        """The shape of an abbreviation without its code."""
-        tag, children, attributes = abbreviation(text)
-        word, places, place = self.executable.arch.word, {}, 0
-        for name, form, _ in attributes:
-            size = FORM_BYTES.get(form, 'unknown') if form != 'addr' else word
-            places[name, form] = place
-            place = place + size if isinstance(size, int) and place >= 0 else -1
-        wanted = ('DW_AT_sibling', 'ref4'), ('DW_AT_name', 'strp'), ('DW_AT_type', 'ref4')
-        sibling, text_at, type_ = (places.get(pair, -1) for pair in wanted)
-        pairs = tuple(pair[:2] for pair in attributes)
-        first = next((pair for pair in pairs if FORM_BYTES.get(pair[1]) != 0), ('', ''))
-        return Shape(tag, children, attributes, dict(pairs), entry_layout(tuple(form for _, form in pairs), word),
-                     first, place, sibling, text_at, type_)
+        return Shape(text, self.mark, self.executable.arch.word, self._readers)
 
-    def raw(self, unit: Unit, form: str, constant: int, at: int) -> Tuple[Any, int]:
-        """What an attribute has in the entry: a number, bytes or a text; and where it ends."""
-        data, size = unit.data, FORM_BYTES.get(form) if form != 'addr' else self.executable.arch.word
-        if not size:
-            return constant if form == 'implicit_const' else True, at
-        if isinstance(size, int) and size <= 8:
-            return int.from_bytes(data[at:at + size], self.order), at + size
-        if size == 'number':
-            return sleb128(data, at) if form == 'sdata' else uleb128(data, at)
-        if size == 'string':
-            return c_string(data, at)
-        if size == 'block':
-            size, at = uleb128(data, at)
-        elif isinstance(size, str):
-            size, at = struct.unpack_from(self.mark + size, data, at)[0], at + struct.calcsize('<' + size)
-        return bytes(data[at:at + size]), at + size
-
-    def value(self, unit: Unit, form: str, raw: int) -> Any:
-        """The value of an attribute that stands elsewhere."""
-        kind = INDIRECT[form]
-        if kind == 'entry':
-            return raw + unit.offset
-        if kind in ('.debug_str', '.debug_line_str'):
-            return self.text(raw, kind)
-        if kind == 'text':
-            texts = unit.bases.get('DW_AT_str_offsets_base', 8)
-            return self.text(self.number('.debug_str_offsets', texts + 4 * raw, 4))
-        if kind == 'address':
-            return self.address(unit, raw)
-        if kind in ('.debug_rnglists', '.debug_loclists'):
-            base = unit.bases.get(f'DW_AT_{kind[7:]}_base', 12)
-            return base + self.number(kind, base + 4 * raw, 4)
-        if kind == 'signature':
-            return self._signatures[raw]
-        if kind == 'shared entry':
-            return ~raw
-        return self.shared.text(raw) if self.shared else ''
+    def _read_plan(self, table: int, tags: FrozenSet[str], deep: bool) -> Dict[int, Tuple[Shape, bool, int, int]]:
+        """How Die.scan() meets each code: (shape, whether it is wanted, the place of a sibling to go on with, size)."""
+        return {code: (shape, not tags or shape.tag in tags, shape.sibling if shape.children and not deep else -1, shape.size)
+                for code, shape in self.shapes(table).items()}
 
     def number(self, section: str, at: int, size: int) -> int:
         """A number of so many bytes in a section."""
-        return int.from_bytes(self.executable.contents(section)[at:at + size], self.order)
-
-    def address(self, unit: Unit, index: int) -> int:
-        """The address of that number among the unit's in .debug_addr."""
-        word = self.executable.arch.word
-        return self.number('.debug_addr', unit.bases.get('DW_AT_addr_base', 8) + index * word, word)
+        return int.from_bytes(self.section(section)[at:at + size], self.order)
 
     def text(self, at: int, section: str = '.debug_str') -> str:
         """The text there."""
-        return c_string(self.executable.contents(section), at)[0]
+        return c_string(self.section(section), at)[0]
 
-    def end(self, unit: Unit, shape: Shape, start: int) -> int:
-        """Where the attributes of an entry end that begin there."""
-        return start + shape.end if shape.end >= 0 else entry_end(unit.data, self.mark, shape.layout, start)
-
-    # rows
-
-    def _codes_of(self, table: int, tags: FrozenSet[str]) -> FrozenSet[int]:
-        return frozenset(code for code, shape in self.shapes(table).items() if not tags or shape.tag in tags)
-
-    def row(self, unit: Unit, at: int, tags: Iterable[str] = (), deep: bool = False) -> Iterator[Tuple[int, Shape, int]]:
-        """The entries of one level from there to the end of their row (`deep`: and all below them), with those tags (none: any):
-        (place in the unit, shape, where the attributes begin)."""
-        wanted = self._codes(unit.table, frozenset(tags))
-        data, shapes, depth, end = unit.data, unit.shapes, 0, len(unit.data)
-        sibling = struct.Struct(self.mark + 'I').unpack_from
-        while at < end:
-            start, code = at, data[at]
-            code, at = (code, at + 1) if code < 0x80 else uleb128(data, at)
-            if not code:
-                depth -= 1
-                if depth < 0:
-                    return
-                continue
-            shape = shapes[code]
-            if (deep or not depth) and code in wanted:
-                yield start, shape, at
-            if shape.sibling >= 0 and shape.children and not deep:
-                at = max(sibling(data, at + shape.sibling)[0], at)      # one that leads back is damage, not a loop
-                continue
-            depth += shape.children
-            at = at + shape.end if shape.end >= 0 else entry_end(data, self.mark, shape.layout, at)
-
-    def around(self, unit: Unit, at: int) -> List[Die]:
-        """The entries below the unit's own that a place of the unit is in, from the outermost; the last begins there, if one does."""
-        index, found = bisect.bisect(unit.outer, at) - 1, []  # type: int, List[Die]
-        place = unit.outer[index] if index >= 0 else -1
-        while place >= 0:
-            found.append(Die(unit, place))
-            below = self.row(unit, found[-1].end) if found[-1].shape.children and place < at else ()
-            within = itertools.takewhile(lambda start: start <= at, (start for start, _, _ in below))
-            place = max(within, default=-1)
-        return found
-
-    def path(self, die: Die) -> Tuple[str, ...]:
-        """The names of the scopes that an entry is in, the outermost first, and its own. What C++ looks through, inline and
-        nameless namespaces, is left out."""
-        names: Tuple[str, ...] = ()
-        for entry in self.around(die.unit, die.at):
-            link = next((name for name in reversed(ORIGINS) if name in entry.values), '')
-            if link:
-                names = self.path(entry.refer(link))
-            elif entry.name and 'DW_AT_export_symbols' not in entry.values:
-                names = (*names, entry.name)
-        return names
+    def shared_text(self, at: int) -> str:
+        """The text there in the shared file; '' where that is missing."""
+        return self.shared.text(at) if self.shared else ''
 
     # search
 
@@ -2159,18 +2179,19 @@ class Entries:
         """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself. `defined`
         leaves declarations out."""
         if unit is not None and not unit.is_gnu:
-            for at, shape, _ in self.row(unit, unit.first, tags, deep=True):
+            for at, shape, start in unit.top.scan(tags, deep=True):
                 fits = shape.code if shape.tag in FUNCTION_TAGS else not (defined and shape.declared)
-                if fits and Die(unit, at).name == name:
-                    yield Die(unit, at)
+                die = Die(unit, at, shape, start)
+                if fits and die.name == name:
+                    yield die
             return
         if len(name) < 4:
-            yield from self.beginning(name.encode() + b'\0', ('DW_AT_name',), 'string', tags, unit, defined)
+            yield from self.beginning(name.encode() + b'\0', NAME, 'string', tags, unit, defined)
         if unit is None:
             yield from self._by_number(name, tags, defined)
         for at in self.texts(name):
             found = False
-            for die in self.beginning(struct.pack(self.mark + 'I', at), ('DW_AT_name',), 'strp', tags, unit, defined):
+            for die in self.beginning(at, NAME, 'strp', tags, unit, defined):
                 found = True
                 yield die
             if found and unit is not None or unit is None and not self.executable.is_object:    # ld -r merges no strings
@@ -2179,24 +2200,23 @@ class Entries:
     def _by_number(self, name: str, tags: Sequence[str], defined: bool) -> Iterator[Die]:
         """The entries whose name is a number in their unit's part of .debug_str_offsets (DWARF 5, 7.26), as
         clang has them; it begins a typedef and an enum with their type."""
-        for holder, number in self._numbers_of(name):
-            unit, size = self.unit(holder), max(1, (number.bit_length() + 7) // 8)
+        for unit, number in self._numbers_of(name):
             if {'DW_TAG_typedef', 'DW_TAG_enumeration_type'} & set(tags):
                 yield from self.by_name(name, tags, unit, defined)
             else:
-                pattern, form = number.to_bytes(size, self.order), f'strx{size}'
-                yield from self.beginning(pattern, ('DW_AT_name',), form, tags, unit, defined)
+                form = f'strx{max(1, (number.bit_length() + 7) // 8)}'
+                yield from self.beginning(number, NAME, form, tags, unit, defined)
 
-    def _numbers_of(self, name: str) -> Iterator[Tuple[int, int]]:
+    def _numbers_of(self, name: str) -> Iterator[Tuple[Unit, int]]:
         """(unit, number) wherever a part of .debug_str_offsets has a name."""
-        data = self.executable.contents('.debug_str_offsets')
+        data = self.section('.debug_str_offsets')
         for text in self.texts(name) if data else ():
-            for place in occurrences(data, struct.pack(self.mark + 'I', text)):
+            for place in occurrences(data, text.to_bytes(4, self.order)):
                 at = bisect.bisect(self.name_tables, (place, 1 << 64)) - 1
                 base = self.name_tables[at][0] if at >= 0 else place + 1
                 if (place - base) % 4 == 0:
                     first = bisect.bisect(self.name_tables, (base, -1))
-                    yield from ((unit, (place - base) // 4) for _, unit in self.name_tables[first:at + 1])
+                    yield from ((self.unit(unit), (place - base) // 4) for _, unit in self.name_tables[first:at + 1])
 
     @functools.cached_property
     def name_tables(self) -> List[Tuple[int, int]]:
@@ -2204,8 +2224,7 @@ class Entries:
         bases = ((self.unit(offset).bases.get('DW_AT_str_offsets_base'), offset) for offset in self.offsets)
         return sorted((base, offset) for base, offset in bases if base)
 
-    @functools.lru_cache(8)                                             # noqa: B019 - lives as long as the file
-    def texts(self, name: str) -> Tuple[int, ...]:
+    def _read_texts(self, name: str) -> Tuple[int, ...]:
         """Where .debug_str has the name, first the one place that a linker which merges strings refers to. That is the whole
         string where there is one; else the tail of its neighbour in the order of reversed strings (bfd/merge.c; LLVM's
         StringTableBuilder does the same)."""
@@ -2214,28 +2233,36 @@ class Entries:
             return head[head.rfind(b'\0') + 1:][::-1]
         return tuple(sorted(occurrences(self.strings, name.encode() + b'\0'), key=reversed_head))
 
-    def beginning(self, pattern: bytes, attributes: Sequence[str], form: str, tags: Sequence[str], unit: Optional[Unit],
-                  defined: bool = False) -> Iterator[Die]:
-        """The entries with one of the tags whose first attribute that takes room is one of these, in that form, with these
-        bytes."""
-        for at in occurrences(unit.data if unit else self.info, pattern):
-            holder = unit or self.unit_of(at)
-            place = at if unit else at - holder.offset
-            for size in (1, 2, 3):                                      # of the code before it, in ULEB128
-                code = bytes(holder.data[max(0, place - size):place])
-                if len(code) < size or code[-1] & 0x80 or not all(byte & 0x80 for byte in code[:-1]):
-                    continue
-                shape = holder.shapes.get(uleb128(code, 0)[0])
-                fits = shape and shape.tag in tags and shape.first[0] in attributes and shape.first[1] == form
-                if fits and shape and not (defined and shape.declared):
-                    if self.is_entry(holder, place - size):
-                        yield Die(holder, place - size)
-                    break
+    def beginning(self, value: Union[int, bytes], attributes: Sequence[str], form: str, tags: Sequence[str],
+                  unit: Optional[Unit] = None, defined: bool = False) -> Iterator[Die]:
+        """The entries with one of the tags whose first attribute that takes room is one of these, in that form, with that
+        number or these bytes."""
+        pattern = value if isinstance(value, bytes) else value.to_bytes(struct.calcsize(f'<{FORM_CODES[form]}'), self.order)
+        places = occurrences(unit.data, pattern) if unit else self.executable.occurrences('.debug_info', pattern)
+        for place in places:
+            holder = unit or self.unit_of(place)
+            at = place if unit else place - holder.offset
+            codes = self._codes(holder.table, attributes, form, tags, defined)
+            start = next((at - size for size in (1, 2, 3) if holder.data[max(0, at - size):at] in codes), -1)
+            if start >= 0 and holder.is_entry(start):
+                yield holder.die(start)
 
-    def is_entry(self, unit: Unit, at: int) -> bool:
-        """Whether an entry begins there, and not bytes that look like one (a kernel has 20,000 such)."""
-        found = self.around(unit, at)
-        return bool(found) and found[-1].at == at or at == unit.first
+    def _read_codes(self, table: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool) -> Set[bytes]:
+        """The codes, as entries begin with them, of the shapes that beginning() looks for."""
+        return {uleb128_bytes(code) for code, shape in self.shapes(table).items() if shape.tag in tags and shape.stored
+                and shape.stored[0][0] in attributes and shape.stored[0][1] == form and not (defined and shape.declared)}
+
+
+# DWARF 5, 7.25 and 7.7.3: the addresses (x: numbers of them) and numbers of an entry in a list, by its kind.
+LIST_ENTRIES = {'.debug_rnglists': ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au'),
+                '.debug_loclists': ('', 'x', 'xx', 'xu', 'uu', '', 'a', 'aa', 'au')}
+ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
+ENTRY_VALUES = ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
+
+
+def gone(why: str) -> Location:
+    """The Location of what no probe can read."""
+    return Location('gone', why=why)
 
 
 class Places:
@@ -2284,38 +2311,33 @@ class Places:
             yield from self._old_spans(at, base, located)
             return
         section = '.debug_loclists' if located else '.debug_rnglists'
-        data, kinds = self._entries.executable.contents(section), LIST_ENTRIES[section]
+        data, kinds, word = self._entries.section(section), LIST_ENTRIES[section], self._arch.word
         while data[at]:
             kind, numbers, at = kinds[data[at]], [], at + 1
             for sort in kind:
-                if sort == 'a':
-                    number, at = self._entries.number(section, at, self._arch.word), at + self._arch.word
-                else:
-                    number, at = uleb128(data, at)
-                numbers.append(self._entries.address(unit, number) if sort == 'x' else number)
+                number, at = (self._entries.number(section, at, word), at + word) if sort == 'a' else uleb128(data, at)
+                numbers.append(unit.address(number) if sort == 'x' else number)
             if len(numbers) == 1:
                 base = numbers[0]
                 continue
-            size, at = uleb128(data, at) if located else (0, at)
+            expression, at = block(data, at) if located else (b'', at)
             start, end = numbers or (0, 0)                              # none: where no other place is
-            start, end = (base + start, base + end) if kind == 'uu' else (start, end + start * (kind[1:] == 'u'))
-            yield start, end, bytes(data[at:at + size])
-            at += size
+            if kind == 'uu':
+                start, end = base + start, base + end
+            yield start, end + start if kind[1:] == 'u' and kind != 'uu' else end, expression
 
     def _old_spans(self, at: int, base: int, located: bool) -> Iterator[Tuple[int, int, bytes]]:
         """The same of .debug_ranges and .debug_loc (DWARF 4, 2.17.3 and 2.6.2)."""
-        section = '.debug_loc' if located else '.debug_ranges'
-        data, word = self._entries.executable.contents(section), self._arch.word
+        section, word = '.debug_loc' if located else '.debug_ranges', self._arch.word
+        data, number = self._entries.section(section), self._entries.number
         while at + 2 * word <= len(data):
-            start, end = self._entries.number(section, at, word), self._entries.number(section, at + word, word)
-            at += 2 * word
+            start, end, at = number(section, at, word), number(section, at + word, word), at + 2 * word
             if not start and not end:
                 return
             if start == (1 << self._arch.bits) - 1:
                 base = end
                 continue
-            size = self._entries.number(section, at, 2) if located else 0
-            at += 2 * located
+            size, at = (number(section, at, 2), at + 2) if located else (0, at)
             yield base + start, base + end, bytes(data[at:at + size])
             at += size
 
@@ -2327,18 +2349,17 @@ class Places:
 
     def _read_of(self, offset: int) -> List[Tuple[Optional[int], Optional[int], Sequence[Any]]]:
         die = self._entries.die(offset)
-        location = die.values['DW_AT_location']
+        location, unit = die.values['DW_AT_location'], die.unit
         if isinstance(location, bytes):                                 # Go has DWARF 3's form still
-            return [(None, None, self.operations(die.unit, location))]
-        return [(start, end, self.operations(die.unit, expression))
-                for start, end, expression in self._spans(die.unit, location, die.unit.low, True)]
+            return [(None, None, self.operations(unit, location))]
+        return [(start, end, self.operations(unit, text)) for start, end, text in self._spans(unit, location, unit.low, True)]
 
     def operations(self, unit: Unit, expression: Any) -> Sequence[Any]:
         """A DWARF expression; an address takes the place of its number in .debug_addr."""
         operations = self._parsed(unit.version, expression) if isinstance(expression, bytes) else ()
         if not any(operation.op_name in ADDRESS_NUMBERS for operation in operations):
             return operations
-        return [operation._replace(op_name='DW_OP_addr', args=[self._entries.address(unit, operation.args[0])])
+        return [operation._replace(op_name='DW_OP_addr', args=[unit.address(operation.args[0])])
                 if operation.op_name in ADDRESS_NUMBERS else operation for operation in operations]
 
     def _parse(self, version: int, expression: bytes) -> Sequence[Any]:
@@ -2359,33 +2380,35 @@ class Places:
             return self._pieces(operations, frame, entry)
         stack: List[Location] = []
         for operation in operations:
-            last = stack[-1].how if stack else ''
-            done = last not in ('register', 'value', 'gone') and self._step(stack, operation, frame, entry)
-            if not done:
-                only_at_entry = names[0] in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
-                return stack[-1] if last == 'gone' else Location('gone', why='only its value at entry is known' if only_at_entry else (
-                    f"it is computed ({' '.join(names)})" if len(names) > 1 else f'DWARF has it as {names[0]}'))
-        return stack[0] if len(stack) == 1 else Location('gone', why='it is optimised out')
+            if stack and stack[-1].how == 'gone':
+                return stack[-1]
+            if stack and stack[-1].how == 'register' or not self._step(stack, operation, frame, entry):
+                if names[0] in ENTRY_VALUES:
+                    return gone('only its value at entry is known')
+                return gone(f"it is computed ({' '.join(names)})" if len(names) > 1 else f'DWARF has it as {names[0]}')
+        return stack[0] if len(stack) == 1 else gone('it is optimised out')
 
     def _step(self, stack: List[Location], operation: Any, frame: Location, entry: bool) -> bool:
         """One operation on the stack; False where a probe cannot do it. (DWARF 5, 2.5 and 2.6)"""
         name, arguments = operation.op_name, operation.args
-        numbered = re.fullmatch(r'DW_OP_(reg|breg|lit)(\d+)', name)
-        if numbered and numbered[1] == 'reg' or name == 'DW_OP_regx':
-            stack.append(Location('register', number=int(numbered[2]) if numbered else arguments[0]))
-        elif numbered and numbered[1] == 'breg' or name == 'DW_OP_bregx':
-            stack.append(Location('memory', number=int(numbered[2]) if numbered else arguments[0], offset=arguments[-1]))
-        elif numbered or re.fullmatch(r'DW_OP_const(\d[us]|[us])', name):
-            stack.append(Location('constant', offset=int(numbered[2]) if numbered else arguments[0]))
+        register = re.fullmatch(r'DW_OP_(b?reg)(x|\d+)', name)
+        if register:
+            number = arguments[0] if register[2] == 'x' else int(register[2])
+            stack.append(Location('register', number) if register[1] == 'reg' else Location('memory', number, arguments[-1]))
+        elif name.startswith('DW_OP_lit'):
+            stack.append(Location('constant', offset=int(name[len('DW_OP_lit'):])))
+        elif re.fullmatch(r'DW_OP_const\d?[us]', name):
+            stack.append(Location('constant', offset=arguments[0]))
         elif name in ('DW_OP_fbreg', 'DW_OP_call_frame_cfa'):
             stack.append(frame.plus(arguments[0] if arguments else 0))
         elif name == 'DW_OP_addr':
             stack.append(Location('address', offset=arguments[0]))
         elif name == 'DW_OP_implicit_value':
-            stack.append(Location('constant', offset=int.from_bytes(bytes(arguments[0]), self._entries.order), value=True))
-        elif name in ('DW_OP_entry_value', 'DW_OP_GNU_entry_value') and entry:
-            stack.append(self.place(arguments[0], frame, True)._replace(value=False))
-            stack[-1] = stack[-1]._replace(how='memory') if stack[-1].how == 'register' else Location('gone', why='it is computed')
+            value = int.from_bytes(bytes(arguments[0]), self._entries.order)
+            stack.append(Location('constant', offset=value, value=True))
+        elif name in ENTRY_VALUES and entry:
+            held = self.place(arguments[0], frame, True)
+            stack.append(held._replace(how='memory', value=False) if held.how == 'register' else gone('it is computed'))
         else:
             return self._combine(stack, name, arguments)
         return True
@@ -2395,18 +2418,18 @@ class Places:
         """An operation on what is there already."""
         if not stack or stack[-1].value:
             return False
-        top = stack[-1]
+        top, below = stack[-1], stack[-2] if len(stack) > 1 else None
         if name == 'DW_OP_plus_uconst':
             stack[-1] = top.plus(arguments[0])
-        elif name in ('DW_OP_plus', 'DW_OP_minus') and len(stack) > 1 and top.how == 'constant' and not top.derefs:
-            stack[-2:] = [stack[-2].plus(top.offset if name == 'DW_OP_plus' else -top.offset)]
-        elif name == 'DW_OP_plus' and len(stack) > 1 and stack[-2].how == 'constant' and not stack[-2].derefs:
-            stack[-2:] = [top.plus(stack[-2].offset)]
+        elif name in ('DW_OP_plus', 'DW_OP_minus') and below and top.how == 'constant' and not top.derefs:
+            stack[-2:] = [below.plus(top.offset if name == 'DW_OP_plus' else -top.offset)]
+        elif name == 'DW_OP_plus' and below and below.how == 'constant' and not below.derefs:
+            stack[-2:] = [top.plus(below.offset)]
         elif name == 'DW_OP_deref':
             stack[-1] = top._replace(derefs=(*top.derefs, 0))
         elif name == 'DW_OP_stack_value':
             plain = top.how == 'memory' and not top.offset and not top.derefs
-            stack[-1] = Location('register', number=top.number) if plain else top._replace(value=True)
+            stack[-1] = Location('register', top.number) if plain else top._replace(value=True)
         else:
             return False
         return True
@@ -2416,7 +2439,7 @@ class Places:
         part: List[Any] = []
         for operation in operations:
             if operation.op_name == 'DW_OP_piece':
-                place = self.place(part, frame, entry) if part else Location('gone', why='it is optimised out')
+                place = self.place(part, frame, entry)
                 pieces.append((place, int(operation.args[0])))
                 part = []
             else:
@@ -2445,101 +2468,52 @@ class DwarfTypes:
                 return self._type(die.refer('DW_AT_type')) if 'DW_AT_type' in die.values else Void()
         return read
 
+    def _once(self, read: Callable[[], Any]) -> Callable[[], Any]:
+        """What is read when it is first asked for."""
+        @functools.lru_cache(None)
+        def once() -> Any:
+            with reading(self.path):
+                return read()
+        return once
+
     def _type(self, die: Die) -> Written:
         if 'DW_AT_signature' in die.shape.forms:                            # a type unit has it
             die = die.refer('DW_AT_signature')
-        key = self.entries.place_of(die)
+        key = die.offset if die.unit.entries is self.entries else ~die.offset
         if key not in self._types:
             self._types[key] = self._read_type(die)
         return self._types[key]
 
     def _read_type(self, die: Die) -> Written:
-        name, size = die.name, die.values.get('DW_AT_byte_size')
-        if die.tag == 'DW_TAG_typedef':
+        tag, name, size = die.tag, die.name, die.values.get('DW_AT_byte_size')
+        if tag == 'DW_TAG_typedef':
             return Alias(name, self.lazy(die))
-        if die.tag in QUALIFIERS:
-            return Qualified(QUALIFIERS[die.tag], self.lazy(die))
-        if name and die.tag in SCOPED_TAGS and die.unit.language == 'C++':
-            name = self._whole_name(die)
-        number: int = size or 0
-        if die.tag in STRUCT_TAGS:
-            keyword = STRUCT_TAGS[die.tag]
-            if 'DW_AT_declaration' in die.values:
-                return Alias(f'{keyword} {name}', functools.partial(self._declared, keyword, name, die))
-            return Struct(keyword, name, size, self._lazy_members(die), functools.partial(self._passed, die),
-                          self._lazy_others(die))
-        if die.tag == 'DW_TAG_base_type':
-            encoding = die.values.get('DW_AT_encoding', 0)      # DWARF 5 table 7.11
-            if encoding in (3, 4, 9, 0xf):
-                return Float(name, number)
-            return Int(name, number, encoding in (5, 6, 0xd))
-        if die.tag in ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type'):
+        if tag in QUALIFIERS:
+            return Qualified(QUALIFIERS[tag], self.lazy(die))
+        if tag in POINTER_TAGS:
             return Pointer(size or self._arch.word, self.lazy(die))
-        if die.tag == 'DW_TAG_enumeration_type':
-            return self._enum(die, name, size)
-        if die.tag == 'DW_TAG_array_type':
+        if name and tag in SCOPED_TAGS and die.unit.language == 'C++':
+            name = self._whole_name(die)
+        if tag in STRUCT_TAGS:
+            return self._struct(die, STRUCT_TAGS[tag], name, size)
+        if tag == 'DW_TAG_base_type':
+            encoding = die.values.get('DW_AT_encoding', 0)                  # DWARF 5 table 7.11
+            return Float(name, size or 0) if encoding in (3, 4, 9, 0xf) else Int(name, size or 0, encoding in (5, 6, 0xd))
+        if tag == 'DW_TAG_enumeration_type':
+            enumerators = self._once(lambda: tuple(
+                (child.name, child.values['DW_AT_const_value']) for child in die.children(('DW_TAG_enumerator',))))
+            return Enum(name, size or 4, any(value < 0 for _, value in enumerators()), enumerators)
+        if tag == 'DW_TAG_array_type':
             return self._array(die)
-        if die.tag == 'DW_TAG_string_type':                                 # Fortran's text, which no NUL ends
+        if tag == 'DW_TAG_string_type':                                     # Fortran's text, which no NUL ends
             return Array(lambda: Int('char', 1, True) if size else Void('character'), size)
-        if die.tag == 'DW_TAG_subroutine_type':
-            return self.function(die)
-        return Void(name or die.tag[len('DW_TAG_'):])
+        return self.function(die) if tag == 'DW_TAG_subroutine_type' else Void(name or tag[len('DW_TAG_'):])
 
     def function(self, die: Die) -> Function:
         """The function that an entry declares, or a pointer's type says is there."""
         listed = list(die.children(('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
         parameters = [Parameter(child.name, self.lazy(child)) for child in listed if child.tag in PARAMETER_TAGS]
         return Function(die.name, self.lazy(die), tuple(parameters), len(parameters) < len(listed))
-
-    def _passed(self, die: Die) -> str:
-        """How C++ passes an object of this class (Itanium C++ ABI, 3.1.1): by reference where it has a copy or move constructor
-        or a destructor that is not trivial, of its own or of what it holds. Clang says it; gcc leaves it to be found out."""
-        said = die.values.get('DW_AT_calling_convention', 0)           # DWARF 5 table 7.18
-        if said in (4, 5):
-            return 'reference' if said == 4 else 'value'
-        with reading(self.path):
-            found = {self._passed_by(child, die) for child in die.children()}
-        return next((word for word in ('reference', '', 'value') if word in found), 'value')
-
-    def _passed_by(self, child: Die, owner: Die) -> str:
-        """What one entry of a class says of it: 'reference', 'value' (nothing against it), or '' for what is not known."""
-        virtual = child.values.get('DW_AT_virtuality', 0)
-        if virtual or child.name.startswith('_vptr'):
-            return 'reference'
-        if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance') and 'DW_AT_external' not in child.values:
-            type_ = innermost(bare(self.lazy(child)()))
-            return type_.passed() if isinstance(type_, Struct) else 'value'
-        if child.tag not in FUNCTION_TAGS or not self._copies_or_ends(child, owner) or 'DW_AT_artificial' in child.values:
-            return 'value'
-        if 'DW_AT_deleted' in child.values or child.unit.version < 5:      # DW_AT_defaulted came with DWARF 5
-            return ''
-        return 'value' if child.values.get('DW_AT_defaulted', 0) == 1 else 'reference'
-
-    def _copies_or_ends(self, function: Die, owner: Die) -> bool:
-        """Whether it is a class's destructor, or a constructor from another object of the class."""
-        name = function.name
-        if name != owner.name.partition('<')[0]:
-            return name.startswith('~')
-        other = next((child for child in function.children(PARAMETER_TAGS) if 'DW_AT_artificial' not in child.values), None)
-        while other is not None and other.offset != owner.offset and 'DW_AT_type' in other.values:
-            other = other.refer('DW_AT_type')
-        return other is not None and other.offset == owner.offset
-
-    def _declared(self, keyword: str, name: str, die: Die) -> Type:
-        """A type this unit only declares: the one definition that the other units have."""
-        found = self._definition(keyword, '::' * (die.unit.language == 'C++') + name)
-        if isinstance(found, Struct):
-            return found
-
-        def none() -> NoReturn:
-            raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
-        return Struct(keyword, name, None, none)
-
-    def _enum(self, die: Die, name: str, size: Optional[int]) -> Enum:
-        def enumerators() -> Tuple[Tuple[str, int], ...]:
-            with reading(self.path):
-                return tuple((child.name, child.values['DW_AT_const_value']) for child in die.children(('DW_TAG_enumerator',)))
-        return Enum(name, size or 4, any(value < 0 for _, value in enumerators()), enumerators)
 
     def _array(self, die: Die) -> Type:
         """Nested Arrays, the first dimension outermost, in Fortran innermost; none whose place a descriptor tells."""
@@ -2552,37 +2526,40 @@ class DwarfTypes:
             extent = bound + 1 - start if isinstance(bound, int) and isinstance(start, int) else None
             number = child.values.get('DW_AT_count', extent)
             counts.append(number if isinstance(number, int) and 0 <= number < 1 << 32 else None)
-        if die.values.get('DW_AT_ordering', 0):               # columns first
+        if die.values.get('DW_AT_ordering', 0):                             # columns first
             counts.reverse()
-        whole = Array(self.lazy(die), counts.pop() or None if counts else None)      # [0] is C's old [], as BTF has it too
+        whole = Array(self.lazy(die), counts.pop() or None if counts else None)     # [0] is C's old [], as BTF has it too
         while counts:
             whole = Array(functools.partial(Array, *whole), counts.pop())
         return whole
 
-    def _lazy_members(self, die: Die) -> Callable[[], Tuple[Member, ...]]:
-        @functools.lru_cache(None)
-        def members() -> Tuple[Member, ...]:
-            with reading(self.path):
-                return tuple(self._member(child) for child in die.children(('DW_TAG_member', 'DW_TAG_inheritance'))
-                             if 'DW_AT_external' not in child.values)
-        return members
+    # structs and classes
 
-    def _lazy_others(self, die: Die) -> Callable[[], FrozenSet[str]]:
-        @functools.lru_cache(None)
-        def others() -> FrozenSet[str]:
-            if not die.unit.language:
-                return frozenset()
-            with reading(self.path):
-                return frozenset(child.name for child in die.children()
-                                 if child.tag != 'DW_TAG_member' or 'DW_AT_external' in child.values) - {''}
-        return others
+    def _struct(self, die: Die, keyword: str, name: str, size: Optional[int]) -> Written:
+        if 'DW_AT_declaration' in die.values:
+            return Alias(f'{keyword} {name}', functools.partial(self._declared, keyword, name, die))
+        members = self._once(lambda: tuple(
+            self._member(child) for child in die.children(('DW_TAG_member', 'DW_TAG_inheritance')) if is_in_object(child)))
+        others = self._once(lambda: frozenset(
+            child.name for child in die.children() if child.tag != 'DW_TAG_member' or not is_in_object(child)) - {''})
+        return Struct(keyword, name, size, members, functools.partial(self._passed, die),
+                      others if die.unit.language else frozenset)
+
+    def _declared(self, keyword: str, name: str, die: Die) -> Type:
+        """A type this unit only declares: the one definition that the other units have."""
+        found = self._definition(keyword, '::' * (die.unit.language == 'C++') + name)
+        if isinstance(found, Struct):
+            return found
+
+        def none() -> NoReturn:
+            raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
+        return Struct(keyword, name, None, none)
 
     def _member(self, die: Die) -> Member:
-        base = 'base' * (die.tag == 'DW_TAG_inheritance')
+        base = 'base' if die.tag == 'DW_TAG_inheritance' else ''
         if base and die.values.get('DW_AT_virtuality', 0):
-            base = 'virtual'
-        bit = 0 if base == 'virtual' else self._member_bit(die)
-        return Member(die.name, self.lazy(die), bit, die.values.get('DW_AT_bit_size'), base)
+            return Member(die.name, self.lazy(die), 0, base='virtual')
+        return Member(die.name, self.lazy(die), self._member_bit(die), die.values.get('DW_AT_bit_size'), base)
 
     def _member_bit(self, die: Die) -> int:
         """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
@@ -2598,6 +2575,32 @@ class DwarfTypes:
         size = values.get('DW_AT_byte_size') or size_of(bare(self.lazy(die)())) or 0
         from_top, width = values['DW_AT_bit_offset'], values['DW_AT_bit_size']
         return int(8 * start + (8 * size - from_top - width if self._arch.order == 'little' else from_top))
+
+    def _passed(self, die: Die) -> str:
+        """How C++ passes an object of this class (Itanium C++ ABI, 3.1.1): by reference where it has a copy or move
+        constructor or a destructor that is not trivial, of its own or of what it holds. Clang says it; gcc leaves it to be
+        found out."""
+        said = die.values.get('DW_AT_calling_convention', 0)           # DWARF 5 table 7.18
+        if said in (4, 5):
+            return 'reference' if said == 4 else 'value'
+        with reading(self.path):
+            found = {self._passed_by(child, die) for child in die.children()}
+        return next((word for word in ('reference', '', 'value') if word in found), 'value')
+
+    def _passed_by(self, child: Die, owner: Die) -> str:
+        """What one entry of a class says of it: 'reference', 'value' (nothing against it), or '' for what is not known."""
+        if child.values.get('DW_AT_virtuality', 0) or child.name.startswith('_vptr'):
+            return 'reference'
+        if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance') and is_in_object(child):
+            type_ = innermost(bare(self.lazy(child)()))
+            return type_.passed() if isinstance(type_, Struct) else 'value'
+        if child.tag not in FUNCTION_TAGS or not copies_or_ends(child, owner) or 'DW_AT_artificial' in child.values:
+            return 'value'
+        if 'DW_AT_deleted' in child.values or child.unit.version < 5:      # DW_AT_defaulted came with DWARF 5
+            return ''
+        return 'value' if child.values.get('DW_AT_defaulted', 0) == 1 else 'reference'
+
+    # by name
 
     def named(self, keyword: str, name: str, scope: Tuple[str, ...], unit: Optional[Unit]) -> Optional[Type]:
         """The type of that name as a function in that scope of the unit sees it."""
@@ -2634,7 +2637,8 @@ class DwarfTypes:
 
     def _named_so(self, keyword: str, name: str, unit: Optional[Unit]) -> Dict[str, List[Die]]:
         """The definitions of types with that last name, by their whole names without blanks."""
-        last, tags = LAST_NAME.search(name), KEYWORD_TAGS[keyword] + (() if keyword else SCOPED_TAGS)
+        last = re.search(r'(?:[^:<>]|<.*>)+$', name)                        # of a::b<c::d>
+        tags = KEYWORD_TAGS[keyword] if keyword else (*KEYWORD_TAGS[''], *SCOPED_TAGS)
         found: Dict[str, List[Die]] = {}
         dies = [die for text in template_spellings(last[0] if last else name)
                 for die in self._sample(self.entries.by_name(text, tags, unit, defined=True))
@@ -2646,7 +2650,7 @@ class DwarfTypes:
 
     def _whole_name(self, die: Die) -> str:
         """The name of a type with the scopes it is in; C's have none but functions."""
-        return '::'.join(self.entries.path(die)) if die.unit.entries is self.entries else die.name
+        return '::'.join(die.names) if die.unit.entries is self.entries else die.name
 
     def _sample(self, dies: Iterator[Die]) -> Iterator[Die]:
         """Entries enough to see whether the definitions differ: a header's struct stands in a thousand units, one that
@@ -2654,29 +2658,26 @@ class DwarfTypes:
         seen: Set[object] = set()
         for count, die in enumerate(dies):
             scoped = bool(die.unit.language)
-            key = (die.values.get('DW_AT_byte_size'), scoped and self._whole_name(die),
-                   die.values.get('DW_AT_decl_line'))
+            key = (die.values.get('DW_AT_byte_size'), scoped and self._whole_name(die), die.values.get('DW_AT_decl_line'))
             if key not in seen:
                 seen.add(key)
                 yield die
             if count >= 7 and not scoped:
                 return
 
-    def _one_of(self, keyword: str, name: str, dies: List[Die]) -> Optional[Type]:
+    def _one_of(self, keyword: str, name: str, dies: List[Die]) -> Type:
         types = [bare(self._type(die)) for die in dies]
         if len({shape(type_) for type_ in types}) > 1:
             files = sorted({die.unit.top.name for die in dies})
             raise InputError(f"'{(keyword + ' ' + name).strip()}' is defined differently in {', '.join(files[:4])}; reach it "
                              f'through a member or a parameter of that type')
-        return types[0] if types else None
+        return types[0]
 
     def variable(self, name: str, address: int) -> Optional[Type]:
         """The type of the variable of that name at that address."""
-        for count, die in enumerate(self.entries.by_name(name, ('DW_TAG_variable',))):
+        for die in itertools.islice(self.entries.by_name(name, ('DW_TAG_variable',)), 66):
             if self._is_at(die, address):
                 return bare(self.lazy(die.origin)())
-            if count > 64:
-                break
         return None
 
     def _is_at(self, die: Die, address: int) -> bool:
@@ -2684,9 +2685,31 @@ class DwarfTypes:
         location = die.values.get('DW_AT_location')
         if location is None:
             return 'DW_AT_external' in die.values and 'DW_AT_type' in die.values
-        operations = self._places.operations(die.unit, location)
-        return len(operations) == 1 and bool(
-            operations[0].op_name == 'DW_OP_addr' and operations[0].args[0] == address)
+        places = [(operation.op_name, operation.args) for operation in self._places.operations(die.unit, location)]
+        return places == [('DW_OP_addr', [address])]
+
+
+def is_in_object(die: Die) -> bool:
+    """Whether a member is no static one."""
+    return 'DW_AT_external' not in die.values
+
+
+def copies_or_ends(function: Die, owner: Die) -> bool:
+    """Whether it is a class's destructor, or a constructor from another object of the class."""
+    name = function.name
+    if name != owner.name.partition('<')[0]:
+        return name.startswith('~')
+    other = next((child for child in function.children(PARAMETER_TAGS) if 'DW_AT_artificial' not in child.values), None)
+    while other is not None and other.offset != owner.offset and 'DW_AT_type' in other.values:
+        other = other.refer('DW_AT_type')
+    return other is not None and other.offset == owner.offset
+
+
+ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
+NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
+# Behind which a type is still what a parameter takes.
+INNER_TAGS = {'DW_TAG_pointer_type', 'DW_TAG_typedef', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type',
+              *QUALIFIERS}
 
 
 class Declarations:
@@ -2695,89 +2718,66 @@ class Declarations:
     def __init__(self, entries: Entries, types: DwarfTypes) -> None:
         self._entries, self._types = entries, types
 
-    def name_of(self, entry: Die) -> str:
-        """The entry's name, or that of what it is a copy of."""
-        return str(entry.inherited('DW_AT_name') or '')
-
     def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
                    ) -> List[Prototype]:
-        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if there
-        are few: units that mention none are passed over."""
+        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if
+        there are few: units that mention none are passed over."""
         found: Dict[Prototype, Dict[str, None]] = {}
         known: Dict[int, bool] = {}
         for unit in self._entries.units((*types, *names)):
             pointing = self._pointing(unit, types[0]) if types else set()
-            functions = list(self._entries.row(unit, unit.top.end, FUNCTION_TAGS))
-            for at, shape, behind in functions:
-                if shape.declared or not self._is_wanted(unit, at, shape, behind, wanted, known):
+            functions = list(unit.top.children(FUNCTION_TAGS))
+            for die in self._named((die for die in functions if not die.shape.declared), wanted, known):
+                if types and not any(child.type_at in pointing for child in die.children(PARAMETER_TAGS)):
                     continue
-                if types and not self._takes(unit, shape, behind, pointing):
-                    continue
-                die = Die(unit, at)
                 function, inline = self._types.function(die), die.values.get('DW_AT_inline', 0) in (1, 3)   # DWARF 5, table 7.20
                 if takes(function, taken):
                     prototype = Prototype(die.name, declaration(function, die.name), '' if inline else unit.top.name, inline)
                     holders = found.setdefault(prototype, {})
                     if inline and len(holders) < ENOUGH:
-                        holders.update(dict.fromkeys(self._copies(unit, functions, at)))
+                        holders.update(dict.fromkeys(self._holders(die, functions)))
         return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
 
-    def _is_wanted(self, unit: Unit, at: int, shape: Shape, behind: int, wanted: Callable[[str], bool], known: Dict[int, bool]
-                   ) -> bool:
-        """Whether the name of an entry is wanted, asked once for each text of .debug_str."""
-        if shape.name < 0:
-            text = Die(unit, at).name
-            return bool(text) and wanted(text)
-        place = struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]
-        if place not in known:
-            known[place] = wanted(self._entries.text(place))
-        return known[place]
-
-    def _takes(self, unit: Unit, function: Shape, behind: int, types: Set[int]) -> bool:
-        """Whether a parameter of the function whose attributes begin there is of one of these types."""
-        return function.children and any(
-            self._type(unit, at, shape, place) in types
-            for at, shape, place in self._entries.row(unit, self._entries.end(unit, function, behind), PARAMETER_TAGS))
-
-    def _type(self, unit: Unit, at: int, shape: Shape, behind: int) -> int:
-        """Where in the unit the type of an entry is; 0 where it has none."""
-        if shape.type >= 0:
-            return int(struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.type)[0])
-        return int(Die(unit, at).values.get('DW_AT_type', unit.offset)) - unit.offset
+    def _named(self, dies: Iterable[Die], wanted: Callable[[str], bool], known: Dict[int, bool]) -> Iterator[Die]:
+        """Those with a wanted name; `known` is the answer for each text of .debug_str."""
+        for die in dies:
+            place = die.name_at
+            if place < 0:
+                fits = bool(die.name) and wanted(die.name)
+            elif place in known:
+                fits = known[place]
+            else:
+                fits = known[place] = wanted(self._entries.text(place))
+            if fits:
+                yield die
 
     def _pointing(self, unit: Unit, name: str) -> Set[int]:
         """Where in the unit the types are of that name, and those that point to one or qualify one."""
         known = dict.fromkeys(self._entries.texts(name), True)
-        edges, found, before = [], set(), -1
-        for at, shape, behind in self._entries.row(unit, unit.top.end, NAMED_TAGS | INNER_TAGS):
-            if shape.tag in INNER_TAGS:
-                edges.append((at, self._type(unit, at, shape, behind)))
-            if shape.tag in NAMED_TAGS and self._is_wanted(unit, at, shape, behind, name.__eq__, known):
-                found.add(at)
+        dies = list(unit.top.children(NAMED_TAGS | INNER_TAGS))
+        found = {die.at for die in self._named((die for die in dies if die.tag in NAMED_TAGS), name.__eq__, known)}
+        edges, before = [(die.at, die.type_at) for die in dies if die.tag in INNER_TAGS], -1
         while before != len(found):
             before = len(found)
             found.update(at for at, inner in edges if inner in found)
         return found
 
-    def _copies(self, unit: Unit, row: Sequence[Tuple[int, Shape, int]], origin: int) -> Iterator[str]:
-        """The functions in a unit that hold a copy of the one there, with the unit's file."""
-        starts, file = [at for at, _, _ in row], unit.top.name
-        reference = struct.pack(self._entries.mark + 'I', origin)
-        for copy in self._entries.beginning(reference, ORIGINS[:1], 'ref4', ('DW_TAG_inlined_subroutine',), unit):
+    def _holders(self, source: Die, functions: Sequence[Die]) -> Iterator[str]:
+        """Those of a unit's functions that hold a copy of one, with the unit's file."""
+        starts, unit = [die.at for die in functions], source.unit
+        for copy in self._entries.beginning(source.at, ORIGINS[:1], 'ref4', COPY_TAGS, unit):
             index = bisect.bisect(starts, copy.at) - 1
             if index >= 0:
-                yield f'{self.name_of(Die(unit, starts[index]))} ({file})'
+                yield f"{functions[index].inherited('DW_AT_name') or ''} ({unit.top.name})"
 
     def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
         """The names of types with those tags that begin so."""
         known: Dict[int, bool] = {}
         for unit in self._entries.units():
-            for at, shape, behind in self._entries.row(unit, unit.top.end, tags):
-                if not shape.declared and self._is_wanted(
-                        unit, at, shape, behind, lambda text: text.startswith(prefix), known):
-                    if shape.name >= 0:                                 # each text once
-                        known[struct.unpack_from(self._entries.mark + 'I', unit.data, behind + shape.name)[0]] = False
-                    yield Die(unit, at).name
+            defined = (die for die in unit.top.children(tags) if not die.shape.declared)
+            for die in self._named(defined, lambda text: text.startswith(prefix), known):
+                known[die.name_at] = False                              # each text once
+                yield die.name
 
 
 def uleb128_bytes(value: int) -> bytes:
@@ -3060,7 +3060,7 @@ class Scopes:
         """(first address, end, where its entry is) of the code of each function of the unit, sorted; with `nested` also of
         those within functions."""
         functions = unit.every_function if nested else unit.functions
-        return sorted((start, end, at) for at in functions for start, end in self._places.ranges(Die(unit, at)))
+        return sorted((start, end, at) for at in functions for start, end in self._places.ranges(unit.die(at)))
 
     def home(self, address: int) -> Optional[Die]:
         """The function whose code the address is in."""
@@ -3069,7 +3069,7 @@ class Scopes:
             for nested in (False, True):
                 at = self._found(self._code_of(unit, nested), address)
                 if at is not None:
-                    return Die(unit, at)
+                    return unit.die(at)
         return None
 
     def beginning(self, name: str, address: int) -> Optional[Die]:
@@ -3078,7 +3078,7 @@ class Scopes:
         if unit is None:
             return None
         for nested in (False, True):
-            dies = [Die(unit, at) for start, _, at in self._code_of(unit, nested) if start in starts]
+            dies = [unit.die(at) for start, _, at in self._code_of(unit, nested) if start in starts]
             dies = [die for die in dies if self._places.low(die) in starts]
             named = [die for die in dies if die.inherited('DW_AT_name') == name.split('.')[0]]
             if dies:
@@ -3121,7 +3121,7 @@ class Scopes:
         if call != declared or not call[0]:
             return False
         if holder is None:
-            around = self._entries.around(copy.unit, copy.at)[:-1]
+            around = copy.unit.around(copy.at)[:-1]
             holder = next((die for die in reversed(around) if die.tag in CODE_TAGS), None)
         return holder is not None and holder.abstract.offset == source.offset and self._places.is_entered(holder)
 
@@ -3245,8 +3245,7 @@ class Scopes:
             return [source]
         for die in self._entries.by_name(origin.name, FUNCTION_TAGS):
             if die.values.get(LINKAGE) == linkage and (linkage or self.declared_at(die) == declared):
-                reference = struct.pack(self._entries.mark + 'I', die.at)
-                users = self._entries.beginning(reference, ORIGINS, 'ref4', FUNCTION_TAGS, die.unit) if header else ()
+                users = self._entries.beginning(die.at, ORIGINS, 'ref4', FUNCTION_TAGS, die.unit) if header else ()
                 found.update({entry.offset: entry for entry in (die, *users)})
         return list(found.values())
 
@@ -3255,14 +3254,12 @@ class Scopes:
         first, tags, unit = ORIGINS[:1], ('DW_TAG_inlined_subroutine',), source.unit
         if 'DW_AT_inline' not in source.values and '-flto' not in unit.producer:
             return
-        own = struct.pack(self._entries.mark + 'I', source.at)
-        yield from filter(self._is_call, self._entries.beginning(own, first, 'ref4', tags, unit))
+        yield from filter(self._is_call, self._entries.beginning(source.at, first, 'ref4', tags, unit))
         if '-flto' in unit.producer or not unit.is_gnu:
             names = unit.bases.get('DW_AT_str_offsets_base', 0)
             units = [self._entries.unit(offset) for base, offset in self._entries.name_tables if base == names]
-            far = struct.pack(self._entries.mark + 'I', source.offset)
             for other in units or (None,):
-                yield from filter(self._is_call, self._entries.beginning(far, first, 'ref_addr', tags, other))
+                yield from filter(self._is_call, self._entries.beginning(source.offset, first, 'ref_addr', tags, other))
 
 
 def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> NoReturn:
@@ -3311,8 +3308,8 @@ class Frames:
             if start <= pc < end and number >= 0:
                 return Location('memory', number=number, offset=offset)
             if start <= pc < end:
-                return Location('gone', why='its frame is computed in a way no probe can')
-        return Location('gone', why='no call frame information tells where its frame is')
+                return gone('its frame is computed in a way no probe can')
+        return gone('no call frame information tells where its frame is')
 
     def usual_stack(self, pc: int) -> bool:
         """Say whether the stack pointer is where it is in most of the function's code."""
@@ -3446,7 +3443,7 @@ class Variables:
             function = function._replace(parameters=tuple(p._replace(location=None) for p in function.parameters))
         source = die.abstract
         copies = sum(1 for entry in self._scopes.sources(source) for _ in self._scopes.inlined(entry))
-        names = self._entries.path(source.origin) if die.unit.language else ()
+        names = source.origin.names if die.unit.language else ()
         return function._replace(inlined=copies, changed=changed, scope=names)
 
     def at(self, spot: Spot) -> Optional[Function]:
@@ -3462,7 +3459,7 @@ class Variables:
             tuple(known._replace(location=shadowed.get(known.name, known.location)) for known in group)
             for group in (function.parameters, [known for known in inner if known.name]))
         return function._replace(parameters=parameters, locals=variables, home=symbol.name if symbol else '',
-                                 scope=self._entries.path(spot.scope.die.abstract.origin))
+                                 scope=spot.scope.die.abstract.origin.names)
 
     def _prototype(self, spot: Spot, own: Sequence[Die], entry: bool = False) -> Function:
         """The function of a place, its parameters there; `own` are the entries of these that may have places."""
@@ -3516,7 +3513,7 @@ class Variables:
                 line = source.values.get('DW_AT_decl_line', spot.line + 1)
                 other = source.offset not in known and source.name in known.values()
                 if other and line <= spot.line <= self._last_line(scope, spot.file):
-                    found[source.name] = Location('gone', why=(
+                    found[source.name] = gone((
                         f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
         return found
 
@@ -3545,7 +3542,7 @@ class Variables:
                 number = int.from_bytes(number, self._entries.order)
             if isinstance(number, int):
                 return Location('constant', offset=number, value=True)
-            return Location('gone', why='the compiler left no place for it')
+            return gone('the compiler left no place for it')
         called = not spot.inlined and pc == self._places.low(spot.home)
         begins = entry or die.tag == 'DW_TAG_formal_parameter' and pc == self._places.entry(spot.scope.die)
         for start, end, operations in self._places.of(holder):
@@ -3557,7 +3554,7 @@ class Variables:
             if start is not None:
                 return self._on_stack(found)
             return self._kept(self._places.place(operations, Location('frame')), found, die, spot)
-        return Location('gone', why='the compiler has it nowhere at this instruction')
+        return gone('the compiler has it nowhere at this instruction')
 
     def _at_entry(self, found: Location, unit: Unit, only: bool) -> Optional[Location]:
         """The place of a parameter when its function is called, None where it is there only after the function has put it
@@ -3587,7 +3584,7 @@ class Variables:
     def _on_stack(self, found: Location) -> Location:
         """The Location, refused where it is below the stack pointer: what is there belongs to nobody."""
         if self._is_stack(found) and found.offset < 0:
-            return Location('gone', why='its place on the stack is not there at this instruction')
+            return gone('its place on the stack is not there at this instruction')
         return found
 
     def _kept(self, bare: Location, found: Location, die: Die, spot: Spot) -> Location:
@@ -3597,13 +3594,13 @@ class Variables:
         it names the register or pointer it is moved to at some time."""
         if bare.how == 'frame':
             early = die.tag == 'DW_TAG_formal_parameter' and bare.offset < 0 and not spot.inlined and self._in_prologue(spot)
-            return Location('gone', why='the first instructions put it in its place') if early else self._on_stack(found)
+            return gone('the first instructions put it in its place') if early else self._on_stack(found)
         if bare.how not in ('memory', 'register') or not die.unit.is_gnu:
             return found
         if self._is_stack(bare) and self._frames.usual_stack(spot.address):
             return found
         on_stack = self._arch.dwarf.get(bare.number) == self._arch.stack_pointer
-        return Location('gone', why='the stack pointer is elsewhere at this instruction' if on_stack else
+        return gone('the stack pointer is elsewhere at this instruction' if on_stack else
                         'the compiler did not say from where on it is in its place')
 
     def _in_prologue(self, spot: Spot) -> bool:
@@ -3620,14 +3617,14 @@ class Variables:
         if [operation.op_name for operation in operations] == ['DW_OP_call_frame_cfa']:
             return Location('frame') if entry else self._frames.cfa(spot.address)
         if entry or not operations:
-            return Location('gone', why='where its frame is, is not known')
-        found = self._places.place(operations, Location('gone', why='it has no frame base'))
+            return gone('where its frame is, is not known')
+        found = self._places.place(operations, gone('it has no frame base'))
         if found.how != 'register':
             return found
         frame = self._frames.cfa(spot.address)                          # clang's frame pointer, when it is one already
         if frame.how == 'memory' and frame.number == found.number:
             return Location('memory', number=found.number)
-        return Location('gone', why='its frame is not set up, or not any more, at this instruction')
+        return gone('its frame is not set up, or not any more, at this instruction')
 
     # other places
 

@@ -396,7 +396,7 @@ def test_bytes_that_look_like_an_entry_are_none(label: str) -> None:
         entries = {die.offset for die in alone(unit, dwarf.executable).iter_DIEs() if die.tag}
         some = dice.sample(range(unit.first, len(unit.data)), min(500, len(unit.data) // 2))
         some += dice.sample(sorted(entries), min(200, len(entries)))
-        assert [at for at in some if dwarf.entries.is_entry(unit, at) != (at in entries)] == []
+        assert [at for at in some if unit.is_entry(at) != (at in entries)] == []
 
 
 def alone(unit: surftrace.Unit, executable: surftrace.Executable) -> Any:
