@@ -1708,7 +1708,7 @@ def abbreviation(data: bytes) -> Tuple[str, bool, List[Tuple[str, str, int]]]:
         value, at = sleb128(data, at) if form == 0x21 else (0, at)      # DW_FORM_implicit_const
         if not name and not form:
             return tags.get(tag, ''), bool(children), attributes
-        attributes.append((names.get(name, f'DW_AT_{name:#x}'), forms.get(form, ''), value))
+        attributes.append((names.get(name, ''), forms.get(form, ''), value))
 
 
 def c_string(data: Bytes, at: int) -> Tuple[str, int]:
@@ -1771,7 +1771,7 @@ class Shape:
         self.size = self.layout[0][0].size if len(self.layout) == 1 else -1
         wanted = ('DW_AT_sibling', 'ref4'), ('DW_AT_name', 'strp'), ('DW_AT_type', 'ref4')
         self.sibling, self.name, self.type = (places.get(pair, -1) for pair in wanted)
-        self.indirect = [(name, INDIRECT[form]) for name, form in self.stored if form in INDIRECT]
+        self.indirect = {name: INDIRECT[form] for name, form in self.forms.items() if form in INDIRECT}   # gcc may repeat one
         self.declared = 'DW_AT_declaration' in self.forms
         self.code = self.tag in FUNCTION_TAGS and ('DW_AT_low_pc' in self.forms or 'DW_AT_ranges' in self.forms)
 
@@ -1966,7 +1966,7 @@ class Die:
     def values(self) -> Dict[str, Any]:
         """The attributes: numbers, texts, bytes; a reference is the place of the other among all entries."""
         values = self.shape.read(self.unit.data, self.start)
-        for name, value in self.shape.indirect:
+        for name, value in self.shape.indirect.items():
             values[name] = value(self.unit, values[name])
         return values
 
