@@ -1111,6 +1111,8 @@ class Executable:
         if re.fullmatch(r'(basic_)?(string|istream|ostream|iostream)|allocator', word):
             word = ''                                           # Sb Ss Si So Sd Sa (Itanium C++ ABI, 5.1.8)
         piece = f'{len(word)}{word}' if word else ''
+        if not any(piece.encode() in table.names for table in self._tables):
+            return []
         return [symbol for mangled, symbols in self.function_symbols.items()
                 if mangled[:2] in ('_Z', '_R') and piece in mangled and name in spellings(demangled(mangled))
                 for symbol in symbols]
