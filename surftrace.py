@@ -9900,8 +9900,8 @@ def record_kb(event: Event) -> int:
 
 
 # Whether it was an interrupt and not the task (include/linux/trace_events.h, trace_flag_type: 8 hard,
-# 16 soft, 64 NMI). A kprobe's int3 looks like an NMI that interrupts itself (arch/x86/kernel/traps.c); no uprobe
-# is in an interrupt.
+# 16 soft, 64 NMI). A kprobe's int3 looks like an NMI that interrupts itself (arch/x86/kernel/traps.c); no
+# uprobe is in an interrupt.
 IN_INTERRUPT = {'e': 'common_flags&88', 'p': 'common_flags&16||common_flags&8&&!(common_flags&64)'}
 
 
@@ -10113,12 +10113,11 @@ class Tracefs:
             return ''
 
     def names(self, path: str) -> List[str]:
-        """The directories below one, [] where it cannot be read."""
+        """What is in a directory of directories, [] where it cannot be read."""
         with contextlib.suppress(TracefsError):
             folder = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                with os.scandir(folder) as entries:
-                    return sorted(entry.name for entry in entries if entry.is_dir())
+                return sorted(os.listdir(folder))
             finally:
                 os.close(folder)
         return []
@@ -10129,11 +10128,8 @@ class Tracefs:
         flags = os.O_WRONLY | (os.O_APPEND if write.path.endswith('_events') else 0)
         ignored = (TracefsError,) if write.optional else ()
         with contextlib.suppress(*ignored), self._refusals(write.path):
-            file = os.open(write.path, flags, dir_fd=self._folder)
-            try:
-                os.write(file, write.text.encode('utf-8', 'surrogateescape') + b'\n')
-            finally:
-                os.close(file)
+            with open(self.open(write.path, flags), 'wb', buffering=0) as file:
+                file.write(write.text.encode('utf-8', 'surrogateescape') + b'\n')
 
     def mkdir(self, path: str) -> None:
         """A directory made; below instances/ that makes an instance."""
@@ -10469,75 +10465,6 @@ be told. The kernel takes that for a comment; surftrace reads it back.
 SILENCE = 5.0                               # seconds without an event before a word about it
 
 
-def arguments() -> Any:
-    """The argument parser."""
-    import argparse
-    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]'
-    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument_group('what to trace').add_argument
-    add('lines', nargs='*', metavar='LINE',
-        help='p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, P PROGRAM:FUNCTION, R PROGRAM:FUNCTION, u '
-             'PROGRAM:PROBE; what to fetch; f: and a filter')
-    add('-f', '--file', metavar='FILE', action='append', default=[],
-        help="read lines from FILE ('-': standard input); # begins a comment")
-    add('-p', '--pid', metavar='PID[,PID]', type=PIDS, default=(),
-        help='only these processes, with all their threads')
-    add('-c', '--children', action='store_true', help='with -p: their children too')
-    add = parser.add_argument_group('what to do instead').add_argument
-    add('-L', '--list', metavar='WHAT', action='append', default=[],
-        help="list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', "
-             "'struct task_struct.mm', 'enum pid_type'")
-    add('-S', '--show', action='store_true',
-        help='print the ftrace expressions and do nothing; needs no root')
-    add('-F', '--disassemble', metavar='FUNC',
-        help='print the code of a function: offsets, source lines, the variables that can be had and where '
-             'they are')
-    add('-l', '--line', metavar='PLACE',
-        help='print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables')
-    add('-o', '--output', metavar='FILE', type=FILE_NAME,
-        help="write a shell script that does the run ('-': standard output), and do nothing")
-    add('--export-types', metavar='FILE', type=FILE_NAME,
-        help="write the kernel's types into a small file for a later -v (also .xz, .gz), and do nothing")
-    _add_type_options(parser.add_argument_group('where types are from').add_argument)
-    _add_run_options(parser.add_argument_group('how to trace').add_argument)
-    add = parser.add_argument_group('help').add_argument
-    add('-h', '--help', action='help', help='show this and exit')
-    add('--help-language', action='store_true', help='print what a LINE may be, whole')
-    add('--completion', choices=('bash', 'zsh'),
-        help='print what makes the shell complete lines: eval "$(surftrace --completion bash)"')
-    add('--version', action='store_true', help="show program's version number and exit")
-    return parser
-
-
-def _add_type_options(add: Callable[..., Any]) -> None:
-    add('-v', '--vmlinux', metavar='FILE', type=FILE_NAME, action='append', default=[],
-        help='debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder of such, and files of '
-             'modules (repeat it); where all lines are P, R and u, of the program')
-    add('-m', '--mode', choices=('auto', 'dwarf', 'btf', 'remote'), default='auto',
-        help='which debug information to use (auto); remote: from debuginfod servers, by the build-id alone')
-    add('-r', '--remote', metavar='URL', action='append', default=[],
-        help='with -m remote: a server, instead of $DEBUGINFOD_URLS')
-    add('--build-id', metavar='HEX', type=BUILD_ID,
-        help='with -m remote: of another kernel than the running one, for -S and -o')
-    add('-a', '--arch', metavar='ARCH',
-        help=f"architecture of the traced machine: {', '.join(arch.name for arch in ARCHES)}")
-
-
-def _add_run_options(add: Callable[..., Any]) -> None:
-    add('-s', '--stack', action='store_true',
-        help="show the stack of each event: the kernel's, of P, R and u the program's")
-    add('-d', '--duration', metavar='SECONDS', type=SECONDS, help='end after so many seconds')
-    add('-i', '--interval', metavar='SECONDS', type=SECONDS,
-        help='with h: a table every so many seconds, of the calls since the last one')
-    add('--top', metavar='N', type=COUNT, help='with h: only the N largest rows')
-    add('-n', '--count', metavar='EVENTS', type=COUNT, help='end after so many events')
-    add('--self', dest='own', action='store_true', help='do not leave out what surftrace itself does')
-    add('-b', '--buffer', metavar='KB', type=COUNT, help='size of the buffer of each processor')
-    add('-q', '--quiet', action='store_true', help='do not show the commands')
-    add('--force', action='store_true', help='set probes in programs that may crash them')
-
-
 def checked(name: str, convert: Callable[[str], Any], good: Callable[[Any], object]) -> Callable[[str], Any]:
     """A type of options; argparse names it where a value is none."""
     def value(text: str) -> Any:
@@ -10550,10 +10477,78 @@ def checked(name: str, convert: Callable[[str], Any], good: Callable[[Any], obje
 
 
 COUNT = checked('positive number', int, lambda number: 0 < number < 1 << 31)
-SECONDS = checked('positive number', float, lambda number: 0 < number < 1 << 31)
-PIDS = checked('list of process ids', lambda text: tuple(map(COUNT, text.split(','))), bool)
-BUILD_ID = checked('build-id', str.lower, lambda text: re.fullmatch('([0-9a-f]{2}){4,64}', text))   # a folder
-FILE_NAME = checked('file name', str, bool)                     # an unset variable is no option left out
+OPTION_TYPES = {        # by what stands for the value in the help
+    'PID[,PID]': checked('list of process ids', lambda text: tuple(map(COUNT, text.split(','))), bool),
+    'FILE': checked('file name', str, bool),                    # an unset variable is no option left out
+    'HEX': checked('build-id', str.lower, lambda text: re.fullmatch('([0-9a-f]{2}){4,64}', text)),
+    'SECONDS': checked('positive number', float, lambda number: 0 < number < 1 << 31),
+    'N': COUNT, 'EVENTS': COUNT, 'KB': COUNT}
+OPTIONS = {             # groups of (names, the value with ... if it may be repeated, what it is for)
+    'what to trace': (
+        ('lines', 'LINE', 'p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
+         'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter'),
+        ('-f --file', 'FILE...', "read lines from FILE ('-': standard input); # begins a comment"),
+        ('-p --pid', 'PID[,PID]', 'only these processes, with all their threads'),
+        ('-c --children', '', 'with -p: their children too')),
+    'what to do instead': (
+        ('-L --list', 'WHAT...', "list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', "
+         "'struct task_struct', 'struct task_struct.mm', 'enum pid_type'"),
+        ('-S --show', '', 'print the ftrace expressions and do nothing; needs no root'),
+        ('-F --disassemble', 'FUNC', 'print the code of a function: offsets, source lines, the variables '
+         'that can be had and where they are'),
+        ('-l --line', 'PLACE', 'print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, '
+         'variables'),
+        ('-o --output', 'FILE', "write a shell script that does the run ('-': standard output), and do "
+         'nothing'),
+        ('--export-types', 'FILE', "write the kernel's types into a small file for a later -v (also .xz, "
+         '.gz), and do nothing')),
+    'where types are from': (
+        ('-v --vmlinux', 'FILE...', 'debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder '
+         'of such, and files of modules (repeat it); where all lines are P, R and u, of the program'),
+        ('-m --mode', '{auto,dwarf,btf,remote}', 'which debug information to use (auto); remote: from '
+         'debuginfod servers, by the build-id alone'),
+        ('-r --remote', 'URL...', 'with -m remote: a server, instead of $DEBUGINFOD_URLS'),
+        ('--build-id', 'HEX', 'with -m remote: of another kernel than the running one, for -S and -o'),
+        ('-a --arch', 'ARCH', 'architecture of the traced machine: ' + ', '.join(a.name for a in ARCHES))),
+    'how to trace': (
+        ('-s --stack', '', "show the stack of each event: the kernel's, of P, R and u the program's"),
+        ('-d --duration', 'SECONDS', 'end after so many seconds'),
+        ('-i --interval', 'SECONDS', 'with h: a table every so many seconds, of the calls since the last '
+         'one'),
+        ('--top', 'N', 'with h: only the N largest rows'),
+        ('-n --count', 'EVENTS', 'end after so many events'),
+        ('--self', '', 'do not leave out what surftrace itself does'),
+        ('-b --buffer', 'KB', 'size of the buffer of each processor'),
+        ('-q --quiet', '', 'do not show the commands'),
+        ('--force', '', 'set probes in programs that may crash them')),
+    'help': (
+        ('-h --help', '', 'show this and exit'),
+        ('--help-language', '', 'print what a LINE may be, whole'),
+        ('--completion', '{bash,zsh}', 'print what makes the shell complete lines: eval "$(surftrace '
+         '--completion bash)"'),
+        ('--version', '', "show program's version number and exit"))}
+
+
+def arguments() -> Any:
+    """The argument parser."""
+    import argparse
+    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]'
+    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    for title, options in OPTIONS.items():
+        group = parser.add_argument_group(title)
+        for names, value, purpose in options:
+            how: Dict[str, Any] = {'action': 'help' if '--help' in names.split() else 'store_true'}
+            if value.startswith('{'):
+                how = {'choices': value[1:-1].split(',')}
+            elif value:
+                word = value.replace('...', '')
+                how = {'metavar': word, 'type': OPTION_TYPES.get(word, str)}
+                how.update({'nargs': '*'} if names == 'lines' else {})
+                how.update({'action': 'append', 'default': []} if value != word else {})
+            group.add_argument(*names.split(), help=purpose, **how)
+    parser.set_defaults(mode='auto', pid=())
+    return parser
 
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
@@ -10700,8 +10695,7 @@ def remote_kernel(options: Any, arch: Arch, probes: Sequence[Tuple[Probe, str]])
         if wrong:
             raise InputError(message)
     if not build_id:
-        raise SurftraceError('the running kernel tells no build-id (/sys/kernel/notes); give it with '
-                             '--build-id')
+        raise SurftraceError('the running kernel tells no build-id (/sys/kernel/notes); give one: --build-id')
     cache = environ.get('DEBUGINFOD_CACHE_PATH') or os.path.join(
         environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'debuginfod_client')
     timeout = environ.get('DEBUGINFOD_TIMEOUT', '')
@@ -10764,8 +10758,7 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
     if len(inside) > 1:
         raise InputError(f"'{name}' is another file in each of these processes "
-                         f"({', '.join(inside.values())}): trace "
-                         'them one by one')
+                         f"({', '.join(inside.values())}): trace them one by one")
     if len(options.vmlinux) > 1 and debug_given:
         raise InputError(f'-v {options.vmlinux[1]}: a program has one debug file')
     paths = list(inside.values()) or object_paths(name, folders_of_programs())
@@ -10781,9 +10774,8 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     arch = arch_named(options.arch or os.uname().machine)
     programs = [program for program in programs if program.executable.arch == arch] or programs
     if len({program.path for program in programs}) > 1:
-        raise InputError(f"'{name}' may be {', '.join(program.path for program in programs)}: name one by "
-                         "its path or "
-                         'soname')
+        found = ', '.join(program.path for program in programs)
+        raise InputError(f"'{name}' may be {found}: name one by its path or soname")
     return checked_program(programs[0], given, options) if programs else None
 
 
@@ -10795,8 +10787,8 @@ def checked_program(program: Program, given: Optional[Executable], options: Any)
     word = program.executable.arch.bits
     if word != arch_named(os.uname().machine).bits and not (options.show or options.output):
         raise SurftraceError(f'{program.path} has {word} bits and the kernel has not: ftrace would read its '
-                             'pointers and its '
-                             "stack as the kernel's own are; -S and -o, for a machine of its kind, take it")
+                             "pointers and its stack as the kernel's own are; -S and -o, for a machine of "
+                             'its kind, take it')
     return program
 
 
@@ -11159,7 +11151,8 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
         events = make_events(probes, machine)
         run = wanted_run(options, events)
     decoder = Decoder(events, frozenset(() if options.children else run.pids),
-                      functools.partial(frame_function, machine.program) if run.user_stacks else None, options.stack)
+                      functools.partial(frame_function, machine.program) if run.user_stacks else None,
+                      options.stack)
     undone: List[Undone] = []
 
     def show(command: str) -> None:
@@ -11168,7 +11161,7 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
         run = run._replace(group=instance.group)
-        if counted_by_the_kernel('self') and not options.own:
+        if counted_by_the_kernel('self') and not options.self:
             run = run._replace(own=(os.getpid(), stream.reader.process))
         try:
             with session(tracefs, instance, plan(events, run), show, stream.stopped, stream.drain, undone):
@@ -11176,7 +11169,8 @@ def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, t
                     how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
                     say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
-                                  changes(events, machine.kernel).__next__, Report(options.interval, options.top))
+                                  changes(events, machine.kernel).__next__,
+                                  Report(options.interval, options.top))
         except TracefsError as error:
             raise explained(error, events, run.group, machine, tracefs) from None
         finally:
@@ -11298,7 +11292,8 @@ def read_on(orders: Any, into: int) -> None:
 
 
 class Report:
-    """When tables are shown before the end: at each interval, of what came since the last one, and when QUIT (Ctrl-\\) asks."""
+    """When tables are shown before the end: at each interval, of what came since the last one, and when QUIT
+    (Ctrl-\\) asks."""
 
     def __init__(self, interval: Optional[float] = None, top: Optional[int] = None) -> None:
         self.top, self.asked = top, False
@@ -11392,7 +11387,8 @@ class Stream:
                     say('surftrace: ' + silence())
 
     def _report(self, report: Report, now: float) -> None:
-        """Show the tables where they are due: on a terminal those of each interval in the place of the last ones."""
+        """Show the tables where they are due: on a terminal those of each interval in the place of the last
+        ones."""
         due = report.due(now)
         if due or report.asked:
             import time
@@ -11514,8 +11510,7 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
         for name, file in come.items():
             if file and loaded_build_id(name, kernel.arch) != file.build_id:
                 notes.append(f"the module '{name}' that was loaded is another build than {file.path}: values "
-                             "of it "
-                             'are read from the wrong places. Start again')
+                             'of it are read from the wrong places. Start again')
         yield notes
 
 
@@ -11565,7 +11560,8 @@ def conclude(events: Sequence[Event], run: Run, stream: Stream, top: Optional[in
     """The tables, and what became of all."""
     try:
         if stream.decoder.counting.tables and not stream.why:
-            put_out(stream.decoder.counting.text(top, ', '.join(losses(run, stream) + missed_hits(stream.profile))))
+            unseen = ', '.join(losses(run, stream) + missed_hits(stream.profile))
+            put_out(stream.decoder.counting.text(top, unseen))
     finally:
         for line in summary(events, run, stream):
             say(line)
