@@ -4143,10 +4143,15 @@ class DistilledBtf(Btf):
 # ---- Debug info --------------------------------------------------------------------------------------------
 
 RUNNING_BTF = '/sys/kernel/btf/vmlinux'
-VMLINUX_PLACES = ('/usr/lib/debug/boot/vmlinux-{release}', '/usr/lib/debug/lib/modules/{release}/vmlinux',
-                  '/lib/modules/{release}/vmlinux', '/lib/modules/{release}/build/vmlinux', '/boot/vmlinux-{release}',
-                  '/usr/lib/debug/boot/vmlinux-{release}.debug', '/usr/lib/debug/vmlinux-{release}',
-                  '/usr/lib/debug/.build-id/{id2}/{id38}.debug')
+DEBUG_FOLDER = '/usr/lib/debug'
+VMLINUX_PLACES = (
+    '/usr/lib/debug/boot/vmlinux-{release}', '/usr/lib/debug/lib/modules/{release}/vmlinux',
+    '/lib/modules/{release}/vmlinux', '/lib/modules/{release}/build/vmlinux', '/boot/vmlinux-{release}',
+    '/usr/lib/debug/boot/vmlinux-{release}.debug', '/usr/lib/debug/vmlinux-{release}')
+MODULES_LOADED = '/sys/module'
+MODULE_FOLDERS = ('/usr/lib/debug/lib/modules/{release}', '/usr/lib/debug/usr/lib/modules/{release}',
+                  '/lib/modules/{release}')
+MODULE_ENDINGS = ('.ko.debug', '.ko', '.ko.xz', '.ko.zst', '.ko.gz')
 
 
 class Kallsyms:
@@ -4157,12 +4162,14 @@ class Kallsyms:
 
     def symbols(self, name: str) -> List[Symbol]:
         """The symbols of that name, functions and data, of the kernel and of loaded modules."""
-        line = re.compile(rb'^([0-9a-f]+) (\w) ' + re.escape(name.encode()) + rb'(?:\t\[([^\]]+)\])?$', re.M)
-        spans = (self._data.rfind(b'\n', 0, at) + 1 for at in occurrences(self._data, b' ' + name.encode())
-                 if self._data[at + len(name) + 1:at + len(name) + 2] in (b'\n', b'\t', b''))
-        found = [line.match(self._data, start) for start in spans]
-        return [Symbol(name, int(match[1], 16), 0, match[2] in b'tTwW', module=(match[3] or b'').decode())
-                for match in found if match]
+        found = []
+        for at in occurrences(self._data, b' ' + name.encode()):
+            end = at + 1 + len(name.encode())
+            if self._data[end:end + 1] in (b'\n', b'\t'):
+                start = self._data.rfind(b'\n', 0, at) + 1
+                address, kind, _, *module = self._data[start:self._data.find(b'\n', end)].decode().split()
+                found.append(Symbol(name, int(address, 16), 0, kind in 'tTwW', module=''.join(module)[1:-1]))
+        return found
 
     def functions(self, name: str) -> List[Symbol]:
         """The functions of that name."""
@@ -4170,8 +4177,10 @@ class Kallsyms:
 
     def copies_of(self, name: str) -> List[Symbol]:
         """See Executable."""
-        found = set(re.findall(rb' [tT] (%b(?:\.(?:constprop|isra)\.\d+)+)' % re.escape(name.encode()), self._data))
-        return [symbol for copy in sorted(found) for symbol in self.functions(copy.decode())]
+        copy = re.compile(rb' (%b(?:\.(?:constprop|isra)\.\d+)+)\s' % re.escape(name.encode()))
+        matches = (copy.match(self._data, at) for at in occurrences(self._data, b' ' + name.encode() + b'.'))
+        names = sorted({match[1].decode() for match in matches if match})
+        return [symbol for name in names for symbol in self.functions(name)]
 
     def beginning(self, prefix: str, code: bool) -> Set[str]:
         """The names of functions, or of other symbols, that begin so."""
@@ -4190,14 +4199,15 @@ class Kallsyms:
         table: Dict[str, List[Symbol]] = {}
         for address, name, module in re.findall(rb'^(\w+) [tTwW] (\S+)(?:\t\[(\S+)\])?$', self._data, re.M):
             text = name.decode(errors='replace')
-            if not text.startswith('__pfx_'):                       # the padding before a function, never to be probed
-                table.setdefault(text, []).append(Symbol(text, int(address, 16), 0, True, module=module.decode()))
+            if not text.startswith('__pfx_'):           # the padding before a function, never to be probed
+                symbol = Symbol(text, int(address, 16), 0, True, module=module.decode())
+                table.setdefault(text, []).append(symbol)
         return table
 
 
 class Symbols:
-    """The symbols of a kernel's file and of its modules' files, or of a program's file and its debug files: of one name and address
-    the first file's. Addresses are link-time ones."""
+    """The symbols of a kernel's file and its modules' files, or of a program's file and its debug files, at
+    link-time addresses; of one name and address the first file's."""
 
     def __init__(self, files: Sequence[Executable]) -> None:
         self.files = files
@@ -4212,8 +4222,10 @@ class Symbols:
         return self._first(lambda file: file.every_symbol(name))
 
     def functions(self, name: str) -> List[Symbol]:
-        """The functions of that name, one an address: the symbol's, else that of the source in C++ and Rust."""
-        found = [symbol for symbol in self.symbols(name) if symbol.code] or self._first(lambda file: file.named_in_source(name))
+        """The functions of that name, one an address: of symbols, else of C++ and Rust as their source has
+        them."""
+        found = [symbol for symbol in self.symbols(name) if symbol.code]
+        found = found or self._first(lambda file: file.named_in_source(name))
         return list({(symbol.module, symbol.address): symbol for symbol in found}.values())
 
     def copies_of(self, name: str) -> List[Symbol]:
@@ -4222,18 +4234,21 @@ class Symbols:
 
     def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
         """The function (or the object) that has the address."""
-        return next((found for found in (file.symbol_at(address, code) for file in self.files) if found), None)
+        return next(filter(None, (file.symbol_at(address, code) for file in self.files)), None)
 
     def beginning(self, prefix: str, code: bool) -> Set[str]:
         """The names of functions, or of other symbols, that begin so."""
-        return {symbol.name for file in self.files for symbol in file.matching(lambda name: name.startswith(prefix))
-                if symbol.code == code}
+        def begins(name: str) -> bool:
+            return name.startswith(prefix)
+        found = (symbol for file in self.files for symbol in file.matching(begins))
+        return {symbol.name for symbol in found if symbol.code == code}
 
     def _first(self, ask: Callable[[Executable], List[Symbol]]) -> List[Symbol]:
         found: Dict[Tuple[str, int, str], Symbol] = {}
         for file in self.files:
             for symbol in ask(file):
-                found.setdefault((file.module, symbol.address, symbol.name), symbol._replace(module=file.module))
+                symbol = symbol._replace(module=file.module)
+                found.setdefault((symbol.module, symbol.address, symbol.name), symbol)
         return sorted(found.values(), key=lambda symbol: (symbol.module, symbol.address))
 
     @functools.cached_property
@@ -4242,30 +4257,34 @@ class Symbols:
         found: Dict[str, List[Symbol]] = {}
         for file in self.files:
             for name, symbols in file.function_symbols.items():
-                own = [symbol._replace(module=file.module) for symbol in symbols] if file.module else symbols
-                known = found.get(name, [])
-                places = {(symbol.module, symbol.address) for symbol in known}
-                found[name] = known + [symbol for symbol in own if (symbol.module, symbol.address) not in places] if known else own
+                if file.module:
+                    symbols = [symbol._replace(module=file.module) for symbol in symbols]
+                known = found.setdefault(name, symbols)
+                if known is not symbols:
+                    places = {(symbol.module, symbol.address) for symbol in known}
+                    new = [symbol for symbol in symbols if (symbol.module, symbol.address) not in places]
+                    found[name] = known + new
         return found
 
 
-def once(source: Callable[[], TypeInfo]) -> Callable[[], TypeInfo]:
-    """The source, opened when it is first asked for."""
-    return functools.lru_cache(None)(source)
+Source = Callable[[], TypeInfo]
 
 
 class Module(TypeInfo):
-    """A kernel, one of its modules, a program or a library: its symbols, and its sources of types in the order in which they are
-    asked; one is opened when those before it had no answer. A module's own functions are its only ones, types are then its
-    kernel's (`base`). `symbols` is None where only types are known; `file` has the code; `loaded` is None where that module's
-    kernel is not the running one; `build_id` is '' where nothing tells it."""
+    """A kernel, one of its modules, a program or a library: its symbols, and its sources of types in the
+    order in which they are asked; one is opened when those before it had no answer. A module's own functions
+    are its only ones, types are then its kernel's."""
 
-    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Symbols, None], sources: Sequence[Callable[[], TypeInfo]],
-                 build_id: str = '', file: Optional[Executable] = None, path: str = '') -> None:
-        self.arch, self.symbols, self.build_id, self.file, self.path = arch, symbols, build_id, file, path
-        self.sources = [once(source) for source in sources]
-        self.base: Optional[Module] = None
-        self.loaded: Optional[bool] = None
+    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Symbols, None], sources: Sequence[Source],
+                 file: Optional[Executable] = None, path: str = '', build_id: str = '',
+                 loaded: Optional[bool] = None) -> None:
+        self.arch, self.path = arch, path
+        self.symbols = symbols                          # None where only types are known
+        self.sources: List[Source] = [functools.lru_cache(None)(source) for source in sources]
+        self.file = file                                # has the code
+        self.build_id = build_id or (file.build_id if file else '')             # '' where nothing tells it
+        self.base: Optional[Module] = None              # a module's kernel
+        self.loaded = loaded                            # None where that is not the running one
         self.given: Tuple[str, ...] = ()                # modules whose files were named
         self._modules: Callable[[str], Module] = lambda name: Module(self.arch, self.symbols, ())
 
@@ -4283,7 +4302,8 @@ class Module(TypeInfo):
         return self
 
     def _first(self, ask: Callable[[TypeInfo], Any]) -> Any:
-        return next((answer for answer in (ask(source()) for source in self.sources) if answer is not None), None)
+        answers = (ask(source()) for source in self.sources)
+        return next((answer for answer in answers if answer is not None), None)
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
         """See TypeInfo; `address` is for DWARF only, the others have none."""
@@ -4293,18 +4313,26 @@ class Module(TypeInfo):
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo."""
         found: Optional[Type] = self._first(lambda source: source.named(keyword, name, function))
-        return found if found or not self.base else self.base.named(keyword, name, function)
+        return self.base.named(keyword, name) if self.base and not found else found
 
     def variable(self, name: str) -> Optional[Variable]:
         """See TypeInfo."""
         found: Optional[Variable] = self._first(lambda source: source.variable(name))
-        return found if found or not self.base else self.base.variable(name)
+        return self.base.variable(name) if self.base and not found else found
 
     def function_names(self) -> Iterable[str]:
         """See TypeInfo."""
         if self.symbols is not None:
             return self.symbols.function_symbols
         return sorted({name for source in self.sources for name in source().function_names()})
+
+    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
+        """See TypeInfo: those of the first source."""
+        return self.sources[0]().prototypes(pattern, taken) if self.sources else ()
+
+    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
+        """See TypeInfo: those of the first source."""
+        return self.sources[0]().type_names(keywords, prefix) if self.sources else ()
 
     @functools.cached_property
     def linked(self) -> Optional[Symbols]:
@@ -4329,14 +4357,6 @@ class Module(TypeInfo):
         """The function (or the object) that the link-time address is in."""
         return self.linked.symbol_at(address, code) if self.linked else None
 
-    def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
-        """See TypeInfo: those of the first source."""
-        return self.sources[0]().prototypes(pattern, taken) if self.sources else ()
-
-    def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
-        """See TypeInfo: those of the first source."""
-        return self.sources[0]().type_names(keywords, prefix) if self.sources else ()
-
     @functools.cached_property
     def btf(self) -> Optional[Btf]:
         """The BTF among the sources."""
@@ -4348,6 +4368,9 @@ class Module(TypeInfo):
         return next((source for source in (s() for s in self.sources) if isinstance(source, Dwarf)), None)
 
 
+# files and their types
+
+
 def read_file(path: str, size: int = -1) -> bytes:
     """The bytes of a file that debug information is in, or its first ones."""
     try:
@@ -4357,253 +4380,281 @@ def read_file(path: str, size: int = -1) -> bytes:
         raise DebugInfoError(f'{path}: {error.strerror}') from None
 
 
+def readable_files(paths: Iterable[str]) -> Iterator[Executable]:
+    """The ELF files among the paths that are there and can be read, unpacked where they are compressed."""
+    for path in paths:
+        file = None
+        if os.path.isfile(path):
+            with contextlib.suppress(SurftraceError):
+                file = Executable(path)
+        if file:
+            yield file
+
+
+def build_id_path(build_id: str) -> str:
+    """Where distributions put the debug file of a build-id (GDB manual, 18.3)."""
+    return f'{DEBUG_FOLDER}/.build-id/{build_id[:2]}/{build_id[2:]}.debug'
+
+
+def types_in(file: Executable, mode: str, kernel: Optional[Module] = None) -> List[Source]:
+    """The DWARF and the BTF of a file, as far as the mode of -m allows; of a kernel's module one is
+    enough."""
+    sources: List[Source] = []
+    if mode != 'btf' and file.size('.debug_info'):
+        sources.append(functools.partial(Dwarf, file))
+    if mode != 'dwarf' and file.size('.BTF') and not (kernel and sources):
+        sources.append(functools.partial(btf_in, file, kernel))
+    if not sources:
+        wanted = {'dwarf': 'DWARF', 'btf': 'BTF'}.get(mode, 'debug information: neither .debug_info nor .BTF')
+        raise DebugInfoError(f'{file.path}: has no {wanted}')
+    return sources
+
+
+def btf_in(file: Executable, kernel: Optional[Module] = None) -> Btf:
+    """The BTF in a kernel's file, or in a module's on top of its kernel's or what it kept of that
+    (.BTF.base)."""
+    base, kept = base_btf(kernel, file.path) if kernel else None, bytes(file.contents('.BTF.base'))
+    if base and kept:
+        base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, base)
+    return Btf(bytes(file.contents('.BTF')), file.path, file.arch, base)
+
+
+def split_btf(path: str, kernel: Module) -> Btf:
+    """A file of a module's BTF on top of its kernel's."""
+    return Btf(read_file(path), path, kernel.arch, base_btf(kernel, path))
+
+
+def base_btf(kernel: Module, path: str) -> Btf:
+    """The BTF that a module's is on top of."""
+    if not kernel.btf:
+        raise DebugInfoError(f"{path}: the BTF of a module is on top of its kernel's, and that is not known "
+                             'here; name it with -v too')
+    return kernel.btf
+
+
+# the running kernel
+
+
 def running_build_id(arch: Arch) -> str:
-    """The running kernel's build-id, from /sys/kernel/notes."""
-    try:
+    """The running kernel's build-id, '' where it tells none."""
+    with contextlib.suppress(DebugInfoError):
         return build_id_of(read_file('/sys/kernel/notes'), arch.order)
-    except DebugInfoError:
-        return ''
+    return ''
+
+
+def running_symbols() -> Optional[Kallsyms]:
+    """The running kernel's symbols, where it was built to tell them."""
+    return Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
 
 
 def find_vmlinux(arch: Arch, release: str) -> Optional[Executable]:
     """A vmlinux with DWARF of exactly the running kernel, where distributions put it."""
     wanted = running_build_id(arch)
-    for place in VMLINUX_PLACES if wanted else ():
-        path = place.format(release=release, id2=wanted[:2], id38=wanted[2:])
-        if os.path.exists(path):
-            with contextlib.suppress(SurftraceError):
-                executable = Executable(path)
-                if executable.build_id == wanted and '.debug_info' in executable.sections:
-                    return executable
-    return None
+    places = [place.format(release=release) for place in VMLINUX_PLACES] + [build_id_path(wanted)]
+    return next((file for file in readable_files(places if wanted else ())
+                 if file.build_id == wanted and '.debug_info' in file.sections), None)
 
 
-def given_debug_info(path: str, mode: str, arch: Optional[Arch], machine: Arch) -> Module:
-    """The debug information of one file: an ELF with DWARF or .BTF, or raw BTF (of the architecture said, else of this
-    machine)."""
-    inside = unpacked(path)
-    head = inside[:4] or read_file(path, 4)
-    if head[:2] in BTF_MAGIC:
-        if mode == 'dwarf':
-            raise InputError(f'{path} is BTF, but -m dwarf was asked for')
-        return Module(arch or machine, None, [lambda: Btf(inside or read_file(path), path, arch or machine)], path=path)
-    if head != b'\x7fELF':
-        raise DebugInfoError(f'{path}: neither an ELF file nor BTF')
-    executable = Executable(path, inside)
-    if arch and arch != executable.arch:
-        raise InputError(f'{path} is for {executable.arch.name}, but -a {arch.name} was asked for')
-    sources: List[Callable[[], TypeInfo]] = []
-    if mode != 'btf' and '.debug_info' in executable.sections:
-        sources.append(lambda: Dwarf(executable))
-    if mode != 'dwarf' and '.BTF' in executable.sections:
-        sources.append(lambda: Btf(bytes(executable.contents('.BTF')), path, executable.arch))
-    if not sources:
-        wanted = {'auto': 'debug information: neither .debug_info nor .BTF', 'dwarf': 'DWARF', 'btf': 'BTF'}[mode]
-        raise DebugInfoError(f'{path}: has no {wanted}')
-    return Module(executable.arch, Symbols([executable]) if '.symtab' in executable.sections else None, sources,
-                  executable.build_id, executable, path)
+def running_debug_info(mode: str, arch: Arch, release: str) -> Module:
+    """The running kernel: the DWARF of a vmlinux of the same build-id, and the BTF the kernel carries."""
+    def no_types() -> TypeInfo:
+        missing = {'auto': f'neither a vmlinux with debug information nor {RUNNING_BTF}',
+                   'btf': f'no {RUNNING_BTF}', 'dwarf': 'no vmlinux with debug information'}[mode]
+        raise SurftraceError(f'{missing} for the running kernel {release}; install its debug package '
+                             f'(Debian: linux-image-{release}-dbg) or name a file with -v')
+    sources: List[Source] = []
+    vmlinux = find_vmlinux(arch, release) if mode != 'btf' else None
+    if vmlinux:
+        sources.append(functools.partial(Dwarf, vmlinux))
+    if mode != 'dwarf' and os.path.exists(RUNNING_BTF):
+        sources.append(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, arch))
+    kernel = Module(arch, running_symbols(), sources or [no_types], build_id=running_build_id(arch))
+    return kernel.with_modules(functools.partial(running_module, mode, kernel, release))
 
 
-def running_debug_info(mode: str, machine: Arch, release: str) -> Module:
-    """The running kernel's: a vmlinux of the same build-id in the usual places, and the BTF the kernel carries."""
-    sources: List[Callable[[], TypeInfo]] = []
-    executable = find_vmlinux(machine, release) if mode not in ('btf', 'remote') else None
-    if executable:
-        found = executable
-        sources.append(lambda: Dwarf(found))
-    has_btf = mode != 'dwarf' and os.path.exists(RUNNING_BTF)
-    if has_btf:
-        sources.append(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, machine))
-    kernel = Module(machine, running_symbols(), sources or [functools.partial(_no_types, mode, release)], running_build_id(machine))
-    return kernel.with_modules(functools.partial(running_module, mode, kernel, release, has_btf))
+def running_module(mode: str, kernel: Module, release: str, name: str) -> Module:
+    """A module of the running kernel: the DWARF of its file, and the BTF that the kernel has of it, or its
+    file where it is not loaded."""
+    debug, whole = installed_module(name, kernel.arch, release)
+    sources: List[Source] = [functools.partial(Dwarf, debug)] if debug and mode != 'btf' else []
+    if mode != 'dwarf' and os.path.exists(RUNNING_BTF):
+        sources += loaded_btf(kernel, name)
+        if whole and not is_loaded(name) and whole.size('.BTF'):
+            sources.append(functools.partial(btf_in, whole, kernel))
+    return Module(kernel.arch, kernel.symbols, sources, whole or debug, loaded=is_loaded(name))
 
 
-def running_symbols() -> Optional[Kallsyms]:
-    """The running kernel's."""
-    return Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
-
-
-def _no_types(mode: str, release: str) -> TypeInfo:
-    missing = {'auto': f'neither a vmlinux with debug information nor {RUNNING_BTF}', 'btf': f'no {RUNNING_BTF}',
-               'dwarf': 'no vmlinux with debug information'}[mode]
-    raise SurftraceError(f'{missing} for the running kernel {release}; install its debug package (Debian: '
-                         f'linux-image-{release}-dbg) or name a file with -v')
-
-
-# modules
-
-
-MODULES_LOADED = '/sys/module'
-MODULE_FOLDERS = ('/usr/lib/debug/lib/modules/{release}', '/usr/lib/debug/usr/lib/modules/{release}', '/lib/modules/{release}')
-MODULE_ENDINGS = ('.ko.debug', '.ko', '.ko.xz', '.ko.zst', '.ko.gz')
+def is_loaded(module: str) -> bool:
+    """Tell whether a module is loaded."""
+    return os.path.isdir(f'{MODULES_LOADED}/{module}')
 
 
 def loaded_build_id(module: str, arch: Arch) -> str:
     """The build-id of a module that is loaded, '' where it has none."""
-    try:
+    with contextlib.suppress(DebugInfoError):
         return build_id_of(read_file(f'{MODULES_LOADED}/{module}/notes/.note.gnu.build-id'), arch.order)
-    except DebugInfoError:
-        return ''
+    return ''
+
+
+def loaded_btf(kernel: Module, name: str) -> List[Source]:
+    """The BTF that the running kernel has of a module."""
+    path = os.path.join(os.path.dirname(RUNNING_BTF), name)
+    return [functools.partial(split_btf, path, kernel)] if os.path.exists(path) else []
 
 
 def installed_modules(release: str) -> Dict[str, str]:
-    """The modules of a release by name, as paths below its folder without .ko (modules.dep(5)); a '-' in a file's name is '_' in
-    the module's."""
+    """The modules of a release by name, as paths below its folder without .ko (modules.dep(5)); a '-' in a
+    file's name is '_' in the module's."""
     path = MODULE_FOLDERS[-1].format(release=release) + '/modules.dep'
     listed = read_file(path).decode(errors='replace') if os.path.exists(path) else ''
     stems = re.findall(r'^(.*?)\.ko(?:\.\w+)?:', listed, re.M)
     return {os.path.basename(stem).replace('-', '_'): stem for stem in stems}
 
 
-def module_paths(module: str, release: str) -> List[str]:
-    """Where the files of a module are that distributions install, debug files first."""
+def release_of(module: Executable) -> str:
+    """The release of the kernel that a module was built for, '' of a debug file."""
+    return module.module_info.get('vermagic', '').split(' ')[0]
+
+
+def installed_module(
+        module: str, arch: Arch, release: str) -> Tuple[Optional[Executable], Optional[Executable]]:
+    """(the file with DWARF, the file that would be loaded) of a module: those of the build-id that the loaded
+    one has, or of the one that is installed for this release."""
+    folders = [folder.format(release=release) for folder in MODULE_FOLDERS]
     stem = installed_modules(release).get(module)
-    places = [f'{folder.format(release=release)}/{stem}{ending}' for folder in MODULE_FOLDERS for ending in MODULE_ENDINGS] if stem else []
-    return [place for place in places if os.path.isfile(place)]
-
-
-def installed_module(module: str, arch: Arch, release: str) -> Tuple[Optional[Executable], Optional[Executable]]:
-    """(the file with DWARF, the file that would be loaded) of a module: those of the build-id that the loaded one has, or of the
-    one that is installed for this release."""
-    files = []
-    for path in module_paths(module, release):
-        with contextlib.suppress(SurftraceError):
-            files.append(Executable(path))
-    installed = MODULE_FOLDERS[-1].format(release=release) + '/'
-    whole = next((file for file in files if file.path.startswith(installed)
-                  and file.module_info.get('vermagic', '').split(' ')[0] == release), None)
-    wanted = loaded_build_id(module, arch) if os.path.isdir(f'{MODULES_LOADED}/{module}') else whole.build_id if whole else ''
-    linked = f'{DEBUG_FOLDER}/.build-id/{wanted[:2]}/{wanted[2:]}.debug'
-    if wanted and os.path.isfile(linked):
-        with contextlib.suppress(SurftraceError):
-            files.append(Executable(linked))
-    same = [file for file in files if wanted and file.build_id == wanted]
-    return next((file for file in same if file.size('.debug_info')), None), whole if whole in same else None
-
-
-def running_module(mode: str, kernel: Module, release: str, has_btf: bool, name: str) -> Module:
-    """A module of the running kernel: the DWARF of its file, and the BTF that the kernel has of it, or of one that is not loaded
-    its file has."""
-    debug, whole = installed_module(name, kernel.arch, release)
-    sources: List[Callable[[], TypeInfo]] = [lambda: Dwarf(debug)] if debug and mode not in ('btf', 'remote') else []
-    if has_btf:
-        sources += loaded_btf(kernel, name)
-    module = Module(kernel.arch, kernel.symbols, sources, file=whole or debug)
-    module.loaded = os.path.isdir(f'{MODULES_LOADED}/{name}')
-    if has_btf and whole and not module.loaded and whole.size('.BTF'):
-        module.sources.append(once(lambda: module_btf(whole, kernel)))
-    return module
-
-
-def loaded_btf(kernel: Module, name: str) -> List[Callable[[], TypeInfo]]:
-    """The BTF that the running kernel has of a module."""
-    path = os.path.join(os.path.dirname(RUNNING_BTF), name)
-    return [lambda: Btf(read_file(path), path, kernel.arch, base_btf(kernel, path))] if os.path.exists(path) else []
-
-
-def base_btf(kernel: Module, path: str) -> Btf:
-    """The BTF that a module's is on top of."""
-    if not kernel.btf:
-        raise DebugInfoError(f"{path}: the BTF of a module is on top of its kernel's, and that is not known here; name it with -v too")
-    return kernel.btf
-
-
-def module_btf(file: Executable, kernel: Module) -> Btf:
-    """The BTF in a module's file, on top of its kernel's, or of what it kept of that (.BTF.base)."""
-    kept, base = bytes(file.contents('.BTF.base')), base_btf(kernel, file.path)
-    base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, base) if kept else base
-    return Btf(bytes(file.contents('.BTF')), file.path, file.arch, base)
+    paths = [f'{folder}/{stem}{ending}' for folder in folders for ending in MODULE_ENDINGS if stem]
+    files = list(readable_files(paths))
+    installed = [file for file in files if file.path.startswith(folders[-1] + '/')]
+    whole = next((file for file in installed if release_of(file) == release), None)
+    wanted = whole.build_id if whole else ''
+    if is_loaded(module):
+        wanted = loaded_build_id(module, arch)
+    if not wanted:
+        return None, None
+    files += readable_files([build_id_path(wanted)])
+    same = [file for file in files if file.build_id == wanted]
+    debug = next((file for file in same if file.size('.debug_info')), None)
+    return debug, whole if whole in same else None
 
 
 # files given by name
 
 
-def given_debug_files(paths: Sequence[str], mode: str, arch: Optional[Arch], machine: Arch, release: str,
+def given_debug_info(path: str, mode: str, asked: Optional[Arch], arch: Arch) -> Module:
+    """The debug information of one file: an ELF with DWARF or .BTF, of the architecture that was asked for,
+    or raw BTF, which is taken to be of `arch`."""
+    inside = unpacked(path)
+    head = inside[:4] or read_file(path, 4)
+    if head[:2] in BTF_MAGIC:
+        if mode == 'dwarf':
+            raise InputError(f'{path} is BTF, but -m dwarf was asked for')
+        return Module(arch, None, [lambda: Btf(inside or read_file(path), path, arch)], path=path)
+    if head != b'\x7fELF':
+        raise DebugInfoError(f'{path}: neither an ELF file nor BTF')
+    file = Executable(path, inside)
+    if asked and asked != file.arch:
+        raise InputError(f'{path} is for {file.arch.name}, but -a {asked.name} was asked for')
+    symbols = Symbols([file]) if '.symtab' in file.sections else None
+    return Module(file.arch, symbols, types_in(file, mode), file, path)
+
+
+def given_debug_files(paths: Sequence[str], mode: str, asked: Optional[Arch], arch: Arch, release: str,
                       running: Callable[[], Module]) -> Module:
-    """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the running one; and
-    those of modules."""
+    """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the
+    running one; and those of modules."""
     paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
+    objects = [Executable(path) for path in paths if is_object_file(path)]
     split = [path for path in paths if read_file(path, 2) in BTF_MAGIC and is_split_btf(read_file(path))]
-    objects = {path: Executable(path) for path in paths if path not in split and is_object_file(path)}
-    kernels = [path for path in paths if path not in objects and path not in split]
+    others = {*split, *(file.path for file in objects)}
+    kernels = [path for path in paths if path not in others]
     if len(kernels) > 1:
-        raise InputError(f"-v {kernels[1]}: {kernels[0]} is a kernel's file too; one kernel and its modules can be named")
-    kernel = given_debug_info(kernels[0], mode, arch, machine) if kernels else running()
-    for path, file in objects.items():
+        raise InputError(
+            f"-v {kernels[1]}: {kernels[0]} is a kernel's file too; one kernel and its modules can be named")
+    kernel = given_debug_info(kernels[0], mode, asked, arch) if kernels else running()
+    for file in objects:
         if file.arch != kernel.arch:
-            raise InputError(f'{path} is for {file.arch.name}, and the kernel for {kernel.arch.name}')
-    if isinstance(kernel.symbols, Symbols):                             # the running kernel's stay those it has
-        kernel.symbols = Symbols([*kernel.symbols.files, *objects.values()])
-    given = {file.module: given_module(file, mode, kernel) for file in objects.values()}
+            raise InputError(f'{file.path} is for {file.arch.name}, and the kernel for {kernel.arch.name}')
+    if isinstance(kernel.symbols, Symbols):                         # the running kernel's stay those it has
+        kernel.symbols = Symbols([*kernel.symbols.files, *objects])
+    given = {file.module: Module(kernel.arch, kernel.symbols, types_in(file, mode, kernel), file)
+             for file in objects}
     for path in split:
-        source = functools.partial(_split_btf, path, kernel)
-        given[os.path.basename(path).split('.')[0].replace('-', '_')] = Module(kernel.arch, kernel.symbols, [source])
-    others, kernel.given = kernel._modules, tuple(given)
+        source = functools.partial(split_btf, path, kernel)
+        name = os.path.basename(path).split('.')[0].replace('-', '_')
+        given[name] = Module(kernel.arch, kernel.symbols, [source])
+    find, kernel.given = kernel._modules, tuple(given)
     for name, module in given.items():
-        module.loaded = others(name).loaded
-    return kernel.with_modules(lambda name: given.get(name) or others(name))
+        module.loaded = find(name).loaded
+    return kernel.with_modules(lambda name: given.get(name) or find(name))
 
 
 def is_object_file(path: str) -> bool:
-    """Whether it is an ELF file that is not linked, as a module is."""
+    """Tell whether a file is ELF that is not linked, as a module is."""
     head = (unpacked(path) or read_file(path, 18))[:18]
-    return head[:4] == b'\x7fELF' and int.from_bytes(head[16:18], 'little' if head[5:6] == b'\1' else 'big') == 1     # ET_REL
-
-
-def _split_btf(path: str, kernel: Module) -> Btf:
-    return Btf(read_file(path), path, kernel.arch, base_btf(kernel, path))
-
-
-def given_module(file: Executable, mode: str, kernel: Module) -> Module:
-    """The module whose file was named."""
-    source: Callable[[], TypeInfo] = functools.partial(module_btf, file, kernel)
-    if mode != 'btf' and file.size('.debug_info'):
-        source = functools.partial(Dwarf, file)
-    elif mode == 'dwarf' or not file.size('.BTF'):
-        wanted = {'dwarf': 'DWARF', 'btf': 'BTF'}.get(mode, 'debug information: neither .debug_info nor .BTF')
-        raise DebugInfoError(f'{file.path}: has no {wanted}')
-    return Module(kernel.arch, kernel.symbols, [source], file=file)
+    relocatable = b'\1\0' if head[5:6] == b'\1' else b'\0\1'           # ET_REL in the byte order of the file
+    return head[:4] == b'\x7fELF' and head[16:18] == relocatable
 
 
 def file_of_release(folder: str, release: str) -> str:
-    """The file in a folder of kernels' files whose name has that release (vmlinux-6.1.0, 6.1.0.btf), or the only one."""
+    """The file in a folder of kernels' files whose name has that release (vmlinux-6.1.0, 6.1.0.btf), or the
+    only one."""
     try:
-        listed_names = sorted(os.listdir(folder))
+        names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     except OSError as error:
         raise DebugInfoError(f'{folder}: {error.strerror}') from None
-    names = [name for name in listed_names if os.path.isfile(os.path.join(folder, name))]
-    fitting = [name for name in names if re.search(rf'(?<![\w.]){re.escape(release)}(?=$|\.(btf|debug|elf|gz|xz|zst))', name)]
-    if len(fitting) != 1 and (fitting or len(names) != 1):
-        listed = ', '.join((fitting or names)[:6]) or 'nothing'
-        raise DebugInfoError(f"-v {folder}: {len(fitting) or 'no'} file{'s' * (len(fitting) != 1)} there for {release}; there is {listed}")
-    return os.path.join(folder, (fitting or names)[0])
+    has_release = re.compile(rf'(?<![\w.]){re.escape(release)}(?=$|\.(btf|debug|elf|gz|xz|zst))')
+    fitting = [name for name in names if has_release.search(name)]
+    if len(fitting) == 1 or len(names) == 1 and not fitting:
+        return os.path.join(folder, (fitting or names)[0])
+    listed = ', '.join(sorted(fitting or names)[:6]) or 'nothing'
+    count = f"{len(fitting) or 'no'} file{'s' * (len(fitting) != 1)}"
+    raise DebugInfoError(f'-v {folder}: {count} there for {release}; there is {listed}')
 
 
 # debuginfod
 
 
-class DebuginfodCache:
-    """The folder in which the clients of debuginfod keep what they have fetched (debuginfod_find_debuginfo(3)):
-    BUILDID/debuginfo, BUILDID/section-NAME. A file gets its name when it is whole and has been looked at; surftrace writes
-    nothing else anywhere but below tracefs."""
+LARGEST_ANSWER = 4 << 30                    # of a server: no kernel's debug file has a quarter of it
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
 
-    def path(self, build_id: str, what: str) -> str:
-        """Where 'debuginfo' or 'section/NAME' of a build-id is kept."""
-        return os.path.join(self.folder, build_id, what.replace('/', '-'))
+class Debuginfod(NamedTuple):
+    """The servers to be asked, in order, which learn a build-id and a section's name, no more; and the folder
+    in which debuginfod's clients keep what they have fetched (debuginfod_find_debuginfo(3)), all that
+    surftrace writes but in tracefs: BUILDID/debuginfo, BUILDID/section-NAME."""
+    urls: Tuple[str, ...]
+    folder: str
+    timeout: float                                  # seconds; less than 100 kB in these is a stall
+    progress: Callable[[str, int, int], None]       # of what, bytes so far (-1: broken off), in all, or 0
 
-    def add(self, build_id: str, what: str, receive: Callable[[Any], None], check: Callable[[str], None]) -> str:
-        """The path of the file that `receive` writes, if `check` finds nothing wrong with it; whatever goes wrong, no part of it
-        stays."""
+    def find(self, build_id: str, what: str, check: Callable[[str], None],
+             reasons: List[str]) -> Optional[str]:
+        """The path of 'debuginfo' or 'section/NAME' of a build-id, None where no server has it; why each has
+        not is added to `reasons`."""
+        path = os.path.join(self.folder, build_id, what.replace('/', '-'))
+        if os.path.exists(path) and os.path.getsize(path):      # an empty one says that nobody had it then
+            with contextlib.suppress(DebugInfoError):
+                check(path)
+                return path
+        for url in self.urls:
+            try:
+                self._fetch(f"{url.rstrip('/')}/buildid/{build_id}/{what}", what, path, check)
+                return path
+            except DebugInfoError as error:
+                self.progress(what, -1, 0)
+                reasons.append(str(error).replace(path, url))
+        return None
+
+    def _fetch(self, address: str, what: str, path: str, check: Callable[[str], None]) -> None:
+        """Make the file, which gets its name when it is whole and `check` finds nothing wrong with it; else
+        no part of it stays."""
         import tempfile
-        path, temporary = self.path(build_id, what), ''
+        folder, name = os.path.split(path)
+        temporary = ''
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=os.path.basename(path) + '.', dir=os.path.dirname(path))
+            os.makedirs(folder, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(prefix=f'{name}.', dir=folder)
             with os.fdopen(descriptor, 'wb') as file:
-                receive(file)
+                self._receive(address, what, file)
             check(temporary)
             os.replace(temporary, path)
         except OSError as error:
@@ -4611,38 +4662,10 @@ class DebuginfodCache:
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        return path
-
-
-LARGEST_ANSWER = 4 << 30                    # of a server: no kernel's debug file has a quarter of it
-
-
-class Debuginfod(NamedTuple):
-    """The servers to be asked, in order, and how: seconds in which less than 100 kB is a stall; `progress` is told (what,
-    bytes so far, bytes in all or 0), and -1 bytes when it broke. They learn a build-id and a section's name, no more."""
-    urls: Tuple[str, ...]
-    cache: DebuginfodCache
-    timeout: float
-    progress: Callable[[str, int, int], None]
-
-    def find(self, build_id: str, what: str, check: Callable[[str], None], reasons: List[str]) -> Optional[str]:
-        """The path of that file, None where no server has it; why each has not is added to `reasons`."""
-        path = self.cache.path(build_id, what)
-        if os.path.exists(path) and os.path.getsize(path):              # an empty one says that nobody had it then
-            with contextlib.suppress(DebugInfoError):
-                check(path)
-                return path
-        for url in self.urls:
-            address = f"{url.rstrip('/')}/buildid/{build_id}/{what}"
-            try:
-                return self.cache.add(build_id, what, functools.partial(self._receive, address, what), check)
-            except DebugInfoError as error:
-                self.progress(what, -1, 0)
-                reasons.append(str(error).replace(self.cache.path(build_id, what), url))
-        return None
 
     def _receive(self, address: str, what: str, file: Any) -> None:
-        """What is at the address, into the file; when it breaks, the rest is asked for, as long as there is any progress."""
+        """Write what is at the address into the file; where it breaks, ask for the rest while that brings
+        more."""
         import http.client
         while True:
             before = file.tell()
@@ -4650,32 +4673,27 @@ class Debuginfod(NamedTuple):
                 self._receive_from(address, what, file)
                 return
             except (OSError, http.client.HTTPException, ValueError) as error:
-                if getattr(error, 'code', 0) == 404:
+                code = getattr(error, 'code', 0)
+                if code == 404:
                     raise DebugInfoError(f'{address}: not there') from None
-                if file.tell() <= before or getattr(error, 'code', 0):
+                if code or file.tell() <= before:
                     reason = getattr(error, 'reason', error)
-                    raise DebugInfoError(f'{address}: {getattr(reason, "strerror", "") or reason or "broken off"}') from None
+                    text = getattr(reason, 'strerror', '') or reason or 'broken off'
+                    raise DebugInfoError(f'{address}: {text}') from None
 
     def _receive_from(self, address: str, what: str, file: Any) -> None:
-        """One request, for what is behind the end of the file; a server that sends the whole again is taken at its word."""
+        """One request, for what is behind the end of the file; where the server sends the whole again, for
+        all."""
         import time
-        import urllib.request
-        headers = {'User-Agent': f'surftrace/{__version__}', **({'Range': f'bytes={file.tell()}-'} if file.tell() else {})}
-        opener = urllib.request.OpenerDirector()
-        for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.UnknownHandler,
-                        urllib.request.HTTPRedirectHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor):
-            opener.add_handler(handler())                               # http alone, also where a server sends us on
-        with opener.open(fullurl=urllib.request.Request(address, headers=headers), timeout=self.timeout) as response:
-            if file.tell() and (response.status != 206 or
-                                not str(response.headers.get('Content-Range')).startswith(f'bytes {file.tell()}-')):
+        headers = {'Range': f'bytes={file.tell()}-'} if file.tell() else {}
+        with open_url(address, headers, self.timeout) as response:
+            rest = str(response.headers.get('Content-Range')).startswith(f'bytes {file.tell()}-')
+            if file.tell() and not (response.status == 206 and rest):
                 file.seek(0)
                 file.truncate()
             length = response.headers.get('Content-Length')
             total, mark, since = file.tell() + int(length) if length else 0, file.tell(), time.monotonic()
-            while True:
-                data = response.read1(1 << 16)
-                if not data:
-                    break
+            for data in iter(lambda: response.read1(1 << 16), b''):
                 file.write(data)
                 if max(total, file.tell()) > LARGEST_ANSWER:
                     raise DebugInfoError(f'{address}: more than {LARGEST_ANSWER >> 30} GB')
@@ -4690,75 +4708,83 @@ class Debuginfod(NamedTuple):
             self.progress(what, file.tell(), file.tell())
 
 
+def open_url(address: str, headers: Dict[str, str], timeout: float) -> Any:
+    """The answer to a request by http or https alone, also where a server sends us on."""
+    from urllib import request
+    opener = request.OpenerDirector()
+    for handler in (request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.UnknownHandler,
+                    request.HTTPRedirectHandler, request.HTTPDefaultErrorHandler, request.HTTPErrorProcessor):
+        opener.add_handler(handler())
+    headers = {'User-Agent': f'surftrace/{__version__}', **headers}
+    return opener.open(fullurl=request.Request(address, headers=headers), timeout=timeout)
+
+
 def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: bool, running: bool) -> Module:
-    """The kernel of that build-id, by debuginfod: its .BTF, unless `lines` needs DWARF; else its whole debug file."""
+    """The kernel of that build-id, by debuginfod: its .BTF, unless `lines` needs DWARF; else its whole debug
+    file."""
+    def check_btf(path: str) -> None:
+        Btf(read_file(path), path, arch)
     reasons: List[str] = []
     symbols: Union[Kallsyms, Symbols, None] = running_symbols() if running else None
-    btf = servers.find(build_id, 'section/.BTF', lambda path: _check_btf(path, arch), reasons) if not lines else None
-    whole = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), reasons) if not btf else None
-    if not btf and not whole:
-        raise SurftraceError(f'no debuginfod server has the debug information of {build_id}:' + ''.join(
-            f'\n  {printable(reason)}' for reason in reasons))
+    btf = servers.find(build_id, 'section/.BTF', check_btf, reasons) if not lines else None
+    file = remote_file(servers, build_id, reasons) if not btf else None
     if btf:
-        kernel = Module(arch, symbols, [lambda: Btf(read_file(btf), btf, arch)], build_id)
+        kernel = Module(arch, symbols, [lambda: Btf(read_file(btf), btf, arch)], build_id=build_id)
+    elif file:
+        if file.arch != arch:
+            raise InputError(
+                f'{build_id} is a kernel for {file.arch.name}, and not {arch.name}; say so with -a')
+        kernel = Module(arch, symbols or Symbols([file]), [functools.partial(Dwarf, file)], file)
     else:
-        executable = Executable(whole or '')
-        if executable.arch != arch:
-            raise InputError(f'{build_id} is a kernel for {executable.arch.name}, and not {arch.name}; say so with -a')
-        kernel = Module(arch, symbols or Symbols([executable]), [lambda: Dwarf(executable)], build_id, executable)
+        listed = ''.join(f'\n  {printable(reason)}' for reason in reasons)
+        raise SurftraceError(f'no debuginfod server has the debug information of {build_id}:{listed}')
     return kernel.with_modules(functools.partial(remote_module, servers, kernel)) if running else kernel
 
 
 def remote_module(servers: Debuginfod, kernel: Module, name: str) -> Module:
-    """A module of the running kernel: the BTF that the kernel has of it, else its debug file by debuginfod."""
-    sources, build_id, file = loaded_btf(kernel, name) if kernel.btf else [], loaded_build_id(name, kernel.arch), None
-    found = servers.find(build_id, 'debuginfo', functools.partial(_check_debug_file, build_id), []) if build_id and not sources else None
-    if found:
-        file = Executable(found)
+    """A module of the running kernel: the BTF that the kernel has of it, else its debug file by
+    debuginfod."""
+    sources, build_id = loaded_btf(kernel, name) if kernel.btf else [], loaded_build_id(name, kernel.arch)
+    file = remote_file(servers, build_id, []) if build_id and not sources else None
+    if file:
         sources = [functools.partial(Dwarf, file)]
-    module = Module(kernel.arch, kernel.symbols, sources, file=file)
-    module.loaded = os.path.isdir(f'{MODULES_LOADED}/{name}')
-    return module
+    return Module(kernel.arch, kernel.symbols, sources, file, loaded=is_loaded(name))
 
 
-def _check_btf(path: str, arch: Arch) -> None:
-    Btf(read_file(path), path, arch)
-
-
-def _check_debug_file(build_id: str, path: str) -> None:
-    """Refuse what is not whole, or not what was asked for."""
-    executable = Executable(path)
-    if executable.build_id != build_id:
-        raise DebugInfoError(f'{path}: sent a file of another build-id ({executable.build_id})')
-    for name in executable.sections:
-        executable.contents(name) if not executable.sections[name].packing else executable.size(name)
-    if not executable.size('.debug_info'):
-        raise DebugInfoError(f'{path}: no DWARF in this file (no .debug_info)')
+def remote_file(servers: Debuginfod, build_id: str, reasons: List[str]) -> Optional[Executable]:
+    """The debug file of a build-id; refuse what is not whole, or not what was asked for."""
+    def check(path: str) -> None:
+        file = Executable(path)
+        if file.build_id != build_id:
+            raise DebugInfoError(f'{path}: sent a file of another build-id ({file.build_id})')
+        for name, section in file.sections.items():
+            file.size(name) if section.packing else file.contents(name)
+        if not file.size('.debug_info'):
+            raise DebugInfoError(f'{path}: no DWARF in this file (no .debug_info)')
+    path = servers.find(build_id, 'debuginfo', check, reasons)
+    return Executable(path) if path else None
 
 
 # programs
 
 
-DEBUG_FOLDER = '/usr/lib/debug'
-
-
 class Program(Module):
-    """A program or library that is traced: `path` is what its probes are set in, `executable` the file that has been read."""
+    """A program or library that is traced."""
     symbols: Symbols
-    executable: Executable
+    executable: Executable              # the file that was read; its probes are set in `path`
 
     def __init__(self, executable: Executable, debug: Sequence[Executable], path: str) -> None:
-        sources: List[Callable[[], TypeInfo]] = []
+        sources: List[Source] = []
         for file in (executable, *debug):
-            if file.size('.debug_info'):
-                shared = [Dwarf(other) for other in shared_debug_files(file)]
-                sources += [functools.partial(Dwarf, file, *shared), *(functools.partial(_same, other) for other in shared)]
-        arch = executable.arch if executable.arch.name != 'i386' else executable.arch._replace(arguments=())   # all on the stack
-        super().__init__(arch, Symbols([executable, *debug]), sources, executable.build_id, executable, path)
+            sources += program_types(file) if file.size('.debug_info') else []
+        arch = executable.arch
+        if arch.name == 'i386':
+            arch = arch._replace(arguments=())                          # all on the stack
+        super().__init__(arch, Symbols([executable, *debug]), sources, executable, path)
 
     @property
     def is_go(self) -> bool:
-        """Whether it is Go's, whose stacks move: a return address put there by the kernel would crash it."""
+        """Tell whether it is Go's, whose stacks move: a return address put there by the kernel crashes it."""
         return '.gopclntab' in self.executable.sections or '.note.go.buildid' in self.executable.sections
 
     @property
@@ -4768,67 +4794,69 @@ class Program(Module):
 
 
 def program_at(path: str, debug: Optional[Executable] = None, shown: str = '') -> Program:
-    """The program in that file, with its debug file (the one given, else where distributions put it); `shown` is its path on the
-    traced machine where that is another."""
+    """The program in that file, with its debug file (the one given, else where distributions put it); `shown`
+    is its path on the traced machine where that is another."""
     executable = Executable(path)
     if not executable.segments:
         raise DebugInfoError(f'{path}: nothing in this file is ever loaded: an object file, or a debug file?')
     return Program(executable, [debug] if debug else debug_files(executable), shown or path)
 
 
-def _same(source: TypeInfo) -> TypeInfo:
-    return source
-
-
 def debug_files(executable: Executable) -> List[Executable]:
     """The separate debug file (GDB manual, 18.3: by build-id, then by .gnu_debuglink), and MiniDebugInfo."""
-    found, id_ = [], executable.build_id
-    folder = os.path.dirname(os.path.realpath(executable.path))
-    root = re.match(r'/proc/\d+/root|', executable.path)
-    places = [f'{root[0] if root else ""}{DEBUG_FOLDER}/.build-id/{id_[:2]}/{id_[2:]}.debug'] if id_ else []
-    link = bytes(executable.contents('.gnu_debuglink')).partition(b'\0')[0].decode(errors='replace')
+    own = os.path.realpath(executable.path)
+    folder, root = os.path.dirname(own), re.match(r'/proc/\d+/root|', executable.path)
+    places = [f"{root[0] if root else ''}{build_id_path(executable.build_id)}"] if executable.build_id else []
+    link = named_file(executable, '.gnu_debuglink')
     if link and '/' not in link:
         places += [f'{folder}/{link}', f'{folder}/.debug/{link}', f'{DEBUG_FOLDER}{folder}/{link}']
-    for place in places:
-        if os.path.isfile(place) and os.path.realpath(place) != os.path.realpath(executable.path):
-            with contextlib.suppress(SurftraceError):
-                other = Executable(place)
-                if is_debug_file_of(other, executable):
-                    found.append(other)
-                    break
+    others = readable_files(place for place in places if os.path.realpath(place) != own)
+    found = [*itertools.islice((other for other in others if is_debug_file_of(other, executable)), 1)]
     packed = bytes(executable.contents('.gnu_debugdata'))
     if packed:
         import lzma
         with contextlib.suppress(SurftraceError), reading(executable.path):
-            found.append(Executable(f'{executable.path} (.gnu_debugdata)', inflated(packed, lzma.LZMADecompressor)))
+            data = inflated(packed, lzma.LZMADecompressor)
+            found.append(Executable(f'{executable.path} (.gnu_debugdata)', data))
     return found
 
 
+def named_file(executable: Executable, section: str) -> str:
+    """The name of another file at the beginning of a section."""
+    return bytes(executable.contents(section)).partition(b'\0')[0].decode(errors='replace')
+
+
 def is_debug_file_of(other: Executable, executable: Executable) -> bool:
-    """By the build-id, or where there is none by the checksum beside the name in .gnu_debuglink."""
+    """Tell by the build-id, or where there is none by the checksum beside the name in .gnu_debuglink."""
     if executable.build_id or other.build_id:
         return executable.build_id == other.build_id
     link = bytes(executable.contents('.gnu_debuglink'))
-    return link[-4:] == zlib.crc32(read_file(other.path)).to_bytes(4, executable.arch.order)  # type: ignore[arg-type]
+    order: Any = executable.arch.order
+    return link[-4:] == zlib.crc32(read_file(other.path)).to_bytes(4, order)
 
 
-def shared_debug_files(executable: Executable) -> List[Executable]:
-    """The file that dwz moved what several debug files have in common to (.gnu_debugaltlink: its path, its build-id)."""
-    path = bytes(executable.contents('.gnu_debugaltlink')).partition(b'\0')[0].decode(errors='replace')
-    place = os.path.join(os.path.dirname(os.path.realpath(executable.path)), path)
-    if not path or not os.path.isfile(place):
-        return []
-    with contextlib.suppress(SurftraceError):
-        return [Executable(place)]
-    return []
+def program_types(file: Executable) -> List[Source]:
+    """The DWARF of a program's file, and that which dwz moved out of several such (.gnu_debugaltlink: its
+    path)."""
+    name = named_file(file, '.gnu_debugaltlink')
+    path = os.path.join(os.path.dirname(os.path.realpath(file.path)), name)
+    other = next(readable_files([path] if name else []), None)
+    if not other:
+        return [functools.partial(Dwarf, file)]
+    shared = Dwarf(other)
+    return [functools.partial(Dwarf, file, shared), lambda: shared]
 
 
 def exported_types(info: Module) -> bytes:
-    """The types of a kernel as a file that -v takes: an ELF file of its BTF, with the build-id by which it is known again."""
+    """The types of a kernel as a file that -v takes: an ELF file of its BTF, with its build-id."""
     if not info.btf:
-        raise DebugInfoError('this kernel carries no BTF; pahole --btf_encode_detached FILE VMLINUX makes it of DWARF, and -v takes FILE')
-    note_ = [('.note.gnu.build-id', 7, build_id_note(info.build_id, info.arch.order))] if info.build_id else []      # SHT_NOTE
-    return elf_of(info.arch, [('.BTF', 1, info.btf.data), *note_])                                           # SHT_PROGBITS
+        raise DebugInfoError('this kernel carries no BTF; pahole --btf_encode_detached FILE VMLINUX makes it '
+                             'of DWARF, and -v takes FILE')
+    sections = [('.BTF', 1, info.btf.data)]                             # SHT_PROGBITS
+    if info.build_id:
+        note = build_id_note(info.build_id, info.arch.order)
+        sections.append(('.note.gnu.build-id', 7, note))                # SHT_NOTE
+    return elf_of(info.arch, sections)
 
 
 def packed(data: bytes, path: str) -> bytes:
@@ -4845,59 +4873,62 @@ def packed(data: bytes, path: str) -> bytes:
 
 
 def check_same_kernel(info: Module, path: str) -> str:
-    """Refuse the file of another kernel than the running one: its offsets would read the wrong members. A word where nothing
-    tells whether it is."""
+    """Refuse the file of another kernel than the running one: its offsets would read the wrong members. A
+    note where nothing tells whether it is."""
     running, given, btf = running_build_id(info.arch), info.build_id, info.btf
     if given and running:
-        if given != running:
-            raise SurftraceError(f'{path} is of another kernel (build-id {given[:12]}) than the running one '
-                                 f'({running[:12]}): what it says would be read from the wrong places. -S and -o take it')
-    elif btf and os.path.exists(RUNNING_BTF):
-        if btf.data != read_file(RUNNING_BTF):
-            raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
-    else:
-        return f'nothing tells whether {path} is of the running kernel; if it is not, values are read from the wrong places'
+        if given == running:
+            return ''
+        raise SurftraceError(
+            f'{path} is of another kernel (build-id {given[:12]}) than the running one ({running[:12]}): '
+            'what it says would be read from the wrong places. -S and -o take it')
+    if not btf or not os.path.exists(RUNNING_BTF):
+        return (f'nothing tells whether {path} is of the running kernel; if it is not, values are read from '
+                'the wrong places')
+    if btf.data != read_file(RUNNING_BTF):
+        raise SurftraceError(f'{path} is not the BTF of the running kernel; -S and -o take it')
     return ''
 
 
-def check_same_modules(info: Module, names: Iterable[str], release: str) -> List[str]:
-    """Refuse a module's file of another build than the one that is loaded, or would be; a word for each that nothing tells it
-    of."""
-    words = []
-    for name in names:
-        file = info.module(name).file
-        if not file:
-            words.append(f"nothing tells whether the BTF given for '{name}' is of the module that is loaded")
-            continue
-        loaded, installed = loaded_build_id(name, info.arch), installed_module(name, info.arch, release)[1]
-        wanted, magic = loaded or (installed.build_id if installed else ''), file.module_info.get('vermagic', '').split(' ')[0]
-        if wanted and file.build_id and wanted != file.build_id or not wanted and magic and magic != release:
-            raise SurftraceError(f"{file.path} is of another build of '{name}' ({file.build_id[:12] or magic}) than the one that is "
-                                 f"{'loaded' if loaded else 'installed'} here ({wanted[:12] or release}): what it says would be read "
-                                 'from the wrong places. -S and -o take it')
-        if not (wanted and file.build_id) and not magic:
-            words.append(f"nothing tells whether {file.path} is of the module '{name}' that will be loaded")
-    return words
+def check_same_module(info: Module, name: str, release: str) -> str:
+    """Refuse a module's file of another build than the one that is loaded, or would be. A note where nothing
+    tells whether it is."""
+    file, loaded = info.module(name).file, loaded_build_id(name, info.arch)
+    if not file:
+        return f"nothing tells whether the BTF given for '{name}' is of the module that is loaded"
+    installed = installed_module(name, info.arch, release)[1]
+    wanted = loaded or (installed.build_id if installed else '')
+    given, built_for = file.build_id, release_of(file)
+    other_release = not wanted and built_for not in ('', release)
+    if other_release or given and wanted and given != wanted:
+        there = f"{'loaded' if loaded else 'installed'} here ({wanted[:12] or release})"
+        raise SurftraceError(
+            f"{file.path} is of another build of '{name}' ({given[:12] or built_for}) than the one that is "
+            f'{there}: what it says would be read from the wrong places. -S and -o take it')
+    if built_for or given and wanted:
+        return ''
+    return f"nothing tells whether {file.path} is of the module '{name}' that will be loaded"
 
 
 KCORE = '/proc/kcore'
 
 
 def running_code(address: int, size: int) -> bytes:
-    """The running kernel's code at that address, from /proc/kcore (an ELF core file of 64 bits; root alone may read it)."""
+    """The running kernel's code at that address, from /proc/kcore (an ELF core file of 64 bits, for root
+    alone)."""
     try:
         with open(KCORE, 'rb', buffering=0) as file:
             head = file.read(64)
-            start, size_of_one, count = struct.unpack_from('=Q', head, 32)[0], *struct.unpack_from('=HH', head, 54)
+            start, (entry, count) = struct.unpack_from('=Q', head, 32)[0], struct.unpack_from('=HH', head, 54)
             file.seek(start)
-            table = file.read(size_of_one * count)
-            for at in range(0, len(table), size_of_one):
-                kind, _, offset, place, _, extent = struct.unpack_from('=IIQQQQ', table, at)
-                if kind == 1 and place <= address and address + size <= place + extent:      # PT_LOAD
+            segments = struct.iter_unpack('=IIQQQQQQ', file.read(entry * count))
+            for kind, _, offset, place, _, extent, *_ in segments:
+                if kind == 1 and place <= address and address + size <= place + extent:         # PT_LOAD
                     file.seek(offset + address - place)
                     return file.read(size)
     except (OSError, struct.error) as error:
-        raise DebugInfoError(f"{KCORE}: the running kernel's code cannot be read: {getattr(error, 'strerror', '') or error}") from None
+        reason = getattr(error, 'strerror', '') or error
+        raise DebugInfoError(f"{KCORE}: the running kernel's code cannot be read: {reason}") from None
     raise DebugInfoError(f'{KCORE}: the address {address:#x} is not in it')
 
 
@@ -10701,7 +10732,7 @@ def remote_kernel(options: Any, arch: Arch, probes: Sequence[Tuple[Probe, str]])
     timeout = environ.get('DEBUGINFOD_TIMEOUT', '')
     seconds = float(timeout) if re.fullmatch(r'[1-9]\d{0,5}', timeout) else 90
     lines = any(probe.place.line is not None or probe.place.file for probe, _ in probes)
-    servers = Debuginfod(tuple(urls), DebuginfodCache(cache), seconds, progress)
+    servers = Debuginfod(tuple(urls), cache, seconds, progress)
     return remote_debug_info(servers, build_id, arch, lines, running)
 
 
@@ -10997,7 +11028,8 @@ def run_lines(options: Any) -> int:
         return 0
     if options.vmlinux and in_kernel:
         notes = [check_same_kernel(kernel, kernel.path)] if kernel.path else []
-        for text in filter(None, notes + check_same_modules(kernel, kernel.given, os.uname().release)):
+        notes += [check_same_module(kernel, name, os.uname().release) for name in kernel.given]
+        for text in filter(None, notes):
             note(text)
     with ENDING.waiting(True), tracefs_mounted(note) as tracefs:
         return trace(options, probes, machine_for(options, kernel, in_kernel, tracefs), tracefs)
@@ -11502,7 +11534,7 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
     awaited = {name: kernel.module(name).file for name in named if kernel.module(name).loaded is False}
     while True:
         other = [path for path, known in programs.items() if identity(path) != known]
-        come = {name: awaited[name] for name in awaited if os.path.isdir(f'{MODULES_LOADED}/{name}')}
+        come = {name: awaited[name] for name in awaited if is_loaded(name)}
         programs = {path: known for path, known in programs.items() if path not in other}
         awaited = {name: file for name, file in awaited.items() if name not in come}
         notes = [f'{path} has been replaced, changed or removed; the probes stay in the old file and the '

@@ -33,7 +33,7 @@ CHANGING = {   # changing the file system
     'os.replace', 'os.truncate', 'tempfile.mkstemp', 'os.ftruncate', 'os.link', 'os.symlink', 'os.mkfifo', 'os.mknod', 'os.chown',
     'shutil.rmtree', 'shutil.move', 'shutil.copy', 'shutil.copy2', 'shutil.copyfile', 'shutil.copytree',
 }
-KEEPERS = {('Debug info', 'DebuginfodCache'), ('Command line', 'write_file')}    # what keeps files beside tracefs, and in which room
+KEEPERS = {('Debug info', 'Debuginfod'), ('Command line', 'write_file')}    # what keeps files beside tracefs, and in which room
 CHANGING_METHODS = {'mount', 'umount', 'umount2', 'mkdir', 'rmdir', 'unlink', 'touch', 'write_text', 'write_bytes'}
 
 
@@ -298,7 +298,7 @@ BROKEN = (
     (files_are_written_in_tracefs, 'write_text', rooms(Plan='path.write_text("")\n'), 'line 17: .write_text() in Plan'),
     (files_are_written_in_tracefs, 'mount of libc', rooms(Plan='libc.mount(b"")\n'), 'line 17: .mount() in Plan'),
     (files_are_written_in_tracefs, 'beside the cache', rooms(Debug_info='os.replace(a, b)\n'), 'line 8: os.replace in Debug info'),
-    (files_are_written_in_tracefs, 'a cache elsewhere', rooms(Plan='class DebuginfodCache:\n    os.replace(a, b)\n'),
+    (files_are_written_in_tracefs, 'a cache elsewhere', rooms(Plan='class Debuginfod:\n    os.replace(a, b)\n'),
      'line 18: os.replace in Plan'),
     (files_are_written_in_tracefs, 'a folder removed by the command line', rooms(Command_line='os.rmdir("x")\n'),
      'line 19: os.rmdir in Command line'),

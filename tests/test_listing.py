@@ -320,8 +320,9 @@ def test_the_functions_of_a_module_that_is_not_loaded_are_those_of_its_file() ->
     if not path:
         raise Unavailable(f'no nf_nat.ko in {folder}')
     info = surftrace.Module(AMD64, surftrace.Kallsyms(b'0000 T f\n'), [lambda: kernel(vmlinux(), 'btf').kernel.btf])
-    nat = surftrace.Executable(path)
-    info.with_modules(lambda name: surftrace.given_module(nat, 'btf', info) if name == 'nf_nat' else surftrace.Module(AMD64, None, []))
+    file = surftrace.Executable(path)
+    nat = surftrace.Module(AMD64, info.symbols, surftrace.types_in(file, 'btf', info), file)
+    info.with_modules(lambda name: nat if name == 'nf_nat' else surftrace.Module(AMD64, None, []))
     away = surftrace.Machine(info, str)
     said = surftrace.listing('p nf_nat:nf_nat_alloc*', away)
     assert said == ["unsigned int nf_nat_alloc_null_binding(struct nf_conn *ct, unsigned int hooknum);  // no probe: the module 'nf_nat' "

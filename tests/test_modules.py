@@ -263,7 +263,7 @@ def test_every_struct_of_a_module_is_as_pahole_has_it(way, conntrack):
     vmlinux, stripped, debug = conntrack
     file = surftrace.Executable(str(stripped if way == 'BTF' else debug))
     kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64)
-    types = surftrace.given_module(file, way.lower(), kernel).sources[0]()
+    types = surftrace.types_in(file, way.lower(), kernel)[0]()
     said = subprocess.run(['pahole', '-F', 'dwarf', '--hex', '-C', 'nf_conn,nf_conntrack_tuple,nf_conntrack_expect,nf_ct_ext,nf_conntrack_net,'
                            'nf_conntrack_l4proto,nf_conntrack_helper,nf_conn_labels,nf_ct_iter_data,nf_queue_entry', debug],
                           capture_output=True, text=True, check=True).stdout
@@ -327,11 +327,11 @@ def test_a_file_of_another_build_than_the_loaded_module_is_refused(conntrack, mo
     info = surftrace.given_debug_files([vmlinux, stripped], 'auto', None, AMD64, 'x', lambda: None)
     assert info.given == ('nf_conntrack',)
     release = info.module('nf_conntrack').file.module_info['vermagic'].split(' ')[0]
-    assert surftrace.check_same_modules(info, info.given, release) == []
+    assert surftrace.check_same_module(info, 'nf_conntrack', release) == ''
     for name, value, other in ('loaded_build_id', '00' * 20, release), ('loaded_build_id', '', '6.2.0'):
         monkeypatch.setattr(surftrace, name, lambda module, arch, value=value: value)
         with pytest.raises(surftrace.SurftraceError, match='another build'):
-            surftrace.check_same_modules(info, info.given, other)
+            surftrace.check_same_module(info, 'nf_conntrack', other)
 
 
 def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monkeypatch):
@@ -367,4 +367,4 @@ def test_the_btf_of_real_modules_is_on_top_of_their_kernels(conntrack):
     with_btf = [file for file in map(surftrace.Executable, map(str, files)) if file.size('.BTF')]
     assert len(with_btf) > 10
     for file in with_btf:
-        list(surftrace.module_btf(file, kernel).function_names())
+        list(surftrace.btf_in(file, kernel).function_names())
