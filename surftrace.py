@@ -3277,7 +3277,8 @@ class CommonFrame(NamedTuple):
     encoding of their addresses, whether they are augmented, the initial instructions."""
     step: int
     factor: int
-    encoding: int
+    encoding: str
+    relative: bool
     augmented: bool
     instructions: bytes
 
@@ -3285,69 +3286,61 @@ class CommonFrame(NamedTuple):
 class Frames:
     """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4). pyelftools before 0.30
     knows no DW_CFA_AARCH64_negate_ra_state, and takes milliseconds for a function."""
-    # Numbers by their encoding (LSB, 10.5.1: DW_EH_PE_*), W a word.
+    # Numbers by their encoding (LSB, 10.5.1: DW_EH_PE_*); W is a word.
     ENCODINGS = {0: 'W', 2: 'H', 3: 'I', 4: 'Q', 8: 'W', 10: 'h', 11: 'i', 12: 'q'}
-    # The operands of instructions (DWARF 5, 7.24): u an unsigned LEB128 number, s a signed one, b a block, else as above.
-    OPERANDS = {0x01: 'W', 0x02: 'B', 0x03: 'H', 0x04: 'I', 0x05: 'uu', 0x06: 'u', 0x07: 'u', 0x08: 'u', 0x09: 'uu',
-                0x0c: 'uu', 0x0d: 'u', 0x0e: 'u', 0x0f: 'b', 0x10: 'ub', 0x11: 'us', 0x12: 'us', 0x13: 's', 0x14: 'uu',
-                0x15: 'us', 0x16: 'ub', 0x2e: 'u', 0x2f: 'uu', 0x80: 'u',
-                **dict.fromkeys((0x00, 0x0a, 0x0b, 0x2d, 0x40, 0xc0), '')}
+    # The operands of instructions (DWARF 5, 7.24): r the register that the address is counted from, o how far, f the same
+    # with a factor; W an address, B H I steps; u a LEB128 number, b a block.
+    OPERANDS = {0x01: 'W', 0x02: 'B', 0x03: 'H', 0x04: 'I', 0x0c: 'ro', 0x0d: 'r', 0x0e: 'o', 0x0f: 'b', 0x12: 'rf', 0x13: 'f',
+                **dict.fromkeys((0x00, 0x0a, 0x0b, 0x2d, 0x40, 0xc0), ''), **dict.fromkeys((0x10, 0x16), 'ub'),
+                **dict.fromkeys((0x06, 0x07, 0x08, 0x2e, 0x80), 'u'), **dict.fromkeys((0x05, 0x09, 0x11, 0x14, 0x15, 0x2f), 'uu')}
 
     def __init__(self, executable: Executable) -> None:
         self._executable, self._arch = executable, executable.arch
-        self._head = self._numbers('II').unpack_from
+        mark, word = '<' if self._arch.order == 'little' else '>', 'Q' if self._arch.bits == 64 else 'I'
+        self._numbers = {kind: struct.Struct(mark + kind.replace('W', word)) for kind in 'WBHIQhiq'}
+        self._pairs = {kind: struct.Struct(mark + 2 * kind.replace('W', word)) for kind in 'WBHIQhiq'}
         self._common = functools.lru_cache(None)(self._read_common)
         self.rows = functools.lru_cache(64)(self._read_rows)
 
-    @functools.lru_cache(16)                                            # noqa: B019 - lives as long as the file
-    def _numbers(self, letters: str) -> struct.Struct:
-        mark, word = '<' if self._arch.order == 'little' else '>', 'Q' if self._arch.bits == 64 else 'I'
-        return struct.Struct(mark + letters.replace('W', word))
-
     def cfa(self, pc: int) -> Location:
         """The call frame address at an instruction."""
-        for start, end, number, offset in self.rows(pc):
-            if start <= pc < end and number >= 0:
-                return Location('memory', number=number, offset=offset)
-            if start <= pc < end:
-                return gone('its frame is computed in a way no probe can')
-        return gone('no call frame information tells where its frame is')
+        found = (place for start, end, place in self.rows(pc) if start <= pc < end)
+        return next(found, gone('no call frame information tells where its frame is'))
 
     def usual_stack(self, pc: int) -> bool:
         """Say whether the stack pointer is where it is in most of the function's code."""
-        lengths: Dict[Tuple[int, int], int] = {}
-        for start, end, number, offset in self.rows(pc):
-            lengths[number, offset] = lengths.get((number, offset), 0) + end - start
+        lengths: Dict[Location, int] = {}
+        for start, end, place in self.rows(pc):
+            lengths[place] = lengths.get(place, 0) + end - start
         here = self.cfa(pc)
         if here.how != 'memory' or self._arch.dwarf.get(here.number) != self._arch.stack_pointer:
             return False                                                # nothing tells where the stack pointer is
-        return (here.number, here.offset) == max(lengths, key=lambda key: lengths[key])
+        return here == max(lengths, key=lambda place: lengths[place])
 
     @functools.cached_property
     def _descriptions(self) -> List[Tuple[int, int, str, int]]:
         """(first address, end, section, where) of every frame description entry, sorted."""
-        found, mask = [], (1 << self._arch.bits) - 1
+        found, mask, head = [], (1 << self._arch.bits) - 1, self._pairs['I']
         for section in ('.debug_frame', '.eh_frame'):
             data, at, is_eh = self._executable.contents(section), 0, section == '.eh_frame'
             base = self._executable.sections[section].address if data else 0
-            encoding, pair = 0, self._numbers('WW')
+            pair, relative = self._pairs['W'], False
             while at + 8 <= len(data):
-                length, identity = self._head(data, at)
+                length, identity = head.unpack_from(data, at)
                 if length >= 0xfffffff0:
                     break
                 if length and identity != (0 if is_eh else 0xffffffff):
                     if is_eh:
-                        encoding = self._common(section, at + 4 - identity).encoding
-                        pair = self._numbers(2 * self.ENCODINGS[encoding & 15])
+                        common = self._common(section, at + 4 - identity)
+                        pair, relative = self._pairs[common.encoding], common.relative
                     start, size = pair.unpack_from(data, at + 8)
-                    if encoding & 0x70 == 0x10:                         # DW_EH_PE_pcrel
-                        start += base + at + 8
-                    found.append((start & mask, (start & mask) + size, section, at))
+                    start = start + relative * (base + at + 8) & mask
+                    found.append((start, start + size, section, at))
                 at += 4 + length
         return sorted(found)
 
     def _read_common(self, section: str, at: int) -> CommonFrame:
-        length = self._head(self._executable.contents(section), at)[0]
+        length = self._pairs['I'].unpack_from(self._executable.contents(section), at)[0]
         data = bytes(self._executable.contents(section)[at:at + 4 + length])
         version, place = data[8], data.index(0, 9) + 1
         augmentation, encoding = data[9:place - 1].decode(errors='replace'), 0
@@ -3355,70 +3348,66 @@ class Frames:
         step, place = uleb128(data, place)
         factor, place = sleb128(data, place)
         place = uleb128(data, place)[1] if version > 1 else place + 1   # the return address's register
-        augmented = augmentation[:1] == 'z'
-        if augmented:
+        if augmentation[:1] == 'z':
             size, inside = uleb128(data, place)
             place = inside + size
             for letter in augmentation[1:]:
                 if letter == 'R':
                     encoding = data[inside]
                 if letter == 'P':                                       # the encoding and the address of a function
-                    inside += self._numbers(self.ENCODINGS[data[inside] & 15]).size
+                    inside += self._numbers[self.ENCODINGS[data[inside] & 15]].size
                 inside += letter in 'RLP'
-        return CommonFrame(step, factor, encoding, augmented, data[place:])
+        return CommonFrame(step, factor, self.ENCODINGS[encoding & 15], encoding & 0x70 == 0x10, augmentation[:1] == 'z',
+                           data[place:])
 
-    def _read_rows(self, pc: int) -> List[Tuple[int, int, int, int]]:
-        """(first address, end, register, offset) of the call frame address in the function at `pc`; register -1 where it
-        is an expression."""
+    def _read_rows(self, pc: int) -> List[Tuple[int, int, Location]]:
+        """(first address, end, call frame address) in the function at `pc`."""
         at = bisect.bisect(self._descriptions, (pc, 1 << 64, '', 0)) - 1
         if at < 0 or pc >= self._descriptions[at][1]:
             return []
-        address, end, section, place = self._descriptions[at]
+        start, end, section, place = self._descriptions[at]
         data = self._executable.contents(section)
-        length, identity = self._head(data, place)
+        length, identity = self._pairs['I'].unpack_from(data, place)
         common = self._common(section, place + 4 - identity if section == '.eh_frame' else identity)
-        begin = place + 8 + self._numbers(2 * self.ENCODINGS[common.encoding & 15]).size
+        begin = place + 8 + self._pairs[common.encoding].size
         if common.augmented:
             size, begin = uleb128(data, begin)
             begin += size
-        number, offset, rows = -1, 0, []  # type: int, int, List[Tuple[int, int, int, int]]
-        kept: List[Tuple[int, int]] = []
-        for opcode, operands in self._instructions(common.instructions + data[begin:place + 4 + length]):
-            if opcode in (0x40, 1, 2, 3, 4):                            # advance_loc, set_loc, advance_loc1, 2, 4
-                until = operands[0] if opcode == 1 else address + operands[0] * common.step
-                rows.append((address, until, number, offset))
-                address = until
-            elif opcode == 0x0a:                                        # remember_state
-                kept.append((number, offset))
-            elif opcode == 0x0b:                                        # restore_state
-                number, offset = kept.pop()
-            elif opcode in (0x0c, 0x0d):                                # def_cfa, def_cfa_register
-                number, offset = operands if opcode == 0x0c else (operands[0], offset)
-            elif opcode == 0x0e:                                        # def_cfa_offset
-                offset = operands[0]
-            elif opcode == 0x0f:                                        # def_cfa_expression
-                number = -1
-            elif opcode in (0x12, 0x13):                                # def_cfa_sf, def_cfa_offset_sf
-                number, offset = operands[0] if opcode == 0x12 else number, operands[-1] * common.factor
-        return [row for row in (*rows, (address, end, number, offset)) if row[0] < row[1]]
+        rows = self._run(common, common.instructions + data[begin:place + 4 + length], start, end)
+        computed = gone('its frame is computed in a way no probe can')
+        return [(first, behind, Location('memory', number=number, offset=offset) if number >= 0 else computed)
+                for first, behind, number, offset in rows if first < behind]
 
-    def _instructions(self, data: bytes) -> Iterator[Tuple[int, List[int]]]:
-        """The opcodes of call frame instructions and their operands; a block counts 0."""
-        at = 0
+    def _run(self, common: CommonFrame, data: bytes, address: int, end: int) -> Iterator[Tuple[int, int, int, int]]:
+        """(first address, end, register, offset) of the call frame address from an address up to the end, as instructions
+        have it; register -1 where it is an expression."""
+        number, offset, kept, at = -1, 0, [], 0  # type: int, int, List[Tuple[int, int]], int
         while at < len(data):
             opcode, at = data[at], at + 1
-            operands = [opcode & 0x3f] * (opcode > 0x3f)
-            opcode = opcode & 0xc0 or opcode
-            for kind in self.OPERANDS[opcode]:
-                if kind in 'ub':
-                    value, at = uleb128(data, at)
-                elif kind == 's':
+            high, until = opcode & 0xc0, address
+            if high == 0x40:                                            # DW_CFA_advance_loc
+                until += (opcode & 0x3f) * common.step
+            for kind in self.OPERANDS[high or opcode]:
+                if kind in self._numbers:
+                    value, at = self._numbers[kind].unpack_from(data, at)[0], at + self._numbers[kind].size
+                    until = value if kind == 'W' else address + value * common.step
+                elif kind == 'f':
                     value, at = sleb128(data, at)
+                    offset = value * common.factor
                 else:
-                    value, at = self._numbers(kind).unpack_from(data, at)[0], at + self._numbers(kind).size
-                operands.append(value)
-                at += value if kind == 'b' else 0
-            yield opcode, operands
+                    value, at = uleb128(data, at)
+                    number, offset = value if kind == 'r' else number, value if kind == 'o' else offset
+                    at += value if kind == 'b' else 0
+            if until != address:
+                yield address, until, number, offset
+                address = until
+            if opcode == 0x0a:                                          # DW_CFA_remember_state
+                kept.append((number, offset))
+            elif opcode == 0x0b:                                        # DW_CFA_restore_state
+                number, offset = kept.pop()
+            elif opcode == 0x0f:                                        # DW_CFA_def_cfa_expression
+                number = -1
+        yield address, end, number, offset
 
 
 class Variables:
@@ -3438,7 +3427,7 @@ class Variables:
             return None
         scope = Scope(die, True, (), tuple(die.children(PARAMETER_TAGS)), ())
         spot = Spot(self._places.low(die) or 0, name, '', 0, die, scope, False)
-        function = self._prototype(spot, scope.variables, True)
+        function = self._prototype(spot, scope.variables, self._frame(spot, True), True)
         changed = (is_changed_copy(name) or die.inherited('DW_AT_calling_convention') == 3      # DW_CC_nocall
                    or self._lost_some(name, die.unit, function.parameters))
         if not changed and all(p.location and p.location.how == 'gone' for p in function.parameters):
@@ -3454,7 +3443,8 @@ class Variables:
         if spot.home is None:
             return None
         own, others = self._visible(spot)
-        function, frame = self._prototype(spot, own), self._frame(spot)
+        frame = self._frame(spot)
+        function = self._prototype(spot, own, frame)
         inner = [self._variable(die, spot, frame) for die in others if 'DW_AT_declaration' not in die.values]
         shadowed, symbol = self._shadowed(spot, [*own, *others]), self._executable.symbol_at(spot.address)
         parameters, variables = (
@@ -3463,9 +3453,9 @@ class Variables:
         return function._replace(parameters=parameters, locals=variables, home=symbol.name if symbol else '',
                                  scope=spot.scope.die.abstract.origin.names)
 
-    def _prototype(self, spot: Spot, own: Sequence[Die], entry: bool = False) -> Function:
+    def _prototype(self, spot: Spot, own: Sequence[Die], frame: Location, entry: bool = False) -> Function:
         """The function of a place, its parameters there; `own` are the entries of these that may have places."""
-        source, frame = spot.scope.die.abstract, self._frame(spot, entry)
+        source = spot.scope.die.abstract
         placed = {die.origin.offset: die for die in own}
         listed = list(source.children((*PARAMETER_TAGS, 'DW_TAG_unspecified_parameters')))
         parameters = tuple(                                             # Go has its results among these, marked
@@ -3635,15 +3625,15 @@ class Variables:
         holder, places = die.holding('DW_AT_location'), self._places.of(die.holding('DW_AT_location'))
         if 'DW_AT_location' not in holder.shape.forms:
             return ''
-        known = [(start, end) for start, end, operations in places if start is not None and end is not None
-                 and start < end and self._places.place(operations, Location('frame')).how != 'gone']
-        within = [(max(start, low), min(end, high)) for start, end in known
-                  for low, high in self._declaring(spot.scope, die).ranges]
-        ranges = [(start, end) for start, end in within
-                  if start < end and self._meant(spot._replace(address=start), die)]
+        known = ((start, end) for start, end, operations in places if start is not None and end is not None
+                 and self._places.place(operations, Location('frame')).how != 'gone')
+        declared = self._declaring(spot.scope, die).ranges
+        within = [(max(start, low), min(end, high)) for start, end in known for low, high in declared]
+        within.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
+        meant = (pair for pair in within if pair[0] < pair[1] and self._meant(spot._replace(address=pair[0]), die))
+        ranges = list(itertools.islice(meant, 4))
         if not ranges:
             return '' if any(start is None for start, _, _ in places) else ', and nowhere in this copy'
-        ranges.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
         listed = [self._range_text(start, end) for start, end in ranges[:3]] + ['...'] * (len(ranges) > 3)
         return f"; it can be had at {', '.join(listed)}"
 
@@ -3669,7 +3659,7 @@ class Variables:
 
     def changes(self, spot: Spot) -> List[int]:
         """The addresses in a function at which a variable, its place, or what is in scope may become another."""
-        found = {start for start, _, _, _ in self._frames.rows(spot.address)}
+        found = {start for start, _, _ in self._frames.rows(spot.address)}
         scopes = [spot.scope]
         for scope in scopes:
             scopes += scope.inner
