@@ -1591,12 +1591,11 @@ def _instruction(found: Any) -> Instruction:
 
 class LineRow(NamedTuple):
     """A row of a line-number table: the code from this address to the next row's is of that line, in the file with that
-    number. `is_stmt`: a good place to stop; `end`: the address is the first behind a sequence of rows."""
+    number. `is_stmt`: a good place to stop."""
     address: int
     file: int
     line: int
     is_stmt: bool
-    end: bool
 
 
 class LineHeader(NamedTuple):
@@ -2790,18 +2789,20 @@ def uleb128_bytes(value: int) -> bytes:
 
 class Lines:
     """The line-number programs of one file, by a reader of our own: a kernel's tables have millions of rows."""
-    # (content, form) of the parts of an entry (DWARF 5, 6.2.4.1): 1 a path, 2 its directory, 3 and 4 a time and a size.
+    # (content, form) of the parts of an entry up to DWARF 4 (DWARF 5, 6.2.4.1): a path; its directory, a time, a size.
     OLD_DIRECTORY = [(1, 0x08)]
     OLD_FILE = [(1, 0x08), (2, 0x0f), (3, 0x0f), (4, 0x0f)]
+    FORMS: Dict[int, FormReader] = {0x08: c_string, 0x09: block, 0x0f: uleb128}
+    SIZES = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}              # DW_FORM_data1, 2, 4, 8, 16
 
     def __init__(self, entries: Entries) -> None:
         self._path, self._mark, self._order = entries.executable.path, entries.mark, entries.order
         self._data = entries.executable.contents('.debug_line')
-        self._strings = {0x0e: entries.strings, 0x1f: entries.executable.contents('.debug_line_str')}
+        line_strings = entries.executable.contents('.debug_line_str')
+        self._strings = {0x0e: entries.strings, 0x1f: line_strings}     # by DW_FORM_strp, DW_FORM_line_strp
         self._header_at = functools.lru_cache(None)(self._read_header)
         self._string = functools.lru_cache(None)(lambda form, at: c_string(self._strings[form], at)[0])
-        self._rows_at = functools.lru_cache(8)(self._rows)
-        self._sorted_rows = functools.lru_cache(64)(self._read_sorted_rows)
+        self._sorted = functools.lru_cache(64)(lambda header: sorted(self._rows(header), key=lambda row: row.address))
         self.in_file = functools.lru_cache(4)(self._read_file)
 
     # headers
@@ -2860,18 +2861,13 @@ class Lines:
         return found, at + (count is None)
 
     def _value(self, form: int, at: int) -> Tuple[Any, int]:
-        """A part of an entry, and where it ends (forms: DWARF 5, 7.5.6)."""
-        if form in self._strings:                                       # strp, line_strp
+        """A part of an entry, and where it ends."""
+        if form in self._strings:
             return self._string(form, struct.unpack_from(self._mark + 'I', self._data, at)[0]), at + 4
-        if form == 0x08:                                                # string
-            return c_string(self._data, at)
-        if form == 0x0f:                                                # udata
-            return uleb128(self._data, at)
-        if form == 0x09:                                                # block
-            size, at = uleb128(self._data, at)
-            return 0, at + size
-        size = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}[form]     # data1, 2, 4, 8, 16
-        return int.from_bytes(self._data[at:at + size], self._order), at + size
+        if form in self.FORMS:
+            return self.FORMS[form](self._data, at)
+        end = at + self.SIZES[form]
+        return int.from_bytes(self._data[at:end], self._order), end
 
     def header(self, unit: Unit) -> Optional[LineHeader]:
         """The header of the unit's line numbers."""
@@ -2895,7 +2891,7 @@ class Lines:
                 opcode = 1
             if opcode == 1:
                 if files is None or file in files:
-                    rows.append(LineRow(address, file, line, is_stmt, False))
+                    rows.append(LineRow(address, file, line, is_stmt))
             elif opcode == 5:                                           # the column
                 at = at + 1 if data[at] < 0x80 else uleb128(data, at)[1]
             elif opcode == 3:
@@ -2904,20 +2900,18 @@ class Lines:
             elif opcode == 8:
                 address += skipped
             else:
-                at, (address, file, line, is_stmt) = self._opcode(
-                    header, data, opcode, at, (address, file, line, is_stmt), rows)
+                at, address, file, line, is_stmt = self._opcode(header, data, opcode, at, (address, file, line, is_stmt))
         return rows
 
-    def _opcode(self, header: LineHeader, data: bytes, opcode: int, at: int, state: Tuple[int, int, int, bool],
-                rows: List[LineRow]) -> Tuple[int, Tuple[int, int, int, bool]]:
-        """Run an opcode that is less frequent: where the next is, and (address, file, line, is_stmt) then."""
+    def _opcode(self, header: LineHeader, data: bytes, opcode: int, at: int, state: Tuple[int, int, int, bool]
+                ) -> Tuple[int, int, int, int, bool]:
+        """(where the next is, address, file, line, is_stmt) after an opcode that is less frequent."""
         address, file, line, is_stmt = state
         if opcode == 0:
             size, at = uleb128(data, at)
-            if data[at] == 1:                                           # end of a sequence
-                rows.append(LineRow(address, file, line, False, True))
-                return at + size, (0, 1, 1, header.is_stmt)
-            if data[at] == 2:
+            if data[at] == 1:                                           # the end of a sequence
+                address, file, line, is_stmt = 0, 1, 1, header.is_stmt
+            elif data[at] == 2:
                 address = int.from_bytes(data[at + 1:at + size], self._order)
             at += size
         elif opcode == 2:
@@ -2932,28 +2926,25 @@ class Lines:
         else:                                                           # block, prologue, epilogue, isa
             for _ in range(header.lengths[opcode - 1]):
                 at = uleb128(data, at)[1]
-        return at, (address, file, line, is_stmt)
+        return at, address, file, line, is_stmt
 
-    def statements(self, unit: Unit, file: str) -> Iterator[LineRow]:
-        """The rows of the unit that are statements of the file with that path."""
+    def statements(self, unit: Unit, file: str) -> List[LineRow]:
+        """The rows of the unit that are statements of the file with that path, in the order of addresses."""
         header = self.header(unit)
-        if header:
-            numbers = {number for number in range(len(header.files)) if header.path(number) == file}
-            yield from (row for row in self._rows_at(header) if row.file in numbers and row.is_stmt and not row.end)
+        if header is None:
+            return []
+        numbers = {number for number in range(len(header.files)) if header.path(number) == file}
+        return [row for row in self._sorted(header) if row.file in numbers and row.is_stmt]
 
     def rows_in(self, unit: Unit, start: int, end: int) -> List[Tuple[LineRow, str]]:
         """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
         header = self.header(unit)
         if header is None:
             return []
-        addresses, rows = self._sorted_rows(header)
-        found = rows[bisect.bisect_left(addresses, start):bisect.bisect_left(addresses, end)]
-        paths = {number: header.path(number) for number in {row.file for row in found}}
-        return [(row, paths[row.file]) for row in found]
-
-    def _read_sorted_rows(self, header: LineHeader) -> Tuple[List[int], List[LineRow]]:
-        rows = sorted((row for row in self._rows_at(header) if not row.end), key=lambda row: row.address)
-        return [row.address for row in rows], rows
+        rows = self._sorted(header)
+        first, behind = (bisect.bisect_left(rows, LineRow(address, -1, 0, False)) for address in (start, end))
+        paths = {number: header.path(number) for number in {row.file for row in rows[first:behind]}}
+        return [(row, paths[row.file]) for row in rows[first:behind]]
 
     # files
 
@@ -2998,7 +2989,7 @@ class Lines:
             header = self._header_at(at)
             program = bytes(self._data[header.start:header.end])
             if 1 in numbers or any(b'\x04' + uleb128_bytes(number) in program for number in numbers):   # DW_LNS_set_file
-                rows += (row for row in self._rows(header, numbers) if row.is_stmt and not row.end)
+                rows += (row for row in self._rows(header, numbers) if row.is_stmt)
         return path, rows
 
     def short_path(self, path: str) -> str:
@@ -3474,24 +3465,20 @@ class Variables:
     # names
 
     def _visible(self, spot: Spot) -> Tuple[List[Die], List[Die]]:
-        """The function's parameters, and what else is declared, in the order in which a name is looked up."""
-        parts: List[List[Scope]] = []
-        for scope in self._scopes.path_to(spot.scope, spot.address):
+        """The function's parameters, and what else is declared, in the order in which a name is looked up. Of a variable that
+        the rest of a function (_is_rest) has first, it is the entry that has a place."""
+        parts: List[Dict[int, Die]] = [{}]                              # by function, from the innermost
+        for scope in reversed(self._scopes.path_to(spot.scope, spot.address)):
+            for die in scope.variables:
+                before = parts[-1].setdefault(die.origin.offset, die)
+                if not {'DW_AT_location', 'DW_AT_const_value'} & before.shape.forms.keys():
+                    parts[-1][die.origin.offset] = die
             if scope.function:
-                parts.append([])
-            parts[-1].insert(0, scope)
-        dies = [self._each_once([die for scope in part for die in scope.variables]) for part in parts]
-        own = [die for die in dies[0] if die.tag == 'DW_TAG_formal_parameter']
-        return own, [die for part in (dies[0], *reversed(dies[1:])) for die in part if die not in own]
-
-    def _each_once(self, dies: Sequence[Die]) -> List[Die]:
-        """The variables of a function; of one that its rest has first, the entry that has a place."""
-        known: Dict[int, Die] = {}
-        for die in dies:
-            before = known.setdefault(die.origin.offset, die)
-            if not {'DW_AT_location', 'DW_AT_const_value'} & before.shape.forms.keys():
-                known[die.origin.offset] = die
-        return list(known.values())
+                parts.append({})
+        *copies, mine, _ = parts
+        own = [die for die in mine.values() if die.tag in PARAMETER_TAGS]
+        others = [die for die in mine.values() if die.tag not in PARAMETER_TAGS]
+        return own, others + [die for part in copies for die in part.values()]
 
     def _shadowed(self, spot: Spot, visible: Sequence[Die]) -> Dict[str, Location]:
         """The names that mean another variable at this line than at this instruction: the line is in a block with a variable
