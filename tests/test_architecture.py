@@ -16,7 +16,7 @@ PATH = Path(__file__).resolve().parents[1] / 'surftrace.py'
 ROOMS = ('Errors', 'Architectures', 'Types', 'ELF files', 'DWARF', 'BTF', 'Debug info', 'Expressions', 'Formats',
          'Resolve', 'Events', 'Counting', 'Decoding', 'Listing', 'Completion', 'Plan', 'Tracefs', 'Command line')
 BANNER = re.compile(r'^# ---- (.+?) -+$', re.MULTILINE)
-LONGEST_FUNCTION = 40
+LONGEST_FUNCTION, LONGEST_CLASS, WIDEST_LINE = 40, 350, 110
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 SCOPES = (*FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -41,7 +41,7 @@ class Source:
     """A Python source with rooms."""
 
     def __init__(self, text: str) -> None:
-        self.tree = ast.parse(text)
+        self.text, self.tree = text, ast.parse(text)
         self._banners = [(text.count('\n', 0, banner.start()) + 1, banner[1]) for banner in BANNER.finditer(text)]
 
     @property
@@ -112,6 +112,28 @@ def functions_are_short(source: Source) -> Iterator[str]:
             yield f'line {node.lineno}: {node.name} has {node.end_lineno - node.lineno + 1} lines'
 
 
+def classes_are_short(source: Source) -> Iterator[str]:
+    """No class is longer than LONGEST_CLASS lines."""
+    for node in source.nodes:
+        if isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno >= LONGEST_CLASS:
+            yield f'line {node.lineno}: {node.name} has {node.end_lineno - node.lineno + 1} lines'
+
+
+def lines_are_narrow(source: Source) -> Iterator[str]:
+    """No line has more than WIDEST_LINE columns, but for the rows of the tables in the language's reference."""
+    for number, line in enumerate(source.text.split('\n'), 1):
+        if len(line) > WIDEST_LINE and not line.startswith('| '):
+            yield f'line {number}: {len(line)} columns'
+
+
+def conditions_are_not_nested(source: Source) -> Iterator[str]:
+    """No conditional expression stands in another; statements or a table say it."""
+    for node in source.nodes:
+        inside = [other for other in ast.walk(node) if isinstance(other, ast.IfExp)] if isinstance(node, ast.IfExp) else []
+        if len(inside) > 1:
+            yield f'line {node.lineno}: a conditional expression in another'
+
+
 def elftools_is_imported_late(source: Source) -> Iterator[str]:
     """Only the rooms that read ELF and DWARF import elftools, in functions; the type checker may see it anywhere."""
     lazy = {node for function in source.nodes if isinstance(function, FUNCTIONS) for node in ast.walk(function)}
@@ -147,6 +169,14 @@ def public_things_have_docstrings(source: Source) -> Iterator[str]:
         if isinstance(thing, (*FUNCTIONS, ast.ClassDef)) and not thing.name.startswith('_') \
                 and not ast.get_docstring(thing) and not (owner and inherited(owner, thing.name)):
             yield f'line {thing.lineno}: {thing.name} has no docstring'
+
+
+def no_test_file_is_imported(source: Source) -> Iterator[str]:
+    """What several test files use stands in a file that is no test."""
+    for node in source.nodes:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ''] if isinstance(node, ast.ImportFrom) else []
+        yield from (f'line {node.lineno}: {name} is imported' for name in names if name.startswith('test_'))
 
 
 # ---- what the rules ask of the syntax
@@ -229,7 +259,9 @@ def _opens_for_writing(node: ast.AST) -> list[str]:
 # ---- the tests
 
 RULES = (rooms_stand_in_order, names_come_from_above, edges_are_in_the_command_line, files_are_written_in_tracefs,
-         functions_are_short, elftools_is_imported_late, public_things_have_docstrings)
+         functions_are_short, classes_are_short, lines_are_narrow, conditions_are_not_nested, elftools_is_imported_late,
+         public_things_have_docstrings)
+LEFT = {lines_are_narrow: 640, conditions_are_not_nested: 18}       # how often each is still broken: only ever less
 
 
 @pytest.fixture(scope='module')
@@ -240,7 +272,8 @@ def source() -> Source:
 
 @pytest.mark.parametrize('rule', RULES, ids=lambda rule: rule.__name__)
 def test_surftrace_keeps(rule: Callable[[Source], Iterator[str]], source: Source) -> None:
-    assert list(rule(source)) == []
+    complaints = list(rule(source))
+    assert complaints[LEFT.get(rule, 0):] == [], complaints
 
 
 def rooms(**bodies: str) -> str:
@@ -305,12 +338,24 @@ BROKEN = (
 
     (functions_are_short, 'a long function', rooms(Errors='def f():\n' + '    pass\n' * 40), 'line 2: f has 41 lines'),
 
+    (classes_are_short, 'a long class', rooms(Errors='class C:\n' + '    pass\n' * 350), 'line 2: C has 351 lines'),
+
+    (lines_are_narrow, 'a comment', rooms(Errors='x = 1  #' + ' x' * 60 + '\n'), 'line 2: 128 columns'),
+    (lines_are_narrow, 'a docstring', rooms(Errors='def f():\n    """F.\n\n' + 'x' * 111 + '"""\n'), 'line 5: 114 columns'),
+    (conditions_are_not_nested, 'in the branch', rooms(Errors='x = 1 if y else 2 if z else 3\n'),
+     'line 2: a conditional expression in another'),
+    (conditions_are_not_nested, 'in a text', rooms(Errors='x = f"{1 if y else 2}" if z else 3\n'),
+     'line 2: a conditional expression in another'),
+
     (elftools_is_imported_late, 'at once', rooms(DWARF='import elftools.elf\n'),
      'line 6: elftools imported in DWARF, not in a function'),
     (elftools_is_imported_late, 'elsewhere', rooms(Plan='def f():\n    from elftools import dwarf\n'),
      'line 18: elftools imported in Plan'),
 
     (public_things_have_docstrings, 'a function', rooms(Errors='def f(): pass\n'), 'line 2: f has no docstring'),
+    (no_test_file_is_imported, 'by name', 'import test_show\n', 'line 1: test_show is imported'),
+    (no_test_file_is_imported, 'late', 'def f():\n    from test_show import LINES\n', 'line 2: test_show is imported'),
+
     (public_things_have_docstrings, 'a method', rooms(Errors='class C:\n    "C."\n    def f(self): pass\n'),
      'line 4: f has no docstring'),
 )
