@@ -9032,21 +9032,11 @@ def visible(line: bytes) -> bytes:
 
 
 # ---- Listing -----------------------------------------------------------------------------------------------
-# What -L says: lines of C, with comments. A kind of probe, or a type, has one function in LISTINGS.
+# -L: lines of C, with comments; a kind of probe or of type has one function in LISTINGS. Then -F and -l.
 
 COLUMN = 58                                 # where the comments of a layout begin
-
-
-class Found(NamedTuple):
-    """A function of a listing: its declaration, why no probe can be put on it ('': one can), what else is worth to know."""
-    text: str
-    obstacle: str
-    notes: Tuple[str, ...] = ()
-
-    def line(self) -> str:
-        """The declaration, and behind it the rest."""
-        said = [f'no probe: {self.obstacle}'] * bool(self.obstacle) + list(self.notes)
-        return f"{self.text};{'  // ' + '; '.join(said) if said else ''}"
+WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', "
+        "'struct task_struct.mm', 'enum pid_type', 'p wake_up_new_task %0->mm'")
 
 
 def listing(text: str, machine: Machine) -> List[str]:
@@ -9055,120 +9045,120 @@ def listing(text: str, machine: Machine) -> List[str]:
     if not words:
         refuse(f'what is to be listed? {WAYS}', (0, 1))
     kind = words[0].split(':')[0]
-    list_: Callable[[str, Machine], List[str]] = LISTINGS.get(kind, list_type)
     if kind in LISTINGS and len(words) < 2:
         refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
     with located(text), finite():
-        return list_(text, machine)
+        return LISTINGS.get(kind, list_type)(text, machine)
 
 
 # functions
 
 
 def list_functions(text: str, machine: Machine) -> List[str]:
-    """`p GLOB`, `P OBJ:GLOB`, `p *(struct sk_buff *)`; or a line with arguments, whose types are laid out."""
+    """`p GLOB`, `P OBJ:GLOB`, `p *(struct sk_buff *)`, `u OBJ:GLOB`; or the types of a line's arguments."""
     taken = re.fullmatch(r'(\s*[pr]\S*\s+[^\s("]*)\(([^()]*)\)\s*', text)
     probe = parse_probe(re.sub(r'(^\s*[pr]\S*\s+|:)$', r'\1*', taken[1] if taken else text.rstrip()))
     place = probe.place
     if probe.args or place.file or place.offset is not None or place.line is not None:
         return list_expressions(probe, machine)
     module = module_of(place, machine)
-    found = declared(place, unqualified(taken[2]) if taken else '', module, machine)
-    if not found and not taken and (place.object or not place.glob):
+    if probe.kind == 'u' and isinstance(module, Program):
+        return usdt_lines(usdt_notes(place, module))
+    lines = function_lines(place, unqualified(taken[2]) if taken else '', module, machine)
+    if not lines and not taken and (place.object or not place.glob):
         refuse_missing(place, module, machine)
-    if not found:
+    if not lines:
         with_type = f" with a parameter '{taken[2]}'" if taken else ''
         refuse(f"no function matches '{place.function}'{with_type}", place.at)
-    return list(dict.fromkeys(each.line() for each in found))
+    return list(dict.fromkeys(lines))
 
 
-def declared(place: Place, taken: str, module: Module, machine: Machine) -> List[Found]:
+def function_lines(place: Place, taken: str, module: Module, machine: Machine) -> List[str]:
     """The functions that a place's name or pattern matches and that take such a parameter, by name."""
     loaded = functions_by_name(module, place.module)
-    prototypes: Dict[str, List[Prototype]] = {}
     table = loaded or (module.file.function_symbols if module.file else {})
     if place.module and not table:
         refuse(f"the module '{place.module}' is not loaded, and so none of its functions can be probed now",
                (place.at[0], place.at[0] + len(place.module)))
+    prototypes: Dict[str, Dict[Prototype, None]] = {}
 
     def read(source: Module) -> None:
-        for prototype in source.prototypes(place.function.split('.')[0], taken):
-            if prototype not in prototypes.setdefault(prototype.name, []):
-                prototypes[prototype.name].append(prototype)
+        for prototype in source.prototypes(base_name(place.function), taken):
+            prototypes.setdefault(prototype.name, {})[prototype] = None
     read(module)
-    here = {name.split('.')[0] for name in table}
-    inlined = [name for name, known in prototypes.items() if name not in here and any(each.inline for each in known)]
+    bases = {base_name(name) for name in table}
+    inlined = [name for name, known in prototypes.items()
+               if name not in bases and any(prototype.inline for prototype in known)]
     names = [name for name in matching_names(place.function, [*table, *inlined])
-             if not re.search(r'\.cold(\.|$)|@', name) and (not taken or name.split('.')[0] in prototypes)]
-    for each in sorted({symbol.module for name in names for symbol in table.get(name, ())} - {'', place.module}):
-        read(module.module(each))
-    found = [line for name in sorted(names, key=lambda name: (demangled(name), name))
-             for line in described(name, prototypes.get(name.split('.')[0], []), table.get(name, []), module, machine)]
-    return found if loaded or not place.module else [
-        each._replace(obstacle=f"the module '{place.module}' is not loaded", notes=()) for each in found]
+             if not re.search(r'\.cold(\.|$)|@', name) and (not taken or base_name(name) in prototypes)]
+    holders = {symbol.module for name in names for symbol in table.get(name, ())}
+    for holder in sorted(holders - {'', place.module}):
+        read(module.module(holder))
+    lines = []
+    for name in sorted(names, key=lambda name: (demangled(name), name)):
+        known, symbols = prototypes.get(base_name(name), {}), table.get(name, [])
+        for prototype in known or [Prototype(name, demangled(name) or f'{name}()')]:
+            comments = function_comments(name, prototype, len(known), symbols, module, machine)
+            if place.module and not loaded:
+                comments = [f"no probe: the module '{place.module}' is not loaded"]
+            text = prototype.text.replace(f'{base_name(name)}(', f'{name}(', 1)
+            lines.append(f"{text};{'  // ' * bool(comments)}{'; '.join(comments)}")
+    return lines
 
 
-def described(name: str, prototypes: Sequence[Prototype], symbols: Sequence[Symbol], module: Module, machine: Machine
-              ) -> List[Found]:
-    """A line for each prototype of a name."""
-    base, found, source = name.split('.')[0], [], demangled(name)
-    for prototype in prototypes or [Prototype(name, source or f'{name}()')]:
-        text = prototype.text.replace(f'{base}(', f'{name}(', 1)
-        notes = ['no prototype in the debug information'] * bool(not prototypes and not source and module.sources)
-        holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base]
-        inlined = f"inlined into {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}" if holders else ''
-        if '.' in name:
-            notes.append('the compiler changed its parameters in this copy: ' + (
-                'DWARF tells where they are' if module.dwarf else 'name registers (%REG)'))
-        if not symbols:
-            found.append(Found(text, inlined or 'inlined everywhere, or never called'))
-            continue
-        notes += [f'also {inlined}'] if inlined and '.' not in name else []
-        if len(symbols) > 1:
-            way = f'write {name}@{prototype.file}' if prototype.file and len(prototypes) > 1 else f'{name}@FILE says which'
-            notes.append(f"{len(symbols)} functions have this name: {way if module.dwarf else 'only DWARF tells which'}")
-        reasons = {obstacle_of(symbol, symbol.address, module, machine) for symbol in symbols}
-        modules = sorted({symbol.module for symbol in symbols} - {''})
-        notes += [f"in module {', '.join(modules)}"] if modules else []
-        found.append(Found(text, next(iter(reasons)) if len(reasons) == 1 else '', tuple(notes)))
-    return found
+def base_name(name: str) -> str:
+    """The name without what a compiler's copy has behind it."""
+    return name.partition('.')[0]
+
+
+def function_comments(name: str, prototype: Prototype, known: int, symbols: Sequence[Symbol], module: Module,
+                      machine: Machine) -> List[str]:
+    """Why a function takes no probe, and what else is worth to know; `known` counts its prototypes."""
+    holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base_name(name)]
+    inlined = f"inlined into {', '.join(holders[:3])}{' and others' * (len(holders) > 3)}" if holders else ''
+    if not symbols:
+        return [f"no probe: {inlined or 'inlined everywhere, or never called'}"]
+    reasons = {obstacle_of(symbol, symbol.address, module, machine) for symbol in symbols}
+    comments = [f'no probe: {reason}' for reason in reasons if reason and len(reasons) == 1]
+    if not known and not demangled(name) and module.sources:
+        comments.append('no prototype in the debug information')
+    if name != base_name(name):
+        where = 'DWARF tells where they are' if module.dwarf else 'name registers (%REG)'
+        comments.append(f'the compiler changed its parameters in this copy: {where}')
+    elif inlined:
+        comments.append(f'also {inlined}')
+    if len(symbols) > 1:
+        way = f'{name}@FILE says which' if module.dwarf else 'only DWARF tells which'
+        if module.dwarf and prototype.file and known > 1:
+            way = f'write {name}@{prototype.file}'
+        comments.append(f'{len(symbols)} functions have this name: {way}')
+    modules = sorted({symbol.module for symbol in symbols} - {''})
+    return comments + [f"in module {', '.join(modules)}"] * bool(modules)
+
+
+def usdt_lines(notes: Sequence[UsdtNote]) -> List[str]:
+    """USDT probes with their operands at each place, and whether they count who listens."""
+    places: Dict[Tuple[str, str], int] = {}
+    for note in sorted(notes):
+        counted = '  // counts who listens (semaphore)' * bool(note.semaphore)
+        key = f'{note.provider}:{note.name}', f"({', '.join(split_operands(note.operands))});{counted}"
+        places[key] = places.get(key, 0) + 1
+    lines = []
+    for (name, operands), count in places.items():
+        mark = ';' if '//' in operands else '  //'
+        lines.append(f'{name}{operands}' + f'{mark} {count} places' * (count > 1))
+    return lines
 
 
 def list_expressions(probe: Probe, machine: Machine) -> List[str]:
     """For each argument of a line what it is, and the layout of the struct it is or points to."""
-    if probe.kind == 'e' or probe.place.glob:
+    if probe.place.glob:
         refuse('a line with arguments names one function', probe.place.at)
-    resolver, lines = place_resolver(probe, machine), []
+    resolver, lines = resolver_at(locate(probe, machine)[0], probe, machine), []
     for arg in probe.args or refuse(f'what is to be listed? {WAYS}', probe.place.at):
-        lvalue = resolver.value(arg.expr)
-        whole = pointed_to(lvalue.type)
-        lines += [f'// {probe.text[arg.at[0]:arg.at[1]]}: {spell(lvalue.type)}']
-        lines += whole_layout(whole, resolver)
+        type_ = resolver.value(arg.expr).type
+        lines += [f'// {probe.text[arg.at[0]:arg.at[1]]}: {spell(type_)}', *layout_below(type_, resolver)]
     return lines
-
-
-def place_resolver(probe: Probe, machine: Machine) -> Resolver:
-    """What resolves expressions at the first place of a line."""
-    place = probe.place
-    if probe.kind == 'e':
-        return InEvent(machine.kernel, fields_of_event(f'{place.system}/{place.function}', machine) or {})
-    return resolver_at(locate(probe, machine)[0], probe, machine)
-
-
-def whole_layout(type_: Type, resolver: Resolver) -> List[str]:
-    """The layout of what has one."""
-    if isinstance(type_, Struct):
-        return layout(resolver.complete(type_))
-    return layout(type_) if isinstance(type_, Enum) else []
-
-
-def pointed_to(type_: Type) -> Type:
-    """What pointers and arrays lead to."""
-    for _ in range(DEEPEST):
-        if not isinstance(type_, (Pointer, Array)):
-            break
-        type_ = type_.target() if isinstance(type_, Pointer) else type_.element()
-    return type_
 
 
 # events
@@ -9181,16 +9171,18 @@ def list_events(text: str, machine: Machine) -> List[str]:
     wanted, names = match[1].replace(':', '/', 1), set(machine.event_names())
     if '/' not in wanted:
         wanted = f'*/{wanted}' if GLOB.search(wanted) else f'{wanted}/*'
-    names = names or {f'*/{name}' for name in tracepoints(machine.kernel, '')}     # BTF has no names of systems
-    tests = {name: re.sub('^.*/', '*/', wanted) if name[0] == '*' else wanted for name in names}
-    found = sorted(name for name, test in tests.items() if fnmatch.fnmatchcase(name, test))
+    pattern = wanted
+    if not names:                                       # BTF has no names of systems
+        names = {f'*/{name}' for name in tracepoints(machine.kernel, '')}
+        pattern = re.sub('^.*/', '*/', wanted)
+    found = sorted(fnmatch.filter(names, pattern))
     if not found:
         refuse(f"no event matches '{wanted}'{near(wanted, names)}", match.span(1))
     return [line for name in found for line in (f'e {name}', *event_layout(name, machine))]
 
 
 def tracepoints(info: Module, prefix: str) -> List[str]:
-    """The names of tracepoints that begin so, from the typedefs that include/trace/bpf_probe.h makes of them."""
+    """The tracepoints that begin so, by the typedefs that include/trace/bpf_probe.h makes of them."""
     return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
 
 
@@ -9198,12 +9190,16 @@ def event_layout(name: str, machine: Machine) -> List[str]:
     """The fields of an event, as its format file declares them, else as the struct of its class does."""
     text = machine.event_format(name)
     if text:
-        return [commented(f'    {declared};', f'{int(offset):5} {int(size):5}') for declared, offset, size in re.findall(
-            r'field:([^;]+);\s*offset:(\d+);\s*size:(\d+);', text) if not re.search(r'\bcommon_\w+$', declared)]
+        fields = re.findall(r'field:(?![^;]*\bcommon_\w+;)([^;]+);\s*offset:(\d+);\s*size:(\d+);', text)
+        return [commented(f'    {declared};', f'{offset:>5} {size:>5}') for declared, offset, size in fields]
     members = event_members(name, machine)
-    return ['    // its fields are not in the debug information'] if members is None else [
-        commented(f"    {declaration(member.written(), field) if field == member.name else f'__data_loc {field}'};",
-                  f'{member.bit // 8:5} {size_of(member.type()) or 0:5}') for field, member in members]
+    if members is None:
+        return ['    // its fields are not in the debug information']
+    lines = []
+    for field, member in members:
+        text = declaration(member.written(), field) if field == member.name else f'__data_loc {field}'
+        lines.append(commented(f'    {text};', f'{member.bit // 8:5} {size_of(member.type()) or 0:5}'))
+    return lines
 
 
 # types
@@ -9223,57 +9219,82 @@ def list_type(text: str, machine: Machine) -> List[str]:
         return [f'{keyword} {found};'.lstrip() for found in names]
     type_ = info.named(keyword, name)
     if type_ is None:
-        ways = [f'{each} {name}' for each in ('struct', 'union', 'enum') if not keyword and info.named(each, name)]
         hint = near(name, info.type_names([keyword], name[:1])) if keyword else f'; {WAYS}'
-        hint = f'; did you mean {ways[0]!r}?' if ways else hint
+        others = [other for other in ('struct', 'union', 'enum') if not keyword and info.named(other, name)]
+        if others:
+            hint = f"; did you mean '{others[0]} {name}'?"
         refuse(f"no {keyword or 'type'} '{name}' in the debug information{hint}", match.span(2))
     if path:
-        return member_layout(type_, path, match.start(3), machine)
+        return member_layout(member_at(type_, path, match.start(3), info), info)
     if not isinstance(type_, (Struct, Enum)):
         return [f'typedef {spell(type_)} {name};']
-    same = isinstance(type_, Struct) and type_.keyword and type_.name == name
-    return layout(type_, name * (not keyword and not same))
+    is_tag = keyword or isinstance(type_, Struct) and type_.keyword and type_.name == name
+    return layout(type_, '' if is_tag else name)
 
 
-def member_layout(type_: Type, path: str, start: int, machine: Machine) -> List[str]:
-    """One level down: the member at the end of the path, and the layout of what it is or points to."""
-    bit, member, resolver = 0, Member('', lambda: type_, 0), Resolver(Target(machine.kernel))
-    for match in re.finditer(r'(\.|->)(\w*)|\[(\d+)\]', path):
-        at = (start + match.start(), start + match.end())
-        if match[3]:
-            if not isinstance(type_, (Array, Pointer)):
-                refuse(f'{spell(type_)} has no elements', at)
-            type_ = type_.element() if isinstance(type_, Array) else type_.target()
-            bit += 8 * int(match[3]) * (size_of(type_) or 0)
+def member_at(type_: Type, path: str, start: int, info: Module) -> Member:
+    """The last member of a path like '.a->b[3]' at column `start`, its bit counted from the last pointer."""
+    member, resolver = Member('', lambda: type_, 0), Resolver(Target(info))
+    for match in re.finditer(r'(?:\.|->)(\w*)|\[(\d+)\]', path):
+        at, owner, bit = (start + match.start(), start + match.end()), member.type(), member.bit
+        if match[2]:
+            if not isinstance(owner, (Array, Pointer)):
+                refuse(f'{spell(owner)} has no elements', at)
+            step = 8 * int(match[2]) * (size_of(bare(owner.written())) or 0)
+            bit = step + bit * isinstance(owner, Array)
+            member = Member(member.name + match[0], owner.written, bit)
             continue
-        bit = bit if isinstance(type_, Struct) else 0
-        whole = pointed_to(type_)
-        whole = resolver.complete(whole) if isinstance(whole, Struct) else refuse(f'{spell(type_)} has no members', at)
-        found = find_member(whole, match[2])
+        whole = pointed_to(owner)
+        if not isinstance(whole, Struct):
+            refuse(f'{spell(owner)} has no members', at)
+        whole, name = resolver.complete(whole), match[1]
+        found = find_member(whole, name)
         if not found:
-            refuse(f"'{spell(whole)}' has no member '{match[2]}'{near(match[2], member_names(whole))}", (at[0] + len(match[1]), at[1]))
-        member, bit, type_ = found, bit + found.bit, found.type()
-    line = member_lines(member._replace(bit=bit), '', 0)
-    below = pointed_to(type_)
-    shown = isinstance(below, (Struct, Enum)) and not below.name and not isinstance(member.type(), Pointer)
-    return line + ([] if shown else whole_layout(below, resolver))
+            hint = near(name, member_names(whole))
+            refuse(f"'{spell(whole)}' has no member '{name}'{hint}", (at[1] - len(name), at[1]))
+        member = found._replace(bit=found.bit + bit * isinstance(owner, Struct))
+    return member
 
 
-def layout(type_: Type, alias: str = '') -> List[str]:
-    """A struct, union or enum as C, with what pahole shows: offsets and sizes in bytes, where bit-fields begin, holes."""
-    head, tail = spell(type_), ''
-    if alias and isinstance(type_, (Struct, Enum)):
-        if type_.name == alias:
-            head = 'enum' if isinstance(type_, Enum) else 'union' * is_union(type_) or 'struct'
-        head, tail = f'typedef {head}', f' {alias}'
-    if isinstance(type_, Enum):
-        listed = [f'    {name} = {value},' for name, value in type_.enumerators()]
-        return [commented(head + ' {', f'{type_.size} bytes'), *listed, f'}}{tail};']
-    if not isinstance(type_, Struct):
-        return [f'{spell(type_)};']
+def member_layout(member: Member, info: Module) -> List[str]:
+    """One level down: a member, and the layout of what it is or points to unless that is in its own lines."""
+    lines, below = member_lines(member, '', 0), pointed_to(member.type())
+    is_shown = isinstance(below, (Struct, Enum)) and not below.name and not isinstance(member.type(), Pointer)
+    return lines if is_shown else lines + layout_below(below, Resolver(Target(info)))
+
+
+def pointed_to(type_: Type) -> Type:
+    """What pointers and arrays lead to."""
+    for _ in range(DEEPEST):
+        if not isinstance(type_, (Pointer, Array)):
+            break
+        type_ = bare(type_.written())
+    return type_
+
+
+def layout_below(type_: Type, resolver: Resolver) -> List[str]:
+    """The layout of what a type is or points to, if that has one."""
+    type_ = pointed_to(type_)
+    if isinstance(type_, Struct):
+        return layout(resolver.complete(type_))
+    return layout(type_) if isinstance(type_, Enum) else []
+
+
+def layout(type_: Union[Struct, Enum], alias: str = '') -> List[str]:
+    """A struct, union or enum (or the typedef `alias` of it) as C, with what pahole shows: offsets and sizes
+    in bytes, where bit-fields begin, holes."""
+    head, tail = spell(type_), ';'
+    if alias and type_.name == alias:                   # which is the typedef's name only
+        head = 'enum' if isinstance(type_, Enum) else 'union' * is_union(type_) or 'struct'
+    if alias:
+        head, tail = f'typedef {head}', f' {alias};'
     if type_.size is None:
         return [f'{head};  // only declared: the debug information has no definition of it']
-    return [commented(head + ' {', f'{type_.size} bytes'), *members_layout(type_, '    ', 0), f'}}{tail};']
+    if isinstance(type_, Enum):
+        inside = [f'    {name} = {value},' for name, value in type_.enumerators()]
+    else:
+        inside = members_layout(type_, '    ', 0)
+    return [commented(head + ' {', f'{type_.size} bytes'), *inside, '}' + tail]
 
 
 def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
@@ -9291,37 +9312,34 @@ def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
 
 
 def is_union(struct_: Struct) -> bool:
-    """Whether its members lie on one another; a typedef's own struct has no keyword."""
-    members = struct_.members()
-    return struct_.keyword == 'union' or not struct_.keyword and len(members) > 1 and not any(member.bit for member in members)
+    """Tell whether its members lie on one another; a typedef's own struct has no keyword."""
+    offsets = [member.bit for member in struct_.members()]
+    return struct_.keyword == 'union' or not struct_.keyword and len(offsets) > 1 and not any(offsets)
 
 
 def hole(indent: str, bits: int, word: str = 'hole') -> List[str]:
-    """A word for bits nobody uses."""
-    if bits <= 0:
-        return []
-    return [f"{indent}/* {word}: {f'{bits // 8} bytes' if bits % 8 == 0 else f'{bits} bits'} */"]
+    """A comment for bits nobody uses."""
+    size = f'{bits} bits' if bits % 8 else f'{bits // 8} bytes'
+    return [f'{indent}/* {word}: {size} */'] if bits > 0 else []
 
 
 def member_lines(member: Member, indent: str, base: int) -> List[str]:
     """A member, and what is in it where it is of an anonymous struct or union."""
     type_, bit = member.type(), base + member.bit
-    width = '' if member.width is None else f':{member.width}'
-    text = declaration(member.written(), member.name) + width
-    size = size_of(type_)
-    whole, cut = innermost(type_), text.partition('{...}')
-    if member.width is not None:
-        unit = 8 * (size or 1)
-        place = f'{bit // unit * (size or 1):5}:{bit % unit:<2} {size or 0:3}'
-    else:
-        place = f'{bit // 8:5} {size or 0:5}'
-    if cut[1] and isinstance(whole, Struct):
+    size, whole = size_of(type_) or 0, innermost(type_)
+    before, braces, after = declaration(member.written(), member.name).partition('{...}')
+    place = f'{bit // 8:5} {size:5}'
+    if member.width is not None:                        # its bit is counted in its type, as C declares it
+        byte, bit_of_unit = divmod(bit, 8 * (size or 1))
+        place = f'{byte * (size or 1):5}:{bit_of_unit:<2} {size:3}'
+        after += f':{member.width}'
+    if braces and isinstance(whole, Struct):
         inside = members_layout(whole, indent + '    ', bit)
-        return [f'{indent}{cut[0]}{{', *inside, commented(f'{indent}}}{cut[2]};', place)]
-    if cut[1] and isinstance(whole, Enum):
-        listed = ', '.join(f'{name} = {value}' for name, value in whole.enumerators()[:8])
-        text = f"{cut[0]}{{ {listed}{', ...' if len(whole.enumerators()) > 8 else ''} }}{cut[2]}"
-    return [commented(f'{indent}{text};', place)]
+        return [f'{indent}{before}{{', *inside, commented(f'{indent}}}{after};', place)]
+    if braces and isinstance(whole, Enum):
+        values = [f'{name} = {value}' for name, value in whole.enumerators()]
+        braces = f"{{ {', '.join(values[:8])}{', ...' * (len(values) > 8)} }}"
+    return [commented(f'{indent}{before}{braces}{after};', place)]
 
 
 def commented(text: str, comment: str) -> str:
@@ -9329,122 +9347,97 @@ def commented(text: str, comment: str) -> str:
     return f'{text:<{COLUMN}} /* {comment} */'
 
 
-PROBE_KINDS = ('p', 'r', 'e', 'P', 'R', 'u')
-def list_usdt(text: str, machine: Machine) -> List[str]:
-    """`u OBJ:GLOB`: USDT probes with their operands at each place, and whether they count who listens."""
-    probe = parse_probe(re.sub(':$', ':*', text.rstrip()))
-    if probe.args:
-        return list_expressions(probe, machine)
-    program = module_of(probe.place, machine)
-    assert isinstance(program, Program)
-    lines: Dict[str, Dict[str, int]] = {}
-    for note in sorted(usdt_notes(probe.place, program)):
-        counted = '  // counts who listens (semaphore)' * bool(note.semaphore)
-        where = lines.setdefault(f'{note.provider}:{note.name}', {})
-        operands = f"({', '.join(split_operands(note.operands))});{counted}"
-        where[operands] = where.get(operands, 0) + 1
-    return [f'{name}{operands}' + (f"{'  //' if '//' not in operands else ';'} {count} places" if count > 1 else '')
-            for name, found in lines.items() for operands, count in found.items()]
-
-
-WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', 'struct task_struct.mm', 'enum pid_type', "
-        "'p wake_up_new_task %0->mm'")
 LISTINGS: Dict[str, Callable[[str, Machine], List[str]]] = {
-    'p': list_functions, 'r': list_functions, 'e': list_events, 'P': list_functions, 'R': list_functions, 'u': list_usdt,
-    'struct': list_type, 'union': list_type, 'enum': list_type}
+    **dict.fromkeys(('p', 'r', 'P', 'R', 'u'), list_functions), 'e': list_events,
+    **dict.fromkeys(('struct', 'union', 'enum'), list_type)}
 
 
 # inside a function: -F and -l
 
 
-SOURCE_PLACES = ('', '/usr/src/linux', '/lib/modules/{release}/source', '/lib/modules/{release}/build')
+SOURCE_FOLDERS = ('/usr/src/linux', '/lib/modules/{release}/source', '/lib/modules/{release}/build')
 
 
-class Code(NamedTuple):
-    """The code of a function: its bytes, its link-time address, where they were read from, and at which address there."""
-    symbol: Symbol
-    code: bytes
-    path: str
-    address: int
+def code_listing(place: Place, info: Module, release: str = '') -> List[str]:
+    """-F: the instructions of a function with their offsets, the source lines they are of, and beside them
+    the variables whose place changes there ('name=place'; '-name' where it is not available any more)."""
+    symbol, code = function_code(place, info)
+    dwarf, start = info.dwarf, symbol.address
+    spot = dwarf.spot_at(start) if dwarf else None
+    rows = dwarf.rows_in(start, start + symbol.size) if dwarf else []
+    sources = {row.address: (path, row.line) for row, path in rows}
+    changes = dwarf.changes_in(spot) if dwarf and spot else []
+    lines, head, last = [code_head(symbol, len(code), spot, info)], '', -1
+    shown: Dict[str, str] = {}
+    for instruction in disassembled(code, start, info.arch):
+        address, moved = instruction.address, ''
+        if dwarf and spot:
+            here = spot._replace(address=address)
+            if address in sources:
+                line = source_line(*sources[address], dwarf.inlined_at(here), dwarf, release)
+                lines += [line] * (line != head)
+                head = line
+            change = bisect.bisect(changes, address)
+            if change != last:
+                live = {name: where for name, _, where, why in variables(here, info) if not why}
+                moved, shown, last = changed(shown, live), live, change
+        text = instruction_text(instruction, symbol, info)
+        lines.append(f"  {f'<+{address - start}>':8} {text:46} {moved}".rstrip())
+    return lines
 
 
-def function_code(place: Place, info: Module) -> Code:
-    """The code of a function: a vmlinux's, or where that has none the running kernel's."""
-    executable = info.executable
-    running = info.symbols.symbols(place.function) if isinstance(info.symbols, Kallsyms) else []
-    symbol = linked_function(place, info)
+def function_code(place: Place, info: Module) -> Tuple[Symbol, bytes]:
+    """A function at its link-time address, and its code: a vmlinux's, else the running kernel's."""
+    name, file, symbol = place.function, info.executable, linked_function(place, info)
     if not symbol:
-        copies = info.dwarf.copies(place.function) if info.dwarf else []
-        listed = f'; it is inlined at {len(copies)} places, which -l {place.function} lists' if copies else ''
-        refuse(f"no function '{place.function}'{listed or near(place.function, info.function_names())}", place.at)
+        copies = info.dwarf.copies(name) if info.dwarf else []
+        listed = f'; it is inlined at {len(copies)} places, which -l {name} lists' if copies else ''
+        refuse(f"no function '{name}'{listed or near(name, info.function_names())}", place.at)
     symbol = symbol if symbol.size else symbol._replace(size=size_by_next(symbol, info))
-    code = executable.bytes_at(symbol.address, symbol.size) if executable else b''
-    if code and executable:
-        return Code(symbol, code, executable.path, symbol.address)
+    code = file.bytes_at(symbol.address, symbol.size) if file else b''
+    if code:
+        return symbol, code
+    where = file.path if file else 'here'
+    if not isinstance(info.symbols, Kallsyms):
+        raise SurftraceError(f"{where} has no code of '{name}'")
+    running = info.symbols.symbols(name)
     if not running or not running[0].address:
-        where = executable.path if executable else 'here'
-        raise SurftraceError(f"the code of '{place.function}' is not in {where}, and the running kernel's can be read only by root"
-                             if isinstance(info.symbols, Kallsyms) else f"{where} has no code of '{place.function}'")
-    return Code(symbol, running_code(running[0].address, symbol.size), KCORE, running[0].address)
+        raise SurftraceError(f"the code of '{name}' is not in {where}, and the running kernel's can be read "
+                             'only by root')
+    return symbol, running_code(running[0].address, symbol.size)
 
 
 def size_by_next(symbol: Symbol, info: Module) -> int:
     """The bytes up to the next function, where the symbols have no sizes."""
-    table = info.symbols.function_symbols if info.symbols else {}
-    following = [other.address for symbols in table.values() for other in symbols if other.address > symbol.address]
-    return min(min(following, default=symbol.address + 4096) - symbol.address, 1 << 16)
+    start, table = symbol.address, info.symbols.function_symbols if info.symbols else {}
+    following = (symbol.address for symbols in table.values() for symbol in symbols if symbol.address > start)
+    return min(min(following, default=start + 4096) - start, 1 << 16)
 
 
-def code_listing(place: Place, info: Module, release: str = '') -> List[str]:
-    """-F: the instructions of a function with their offsets, the source lines they are of, and beside them the variables whose
-    place changes there ('name=place'; '-name' where it cannot be had any more)."""
-    found = function_code(place, info)
-    shift, start = found.address - found.symbol.address, found.symbol.address
-    code = [instruction._replace(address=instruction.address - shift, target=instruction.target and instruction.target - shift,
-                                 data=instruction.data and instruction.data - shift)
-            for instruction in disassembled(found.code, found.address, info.arch)]
-    dwarf = info.dwarf
-    spot = dwarf.spot_at(start) if dwarf else None
-    rows = {row.address: (path, row.line) for row, path in dwarf.rows_in(start, start + found.symbol.size)} if dwarf else {}
-    changes = dwarf.changes_in(spot) if dwarf and spot else []
-    lines, head, source = [code_head(found, spot, info)], '', Sources(info, release)
-    shown: Dict[str, str] = {}
-    last = -1
-    for instruction in code:
-        here = spot._replace(address=instruction.address) if spot else None
-        if dwarf and here and instruction.address in rows:
-            line = source.line(*rows[instruction.address], dwarf.inlined_at(here))
-            lines += [line] if line != head else []
-            head = line
-        told, change = '', bisect.bisect(changes, instruction.address)
-        if dwarf and here and change != last:
-            live = live_variables(here, info)
-            told, shown, last = changed(shown, live), live, change
-        lines.append(f"  {f'<+{instruction.address - start}>':8} {instruction_text(instruction, found, info):46} {told}".rstrip())
-    return lines
-
-
-def code_head(found: Code, spot: Optional[Spot], info: Module) -> str:
+def code_head(symbol: Symbol, size: int, spot: Optional[Spot], info: Module) -> str:
     """What a listing begins with."""
-    where = f', {info.dwarf.short_path(spot.file)}:{spot.line}' if info.dwarf and spot else ''
-    parts = sorted({symbol.name for start, _ in spot.scope.ranges for symbol in [info.dwarf.executable.symbol_at(start)]
-                    if symbol and symbol.name != found.symbol.name}) if info.dwarf and spot else []
-    more = f"; the unlikely part is {', '.join(parts)}" if parts else ''
-    return f'{found.symbol.name}{where}: {len(found.code)} bytes{more}'
+    where, dwarf, parts = '', info.dwarf, set()
+    if dwarf and spot:
+        where = f', {dwarf.short_path(spot.file)}:{spot.line}'
+        holders = [dwarf.executable.symbol_at(start) for start, _ in spot.scope.ranges]
+        parts = {holder.name for holder in holders if holder} - {symbol.name}
+    more = f"; the unlikely part is {', '.join(sorted(parts))}" if parts else ''
+    return f'{symbol.name}{where}: {size} bytes{more}'
 
 
-def instruction_text(instruction: Instruction, found: Code, info: Module) -> str:
+def instruction_text(instruction: Instruction, function: Symbol, info: Module) -> str:
     """An instruction with the names of what it jumps to, calls or reads."""
-    if instruction.target is not None:
-        offset = instruction.target - found.symbol.address
-        if 0 <= offset < len(found.code):
-            return f'{instruction.text} <+{offset}>'
-        symbol = info.symbol_at(instruction.target)
-        inside = instruction.target - symbol.address if symbol else 0
-        name = demangled(symbol.name) or symbol.name if symbol else ''
-        return f'{instruction.text} ' + (f"<{name}{f'+{inside}' if inside else ''}>" if name else f'{instruction.target:#x}')
-    symbol = info.symbol_at(instruction.data, False) if instruction.data is not None else None
-    return f'{instruction.text} # {symbol.name}' if symbol else instruction.text
+    target, data = instruction.target, instruction.data
+    if target is None:
+        read = info.symbol_at(data, False) if data is not None else None
+        return f'{instruction.text} # {read.name}' if read else instruction.text
+    if 0 <= target - function.address < function.size:
+        return f'{instruction.text} <+{target - function.address}>'
+    called = info.symbol_at(target)
+    if not called:
+        return f'{instruction.text} {target:#x}'
+    inside = f'+{target - called.address}' if target != called.address else ''
+    return f'{instruction.text} <{demangled(called.name) or called.name}{inside}>'
 
 
 def changed(before: Dict[str, str], after: Dict[str, str]) -> str:
@@ -9453,99 +9446,95 @@ def changed(before: Dict[str, str], after: Dict[str, str]) -> str:
                     [f'-{name}' for name in before if name not in after])
 
 
-def live_variables(spot: Spot, info: Module) -> Dict[str, str]:
-    """The variables that can be had at a place, and where each is, as the kernel would be told."""
-    return {name: where for name, _, where, why in variables(spot, info) if not why}
-
-
 def variables(spot: Spot, info: Module) -> List[Tuple[str, str, str, str]]:
-    """(name, type, place, why not) of each variable that can be named at a place."""
+    """(name, type, place, why there is none) of each variable that can be named at a place."""
     function = info.dwarf.function_here(spot) if info.dwarf else None
     if not function:
         return []
     resolver = resolver_in(Target(info, function, False, spot.address))
     table: Dict[str, Tuple[str, str, str, str]] = {}
     for variable in (*function.parameters, *function.locals):
-        if variable.name and variable.name not in table:
+        name = variable.name
+        if name and name not in table:
+            where, why = '', ''
             try:
-                told = place_text(resolver.value(Expr('name', (0, 1), variable.name))), ''
+                where = place_text(resolver.value(Expr('name', (0, 1), name)))
             except InputError as error:
-                told = '', error.message.replace(f"'{variable.name}' cannot be had here", 'not here', 1)
-            table[variable.name] = variable.name, spell(variable.type()), *told
+                why = error.message.replace(f"'{name}' cannot be had here", 'not here', 1)
+            table[name] = name, spell(variable.type()), where, why
     return list(table.values())
 
 
 def place_text(lvalue: Lvalue) -> str:
     """Where an object is: a register, memory, a constant, or several of them."""
+    fetch, offset = lvalue.fetch, lvalue.bit // 8
     if lvalue.how == 'memory':
-        return lvalue.fetch.at(lvalue.bit // 8).text()
+        return fetch.at(offset).text()
     if lvalue.how == 'pieces':
-        return '{' + ','.join(fetch.text() if fetch else '-' for fetch, _ in lvalue.pieces) + '}'
-    sign = '&' if lvalue.fetch.base.startswith('@') and not lvalue.fetch.derefs else ''
-    return f"{sign}{lvalue.fetch.text()}{f'{lvalue.bit // 8:+d}' if lvalue.bit else ''}"
+        return '{' + ','.join(piece.text() if piece else '-' for piece, _ in lvalue.pieces) + '}'
+    sign = '&' if fetch.base.startswith('@') and not fetch.derefs else ''
+    return sign + fetch.text() + (f'{offset:+d}' if offset else '')
 
 
-class Sources:
-    """The lines of source files, where these are found."""
+def source_line(path: str, number: int, inlined: str, dwarf: Dwarf, release: str) -> str:
+    """A line of a source file: the file, the number, whose copy it is of, the text where that is found."""
+    short = dwarf.short_path(path)
+    lines = source_text(path, short, release)
+    text = f'  {lines[number - 1].strip()}' if 0 < number <= len(lines) else ''
+    return f"{short}:{number}{f' ({inlined}, inlined)' if inlined else ''}{text}"
 
-    def __init__(self, info: Module, release: str) -> None:
-        self._info, self._release = info, release
-        self._read = functools.lru_cache(None)(self._lines)
 
-    def line(self, path: str, number: int, inlined: str) -> str:
-        """A line of a listing: the file, the number, the text, and whose copy it is of."""
-        lines = self._read(path)
-        text = f'  {lines[number - 1].strip()}' if 0 < number <= len(lines) else ''
-        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
-        return f"{short}:{number}{f' ({inlined}, inlined)' if inlined else ''}{text}"
-
-    def _lines(self, path: str) -> List[str]:
-        short = self._info.dwarf.short_path(path) if self._info.dwarf else path
-        for folder in SOURCE_PLACES:
-            place = os.path.join(folder.format(release=self._release), short) if folder else path
-            if os.path.isfile(place):
-                with contextlib.suppress(DebugInfoError):
-                    return read_file(place).decode(errors='replace').splitlines()
-        return []
+@functools.lru_cache(None)
+def source_text(path: str, short: str, release: str) -> List[str]:
+    """The lines of a source file; none where it is not found."""
+    for place in (path, *(os.path.join(folder.format(release=release), short) for folder in SOURCE_FOLDERS)):
+        if os.path.isfile(place):
+            with contextlib.suppress(DebugInfoError):
+                return read_file(place).decode(errors='replace').splitlines()
+    return []
 
 
 def place_listing(place: Place, info: Module, release: str = '') -> List[str]:
-    """-l: what a place became: its addresses, by function and copy, and the variables at the one that is probed."""
+    """-l: the addresses of a place, by function and copy, and the variables at those that are probed."""
     dwarf = info.dwarf
     if not dwarf:
         refuse('lines and variables need debug information with DWARF (-v names a file)', place.at)
-    spots, source = listed_spots(place, info, dwarf), Sources(info, release)
+    spots = listed_spots(place, info, dwarf)
     probed = {spot.address for spot in dwarf.first_of_each(spots)}
     lines, last = [], ('', 0)
     for spot in spots:
-        if (spot.file, spot.line) != last and spot.file:
-            lines.append(source.line(spot.file, spot.line, ''))
+        if spot.file and (spot.file, spot.line) != last:
             last = spot.file, spot.line
-        copy = f'  (copy of {spot.function})' if spot.inlined else ''
-        lines.append(f"  {spot_text(spot.address, info):40} {spot.address:#x}{copy}{'' if spot.address in probed else '  (not probed)'}")
-        table = variables(spot, info) if spot.address in probed else []
-        wide = [max((len(row[i]) for row in table), default=0) for i in (0, 1)]
-        lines += [f'      {name:{wide[0]}}  {type_:{wide[1]}}  {where or why}' for name, type_, where, why in table]
+            lines.append(source_line(*last, '', dwarf, release))
+        copy = f'  (copy of {spot.function})' * spot.inlined
+        skipped = '  (not probed)' * (spot.address not in probed)
+        lines.append(f'  {spot_text(spot.address, info):40} {spot.address:#x}{copy}{skipped}')
+        table = variables(spot, info) if not skipped else []
+        name_width, type_width = (max((len(row[i]) for row in table), default=0) for i in (0, 1))
+        lines += [f'      {name:{name_width}}  {type_:{type_width}}  {where or why}'
+                  for name, type_, where, why in table]
     return lines
 
 
 def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> List[Spot]:
-    """The places that -l lists: all those of a line, an instruction, or the entry of a function and of its copies."""
-    if place.line:
+    """The places that -l lists: all of a line, an instruction, or where a function and its copies begin."""
+    if place.line is not None:
         return line_spots(place, info, True)
-    one = linked_function(place, info) if place.offset or place.file else None
-    if one and place.offset:
+    name, offset = place.function, place.offset or 0
+    one = linked_function(place, info) if offset or place.file else None
+    functions = [one] if one else info.functions_named(name)
+    if one and offset:
         check_boundary(one, place, info)
-    own = [dwarf.spot_at(symbol.address + (place.offset or 0)) for symbol in ([one] if one else info.functions_named(place.function))]
-    spots = [spot for spot in own if spot] + ([] if place.offset else dwarf.copies(place.function, None, place.file))
+    spots = [spot for symbol in functions for spot in [dwarf.spot_at(symbol.address + offset)] if spot]
+    spots += [] if offset else dwarf.copies(name, None, place.file)
     if not spots:
-        refuse(f"no function '{place.function}'{near(place.function, info.function_names())}", place.at)
+        refuse(f"no function '{name}'{near(name, info.function_names())}", place.at)
     return spots
 
 
 # ---- Completion --------------------------------------------------------------------------------------------
-# What may follow in a line that is being typed. The line is ended with a name of ours, CURSOR, and parsed: where that name
-# turns up in the tree is what is being typed.
+# What may follow in a line that is being typed. The line is ended with a name of ours, CURSOR, and parsed:
+# where that turns up in the tree is what is being typed.
 
 CURSOR = '__surftrace_cursor__'
 MANY = 400                                  # more names than anybody reads: then their beginnings
@@ -9560,14 +9549,14 @@ class Offer(NamedTuple):
 def offered(text: str, start: int, names: Iterable[str]) -> Offer:
     """The names that go on as the text does from there; of very many, their beginnings up to the next '_'."""
     typed = text[start:]
-    found = sorted({name for name in names if name.startswith(typed) and name != typed})
+    found = {name for name in names if name.startswith(typed) and name != typed}
     if len(found) > MANY:
-        found = sorted({name[:(name.find('_', len(typed)) + 1) or None] for name in found})
-    return Offer(start, tuple(found))
+        found = {name[:(name.find('_', len(typed)) + 1) or None] for name in found}
+    return Offer(start, tuple(sorted(found)))
 
 
 def completions(text: str, machine: Machine, listing_too: bool = False) -> Offer:
-    """What may follow the text, the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
+    """What may follow the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
     try:
         with finite():
             return _completions(text, machine, listing_too)
@@ -9576,20 +9565,21 @@ def completions(text: str, machine: Machine, listing_too: bool = False) -> Offer
 
 
 def _completions(text: str, machine: Machine, listing_too: bool) -> Offer:
-    head = re.match(r'\s*(\S+)\s+', text)
+    head = re.match(r'\s*([^\s\d:]+)\S*\s+(\S*)', text)
     if not head:
-        kinds = [*PLACES, *(kind for kind in LISTINGS if kind not in PROBE_KINDS and listing_too)]
+        kinds = LISTINGS if listing_too else PLACES
         return offered(text, len(text) - len(text.lstrip()), [f'{kind} ' for kind in kinds])
-    kind, place = re.split(r'[\d:]', head[1])[0], re.compile(r'\S*').match(text, head.end())
-    assert place
-    if kind in ('struct', 'union', 'enum') and listing_too:
-        return type_offer(text, head.end(), kind, machine)
+    kind = head[1]
+    if listing_too and kind in LISTINGS and kind not in PLACES:
+        return type_offer(text, head.start(2), kind, machine)
     if kind not in PLACES:
         return Offer(len(text), ())
-    if place.end() == len(text):
-        return PLACES[kind](text, head.end(), machine)
-    parts = split_line(text, place.end())
-    return filter_offer(text, parts.filter + 2, machine) if parts.filter < parts.end else argument_offer(text, machine)
+    if head.end() == len(text):
+        return PLACES[kind](text, head.start(2), machine)
+    parts = split_line(text, head.end())
+    if parts.filter < parts.end:
+        return filter_offer(text, parts.filter + 2, machine)
+    return argument_offer(text, machine)
 
 
 # places
@@ -9598,196 +9588,171 @@ def _completions(text: str, machine: Machine, listing_too: bool) -> Offer:
 def function_offer(text: str, start: int, machine: Machine) -> Offer:
     """Functions, and modules before ':'."""
     symbols, typed = machine.kernel.symbols, text[start:]
-    module, colon, name = typed.partition(':')
-    if colon and symbols:
-        return offered(text, start + len(module) + 1, functions_by_name(machine.kernel, module))
     if symbols is None:
         return offered(text, start, machine.kernel.function_names())
-    modules = [f'{each}:' for each in symbols.modules]
-    return offered(text, start, [each for each in symbols.beginning(typed, True) if '.' not in each and each[:6] != '__pfx_'] + modules)
+    module, colon, _ = typed.partition(':')
+    if colon:
+        return offered(text, start + len(module) + 1, functions_by_name(machine.kernel, module))
+    names = [name for name in symbols.beginning(typed, True) if '.' not in name and name[:6] != '__pfx_']
+    return offered(text, start, [*names, *(f'{module}:' for module in symbols.modules)])
 
 
 def event_offer(text: str, start: int, machine: Machine) -> Offer:
-    """Events: SYSTEM/ first, then the names."""
-    system, slash, _ = text[start:].partition('/')
-    names = machine.event_names()
+    """Events: SYSTEM/ first, then the names. A vmlinux or tracefs knows both; else there are the symbols
+    of the names of systems (include/trace/stages/init.h), and tracepoints."""
+    system, slash, typed = text[start:].partition('/')
+    names, symbols = machine.event_names(), machine.kernel.symbols
+    if names and slash:
+        return offered(text, start, names)
     if not slash:
-        return offered(text, start, {name.split('/')[0] + '/' for name in names} or systems(machine.kernel))
-    if names:
-        return offered(text, start, [name for name in names if name.startswith(f'{system}/')])
-    typed = text[start + len(system) + 1:]
+        ends = symbols.beginning('str__', False) if symbols and not names else ()
+        found = [re.fullmatch(r'str__(.*)__trace_system_name', name) for name in ends]
+        systems = {name.split('/')[0] for name in names} or {match[1] for match in found if match}
+        return offered(text, start, [f'{system}/' for system in systems])
     known = tracepoints(machine.kernel, typed)
-    return offered(text, start + len(system) + 1, [name for name in known if typed or name.startswith(f'{system}_')] or known)
-
-
-def systems(info: Module) -> List[str]:
-    """The systems of trace events, by the symbols of their names (include/trace/stages/init.h)."""
-    if info.symbols is None:
-        return []
-    names = info.symbols.beginning('str__', False)
-    return [match[1] + '/' for match in (re.fullmatch(r'str__(.*)__trace_system_name', name) for name in names) if match]
+    own = [name for name in known if typed or name.startswith(f'{system}_')]
+    return offered(text, start + len(system) + 1, own or known)
 
 
 def program_offer(text: str, start: int, machine: Machine) -> Offer:
     """Programs and libraries, and behind the colon functions, or USDT probes."""
     typed = text[start:].lstrip('"')
-    for match in re.finditer(':', typed):
-        program = machine.program(typed[:match.start()]) if match.start() else None
+    start = len(text) - len(typed)
+    for match in re.finditer('(?!^):', typed):
+        program = machine.program(typed[:match.start()])
         if program:
-            at = len(text) - len(typed) + match.end()
-            usdt = text.lstrip()[:1] == 'u'
-            return offered(text, at, {f'{note.provider}:{note.name}' for note in program.executable.usdt_notes()} if usdt else
-                           {name for name in program.symbols.function_symbols if name[:2] not in ('_Z', '_R') and '@' not in name})
-    return offered(text, len(text) - len(typed), machine.program_names(typed))
+            names = {name for name in program.symbols.function_symbols
+                     if name[:2] not in ('_Z', '_R') and '@' not in name}
+            if text.lstrip()[0] == 'u':
+                names = {f'{note.provider}:{note.name}' for note in program.executable.usdt_notes()}
+            return offered(text, start + match.end(), names)
+    return offered(text, start, machine.program_names(typed))
 
 
 PLACES: Dict[str, Callable[[str, int, Machine], Offer]] = {
-    'p': function_offer, 'r': function_offer, 'e': event_offer, 'P': program_offer, 'R': program_offer, 'u': program_offer}
+    'p': function_offer, 'r': function_offer, 'e': event_offer,
+    'P': program_offer, 'R': program_offer, 'u': program_offer}
 
 
 # arguments
 
 
+TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string',
+              'ustring', 'symbol', 'symstr', *(word for word in FORMATS if word.islower()), 'text']
+
+
 def argument_offer(text: str, machine: Machine) -> Offer:
     """What may follow in the last argument."""
-    start = word_start(text)
-    arg = parsed_to_cursor(text, start)
-    if arg is None:
-        return continued(text, start, machine)
-    node = at_cursor(arg.expr) or arg
-    typed = node.member[-1] if isinstance(node, Expr) and node.member else next(
-        part for part in node if isinstance(part, str) and CURSOR in part)
-    typed = re.findall(r'\w*$', typed.replace(CURSOR, ''))[0]
-    at = len(text) - len(typed)
+    start, closing = last_argument(text)
+    node, at = node_at_cursor(text, start, closing), len(re.sub(r'\w*$', '', text))
+    if node is None:
+        return continued(text, start, closing, machine)
     if isinstance(node, TypeName):
         return type_word_offer(text, at, node, machine)
-    return offered(text, at, names_for(node, text[:at], start, resolver_for(text, machine)))
+    if isinstance(node, Arg):
+        return offered(text, at, TYPE_NAMES)
+    return offered(text, at, names_for(node, text[start:at], resolver_for(text, machine)))
 
 
-def names_for(node: Any, before: str, start: int, scope: Resolver) -> Iterable[str]:
-    """The names that may stand at the cursor, which is in that node; `before` is the text up to there."""
-    kind = node.kind if isinstance(node, Expr) else ''
-    if kind == 'memberof':
-        return members_at(node, scope)
-    if kind == 'containerof':
-        return member_names_at(scope.type_named(node.type), node.member[:-1])
-    if kind == 'packet':
-        return HEADERS
-    if kind == 'register':
-        numbers = scope.function.parameters if scope.function else ()   # type: Sequence[object]
-        if scope.target.operands:
-            numbers = scope.target.operands
-        return [*scope.arch.registers, *map(str, range(len(numbers)))]
-    if kind == 'special':
-        return ['comm', 'stack'] + ['retval'] * (scope.kind == 'r')
-    if kind == 'global':
-        typed, symbols = node.name.replace(CURSOR, ''), scope.info.symbols
-        return symbols.beginning(typed, False) if symbols and typed else ()
-    return names_at(before, start, scope) if kind == 'name' else TYPE_NAMES
-
-
-def member_names_at(type_: Optional[Type], path: Sequence[str]) -> List[str]:
-    """The names of the members at the end of a path, through pointers and arrays."""
-    for name in path:
-        whole = pointed_to(type_) if type_ else None
-        found = find_member(whole, name) if isinstance(whole, Struct) and whole.size is not None else None
-        type_ = found.type() if found else None
-    whole = pointed_to(type_) if type_ else None
-    return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
-
-
-TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string', 'ustring', 'symbol', 'symstr',
-              *(word for word in FORMATS if word.islower()), 'text']
-
-
-def word_start(text: str) -> int:
-    """Where the last argument begins: behind the last blank outside brackets and quotes."""
-    depth, quoted, start = 0, False, 0
+def last_argument(text: str) -> Tuple[int, str]:
+    """The column behind the last blank outside brackets and quotes, and what closes the brackets there."""
+    start, closing, quoted = 0, '', False
     for at, char in enumerate(text):
         quoted ^= char == '"'
-        depth += 0 if quoted else (char in '([') - (char in ')]')
-        if char.isspace() and depth <= 0 and not quoted:
+        if char in '([' and not quoted:
+            closing = (')' if char == '(' else ']') + closing
+        elif char in ')]' and not quoted:
+            closing = closing[1:]
+        elif char.isspace() and not closing and not quoted:
             start = at + 1
-    return start
+    return start, closing
 
 
-def closers(text: str) -> str:
-    """The brackets that are open, closed."""
-    open_: List[str] = []
-    for char in text:
-        if char in '([':
-            open_.append(')' if char == '(' else ']')
-        elif char in ')]' and open_:
-            open_.pop()
-    return ''.join(reversed(open_))
-
-
-def parsed_to_cursor(text: str, start: int) -> Optional[Arg]:
-    """The last argument with CURSOR where it ends, and behind that as little as makes it whole; None where nothing does."""
-    rest = closers(text[start:])
-    for ending in (rest, f'{rest[:1]}%0{rest[1:]}', f' *{rest[:1]}%0{rest[1:]}', f', m{rest}'):
+def node_at_cursor(text: str, start: int, closing: str) -> Union[Expr, TypeName, Arg, None]:
+    """The expression, the type of a cast, or the argument (its type behind the colon) that the text ends in,
+    with as little behind it as makes the argument whole; None where nothing does."""
+    cast = f'{closing[:1]}%0{closing[1:]}'
+    for ending in (closing, cast, f' *{cast}', f', m{closing}'):
         whole = text + CURSOR + ending
         try:
             arg = Parser(TOKENS, whole, start, len(whole)).arg()
         except InputError:
             continue
-        if at_cursor(arg.expr) or CURSOR in arg.word:
+        for expr in arg.expr.parts():
+            if any(CURSOR in word for word in (expr.name, expr.layer, *expr.member)):
+                return expr
+            if expr.type and CURSOR in expr.type.words:
+                return expr.type  # type: ignore[no-any-return]
+        if CURSOR in arg.word:
             return arg
     return None
 
 
-def at_cursor(node: Any) -> Optional[Any]:
-    """The innermost node of the tree that has CURSOR in a text of its own."""
-    for part in node if isinstance(node, tuple) else ():
-        if isinstance(part, str) and CURSOR in part:
-            return node
-        found = at_cursor(part)
-        if found is not None:
-            return node if isinstance(node, Expr) and part is node.member else found
-    return None
-
-
 def resolver_for(text: str, machine: Machine) -> Resolver:
-    """A Resolver of the line's place, which takes parameters to be where the convention has them."""
+    """A Resolver of the first place of a line, with the parameters where the calling convention has them."""
     head = re.match(r'\s*\S+\s+\S+', text)
     assert head
-    found = place_resolver(parse_probe(head[0]), machine._replace(force=True, note=lambda text: None))
-    found.function, found.abilities = found.function and anywhere(found.function), frozenset(['$arg'])
-    return found
+    probe = parse_probe(head[0])
+    if probe.kind == 'e':
+        event = f'{probe.place.system}/{probe.place.function}'
+        return InEvent(machine.kernel, fields_of_event(event, machine) or {})
+    machine = machine._replace(force=True, note=lambda text: None)
+    resolver, function = resolver_at(locate(probe, machine)[0], probe, machine), None
+    if resolver.function:
+        parameters = (parameter._replace(location=None) for parameter in resolver.function.parameters)
+        function = resolver.function._replace(parameters=tuple(parameters))
+    resolver.function, resolver.abilities = function, frozenset(['$arg'])
+    return resolver
 
 
-def anywhere(function: Function) -> Function:
-    """The function, its parameters where the calling convention has them."""
-    return function._replace(parameters=tuple(parameter._replace(location=None) for parameter in function.parameters))
-
-
-def members_at(node: Expr, scope: Resolver) -> List[str]:
-    """The members that may follow -> or '.'."""
-    if node.inner.kind == 'packet':
-        header = scope.type_named(TypeName('struct ' + node.inner.name, 0, node.at))
-        return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
-    inner = scope.value(node.inner)
-    if node.arrow:
-        inner = scope.pointee(inner)
-    return member_names(scope.complete(inner.type)) if isinstance(inner.type, Struct) else []
-
-
-def names_at(before: str, start: int, scope: Resolver) -> List[str]:
-    """The names an expression may begin with."""
-    names = [*(scope.fields or ()), *(parameter.name for parameter in (scope.function.parameters if scope.function else ()))]
-    names += ['$retval'] * (scope.kind == 'r') + ['user(', 'container_of('] * (scope.kind != 'e')
+def names_for(node: Expr, before: str, resolver: Resolver) -> Iterable[str]:
+    """The names that may stand at the cursor, which is in that node; `before` is the argument up to there."""
+    kind, info, function = node.kind, resolver.info, resolver.function
+    parameters = function.parameters if function else ()
+    if kind == 'memberof':
+        return members_at(node, resolver)
+    if kind == 'containerof':
+        return names_of_members(resolver.type_named(node.type), '.'.join(('', *node.member[:-1])), info)
+    if kind == 'packet':
+        return HEADERS
+    if kind == 'register':
+        return [*resolver.arch.registers, *map(str, range(len(resolver.target.operands or parameters)))]
+    if kind == 'special':
+        return ['comm', 'stack'] + ['retval'] * (resolver.kind == 'r')
+    if kind == 'global':
+        typed = node.name.replace(CURSOR, '')
+        return info.symbols.beginning(typed, False) if info.symbols and typed else ()
+    names = [*(resolver.fields or ()), *(parameter.name for parameter in parameters)]
+    names += ['$retval'] * (resolver.kind == 'r') + ['user(', 'container_of('] * (resolver.kind != 'e')
     if before.endswith('('):
         names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
-    return names + ['f:'] * (len(before) == start)
+    return names + ['f:'] * (not before)
 
 
-def continued(text: str, start: int, machine: Machine) -> Offer:
+def members_at(node: Expr, resolver: Resolver) -> List[str]:
+    """The members that may follow -> or '.'."""
+    if node.inner.kind == 'packet':
+        header = resolver.type_named(TypeName('struct ' + node.inner.name, 0, node.at))
+        return [*(member_names(header) if isinstance(header, Struct) else ()), *PAYLOAD]
+    inner = resolver.value(node.inner)
+    if node.arrow:
+        inner = resolver.pointee(inner)
+    return member_names(resolver.complete(inner.type)) if isinstance(inner.type, Struct) else []
+
+
+def names_of_members(type_: Type, path: str, info: Module) -> List[str]:
+    """The names of the members behind a path, through pointers and arrays."""
+    whole = pointed_to(member_at(type_, path, 0, info).type())
+    return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
+
+
+def continued(text: str, start: int, closing: str, machine: Machine) -> Offer:
     """What may follow an expression that is whole: '->' behind a pointer to a struct, '.' behind a struct."""
     bare = text[:-1] if text.endswith('-') else text
-    arg = Parser(TOKENS, bare + closers(bare[start:]), start, len(bare) + len(closers(bare[start:]))).arg()
-    type_ = resolver_for(text, machine).value(arg.expr).type
-    ways = ['->'] if isinstance(type_, Pointer) and isinstance(type_.target(), Struct) else []
-    return offered(text, len(bare), ['.'] if isinstance(type_, Struct) else ways)
+    whole = bare + closing
+    type_ = resolver_for(text, machine).value(Parser(TOKENS, whole, start, len(whole)).arg().expr).type
+    arrow = isinstance(type_, Pointer) and isinstance(type_.target(), Struct)
+    return offered(text, len(bare), ['->'] * arrow + ['.'] * isinstance(type_, Struct))
 
 
 # types and filters
@@ -9796,51 +9761,41 @@ def continued(text: str, start: int, machine: Machine) -> Offer:
 def type_word_offer(text: str, at: int, node: TypeName, machine: Machine) -> Offer:
     """The words of a cast."""
     keyword, _, word = node.words.replace(CURSOR, '').rpartition(' ')
+    if re.search(r'@\(struct\s+\w*$', text):
+        return offered(text, at, HEADERS)
     if keyword in ('struct', 'union', 'enum'):
-        headers = re.search(r'@\(struct\s+\w*$', text)
-        return offered(text, at, HEADERS if headers else machine.kernel.type_names([keyword], word))
-    words = [f'{each} ' for each in ('struct', 'union', 'enum')] + [each for each in PLAIN_TYPES if ' ' not in each]
+        return offered(text, at, machine.kernel.type_names([keyword], word))
+    words = ['struct ', 'union ', 'enum ', *(name for name in PLAIN_TYPES if ' ' not in name)]
     return offered(text, at, [*words, *machine.kernel.type_names([''], word)] if word else words)
 
 
 def type_offer(text: str, start: int, keyword: str, machine: Machine) -> Offer:
     """For -L: the name of a type, and members behind it."""
-    match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(\.|->)(\w*))?', text[start:])
+    match = re.fullmatch(r'(\w*)((?:(?:\.|->)\w+|\[\d+\])*?)(?:(?:\.|->)(\w*))?', text[start:])
     if not match:
         return Offer(len(text), ())
-    if match[3] is None:
-        return offered(text, start, machine.kernel.type_names([keyword], match[1]))
-    names = member_names_at(machine.kernel.named(keyword, match[1]), re.findall(r'(?:\.|->)(\w+)', match[2]))
-    return offered(text, len(text) - len(match[4]), names)
+    (name, path, member), info = match.groups(), machine.kernel
+    if member is None:
+        return offered(text, start, info.type_names([keyword], name))
+    type_ = info.named(keyword, name)
+    return offered(text, len(text) - len(member), names_of_members(type_, path, info) if type_ else ())
 
 
 def filter_offer(text: str, start: int, machine: Machine) -> Offer:
     """Fields, and behind an operator the values of an enum."""
-    word = re.search(r'\w*$', text[start:])
-    at = start + (word.start() if word else 0)
-    compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
-    scope = resolver_for(text, machine)
-    fields: Dict[str, Optional[Format]] = {}
+    at = len(re.sub(r'\w*$', '', text[start:])) + start
+    resolver = resolver_for(text, machine)
+    types = {field.name: field.type for field in (resolver.fields or {}).values()}
     with contextlib.suppress(InputError):
         probe = parse_probe(text[:start - 2])
-        fields = {field.name: field.format for field in unique([scope.field(arg) for arg in probe.args], probe)}
+        fields = unique([resolver.field(arg) for arg in probe.args], probe)
+        for field, arg in zip(fields, probe.args):
+            types[field.name] = resolver.value(arg.expr).type if field.format else Void()
+    compared = re.search(r'(\w+)\s*(?:==|!=|<=|>=|<|>|~|(?<!&)&)\s*$', text[start:at])
     if not compared:
-        return offered(text, at, [*fields, *(scope.fields or ()), *(name for name in GENERIC_FIELDS if name[:2] != '__')])
-    format_, type_ = fields.get(compared[1]), (scope.fields or {}).get(compared[1])
-    own = type_.type if type_ else None
-    names = [name for name, _ in own.enumerators()] if isinstance(own, Enum) else enumerators_of(format_, scope)
-    return offered(text, at, names)
-
-
-def enumerators_of(format_: Optional[Format], scope: Resolver) -> List[str]:
-    """The names of the values that a format shows by name."""
-    match = re.fullmatch(r'enum\((.*)\)', format_.word) if format_ else None
-    if not match:
-        return []
-    if '=' in match[1]:
-        return re.findall(r'(\w+)=', match[1])
-    type_ = scope.info.named('enum', match[1]) or scope.info.named('', match[1])
-    return [name for name, _ in type_.enumerators()] if isinstance(type_, Enum) else []
+        return offered(text, at, [*types, *(name for name in GENERIC_FIELDS if name[:2] != '__')])
+    type_ = types.get(compared[1])
+    return offered(text, at, [name for name, _ in type_.enumerators()] if isinstance(type_, Enum) else ())
 
 
 # ---- Plan --------------------------------------------------------------------------------------------------
