@@ -5045,6 +5045,7 @@ class Probe(NamedTuple):
     filter: Optional[Filter]
     words: Tuple[Tuple[Tuple[str, ...], str, Span], ...] = ()
     keys: Optional[Tuple[Key, ...]] = None              # of a line that counts; there may be none
+    source: str = ''                                    # the file and line that it is from
 
 
 class Token(NamedTuple):
@@ -7896,13 +7897,12 @@ def convention_note(probe: Probe, target: Target) -> str:
 # what
 
 
-def make_events(probes: Sequence[Tuple[Probe, str]], machine: Machine) -> List[Event]:
-    """The events of all lines, (probe, source) each. Lines that give the same name are one event with several
-    places."""
+def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
+    """The events of all lines; those that give the same name are one event with several places."""
     made: Dict[str, List[Event]] = {}
     heads: Dict[bytes, Event] = {}
-    for index, (probe, source) in enumerate(probes):
-        with located(probe.text, source), finite():
+    for index, probe in enumerate(probes):
+        with located(probe.text, probe.source), finite():
             for event in probe_events(probe, index, machine):
                 other = heads.setdefault(event.head, event)
                 if other.system != event.system and (other.definitions or event.definitions):
@@ -9802,8 +9802,7 @@ def filter_offer(text: str, start: int, machine: Machine) -> Offer:
 # Paths are below tracefs. An undo of None: the change goes with the instance, or with an undo before it.
 
 class Write(NamedTuple):
-    """A line written; files of definitions are appended to. An optional one is left out where the file is not
-    there."""
+    """A line written; files of definitions are appended to. An optional file need not be there."""
     path: str
     text: str
     optional: bool = False
@@ -9826,9 +9825,8 @@ class Run(NamedTuple):
 
 
 def plan(events: Sequence[Event], run: Run) -> List[Step]:
-    """Every change of a run between making its instance and removing it, so that a group without one may be
-    swept; undone in reverse. Each filter comes before its enable; a probe is removed when its event is
-    off."""
+    """Every change of a run between making its instance and removing it (a group without one may be swept),
+    to be undone in reverse. Each filter comes before its enable; a probe is removed when its event is off."""
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
     optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
                 'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
@@ -9854,8 +9852,8 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
 
 
 def record_kb(event: Event) -> int:
-    """The room in KB that a record may need: for each string 4 (kernel/trace/trace_probe.h, MAX_STRING_SIZE),
-    for the rest 4; of the kernel's own events it is not known, and one string taken as likely."""
+    """The KB that a record may need: 4 for each string (kernel/trace/trace_probe.h, MAX_STRING_SIZE), 4 for
+    the rest; of a kernel's own event nothing tells, one string is likely."""
     if not event.definitions:
         return 8
     kinds = [fetch.kind.rstrip(']').partition('[') for _, fetch in event.definitions[0].args]
@@ -9869,8 +9867,7 @@ IN_INTERRUPT = {'e': 'common_flags&88', 'p': 'common_flags&16||common_flags&8&&!
 
 
 def of_others(event: Event, own: Sequence[int]) -> str:
-    """The filter that leaves out what these tasks do, and of switches those between them and the idle
-    task."""
+    """The filter that leaves out what these tasks do, of switches those between them and the idle task."""
     def is_other(field: str, tasks: Sequence[int]) -> str:
         return '&&'.join(f'{field}!={task}' for task in tasks)
     if not own:
@@ -10086,8 +10083,8 @@ class Tracefs:
         return []
 
     def write(self, write: Write) -> None:
-        """One write, as the kernel wants it; never with O_TRUNC, which would delete everybody's definitions,
-        and never by open('a'), which seeks."""
+        """One write, as the kernel wants it: O_TRUNC would delete everybody's definitions, open('a')
+        seeks."""
         flags = os.O_WRONLY | (os.O_APPEND if write.path.endswith('_events') else 0)
         ignored = (TracefsError,) if write.optional else ()
         with contextlib.suppress(*ignored), self._refusals(write.path):
@@ -10100,8 +10097,7 @@ class Tracefs:
             os.mkdir(path, dir_fd=self._folder)
 
     def rmdir(self, path: str) -> None:
-        """A directory removed; an instance goes with its buffer and settings, unless one of its files is
-        open."""
+        """A directory removed; an instance goes with its buffer and settings, unless a file of it is open."""
         with self._refusals(path):
             os.rmdir(path, dir_fd=self._folder)
 
@@ -10126,8 +10122,8 @@ class Tracefs:
             raise TracefsError(f'{self.path(path)}: {error.strerror}', error.errno or 0, path) from error
 
     def last_error(self, path: str) -> Tuple[str, str, int]:
-        """The last entry of an error_log: the kernel's sentence, the command it is about, the column in it
-        (-1: none)."""
+        """The last entry of an error_log: the kernel's sentence, its command, the column in that (-1:
+        none)."""
         entries = re.findall(r'^\[[^\]]*\] .*?: error: (.*)\n  Command: (.*)\n( *\^)?', self.read(path), re.M)
         sentence, command, mark = entries[-1] if entries else ('', '', '')
         return sentence, command, len(mark) - len('  Command: ^') if mark else -1
@@ -10217,9 +10213,9 @@ def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
 
 
 def sweep(tracefs: Tracefs) -> List[str]:
-    """Remove what killed runs left, and say which. A living run has locked its instance; a script cannot, but
-    has its trace_pipe open: rmdir says EBUSY. A group without an instance is nobody's: that is made first,
-    removed last."""
+    """Remove what killed runs left, and say which. A living run has locked its instance; a script has its
+    trace_pipe open: rmdir says EBUSY. A group without an instance is nobody's: that is made first, removed
+    last."""
     swept = []
     for path in (f'instances/{name}' for name in tracefs.names('instances') if re.fullmatch(OUR_NAME, name)):
         with contextlib.suppress(TracefsError):
@@ -10247,8 +10243,8 @@ class Undone(NamedTuple):
 @contextlib.contextmanager
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
             stop: Callable[[], bool], drain: Callable[[], None], undone: List[Undone]) -> Iterator[None]:
-    """The steps done; at the end, whatever happens, undone in reverse, and the instance with them, without a
-    word: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain`, which may
+    """The steps done; at the end, whatever happens, undone in reverse, and the instance with them, in
+    silence: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain`, which may
     take as long as somebody reads, is called when no probe is armed any more, and before one is removed,
     which wipes the buffer."""
     undos: List[Write] = []
@@ -10299,8 +10295,7 @@ def undo(tracefs: Tracefs, changes: Sequence[Union[Write, Instance]]) -> List[Un
 
 
 def buffer_counts(tracefs: Tracefs, instance: str) -> Tuple[int, int]:
-    """Records that were overwritten before they were read, or dropped; and those that were read, or still can
-    be."""
+    """Records that were overwritten or dropped, and those that were read or still can be."""
     folder = f'{instance}/per_cpu'
     stats = ''.join(tracefs.read(f'{folder}/{cpu}/stats') for cpu in tracefs.names(folder))
     counts = [(name, int(count)) for name, count in re.findall(r'^([^:\n]+): (\d+)$', stats, re.M)]
@@ -10533,7 +10528,7 @@ class Ending:
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
         """Signals come here, also those a shell ignores for what it starts in the background (as in perf and
-        tcpdump); a HUP ignored by nohup does not. Children are waited for, also where SIGCHLD came to us
+        tcpdump); a HUP ignored by nohup does not. Children are waited for, also where SIGCHLD came
         ignored."""
         self.asked = self.waits = False
         before = [(name, signal.signal(name, self._ask)) for name in ENDS
@@ -10559,9 +10554,8 @@ ENDING = Ending()
 
 
 def say(text: str) -> None:
-    """A line for the user, apart from the events, and indented ones below it: no name from outside begins
-    one. It cannot fail, and while the machine is being changed it waits for a reader only until an end is
-    asked for."""
+    """A line for the user, and indented ones below it: no name from outside begins one. It cannot fail, and
+    while the machine is being changed it waits for a reader only until an end is asked for."""
     data = '\n'.join(map(printable, re.split(r'\n(?=  )', text))).encode() + b'\n'
     with contextlib.suppress(OSError):
         while data:
@@ -10595,8 +10589,8 @@ def note(text: str) -> None:
     say('surftrace: note: ' + text)
 
 
-def read_lines(options: Any) -> List[Tuple[Probe, str]]:
-    """The probes of the command line and of the files, with where each is from."""
+def read_lines(options: Any) -> List[Probe]:
+    """The probes of the command line and of the files."""
     texts = [(line, '') for line in options.lines]
     for name in options.file:
         try:
@@ -10614,11 +10608,11 @@ def read_lines(options: Any) -> List[Tuple[Probe, str]]:
     probes = []
     for text, source in texts:
         with located(text, source):
-            probes.append((parse_probe(text), source))
+            probes.append(parse_probe(text)._replace(source=source))
     return probes
 
 
-def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Tuple[Probe, str]] = ()) -> Module:
+def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Probe] = ()) -> Module:
     """The kernel's debug information that the options choose: that of the files of -v or of servers, else the
     running kernel's; none is looked for where no probe is in the kernel."""
     here = os.uname()
@@ -10638,7 +10632,7 @@ def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Tuple[Prob
     return running()
 
 
-def remote_kernel(options: Any, arch: Arch, probes: Sequence[Tuple[Probe, str]]) -> Module:
+def remote_kernel(options: Any, arch: Arch, probes: Sequence[Probe]) -> Module:
     """The debug information of -m remote."""
     here, environ = arch_named(os.uname().machine), os.environ
     own = running_build_id(here)
@@ -10663,14 +10657,13 @@ def remote_kernel(options: Any, arch: Arch, probes: Sequence[Tuple[Probe, str]])
         environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'debuginfod_client')
     timeout = environ.get('DEBUGINFOD_TIMEOUT', '')
     seconds = float(timeout) if re.fullmatch(r'[1-9]\d{0,5}', timeout) else 90
-    lines = any(probe.place.line is not None or probe.place.file for probe, _ in probes)
+    lines = any(probe.place.line is not None or probe.place.file for probe in probes)
     servers = Debuginfod(tuple(urls), cache, seconds, progress)
     return remote_debug_info(servers, build_id, arch, lines, running)
 
 
 def progress(what: str, done: int, total: int) -> None:
-    """Say on a terminal how many bytes of a file have come, of how many (0: nobody knows); -1: it has
-    failed."""
+    """Say on a terminal how many bytes of a file have come, of how many (0: unknown); -1: it has failed."""
     if sys.stderr.isatty():
         size = f' of {total / 1e6:.1f} MB' if total else ' MB'
         state = 'failed' if done < 0 else f'{done / 1e6:.1f}{size}'
@@ -10694,8 +10687,7 @@ def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
 
 
 def program_names(typed: str) -> List[str]:
-    """What may be meant by the beginning of OBJ: files, programs in $PATH, libraries up to .so; a colon is
-    next."""
+    """Files, programs in $PATH and libraries that begin so, each with the colon that is next."""
     folder, slash, name = typed.rpartition('/')
     if slash:
         with contextlib.suppress(OSError):
@@ -10715,9 +10707,9 @@ def folders_of_programs() -> List[str]:
 
 
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
-    """The program or library of that name: of the processes of -p what they have mapped, else a path, what is
-    in $PATH, a library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file
-    of that name from another machine."""
+    """The program or library of that name: what the processes of -p have mapped, else a path, a program in
+    $PATH, a library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of
+    that name from another machine."""
     inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
     if len(inside) > 1:
         raise InputError(f"'{name}' is another file in each of these processes "
@@ -10796,8 +10788,7 @@ compdef _surftrace surftrace surftrace.py
 
 
 def complete(parser: Any) -> int:
-    """The answer to a shell that wants to know what may follow (argcomplete's protocol): words on file
-    descriptor 8."""
+    """Tell a shell what may follow (argcomplete's protocol): words on file descriptor 8."""
     try:
         import argcomplete  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
@@ -10849,8 +10840,7 @@ def in_quotes(prefix: str, offer: Offer, words: Sequence[str], quote: str, zsh: 
 
 
 def completion_machine(options: Any) -> Machine:
-    """What completion asks: BTF, which answers at once, unless DWARF is all there is; nothing that needs
-    root."""
+    """What completion asks: BTF, which answers at once, unless DWARF is all there is; without root."""
     options = arguments().parse_args([], options)                   # those left out have their defaults
     wanted = options.mode
     with contextlib.suppress(SurftraceError):
@@ -10861,7 +10851,7 @@ def completion_machine(options: Any) -> Machine:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """The program; its exit status: 0 also after Ctrl-C, 1 this machine cannot do it, 2 what was typed is
+    """The program; its exit status: 0 also after Ctrl-C, 1 the machine cannot do it, 2 what was typed is
     wrong."""
     global DEBUGGING
     DEBUGGING = bool(os.environ.get('SURFTRACE_DEBUG'))
@@ -10884,8 +10874,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """No search for cycles among many objects that are all in use, which would take up to a fifth of the
-    time; until events are followed."""
+    """No search for cycles, a fifth of the time where all objects are in use; until events are followed."""
     import gc
     gc.disable()
     try:
@@ -10895,8 +10884,8 @@ def no_collection() -> Iterator[None]:
 
 
 def check_descriptors() -> None:
-    """Refuse to run without standard output; of the others that are closed make empty ones, or a file opened
-    later would be taken for them."""
+    """Refuse to run without standard output; open the other two where they are closed, or a file opened later
+    would be taken for them."""
     closed = []
     for number in range(3):
         try:
@@ -10948,7 +10937,7 @@ def run_lines(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the live run."""
     probes = read_lines(options)
     check_counting(options, probes)
-    in_kernel = any(probe.kind not in 'PRu' for probe, _ in probes)
+    in_kernel = any(probe.kind not in 'PRu' for probe in probes)
     kernel = debug_info(options, in_kernel, probes)
     if options.show or options.output:
         events = make_events(probes, machine_for(options, kernel, in_kernel))
@@ -10967,9 +10956,9 @@ def run_lines(options: Any) -> int:
         return trace(options, probes, machine_for(options, kernel, in_kernel, tracefs), tracefs)
 
 
-def check_counting(options: Any, probes: Sequence[Tuple[Probe, str]]) -> None:
+def check_counting(options: Any, probes: Sequence[Probe]) -> None:
     """Refuse what does not go with lines that count, or only with them."""
-    counted = [probe for probe, _ in probes if probe.keys is not None]
+    counted = [probe for probe in probes if probe.keys is not None]
     if (options.interval or options.top) and not counted:
         raise InputError('-i and --top are for tables: a line with h: counts')
     if counted and options.output:
@@ -11025,8 +11014,7 @@ def inside(options: Any) -> List[str]:
 
 
 def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
-    """The place that -F or -l names, in the kernel or behind OBJ: in a program, and what is known of
-    either."""
+    """The place that -F or -l names, in the kernel or in a program, and the module it is in."""
     at = (0, len(text))
     in_kernel = FILE_LINE_PATTERN.match(text) or re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text)
     if ':' in text[:-1] and not in_kernel:
@@ -11058,8 +11046,8 @@ def save(options: Any, text: str) -> None:
 
 
 def write_file(path: str, data: bytes, mode: int) -> None:
-    """A file written whole or not at all, beside the old one, whose mode and owner stay; a link or a device
-    is written through as it is."""
+    """Write a file whole or not at all, with the mode and owner of the old one; a link or a device is written
+    through."""
     temporary = f'{path}.{os.urandom(4).hex()}'
     try:
         old = os.lstat(path) if os.path.lexists(path) else None
@@ -11080,9 +11068,8 @@ def write_file(path: str, data: bytes, mode: int) -> None:
 
 
 def counted_by_the_kernel(*processes: str) -> Optional[bool]:
-    """Whether the first of them of which /proc tells is in the initial PID namespace
-    (include/linux/proc_ns.h, PROC_PID_INIT_INO), so that its number is the kernel's own; None: /proc tells of
-    none."""
+    """Tell whether the first of them that /proc has is in the initial PID namespace (include/linux/proc_ns.h,
+    PROC_PID_INIT_INO), so that its number is the kernel's own; None: /proc has none."""
     for process in processes:
         with contextlib.suppress(OSError):
             return os.stat(f'/proc/{process}/ns/pid').st_ino == 0xEFFFFFFC
@@ -11106,7 +11093,7 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     return Run('', False in stacks, True in stacks, options.buffer, tuple(threads))
 
 
-def trace(options: Any, probes: Sequence[Tuple[Probe, str]], machine: Machine, tracefs: Tracefs) -> int:
+def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Tracefs) -> int:
     """The live run."""
     with ENDING.waiting(False):
         check_abilities(probes, tracefs)
@@ -11161,14 +11148,14 @@ NEEDED = (      # kinds of lines, the file for their definitions, what has it
     ('PRu', 'uprobe_events', 'uprobes for ftrace (CONFIG_UPROBE_EVENTS)'))
 
 
-def check_abilities(probes: Sequence[Tuple[Probe, str]], tracefs: Tracefs) -> None:
+def check_abilities(probes: Sequence[Probe], tracefs: Tracefs) -> None:
     """Refuse early what this kernel was not built for."""
     if not os.access(tracefs.path('instances'), os.W_OK):
         raise SurftraceError(f'{tracefs.root}: tracing is not permitted here{lockdown()}')
     for kinds, file, what in NEEDED:
-        if any(probe.kind in kinds for probe, _ in probes) and not tracefs.has(file):
+        if any(probe.kind in kinds for probe in probes) and not tracefs.has(file):
             raise SurftraceError(f'this kernel has no {what}')
-    if any(probe.kind == 'e' and probe.args for probe, _ in probes) and 'e[:' not in tracefs.read('README'):
+    if any(probe.kind == 'e' and probe.args for probe in probes) and 'e[:' not in tracefs.read('README'):
         raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line '
                              'can only filter')
 
@@ -11191,8 +11178,7 @@ F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032     # linux/fcntl.h; in the module fcntl
 
 class Reader:
     """A process that reads trace_pipe on into a pipe: the kernel makes the text while it is read, which takes
-    as long as decoding it. It is started before any probe could see it begin, reads when it is given the
-    file, and ends with us."""
+    as long as decoding it. It is started before any probe could see it begin, and ends with us."""
 
     def __init__(self) -> None:
         import socket
@@ -11324,8 +11310,7 @@ class Stream:
 
     def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]],
                report: Report) -> None:
-        """Read and write until the end; a note when nothing comes, and once a second when what is traced
-        changed."""
+        """Read and write until the end; a note when nothing comes, and when what is traced changes."""
         import gc
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
@@ -11365,8 +11350,7 @@ class Stream:
             self.decoder.counting.clear()
 
     def _take(self, seconds: float) -> None:
-        """Read on, unless something waits to be written, for some time if there is nothing; write what is
-        taken."""
+        """Read on, unless something waits to be written, and write what is taken."""
         if not self._unwritten and self._reading.poll(1000 * seconds):
             data = os.read(self.reader.pipe, 1 << 18)
             self._done = self._done or not data                         # the reader is at the end
@@ -11480,8 +11464,7 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
 
 def explained(error: TracefsError, events: Sequence[Event], group: str, machine: Machine,
               tracefs: Tracefs) -> SurftraceError:
-    """The kernel's refusal in the user's terms: its own words, at the user's argument where it names one, and
-    what else could be found out."""
+    """The kernel's refusal in the user's terms: its own words, at the user's argument where it names one."""
     made = [(event, definition, definition.definition(group))
             for event in events for definition in event.definitions if definition.file == error.path]
     said, command, column = tracefs.last_error('error_log')         # no other run has our group in a command
@@ -11490,7 +11473,9 @@ def explained(error: TracefsError, events: Sequence[Event], group: str, machine:
         return SurftraceError(f'{error}{lockdown()}')
     event, definition, text = refused[0]
     symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
-    obstacle = obstacle_of(Symbol(symbol, 0, 0, True), 0, machine.kernel, machine) if definition.letter[0] in 'pr' else ''
+    obstacle = ''
+    if definition.letter[0] in 'pr':
+        obstacle = obstacle_of(Symbol(symbol, 0, 0, True), 0, machine.kernel, machine)
     reason = said if text == command else os.strerror(error.errno)
     reason += f"; '{symbol}' is {obstacle}" if obstacle else ''
     message = f"the kernel refuses '{with_paths(text, events)}': {reason}"
@@ -11556,8 +11541,8 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
-    """A line about hits that were neither shown nor lost, where a record may have been too large: no kernel
-    counts these."""
+    """A line about hits neither shown nor lost, where a record may have been too large: no kernel counts
+    these."""
     probes = [event for event in events if event.name in stream.profile]
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
         return []

@@ -135,7 +135,7 @@ def draining() -> None:
                  surftrace.Step(write('uprobe_events', f'p:{group}/f0 {program}:{offset:#x} comm=+0(%di):string '
                                       f'users=%si:s32 ptr1={good} ptr2={good}'), write('uprobe_events', f'-:{group}/f0')),
                  surftrace.Step(write(f'{place}/events/{group}/f0/enable', '1'), write(f'{place}/events/{group}/f0/enable', '0'))]
-        probes = [(surftrace.parse_probe(LINE), '')]
+        probes = [surftrace.parse_probe(LINE)]
         options = surftrace.arguments().parse_args(['-S', LINE])
         events = surftrace.make_events(probes, surftrace.Machine(surftrace.debug_info(options), str))
         us, cat = functools.partial(by_us, events, instance), functools.partial(by_cat, instance)

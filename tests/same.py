@@ -46,7 +46,8 @@ def shower(module: ModuleType, file: str, mode: str) -> Callable[[str], str]:
     def show(line: str) -> str:
         notes.clear()
         try:
-            events = module.make_events([(module.parse_probe(line), '')], kernel)
+            probe = module.parse_probe(line)
+            events = module.make_events([probe if hasattr(probe, 'source') else (probe, '')], kernel)     # as it was once
         except module.SurftraceError as error:
             return '!' + str(getattr(error, 'message', error))
         return '\n'.join([each for event in events for each in event.lines()] + sorted(f'note: {note}' for note in notes))

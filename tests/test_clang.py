@@ -183,7 +183,7 @@ def test_a_function_that_only_btf_tells_of_gets_a_word(
         kernel = surftrace.Machine(info, words.append)
         if hidden:
             monkeypatch.setattr(surftrace.Dwarf, 'function', lambda *_: None)
-        event, = surftrace.make_events([(surftrace.parse_probe('p f+0 b'), '')], kernel)
+        event, = surftrace.make_events([surftrace.parse_probe('p f+0 b')], kernel)
         assert event.lines() == ['p:f0 f+0 b=%si:s64']
     word, = words
     assert "DWARF tells nothing of 'f': its parameters are those that BTF tells" in word

@@ -19,7 +19,7 @@ STACK = b'            bash-77      (     77) [001]   421.123456: <stack trace>\n
 
 def events_of(*lines: str) -> list[Event]:
     """The events of those lines, as the live run has them."""
-    return make_events([(parse_probe(line), '') for line in lines], KERNEL._replace(seal=SEAL))
+    return make_events([parse_probe(line) for line in lines], KERNEL._replace(seal=SEAL))
 
 
 def text_of(event: Event, values: dict, pointers: dict | None = None, **head) -> bytes:

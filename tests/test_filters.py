@@ -48,7 +48,7 @@ C = 'ptr4>=0xff00000000000000&&ptr4<=0xfffffffffffff000&&ptr5>4095&&c~"*"&&'
 
 def event_of(filter_: str, args: str = ARGS) -> Event:
     """The event of a line with that filter."""
-    return make_events([(parse_probe(f'{args} f:{filter_}'), '')], KERNEL)[0]
+    return make_events([parse_probe(f'{args} f:{filter_}')], KERNEL)[0]
 
 
 @pytest.mark.parametrize(('text', 'kernels'), [
@@ -148,7 +148,7 @@ def test_a_filter_of_an_event_that_is_not_known_here_is_passed_on(text, kernels)
 def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
     line = f"{ARGS} f:{marked.replace('^', '')}"
     with pytest.raises(InputError) as caught:
-        make_events([(parse_probe(line), '')], KERNEL)
+        make_events([parse_probe(line)], KERNEL)
     assert message in caught.value.message
     assert caught.value.at[0] == len(ARGS) + 3 + marked.index('^')
 
@@ -161,7 +161,7 @@ def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
 ])
 def test_a_field_has_to_be_there(line, message):
     with pytest.raises(InputError) as caught:
-        make_events([(parse_probe(line.replace('^', '')), '')], KERNEL)
+        make_events([parse_probe(line.replace('^', ''))], KERNEL)
     assert message is None or (message in caught.value.message and caught.value.at[0] == line.index('^'))
 
 

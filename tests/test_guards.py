@@ -70,7 +70,7 @@ def truth(machine: Machine, fetch: Fetch) -> Union[bytes, None]:
 
 
 def event_of(line: str) -> Event:
-    event, = make_events([(parse_probe(line), '')], KERNEL._replace(seal=0x5ea15ea1))
+    event, = make_events([parse_probe(line)], KERNEL._replace(seal=0x5ea15ea1))
     return event
 
 
@@ -128,7 +128,7 @@ def test_a_filter_takes_a_value_behind_pointers_only_where_there_is_one(kind: st
 @pytest.mark.parametrize('first, second', [('+8(%di)', '+u8(%di)'), ('+u8(%di)', '+8(%di)'), ('+8(%di)', '+u8(+8(%di))')])
 def test_at_each_of_several_places_the_pointers_are_those_of_its_own_memory(first: str, second: str) -> None:
     """A kernel's address is no user's, in one event too."""
-    event, = make_events([(parse_probe(f'p:x f{at} v={fetch}:u32'), '') for at, fetch in (('', first), ('+4', second))], KERNEL)
+    event, = make_events([parse_probe(f'p:x f{at} v={fetch}:u32') for at, fetch in (('', first), ('+4', second))], KERNEL)
     for definition in event.definitions:
         known = {name: fetch.text() for name, fetch in definition.unseen}
         for pointer, space in definition.args[0][1].pointers():

@@ -237,7 +237,7 @@ def test_an_offset_begins_an_instruction(optimised: Path) -> None:
     starts = set()
     for offset in range(1, symbol.size):
         try:
-            surftrace.make_events([(surftrace.parse_probe(f'p many+{offset}'), '')], kernel)
+            surftrace.make_events([surftrace.parse_probe(f'p many+{offset}')], kernel)
             starts.add(offset)
         except surftrace.InputError as error:
             offered = [int(text) for text in re.findall(r'many\+(\d+)', error.message)]
@@ -251,7 +251,7 @@ def test_disassembly_without_a_disassembler_names_the_package(monkeypatch: pytes
     with pytest.raises(surftrace.SurftraceError, match='python3-capstone'):
         surftrace.code_listing(surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised)))
     probe = surftrace.parse_probe('p many+1')           # then the kernel checks it
-    assert surftrace.make_events([(probe, '')], surftrace.Machine(info_of(str(optimised)), surftrace.note))
+    assert surftrace.make_events([probe], surftrace.Machine(info_of(str(optimised)), surftrace.note))
 
 
 def test_the_listing_names_what_it_calls_and_its_lines(optimised: Path) -> None:
@@ -297,7 +297,7 @@ def test_places_with_more_and_fewer_pointers_are_one_event(optimised: Path) -> N
     """Each place fetches as many guards; a place that needs none fetches a number that passes."""
     lines = ['p:e walk v=+4(+8(%bp)):s32 w=+0(%di):s32', 'p:e many v=+4(%di):s32 w=+8(%di):s32 f:v>3']
     info = info_of(str(optimised))
-    probes = [(surftrace.parse_probe(lines[0] + ' f:v>3'), ''), (surftrace.parse_probe(lines[1]), '')]
+    probes = [surftrace.parse_probe(lines[0] + ' f:v>3'), surftrace.parse_probe(lines[1])]
     event, = surftrace.make_events(probes, surftrace.Machine(info, surftrace.note))
     first, second = ([(name, fetch.text()) for name, fetch in d.unseen] for d in event.definitions)
     passing = f'\\{AMD64.kernel_from}:x64'

@@ -222,7 +222,7 @@ def test_an_inlined_function_says_who_holds_its_copies(compiled: Callable[..., s
     info = compiled(INLINED, 'dwarf')
     assert surftrace.listing('p copie*', info) == ['int copied(int a);  // no probe: inlined into holder (test.c)']
     with pytest.raises(surftrace.InputError, match=r"'copied' is inlined everywhere .*: holder \(test.c\)"):
-        surftrace.make_events([(surftrace.parse_probe('r copied'), '')], info)
+        surftrace.make_events([surftrace.parse_probe('r copied')], info)
 
 
 def test_a_copy_the_compiler_changed_is_marked(compiled: Callable[..., surftrace.Machine]) -> None:
@@ -348,7 +348,7 @@ def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.
     ('e sched/sched_wakeup_[a-n]*', '#! e sched/sched_wakeup_new')])
 def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: str, stock: surftrace.Machine) -> None:
     """Those of an event whose class has another name, and those that match a pattern."""
-    event, = surftrace.make_events([(surftrace.parse_probe(line), '')], stock)
+    event, = surftrace.make_events([surftrace.parse_probe(line)], stock)
     assert event.lines() == [wanted]
 
 
@@ -432,7 +432,7 @@ def test_a_terminal_gets_colours_and_a_pager(types_file: Callable[[str], Path]) 
 def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Machine) -> None:
     said: list[str] = []
     for name in ('notify_die', 'start_kernel', 'wake_up_new_task'):
-        surftrace.make_events([(surftrace.parse_probe(f'p {name}'), '')], stock._replace(note=said.append))
+        surftrace.make_events([surftrace.parse_probe(f'p {name}')], stock._replace(note=said.append))
     assert [note.split("' is ")[0] for note in said] == ["'notify_die", "'start_kernel"], said
 
 
@@ -510,7 +510,7 @@ def test_a_pattern_lists_what_a_probe_with_it_takes(compile_c: Callable[..., Pat
     program = compile_c(source, '-x', 'c++', '-O1', compiler='g++')
     for pattern, wanted in (('fi*', ['find(char)', 'find(int)']), ('far::*', ['far::fine(int)']), ('f*(int)', ['far::fine(int)', 'find(int)'])):
         assert surftrace.listing(f'P {program}:{pattern}', of_programs()) == [f'{name};' for name in wanted]
-        events = surftrace.make_events([(surftrace.parse_probe(f'P {program}:{pattern}'), '')], of_programs())
+        events = surftrace.make_events([surftrace.parse_probe(f'P {program}:{pattern}')], of_programs())
         assert len(events) == len(wanted)
 
 

@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said_where_it_is(line, message, column, module, vmlinu
     info = surftrace.given_debug_files([str(vmlinux), file], 'auto', None, AMD64, 'x', lambda: None)
     from test_resolve import kernel_of
     try:
-        surftrace.make_events([(surftrace.parse_probe(line), '')], kernel_of(info))
+        surftrace.make_events([surftrace.parse_probe(line)], kernel_of(info))
     except InputError as error:
         assert re.search(message, error.message) and error.at[0] == column
     else:
@@ -347,7 +347,7 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
     info.with_modules(module)
     monkeypatch.setattr(surftrace, 'MODULES_LOADED', str(tmp_path))
     from test_resolve import kernel_of
-    events = surftrace.make_events([(surftrace.parse_probe(line), '') for line in (
+    events = surftrace.make_events([surftrace.parse_probe(line) for line in (
         'p nf_conntrack:nf_conntrack_in', 'r16 other:nf_ct_delete', 'p loaded:nf_ct_delete')], kernel_of(info))
     arrivals = surftrace.changes(events, info).__next__
     assert arrivals() == []

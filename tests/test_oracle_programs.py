@@ -319,7 +319,7 @@ def read_from(fetch: str, data: bytes) -> int | None:
 def line_of(program: Path, class_: str, expression: str) -> str:
     """What -S prints of an argument, or the refusal."""
     try:
-        event, = surftrace.make_events([(surftrace.parse_probe(f'P {program}:show{class_} {expression}'), '')], kernel())
+        event, = surftrace.make_events([surftrace.parse_probe(f'P {program}:show{class_} {expression}')], kernel())
     except surftrace.InputError as error:
         return error.message
     return event.lines()[0].split(' ')[2]

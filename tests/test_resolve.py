@@ -28,7 +28,7 @@ def kernel_of(info: Module) -> surftrace.Machine:
 
 def resolved(info: Module, line: str) -> surftrace.Event:
     """The event of a line."""
-    return make_events([(parse_probe(line), '')], kernel_of(info))[0]
+    return make_events([parse_probe(line)], kernel_of(info))[0]
 
 
 @pytest.mark.parametrize('case', GOLDEN, ids=[case.line for case in GOLDEN])

@@ -45,7 +45,7 @@ def meaning(events: list[Event]) -> list:
 
 def made(lines: list[str], kernel: Machine) -> list[Event]:
     """The events of those lines."""
-    return make_events([(parse_probe(line), '') for line in lines], kernel)
+    return make_events([parse_probe(line) for line in lines], kernel)
 
 
 def shown(events: list[Event]) -> list[str]:
@@ -115,7 +115,7 @@ def test_what_is_shown_is_what_the_kernel_reads():
     ('$comm comm=%di', ['comm_2', 'comm']), ('comm=%di $comm', ['comm', 'comm_2']), ('$comm $comm', ['comm', 'comm_2']),
     ('$comm comm=%di comm_2=%si', ['comm_3', 'comm', 'comm_2'])])
 def test_a_name_that_was_left_out_gives_way_to_one_that_was_written(args: str, names: list[str]):
-    event, = make_events([(parse_probe(f'p f {args}'), '')], KERNEL)
+    event, = make_events([parse_probe(f'p f {args}')], KERNEL)
     assert [field.name for field in event.fields] == names
 
 

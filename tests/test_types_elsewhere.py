@@ -35,7 +35,7 @@ def exported(info: Module, folder: Path, name: str = 'types.btf') -> Module:
 def shown(info: Module, line: str) -> str:
     """What -S makes of a line; why it refuses it, from '!' on."""
     try:
-        return surftrace.make_events([(surftrace.parse_probe(line), '')], kernel_of(info))[0].lines()[0].replace('+0 ', ' ', 1)       # 'f+0' where copies of f follow
+        return surftrace.make_events([surftrace.parse_probe(line)], kernel_of(info))[0].lines()[0].replace('+0 ', ' ', 1)       # 'f+0' where copies of f follow
     except InputError as error:
         return f'!{error.message}'
 
