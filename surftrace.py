@@ -9115,7 +9115,7 @@ def function_comments(name: str, prototype: Prototype, known: int, symbols: Sequ
                       machine: Machine) -> List[str]:
     """Why a function takes no probe, and what else is worth to know; `known` counts its prototypes."""
     holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base_name(name)]
-    inlined = f"inlined into {', '.join(holders[:3])}{' and others' * (len(holders) > 3)}" if holders else ''
+    inlined = f"inlined into {first_of(holders, 3)}" if holders else ''
     if not symbols:
         return [f"no probe: {inlined or 'inlined everywhere, or never called'}"]
     reasons = {obstacle_of(symbol, symbol.address, module, machine) for symbol in symbols}

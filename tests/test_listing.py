@@ -288,14 +288,14 @@ def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
     """gcc -mfentry: of 44,000 functions those that ftrace knows are those whose first instruction (behind endbr64) calls it. A part
     of one (f.cold, f.part.0) takes a probe where the whole does (within_notrace_func in kernel/trace/trace_kprobe.c)."""
     elf = surftrace.Executable(vmlinux())
-    obstacle, fentry = surftrace.obstacles(elf), elf.symbols('__fentry__')[0].address
+    fentry = elf.symbols('__fentry__')[0].address
     wrong, counted, text, start = [], 0, bytes(elf.contents('.text')), elf.sections['.text'].address
     for symbol in (symbol for symbols in elf.function_symbols.values() for symbol in symbols
                    if symbol.section == '.text' and not re.search(r'\.(cold|part)', symbol.name)):
         code = text[symbol.address - start:symbol.address - start + 16]
         at = 4 if code[:4] == b'\xf3\x0f\x1e\xfa' else 0
         calls = code[at:at + 1] == b'\xe8' and symbol.address + at + 5 + int.from_bytes(code[at + 1:at + 5], 'little', signed=True) == fentry
-        said = obstacle(symbol, symbol.address)
+        said = surftrace.linked_obstacle(symbol, symbol.address, elf)
         counted += calls
         wrong += [(symbol.name, said)] if calls and 'notrace' in said or not calls and not said else []
     assert wrong == [] and counted > 30_000
