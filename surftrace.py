@@ -7341,8 +7341,7 @@ def locate(probe: Probe, machine: Machine) -> List[Target]:
     if isinstance(module, Program):
         if module.is_go and probe.kind == 'R' and not machine.force:
             refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves '
-                   'its stacks, so it would crash. Probe the entry with P; --force does it all the same',
-                   place.at)
+                   'its stacks, so it would crash. Probe the entry with P; --force does it all the same')
         if probe.kind == 'u':
             return usdt_targets(place, module, machine)
         if not place.function and place.line is None:
@@ -7359,8 +7358,7 @@ def module_of(place: Place, machine: Machine) -> Module:
     """The kernel, its module, the program or the library that a place is in."""
     if not place.object:
         return machine.kernel.module(place.module)
-    with located(at=place.at):
-        program = machine.program(place.object)
+    program = machine.program(place.object)
     if not program:
         refuse(f"no program or library '{place.object}': a path, a program in $PATH or a library's soname, "
                'whole or up to .so, is looked for', (place.at[0], place.at[0] + len(place.object)))
@@ -7414,7 +7412,7 @@ def matching(place: Place, module: Module, machine: Machine) -> List[Symbol]:
                 found.setdefault((symbol.module, symbol.address or name), symbol)
     if not found:
         where = f'in {module.path}' if place.object else 'that can be traced'
-        refuse(f"no function {where} matches '{place.function}'", place.at)
+        refuse(f"no function {where} matches '{place.function}'")
     return capped(list(found.values()), place.function, 'functions', machine)
 
 
@@ -7432,12 +7430,12 @@ def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
     loaded = functions_by_name(module, name) if module.symbols else {}
     names = loaded or (module.file.function_symbols if module.file else {})
     if names and function not in names:
-        refuse(f"the module {name} has no function '{function}'{near(function, names)}", place.at)
+        refuse(f"the module {name} has no function '{function}'{near(function, names)}")
     if module.loaded is False and module.file:
         machine.note(f"the module '{name}' is not loaded: the probe waits for it")
     elif module.loaded is False:
         machine.note(f"no module '{name}' is loaded, and none is installed for this kernel: the probe waits "
-                    'for one of that name')
+                     'for one of that name')
     return Symbol(function, 0, 0, True, module=name)
 
 
@@ -7458,21 +7456,21 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optiona
         offsets = [f'{module.executable.offset_of(symbol.address) or 0:#x}' for symbol in found]
         ways = {f'"{source}"' if source and sources.count(source) == 1 else offset
                 for source, offset in zip(sources, offsets)}
-        refuse(f"{count}; write one of them behind the colon: {', '.join(sorted(ways)[:6])}", place.at)
+        refuse(f"{count}; write one of them behind the colon: {', '.join(sorted(ways)[:6])}")
     if place.module and not place.file:
-        refuse(f'{count} in {place.module}, and the kernel would take the first', place.at)
+        refuse(f'{count} in {place.module}, and the kernel would take the first')
     if len(modules) == len(found) > 1:
-        refuse(f"{count}; say which: {', '.join(f'{each}:{name}' for each in modules if each)}", place.at)
+        refuse(f"{count}; say which: {', '.join(f'{each}:{name}' for each in modules if each)}")
     if not dwarf:
-        refuse(f'{count}, and only DWARF tells which is in which file', place.at)
+        refuse(f'{count}, and only DWARF tells which is in which file')
     compiled = module.functions_named(name)
     listed = ', '.join(sorted({dwarf.source_at(symbol.address) or '?' for symbol in compiled}))
     if not place.file:
         line = f':{place.line}' if place.line else ''
-        refuse(f'{count}; say which: {name}@FILE{line} with one of {listed}', place.at)
+        refuse(f'{count}; say which: {name}@FILE{line} with one of {listed}')
     wanted = in_file(compiled, place.file, dwarf)
     if len(wanted) != 1:
-        refuse(f"{len(wanted) or 'no'} '{name}' in {place.file}; it is in {listed}", place.at)
+        refuse(f"{len(wanted) or 'no'} '{name}' in {place.file}; it is in {listed}")
     return wanted[0]
 
 
@@ -7544,7 +7542,7 @@ def note_unseen(name: str, variants: Sequence[Symbol], machine: Machine) -> None
     if variants:
         listed = ', '.join(sorted({variant.name for variant in variants}))
         machine.note(f"'{name}' is also there as {listed}, with parameters that the compiler changed; calls "
-                    'of that are not seen')
+                     'of that are not seen')
 
 
 def link_time(symbol: Symbol, module: Module) -> Optional[Symbol]:
@@ -7566,7 +7564,7 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
     entry = not offset and not unknown
     if isinstance(module, Program):
         address = symbol.address + (offset or symbol.entry)
-        text = program_place(module, address, machine, place.at)
+        text = program_place(module, address, machine)
         return Target(module, function, entry, address, None, text, demangled(symbol.name) or symbol.name)
     if isinstance(module.symbols, Symbols):
         obstacle = obstacle_of(symbol, symbol.address + offset, module, machine)
@@ -7599,13 +7597,12 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     """The places that FILE:LINE or FUNC:LINE means: the first in each copy of the function, or every one."""
     dwarf = module.dwarf
     if not dwarf:
-        refuse('line numbers need DWARF', place.at)
-    with located(at=place.at):
-        if not place.function:
-            spots = dwarf.line_spots(place.file, place.line or 0)
-        else:
-            found = linked_function(place, module)
-            spots = dwarf.function_line(place.function, found.address if found else None, place.line or 0)
+        refuse('line numbers need DWARF')
+    if not place.function:
+        spots = dwarf.line_spots(place.file, place.line or 0)
+    else:
+        found = linked_function(place, module)
+        spots = dwarf.function_line(place.function, found.address if found else None, place.line or 0)
     return spots if every else dwarf.first_of_each(spots)
 
 
@@ -7621,7 +7618,7 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: M
     wanted = [spot for spot, reason in zip(spots, reasons) if not reason]
     left = '; '.join(sorted(set(reasons) - {''}))
     if spots and not wanted and alone:
-        refuse(f"no probe can be put on '{place.text}': {left}", place.at)
+        refuse(f"no probe can be put on '{place.text}': {left}")
     if left:
         count = len(spots) - len(wanted)
         machine.note(f"{count} of the {len(spots)} places of '{place.text}' are left out: {left}")
@@ -7630,7 +7627,7 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: M
     targets = []
     for spot in wanted[:COPY_CAP]:
         if isinstance(module, Program):
-            text, name = program_place(module, spot.address, machine, place.at), place.text
+            text, name = program_place(module, spot.address, machine), place.text
         else:
             text, name = spot_text(spot.address, module, place.module), spot.function
         targets.append(Target(module, dwarf.function_here(spot), False, spot.address, None, text, name))
@@ -7700,18 +7697,17 @@ def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
     copies = sorted(other for other, stem in stems
                     if name == stem or '::' in name and name in spellings(demangled(stem)))
     if copies and '.llvm.' in copies[0]:
-        refuse(f"'{name}' has been renamed by the compiler: {copies[0]}", place.at)
+        refuse(f"'{name}' has been renamed by the compiler: {copies[0]}")
     if copies:
         refuse(f"'{name}' is there only as {', '.join(copies)}: the compiler changed its parameters in that "
-               'copy. Name the copy; with DWARF its parameters are found where they are', place.at)
+               'copy. Name the copy; with DWARF its parameters are found where they are')
     inlined = list(dwarf.prototypes(name)) if dwarf and not place.object else []
     holders = [holder for prototype in inlined for holder in prototype.holders]
     if inlined and not holders:
-        refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none",
-               place.at)
+        refuse(f"of '{name}' the compiler left no code: nothing calls it, or what calls it needs none")
     if holders:
         refuse(f"'{name}' is inlined everywhere it is called: there is no function to probe; probe one that "
-               f'holds a copy: {first_of(holders, 3)}', place.at)
+               f'holds a copy: {first_of(holders, 3)}')
     if '::' in name:
         names += {text for other in names for text in spellings(demangled(other)) if '(' not in text}
     hint = near(name, names)
@@ -7720,7 +7716,7 @@ def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
         hint = hint or ': its symbols are stripped, and no debug file for it is installed' * stripped
     elif not dwarf and not hint and module.function(name):
         hint = '; it may be inlined everywhere (only DWARF tells)'
-    refuse(f"{module.path if place.object else 'the kernel'} has no function '{name}'{hint}", place.at)
+    refuse(f"{module.path if place.object else 'the kernel'} has no function '{name}'{hint}")
 
 
 def first_of(names: Sequence[str], count: int) -> str:
@@ -7738,15 +7734,14 @@ def refuse_other_symbols(place: Place, program: Program, machine: Machine) -> No
         others = sorted(other for other in symbols.function_symbols if other.lstrip('_').startswith(stem))
         way = ', whose names are not in this file; its debug package may have them'
         way = f' ({first_of(others, 8)}): probe that one' if others else way
-        refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it{way}",
-               place.at)
+        refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it{way}")
     if sorts == {'undefined'}:
         libraries = ((soname, machine.program(soname)) for soname in program.executable.needed)
         owners = (soname for soname, library in libraries if library and library.symbols.functions(name))
         where = next((f': it is in {one}, write {one}:{name}' for one in owners), '; it is in a library')
-        refuse(f"{program.path} calls '{name}' and has it not{where}", place.at)
+        refuse(f"{program.path} calls '{name}' and has it not{where}")
     if any(symbol.section and not symbol.code for symbol in found):
-        refuse(f"'{name}' is data, not a function; @{name} fetches it", place.at)
+        refuse(f"'{name}' is data, not a function; @{name} fetches it")
 
 
 def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
@@ -7754,19 +7749,19 @@ def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
     place, offset = probe.place, probe.place.offset or 0
     address = program.executable.code_at(offset)
     if address is None:
-        refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed', place.at)
+        refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed')
     symbol = program.symbols.symbol_at(address)
     is_usdt = any(note.address == address for note in program.executable.usdt_notes())
     if symbol and not is_usdt:
         behind = address - symbol.address
         inside = place._replace(function=symbol.name, offset=None if behind == symbol.entry else behind)
         if inside.offset and probe.kind == 'R':
-            refuse('a return is that of a whole function: no offset or line', place.at)
+            refuse('a return is that of a whole function: no offset or line')
         return function_target(probe._replace(place=inside), symbol, program, machine)
     if not is_usdt and not machine.force:
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction '
-               'begins there; a probe inside one crashes the program. --force sets it all the same', place.at)
-    text = program_place(program, address, machine, place.at, place.semaphore)
+               'begins there; a probe inside one crashes the program. --force sets it all the same')
+    text = program_place(program, address, machine, place.semaphore)
     return Target(program, None, False, address, None, text, f'{offset:#x}')
 
 
@@ -7777,11 +7772,11 @@ def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
     found = [note for note in notes if fnmatch.fnmatchcase(note.name, place.function)
              and fnmatch.fnmatchcase(note.provider, place.system or '*')]
     if not notes:
-        refuse(f'{program.path} has no USDT probes (.note.stapsdt)', place.at)
+        refuse(f'{program.path} has no USDT probes (.note.stapsdt)')
     if not found:
         names = sorted({f'{note.provider}:{note.name}' for note in notes})
         hint = near(wanted, [*names, *(note.name for note in notes)]) or f'; it has {first_of(names, 12)}'
-        refuse(f"{program.path} has no USDT probe '{wanted}'{hint}", place.at)
+        refuse(f"{program.path} has no USDT probe '{wanted}'{hint}")
     return found
 
 
@@ -7790,14 +7785,14 @@ def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Targe
     found = usdt_notes(place, program)
     providers = sorted({note.provider for note in found})
     if len(providers) > 1 and not place.system:
-        refuse(f"several providers have '{place.function}': {', '.join(providers)}", place.at)
+        refuse(f"several providers have '{place.function}': {', '.join(providers)}")
     if any(note.semaphore for note in found) and 'ref_ctr' not in machine.abilities:
         refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it '
-               '(Linux 4.20)', place.at)
+               '(Linux 4.20)')
     targets = []
     for note in found:
         semaphore = program.executable.offset_of(note.semaphore) if note.semaphore else None
-        text = program_place(program, note.address, machine, place.at, semaphore)
+        text = program_place(program, note.address, machine, semaphore)
         operands, name = split_operands(note.operands), f'{note.provider}:{note.name}'
         targets.append(Target(program, None, False, note.address, operands, text, name))
     return targets
@@ -7810,7 +7805,7 @@ def check_boundary(symbol: Symbol, place: Place, module: Module, certain: bool =
     name, start, offset, executable = symbol.name, symbol.address, place.offset or 0, module.executable
     assert executable
     if symbol.size and offset >= symbol.size:
-        refuse(f'{name} has {symbol.size} bytes: +{offset} is behind its end', place.at)
+        refuse(f'{name} has {symbol.size} bytes: +{offset} is behind its end')
     rows = [row.address for row, _ in module.dwarf.rows_in(start, start + offset + 1)] if module.dwarf else []
     first = max(rows, default=start)
     if first == start + offset:
@@ -7822,39 +7817,38 @@ def check_boundary(symbol: Symbol, place: Place, module: Module, certain: bool =
     except DisassemblyError as error:
         if certain:
             refuse(f'whether an instruction begins at {name}+{offset} is not known, and a probe inside one '
-                   f'crashes the program: {error}. --force sets it all the same', place.at)
+                   f'crashes the program: {error}. --force sets it all the same')
         return
     places = [instruction.address - start for instruction in instructions]
     if offset not in places and (code or certain):
         nearest = sorted(sorted(places, key=lambda place: abs(place - offset))[:2])
         listed = ' and '.join(f'{name}+{place}' for place in nearest) or 'places nothing here tells'
         crash = ', and a probe there crashes the program' * certain
-        refuse(f'{name}+{offset} is inside an instruction{crash}; the nearest begin at {listed}', place.at)
+        refuse(f'{name}+{offset} is inside an instruction{crash}; the nearest begin at {listed}')
 
 
-def program_place(program: Program, address: int, machine: Machine, at: Span,
-                  semaphore: Optional[int] = None) -> str:
+def program_place(program: Program, address: int, machine: Machine, semaphore: Optional[int] = None) -> str:
     """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst)."""
     executable = program.executable
     offset = executable.offset_of(address)
     if offset is None or executable.code_at(offset) is None:
-        refuse(f'{address:#x} is not in a part of {program.path} that is loaded to be executed', at)
+        refuse(f'{address:#x} is not in a part of {program.path} that is loaded to be executed')
     if executable.arch.name == 'arm' and not machine.force:
         symbol = program.symbols.symbol_at(address)
         if not symbol or symbol.sort == 'thumb':
             refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs '
-                   'in ARM code only (arch/arm/probes/uprobes/core.c)', at)
-    return f'{kernel_path(program, machine, at)}:{offset:#x}' + (f'({semaphore:#x})' if semaphore else '')
+                   'in ARM code only (arch/arm/probes/uprobes/core.c)')
+    return f'{kernel_path(program, machine)}:{offset:#x}' + (f'({semaphore:#x})' if semaphore else '')
 
 
-def kernel_path(program: Program, machine: Machine, at: Span) -> str:
+def kernel_path(program: Program, machine: Machine) -> str:
     """The program's path in a definition; where that is written at once, the file that was read, whatever has
     that name by then. Elsewhere it may hold nothing that ends a word (lib/ctype.c: the byte 0xa0 does, which
     is in 'à') or begins a comment."""
     if machine.live:
         return program.opened
     if re.search(rb'[\t-\r #\xa0]', program.path.encode('utf-8', 'surrogateescape')):
-        refuse('the kernel takes no path with a blank, a # or a byte 0xa0 in it; make a link to it', at)
+        refuse('the kernel takes no path with a blank, a # or a byte 0xa0 in it; make a link to it')
     return program.path
 
 
@@ -7902,12 +7896,12 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
     made: Dict[str, List[Event]] = {}
     heads: Dict[bytes, Event] = {}
     for index, probe in enumerate(probes):
-        with located(probe.text, probe.source), finite():
+        with located(probe.text, probe.source, probe.place.at), finite():
             for event in probe_events(probe, index, machine):
                 other = heads.setdefault(event.head, event)
                 if other.system != event.system and (other.definitions or event.definitions):
                     refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, "
-                           f'as in p:{event.name}_2, tells their lines apart', probe.place.at)
+                           f'as in p:{event.name}_2, tells their lines apart')
                 events = made.setdefault(f'{event.system}/{event.name}', [])
                 if events:
                     check_alike(events[0], event)
@@ -7929,10 +7923,10 @@ def finite() -> Iterator[None]:
 def check_alike(first: Event, second: Event) -> None:
     """Refuse two events with one name that are not alike."""
     if not first.definitions or not second.definitions:
-        refuse(f"the event {first.system}/{first.name} is traced already", second.probe.place.at)
+        refuse(f"the event {first.system}/{first.name} is traced already")
     if signature(first) != signature(second):
         refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats "
-               'and filter', second.probe.place.at)
+               'and filter')
 
 
 def signature(event: Event) -> object:
@@ -8011,7 +8005,7 @@ def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
             raise InputError(refusal.message + more * (count > 1), refusal.at)
         left = first_of([target.name if several else place_or_copy(target) for target, _ in refusals], 5)
         machine.note(f"{len(refusals)} of the {count} places of '{probe.place.text}' are left out ({left}): "
-                    f'{refusal.message}')
+                     f'{refusal.message}')
     return named_by_kind(events)
 
 
@@ -8055,11 +8049,11 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
     wanted = f'{place.system}/{place.function}'
     if not place.glob:
         if not machine.event_format(wanted) and machine.read('available_events'):
-            refuse(f"no event '{wanted}'{near(wanted, machine.event_names())}", place.at)
+            refuse(f"no event '{wanted}'{near(wanted, machine.event_names())}")
         return [wanted]
     found = sorted(name for name in machine.event_names() if fnmatch.fnmatchcase(name, wanted))
     if not found:
-        refuse(f"no event matches '{wanted}'", place.at)
+        refuse(f"no event matches '{wanted}'")
     return capped(found, wanted, 'events', machine)
 
 
@@ -8247,11 +8241,10 @@ def limits(probe: Probe, fields: Sequence[Field], definition: EventDef, filter_:
     """The kernel's limits that hold everywhere (kernel/trace/trace_probe.h: MAX_TRACE_ARGS, FETCH_INSN_MAX;
     trace_events.c, event_filter_write: less than a page)."""
     if len(filter_.encode('utf-8', 'surrogateescape')) > 4094:
-        refuse(f'the filter becomes {len(filter_)} characters, with tests of pointers; the kernel takes 4094',
-               probe.place.at)
+        refuse(f'the filter becomes {len(filter_)} characters, with tests of pointers; the kernel takes 4094')
     count = len(definition.args) + len(definition.unseen)
     if count > 128:
-        refuse(f'{count} arguments, with those that guard pointers; the kernel takes 128', probe.place.at)
+        refuse(f'{count} arguments, with those that guard pointers; the kernel takes 128')
     for fetch, at in ((fetch, field.at) for field in fields for fetch in field.fetches):
         if len(fetch.derefs) > 13:
             refuse('a chain of more than 13 pointers is longer than the kernel takes', at)
@@ -9047,7 +9040,8 @@ def listing(text: str, machine: Machine) -> List[str]:
     kind = words[0].split(':')[0]
     if kind in LISTINGS and len(words) < 2:
         refuse(f"the name or pattern behind '{kind}' is missing: {WAYS}", (0, len(text)))
-    with located(text), finite():
+    name = re.match(r'\s*\S+\s+(\S+)', text)
+    with located(text, at=name.span(1) if name else None), finite():
         return LISTINGS.get(kind, list_type)(text, machine)
 
 
@@ -11003,7 +10997,7 @@ def inside(options: Any) -> List[str]:
     release, lines = '' if options.vmlinux else os.uname().release, []
     for text, make in ((options.disassemble, code_listing), (options.line, place_listing)):
         if text:
-            with located(text):
+            with located(text, at=(0, len(text))):
                 place, module = listed_place(text, options)
                 if make is code_listing and (place.offset or place.line is not None or place.glob):
                     refuse('-F takes a function; -l takes a place in it', place.at)
