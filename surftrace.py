@@ -8724,13 +8724,14 @@ class Counting:
 # The lines of trace_pipe.
 
 
-# What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ", and the task's name has at most 15
-# bytes, of any kind, too few for a head of its own. Of a user stack a frame may read like one: the path in it is anything.
-HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?\[(?P<cpu>\d{3,})\] (?:\S{5} )? *\d+\.\d{6}: '
-        rb'(?P<event>\w+(?:: |\(| -> ))?')
+# What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ", and the task's name is
+# at most 15 bytes of any kind, too few for a head of its own. A frame of a user stack may read like one: its
+# path is anything.
+HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?'
+        rb'\[(?P<cpu>\d{3,})\] (?:\S{5} )? *\d+\.\d{6}: (?P<event>\w+(?:: |\(| -> ))?')
 HEADS = regex(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
-SHOWN_HEADS = regex(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)   # as visible() leaves it
+SHOWN_HEADS = regex(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)
 STACK = regex(rb'<(user )?stack trace>\n')
 FRAME = regex(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
@@ -8738,16 +8739,28 @@ LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', r
 BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 NO_COLON = rb'[ -9;-~]'
+UNFINISHED = 1 << 16                                    # bytes of a record whose end is still waited for
+
+
+class Record(NamedTuple):
+    """A record in a block: its head, the traced event, its text with the head and what follows up to the next record;
+    `whole` where its seal is in it, `last` where the block ends with it."""
+    head: re.Match[bytes]
+    event: Optional[Event]
+    text: bytes
+    whole: bool
+    last: bool
 
 
 class Decoder:
-    """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched unseen taken
-    away, control characters made visible. `counts` are those shown of each event, `records` all that came, stacks and
-    those of other tasks too, `too_big` those that the kernel could not print. What is counted goes into `counting`.
+    """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched unseen
+    taken away, control characters made visible. `counts` are those shown of each event, `records` all that came,
+    stacks and those of other tasks too, `too_big` those that the kernel could not print. What is counted goes into
+    `counting`.
 
-    A block in which every line is plain (an event of ours, its pointers good, no value to be rewritten) goes through one
-    regular expression; any other goes record by record: a string may hold newlines and all that a record has, but not the
-    seal at its end."""
+    A block in which every line is plain (an event of ours, its pointers good, no value to be rewritten) goes through
+    one regular expression; any other goes record by record: a string may hold newlines and all that a record has,
+    but not the seal at its end."""
 
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
                  function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True) -> None:
@@ -8755,21 +8768,21 @@ class Decoder:
         self.counts = {event.name: 0 for event in events}
         self.records = self.too_big = 0
         self._events = {event.head: event for event in events}
-        self._records = {event.head: record_pattern(event) for event in events if event.definitions}
-        self._seals = {event.head: f'{event.seal}\n'.encode() if event.seal else b'' for event in events}
+        self._patterns = {event.head: record_pattern(event) for event in events if event.definitions}
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
         self._plain = counting_patterns(events)
         self._names = [event.name for event in events]
         self._tasks = tasks                             # threads and processes to be shown; none: all
-        self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None      # of a user stack
+        self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
-        self._pending = b''                             # records that are not whole yet
+        self._pending = b''                             # a record that is not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
         count = data.count(b'\n')
-        if not self._tasks and not self._pending and not self.counting.stacks and (limit is None or limit > count):
+        simple = not self._tasks and not self._pending and not self.counting.stacks
+        if simple and (limit is None or limit > count):
             if self._plain and self._count(data, count):
                 return b''
             found = self._fast.findall(data)
@@ -8778,10 +8791,11 @@ class Decoder:
         data, self._pending = self._pending + data, b''
         heads = list(self._heads.finditer(data))
         out = [self._between(data[:heads[0].start() if heads else len(data)])]
-        at, last = 0, None if limit is None else limit + sum(self.counts.values())
-        while at < len(heads) and (last is None or sum(self.counts.values()) < last or not heads[at]['event']):
-            text, at = self._record(data, heads, at)
-            out.append(text)
+        last = None if limit is None else limit + sum(self.counts.values())
+        for record in self._split(data, heads):
+            if last is not None and record.head['event'] and sum(self.counts.values()) >= last:
+                break
+            out.append(self._decoded(record))
         return b''.join(out)
 
     def _counted(self, found: List[Any]) -> bytes:
@@ -8819,8 +8833,8 @@ class Decoder:
     def finish(self) -> bytes:
         """What is left of a record that never ended."""
         rest, self._pending = self._pending, b''
-        head = self._heads.match(rest)
-        text = self._if_wanted(head, self._broken, head) if head else b''
+        records = self._split(rest, list(self._heads.finditer(rest))[:1])
+        text = b''.join(self._broken(record) for record in records if self._is_wanted(record))
         self.counting.lost()
         return text
 
@@ -8841,67 +8855,94 @@ class Decoder:
         found = self._function_at(frame[1].decode('utf-8', 'surrogateescape'), int(frame[2], 16))
         return b' => ' + found.encode('utf-8', 'surrogateescape') + b' (' + frame[1] + b')' if found else line
 
-    def _record(self, data: bytes, heads: Sequence[re.Match[bytes]], at: int) -> Tuple[bytes, int]:
-        """The record at that head, and which head is next."""
-        head, name, next_ = heads[at], heads[at]['event'] or b'', at + 1
-        end = heads[next_].start() if next_ < len(heads) else len(data)
-        if name not in self._records:
-            lost = LOST.search(data, head.end(), end)
-            stop = lost.start() if lost else end
-            return self._if_wanted(head, self._unknown, head, data[head.end():stop]) + self._between(data[stop:end]), next_
-        sealed = data.find(self._seals[name], head.end()) + len(self._seals[name])
-        while next_ < len(heads) and heads[next_].start() < sealed:         # heads in a string
-            next_ += 1
-            end = heads[next_].start() if next_ < len(heads) else len(data)
-        match = self._records[name].match(data, head.end(), end)
-        if next_ == len(heads) and (not match or sealed < head.end()) and len(data) - head.start() < 1 << 16:
-            self._pending = data[head.start():]
-            return b'', next_
-        sure = match and (self._seals[name] or b'"' not in match[0] or not BETWEEN.sub(b'', data[match.end():end]))
-        if not match or not sure or ambiguous(self._events[name], match):
-            return self._if_wanted(head, self._broken, head), next_
-        return self._if_wanted(head, self._known, head, match) + self._between(data[match.end():end]), next_
+    def _split(self, data: bytes, heads: Sequence[re.Match[bytes]]) -> Iterator[Record]:
+        """The records of a block; one ends at the next head that is not in its strings."""
+        following = 0
+        while following < len(heads):
+            head = heads[following]
+            event = self._events.get(head['event'] or b'')
+            seal = f'{event.seal}\n'.encode() if event and event.seal else b''
+            sealed = data.find(seal, head.end())
+            following += 1
+            while following < len(heads) and heads[following].start() < sealed + len(seal):
+                following += 1
+            last = following == len(heads)
+            end = len(data) if last else heads[following].start()
+            yield Record(head, event, data[head.start():end], sealed >= 0, last)
 
-    def _known(self, head: re.Match[bytes], match: re.Match[bytes]) -> bytes:
+    def _decoded(self, record: Record) -> bytes:
+        """A record, and what is between it and the next one."""
+        event, text, start = record.event, record.text, len(record.head[0])
+        if not event or not event.definitions:
+            lost = LOST.search(text, start)
+            end = lost.start() if lost else len(text)
+            shown = self._unknown(record, text[start:end]) if self._is_wanted(record) else b''
+            return shown + self._between(text[end:])
+        match = self._patterns[event.head].match(text, start)
+        if record.last and not (match and record.whole) and len(text) < UNFINISHED:
+            self._pending = text
+            return b''
+        rest = text[match.end():] if match else b''
+        sure = match and (event.seal or b'"' not in match[0] or not BETWEEN.sub(b'', rest))
+        wanted = self._is_wanted(record)
+        if not match or not sure or ambiguous(event, match):
+            return self._broken(record) if wanted else b''
+        return (self._known(record.head, event, match) if wanted else b'') + self._between(rest)
+
+    def _known(self, head: re.Match[bytes], event: Event, match: re.Match[bytes]) -> bytes:
         """A record of an event of ours, counted or as it is shown."""
-        event = self._events[head['event']]
         values = shown_values(event, match)
         if self.counting.record(event, head, [value.decode('utf-8', 'surrogateescape') for value in values]):
             return b''
-        shown = b''.join(b' %s=%s' % (field.name.encode(), visible(value)) for field, value in zip(event.fields, values))
+        pairs = zip(event.fields, values)
+        shown = b''.join(b' %s=%s' % (field.name.encode(), visible(value)) for field, value in pairs)
         return visible(head[0]) + visible(match[1]) + shown + b'\n'
 
-    def _unknown(self, head: re.Match[bytes], rest: bytes) -> bytes:
+    def _unknown(self, record: Record, rest: bytes) -> bytes:
         """A record of one of the kernel's own events, or a stack."""
-        event = self._events.get(head['event'] or b'')
+        head, event = record.head, record.event
         if event:
             return b'' if self.counting.record(event, head, ()) else visible(head[0] + rest)
-        frames = [line for line in rest.split(b'\n')[1:] if line]
         stack = STACK.match(rest)
-        if stack and (self.counting.stack(head, bool(stack[1]), list(map(self._frame_text, frames))) or not self._stacks):
-            return b''
+        if stack:
+            frames = [self._frame(line)[len(b' => '):] for line in rest.split(b'\n')[1:] if line]
+            texts = [frame.decode('utf-8', 'surrogateescape') for frame in frames]
+            if self.counting.stack(head, bool(stack[1]), texts) or not self._stacks:
+                return b''
         return visible(head[0]) + self._between(rest)
 
-    def _frame_text(self, line: bytes) -> str:
-        return self._frame(line).decode('utf-8', 'surrogateescape')[len(' => '):]
-
-    def _if_wanted(self, head: re.Match[bytes], text: Callable[..., bytes], *arguments: Any) -> bytes:
-        """The text of a record and its place in the count, if it is of a task that is to be shown."""
+    def _is_wanted(self, record: Record) -> bool:
+        """Count a record; tell whether it is of a task that is to be shown."""
+        head = record.head
         self.records += 1
         tasks = {int(head['pid']), int(head['tgid']) if (head['tgid'] or b'-').isdigit() else 0}
-        if self._tasks and not tasks & self._tasks:
-            return b''
-        event = self._events.get(head['event'] or b'')
-        if event:
-            self.counts[event.name] += 1
-        return text(*arguments)
+        wanted = not self._tasks or bool(tasks & self._tasks)
+        if record.event and wanted:
+            self.counts[record.event.name] += 1
+        return wanted
 
-    def _broken(self, head: re.Match[bytes]) -> bytes:
+    def _broken(self, record: Record) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
-        event = self._events.get(head['event'] or b'')
-        if event and self.counting.record(event, head, ['(not decoded)'] * len(event.fields)):
+        event = record.event
+        if event and self.counting.record(event, record.head, ['(not decoded)'] * len(event.fields)):
             return b''
-        return visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
+        return visible(record.head[0]) + b'(a string in it reads like other values: not decoded)\n'
+
+
+# How the kernel prints a value (kernel/trace/trace_probe.c, PRINT_TYPE_FUNC): any, and one that is plain
+VALUES = {'array': (rb'\{.*\}', rb'\{[^}"\n]*\}'), 'string': (rb'".*"|\(fault\)', rb'"[ !#-~]*"'),
+          'char': (rb"'.'", rb'[!-~]+'), 'symbol': (rb'\S+(?: \[\w+\])?', rb'[!-~]+'),
+          'hexadecimal': (rb'0x[0-9a-f]+',) * 2, 'decimal': (rb'-?\d+',) * 2}
+
+
+def value_patterns(fetch: Fetch) -> Tuple[bytes, bytes]:
+    """The two of VALUES for a fetch type."""
+    kind = fetch.kind or 'string'
+    if kind[-1] == ']':
+        return VALUES['array']
+    if kind in STRINGS:
+        return VALUES['string']
+    return VALUES.get(kind) or VALUES['hexadecimal' if kind[0] == 'x' else 'decimal']
 
 
 def record_pattern(event: Event) -> re.Pattern[bytes]:
@@ -8909,7 +8950,7 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
     two readings the one in which the last string is longest is taken, since the numbers behind it are the kernel's."""
     parts = [rb'(\([^)]*\))']
     for name, fetch in (*event.definitions[0].args, *event.definitions[0].unseen):
-        parts.append(b' %s=(?P<%s>%s)' % (name.encode(), name.encode(), value_pattern(fetch)))
+        parts.append(b' %s=(?P<%s>%s)' % (name.encode(), name.encode(), value_patterns(fetch)[0]))
     return re.compile(b''.join(parts) + rb'\n', re.S)
 
 
@@ -8921,33 +8962,18 @@ def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
     return any(re.search(rb'["}] ' + args[i + 1][0].encode() + b'=', match[args[i][0]]) for i in strings[:-1])
 
 
-def value_pattern(fetch: Fetch) -> bytes:
-    """How the kernel prints a value of that fetch type (kernel/trace/trace_probe.c, PRINT_TYPE_FUNC)."""
-    kind = fetch.kind.split('[')[0] or 'string'
-    if fetch.kind.endswith(']'):
-        return rb'\{.*\}'
-    if kind in STRINGS:
-        return rb'".*"|\(fault\)'
-    if kind in ('symbol', 'char'):
-        return rb"'.'" if kind == 'char' else rb'\S+(?: \[\w+\])?'
-    return rb'0x[0-9a-f]+' if kind[0] == 'x' else rb'-?\d+'
-
-
 def shown_values(event: Event, match: re.Match[bytes]) -> List[bytes]:
     """The fields of a record as they are shown."""
     shown = []
     for field in event.fields:
         parts = [match[name] for name in part_names(field)]
-        guards = [guard for guard in field.guards if not guard.unless or not parts[0].startswith(guard.unless.encode())]
-        verdicts = [guard.verdict(int(match[guard.name], 0)) for guard in guards]
-        verdict = next(filter(None, verdicts), '')
-        if verdict:
-            shown.append(verdict.encode())
-        elif not field.format or parts[0] == b'(fault)':
-            shown.append(parts[0])
-        else:
+        guards = (guard for guard in field.guards
+                  if not guard.unless or not parts[0].startswith(guard.unless.encode()))
+        verdicts = (guard.verdict(int(match[guard.name], 0)) for guard in guards)
+        text = next(filter(None, verdicts), '')
+        if not text and field.format and parts[0] != b'(fault)':
             text = field.format.show([part.decode('utf-8', 'surrogateescape') for part in parts])
-            shown.append(text.encode('utf-8', 'surrogateescape'))
+        shown.append(text.encode('utf-8', 'surrogateescape') or parts[0])
     return shown
 
 
@@ -8966,15 +8992,15 @@ def fast_values(event: Event, named: Container[int]) -> bytes:
     """The values of a plain record; those of the named fields are groups, v0, v1, ..."""
     parts = [rb'\([ -(*-~]*\)']
     for number, field in enumerate(event.fields):
-        cut = int(field.format.word[4:-1]) if field.format and field.format.word.startswith('cut(') else None
-        if field.format and cut is None:
+        format_ = field.format
+        if format_ and not format_.word.startswith('cut('):
             return rb'(?!)'
         for name, fetch in zip(part_names(field), field.fetches):
-            text = rb'"[ !#-~]{0,%d}"' % cut if cut is not None else rb'"[ !#-~]*"'
-            kind = fetch.kind.split('[')[0] or 'string'
-            strict = text if kind in STRINGS else value_pattern(fetch) if kind not in ('symbol', 'char') else rb'[!-~]+'
-            strict = rb'\{[^}"\n]*\}' if fetch.kind.endswith(']') else strict
-            parts.append(rb' %s=' % name.encode() + (rb'(?P<v%d>%s)' % (number, strict) if number in named else strict))
+            value = value_patterns(fetch)[1]
+            if format_:
+                value = value.replace(b'*', b'{0,%d}' % sized(format_))
+            value = rb'(?P<v%d>%s)' % (number, value) if number in named else value
+            parts.append(rb' %s=%s' % (name.encode(), value))
     return b''.join(parts)
 
 
