@@ -8768,6 +8768,7 @@ class Decoder:
         self.counts = {event.name: 0 for event in events}
         self.records = self.too_big = 0
         self._events = {event.head: event for event in events}
+        self._seals = {event.head: f'{event.seal}\n'.encode() for event in events if event.seal}
         self._patterns = {event.head: record_pattern(event) for event in events if event.definitions}
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
         self._plain = counting_patterns(events)
@@ -8861,7 +8862,7 @@ class Decoder:
         while following < len(heads):
             head = heads[following]
             event = self._events.get(head['event'] or b'')
-            seal = f'{event.seal}\n'.encode() if event and event.seal else b''
+            seal = self._seals.get(head['event'] or b'', b'')
             sealed = data.find(seal, head.end())
             following += 1
             while following < len(heads) and heads[following].start() < sealed + len(seal):
@@ -8966,15 +8967,24 @@ def shown_values(event: Event, match: re.Match[bytes]) -> List[bytes]:
     """The fields of a record as they are shown."""
     shown = []
     for field in event.fields:
-        parts = [match[name] for name in part_names(field)]
-        guards = (guard for guard in field.guards
-                  if not guard.unless or not parts[0].startswith(guard.unless.encode()))
-        verdicts = (guard.verdict(int(match[guard.name], 0)) for guard in guards)
-        text = next(filter(None, verdicts), '')
-        if not text and field.format and parts[0] != b'(fault)':
+        parts = [match[name] for name in part_names(field)] if len(field.fetches) > 1 else [match[field.name]]
+        word = distrust(field, match, parts[0]) if field.guards else ''
+        if word or not field.format or parts[0] == b'(fault)':
+            shown.append(word.encode() or parts[0])
+        else:
             text = field.format.show([part.decode('utf-8', 'surrogateescape') for part in parts])
-        shown.append(text.encode('utf-8', 'surrogateescape') or parts[0])
+            shown.append(text.encode('utf-8', 'surrogateescape'))
     return shown
+
+
+def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
+    """The word to show instead of a value by its guards, '' where it can be trusted."""
+    for guard in field.guards:
+        if not guard.unless or not value.startswith(guard.unless.encode()):
+            word = guard.verdict(int(match[guard.name], 0))
+            if word:
+                return word
+    return ''
 
 
 def fast_pattern(event: Event) -> bytes:
