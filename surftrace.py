@@ -5762,10 +5762,9 @@ def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
 # ---- Resolve -----------------------------------------------------------------------------------------------
 
 class Fetch(NamedTuple):
-    """A fetch-arg: a base, dereferences (offset, whether of user memory) from the inside out, and a fetch type.
-
-    The base is a value ('%di', '$retval', '\\5') or an address ('@symbol', '@0x..'), read by the first dereference.
-    """
+    """A fetch-arg: a base, dereferences (offset, of user memory or not) from the inside out, and a fetch
+    type. The base is a value ('%di', '$retval', '\\5') or an address ('@symbol', '@0x..') for the first
+    dereference."""
     base: str
     derefs: Tuple[Tuple[int, bool], ...] = ()
     kind: str = ''
@@ -5793,23 +5792,23 @@ class Fetch(NamedTuple):
         return int(bits or 8) // 8 * int(count or 1)
 
     def pointers(self) -> List[Tuple[Fetch, str]]:
-        """The pointers that its dereferences start from, the register first, and the memory each must point to: 'kernel',
-        'user', or 'any' where the kernel says (fault) itself, in the last step to a string (fetch_store_string in
-        kernel/trace/trace_probe_kernel.h). The stack pointer and fixed addresses can always be read."""
+        """The pointers that its dereferences start from, the register first, and the memory each must point
+        to: 'kernel', 'user', or 'any' where the kernel says (fault) itself: in the last step to a string
+        (fetch_store_string in kernel/trace/trace_probe_kernel.h). Fixed addresses can always be read."""
         spaces = ['user' if user else 'kernel' for _, user in self.derefs]
         if self.kind in ('string', 'ustring'):
             spaces[-1:] = ['any'] * bool(spaces)
-        if self.kind in ('%pd', '%pD'):                         # reads on from the value (traceprobe_expand_dentry_args)
+        if self.kind in ('%pd', '%pD'):  # the kernel reads on from the value (traceprobe_expand_dentry_args)
             spaces.append('kernel')
-        if self.kind.startswith(('string[', 'ustring[')):       # the value is the first of several pointers
+        if self.kind.startswith(('string[', 'ustring[')):  # the value is the first of several pointers
             spaces.append('any')
         fixed = self.base.startswith('@') or self.base in ('$stack', '%sp')
         return [(Fetch(self.base, self.derefs[:i]), space) for i, space in enumerate(spaces)][fixed:]
 
 
 class Guard(NamedTuple):
-    """A number fetched beside a field, unseen, that is from `low` to `high` where the field's value means something; else
-    `word` is shown, or for a pointer ('') whether it is null."""
+    """A number fetched unseen beside a field, whose value means something where it is from `low` to `high`;
+    else `word` is shown, or for a pointer ('') whether it is null."""
     fetch: Fetch
     low: int
     high: int
@@ -5832,12 +5831,11 @@ class Guard(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One value shown: its fetches (more than one where a format has parts), its format (None: as the kernel prints it),
-    and the guards, outermost pointer first."""
+    """One value shown, of one fetch, or of as many as its format has parts."""
     name: str
     fetches: Tuple[Fetch, ...]
-    format: Optional[Format] = None
-    guards: Tuple[Guard, ...] = ()
+    format: Optional[Format] = None         # None: as the kernel prints it
+    guards: Tuple[Guard, ...] = ()          # the outermost pointer first
     words: Tuple[str, ...] = ()             # for -S, behind #!
     at: Span = (0, 1)
 
@@ -5848,18 +5846,18 @@ class Field(NamedTuple):
 
 
 class Lvalue(NamedTuple):
-    """An object of a type, found while walking C, `bit` bits from
-    'memory': the address that `fetch` gives; 'value': the value that it gives (a pointer's bits / 8 are added to it);
-    'pieces': the first of several registers. `width` is a bit-field's."""
+    """An object of a type, found while walking C, `bit` bits from 'memory': the address that `fetch` gives;
+    'value': the value that it gives (a pointer's bits / 8 are added to it); 'pieces': the first of several
+    registers. `width` is a bit-field's."""
     type: Type
     how: str
     fetch: Fetch
     bit: int = 0
     width: Optional[int] = None
     user: bool = False
-    pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()        # (None where it cannot be read, bytes) each
+    pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()    # (None where it cannot be read, bytes) each
     name: str = ''
-    packet: Optional[Packet] = None                             # that it is in
+    packet: Optional[Packet] = None                         # that it is in
 
     def read(self, kind: str = '', offset: int = 0) -> Fetch:
         """The memory that it is in, or so many bytes behind its beginning."""
@@ -5874,19 +5872,18 @@ class EventField(NamedTuple):
 
 
 class Target(NamedTuple):
-    """One place a probe is put at: in a function, `entry` at its first instruction; in a program the link-time address,
-    and of a USDT probe its operands, 'N@OP' each. `place` is what the kernel is told, `name` what is shown."""
+    """One place a probe is put at."""
     module: Module
     function: Optional[Function] = None
-    entry: bool = True
-    address: int = 0
-    operands: Optional[Tuple[str, ...]] = None
-    place: str = ''
-    name: str = ''
+    entry: bool = True                              # at its first instruction
+    address: int = 0                                # in a program, at link time
+    operands: Optional[Tuple[str, ...]] = None      # of a USDT probe, 'N@OP' each
+    place: str = ''                                 # what the kernel is told
+    name: str = ''                                  # what is shown
 
 
-KERNEL_TYPE = regex(r'(?:[sux](?:8|16|32|64)|char|u?string|symbol|symstr|b\d{1,3}@\d{1,3}/(?:8|16|32|64)|%p[dD])'
-                    r'(?:\[\d{1,9}\])?')
+KERNEL_TYPE = regex(r'''(?P<base>[sux](?P<bits>8|16|32|64)|char|u?string|symbol|symstr|%p[dD]
+    |b(?P<width>\d{1,3})@(?P<start>\d{1,3})/(?P<container>8|16|32|64))(?:\[(?P<count>\d{1,9})\])?''', re.X)
 STRINGS = ('string', 'ustring', 'symstr', '%pd', '%pD')
 CHAR = Int('char', 1, True)
 CHARS = Array(lambda: CHAR, None)
@@ -5916,8 +5913,8 @@ def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
 
 
 def convention(arch: Arch, function: Function) -> List[Location]:
-    """The Location of each parameter at entry, by the calling convention of integers, pointers and plain structs; from
-    the first one that this does not settle, 'gone' with the reason."""
+    """The Location of each parameter at entry, by the calling convention of integers, pointers and plain
+    structs; from the first one that this does not settle, 'gone' with the reason."""
     if function.language == 'Go':
         why = 'Go has its own calling convention, and DWARF tells no place for it here'
         return [Location('gone', why=why)] * len(function.parameters)
@@ -5926,15 +5923,15 @@ def convention(arch: Arch, function: Function) -> List[Location]:
 
 
 class Call:
-    """The registers that the arguments of a call have left, and the words of stack they have taken; `why` once the
-    places of those to come are not settled."""
+    """The registers that the arguments of a call have left, and the words of stack they have taken; `why`
+    once the places of those to come are not settled."""
 
     def __init__(self, arch: Arch, function: Function) -> None:
         self.arch, self.language, self.abi = arch, function.language, BY_VALUE[arch.by_value]
         self.numbers = {name: number_ for number_, name in reversed(sorted(arch.dwarf.items()))}
         self.free, self.stack = [self.numbers[name] for name in arch.arguments], 0
         if function.variadic and arch.name == 'i386':
-            self.free = []                                              # gcc's regparm is not for them
+            self.free = []  # gcc's regparm is not for them
         hidden = _hidden_pointer(arch, function)
         self.why = 'the function returns a struct, which moves its arguments' if hidden < 0 else ''
         self._take(max(hidden, 0))
@@ -5944,23 +5941,23 @@ class Call:
 
     def place(self, parameter: Parameter) -> Location:
         """The next argument's."""
-        type_ = parameter.type()
+        type_, word = parameter.type(), self.arch.word
         size = size_of(type_)
         if self.why:
             return Location('gone', why=self.why)
         if parameter.by_address:
             return self._at_address()
-        if isinstance(type_, Void):                 # a C++ pointer to a member, a number BTF has no word for
+        if isinstance(type_, Void):  # a C++ pointer to a member, a number BTF has no word for
             return self._unsettled('nothing tells what it is')
         if isinstance(type_, Float):
             return self._float(type_)
-        if not isinstance(type_, (Struct, Array)) and (size or 0) <= self.arch.word:
-            return self._scalar(size or self.arch.word)
+        if not isinstance(type_, (Struct, Array)) and (size or 0) <= word:
+            return self._scalar(size or word)
         if self.language == 'Rust':
             words = rust_words(type_)
-            if not words or words > len(self.free):
-                return self._unsettled(f'where Rust passes {spell(type_)} here is not settled')
-            return self._in_registers(words, self.arch.word)
+            if 0 < words <= len(self.free):
+                return self._in_registers(words, word)
+            return self._unsettled(f'where Rust passes {spell(type_)} here is not settled')
         if self.language == 'C++' and isinstance(type_, Struct) and type_.passed() != 'value':
             if type_.passed() == 'reference':
                 return self._at_address()
@@ -5980,7 +5977,6 @@ class Call:
         return Location('gone', why=why)
 
     def _scalar(self, size: int) -> Location:
-        """An integer or a pointer."""
         return Location('register', number=self.free.pop(0)) if self.free else self._on_stack(size)
 
     def _at_address(self) -> Location:
@@ -5989,14 +5985,15 @@ class Call:
         return address._replace(how='memory') if address.how == 'register' else address._replace(derefs=(0,))
 
     def _in_registers(self, words: int, size: int) -> Location:
-        return Location('pieces', pieces=tuple((Location('register', number=each), size) for each in self._take(words)))
+        registers = [Location('register', number=number_) for number_ in self._take(words)]
+        return Location('pieces', pieces=tuple((register, size) for register in registers))
 
     def _on_stack(self, size: int) -> Location:
         """The next words of the stack; big-endian machines put a narrow value at the end of its word."""
-        arch, word = self.arch, self.stack
+        arch, offset = self.arch, self.arch.stack + self.stack * self.arch.word
         self.stack += -(-size // arch.word)
-        pad = arch.word - size if arch.order == 'big' else 0
-        return Location('memory', number=self.numbers[arch.stack_pointer], offset=arch.stack + word * arch.word + pad)
+        offset += arch.word - size if arch.order == 'big' else 0
+        return Location('memory', number=self.numbers[arch.stack_pointer], offset=offset)
 
     def _float(self, type_: Float) -> Location:
         """ELF v2 keeps room for it among the integers; i386 has all on the stack."""
@@ -6010,29 +6007,25 @@ class Call:
 
     def _by_value(self, type_: Type, size: Optional[int]) -> Location:
         """A struct or a double word, by the rules of the psABI."""
-        abi, arch = self.abi, self.arch
-        double = isinstance(type_, (Int, Enum)) and arch.bits == 32
-        if size is None or not double and not self._is_settled(type_):
-            return self._unsettled(f"it is {spell(type_)} by value: DWARF would tell its place, the calling convention "
-                                   f"known here does not")
-        if arch.by_value == 'aapcs32' and _alignment(type_) == 8:
-            self._take(len(self.free) % 2 if self.free else self.stack % 2)     # begins at an even register, or word
-        words = -(-size // arch.word)
-        if abi.larger == 'reference' and (size > abi.largest or arch.by_value == 's390' and size not in (1, 2, 4, 8)):
+        abi, rules, word = self.abi, self.arch.by_value, self.arch.word
+        double = isinstance(type_, (Int, Enum)) and self.arch.bits == 32
+        regparm = rules == 'i386' and self.arch.arguments
+        settled = isinstance(type_, Struct) and not regparm and _is_plain(type_) and _has_members(type_)
+        if size is None or not double and not settled:
+            return self._unsettled(f'it is {spell(type_)} by value: DWARF would tell its place, the calling '
+                                   'convention known here does not')
+        if rules == 'aapcs32' and _alignment(type_) == 8:  # begins at an even register, or word
+            self._take(len(self.free) % 2 if self.free else self.stack % 2)
+        words, odd = -(-size // word), rules == 's390' and size not in (1, 2, 4, 8)
+        if abi.larger == 'reference' and (size > abi.largest or odd):
             return self._at_address()
         if words <= len(self.free) and size <= (abi.largest or size):
-            return self._in_registers(words, min(size, arch.word))
+            return self._in_registers(words, min(size, word))
         if abi.short == 'split' and self.free:
             self._take(words)
             return Location('gone', why='a part of it is in registers, and the rest on the stack')
         self.free = self.free if abi.short == 'stack' else []
         return self._on_stack(size)
-
-    def _is_settled(self, type_: Type) -> bool:
-        """Tell whether it is a struct whose place its size tells."""
-        if not isinstance(type_, Struct) or self.arch.by_value == 'i386' and self.arch.arguments:
-            return False
-        return not _has_float(type_) and not _is_laid_out_by_hand(type_) and _has_members(type_)
 
 
 def _is_complex(type_: Type) -> bool:
@@ -6046,33 +6039,33 @@ def _parts(type_: Type) -> int:
 
 def _hidden_pointer(arch: Arch, function: Function) -> int:
     """Words taken by the address of what is to be returned; -1 where that is not settled here."""
-    type_, cxx = function.returns(), function.language == 'C++'
+    type_, abi, cxx = function.returns(), arch.by_value, function.language == 'C++'
     size = size_of(type_)
     if isinstance(type_, (Int, Float)):
-        if arch.by_value == 's390':                     # in memory what is wider than a register or complex
+        if abi == 's390':  # in memory what is wider than a register or complex
             return int(type_.size > 8 or _is_complex(type_))
         # of what is wider than 16 bytes, and of complex numbers, arm and i386 have more than one convention
-        return -1 if type_.size > 16 and arch.by_value != 'aapcs64' or _is_complex(type_) and arch.bits == 32 else 0
+        return -1 if type_.size > 16 and abi != 'aapcs64' or _is_complex(type_) and arch.bits == 32 else 0
     if isinstance(type_, Array) or isinstance(type_, Void) and type_.name != 'void':
-        return -1                                       # a vector, a C++ pointer to a member
+        return -1  # a vector, a C++ pointer to a member
     if not isinstance(type_, Struct) or function.language == 'Rust' and rust_words(type_):
         return 0
     if function.language == 'Rust' or cxx and not type_.passed() and (size or 0) <= 16:
         return -1
-    if arch.by_value == 'aapcs64':
-        return 0                                        # in x8, no argument's register
+    if abi == 'aapcs64':
+        return 0  # in x8, no argument's register
     if cxx and type_.passed() == 'reference':
-        return 1 if arch.by_value == 'sysv' else -1
-    if arch.by_value == 'i386':
-        return -1 if arch.arguments else 1              # the kernel has -freg-struct-return
-    if size is None or arch.by_value not in ('riscv', 's390') and (_has_float(type_) or _is_laid_out_by_hand(type_)):
+        return 1 if abi == 'sysv' else -1
+    if abi == 'i386':
+        return -1 if arch.arguments else 1  # the kernel has -freg-struct-return
+    if size is None or abi not in ('riscv', 's390') and not _is_plain(type_):
         return -1
-    return int(size > BY_VALUE[arch.by_value].returned)
+    return int(size > BY_VALUE[abi].returned)
 
 
 def rust_words(type_: Type) -> int:
-    """The registers a Rust value takes where that is plain (rustc_ty_utils::abi, ScalarPair): one for a number or pointer,
-    also as the only member of a struct, two for a reference that carries a length; 0 where it is not settled."""
+    """The registers of a Rust value where they are plain (rustc_ty_utils::abi, ScalarPair): one for a number
+    or pointer, also as a struct's only member, two for a reference that carries a length; else 0."""
     if not isinstance(type_, Struct):
         return int(not isinstance(type_, (Array, Float)) and (size_of(type_) or 0) <= 8)
     members = [member for member in type_.members() if size_of(member.type()) != 0] if type_.size else []
@@ -6082,6 +6075,12 @@ def rust_words(type_: Type) -> int:
     return rust_words(only) if only and size_of(only) == type_.size else 0
 
 
+def _is_plain(struct_: Struct) -> bool:
+    """Tell whether a struct goes where its size tells: no floating-point numbers, laid out by the
+    compiler."""
+    return not _has_float(struct_) and not _is_laid_out_by_hand(struct_)
+
+
 def _has_float(type_: Type) -> bool:
     if isinstance(type_, Struct):
         return any(_has_float(member.type()) for member in type_.members())
@@ -6089,15 +6088,15 @@ def _has_float(type_: Type) -> bool:
 
 
 def _has_members(type_: Type) -> bool:
-    """Tell whether there is anything in it to be passed: C++ gives an empty class a byte, and no register."""
+    """Tell whether there is anything to be passed: C++ gives an empty class a byte, and no register."""
     if isinstance(type_, Struct):
         return any(_has_members(member.type()) for member in type_.members())
     return not isinstance(type_, Array) or type_.length != 0 and _has_members(type_.element())
 
 
 def _is_laid_out_by_hand(struct_: Struct) -> bool:
-    """Tell whether a member is not where its type would have it (packed, or aligned by an attribute), or is wider than a
-    register, which aligns the struct to 16: such a struct is passed in memory, or by rules of its own."""
+    """Tell whether a member is not where its type would have it (packed, or aligned by an attribute), or is
+    wider than a register, which aligns the struct to 16: it is passed in memory, or by rules of its own."""
     end = 0
     for member in struct_.members():
         type_ = member.type()
@@ -6118,42 +6117,44 @@ def _alignment(type_: Type) -> int:
     return size_of(type_) or 1
 
 
-# Members that are macros of the kernel's headers, for a struct that has no member of that name itself: include/net/sock.h
+# Members that are macros of the kernel's headers, where the struct has none of that name: include/net/sock.h
 # (struct sock), inet_sock.h (inet_sock, inet_request_sock), request_sock.h, inet_timewait_sock.h
-MEMBER_MACROS = {
-    f"{prefix}_{name.partition('=')[0]}": f"{path}.skc_{name.rpartition('=')[2]}" for prefix, path, names in (
-        ('sk', '__sk_common', 'node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end hash '
-         'portpair num dport addrpair daddr rcv_saddr family state reuse reuseport ipv6only net_refcnt bound_dev_if '
-         'bind_node prot net v6_daddr v6_rcv_saddr cookie incoming_cpu flags rxhash'),
-        ('inet', 'sk.__sk_common', 'daddr rcv_saddr dport num'),
-        ('ir', 'req.__req_common', 'loc_addr=rcv_saddr num rmt_addr=daddr rmt_port=dport v6_rmt_addr=v6_daddr '
-         'v6_loc_addr=v6_rcv_saddr iif=bound_dev_if cookie'),
-        ('ireq', 'req.__req_common', 'net state family'), ('rsk', '__req_common', 'refcnt hash listener'),
-        ('tw', '__tw_common', 'family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node refcnt hash '
-         'prot net daddr v6_daddr rcv_saddr v6_rcv_saddr dport num cookie'))
-    for name in names.split()}
+_MACROS = {
+    'sk': ('__sk_common', '''node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end
+           hash portpair num dport addrpair daddr rcv_saddr family state reuse reuseport ipv6only net_refcnt
+           bound_dev_if bind_node prot net v6_daddr v6_rcv_saddr cookie incoming_cpu flags rxhash'''),
+    'inet': ('sk.__sk_common', 'daddr rcv_saddr dport num'),
+    'ir': ('req.__req_common', '''loc_addr=rcv_saddr num rmt_addr=daddr rmt_port=dport v6_rmt_addr=v6_daddr
+           v6_loc_addr=v6_rcv_saddr iif=bound_dev_if cookie'''),
+    'ireq': ('req.__req_common', 'net state family'),
+    'rsk': ('__req_common', 'refcnt hash listener'),
+    'tw': ('__tw_common', '''family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node refcnt
+           hash prot net daddr v6_daddr rcv_saddr v6_rcv_saddr dport num cookie''')}
+MEMBER_MACROS = {f"{prefix}_{name.partition('=')[0]}": f"{path}.skc_{name.rpartition('=')[2]}"
+                 for prefix, (path, names) in _MACROS.items() for name in names.split()}
 
 
 # Packet headers
 
 
 class Header(NamedTuple):
-    """A packet header: its layer, its bytes without options, and what says that it is there: the EtherType or the IPv4
-    protocol number before it (RFC 791, include/uapi/linux/if_ether.h, in.h)."""
+    """A packet header: its layer, its bytes without options, and what says that it is there: the EtherType or
+    the IPv4 protocol number before it (RFC 791, include/uapi/linux/if_ether.h, in.h)."""
     layer: str
     size: int
     number: int
 
 
-HEADERS = {'ethhdr': Header('l2', 14, 0), 'iphdr': Header('l3', 20, 0x0800), 'ipv6hdr': Header('l3', 40, 0x86dd),
-           'icmphdr': Header('l4', 8, 1), 'tcphdr': Header('l4', 20, 6), 'udphdr': Header('l4', 8, 17)}
-TOO_SHORT = '(too short)'                   # shown where a packet ends before the value does
+HEADERS = {'ethhdr': Header('l2', 14, 0), 'iphdr': Header('l3', 20, 0x0800),
+           'ipv6hdr': Header('l3', 40, 0x86dd), 'icmphdr': Header('l4', 8, 1),
+           'tcphdr': Header('l4', 20, 6), 'udphdr': Header('l4', 8, 17)}
 PAYLOAD = {'cdata': 1, 'sdata': 2, 'ldata': 4, 'qdata': 8, 'Sdata': 0}
 
 
 class Packet(NamedTuple):
-    """A header, or (`payload`) what is behind it, in a packet that begins at `layer`: `data` is skb->data, `length` where
-    in the sk_buff len is, and behind it data_len, the bytes that are elsewhere (include/linux/skbuff.h)."""
+    """A header, or (`payload`) what is behind it, in a packet that begins at `layer`; `data` is skb->data,
+    `length` where in the sk_buff len is, before data_len, the bytes that are elsewhere
+    (include/linux/skbuff.h)."""
     data: Fetch
     header: str
     layer: str
@@ -6167,7 +6168,7 @@ class Packet(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """Bytes from the data to the header: an Ethernet header has 14 bytes, an IPv4 header 20 when it has no options."""
+        """Bytes from the data to the header, behind an IPv4 header of 20 bytes, without options."""
         wanted = HEADERS[self.header].layer
         return 14 * (self.layer == 'l2' and wanted != 'l2') + 20 * (self.layer != 'l4' and wanted == 'l4')
 
@@ -6175,38 +6176,40 @@ class Packet(NamedTuple):
         """skb->len, or what is so many bytes behind it."""
         return Fetch(self.data.base, self.data.derefs[:-1], 'u32').at(self.length + offset)
 
-    def guards(self, order: Any) -> List[Guard]:
-        """The conditions for the header to be at that offset, and for all of it to be there."""
+    def guards(self, order: Any, end: int) -> List[Guard]:
+        """The conditions for the header to be at that offset, and for `end` bytes of the packet to be
+        there."""
         wanted, ip = HEADERS[self.header], 14 if self.layer == 'l2' else 0
 
         def expect(offset: int, low: int, high: int, kind: str = 'u8') -> Guard:
             return Guard(self.data.at(offset)._replace(kind=kind), low, high, f'(no {self.header})')
-        guards = [Guard(self.in_skb(), 1, (1 << 32) - 1, TOO_SHORT)]
+        guards = [Guard(self.in_skb(), end, (1 << 32) - 1, '(too short)')]
         guards += [Guard(self.in_skb(4), 0, 0, '(in pieces)')] * self.payload
         if self.layer == 'l2' and wanted.layer != 'l2':
-            number_ = wanted.number if wanted.layer == 'l3' else HEADERS['iphdr'].number
-            ether = int.from_bytes(number_.to_bytes(2, 'big'), order)
+            ether = wanted.number if wanted.layer == 'l3' else HEADERS['iphdr'].number
+            ether = int.from_bytes(ether.to_bytes(2, 'big'), order)
             guards.append(expect(12, ether, ether, 'u16'))
-        if wanted.layer == 'l3':
-            version = 0x60 if self.header == 'ipv6hdr' else 0x40
-            plain = self.payload and self.header == 'iphdr'             # without options
-            guards.append(expect(ip, version + 5 * plain, version + (5 if plain else 15)))
-        if wanted.layer == 'l4' and self.layer != 'l4':                 # no options, that protocol, the first fragment
-            guards += [expect(ip, 0x45, 0x45), expect(ip + 9, wanted.number, wanted.number), expect(ip + 7, 0, 0),
-                       expect(ip + 6, 0, 0, 'b5@0/8')]
+        if self.header == 'ipv6hdr':
+            guards.append(expect(ip, 0x60, 0x6f))
+        if self.header == 'iphdr':  # with something behind it, without options
+            guards.append(expect(ip, 0x45, 0x45) if self.payload else expect(ip, 0x40, 0x4f))
+        if wanted.layer == 'l4' and self.layer != 'l4':  # no options, that protocol, the first fragment
+            guards += [expect(ip, 0x45, 0x45), expect(ip + 9, wanted.number, wanted.number),
+                       expect(ip + 7, 0, 0), expect(ip + 6, 0, 0, 'b5@0/8')]
         if self.payload and self.header == 'tcphdr':
             guards.append(expect(self.offset + 12, 0x50, 0x5f))
         return guards
 
 
-# Texts that carry their length: (the type's name, the member that is or points to the text, the one that is its length)
+# Texts that carry their length: (the type's name, the member that is or points to the text, its length)
 TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
-    (r'string', 'str', 'len'), (r'\[\]uint8', 'array', 'len'),                                    # Go
-    (r'&(mut )?(str|\[u8\])', 'data_ptr', 'length'),                                              # Rust
-    (r'String', 'vec.buf.ptr.pointer.pointer', 'vec.len'), (r'String', 'vec.buf.inner.ptr.pointer.pointer', 'vec.len'),
-    (r'(std::)?(\w+::)*basic_string_view<char,.*', '_M_str', '_M_len'),                           # libstdc++
+    (r'string', 'str', 'len'), (r'\[\]uint8', 'array', 'len'),  # Go
+    (r'&(mut )?(str|\[u8\])', 'data_ptr', 'length'),  # Rust
+    (r'String', 'vec.buf.ptr.pointer.pointer', 'vec.len'),
+    (r'String', 'vec.buf.inner.ptr.pointer.pointer', 'vec.len'),
+    (r'(std::)?(\w+::)*basic_string_view<char,.*', '_M_str', '_M_len'),  # libstdc++
     (r'(std::)?(\w+::)*basic_string<char,.*', '_M_dataplus._M_p', '_M_string_length'),
-    (r'qstr', 'name', 'len'), (r'Symbol', '_body', '_length'))                                    # the kernel; HotSpot
+    (r'qstr', 'name', 'len'), (r'Symbol', '_body', '_length'))  # the kernel; HotSpot
 
 
 def text_members(type_: Struct) -> Optional[Tuple[str, str]]:
@@ -6247,15 +6250,16 @@ def operand_register(arch: Arch, name: str) -> str:
     elif arch.name == 'aarch64' and re.fullmatch(r'w\d+', name):
         name = 'x' + name[1:]
     elif arch.name == 'ppc64le' and name.isdigit():
-        name = 'r' + name                   # gas there has plain numbers for registers
+        name = 'r' + name  # gas there has plain numbers for registers
     return name if name in arch.registers else ''
 
 
 class Leaves:
-    """The leaves of expressions at a target, in a probe of `kind` 'p', 'r' or 'e'. `abilities` is what a return probe may
-    read ('$arg': the kernel keeps the arguments of the call)."""
-    fields: Optional[Dict[str, EventField]] = None      # of an event
+    """The leaves of expressions at a target, in a probe of `kind` 'p', 'r' or 'e'. `abilities` is what a
+    return probe may read ('$arg': the kernel keeps the arguments of the call)."""
+    fields: Optional[Dict[str, EventField]] = None              # of an event
     in_program = False
+    refused = {'fileoffset': '@+OFFSET is for programs (P, R); in the kernel write @symbol'}
 
     def __init__(self, target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> None:
         self.target, self.kind, self.abilities = target, kind, abilities
@@ -6269,29 +6273,32 @@ class Leaves:
         count = len(self.function.parameters)
         if expr.number < count:
             return self._parameter(expr.number)
-        has = {0: 'no parameters', 1: 'one parameter, %0'}.get(count, f'{count} parameters, %0 to %{count - 1}')
+        known = {0: 'no parameters', 1: 'one parameter, %0'}.get(count, f'{count} parameters, %0 to %{count - 1}')
         more = '; where further arguments of a variadic function are is not known' * self.function.variadic
-        return refuse(f'{self.function.name} has {has}{more}')
+        return refuse(f'{self.function.name} has {known}{more}')
 
-    def _word_argument(self, number_: int) -> Lvalue:
+    def _word_argument(self, index: int) -> Lvalue:
         """An argument of a function nothing is known of: the place it has if all are integers or pointers."""
         if self.kind == 'r' or not self.entry:
-            refuse('no debug information for this function tells where its arguments are here; name a register (%REG)')
-        beyond, name = number_ - len(self.arch.arguments), f'arg{number_}'
+            refuse('no debug information for this function tells where its arguments are here; '
+                   'name a register (%REG)')
+        beyond, name = index - len(self.arch.arguments), f'arg{index}'
         if beyond < 0:
-            return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[number_]), name=name)
+            return Lvalue(self.word, 'value', Fetch('%' + self.arch.arguments[index]), name=name)
         bit = 8 * (self.arch.stack + beyond * self.arch.word)
         return Lvalue(Pointer(self.arch.word, Void), 'memory', Fetch('$stack'), bit, name=name)
 
     def _parameter(self, index: int) -> Lvalue:
-        """The parameter with that number. At entry DWARF's places in memory are those that the function fills later."""
+        """The parameter with that number. At entry DWARF's places in memory are those that the function fills
+        later."""
         assert self.function
         parameter, changed = self.function.parameters[index], self.function.changed
         location, name = parameter.location, parameter.name
         if location is None and not self.entry:
             refuse(f"'{name}' is known only at the function's entry; name a register (%REG)")
         if location is None and changed:
-            refuse(f"where '{name}' is at the entry of this copy, DWARF does not tell; name a register (%REG)")
+            refuse(f"where '{name}' is at the entry of this copy, DWARF does not tell; "
+                   'name a register (%REG)')
         if self.entry and not changed and (location is None or location.how in ('memory', 'pieces')):
             ours = convention(self.arch, self.function)[index]
             location = ours if location is None or ours.how != 'gone' else location
@@ -6299,74 +6306,76 @@ class Leaves:
         return (self._kept_argument if self.kind == 'r' else self._at_location)(parameter, location)
 
     def _kept_argument(self, parameter: Parameter, location: Location) -> Lvalue:
-        """An argument when the function returns: its register is used up, so only what the kernel kept of the call."""
+        """An argument when the function returns: its register is used up, so only what the kernel kept of the
+        call."""
         if '$arg' not in self.abilities:
-            refuse("at return the argument's register holds something else, and this kernel keeps no arguments ($argN in "
-                   'return probes: Linux 6.9); trace it at entry with p')
-        held = self._held_in(location.pieces[0][0] if len(location.pieces) == 1 else location)
-        register, type_ = held.base[1:] if held else '', parameter.type()
+            refuse("at return the argument's register holds something else, and this kernel keeps no "
+                   'arguments ($argN in return probes: Linux 6.9); trace it at entry with p')
+        location, type_ = location.pieces[0][0] if len(location.pieces) == 1 else location, parameter.type()
+        register = self.arch.dwarf.get(location.number, '') if location.how == 'register' else ''
         if register not in self.arch.arguments or (size_of(type_) or 99) > self.arch.word:
             refuse('the kernel keeps only arguments passed in one register each; trace it at entry with p')
         return self._whole(type_, Fetch(f'$arg{self.arch.arguments.index(register) + 1}'), parameter.name)
+
+    def _whole(self, type_: Type, fetch: Fetch, name: str) -> Lvalue:
+        """A value that one fetch reads."""
+        if isinstance(type_, (Struct, Array)):
+            size = size_of(type_) or self.arch.word
+            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, size),), name=name)
+        return Lvalue(type_, 'value', fetch, name=name)
 
     def _at_location(self, parameter: Parameter, location: Location) -> Lvalue:
         type_, name = parameter.type(), parameter.name
         if isinstance(type_, Float):
             refuse(f"'{name}' is a {spell(type_)}: ftrace reads no floating-point numbers")
-        held = self._held_in(location)
-        if held:
-            return self._whole(type_, held, name)
         if location.how == 'pieces':
-            pieces = tuple((self._piece_of(place), size) for place, size in location.pieces)
+            pieces = tuple((self._piece_at(piece), size) for piece, size in location.pieces)
             return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
-        begin = self._begin(location)
-        if begin is None:
+        place = self._place(location)
+        if place is None:
             refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}")
-        fetch, offset = begin
-        if location.value and offset and not isinstance(type_, Pointer):
+        fetch, offset, is_value = place
+        if not is_value:
+            return Lvalue(type_, 'memory', fetch, 8 * offset, name=name)
+        if offset and not isinstance(type_, Pointer):
             refuse(f"'{name}' cannot be had here: it is {fetch.text()} {offset:+d}, and ftrace cannot add")
-        if location.value and isinstance(type_, Struct):
-            return self._whole(type_, fetch, name)
-        return Lvalue(type_, 'value' if location.value else 'memory', fetch, 8 * offset, name=name)
+        return self._whole(type_, fetch, name)._replace(bit=8 * offset)
 
-    def _held_in(self, location: Location) -> Optional[Fetch]:
-        """The register or constant that a Location is."""
-        if location.how == 'constant':
-            return Fetch(f'\\{location.offset}')
-        register = self.arch.dwarf.get(location.number) if location.how == 'register' else None
-        return Fetch('%' + register) if register else None
-
-    def _piece_of(self, place: Location) -> Optional[Fetch]:
-        """The whole of a part of a variable that is in several places."""
-        begin = None if place.value else self._begin(place)
-        return begin[0].at(begin[1]) if begin else self._held_in(place)
-
-    def _whole(self, type_: Type, fetch: Fetch, name: str) -> Lvalue:
-        """A value that is whole in one register or constant."""
-        if isinstance(type_, (Struct, Array)):
-            return Lvalue(type_, 'pieces', fetch, pieces=((fetch, size_of(type_) or self.arch.word),), name=name)
-        return Lvalue(type_, 'value', fetch, name=name)
-
-    def _begin(self, location: Location) -> Optional[Tuple[Fetch, int]]:
-        """The start of a Location in memory, all but the last step of it done, and the bytes of that step."""
+    def _place(self, location: Location) -> Optional[Tuple[Fetch, int, bool]]:
+        """(what is fetched, the bytes to be added, whether that is the value and not its address) of a
+        Location."""
+        how, register = location.how, self.arch.dwarf.get(location.number)
         begin: Optional[Tuple[Fetch, int]] = None
-        if location.how == 'frame' and self.entry:
+        if how == 'constant':
+            begin = Fetch(f'\\{location.offset}'), 0
+        elif how == 'register' and register:
+            begin = Fetch('%' + register), 0
+        elif how == 'frame' and self.entry:
             begin = Fetch('$stack'), location.offset + self.arch.frame
-        elif location.how == 'memory' and location.number in self.arch.dwarf:
-            begin = self._register_base(self.arch.dwarf[location.number]), location.offset
-        elif location.how == 'address':
+        elif how == 'memory' and register:
+            begin = self._base(register), location.offset
+        elif how == 'address':
             begin = self._symbol_of(location.offset)
-        for step in location.derefs if begin else ():
-            begin = begin[0].at(begin[1]), step  # type: ignore[index]
-        return begin
+        if begin is None:
+            return None
+        for step in location.derefs:
+            begin = begin[0].at(begin[1]), step
+        return (*begin, location.value or how in ('constant', 'register'))
 
-    def _register_base(self, name: str) -> Fetch:
-        """A register as a base address: the stack pointer can always be read."""
-        return Fetch('$stack' if name == self.arch.stack_pointer else '%' + name)
+    def _base(self, register: str) -> Fetch:
+        """A register as an address: the stack pointer can always be read."""
+        return Fetch('$stack' if register == self.arch.stack_pointer else '%' + register)
+
+    def _piece_at(self, location: Location) -> Optional[Fetch]:
+        """What reads a part of a variable that is in several places."""
+        fetch, offset, is_value = self._place(location) or (None, 0, True)
+        if fetch and not is_value:
+            return fetch.at(offset)
+        return fetch if fetch and not offset and not fetch.derefs else None
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
-        """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image and no per-cpu
-        variable, by its beginning."""
+        """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image
+        and no per-cpu variable, by its beginning."""
         executable = self.info.dwarf.executable if self.info.dwarf else None
         if not executable:
             return None
@@ -6376,8 +6385,8 @@ class Leaves:
         names = self.info.symbols.symbols(symbol.name) if symbol and self.info.symbols else []
         if symbol and len(names) == 1 and re.fullmatch(r'[A-Za-z_]\w*(\.\d+)*', symbol.name):
             return Fetch('@' + symbol.name), address - symbol.address
-        start = executable.symbols('_text')
-        return (Fetch('@_text'), address - start[0].address) if start and address >= start[0].address else None
+        text = executable.symbols('_text')
+        return (Fetch('@_text'), address - text[0].address) if text and address >= text[0].address else None
 
     def _register(self, expr: Expr) -> Lvalue:
         name, known = expr.name, self.arch.registers
@@ -6396,26 +6405,27 @@ class Leaves:
         return self._numbered(expr)
 
     def _numbered(self, expr: Expr) -> Lvalue:
-        """$argN, which counts registers: the parameter that is in that one. At return it is the only way to write the
-        others as well, for who says the type (as -S does)."""
-        match = re.fullmatch(r'\$arg([1-9]\d?)', expr.name)
+        """$argN, which counts registers: the parameter that is in that one. At return it is the only way to
+        write the others as well, for who says the type (as -S does)."""
+        name, match, at_return = expr.name, re.fullmatch(r'\$arg([1-9]\d?)', expr.name), self.kind == 'r'
         if not match:
             refuse('the variables are $retval, $comm, $stack, $stackN and $argN')
         if not self.entry:
-            refuse(f"{expr.name} is an argument only at the function's entry; name a register (%REG)")
-        if self.kind == 'r' and '$arg' not in self.abilities:
+            refuse(f"{name} is an argument only at the function's entry; name a register (%REG)")
+        if at_return and '$arg' not in self.abilities:
             refuse('this kernel has no $argN in return probes (Linux 6.9)')
-        index, word = int(match[1]) - 1, Lvalue(self.word, 'value', Fetch(expr.name), name=expr.name[1:])
+        index, word = int(match[1]) - 1, Lvalue(self.word, 'value', Fetch(name), name=name[1:])
         if not self.function:
             return word
         register, place = ''.join(self.arch.arguments[index:index + 1]), None
-        with contextlib.suppress(*[InputError] * (self.kind == 'r')):   # passed in no register
+        with contextlib.suppress(*[InputError] * at_return):  # passed in no register
             place = self._argument(Expr('argument', expr.at, number=index))
         if place and place.how == 'value' and place.fetch in (Fetch('%' + register), word.fetch):
             return place._replace(fetch=word.fetch)
-        if self.kind == 'r' and register:
+        if at_return and register:
             return word
-        return refuse(f'{expr.name} counts registers, and this argument is not in the one it means; write %{index}')
+        return refuse(f'{name} counts registers, and this argument is not in the one it means; '
+                      f'write %{index}')
 
     def _returned(self) -> Lvalue:
         if self.kind != 'r':
@@ -6423,66 +6433,77 @@ class Leaves:
         function, word = self.function, Lvalue(self.word, 'value', Fetch('$retval'), name='retval')
         if not function:
             return word
-        type_, size = function.returns(), size_of(function.returns()) or 0
+        type_, name, size = function.returns(), function.name, size_of(function.returns()) or 0
         if isinstance(type_, Void):
-            refuse(f'{function.name} returns nothing')
-        if function.changed and not re.search(r'\.constprop\.\d+$', function.name):
-            refuse(f"the compiler changed '{function.name}', and may have taken away what it returned; "
+            refuse(f'{name} returns nothing')
+        if function.changed and not re.search(r'\.constprop\.\d+$', name):
+            refuse(f"the compiler changed '{name}', and may have taken away what it returned; "
                    'name a register (%REG)')
         if isinstance(type_, Float):
-            refuse(f'{function.name} returns a {spell(type_)}: ftrace reads no floating-point numbers')
+            refuse(f'{name} returns a {spell(type_)}: ftrace reads no floating-point numbers')
         if isinstance(type_, Struct):
             passed = {'': 'value', 'C++': type_.passed()}.get(function.language, '')
-            odd = passed == 'value' and (_has_float(type_) or _is_laid_out_by_hand(type_))
-            if self.arch.by_value != 'sysv' or not passed or odd:
-                refuse(f'{function.name} returns {spell(type_)} by value: where it is then is not settled')
+            if self.arch.by_value != 'sysv' or not passed or passed == 'value' and not _is_plain(type_):
+                refuse(f'{name} returns {spell(type_)} by value: where it is then is not settled')
             if passed == 'reference' or size > 16:
                 return word._replace(type=type_, how='memory')
             return word._replace(type=type_, how='pieces', pieces=((word.fetch, 8), (None, 8)))
         if size > self.arch.word:
-            refuse(f'{function.name} returns {spell(type_)}: wider than a register')
+            refuse(f'{name} returns {spell(type_)}: wider than a register')
         return word._replace(type=type_)
 
     def _name(self, expr: Expr) -> Lvalue:
         function, name = self.function, expr.name
         if not function:
-            refuse(f"no debug information for this function: '{name}' cannot be looked up; %0 or a register (%REG) can")
+            refuse(f"no debug information for this function: '{name}' cannot be looked up; "
+                   '%0 or a register (%REG) can')
         names = [parameter.name for parameter in function.parameters]
         if name in names:
             return self._parameter(names.index(name))
-        local = next((variable for variable in function.locals if variable.name == name), None)
-        if local and local.location:
-            return self._at_location(local, local.location)
+        others: Dict[str, Parameter] = {}
+        for local in function.locals:
+            others.setdefault(local.name, local)
+        location = others[name].location if name in others else None
+        if location:
+            return self._at_location(others[name], location)
         variable = self.info.variable(name)
         if variable and not isinstance(variable.type, Void):
             return self._global(expr)
-        others = list(dict.fromkeys(variable.name for variable in function.locals))
         listed = f"; its parameters are {', '.join(names)}" if names else '; it has no parameters'
-        listed += f"; variables here: {', '.join(others[:12])}" if others else ''
+        if others:
+            listed += f"; variables here: {', '.join([*others][:12])}"
         what = 'parameter or variable' if function.home else 'parameter'
-        return refuse(f"{function.name} has no {what} '{name}'{near(name, names + others) or listed} "
+        return refuse(f"{function.name} has no {what} '{name}'{near(name, [*names, *others]) or listed} "
                       f'(a global is @{name})')
 
     def _global(self, expr: Expr) -> Lvalue:
         variable, name = self.info.variable(expr.name), expr.name
         if variable and variable.per_cpu:
-            refuse(f"'{name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell whose to read")
+            refuse(f"'{name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell "
+                   'whose to read')
+        type_ = variable.type if variable and not expr.number else Void()
+        return Lvalue(type_, 'memory', self._symbol(name), 8 * expr.number, name=name)
+
+    def _symbol(self, name: str) -> Fetch:
+        """The memory at a symbol."""
         found = self.info.symbols.symbols(name) if self.info.symbols else None
         if found is not None and not found:
             refuse(f"the kernel has no symbol '{name}'")
         if found and len(found) > 1:
             refuse(f"'{name}' is the name of {len(found)} symbols, and the kernel would take the first")
-        type_ = variable.type if variable and not expr.number else Void()
-        return Lvalue(type_, 'memory', Fetch('@' + name), 8 * expr.number, name=name)
+        return Fetch('@' + name)
 
     def _fileoffset(self, expr: Expr) -> Lvalue:
-        return refuse('@+OFFSET is for programs (P, R); in the kernel write @symbol')
+        return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
 
     def _address(self, expr: Expr) -> Lvalue:
         return Lvalue(Void(), 'memory', Fetch(f'@{expr.number:#x}'), name='mem')
 
     def _immediate(self, expr: Expr) -> Lvalue:
-        return Lvalue(CHARS if expr.name[1] == '"' else self.word, 'value', Fetch(expr.name), name='imm')
+        is_text = expr.name[1] == '"'
+        if is_text and self.in_program:
+            refuse('the kernel shows (fault) for a text written here when the probe is in a program')
+        return Lvalue(CHARS if is_text else self.word, 'value', Fetch(expr.name), name='imm')
 
 
 class Walk(Leaves):
@@ -6492,15 +6513,16 @@ class Walk(Leaves):
         """The object an expression names."""
         walk: Callable[[Expr], Lvalue] = getattr(self, '_' + expr.kind)
         with located(at=expr.at):
+            if expr.kind in self.refused:
+                refuse(self.refused[expr.kind])
             return walk(expr)
 
     def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
-        if expr.inner.kind == 'special' and inner.how == 'memory':      # $retval of a struct is where it lies
+        if expr.inner.kind == 'special' and inner.how == 'memory':  # $retval of a struct is where it lies
             inner = Lvalue(self.word, 'value', inner.fetch)
-        place = self._address_in(inner)
-        return place._replace(type=self.word, how='memory', bit=place.bit + 8 * expr.number, user=expr.user or place.user,
-                              name='mem')
+        place = self._address_in(inner)._replace(type=self.word, how='memory', name='mem')
+        return place._replace(bit=place.bit + 8 * expr.number, user=expr.user or place.user)
 
     def _address_in(self, lvalue: Lvalue) -> Lvalue:
         """The value of what is to be used as an address: a pointer, or an integer as wide as one."""
@@ -6521,19 +6543,19 @@ class Walk(Leaves):
         return lvalue._replace(how='value', fetch=fetch, bit=0)
 
     def _piece(self, lvalue: Lvalue, bits: int) -> Fetch:
-        """The one register that holds these bits of an object in registers; with a bit-field's kind where it is a part."""
+        """The one register that holds these bits of an object in registers; as a bit-field where it is a
+        part."""
         start = lvalue.bit
         for fetch, size in lvalue.pieces:
             if not 0 <= start <= 8 * size - bits:
                 start -= 8 * size
                 continue
-            if fetch and not fetch.derefs:
-                # what is in a register is at its end
+            if fetch and not fetch.derefs:  # what is in a register is at its end
                 shift = start if self.arch.order == 'little' else 8 * size - bits - start
                 if fetch.base[0] == '\\':
                     return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
                 return fetch._replace(kind=f'b{bits}@{shift}/{self.arch.bits}') if shift else fetch
-            if fetch and not bits % 8 and not start % 8:                # in memory
+            if fetch and not bits % 8 and not start % 8:  # in memory
                 (*before, (offset, user)) = fetch.derefs
                 return fetch._replace(derefs=(*before, (offset + start // 8, user)))
             break
@@ -6552,47 +6574,46 @@ class Walk(Leaves):
         return self._loaded(lvalue)._replace(type=type_.target(), how='memory')
 
     def _memberof(self, expr: Expr) -> Lvalue:
-        inner = self.value(expr.inner)
-        if inner.packet and expr.inner.kind == 'packet' and expr.name in PAYLOAD:
+        inner, name = self.value(expr.inner), expr.name
+        if inner.packet and expr.inner.kind == 'packet' and name in PAYLOAD:
             return self._payload(inner, inner.packet, expr)
         if expr.arrow:
             inner = self.pointee(inner)
         elif isinstance(inner.type, Pointer):
-            refuse(f'{spell(inner.type)} is a pointer: write ->{expr.name}')
-        return self._member(inner, expr.name)
+            refuse(f'{spell(inner.type)} is a pointer: write ->{name}')
+        return self._member(inner, name)
 
     def _member(self, inner: Lvalue, name: str) -> Lvalue:
         type_ = inner.type
         if not isinstance(type_, Struct):
-            way = ': write *x before ->' if isinstance(type_, Pointer) else ''
-            way = ': cast the pointer first, ((struct T *)x)->m' if isinstance(type_, Void) else way
-            refuse(f'{spell(type_)} has no members{way}')
+            ways = {Pointer: ': write *x before ->', Void: ': cast the pointer first, ((struct T *)x)->m'}
+            refuse(f"{spell(type_)} has no members{ways.get(type(type_), '')}")
         type_ = self._defined(type_)
         found = find_member(type_, name)
-        if not found and name in MEMBER_MACROS and not inner.width:
-            with contextlib.suppress(InputError):                       # a macro is for one kind of struct
-                return self._path(inner, MEMBER_MACROS[name].split('.'))._replace(name=name)
-        if not found:
-            refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}")
-        return inner._replace(type=found.type(), bit=inner.bit + found.bit, width=found.width, name=name)
+        if found:
+            return inner._replace(type=found.type(), bit=inner.bit + found.bit, width=found.width, name=name)
+        if name in MEMBER_MACROS:
+            with contextlib.suppress(InputError):  # a macro is for one kind of struct
+                return self._path(inner, MEMBER_MACROS[name])._replace(name=name)
+        return refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}")
 
-    def _path(self, inner: Lvalue, names: Iterable[str]) -> Lvalue:
+    def _path(self, inner: Lvalue, path: str) -> Lvalue:
         """A member of a member of ... it."""
-        return functools.reduce(self._member, names, inner)
+        return functools.reduce(self._member, path.split('.'), inner)
 
     def complete(self, type_: Struct) -> Struct:
         """The struct with its members, where one source of types only declares it, from another."""
         if type_.size is None and type_.name:
             found = self.info.named(type_.keyword, type_.name, self.function)
-            if isinstance(found, Struct):
-                return found
+            return found if isinstance(found, Struct) else type_
         return type_
 
     def _defined(self, type_: Struct) -> Struct:
         """The struct, refused where nothing tells its members."""
         found = self.complete(type_)
         if found.size is None:
-            refuse(f'{spell(type_)} is declared, but the debug information has no definition of it; cast to a type it has')
+            refuse(f'{spell(type_)} is declared, but the debug information has no definition of it; '
+                   'cast to a type it has')
         return found
 
     def _index(self, expr: Expr) -> Lvalue:
@@ -6639,44 +6660,44 @@ class Walk(Leaves):
     def _cast(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
         type_, known = self.type_named(expr.type), not is_untyped(inner.type)
-        inner = self._moved(inner, type_)
+        inner, wanted = self._moved(inner, type_), spell(type_)
         if isinstance(type_, (Struct, Void, Float, Array)):
-            refuse(f'{spell(type_)} is nothing a value could become; a pointer to it would be ({spell(type_)} *)',
+            refuse(f'{wanted} is nothing a value could become; a pointer to it would be ({wanted} *)',
                    expr.type.at)
-        if isinstance(inner.type, Array) and isinstance(type_, Pointer) and (inner.how == 'memory' or self.kind == 'e'):
-            return inner._replace(type=type_, how='value')              # an array becomes its address
+        decays = isinstance(inner.type, Array) and (inner.how == 'memory' or self.kind == 'e')
+        if decays and isinstance(type_, Pointer):
+            return inner._replace(type=type_, how='value')
         if isinstance(inner.type, (Struct, Array, Float)):
             inner = self._scalar(inner) or refuse(f'{spell(inner.type)} cannot be cast')
-        if not known:
-            return inner._replace(type=type_)
         had = spell(inner.type)
-        if isinstance(type_, Pointer) and (size_of(inner.type) or 0) < self.arch.word:
+        if known and isinstance(type_, Pointer) and (size_of(inner.type) or 0) < self.arch.word:
             refuse(f'{had} is too narrow for a pointer')
-        if spell(type_) in ('bool', '_Bool') and had not in ('bool', '_Bool'):
-            refuse(f'{had} as {spell(type_)} is 0 or 1, which ftrace cannot compute; compare it in the filter')
-        return self._resized(inner, type_)
+        if known and wanted in ('bool', '_Bool') and had not in ('bool', '_Bool'):
+            refuse(f'{had} as {wanted} is 0 or 1, which ftrace cannot compute; compare it in the filter')
+        return self._resized(inner, type_) if known else inner._replace(type=type_)
 
     def _moved(self, inner: Lvalue, wanted: Type) -> Lvalue:
-        """A pointer to an object as one to its base class, or to the class derived from it (C++, [expr.static.cast])."""
-        classes = [self.complete(target) for type_ in (inner.type, wanted) if isinstance(type_, Pointer)
-                   for target in [type_.target()] if isinstance(target, Struct)]
+        """A pointer to an object as one to its base class, or to the class derived from it (C++,
+        [expr.static.cast])."""
+        targets = [type_.target() for type_ in (inner.type, wanted) if isinstance(type_, Pointer)]
+        classes = [self.complete(target) for target in targets if isinstance(target, Struct)]
         if len(classes) < 2 or None in (classes[0].size, classes[1].size):
             return inner
         back = base_offset(classes[1], classes[0])
         bits = (base_offset(*classes) or 0) if back is None else -back
-        if bits:
-            inner = self._loaded(inner)
+        inner = self._loaded(inner) if bits else inner
         return inner._replace(bit=inner.bit + bits)
 
     def _resized(self, inner: Lvalue, type_: Type) -> Lvalue:
-        """A scalar as one of another size: a narrower one is its low bits; a wider one has its value, unless a negative
-        number would become a large one."""
+        """A scalar as one of another size: a narrower one is its low bits; a wider one has its value, unless
+        a negative number would become a large one."""
         had = 8 * (size_of(inner.type) or 0) if inner.width is None else inner.width
         bits = 8 * (size_of(type_) or 0)
         if bits > had:
             signed = isinstance(inner.type, (Int, Enum)) and inner.type.signed
             if signed and isinstance(type_, (Int, Enum)) and not type_.signed:
-                refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, which ftrace cannot do')
+                refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, '
+                       'which ftrace cannot do')
             return inner
         if self.arch.order == 'big' and inner.how == 'memory':
             inner = inner._replace(bit=inner.bit + had - bits)
@@ -6684,20 +6705,22 @@ class Walk(Leaves):
 
     def _containerof(self, expr: Expr) -> Lvalue:
         inner, type_ = self._address_in(self.value(expr.inner)), self.type_named(expr.type)
-        if not isinstance(type_, Struct) or not expr.member:
+        if not isinstance(type_, Struct):
             refuse('container_of(x, struct T, member) needs a struct and one of its members', expr.type.at)
-        place = self._path(Lvalue(type_, 'memory', inner.fetch), expr.member)
+        path = '.'.join(expr.member)
+        place = self._path(Lvalue(type_, 'memory', inner.fetch), path)
         had = inner.type.target() if isinstance(inner.type, Pointer) else place.type
         if not isinstance(had, Void) and spell(had) != spell(place.type):
-            member = '.'.join(expr.member)
-            refuse(f"this points to {spell(had)}, and '{member}' of {spell(type_)} is {spell(place.type)}")
+            refuse(f"this points to {spell(had)}, and '{path}' of {spell(type_)} is {spell(place.type)}")
         return inner._replace(type=self._pointer_to(type_), bit=inner.bit - place.bit)
 
     def _usermemory(self, expr: Expr) -> Lvalue:
-        return self._address_in(self.value(expr.inner))._replace(user=not self.in_program)  # there is no other memory there
+        place = self._address_in(self.value(expr.inner))
+        return place._replace(user=not self.in_program)  # where there is no other memory
 
     def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
-        """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar itself."""
+        """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar
+        itself."""
         for _ in range(16):
             type_ = lvalue.type
             if not isinstance(type_, Struct):
@@ -6711,23 +6734,24 @@ class Walk(Leaves):
 
     def _packet(self, expr: Expr) -> Lvalue:
         """A pointer to the header."""
-        header = HEADERS.get(expr.name)
+        header, name = HEADERS.get(expr.name), expr.name
         if not header:
-            refuse(f"'{expr.name}' is no packet header surftrace knows; they are {', '.join(HEADERS)}")
+            refuse(f"'{name}' is no packet header surftrace knows; they are {', '.join(HEADERS)}")
         if expr.layer > header.layer:
-            refuse(f'with skb->data at {expr.layer}, {expr.name} lies before it, and how far is not known; reach it through '
-                   f'%0->head and an offset, or probe a function where data points at {header.layer}')
+            refuse(f'with skb->data at {expr.layer}, {name} lies before it, and how far is not known; reach it '
+                   f'through %0->head and an offset, or probe a function where data points at {header.layer}')
         skb = self.value(expr.inner)
         if isinstance(skb.type, Int) and not skb.type.name:
             skb = skb._replace(type=self.type_named(TypeName('struct sk_buff', 1, expr.at)))
-        if not isinstance(skb.type, Pointer) or spell(skb.type.target()) != 'struct sk_buff':
+        given = spell(skb.type)
+        if given != 'struct sk_buff *':
             written = {'argument': f'%{expr.inner.number}', 'name': expr.inner.name}.get(expr.inner.kind, 'x')
-            way = f': write (*{written})' * (spell(skb.type) == 'struct sk_buff **')
-            refuse(f'a struct sk_buff * is needed, and this is {spell(skb.type)}{way}', expr.inner.at)
-        data, length = (self._member(self.pointee(skb), name) for name in ('data', 'len'))
-        packet = Packet(self._loaded(data).fetch, expr.name, expr.layer, length.bit // 8)
-        type_ = self.type_named(TypeName('struct ' + expr.name, 1, expr.at))
-        return Lvalue(type_, 'value', packet.data, 8 * packet.offset, name=expr.name, packet=packet)
+            way = f': write (*{written})' * (given == 'struct sk_buff **')
+            refuse(f'a struct sk_buff * is needed, and this is {given}{way}', expr.inner.at)
+        data, length = (self._member(self.pointee(skb), member) for member in ('data', 'len'))
+        packet = Packet(self._loaded(data).fetch, name, expr.layer, length.bit // 8)
+        type_ = self.type_named(TypeName('struct ' + name, 1, expr.at))
+        return Lvalue(type_, 'value', packet.data, 8 * packet.offset, name=name, packet=packet)
 
     def _payload(self, header: Lvalue, packet: Packet, expr: Expr) -> Lvalue:
         """cdata, sdata, ... behind a header: an array of as many bytes each as there may be."""
@@ -6735,8 +6759,9 @@ class Walk(Leaves):
             refuse(f'write ->{expr.name}')
         size = PAYLOAD[expr.name]
         element: Type = Int(f'u{8 * size}', size, False) if size else Array(lambda: CHAR, 1)
-        return header._replace(type=Array(lambda: element, None), how='memory', name=expr.name,
-                               bit=header.bit + 8 * HEADERS[packet.header].size, packet=packet._replace(payload=True))
+        behind = header.bit + 8 * HEADERS[packet.header].size
+        return header._replace(type=Array(lambda: element, None), how='memory', bit=behind, name=expr.name,
+                               packet=packet._replace(payload=True))
 
 
 Shown = Tuple[Tuple[Fetch, ...], Optional[Format]]
@@ -6751,8 +6776,10 @@ class Resolver(Walk):
         fetch, packet = lvalue.fetch, lvalue.packet
         if packet and lvalue.how == 'value':
             refuse('name a member of the header, with ->', arg.at)
-        if fetch.base.startswith('$arg') and not fetch.derefs and not arg.word and self.function and lvalue.type == self.word:
-            refuse(f'{fetch.base} counts registers, and none of the parameters is in that one alone; say a type', arg.at)
+        is_word = fetch.base.startswith('$arg') and not fetch.derefs and lvalue.type == self.word
+        if is_word and self.function and not arg.word:
+            refuse(f'{fetch.base} counts registers, and none of the parameters is in that one alone; '
+                   'say a type', arg.at)
         with located(at=arg.word_at if arg.word else arg.at):
             fetches, format_ = self._shown(lvalue, arg)
         if packet and fetches[0].kind in STRINGS:
@@ -6760,41 +6787,25 @@ class Resolver(Walk):
             fetches = (*fetches, packet.in_skb())
         return self.guarded(Field(arg.name or lvalue.name or 'arg', fetches, format_, at=arg.at), packet)
 
-    def _shown(self, lvalue: Lvalue, arg: Arg) -> Shown:
-        """The fetches and the format: by the type that is asked for, else by the C type."""
-        word, type_ = arg.word, lvalue.type
-        if not word:
-            return self._default(lvalue, arg.format, arg.name)
-        if arg.format and not (arg.format == 'X' and re.fullmatch(r'(be|BE)\d\d', word)):
-            refuse(f"'{arg.format}' and ':{word}' both say how to show it")
-        if word == 'text':
-            return self._counted_text(lvalue, arg.length)
-        if not KERNEL_TYPE.fullmatch(word):
-            return self._formatted(lvalue, word, arg.format)
-        fetch, size = self._typed(lvalue, word), None
-        if word in ('string', 'ustring') and isinstance(type_, (Array, Struct)) and lvalue.how == 'memory':
-            size = size_of(type_)                                       # not shown past its end
-        return (fetch,), cut_format(size) if size else None
-
     def guarded(self, field: Field, packet: Optional[Packet] = None) -> Field:
         """The field with a guard for each pointer it goes through, and those of the packet it is in."""
-        fetches = field.fetches
+        first, fetches = field.fetches[0], field.fetches
         if any(abs(offset) >= 1 << 31 for fetch in fetches for offset, _ in fetch.derefs):
             refuse('the offset is wider than any kernel object', field.at)
         unless: Dict[Tuple[Fetch, str], str] = {}
-        if field.format and field.format.word == 'text':                # of no bytes, wherever it is
-            unless.update(dict.fromkeys(fetches[1].pointers()[-1:], '0'))
-            unless.update(dict.fromkeys(fetches[0].pointers(), ''))
-        elif field.kind.startswith(('string[', 'ustring[')):            # the first pointer was read, and it leads nowhere
-            unless[fetches[0].pointers()[-1]] = '{(fault)'
-        conditions = packet.guards(self.arch.order) if packet else []
-        pointers = [pointer for fetch in (*fetches, *(guard.fetch for guard in conditions)) for pointer in fetch.pointers()]
-        guards = [self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ''))
-                  for pointer in dict.fromkeys(pointers)]
-        ends = [fetch.derefs[-1][0] + fetch.size() for fetch in fetches if fetch.derefs[:-1] == fetches[0].derefs[:-1] and fetch.derefs]
-        conditions = [guard._replace(low=max(ends)) if guard.word == TOO_SHORT else guard for guard in conditions]
+        if field.format and field.format.word == 'text':  # of no bytes, wherever it is
+            unless = dict.fromkeys(fetches[1].pointers()[-1:], '0')
+            unless.update(dict.fromkeys(first.pointers(), ''))
+        elif first.kind.startswith(('string[', 'ustring[')):  # the first pointer was read, and leads nowhere
+            unless[first.pointers()[-1]] = '{(fault)'
+        ends = [fetch.derefs[-1][0] + fetch.size() for fetch in fetches
+                if fetch.derefs and fetch.derefs[:-1] == first.derefs[:-1]]
+        conditions = packet.guards(self.arch.order, max(ends)) if packet else []
+        everything = (*fetches, *(guard.fetch for guard in conditions))
+        guards = {pointer: self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ''))
+                  for fetch in everything for pointer in fetch.pointers()}
         words = tuple(shown.word for shown in (field.format, packet) if shown)
-        return field._replace(guards=(*guards, *conditions), words=words)
+        return field._replace(guards=(*guards.values(), *conditions), words=words)
 
     def _pointer_guard(self, pointer: Fetch, space: str) -> Guard:
         arch = self.arch
@@ -6805,6 +6816,22 @@ class Resolver(Walk):
             high = (1 << 63) - 1 if arch.bits == 64 else arch.last_address
         return Guard(pointer._replace(kind=f'x{arch.bits}'), low, high)
 
+    def _shown(self, lvalue: Lvalue, arg: Arg) -> Shown:
+        """The fetches and the format: by the type that is asked for, else by the C type."""
+        word, type_ = arg.word, lvalue.type
+        if not word:
+            return self._default(lvalue, arg.format, arg.name)
+        if arg.format and not (arg.format == 'X' and re.fullmatch(r'(be|BE)\d\d', word)):
+            refuse(f"'{arg.format}' and ':{word}' both say how to show it")
+        if word == 'text':
+            return self._counted_text(lvalue, arg.length)
+        match, size = KERNEL_TYPE.fullmatch(word), None
+        if not match:
+            return self._formatted(lvalue, word, arg.format)
+        if word in ('string', 'ustring') and isinstance(type_, (Array, Struct)) and lvalue.how == 'memory':
+            size = size_of(type_)  # not shown past its end
+        return (self._typed(lvalue, match),), cut_format(size) if size else None
+
     def _default(self, lvalue: Lvalue, letter: str, name: str) -> Shown:
         """By the C type: the table in the README, 'What a type becomes'."""
         prefixed = next((word for prefix, word in PREFIX_FORMATS.items() if name.startswith(prefix)), '')
@@ -6814,13 +6841,13 @@ class Resolver(Walk):
         if isinstance(type_, Array):
             if letter or not is_char(type_.element()):
                 return (self._array(lvalue, type_, letter),), None
-            bounded = type_.length or 1                                 # char [1] is C's old way to say char []
-            return (self._text(lvalue),), cut_format(bounded) if bounded > 1 else None
+            bounded = type_.length or 1  # char [1] is C's old way to say char []
+            return (self._read_behind(lvalue, 'string'),), cut_format(bounded) if bounded > 1 else None
         if isinstance(type_, Struct) and not letter and text_members(type_):
             return self._counted_text(lvalue, None)
         if isinstance(type_, Pointer) and not letter:
             if is_char(type_.target()):
-                return (self._text(self.pointee(lvalue)),), None
+                return (self._read_behind(lvalue, 'string'),), None
             if isinstance(type_.target(), Function) and self.kind != 'e' and not self.in_program:
                 return (self._fetched(lvalue)._replace(kind='symbol'),), None
         fetch, format_ = self._number(self._scalar(lvalue) or self._refuse_whole(lvalue), letter)
@@ -6852,8 +6879,8 @@ class Resolver(Walk):
         if lvalue.how == 'pieces':
             return self._piece(lvalue, 8 * (size_of(lvalue.type) or 0))
         if lvalue.bit:
-            refuse(f'ftrace cannot add: this is {fetch.text()} {lvalue.bit // 8:+d}; trace the pointer alone, or a member it '
-                   'points to')
+            refuse(f'ftrace cannot add: this is {fetch.text()} {lvalue.bit // 8:+d}; trace the pointer '
+                   'alone, or a member it points to')
         if fetch.base.startswith('@') and not fetch.derefs:
             refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms')
         return fetch
@@ -6866,34 +6893,34 @@ class Resolver(Walk):
             refuse(f'{spell(type_)} has {type_.size} bytes, and ftrace fetches 1, 2, 4 or 8')
         signed = letter == 'S' or not letter and not isinstance(type_, Pointer) and type_.signed
         fetch = self._fetched(lvalue) if lvalue.width is None else self._bits(lvalue, lvalue.width)
-        width = bit_width(fetch.kind)                                   # of a bit-field, or a part of a register
+        width = bit_width(fetch.kind)  # of a bit-field, or a part of a register
         if width:
             format_ = signed_format(width) if signed else {'X': HEX}.get(letter)
         else:
             address = isinstance(type_, Pointer) or is_untyped(type_)
             unsigned = 'x' if letter == 'X' or address and not letter else 'u'
             fetch = fetch._replace(kind=f"{'s' if signed else unsigned}{8 * type_.size}")
-        if isinstance(type_, Enum) and not letter:                      # an anonymous one carries its enumerators
-            values = type_.enumerators()
-            named = re.fullmatch(r'[\w:]+', type_.name)
-            word = type_.name if named else ','.join(f'{name}={value}' for name, value in values)
+        if isinstance(type_, Enum) and not letter:
+            values, word = type_.enumerators(), type_.name
+            if not re.fullmatch(r'[\w:]+', word):  # an anonymous one carries its enumerators
+                word = ','.join(f'{name}={value}' for name, value in values)
             format_ = enum_format(word, values, width)
         return fetch, format_
 
     def _bits(self, lvalue: Lvalue, width: int) -> Fetch:
-        """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its storage unit (in a
-        packed struct one may be across the units: then the smallest from its first byte on), and count from that
-        container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then right)."""
+        """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its
+        storage unit (in a packed struct one may be across the units: then the smallest from its first byte
+        on), and count from that container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then
+        right)."""
         if lvalue.how == 'pieces':
             fetch = self._piece(lvalue, width)
             return fetch if fetch.kind else fetch._replace(kind=f'b{width}@0/{self.arch.bits}')
         if lvalue.how != 'memory':
             refuse('a bit-field of what is not in memory')
-        units = [size for size in (1, 2, 4, 8) if size <= (size_of(lvalue.type) or 0)]
-        places = [(lvalue.bit // (8 * size) * size, size) for size in units]
-        places += [(lvalue.bit // 8, size) for size in (1, 2, 4, 8)]
-        for start, size in places:
-            offset = lvalue.bit - 8 * start
+        sizes, bit = (1, 2, 4, 8), lvalue.bit
+        places = [(bit // (8 * size) * size, size) for size in sizes if size <= (size_of(lvalue.type) or 0)]
+        for start, size in (*places, *((bit // 8, size) for size in sizes)):
+            offset = bit - 8 * start
             if offset + width <= 8 * size:
                 offset = offset if self.arch.order == 'little' else 8 * size - offset - width
                 return lvalue._replace(bit=8 * start).read(f'b{width}@{offset}/{8 * size}')
@@ -6905,45 +6932,48 @@ class Resolver(Walk):
         if isinstance(type_.element(), Array) or not element:
             refuse(f'{spell(type_)} is an array of more than numbers; name an element: [0]')
         if not type_.length or type_.length > 64:
-            refuse(f"ftrace fetches arrays of 1 to 64 elements, and this has {type_.length or 'an unknown number'}; name an "
-                   'element ([0]), or say how many (:x8[16])')
+            many = type_.length or 'an unknown number'
+            refuse(f'ftrace fetches arrays of 1 to 64 elements, and this has {many}; name an element ([0]), '
+                   'or say how many (:x8[16])')
         if lvalue.how != 'memory' or lvalue.user:
             refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]')
         fetch, _ = self._number(element, letter)
         return fetch._replace(kind=f'{fetch.kind}[{type_.length}]')
 
-    def _text(self, lvalue: Lvalue) -> Fetch:
-        """The string at a place in memory; what the kernel itself knows as one ($comm, an event's field) as it is."""
-        base = lvalue.fetch.base
-        if lvalue.how == 'memory':
-            return lvalue.read('string')
-        if lvalue.how != 'value' or lvalue.bit or base[0] not in '$\\':
-            refuse('a string in registers: ftrace cannot read it')
-        return lvalue.fetch._replace(kind='' if base == '$comm' and self.kind != 'e' else 'string')
-
-    def _typed(self, lvalue: Lvalue, kind: str) -> Fetch:
+    def _typed(self, lvalue: Lvalue, match: re.Match[str]) -> Fetch:
         """One of the kernel's fetch types, asked for by name."""
-        base, type_, fetch = kind.split('[')[0], lvalue.type, lvalue.fetch
+        kind, base, type_, fetch = match[0], match['base'], lvalue.type, lvalue.fetch
         if self.in_program and base in ('symbol', 'symstr', '%pd', '%pD'):
             refuse(f'{base} is for the kernel; in a program an address is x{self.arch.bits}')
         if self.kind == 'e' and lvalue.how == 'value' and isinstance(type_, Void):
-            return fetch._replace(kind=kind)                            # a field nothing is known of: the kernel knows
+            return fetch._replace(kind=kind)  # a field nothing is known of: the kernel knows
         if fetch == Fetch('$comm') and self.kind != 'e':
             return fetch if kind == 'string' else refuse('$comm is a string')
-        if base in ('string', 'ustring') or '[' in kind:
-            place = self._behind(lvalue, kind)
-            if '[' in kind:
-                self._check_array(lvalue, kind)
-            user = place.user and base != 'ustring'
-            return place._replace(user=user).read(kind) if place.how == 'memory' else place.fetch._replace(kind=kind)
+        bits = int(match['bits'] or match['container'] or {'char': 8}.get(base, 0))
+        if match['count'] or base in ('string', 'ustring'):
+            read = self._read_behind(lvalue, kind)
+            if match['count']:
+                self._check_array(lvalue, kind, int(match['count']), bits or self.arch.bits)
+            return read
+        if match['width'] and not 0 < int(match['width']) <= bits - int(match['start']):
+            refuse(f"{match['width']} bits from bit {match['start']} on are not in {bits} bits")
         scalar = lvalue if is_untyped(type_) else self._scalar(lvalue)
         fixed = lvalue.how == 'pieces' or fetch.base[:1] == '@' and not fetch.derefs
         if not scalar and isinstance(type_, Struct) and fixed and not lvalue.bit:
-            scalar = lvalue._replace(type=self.word)                    # the kernel's own %REG, $retval or @SYM
-        return self._narrowed(scalar or self._refuse_whole(lvalue), kind)
+            scalar = lvalue._replace(type=self.word)  # the kernel's own %REG, $retval or @SYM
+        return self._narrowed(scalar or self._refuse_whole(lvalue), kind, bits)
+
+    def _read_behind(self, lvalue: Lvalue, kind: str) -> Fetch:
+        """A string or an array; what the kernel itself knows as a string ($comm, an event's field) as it
+        is."""
+        place = self._behind(lvalue, kind)
+        if place.how == 'memory':
+            return place._replace(user=place.user and not kind.startswith('ustring')).read(kind)
+        return place.fetch._replace(kind='' if place.fetch.base == '$comm' and self.kind != 'e' else kind)
 
     def _behind(self, lvalue: Lvalue, kind: str) -> Lvalue:
-        """Where a string or an array is read from: what an address points to, or the object itself where it is none."""
+        """Where a string or an array is read from: what an address points to, or the object itself where it
+        is none."""
         type_, size, several = lvalue.type, size_of(lvalue.type), '[' in kind
         untyped = is_untyped(type_)
         word = isinstance(type_, Int) and size == self.arch.word
@@ -6956,33 +6986,26 @@ class Resolver(Walk):
             refuse(f'{spell(type_)} is no text and no address of one')
         return lvalue
 
-    def _check_array(self, lvalue: Lvalue, kind: str) -> None:
+    def _check_array(self, lvalue: Lvalue, kind: str, count: int, bits: int) -> None:
         """Refuse an array that reaches beyond the C object it is asked of, or that the kernel cannot hold."""
-        element, count = re.fullmatch(r'(.*)\[(\d+)\]', kind).groups()  # type: ignore[union-attr]
-        width = re.search(r'\d+$', element)
-        bits = int(width[0]) if width else {'char': 8}.get(element, self.arch.bits)
-        if not 1 <= int(count) <= 64:
+        type_ = lvalue.type
+        if not 1 <= count <= 64:
             refuse('the kernel takes arrays of 1 to 64 elements')
-        pointer = isinstance(lvalue.type, Pointer) or is_untyped(lvalue.type) or lvalue.how == 'value'
-        size = None if pointer else size_of(lvalue.type)
-        if size and int(count) * bits // 8 > size:
-            refuse(f'{spell(lvalue.type)} has {size} bytes, {kind} would read on behind it')
+        open_ = isinstance(type_, Pointer) or is_untyped(type_) or lvalue.how == 'value'
+        size = None if open_ else size_of(type_)
+        if size and count * bits // 8 > size:
+            refuse(f'{spell(type_)} has {size} bytes, {kind} would read on behind it')
 
-    def _narrowed(self, lvalue: Lvalue, kind: str) -> Fetch:
-        """A scalar by a fetch type that is not wider than it."""
+    def _narrowed(self, lvalue: Lvalue, kind: str, wanted: int) -> Fetch:
+        """A scalar by a fetch type of `wanted` bits, that is not wider than it."""
+        type_, untyped, bits = lvalue.type, is_untyped(lvalue.type), 8 * (size_of(lvalue.type) or 0)
         if lvalue.width is not None:
             refuse(f"'{lvalue.name}' is a bit-field: S, U or X before it say how to show it")
-        fetch, untyped = self._fetched(lvalue), is_untyped(lvalue.type)
-        bits = 8 * (size_of(lvalue.type) or 0)
-        part = re.fullmatch(r'b(\d+)@(\d+)/(\d+)', kind)
-        width = re.search(r'\d+$', kind)
-        wanted = int(width[0]) if width else 0
-        if part and not 0 < int(part[1]) <= wanted - int(part[2]):
-            refuse(f'{part[1]} bits from bit {part[2]} on are not in {wanted} bits')
+        fetch = self._fetched(lvalue)
         if not untyped and wanted > bits:
-            refuse(f'{spell(lvalue.type)} has {bits} bits, {kind} would read on behind it')
+            refuse(f'{spell(type_)} has {bits} bits, {kind} would read on behind it')
         if kind in ('symbol', 'symstr') and not untyped and bits != self.arch.bits:
-            refuse(f'{spell(lvalue.type)} is no address')
+            refuse(f'{spell(type_)} is no address')
         if 0 < wanted < bits and not untyped and lvalue.how == 'memory' and self.arch.order == 'big':
             fetch = lvalue.read(offset=(bits - wanted) // 8)
         if fetch.kind and kind != fetch.kind:
@@ -6991,20 +7014,22 @@ class Resolver(Walk):
 
     def _counted_text(self, lvalue: Lvalue, length: Optional[Expr]) -> Shown:
         """A pointer and a length, the length an expression or, in a type that has both, a member."""
-        size = None
+        size, type_ = None, lvalue.type
         if length is None:
             lvalue, counted = self._text_by_type(lvalue)
+            type_ = lvalue.type
         else:
-            counted, size = self.value(length), size_of(lvalue.type) if isinstance(lvalue.type, Array) else None
+            counted, size = self.value(length), size_of(type_) if isinstance(type_, Array) else None
         scalar = self._scalar(counted)
         if not scalar or not isinstance(scalar.type, (Int, Enum)):
             refuse(f'the length is {spell(counted.type)}, and not a number')
         count, _ = self._number(scalar, '')
-        type_ = lvalue.type
         element, text = innermost(type_), lvalue
         if not isinstance(type_, Array):
-            element, text = type_.target() if isinstance(type_, Pointer) else type_, self._behind(lvalue, 'text')
-        if text.how != 'memory' or text.user or not is_untyped(element) and size_of(element) != 1:
+            text = self._behind(lvalue, 'text')
+            element = type_.target() if isinstance(type_, Pointer) else type_
+        odd = size_of(element) != 1 and not is_untyped(element)
+        if text.how != 'memory' or text.user or odd:
             refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(type_)}')
         chunks = tuple(text.read('x8[64]', 64 * i) for i in range(TEXT_CHUNKS))
         return (count._replace(kind=re.sub('^x', 'u', count.kind)), *chunks), text_format(size or None)
@@ -7016,7 +7041,7 @@ class Resolver(Walk):
         paths = text_members(lvalue.type) if isinstance(lvalue.type, Struct) else None
         if not paths:
             refuse(f'{spell(lvalue.type)} carries no length: say it, as in %0:text(%1)')
-        return self._path(lvalue, paths[0].split('.')), self._path(lvalue, paths[1].split('.'))
+        return self._path(lvalue, paths[0]), self._path(lvalue, paths[1])
 
     def _formatted(self, lvalue: Lvalue, word: str, letter: str) -> Shown:
         """One of surftrace's own types."""
@@ -7024,8 +7049,8 @@ class Resolver(Walk):
         layout_ = FORMATS.get(word)
         if not layout_:
             known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])
-            refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring symbol symstr "
-                   "b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64")
+            refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring "
+                   "symbol symstr b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64")
         kinds, sizes, format_ = layout_.kinds, layout_.sizes, layout_.format(word, self.arch.order)
         wanted, size, untyped = sum(sizes), self._size(lvalue), is_untyped(lvalue.type)
         if isinstance(lvalue.type, Pointer) and wanted > 8:
@@ -7044,10 +7069,12 @@ class InProgram(Resolver):
     """The same for a place in a program or library."""
     info: Program
     in_program = True
+    refused: Dict[str, str] = {}
 
     def _global_at(self, address: int) -> Fetch:
-        """The memory at a link-time address of the same file. The kernel counts @+N from where the file's first byte would
-        be if all of it were loaded as the probed instruction's part is (trace_uprobe.c, translate_user_vaddr)."""
+        """The memory at a link-time address of the same file. The kernel counts @+N from where the file's
+        first byte would be if all of it were loaded as the probed instruction's part is (trace_uprobe.c,
+        translate_user_vaddr)."""
         offset = self.info.executable.offset_of(self.target.address) or 0
         return Fetch(f'@+{address - (self.target.address - offset):#x}')
 
@@ -7055,34 +7082,26 @@ class InProgram(Resolver):
         return refuse("at return the argument's register holds something else: trace it at entry, with P")
 
     def _numbered(self, expr: Expr) -> Lvalue:
-        return refuse('in programs the variables are $retval, $comm, $stack and $stackN; an argument is %0, %1, ...')
+        return refuse('in programs the variables are $retval, $comm, $stack and $stackN; '
+                      'an argument is %0, %1, ...')
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
         """Counted from the probe, but for what a library's users may have copies of."""
         known = self.info.symbol_at(address, False)
         return None if known and known.sort == 'exported' else (self._global_at(address), 0)
 
-    def _global(self, expr: Expr) -> Lvalue:
-        """A global of the program or library itself."""
-        name, variable = expr.name, self.info.variable(expr.name)
+    def _symbol(self, name: str) -> Fetch:
+        """The memory at a symbol of the program or library itself."""
         found = {symbol.address: symbol for symbol in self.info.symbols.symbols(name)}
         if len(found) != 1:
             refuse(f"{self.info.path} has {len(found) or 'no'} symbol{'s' * (len(found) > 1)} '{name}'")
-        symbol = next(iter(found.values()))
+        (address, symbol), = found.items()
         if symbol.sort == 'tls':
             refuse(f"'{name}' is a thread's own (TLS), and ftrace cannot tell whose to read")
         if symbol.sort == 'exported':
-            refuse(f"'{name}' is exported: a program linked with this library may have a copy of it that is used instead")
-        type_ = variable.type if variable and not expr.number else Void()
-        return Lvalue(type_, 'memory', self._global_at(symbol.address), 8 * expr.number, name=name)
-
-    def _fileoffset(self, expr: Expr) -> Lvalue:
-        return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
-
-    def _immediate(self, expr: Expr) -> Lvalue:
-        if expr.name[1] == '"':
-            refuse('the kernel shows (fault) for a text written here when the probe is in a program')
-        return super()._immediate(expr)
+            refuse(f"'{name}' is exported: a program linked with this library may have a copy of it that is "
+                   'used instead')
+        return self._global_at(address)
 
 
 class InUsdt(InProgram):
@@ -7096,37 +7115,39 @@ class InUsdt(InProgram):
         text = operands[expr.number]
         size, what = re.fullmatch(r'(?:(-?\d+f?)@)?(.*)', text).groups()  # type: ignore[union-attr]
         if size and (size.endswith('f') or abs(int(size)) not in (1, 2, 4, 8)):
-            refuse(f"this argument is '{text}': a floating-point number or wider than a word, which ftrace cannot read")
+            refuse(f"this argument is '{text}': a floating-point number or wider than a word, "
+                   'which ftrace cannot read')
         count, signed = abs(int(size or word)), bool(size) and size[0] == '-'
         type_ = Int('' if count == word else f"{'s' if signed else 'u'}{8 * count}", count, signed)
         place = self._operand_place(what, type_)
         if not place:
             refuse(f"this argument is '{text}', and ftrace cannot read that")
-        if count == word and place.how == 'memory':                     # it may be an address
+        if count == word and place.how == 'memory':  # it may be an address
             place = place._replace(type=Int('s64', word, True) if signed else Pointer(word, Void))
         return place._replace(name=f'arg{expr.number}')
 
     def _operand_place(self, text: str, type_: Int) -> Optional[Lvalue]:
-        x86 = self.arch.name in ('x86_64', 'i386')
-        mark = {'x86_64': r'\$', 'i386': r'\$', 'ppc64le': 'i'}.get(self.arch.name, '#?')
+        arch, x86 = self.arch, self.arch.name in ('x86_64', 'i386')
+        mark = {'x86_64': r'\$', 'i386': r'\$', 'ppc64le': 'i'}.get(arch.name, '#?')
         constant = re.fullmatch(rf'{mark}(-?\d\w*)', text)
         if constant:
             with contextlib.suppress(ValueError):
                 return Lvalue(type_, 'value', Fetch(f'\\{whole_number(constant[1])}'))
         if x86 and re.fullmatch(r'%[abcd]h', text):
-            return Lvalue(type_, 'pieces', Fetch(''), 8, pieces=((Fetch(f'%{text[1]}x'), self.arch.word),))
-        register = operand_register(self.arch, text[1:] if text[:1] in '%$' else text)
+            return Lvalue(type_, 'pieces', Fetch(''), 8, pieces=((Fetch(f'%{text[1]}x'), arch.word),))
+        register = operand_register(arch, text[1:] if text[:1] in '%$' else text)
         if register and (text[:1] == '%' or not x86):
             return Lvalue(type_, 'value', Fetch('%' + register))
         memory = (re.fullmatch(r'(?P<offset>[-+]?\d+)?\(%?(?P<base>\w+)\)', text)
-                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)                   # loongarch64
+                  or re.fullmatch(r'\$(?P<base>\w+),(?P<offset>-?\d+)', text)  # loongarch64
                   or re.fullmatch(r'\[\$?(?P<base>\w+)(?:,\s*#?(?P<offset>-?\d+))?\]', text))
         if memory:
-            base, offset = operand_register(self.arch, memory['base']), 8 * int(memory['offset'] or 0)
-            return Lvalue(type_, 'memory', self._register_base(base), offset) if base else None
-        linked = re.fullmatch(r'(?:([-+]?\d+)\+)?([A-Za-z_][\w.@]*)([-+]\d+)?(\(%rip\))?', text) if x86 else None
-        found = self.info.symbols.symbols(linked[2]) if linked else []
-        if not linked or len({symbol.address for symbol in found}) != 1 or found[0].sort in ('tls', 'exported'):
+            base, offset = operand_register(arch, memory['base']), 8 * int(memory['offset'] or 0)
+            return Lvalue(type_, 'memory', self._base(base), offset) if base else None
+        linked = re.fullmatch(r'(?:([-+]?\d+)\+)?([A-Za-z_][\w.@]*)([-+]\d+)?(\(%rip\))?', text)
+        found = self.info.symbols.symbols(linked[2]) if linked and x86 else []
+        addresses = {symbol.address for symbol in found}
+        if not linked or len(addresses) != 1 or found[0].sort in ('tls', 'exported'):
             return None
         address = found[0].address + int(linked[1] or 0) + int(linked[3] or 0)
         return Lvalue(type_, 'memory', self._global_at(address))
@@ -7138,19 +7159,15 @@ class InUsdt(InProgram):
 
 class InEvent(Resolver):
     """The same for a trace event with these fields; None where they are not known."""
+    refused = {**Leaves.refused, 'argument': 'an event has named fields, not numbered arguments',
+               'register': 'an event has no registers; name one of its fields'}
 
     def __init__(self, info: Module, fields: Optional[Dict[str, EventField]] = None) -> None:
         super().__init__(Target(info), 'e')
         self.fields = fields
 
-    def _argument(self, expr: Expr) -> Lvalue:
-        return refuse('an event has named fields, not numbered arguments')
-
-    def _register(self, expr: Expr) -> Lvalue:
-        return refuse('an event has no registers; name one of its fields')
-
     def _special(self, expr: Expr) -> Lvalue:
-        own = self.fields is None or expr.name[1:] in self.fields       # its field comes first
+        own = self.fields is None or expr.name[1:] in self.fields  # its field comes first
         if expr.name in ('$comm', '$COMM') and not own:
             return super()._special(expr)
         return self._name(Expr('name', expr.at, expr.name[1:]))
@@ -7186,7 +7203,7 @@ def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Fie
             else:
                 field = field._replace(format=_word_format(word, field, resolver, at))
         joined = resolver.guarded(field, packet)
-        fields = [joined if each is parts[0] else each for each in fields if each is parts[0] or each not in parts]
+        fields = [joined if each is parts[0] else each for each in fields if each not in parts[1:]]
     return fields
 
 
@@ -7195,7 +7212,8 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
     if not format_ and re.fullmatch(r'enum\([\w:]+\)', word):
         name = word[5:-1]
         type_ = info.named('enum', name, resolver.function) or info.named('', name, resolver.function)
-        format_ = enum_format(name, type_.enumerators(), bit_width(field.kind)) if isinstance(type_, Enum) else None
+        if isinstance(type_, Enum):
+            format_ = enum_format(name, type_.enumerators(), bit_width(field.kind))
     if not format_:
         refuse(f"'{word}' is no format surftrace knows", at)
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
