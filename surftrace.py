@@ -1590,20 +1590,18 @@ def _instruction(found: Any) -> Instruction:
 # ---- DWARF -------------------------------------------------------------------------------------------------
 
 class LineRow(NamedTuple):
-    """A row of a line-number table: the code from this address to the next row's is of that line, in the file with that
-    number. `is_stmt`: a good place to stop."""
+    """A row of a line-number table: the code from this address to the next row's is of that line."""
     address: int
-    file: int
+    file: int                               # its number
     line: int
-    is_stmt: bool
+    is_stmt: bool                           # a good place to stop
 
 
 class LineHeader(NamedTuple):
-    """A line-number program: the directories and (directory, name) of the files as DW_AT_decl_file counts them, where it
-    begins and ends in .debug_line, and the numbers it is read with (DWARF 5, 6.2.4)."""
+    """A line-number program and the numbers it is read with (DWARF 5, 6.2.4)."""
     directories: Tuple[str, ...]
-    files: Tuple[Tuple[int, str], ...]
-    start: int
+    files: Tuple[Tuple[int, str], ...]      # (directory, name), as DW_AT_decl_file counts them
+    start: int                              # in .debug_line
     end: int
     step: int                               # bytes of the shortest instruction
     is_stmt: bool
@@ -1621,12 +1619,11 @@ class LineHeader(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """A function, a copy of one inlined into it (`function`), or a block, as which counts what _is_rest()
-    finds: its entry, the addresses of its code, what is declared in it, and the scopes in it."""
+    """A function, a copy of one inlined into it, or a block."""
     die: Any                                # its Die; None where no entry has the code
-    function: bool
-    ranges: Tuple[Tuple[int, int], ...]
-    variables: Tuple[Any, ...]
+    function: bool                          # no block, and not what Scopes._is_rest() finds
+    ranges: Tuple[Tuple[int, int], ...]     # the addresses of its code
+    variables: Tuple[Any, ...]              # the Dies of what is declared in it
     inner: Tuple[Scope, ...]
 
     def holds(self, address: int) -> bool:
@@ -1640,16 +1637,14 @@ class Scope(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """An instruction of a function or of a copy of it: its link-time address, the name of the function in the source, the
-    file and line of the source, the function that the code is part of (`home`) and the copy itself (`scope`); `inlined`
-    where these differ."""
-    address: int
-    function: str
+    """An instruction of a function or of a copy of it."""
+    address: int                            # at link time
+    function: str                           # its name in the source
     file: str
     line: int
-    home: Any
-    scope: Scope
-    inlined: bool
+    home: Any                               # the Die of the function that the code is part of
+    scope: Scope                            # the copy itself
+    inlined: bool                           # whether these differ
 
 
 STRUCT_TAGS = {'DW_TAG_structure_type': 'struct', 'DW_TAG_class_type': 'class', 'DW_TAG_union_type': 'union'}
@@ -1657,9 +1652,10 @@ CLASS_TAGS = ('DW_TAG_structure_type', 'DW_TAG_class_type')
 KEYWORD_TAGS = {'struct': CLASS_TAGS, 'class': CLASS_TAGS, 'union': ('DW_TAG_union_type',),
                 'enum': ('DW_TAG_enumeration_type',), '': ('DW_TAG_typedef', 'DW_TAG_base_type')}
 SCOPED_TAGS = (*STRUCT_TAGS, 'DW_TAG_enumeration_type')     # which C++ names without a keyword
-QUALIFIERS = {'DW_TAG_const_type': 'const', 'DW_TAG_volatile_type': 'volatile', 'DW_TAG_restrict_type': 'restrict',
-              'DW_TAG_atomic_type': '_Atomic'}
+QUALIFIERS = {f'DW_TAG_{word}_type': word for word in ('const', 'volatile', 'restrict')}
+QUALIFIERS['DW_TAG_atomic_type'] = '_Atomic'
 POINTER_TAGS = ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type')
+MEMBER_TAGS = ('DW_TAG_member', 'DW_TAG_inheritance')
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
 COPY_TAGS = ('DW_TAG_inlined_subroutine',)
 CODE_TAGS = (*FUNCTION_TAGS, *COPY_TAGS)
@@ -1671,21 +1667,24 @@ ORIGINS = ('DW_AT_abstract_origin', 'DW_AT_specification')
 # DWARF 5 table 7.17, and those added since (https://dwarfstd.org/languages.html); C and what is like it is ''
 LANGUAGES = {**dict.fromkeys((4, 0x1a, 0x21, 0x2b, 0x3a), 'C++'), 0x16: 'Go', 0x1c: 'Rust',
              **dict.fromkeys((7, 8, 0xe, 0x22, 0x23, 0x2d), 'Fortran')}
-FROM_ONE = {3, 5, 6, 7, 8, 9, 0xa, 0xd, 0xe, 0xf, 0x17, 0x22, 0x23, 0x2d, 0x2e, 0x2f}  # whose arrays begin at 1
+# Those whose arrays begin at 1.
+FROM_ONE = {3, 5, 6, 7, 8, 9, 0xa, 0xd, 0xe, 0xf, 0x17, 0x22, 0x23, 0x2d, 0x2e, 0x2f}
 # DWARF 5, 7.5.1: the bytes of a unit's header, by its type.
 UNIT_HEADERS = {2: 24, 4: 20, 5: 20, 6: 24}
 # DWARF 5, 7.5.6: the numbers that an attribute of a form is, as struct has them ('addr' is a word).
 FORM_CODES = {form: code for code, forms in {
     '': 'flag_present implicit_const', 'B': 'data1 ref1 flag strx1 addrx1', 'H': 'data2 ref2 strx2 addrx2',
     '3s': 'strx3 addrx3', 'Q': 'data8 ref8 ref_sig8 ref_sup8', '16s': 'data16',
-    'I': 'data4 ref4 strx4 addrx4 strp line_strp sec_offset ref_addr strp_sup ref_sup4 GNU_strp_alt GNU_ref_alt',
+    'I': 'data4 ref4 ref_addr ref_sup4 GNU_ref_alt strx4 strp line_strp strp_sup GNU_strp_alt addrx4 '
+         'sec_offset'
 }.items() for form in forms.split()}
-# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it), two zeros.
-ABBREVIATION = regex(rb'(%(leb)s)(%(leb)s[\x00\x01](?:(?!\x00\x00)%(leb)s(?:\x21%(leb)s|(?!\x21)%(leb)s))*\x00\x00)' % {
-    b'leb': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
+# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it),
+# two zeros.
+ABBREVIATION = regex(rb'(%(n)s)(%(n)s[\x00\x01](?:(?!\x00\x00)%(n)s(?:\x21%(n)s|(?!\x21)%(n)s))*\x00\x00)' % {
+    b'n': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
 
 Bytes = Union[bytes, memoryview]
-FormReader = Callable[[Bytes, int], Tuple[Any, int]]        # of the value at a place; it gives where that ends, too
+FormReader = Callable[[Bytes, int], Tuple[Any, int]]        # gives the value at a place, and where that ends
 
 
 @functools.lru_cache(None)
@@ -1729,27 +1728,31 @@ def block(data: Bytes, at: int, length: FormReader = uleb128) -> Tuple[bytes, in
 
 
 def unknown_form(data: Bytes, at: int) -> NoReturn:
-    """Refuse an attribute of which nobody knows how long it is."""
+    """Refuse an attribute that nobody knows the length of."""
     raise ValueError(f'an attribute of an unknown form, {at} bytes into its unit of {len(data)}')
 
 
 def form_readers(order: Any) -> Dict[str, FormReader]:
-    """What reads an attribute by its form where that has not always the same size (DWARF 5, 7.5.6)."""
+    """What reads the forms that have no fixed size (DWARF 5, 7.5.6)."""
     def number(size: int) -> FormReader:
         return lambda data, at: (int.from_bytes(data[at:at + size], order), at + size)
     numbers = 'udata ref_udata strx addrx loclistx rnglistx GNU_addr_index GNU_str_index'.split()
     blocks = {f'block{size}': functools.partial(block, length=number(size)) for size in (1, 2, 4)}
-    return {**dict.fromkeys(numbers, uleb128), 'sdata': sleb128, 'string': c_string, 'exprloc': block, 'block': block, **blocks}
+    return {**dict.fromkeys(numbers, uleb128), 'sdata': sleb128, 'string': c_string,
+            'exprloc': block, 'block': block, **blocks}
 
 
 class Shape:
-    """An abbreviation: what its entries are and how they are laid out, in runs of numbers of fixed sizes that something else
-    may follow each. Places are bytes from where the attributes begin, -1 where they vary or there is none: the end (`size`),
-    the references to the sibling and the type, the name in .debug_str."""
+    """An abbreviation: what its entries are and how they are laid out.
+
+    `layout`: runs of numbers of fixed sizes, and what may follow each. `size`, and the places of the
+    references to the `sibling` and the `type` and of the `name` in .debug_str, are bytes from where the
+    attributes begin; -1 where that varies or there is none.
+    """
 
     def __init__(self, text: bytes, mark: str, word: int, readers: Dict[str, FormReader]) -> None:
         self.tag, self.children, attributes = abbreviation(text)
-        self.forms = {name: form for name, form, _ in attributes}
+        self.forms = {name: form for name, form, _ in attributes}       # gcc may repeat one, the last counts
         self.constants: Dict[str, Any] = {}
         self.stored: List[Tuple[str, str]] = []
         self.layout: List[Tuple[struct.Struct, Optional[FormReader]]] = []
@@ -1772,9 +1775,9 @@ class Shape:
         self.size = self.layout[0][0].size if len(self.layout) == 1 else -1
         wanted = ('DW_AT_sibling', 'ref4'), ('DW_AT_name', 'strp'), ('DW_AT_type', 'ref4')
         self.sibling, self.name, self.type = (places.get(pair, -1) for pair in wanted)
-        self.indirect = {name: INDIRECT[form] for name, form in self.forms.items() if form in INDIRECT}   # gcc may repeat one
+        self.indirect = {name: INDIRECT[form] for name, form in self.forms.items() if form in INDIRECT}
         self.declared = 'DW_AT_declaration' in self.forms
-        self.code = self.tag in FUNCTION_TAGS and ('DW_AT_low_pc' in self.forms or 'DW_AT_ranges' in self.forms)
+        self.code = self.tag in FUNCTION_TAGS and not {'DW_AT_low_pc', 'DW_AT_ranges'}.isdisjoint(self.forms)
 
     def end(self, data: bytes, at: int) -> int:
         """Where the attributes end that begin there."""
@@ -1859,30 +1862,25 @@ class Unit:
 
     # what stands in other sections
 
+    def base(self, kind: str) -> int:
+        """Where the unit's part of .debug_KIND begins."""
+        return self.bases.get(f'DW_AT_{kind}_base', 12 if kind.endswith('lists') else 8)
+
+    def indexed(self, kind: str, index: Any, size: int = 4) -> int:
+        """The number, of `size` bytes, that has an index in the unit's part of .debug_KIND."""
+        if isinstance(index, bytes):                                    # of three bytes
+            index = int.from_bytes(index, self.entries.order)
+        return self.entries.number(f'.debug_{kind}', self.base(kind) + index * size, size)
+
     def address(self, index: Any) -> int:
-        """The address of that number among the unit's in .debug_addr."""
-        word = self.entries.executable.arch.word
-        return self.entries.number('.debug_addr', self.bases.get('DW_AT_addr_base', 8) + self.plain(index) * word, word)
-
-    def text(self, index: Any) -> str:
-        """The text of that number among the unit's in .debug_str_offsets."""
-        at = self.bases.get('DW_AT_str_offsets_base', 8) + 4 * self.plain(index)
-        return self.entries.text(self.entries.number('.debug_str_offsets', at, 4))
-
-    def list_at(self, section: str, index: int) -> int:
-        """Where in a section the list of that number among the unit's is."""
-        base = self.bases.get(f'DW_AT_{section[7:]}_base', 12)
-        return base + self.entries.number(section, base + 4 * index, 4)
-
-    def plain(self, number: Any) -> int:
-        """A number that may have three bytes."""
-        return int.from_bytes(number, self.entries.order) if isinstance(number, bytes) else int(number)
+        """An address of .debug_addr."""
+        return self.indexed('addr', index, self.entries.executable.arch.word)
 
     # its entries
 
     @functools.cached_property
     def _rows(self) -> Tuple[Sequence[int], Sequence[int]]:
-        """Where the entries right below the unit's own are, and those of functions with code (C's are among the first)."""
+        """Where the entries right below the unit's own are, and `functions`, by one pass."""
         outer, functions = array.array('I'), array.array('I')
         within = ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS) if self.language else ()
         for at, shape, start in self.top.scan():
@@ -1908,7 +1906,8 @@ class Unit:
     @functools.cached_property
     def every_function(self) -> Sequence[int]:
         """The same, and those within functions."""
-        return array.array('I', (at for at, shape, _ in self.top.scan(FUNCTION_TAGS, deep=True) if shape.code))
+        below = self.top.scan(FUNCTION_TAGS, deep=True)
+        return array.array('I', (at for at, shape, _ in below if shape.code))
 
     def function_of(self, die: Die) -> Optional[Die]:
         """The function with code whose entry an entry is in, or is."""
@@ -1916,8 +1915,8 @@ class Unit:
         return self.die(self.functions[index]) if index >= 0 else None
 
     def around(self, at: int) -> List[Die]:
-        """The entries below the unit's own that a place of the unit is in, from the outermost; the last begins there, if
-        one does."""
+        """The entries below the unit's own that a place of the unit is in, from the outermost; if one begins
+        there, it is the last."""
         outer, found = self._rows[0], []  # type: Sequence[int], List[Die]
         index = bisect.bisect(outer, at) - 1
         place = outer[index] if index >= 0 else -1
@@ -1933,35 +1932,27 @@ class Unit:
         return bool(found) and found[-1].at == at or at == self.first
 
 
-# What gives the value of an attribute whose form has but a number that tells where it is.
+# The values of attributes whose forms only tell where they are (DWARF 5, 7.5.5).
 INDIRECT: Dict[str, Callable[[Unit, Any], Any]] = {
     **dict.fromkeys('ref1 ref2 ref4 ref8 ref_udata'.split(), lambda unit, at: at + unit.offset),
     'ref_sig8': lambda unit, signature: unit.entries.signatures[signature],
-    **dict.fromkeys('GNU_ref_alt ref_sup4 ref_sup8'.split(), lambda unit, at: ~at),
+    **dict.fromkeys('GNU_ref_alt ref_sup4 ref_sup8'.split(), lambda _, at: ~at),
     **dict.fromkeys('GNU_strp_alt strp_sup'.split(), lambda unit, at: unit.entries.shared_text(at)),
-    'strp': lambda unit, at: unit.entries.text(at), 'line_strp': lambda unit, at: unit.entries.text(at, '.debug_line_str'),
-    **{f'{kind}listx': functools.partial(lambda section, unit, index: unit.list_at(section, index), f'.debug_{kind}lists')
-       for kind in ('rng', 'loc')},
-    **dict.fromkeys('strx strx1 strx2 strx3 strx4 GNU_str_index'.split(), Unit.text),
+    'strp': lambda unit, at: unit.entries.text(at),
+    'line_strp': lambda unit, at: unit.entries.text(at, '.debug_line_str'),
+    'rnglistx': lambda unit, index: unit.base('rnglists') + unit.indexed('rnglists', index),
+    'loclistx': lambda unit, index: unit.base('loclists') + unit.indexed('loclists', index),
+    **dict.fromkeys('strx strx1 strx2 strx3 strx4 GNU_str_index'.split(),
+                    lambda unit, index: unit.entries.text(unit.indexed('str_offsets', index))),
     **dict.fromkeys('addrx addrx1 addrx2 addrx3 addrx4 GNU_addr_index'.split(), Unit.address)}
 
 
 class Die:
-    """A debugging information entry: its unit, its place there, its shape, where its attributes begin; the rest is read when
-    it is asked for."""
+    """A debugging information entry: its unit, its place there, its shape, where its attributes begin."""
 
     def __init__(self, unit: Unit, at: int, shape: Shape, start: int) -> None:
         self.unit, self.at, self.shape, self.start = unit, at, shape, start
-
-    @property
-    def tag(self) -> str:
-        """What it is an entry of, DW_TAG_...."""
-        return self.shape.tag
-
-    @property
-    def offset(self) -> int:
-        """Its place among all entries, by which two are the same."""
-        return self.unit.offset + self.at
+        self.tag, self.offset = shape.tag, unit.offset + at             # two with one offset are the same
 
     @functools.cached_property
     def values(self) -> Dict[str, Any]:
@@ -1976,16 +1967,19 @@ class Die:
         """Its own name, or ''."""
         return str(self.values.get('DW_AT_name', ''))
 
+    def _number_at(self, place: int) -> int:
+        return self.unit.entries.word_at(self.unit.data, self.start + place)
+
     @property
     def name_at(self) -> int:
         """Where .debug_str has its name; -1 where it has none there."""
-        return self.unit.entries.word_at(self.unit.data, self.start + self.shape.name) if self.shape.name >= 0 else -1
+        return self._number_at(self.shape.name) if self.shape.name >= 0 else -1
 
     @property
     def type_at(self) -> int:
         """Where in the unit its type is; 0 where it has none."""
         if self.shape.type >= 0:
-            return self.unit.entries.word_at(self.unit.data, self.start + self.shape.type)
+            return self._number_at(self.shape.type)
         return int(self.values.get('DW_AT_type', self.unit.offset)) - self.unit.offset
 
     def form(self, attribute: str) -> str:
@@ -1993,13 +1987,13 @@ class Die:
         return self.shape.forms.get(attribute, '')
 
     def scan(self, tags: Iterable[str] = (), deep: bool = False) -> Iterator[Tuple[int, Shape, int]]:
-        """The entries right below (`deep`: all below) with these tags (none: any), as (place in the unit, shape, where the
-        attributes begin)."""
+        """(place in the unit, shape, where the attributes begin) of the entries right below (`deep`: of all
+        below) with these tags (none: any)."""
         if not self.shape.children:
             return
-        data, depth = self.unit.data, 0
+        data, entries, depth = self.unit.data, self.unit.entries, 0
         at, end = self.shape.end(data, self.start), len(data)
-        plan, number = self.unit.entries.plan(self.unit.table, frozenset(tags), deep), self.unit.entries.word_at
+        plan = entries.plan(self.unit.table, frozenset(tags), deep)
         while at < end:
             start, code = at, data[at]
             at += 1
@@ -2014,7 +2008,7 @@ class Die:
             if wanted and (deep or not depth):
                 yield start, shape, at
             if sibling >= 0:
-                at = max(number(data, at + sibling), at)                # one that leads back is damage, not a loop
+                at = max(entries.word_at(data, at + sibling), at)       # one that leads back ends it: damage
                 continue
             depth += shape.children
             at = at + size if size >= 0 else shape.end(data, at)
@@ -2052,16 +2046,17 @@ class Die:
 
     def inherited(self, attribute: str) -> Any:
         """An attribute's value in the entry, or in one that this is a copy of."""
-        return next((die.values[attribute] for die in self._chain(ORIGINS) if attribute in die.shape.forms), None)
+        found = (die.values[attribute] for die in self._chain(ORIGINS) if attribute in die.shape.forms)
+        return next(found, None)
 
     def holding(self, attribute: str) -> Die:
         """The entry itself, or its origin where only that one has the attribute."""
-        return self if attribute in self.shape.forms or attribute not in self.origin.shape.forms else self.origin
+        return self if self.form(attribute) or not self.origin.form(attribute) else self.origin
 
     @property
     def names(self) -> Tuple[str, ...]:
-        """The names of the scopes that it is in, the outermost first, and its own. What C++ looks through, inline and nameless
-        namespaces, is left out."""
+        """The names of the scopes that it is in, the outermost first, and its own, without inline and
+        nameless namespaces, which C++ looks through."""
         names: Tuple[str, ...] = ()
         for entry in self.unit.around(self.at):
             link = next((name for name in reversed(ORIGINS) if name in entry.values), '')
@@ -2073,9 +2068,10 @@ class Die:
 
 
 class Entries:
-    """The entries of .debug_info, and behind them those of .debug_types (DWARF 4); those of a file that several share (dwz)
-    are the negative places. No index is built: a row of entries is walked by their siblings, and gcc and clang begin an entry
-    with its name or its origin, so it is found by searching for the bytes of that reference."""
+    """The entries of .debug_info, and behind them those of .debug_types (DWARF 4); those of a file that
+    several share (dwz) are the negative places. No index is built: rows of entries are walked by their
+    siblings, and since gcc and clang begin an entry with its name or its origin, it is found by searching for
+    the bytes of that reference."""
 
     def __init__(self, executable: Executable, shared: Optional[Entries] = None) -> None:
         self.executable, self.shared = executable, shared
@@ -2086,10 +2082,12 @@ class Entries:
         self.section = functools.lru_cache(None)(executable.contents)
         self.info, self.types, self.strings = map(self.section, ('.debug_info', '.debug_types', '.debug_str'))
         self._readers = form_readers(self.order)
+        self.unit = functools.lru_cache(None)(functools.partial(Unit, self))
+        self.shapes = functools.lru_cache(None)(self._read_shapes)
         self._shape = functools.lru_cache(None)(self._read_shape)
-        self.shapes, self.plan = functools.lru_cache(None)(self._read_shapes), functools.lru_cache(None)(self._read_plan)
-        self.unit, self.texts = functools.lru_cache(None)(self._read_unit), functools.lru_cache(8)(self._read_texts)
+        self.plan = functools.lru_cache(None)(self._read_plan)
         self._codes = functools.lru_cache(None)(self._read_codes)
+        self.texts = functools.lru_cache(8)(self._read_texts)
         unpack = struct.Struct(self.mark + 'I').unpack_from
         self.word_at: Callable[[Bytes, int], int] = lambda data, at: unpack(data, at)[0]
 
@@ -2104,7 +2102,9 @@ class Entries:
             while at + 12 <= len(data):
                 offsets.append(base + at)
                 length = self.word_at(data, at)
-                at += 4 + length if length < 0xfffffff0 else 12 + struct.unpack_from(self.mark + 'Q', data, at + 4)[0]
+                if length >= 0xfffffff0:                                # 64-bit DWARF
+                    length = 8 + struct.unpack_from(self.mark + 'Q', data, at + 4)[0]
+                at += 4 + length
         self.executable.release('.debug_info')
         return offsets
 
@@ -2112,9 +2112,6 @@ class Entries:
         """The bytes of the unit there."""
         data, at = (self.info, offset) if offset < len(self.info) else (self.types, offset - len(self.info))
         return bytes(data[at:at + 4 + self.word_at(data, at)])
-
-    def _read_unit(self, offset: int) -> Unit:
-        return Unit(self, offset)
 
     def unit_of(self, offset: int) -> Unit:
         """The unit that has this place."""
@@ -2124,28 +2121,32 @@ class Entries:
         """The entry at that place."""
         if offset < 0:
             if not self.shared:
-                raise DebugInfoError(f'{self.executable.path}: the file that it shares entries with is missing')
+                path = self.executable.path
+                raise DebugInfoError(f'{path}: the file that it shares entries with is missing')
             return self.shared.die(~offset)
         unit = self.unit_of(offset)
         return unit.die(offset - unit.offset)
 
     def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
         """Every unit, or those that may mention all these names; none is kept."""
-        inline = not self.strings or bool(self.section('.debug_str_offsets'))
-        wanted = [[at.to_bytes(4, self.order) for at in self.texts(name)] for name in names if len(name) >= 4 and not inline]
-        for unit in map(self._read_unit, self.offsets):
+        if not self.strings or self.section('.debug_str_offsets'):
+            names = ()                                                  # they are in the entries, or numbers
+        wanted = [[at.to_bytes(4, self.order) for at in self.texts(name)] for name in names if len(name) >= 4]
+        for offset in self.offsets:
+            unit = Unit(self, offset)
             if all(any(place in unit.data for place in places) for places in wanted):
                 yield unit
 
     @functools.cached_property
     def signatures(self) -> Dict[int, int]:
         """The places of types by their signature."""
-        return {unit.signature: unit.offset + unit.signed for unit in map(self.unit, self.offsets) if unit.signature}
+        units = map(self.unit, self.offsets)
+        return {unit.signature: unit.offset + unit.signed for unit in units if unit.signature}
 
     # shapes, and what stands in other sections
 
     def _read_shapes(self, at: int) -> Dict[int, Shape]:
-        """The shapes of a unit by code. Most units have most of them in common, so each text is understood once."""
+        """The shapes of a table by code; most tables have most of them in common."""
         found = {}
         for match in ABBREVIATION.finditer(self.section('.debug_abbrev'), at):
             if match.start() != at:
@@ -2157,10 +2158,15 @@ class Entries:
     def _read_shape(self, text: bytes) -> Shape:
         return Shape(text, self.mark, self.executable.arch.word, self._readers)
 
-    def _read_plan(self, table: int, tags: FrozenSet[str], deep: bool) -> Dict[int, Tuple[Shape, bool, int, int]]:
-        """How Die.scan() meets each code: (shape, whether it is wanted, the place of a sibling to go on with, size)."""
-        return {code: (shape, not tags or shape.tag in tags, shape.sibling if shape.children and not deep else -1, shape.size)
-                for code, shape in self.shapes(table).items()}
+    def _read_plan(self, table: int, tags: FrozenSet[str], deep: bool
+                   ) -> Dict[int, Tuple[Shape, bool, int, int]]:
+        """What Die.scan() does by code: (shape, whether it is wanted, where the sibling is that follows,
+        size)."""
+        plan = {}
+        for code, shape in self.shapes(table).items():
+            sibling = shape.sibling if shape.children and not deep else -1
+            plan[code] = shape, not tags or shape.tag in tags, sibling, shape.size
+        return plan
 
     def number(self, section: str, at: int, size: int) -> int:
         """A number of so many bytes in a section."""
@@ -2176,17 +2182,17 @@ class Entries:
 
     # search
 
-    def by_name(self, name: str, tags: Sequence[str], unit: Optional[Unit] = None, defined: bool = False) -> Iterator[Die]:
-        """The entries of that name in the unit, or in all; a name of three letters stands in the entry itself. `defined`
-        leaves declarations out."""
+    def by_name(self, name: str, tags: Sequence[str], unit: Optional[Unit] = None, defined: bool = False
+                ) -> Iterator[Die]:
+        """The entries of that name in the unit, or in all; `defined` leaves declarations out."""
         if unit is not None and not unit.is_gnu:
             for at, shape, start in unit.top.scan(tags, deep=True):
-                fits = shape.code if shape.tag in FUNCTION_TAGS else not (defined and shape.declared)
                 die = Die(unit, at, shape, start)
+                fits = shape.code if shape.tag in FUNCTION_TAGS else not (defined and shape.declared)
                 if fits and die.name == name:
                     yield die
             return
-        if len(name) < 4:
+        if len(name) < 4:                                               # it stands in the entry itself
             yield from self.beginning(name.encode() + b'\0', NAME, 'string', tags, unit, defined)
         if unit is None:
             yield from self._by_number(name, tags, defined)
@@ -2195,7 +2201,7 @@ class Entries:
             for die in self.beginning(at, NAME, 'strp', tags, unit, defined):
                 found = True
                 yield die
-            if found and unit is not None or unit is None and not self.executable.is_object:    # ld -r merges no strings
+            if found if unit is not None else not self.executable.is_object:    # ld -r merges no strings
                 return
 
     def _by_number(self, name: str, tags: Sequence[str], defined: bool) -> Iterator[Die]:
@@ -2217,7 +2223,8 @@ class Entries:
                 base = self.name_tables[at][0] if at >= 0 else place + 1
                 if (place - base) % 4 == 0:
                     first = bisect.bisect(self.name_tables, (base, -1))
-                    yield from ((self.unit(unit), (place - base) // 4) for _, unit in self.name_tables[first:at + 1])
+                    for _, unit in self.name_tables[first:at + 1]:
+                        yield self.unit(unit), (place - base) // 4
 
     @functools.cached_property
     def name_tables(self) -> List[Tuple[int, int]]:
@@ -2226,9 +2233,9 @@ class Entries:
         return sorted((base, offset) for base, offset in bases if base)
 
     def _read_texts(self, name: str) -> Tuple[int, ...]:
-        """Where .debug_str has the name, first the one place that a linker which merges strings refers to. That is the whole
-        string where there is one; else the tail of its neighbour in the order of reversed strings (bfd/merge.c; LLVM's
-        StringTableBuilder does the same)."""
+        """Where .debug_str has the name, first the one place that a linker which merges strings refers to:
+        the whole string where there is one, else the tail of its neighbour in the order of reversed strings
+        (bfd/merge.c; LLVM's StringTableBuilder does the same)."""
         def reversed_head(at: int) -> bytes:
             head = bytes(self.strings[max(0, at - 256):at])
             return head[head.rfind(b'\0') + 1:][::-1]
@@ -2236,10 +2243,11 @@ class Entries:
 
     def beginning(self, value: Union[int, bytes], attributes: Sequence[str], form: str, tags: Sequence[str],
                   unit: Optional[Unit] = None, defined: bool = False) -> Iterator[Die]:
-        """The entries with one of the tags whose first attribute that takes room is one of these, in that form, with that
-        number or these bytes."""
-        pattern = value if isinstance(value, bytes) else value.to_bytes(struct.calcsize(f'<{FORM_CODES[form]}'), self.order)
-        places = occurrences(unit.data, pattern) if unit else self.executable.occurrences('.debug_info', pattern)
+        """The entries with one of the tags whose first attribute that takes room is one of these, in that
+        form, with that number or these bytes."""
+        if isinstance(value, int):
+            value = value.to_bytes(struct.calcsize('<' + FORM_CODES[form]), self.order)
+        places = occurrences(unit.data, value) if unit else self.executable.occurrences('.debug_info', value)
         for place in places:
             holder = unit or self.unit_of(place)
             at = place if unit else place - holder.offset
@@ -2248,17 +2256,24 @@ class Entries:
             if start >= 0 and holder.is_entry(start):
                 yield holder.die(start)
 
-    def _read_codes(self, table: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool) -> Set[bytes]:
-        """The codes, as entries begin with them, of the shapes that beginning() looks for."""
-        return {uleb128_bytes(code) for code, shape in self.shapes(table).items() if shape.tag in tags and shape.stored
-                and shape.stored[0][0] in attributes and shape.stored[0][1] == form and not (defined and shape.declared)}
+    def _read_codes(self, table: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool
+                    ) -> Set[bytes]:
+        """The codes that the entries which beginning() looks for begin with."""
+        found = set()
+        for code, shape in self.shapes(table).items():
+            fits = shape.tag in tags and not (defined and shape.declared)
+            if fits and shape.stored and shape.stored[0][0] in attributes and shape.stored[0][1] == form:
+                found.add(uleb128_bytes(code))
+        return found
 
 
-# DWARF 5, 7.25 and 7.7.3: the addresses (x: numbers of them) and numbers of an entry in a list, by its kind.
+# DWARF 5, 7.25 and 7.7.3: an entry of a list, by its kind: addresses (a; x: by their index), numbers (u).
 LIST_ENTRIES = {'.debug_rnglists': ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au'),
                 '.debug_loclists': ('', 'x', 'xx', 'xu', 'uu', '', 'a', 'aa', 'au')}
 ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
 ENTRY_VALUES = ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
+# A place of a variable: (first address, end, pyelftools' operations); without addresses its only one.
+Range = Tuple[Optional[int], Optional[int], Sequence[Any]]
 
 
 def gone(why: str) -> Location:
@@ -2267,7 +2282,8 @@ def gone(why: str) -> Location:
 
 
 class Places:
-    """The addresses of entries' code, and where variables are: range lists, location lists and location expressions."""
+    """The addresses of entries' code, and where variables are: range lists, location lists and
+    expressions."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries, self._arch = entries, entries.executable.arch
@@ -2281,18 +2297,17 @@ class Places:
         low, high = die.values.get('DW_AT_low_pc'), die.values.get('DW_AT_high_pc')
         if low is not None and high is not None:
             return [(low, high if die.form('DW_AT_high_pc').startswith('addr') else low + high)]
-        at = die.values.get('DW_AT_ranges')
-        if at is None:
-            return []
-        return [(start, end) for start, end, _ in self._spans(die.unit, at, die.unit.low if low is None else low, False)]
+        at, base = die.values.get('DW_AT_ranges'), die.unit.low if low is None else low
+        spans = self._spans(die.unit, at, base, False) if at is not None else ()
+        return [(start, end) for start, end, _ in spans]
 
     def low(self, die: Die) -> Optional[int]:
-        """Where the function's code begins; of one that is split (f, f.cold) the first range is the part with the entry."""
+        """Where a function's code begins; of one that is split (f, f.cold) the first range has the entry."""
         return next((start for start, _ in self.ranges(die)), None)
 
     def entry(self, die: Die) -> Optional[int]:
-        """The address that a scope is entered at; where an instruction of another comes first, behind that (one of x86 has
-        up to 15 bytes)."""
+        """The address that a scope is entered at; where an instruction of another comes first, behind that
+        (one of x86 has up to 15 bytes)."""
         entry = die.values.get('DW_AT_entry_pc')
         if entry is None:
             return self.low(die)
@@ -2307,17 +2322,18 @@ class Places:
         return entry is not None and any(start <= entry < end for start, end in self.ranges(die))
 
     def _spans(self, unit: Unit, at: int, base: int, located: bool) -> Iterator[Tuple[int, int, bytes]]:
-        """The (first address, end) of each entry of a range list, of a location list (`located`) with its expression."""
+        """(first address, end, expression) of the entries of a location list (`located`) or, without
+        expressions, of a range list."""
         if unit.version < 5:
             yield from self._old_spans(at, base, located)
             return
-        section = '.debug_loclists' if located else '.debug_rnglists'
-        data, kinds, word = self._entries.section(section), LIST_ENTRIES[section], self._arch.word
+        section, word = '.debug_loclists' if located else '.debug_rnglists', self._arch.word
+        data, number = self._entries.section(section), self._entries.number
         while data[at]:
-            kind, numbers, at = kinds[data[at]], [], at + 1
+            kind, numbers, at = LIST_ENTRIES[section][data[at]], [], at + 1
             for sort in kind:
-                number, at = (self._entries.number(section, at, word), at + word) if sort == 'a' else uleb128(data, at)
-                numbers.append(unit.address(number) if sort == 'x' else number)
+                value, at = (number(section, at, word), at + word) if sort == 'a' else uleb128(data, at)
+                numbers.append(unit.address(value) if sort == 'x' else value)
             if len(numbers) == 1:
                 base = numbers[0]
                 continue
@@ -2325,7 +2341,9 @@ class Places:
             start, end = numbers or (0, 0)                              # none: where no other place is
             if kind == 'uu':
                 start, end = base + start, base + end
-            yield start, end + start if kind[1:] == 'u' and kind != 'uu' else end, expression
+            elif kind[1:] == 'u':
+                end += start
+            yield start, end, expression
 
     def _old_spans(self, at: int, base: int, located: bool) -> Iterator[Tuple[int, int, bytes]]:
         """The same of .debug_ranges and .debug_loc (DWARF 4, 2.17.3 and 2.6.2)."""
@@ -2344,16 +2362,17 @@ class Places:
 
     # locations
 
-    def of(self, die: Die) -> List[Tuple[Optional[int], Optional[int], Sequence[Any]]]:
-        """(first address, end, operations) of each place of a variable; without addresses the only one it ever has."""
+    def of(self, die: Die) -> List[Range]:
+        """The places of a variable."""
         return self._of(die.offset) if 'DW_AT_location' in die.shape.forms else []
 
-    def _read_of(self, offset: int) -> List[Tuple[Optional[int], Optional[int], Sequence[Any]]]:
+    def _read_of(self, offset: int) -> List[Range]:
         die = self._entries.die(offset)
         location, unit = die.values['DW_AT_location'], die.unit
         if isinstance(location, bytes):                                 # Go has DWARF 3's form still
             return [(None, None, self.operations(unit, location))]
-        return [(start, end, self.operations(unit, text)) for start, end, text in self._spans(unit, location, unit.low, True)]
+        spans = self._spans(unit, location, unit.low, True)
+        return [(start, end, self.operations(unit, expression)) for start, end, expression in spans]
 
     def operations(self, unit: Unit, expression: Any) -> Sequence[Any]:
         """A DWARF expression; an address takes the place of its number in .debug_addr."""
@@ -2373,9 +2392,9 @@ class Places:
             return (DWARFExprOp(0, f'operation {error}', [], 0),)
 
     def place(self, operations: Sequence[Any], frame: Location, entry: bool = False) -> Location:
-        """A Location from a DWARF expression. `frame` is the frame base; `entry` says whether
-        registers still hold what they held when the function was called. What no probe could compute is 'gone' with its
-        operations."""
+        """The Location that an expression tells, 'gone' with its operations where no probe could compute it.
+        `frame` is the frame base; `entry`: registers still hold what they held when the function was
+        called."""
         names = [operation.op_name for operation in operations]
         if 'DW_OP_piece' in names:
             return self._pieces(operations, frame, entry)
@@ -2386,7 +2405,9 @@ class Places:
             if stack and stack[-1].how == 'register' or not self._step(stack, operation, frame, entry):
                 if names[0] in ENTRY_VALUES:
                     return gone('only its value at entry is known')
-                return gone(f"it is computed ({' '.join(names)})" if len(names) > 1 else f'DWARF has it as {names[0]}')
+                if len(names) == 1:
+                    return gone(f'DWARF has it as {names[0]}')
+                return gone(f"it is computed ({' '.join(names)})")
         return stack[0] if len(stack) == 1 else gone('it is optimised out')
 
     def _step(self, stack: List[Location], operation: Any, frame: Location, entry: bool) -> bool:
@@ -2394,8 +2415,8 @@ class Places:
         name, arguments = operation.op_name, operation.args
         register = re.fullmatch(r'DW_OP_(b?reg)(x|\d+)', name)
         if register:
-            number = arguments[0] if register[2] == 'x' else int(register[2])
-            stack.append(Location('register', number) if register[1] == 'reg' else Location('memory', number, arguments[-1]))
+            number, based = arguments[0] if register[2] == 'x' else int(register[2]), register[1] == 'breg'
+            stack.append(Location('memory', number, arguments[-1]) if based else Location('register', number))
         elif name.startswith('DW_OP_lit'):
             stack.append(Location('constant', offset=int(name[len('DW_OP_lit'):])))
         elif re.fullmatch(r'DW_OP_const\d?[us]', name):
@@ -2409,7 +2430,8 @@ class Places:
             stack.append(Location('constant', offset=value, value=True))
         elif name in ENTRY_VALUES and entry:
             held = self.place(arguments[0], frame, True)
-            stack.append(held._replace(how='memory', value=False) if held.how == 'register' else gone('it is computed'))
+            known = held.how == 'register'
+            stack.append(Location('memory', held.number) if known else gone('it is computed'))
         else:
             return self._combine(stack, name, arguments)
         return True
@@ -2498,26 +2520,26 @@ class DwarfTypes:
         if tag in STRUCT_TAGS:
             return self._struct(die, STRUCT_TAGS[tag], name, size)
         if tag == 'DW_TAG_base_type':
-            encoding = die.values.get('DW_AT_encoding', 0)                  # DWARF 5 table 7.11
-            return Float(name, size or 0) if encoding in (3, 4, 9, 0xf) else Int(name, size or 0, encoding in (5, 6, 0xd))
+            kind, size = die.values.get('DW_AT_encoding', 0), size or 0     # DWARF 5 table 7.11
+            return Float(name, size) if kind in (3, 4, 9, 0xf) else Int(name, size, kind in (5, 6, 0xd))
         if tag == 'DW_TAG_enumeration_type':
-            enumerators = self._once(lambda: tuple(
-                (child.name, child.values['DW_AT_const_value']) for child in die.children(('DW_TAG_enumerator',))))
+            enumerators = self._once(lambda: tuple((child.name, child.values['DW_AT_const_value'])
+                                                   for child in die.children(('DW_TAG_enumerator',))))
             return Enum(name, size or 4, any(value < 0 for _, value in enumerators()), enumerators)
         if tag == 'DW_TAG_array_type':
             return self._array(die)
-        if tag == 'DW_TAG_string_type':                                     # Fortran's text, which no NUL ends
+        if tag == 'DW_TAG_string_type':                                     # of Fortran, which no NUL ends
             return Array(lambda: Int('char', 1, True) if size else Void('character'), size)
         return self.function(die) if tag == 'DW_TAG_subroutine_type' else Void(name or tag[len('DW_TAG_'):])
 
     def function(self, die: Die) -> Function:
         """The function that an entry declares, or a pointer's type says is there."""
         listed = list(die.children(('DW_TAG_formal_parameter', 'DW_TAG_unspecified_parameters')))
-        parameters = [Parameter(child.name, self.lazy(child)) for child in listed if child.tag in PARAMETER_TAGS]
-        return Function(die.name, self.lazy(die), tuple(parameters), len(parameters) < len(listed))
+        found = [Parameter(each.name, self.lazy(each)) for each in listed if each.tag in PARAMETER_TAGS]
+        return Function(die.name, self.lazy(die), tuple(found), len(found) < len(listed))
 
     def _array(self, die: Die) -> Type:
-        """Nested Arrays, the first dimension outermost, in Fortran innermost; none whose place a descriptor tells."""
+        """Nested Arrays, the first dimension outermost, in Fortran innermost; none behind a descriptor."""
         if 'DW_AT_data_location' in die.values:
             return Void('an array behind a descriptor')
         counts: List[Optional[int]] = []
@@ -2529,7 +2551,8 @@ class DwarfTypes:
             counts.append(number if isinstance(number, int) and 0 <= number < 1 << 32 else None)
         if die.values.get('DW_AT_ordering', 0):                             # columns first
             counts.reverse()
-        whole = Array(self.lazy(die), counts.pop() or None if counts else None)     # [0] is C's old [], as BTF has it too
+        inner = counts.pop() if counts else None
+        whole = Array(self.lazy(die), inner or None)                    # [0] is C's old [], as BTF has it too
         while counts:
             whole = Array(functools.partial(Array, *whole), counts.pop())
         return whole
@@ -2540,9 +2563,10 @@ class DwarfTypes:
         if 'DW_AT_declaration' in die.values:
             return Alias(f'{keyword} {name}', functools.partial(self._declared, keyword, name, die))
         members = self._once(lambda: tuple(
-            self._member(child) for child in die.children(('DW_TAG_member', 'DW_TAG_inheritance')) if is_in_object(child)))
+            self._member(child) for child in die.children(MEMBER_TAGS) if is_in_object(child)))
         others = self._once(lambda: frozenset(
-            child.name for child in die.children() if child.tag != 'DW_TAG_member' or not is_in_object(child)) - {''})
+            child.name for child in die.children() if child.tag != 'DW_TAG_member' or not is_in_object(child)
+            ) - {''})
         return Struct(keyword, name, size, members, functools.partial(self._passed, die),
                       others if die.unit.language else frozenset)
 
@@ -2563,13 +2587,13 @@ class DwarfTypes:
         return Member(die.name, self.lazy(die), self._member_bit(die), die.values.get('DW_AT_bit_size'), base)
 
     def _member_bit(self, die: Die) -> int:
-        """DWARF 5, 5.7.6: data_bit_offset counts from the start of the struct; the older bit_offset from the most
-        significant bit of the storage unit at data_member_location."""
+        """By data_bit_offset, from the start of the struct, or the older bit_offset, from the most
+        significant bit of the storage unit at data_member_location (DWARF 5, 5.7.6)."""
         values = die.values
         if 'DW_AT_data_bit_offset' in values:
             return int(values['DW_AT_data_bit_offset'])
         start = values.get('DW_AT_data_member_location', 0)
-        if isinstance(start, bytes):                                # DWARF 2: an expression, DW_OP_plus_uconst
+        if isinstance(start, bytes):                                    # DWARF 2: DW_OP_plus_uconst
             start = self._places.operations(die.unit, start)[0].args[0]
         if 'DW_AT_bit_offset' not in values:
             return 8 * int(start)
@@ -2578,10 +2602,10 @@ class DwarfTypes:
         return int(8 * start + (8 * size - from_top - width if self._arch.order == 'little' else from_top))
 
     def _passed(self, die: Die) -> str:
-        """How C++ passes an object of this class (Itanium C++ ABI, 3.1.1): by reference where it has a copy or move
-        constructor or a destructor that is not trivial, of its own or of what it holds. Clang says it; gcc leaves it to be
-        found out."""
-        said = die.values.get('DW_AT_calling_convention', 0)           # DWARF 5 table 7.18
+        """How C++ passes an object of this class (Itanium C++ ABI, 3.1.1): by reference where it has a copy
+        or move constructor or a destructor that is not trivial, of its own or of what it holds. Clang says
+        it, gcc does not."""
+        said = die.values.get('DW_AT_calling_convention', 0)            # DWARF 5 table 7.18
         if said in (4, 5):
             return 'reference' if said == 4 else 'value'
         with reading(self.path):
@@ -2589,13 +2613,15 @@ class DwarfTypes:
         return next((word for word in ('reference', '', 'value') if word in found), 'value')
 
     def _passed_by(self, child: Die, owner: Die) -> str:
-        """What one entry of a class says of it: 'reference', 'value' (nothing against it), or '' for what is not known."""
+        """What one entry of a class says of it: 'reference', 'value' (nothing against it), or '' (not
+        known)."""
         if child.values.get('DW_AT_virtuality', 0) or child.name.startswith('_vptr'):
             return 'reference'
-        if child.tag in ('DW_TAG_member', 'DW_TAG_inheritance') and is_in_object(child):
+        if child.tag in MEMBER_TAGS and is_in_object(child):
             type_ = innermost(bare(self.lazy(child)()))
             return type_.passed() if isinstance(type_, Struct) else 'value'
-        if child.tag not in FUNCTION_TAGS or not copies_or_ends(child, owner) or 'DW_AT_artificial' in child.values:
+        special = child.tag in FUNCTION_TAGS and copies_or_ends(child, owner)
+        if not special or 'DW_AT_artificial' in child.values:
             return 'value'
         if 'DW_AT_deleted' in child.values or child.unit.version < 5:      # DW_AT_defaulted came with DWARF 5
             return ''
@@ -2611,8 +2637,8 @@ class DwarfTypes:
         return own or self._definition(keyword, name, scope)
 
     def _char(self, unit: Optional[Unit]) -> Optional[Type]:
-        """Plain char, whose sign is the compiler's option (Linux has been built with -funsigned-char since 6.2). Compilers
-        do not begin a base type with its name, but put it among the first entries of a unit."""
+        """Plain char, whose sign is the compiler's option (Linux is built with -funsigned-char since 6.2). A
+        base type does not begin with its name, but is among the first entries of a unit."""
         for holder in [unit] if unit is not None else map(self.entries.unit, self.entries.offsets[:8]):
             for die in itertools.islice(holder.top.children(), 1000):
                 if die.tag == 'DW_TAG_base_type' and die.name == 'char':
@@ -2621,8 +2647,8 @@ class DwarfTypes:
 
     def _definition(self, keyword: str, name: str, scope: Tuple[str, ...] = (), unit: Optional[Unit] = None
                     ) -> Optional[Type]:
-        """The type of that name in the unit, or in all: that of the innermost scope round `scope`, else the only one
-        there is; what a unit has in another scope may not be all of that name, so all units are asked."""
+        """The type of that name in the unit, or in all: that of the innermost scope round `scope`, else the
+        only one in all units; what one unit has in another scope may not be all of that name."""
         wanted = re.sub(r'\s', '', name)
         found = self._named_so(keyword, name, unit)
         for depth in range(0 if wanted[:2] == '::' else len(scope), -1, -1):
@@ -2644,9 +2670,10 @@ class DwarfTypes:
         dies = [die for text in template_spellings(last[0] if last else name)
                 for die in self._sample(self.entries.by_name(text, tags, unit, defined=True))
                 if keyword or die.tag not in SCOPED_TAGS or die.unit.language]
+        if len(dies) == 1 and not dies[0].unit.language:                # of C, where only functions are scopes
+            return {name: dies}
         for die in dies:
-            plain = len(dies) == 1 and not die.unit.language               # of C, where only functions are scopes
-            found.setdefault(name if plain else re.sub(r'\s', '', self._whole_name(die)), []).append(die)
+            found.setdefault(re.sub(r'\s', '', self._whole_name(die)), []).append(die)
         return found
 
     def _whole_name(self, die: Die) -> str:
@@ -2654,12 +2681,13 @@ class DwarfTypes:
         return '::'.join(die.names) if die.unit.entries is self.entries else die.name
 
     def _sample(self, dies: Iterator[Die]) -> Iterator[Die]:
-        """Entries enough to see whether the definitions differ: a header's struct stands in a thousand units, one that
-        a source file has for itself in few."""
+        """Entries enough to see whether the definitions differ: a header's struct is in a thousand units, a
+        source file's own in few."""
         seen: Set[object] = set()
         for count, die in enumerate(dies):
             scoped = bool(die.unit.language)
-            key = (die.values.get('DW_AT_byte_size'), scoped and self._whole_name(die), die.values.get('DW_AT_decl_line'))
+            size, line = die.values.get('DW_AT_byte_size'), die.values.get('DW_AT_decl_line')
+            key = size, line, scoped and self._whole_name(die)
             if key not in seen:
                 seen.add(key)
                 yield die
@@ -2670,8 +2698,9 @@ class DwarfTypes:
         types = [bare(self._type(die)) for die in dies]
         if len({shape(type_) for type_ in types}) > 1:
             files = sorted({die.unit.top.name for die in dies})
-            raise InputError(f"'{(keyword + ' ' + name).strip()}' is defined differently in {', '.join(files[:4])}; reach it "
-                             f'through a member or a parameter of that type')
+            what = f'{keyword} {name}'.strip()
+            raise InputError(f"'{what}' is defined differently in {', '.join(files[:4])}; reach it through a "
+                             'member or a parameter of that type')
         return types[0]
 
     def variable(self, name: str, address: int) -> Optional[Type]:
@@ -2682,12 +2711,12 @@ class DwarfTypes:
         return None
 
     def _is_at(self, die: Die, address: int) -> bool:
-        """Whether the variable is the one at that address: by its location, or as a declaration of the global one."""
+        """Whether the variable is the one at that address, by its location, or declares the global one."""
         location = die.values.get('DW_AT_location')
         if location is None:
             return 'DW_AT_external' in die.values and 'DW_AT_type' in die.values
-        places = [(operation.op_name, operation.args) for operation in self._places.operations(die.unit, location)]
-        return places == [('DW_OP_addr', [address])]
+        operations = self._places.operations(die.unit, location)
+        return [(each.op_name, each.args) for each in operations] == [('DW_OP_addr', [address])]
 
 
 def is_in_object(die: Die) -> bool:
@@ -2700,7 +2729,8 @@ def copies_or_ends(function: Die, owner: Die) -> bool:
     name = function.name
     if name != owner.name.partition('<')[0]:
         return name.startswith('~')
-    other = next((child for child in function.children(PARAMETER_TAGS) if 'DW_AT_artificial' not in child.values), None)
+    parameters = function.children(PARAMETER_TAGS)
+    other = next((each for each in parameters if 'DW_AT_artificial' not in each.values), None)
     while other is not None and other.offset != owner.offset and 'DW_AT_type' in other.values:
         other = other.refer('DW_AT_type')
     return other is not None and other.offset == owner.offset
@@ -2709,8 +2739,8 @@ def copies_or_ends(function: Die, owner: Die) -> bool:
 ENOUGH = 4                                  # functions that hold a copy of another, of a thousand
 NAMED_TAGS = {tag for tags in KEYWORD_TAGS.values() for tag in tags}
 # Behind which a type is still what a parameter takes.
-INNER_TAGS = {'DW_TAG_pointer_type', 'DW_TAG_typedef', 'DW_TAG_immutable_type', 'DW_TAG_packed_type', 'DW_TAG_shared_type',
-              *QUALIFIERS}
+INNER_TAGS = {'DW_TAG_pointer_type', 'DW_TAG_typedef', 'DW_TAG_immutable_type', 'DW_TAG_packed_type',
+              'DW_TAG_shared_type', *QUALIFIERS}
 
 
 class Declarations:
@@ -2721,8 +2751,8 @@ class Declarations:
 
     def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
                    ) -> List[Prototype]:
-        """The functions that are wanted; `taken` has a type's name, `types`, and `names` are those that can be wanted, if
-        there are few: units that mention none are passed over."""
+        """The functions that are wanted. `types` is the name of the type in `taken`, `names` those that can
+        be wanted, where they are few: units that mention none are passed over."""
         found: Dict[Prototype, Dict[str, None]] = {}
         known: Dict[int, bool] = {}
         for unit in self._entries.units((*types, *names)):
@@ -2731,15 +2761,17 @@ class Declarations:
             for die in self._named((die for die in functions if not die.shape.declared), wanted, known):
                 if types and not any(child.type_at in pointing for child in die.children(PARAMETER_TAGS)):
                     continue
-                function, inline = self._types.function(die), die.values.get('DW_AT_inline', 0) in (1, 3)   # DWARF 5, table 7.20
+                function = self._types.function(die)
                 if takes(function, taken):
-                    prototype = Prototype(die.name, declaration(function, die.name), '' if inline else unit.top.name, inline)
-                    holders = found.setdefault(prototype, {})
+                    inline = die.values.get('DW_AT_inline', 0) in (1, 3)                # DWARF 5, table 7.20
+                    file, text = '' if inline else unit.top.name, declaration(function, die.name)
+                    holders = found.setdefault(Prototype(die.name, text, file, inline), {})
                     if inline and len(holders) < ENOUGH:
                         holders.update(dict.fromkeys(self._holders(die, functions)))
         return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
 
-    def _named(self, dies: Iterable[Die], wanted: Callable[[str], bool], known: Dict[int, bool]) -> Iterator[Die]:
+    def _named(self, dies: Iterable[Die], wanted: Callable[[str], bool], known: Dict[int, bool]
+               ) -> Iterator[Die]:
         """Those with a wanted name; `known` is the answer for each text of .debug_str."""
         for die in dies:
             place = die.name_at
@@ -2756,7 +2788,8 @@ class Declarations:
         """Where in the unit the types are of that name, and those that point to one or qualify one."""
         known = dict.fromkeys(self._entries.texts(name), True)
         dies = list(unit.top.children(NAMED_TAGS | INNER_TAGS))
-        found = {die.at for die in self._named((die for die in dies if die.tag in NAMED_TAGS), name.__eq__, known)}
+        named = (die for die in dies if die.tag in NAMED_TAGS)
+        found = {die.at for die in self._named(named, name.__eq__, known)}
         edges, before = [(die.at, die.type_at) for die in dies if die.tag in INNER_TAGS], -1
         while before != len(found):
             before = len(found)
