@@ -10315,26 +10315,21 @@ def sweep(tracefs: Tracefs) -> List[str]:
     return swept
 
 
-class Undone(NamedTuple):
-    """What a session has done at its end."""
-    command: str                            # as one could type it
-    failure: str = ''                       # why it could not be done
-
-
 @contextlib.contextmanager
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
-            stop: Callable[[], bool], drain: Callable[[], None], undone: List[Undone]) -> Iterator[None]:
+            stop: Callable[[], bool], drain: Callable[[], None], undone: Dict[str, str]) -> Iterator[None]:
     """The steps done; at the end, whatever happens, undone in reverse, and the instance with them, in
-    silence: how that went comes into `undone`. `stop` asks between steps whether to go on; `drain`, which may
-    take as long as somebody reads, is called when no probe is armed any more, and before one is removed,
-    which wipes the buffer."""
-    undos: List[Write] = []
+    silence: `undone` gets each command and why it failed, ''. `stop` asks between steps whether to go on;
+    `drain`, which may take as long as somebody reads, is called when no probe is armed any more, and before
+    one is removed, which wipes the buffer."""
+    undos = {f'rmdir {tracefs.path(instance.path)}': functools.partial(tracefs.rmdir, instance.path)}
     try:
         for step in steps:
             if stop():
                 break
             show(shown_command(step.do, tracefs.root))
-            undos += [step.undo] if step.undo else []   # before the change: an interrupted one is undone too
+            if step.undo:                               # before the change: an interrupted one is undone too
+                undos[shown_command(step.undo, tracefs.root)] = functools.partial(tracefs.write, step.undo)
             tracefs.write(step.do)
         yield
     finally:
@@ -10345,34 +10340,27 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
             drain()
         finally:
             os.close(instance.trace_pipe)
-            undone += undo(tracefs, [*reversed(undos), instance])
+            undo(dict(reversed(undos.items())), undone)
             os.close(instance.lock)
 
 
-def undo(tracefs: Tracefs, changes: Sequence[Union[Write, Instance]]) -> List[Undone]:
-    """Write what undoes, remove instances. What fails is tried again for a second, after all others: an event
-    that could not be switched off goes with its instance, and its probe after that."""
+def undo(changes: Mapping[str, Callable[[], None]], undone: Dict[str, str]) -> None:
+    """Make the changes; `undone` gets the command of each and why it failed. What fails is tried again for a
+    second, after all others: an event that could not be switched off goes with its instance, and its probe
+    after that."""
     import time
-    failures: Dict[Union[Write, Instance], str] = {}
-    pending = changes
+    pending = list(changes)
     for attempt in range(20):
         time.sleep(0.05 if attempt else 0)
-        for change in pending:
-            failures[change] = ''
+        for command in pending:
+            undone[command] = ''
             try:
-                if isinstance(change, Write):
-                    tracefs.write(change)
-                else:
-                    tracefs.rmdir(change.path)
+                changes[command]()
             except TracefsError as error:
-                failures[change] = '' if error.errno in GONE else os.strerror(error.errno)
-        pending = [change for change in pending if failures[change]]
+                undone[command] = '' if error.errno in GONE else os.strerror(error.errno)
+        pending = [command for command in pending if undone[command]]
         if not pending:
             break
-    root = tracefs.root
-    commands = [shown_command(change, root) if isinstance(change, Write) else f'rmdir {root}/{change.path}'
-                for change in failures]
-    return [Undone(*pair) for pair in zip(commands, failures.values())]
 
 
 def buffer_counts(tracefs: Tracefs, instance: str) -> Tuple[int, int]:
@@ -11185,7 +11173,7 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
     decoder = Decoder(events, frozenset(() if options.children else run.pids),
                       functools.partial(frame_function, machine.program) if run.user_stacks else None,
                       options.stack)
-    undone: List[Undone] = []
+    undone: Dict[str, str] = {}
 
     def show(command: str) -> None:
         if not options.quiet:
@@ -11207,20 +11195,15 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
             raise explained(error, events, run.group, machine, tracefs) from None
         finally:
             with ENDING.waiting(False):
-                say_undone(undone, show)
+                for command, failure in undone.items():
+                    show(command)
+                    if failure:
+                        say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
     with ENDING.waiting(False):
         conclude(events, run, stream, options.top)
     if stream.failure:
         raise SurftraceError(stream.failure)
-    return 1 if any(failure for _, failure in undone) else 0
-
-
-def say_undone(undone: Sequence[Undone], show: Callable[[str], None]) -> None:
-    """Show what was done at the end, and say what could not be."""
-    for command, failure in undone:
-        show(command)
-        if failure:
-            say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
+    return int(any(undone.values()))
 
 
 NEEDED = (      # kinds of lines, the file for their definitions, what has it

@@ -139,7 +139,7 @@ def draining() -> None:
         options = surftrace.arguments().parse_args(['-S', LINE])
         events = surftrace.make_events(probes, surftrace.Machine(surftrace.debug_info(options), str))
         us, cat = functools.partial(by_us, events, instance), functools.partial(by_cat, instance)
-        with surftrace.session(tracefs, instance, steps, lambda text: None, lambda: False, lambda: None, []):
+        with surftrace.session(tracefs, instance, steps, lambda text: None, lambda: False, lambda: None, {}):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
             pairs = [(drained(tracefs, hit, us), drained(tracefs, hit, cat)) for _ in range(5)]
     ours, cats = (statistics.median(column) for column in zip(*pairs))
