@@ -3070,7 +3070,7 @@ class Scopes:
         return sorted(table)
 
     def _found(self, table: List[Tuple[int, int, int]], address: int) -> Optional[int]:
-        """The third of the row of a sorted table whose range has the address, or begins behind no-ops there."""
+        """The third of the row in a sorted table whose range has the address, or begins behind no-ops there."""
         for place in (address, address + self._arch.nops):
             at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
             if at >= 0 and place < table[at][1]:
@@ -3083,10 +3083,10 @@ class Scopes:
         return None if offset is None else self._entries.unit(offset)
 
     def _read_code_of(self, unit: Unit, nested: bool) -> List[Tuple[int, int, int]]:
-        """(first address, end, where its entry is) of the code of each function of the unit, sorted; with `nested` also of
+        """(first address, end, where its entry is) of the code of the unit's functions, sorted; `nested`: also of
         those within functions."""
-        functions = unit.every_function if nested else unit.functions
-        return sorted((start, end, at) for at in functions for start, end in self._places.ranges(unit.die(at)))
+        functions = map(unit.die, unit.every_function if nested else unit.functions)
+        return sorted((start, end, die.at) for die in functions for start, end in self._places.ranges(die))
 
     def home(self, address: int) -> Optional[Die]:
         """The function whose code the address is in."""
@@ -3099,7 +3099,7 @@ class Scopes:
         return None
 
     def beginning(self, name: str, address: int) -> Optional[Die]:
-        """The function whose symbol is at that address; of several (a linker folds what is alike) that of the name."""
+        """The function whose symbol is at that address; of several (linkers fold what is alike) that of the name."""
         unit, starts = self.unit_at(address), (address, address + self._arch.nops)
         if unit is None:
             return None
@@ -3112,7 +3112,7 @@ class Scopes:
         return None
 
     def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
-        """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
+        """See Lines."""
         unit = self.unit_at(start)
         return self._lines.rows_in(unit, start, end) if unit else []
 
@@ -3149,7 +3149,9 @@ class Scopes:
         if holder is None:
             around = copy.unit.around(copy.at)[:-1]
             holder = next((die for die in reversed(around) if die.tag in CODE_TAGS), None)
-        return holder is not None and holder.abstract.offset == source.offset and self._places.is_entered(holder)
+        if holder is None or holder.abstract.offset != source.offset:
+            return False
+        return self._places.is_entered(holder)
 
     @staticmethod
     def path_to(scope: Scope, address: int) -> List[Scope]:
@@ -3168,9 +3170,9 @@ class Scopes:
 
     def declared_at(self, die: Die) -> Tuple[str, int]:
         """The file and line of a function's declaration."""
-        source = die.origin
-        file, header = source.values.get('DW_AT_decl_file'), self._lines.header(source.unit)
-        return header.path(file) if header and file is not None else '', source.values.get('DW_AT_decl_line', 0)
+        values, header = die.origin.values, self._lines.header(die.origin.unit)
+        path = header.path(values.get('DW_AT_decl_file', -1)) if header else ''
+        return path, values.get('DW_AT_decl_line', 0)
 
     # places
 
@@ -3188,8 +3190,8 @@ class Scopes:
         """The place of a line: of the scopes there, the copy is that of the function the line is of."""
         home = self.home(address)
         if home is None:
-            symbol = self._executable.symbol_at(address)
-            return Spot(address, symbol.name if symbol else '', path, line, None, Scope(None, True, (), (), ()), False)
+            symbol, nothing = self._executable.symbol_at(address), Scope(None, True, (), (), ())
+            return Spot(address, symbol.name if symbol else '', path, line, None, nothing, False)
         scopes = [scope for scope in self.path_to(self._scope_of(home.offset), address) if scope.function]
         lines = [self.declared_at(scope.die) for scope in scopes]
         fitting = [number for number, (file, start) in enumerate(lines) if file == path and start <= line]
@@ -3197,8 +3199,8 @@ class Scopes:
         return Spot(address, scopes[chosen].die.origin.name, path, line, home, scopes[chosen], chosen > 0)
 
     def in_line(self, file: str, line: int) -> List[Spot]:
-        """The places of a line of a source file (a part of its path is enough where it means one file); InputError where it
-        is none, or has no code."""
+        """The places of a line of a source file (a part of its path is enough where it means one file); InputError
+        where it is none, or has no code."""
         path, rows = self._lines.in_file(file)
         places = sorted({row.address for row in rows if row.line == line})
         if not places:
@@ -3206,8 +3208,8 @@ class Scopes:
         return [self._spot(address, path, line) for address in places]
 
     def in_function(self, name: str, address: Optional[int], line: int) -> List[Spot]:
-        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's own.
-        InputError where it has none."""
+        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's
+        own. InputError where it has none."""
         own = self.spot_at(address) if address is not None else None
         copies = [*([own] if own else []), *self.copies(name, address)]
         if not copies:
@@ -3220,7 +3222,8 @@ class Scopes:
             places = sorted({row.address for row in rows if row.line == wanted})
             spots += [copy._replace(address=place, line=wanted) for place in places]
         if not spots:
-            refuse_line(wanted, lines, f'line {line} of this function (line {wanted} of its file)', copies[0].line)
+            text = f'line {line} of this function (line {wanted} of its file)'
+            refuse_line(wanted, lines, text, copies[0].line)
         return spots
 
     def _rows_of_copy(self, copy: Spot) -> Iterator[LineRow]:
@@ -3233,8 +3236,8 @@ class Scopes:
     # copies
 
     def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
-        """Where the copies of a function that are inlined into others begin, by address: of all functions of that name, or
-        of those in units of a source file; with `near`, the address of the function itself, the copies of that one."""
+        """Where the inlined copies begin, by address, of all functions of that name, or of those in units of a source
+        file; with `near`, the address of the function itself, of that one."""
         unit, name = self.unit_at(near) if near is not None else None, name.split('.')[0]
         if near is not None and unit is not None and not unit.is_gnu:
             return self.copies_near(near)
@@ -3246,7 +3249,7 @@ class Scopes:
         return sorted(spots, key=lambda spot: spot.address)
 
     def copies_near(self, address: int) -> List[Spot]:
-        """Where the copies begin of the function that has the address, in all source files that have its definition."""
+        """Where the inlined copies begin of the function that has the address, in all files with its definition."""
         home = self.home(address)
         sources = self.sources(home.abstract) if home is not None else []
         spots = {spot.address: spot for die in sources for spot in self._copies_of(die)}
@@ -3260,32 +3263,36 @@ class Scopes:
                 yield Spot(entry, source.name, path, line, home, self._scope(die), True)
 
     def sources(self, source: Die) -> List[Die]:
-        """The entries with a function's names and types: clang has one in each unit that has a copy (ThinLTO); of what a
-        header of C++ defines each unit that includes it has one, a member's refers to its declaration."""
+        """The entries with a function's names and types: clang has one in each unit that has a copy (ThinLTO); of what
+        a header of C++ defines each unit that includes it has one, a member's refers to its declaration."""
         origin, unit = source.origin, source.unit
         if unit.is_gnu and not unit.language:
             return [source]
-        declared, linkage, found = self.declared_at(source), origin.values.get(LINKAGE), {source.offset: source}
+        declared, linkage = self.declared_at(source), origin.values.get(LINKAGE)
         header = unit.language == 'C++' and 'DW_AT_external' in origin.values and declared[0] != unit.path
-        if unit.language and not header:                                # in C++ and Rust thousands have one name
+        if unit.language and not header:                        # in C++ and Rust thousands have one name
             return [source]
+        found = {source.offset: source}
         for die in self._entries.by_name(origin.name, FUNCTION_TAGS):
-            if die.values.get(LINKAGE) == linkage and (linkage or self.declared_at(die) == declared):
-                users = self._entries.beginning(die.at, ORIGINS, 'ref4', FUNCTION_TAGS, die.unit) if header else ()
-                found.update({entry.offset: entry for entry in (die, *users)})
+            if die.values.get(LINKAGE) != linkage or not linkage and self.declared_at(die) != declared:
+                continue
+            found[die.offset] = die
+            if header:
+                users = self._entries.beginning(die.at, ORIGINS, 'ref4', FUNCTION_TAGS, die.unit)
+                found.update((user.offset, user) for user in users)
         return list(found.values())
 
     def inlined(self, source: Die) -> Iterator[Die]:
         """The inlined copies of a function, in its own unit and, where these are linked as one, in others."""
-        first, tags, unit = ORIGINS[:1], ('DW_TAG_inlined_subroutine',), source.unit
+        unit, search = source.unit, self._entries.beginning
         if 'DW_AT_inline' not in source.values and '-flto' not in unit.producer:
             return
-        yield from filter(self._is_call, self._entries.beginning(source.at, first, 'ref4', tags, unit))
+        yield from filter(self._is_call, search(source.at, ORIGINS[:1], 'ref4', COPY_TAGS, unit))
         if '-flto' in unit.producer or not unit.is_gnu:
             names = unit.bases.get('DW_AT_str_offsets_base', 0)
             units = [self._entries.unit(offset) for base, offset in self._entries.name_tables if base == names]
             for other in units or (None,):
-                yield from filter(self._is_call, self._entries.beginning(source.offset, first, 'ref_addr', tags, other))
+                yield from filter(self._is_call, search(source.offset, ORIGINS[:1], 'ref_addr', COPY_TAGS, other))
 
 
 def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> NoReturn:
@@ -3293,12 +3300,13 @@ def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> N
     nearest = sorted(sorted(sorted(lines), key=lambda number: abs(number - line))[:3])
     if not nearest:
         raise InputError(f'{what} has no code, nor has another')
-    raise InputError(f"{what} has no code; lines that have: {', '.join(str(number - first) for number in nearest)}")
+    listed = ', '.join(str(number - first) for number in nearest)
+    raise InputError(f'{what} has no code; lines that have: {listed}')
 
 
 class CommonFrame(NamedTuple):
-    """What the frame descriptions of many functions share (a CIE; DWARF 5, 6.4.1): the factors of their numbers, the
-    encoding of their addresses, whether they are augmented, the initial instructions."""
+    """The part that the frame descriptions of many functions share (a CIE; DWARF 5, 6.4.1): factors of numbers, how
+    addresses are encoded, whether there is augmentation data, the initial instructions."""
     step: int
     factor: int
     encoding: str
@@ -3308,15 +3316,16 @@ class CommonFrame(NamedTuple):
 
 
 class Frames:
-    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4). pyelftools before 0.30
-    knows no DW_CFA_AARCH64_negate_ra_state, and takes milliseconds for a function."""
+    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4). pyelftools 0.29 knows
+    no DW_CFA_AARCH64_negate_ra_state, and takes milliseconds for a function."""
     # Numbers by their encoding (LSB, 10.5.1: DW_EH_PE_*); W is a word.
     ENCODINGS = {0: 'W', 2: 'H', 3: 'I', 4: 'Q', 8: 'W', 10: 'h', 11: 'i', 12: 'q'}
-    # The operands of instructions (DWARF 5, 7.24): r the register that the address is counted from, o how far, f the same
-    # with a factor; W an address, B H I steps; u a LEB128 number, b a block.
-    OPERANDS = {0x01: 'W', 0x02: 'B', 0x03: 'H', 0x04: 'I', 0x0c: 'ro', 0x0d: 'r', 0x0e: 'o', 0x0f: 'b', 0x12: 'rf', 0x13: 'f',
-                **dict.fromkeys((0x00, 0x0a, 0x0b, 0x2d, 0x40, 0xc0), ''), **dict.fromkeys((0x10, 0x16), 'ub'),
-                **dict.fromkeys((0x06, 0x07, 0x08, 0x2e, 0x80), 'u'), **dict.fromkeys((0x05, 0x09, 0x11, 0x14, 0x15, 0x2f), 'uu')}
+    # The operands of instructions (DWARF 5, 7.24): r the register that the address is counted from, o how far, f the
+    # same with a factor; W an address, B H I steps; u a LEB128 number, b a block.
+    OPERANDS = {
+        0x01: 'W', 0x02: 'B', 0x03: 'H', 0x04: 'I', 0x0c: 'ro', 0x0d: 'r', 0x0e: 'o', 0x0f: 'b', 0x12: 'rf', 0x13: 'f',
+        **dict.fromkeys((0x00, 0x0a, 0x0b, 0x2d, 0x40, 0xc0), ''), **dict.fromkeys((0x06, 0x07, 0x08, 0x2e, 0x80), 'u'),
+        **dict.fromkeys((0x10, 0x16), 'ub'), **dict.fromkeys((0x05, 0x09, 0x11, 0x14, 0x15, 0x2f), 'uu')}
 
     def __init__(self, executable: Executable) -> None:
         self._executable, self._arch = executable, executable.arch
@@ -3337,9 +3346,8 @@ class Frames:
         for start, end, place in self.rows(pc):
             lengths[place] = lengths.get(place, 0) + end - start
         here = self.cfa(pc)
-        if here.how != 'memory' or self._arch.dwarf.get(here.number) != self._arch.stack_pointer:
-            return False                                                # nothing tells where the stack pointer is
-        return here == max(lengths, key=lambda place: lengths[place])
+        known = here.how == 'memory' and self._arch.dwarf.get(here.number) == self._arch.stack_pointer
+        return known and here == max(lengths, key=lambda place: lengths[place])
 
     @functools.cached_property
     def _descriptions(self) -> List[Tuple[int, int, str, int]]:
@@ -3378,11 +3386,11 @@ class Frames:
             for letter in augmentation[1:]:
                 if letter == 'R':
                     encoding = data[inside]
-                if letter == 'P':                                       # the encoding and the address of a function
+                if letter == 'P':                               # the encoding and the address of a function
                     inside += self._numbers[self.ENCODINGS[data[inside] & 15]].size
                 inside += letter in 'RLP'
-        return CommonFrame(step, factor, self.ENCODINGS[encoding & 15], encoding & 0x70 == 0x10, augmentation[:1] == 'z',
-                           data[place:])
+        relative = encoding & 0x70 == 0x10                              # DW_EH_PE_pcrel
+        return CommonFrame(step, factor, self.ENCODINGS[encoding & 15], relative, augmentation[:1] == 'z', data[place:])
 
     def _read_rows(self, pc: int) -> List[Tuple[int, int, Location]]:
         """(first address, end, call frame address) in the function at `pc`."""
@@ -3402,9 +3410,10 @@ class Frames:
         return [(first, behind, Location('memory', number=number, offset=offset) if number >= 0 else computed)
                 for first, behind, number, offset in rows if first < behind]
 
-    def _run(self, common: CommonFrame, data: bytes, address: int, end: int) -> Iterator[Tuple[int, int, int, int]]:
-        """(first address, end, register, offset) of the call frame address from an address up to the end, as instructions
-        have it; register -1 where it is an expression."""
+    def _run(self, common: CommonFrame, data: bytes, address: int, end: int
+             ) -> Iterator[Tuple[int, int, int, int]]:
+        """(first address, end, register, offset) of the call frame address between two addresses, by instructions;
+        register -1 where it is an expression."""
         number, offset, kept, at = -1, 0, [], 0  # type: int, int, List[Tuple[int, int]], int
         while at < len(data):
             opcode, at = data[at], at + 1
@@ -3454,16 +3463,16 @@ class Variables:
         function = self._prototype(spot, scope.variables, self._frame(spot, True), True)
         changed = (is_changed_copy(name) or die.inherited('DW_AT_calling_convention') == 3      # DW_CC_nocall
                    or self._lost_some(name, die.unit, function.parameters))
-        if not changed and all(p.location and p.location.how == 'gone' for p in function.parameters):
-            function = function._replace(parameters=tuple(p._replace(location=None) for p in function.parameters))
-        source = die.abstract
+        source, parameters = die.abstract, function.parameters
+        if not changed and all(p.location and p.location.how == 'gone' for p in parameters):
+            parameters = tuple(p._replace(location=None) for p in parameters)
         copies = sum(1 for entry in self._scopes.sources(source) for _ in self._scopes.inlined(entry))
         names = source.origin.names if die.unit.language else ()
-        return function._replace(inlined=copies, changed=changed, scope=names)
+        return function._replace(parameters=parameters, inlined=copies, changed=changed, scope=names)
 
     def at(self, spot: Spot) -> Optional[Function]:
-        """The function of a place with its parameters, and the variables that can be named there: those of the innermost block
-        first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
+        """The function of a place with its parameters, and the variables that can be named there: those of the innermost
+        block first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
         if spot.home is None:
             return None
         own, others = self._visible(spot)
@@ -3479,28 +3488,29 @@ class Variables:
 
     def _prototype(self, spot: Spot, own: Sequence[Die], frame: Location, entry: bool = False) -> Function:
         """The function of a place, its parameters there; `own` are the entries of these that may have places."""
-        source = spot.scope.die.abstract
+        source, language = spot.scope.die.abstract, spot.home.unit.language
         placed = {die.origin.offset: die for die in own}
         listed = list(source.children((*PARAMETER_TAGS, 'DW_TAG_unspecified_parameters')))
-        parameters = tuple(                                             # Go has its results among these, marked
+        parameters = tuple(                                     # Go has its results among these, marked
             self._variable(placed.get(child.origin.offset, child), spot, frame, entry) for child in listed
             if child.tag in PARAMETER_TAGS and not child.values.get('DW_AT_variable_parameter'))
         variadic = any(child.tag not in PARAMETER_TAGS for child in listed)
-        return Function(spot.function, self._types.lazy(source.origin), parameters, variadic, language=spot.home.unit.language)
+        return Function(spot.function, self._types.lazy(source.origin), parameters, variadic, language=language)
 
     def _lost_some(self, name: str, unit: Unit, parameters: Sequence[Parameter]) -> bool:
-        """Say whether the function may take fewer arguments than its source says, and nothing marks it. LLVM takes them
-        from functions that one file alone knows, and marks these since release 15 (DeadArgumentElimination)."""
+        """Say whether the function may take fewer arguments than its source says, and nothing marks it. LLVM takes
+        them from functions that one file alone knows; since release 15 it marks these (DeadArgumentElimination)."""
+        if unit.is_gnu or unit.language == 'Go':
+            return False
         missing = any(p.location and p.location.how in ('gone', 'constant') for p in parameters)
-        return missing and not unit.is_gnu and unit.language != 'Go' and any(
-            symbol.local for symbol in self._executable.symbols(name))
+        return missing and any(symbol.local for symbol in self._executable.symbols(name))
 
     # names
 
     def _visible(self, spot: Spot) -> Tuple[List[Die], List[Die]]:
-        """The function's parameters, and what else is declared, in the order in which a name is looked up. Of a variable that
-        the rest of a function (_is_rest) has first, it is the entry that has a place."""
-        parts: List[Dict[int, Die]] = [{}]                              # by function, from the innermost
+        """The function's parameters, and what else is declared, in the order in which a name is looked up. Of a variable
+        that the rest of a function (_is_rest) has first, it is the entry that has a place."""
+        parts: List[Dict[int, Die]] = [{}]                      # by function, from the innermost
         for scope in reversed(self._scopes.path_to(spot.scope, spot.address)):
             for die in scope.variables:
                 before = parts[-1].setdefault(die.origin.offset, die)
@@ -3514,8 +3524,8 @@ class Variables:
         return own, others + [die for part in copies for die in part.values()]
 
     def _shadowed(self, spot: Spot, visible: Sequence[Die]) -> Dict[str, Location]:
-        """The names that mean another variable at this line than at this instruction: the line is in a block with a variable
-        of its own, by the lines of that block's code, but the compiler has put the line's first instruction outside of it."""
+        """The names that mean another variable at this line than at this instruction: the line is in a block with a
+        variable of its own, by that block's code, but the compiler has put its first instruction outside of it."""
         found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
         known = {source.offset: source.name for source in (die.origin for die in visible)}
         for scope in scopes:
@@ -3525,8 +3535,8 @@ class Variables:
                 line = source.values.get('DW_AT_decl_line', spot.line + 1)
                 other = source.offset not in known and source.name in known.values()
                 if other and line <= spot.line <= self._last_line(scope, spot.file):
-                    found[source.name] = gone((
-                        f'this line means the one of line {line}, whose code is elsewhere' + self._elsewhere(die, spot)))
+                    text = f'this line means the one of line {line}, whose code is elsewhere'
+                    found[source.name] = gone(text + self._elsewhere(die, spot))
         return found
 
     def _last_line(self, scope: Scope, file: str) -> int:
@@ -3545,8 +3555,8 @@ class Variables:
         return Parameter(source.name, self._types.lazy(source), location, by_address)
 
     def _location(self, die: Die, spot: Spot, frame: Location, entry: bool) -> Optional[Location]:
-        """Where a variable is at a place; at entry None where only the calling convention tells it. There the first range
-        that begins there counts, though it be empty: what follows it at the same address is after the first statement."""
+        """Where a variable is at a place; at entry None where only the calling convention says it. There the first
+        range that begins there counts, though it be empty: the next at that address is after the first statement."""
         pc, holder = spot.address, die.holding('DW_AT_location')
         if 'DW_AT_location' not in holder.shape.forms:
             number = die.values.get('DW_AT_const_value', die.origin.values.get('DW_AT_const_value'))
@@ -3556,7 +3566,7 @@ class Variables:
                 return Location('constant', offset=number, value=True)
             return gone('the compiler left no place for it')
         called = not spot.inlined and pc == self._places.low(spot.home)
-        begins = entry or die.tag == 'DW_TAG_formal_parameter' and pc == self._places.entry(spot.scope.die)
+        begins = entry or die.tag in PARAMETER_TAGS and pc == self._places.entry(spot.scope.die)
         for start, end, operations in self._places.of(holder):
             if start is not None and not start <= pc < (end or 0) and not (begins and start == pc):
                 continue
@@ -3569,10 +3579,10 @@ class Variables:
         return gone('the compiler has it nowhere at this instruction')
 
     def _at_entry(self, found: Location, unit: Unit, only: bool) -> Optional[Location]:
-        """The place of a parameter when its function is called, None where it is there only after the function has put it
-        there: below its arguments on the stack (on ppc64le that is also room that the caller left). In the `only` place that
-        it ever has it may be later, too; where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86
-        kernel), that is the register each is moved to at some time: true at entry of arguments' registers alone."""
+        """The place of a parameter when its function is called, None where it is there only after the function has put
+        it there: below its arguments on the stack (on ppc64le that is also room that the caller left). The `only`
+        place that it ever has, where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86
+        kernel), is the register it is moved to at some time: true at entry of arguments' registers alone."""
         below = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
         if found.how == 'frame' and below:
             return None
@@ -3581,9 +3591,9 @@ class Variables:
         return None if only and (moved or found.how == 'gone') else found
 
     def _is_by_address(self, die: Die, low: int) -> bool:
-        """Say whether a parameter is, from the function's entry on, where a register or a word of the frame points to."""
+        """Say whether a parameter is, from the entry on, where a register or a word of the frame points to."""
         places = self._places.of(die)
-        found = [self._places.place(operations, Location('frame')) for _, _, operations in places]
+        found = (self._places.place(operations, Location('frame')) for _, _, operations in places)
         known = [place for place in found if place.how != 'gone']
         return bool(known) and places[0][0] in (None, low) and all(
             place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value
@@ -3600,27 +3610,30 @@ class Variables:
         return found
 
     def _kept(self, bare: Location, found: Location, die: Die, spot: Spot) -> Location:
-        """The only place that a variable ever has (`bare`: with the call frame address left open), where that can be true. A
-        parameter kept in the function's frame is put there by its first instructions. What is counted from the stack pointer
-        is there while that is where it is in most of the function. And where gcc cannot follow a variable through a function,
-        it names the register or pointer it is moved to at some time."""
+        """The only place that a variable ever has (`bare`: with the frame base left open), where that can be true. A
+        parameter kept in the function's own frame is put there by its first instructions. What is counted from the
+        stack pointer is there while that is where it is in most of the function. And where gcc cannot follow a
+        variable through a function, it names the register or pointer it is moved to at some time."""
         if bare.how == 'frame':
-            early = die.tag == 'DW_TAG_formal_parameter' and bare.offset < 0 and not spot.inlined and self._in_prologue(spot)
-            return gone('the first instructions put it in its place') if early else self._on_stack(found)
+            below = bare.offset < 0 or self._is_stack(found) and found.offset < self._frames.cfa(spot.address).offset
+            if below and die.tag in PARAMETER_TAGS and not spot.inlined:
+                low, end = self._places.low(spot.home) or 0, self._prologue_end(spot.home)
+                if low <= spot.address < end:
+                    return gone('the first instructions put it in its place')
+            return self._on_stack(found)
         if bare.how not in ('memory', 'register') or not die.unit.is_gnu:
             return found
-        if self._is_stack(bare) and self._frames.usual_stack(spot.address):
-            return found
-        on_stack = self._arch.dwarf.get(bare.number) == self._arch.stack_pointer
-        return gone('the stack pointer is elsewhere at this instruction' if on_stack else
-                        'the compiler did not say from where on it is in its place')
+        if self._arch.dwarf.get(bare.number) != self._arch.stack_pointer:
+            return gone('the compiler did not say from where on it is in its place')
+        usual = bare.how == 'memory' and self._frames.usual_stack(spot.address)
+        return found if usual else gone('the stack pointer is elsewhere at this instruction')
 
-    def _in_prologue(self, spot: Spot) -> bool:
-        """Say whether the place is before the second row of the function's line numbers: there what it is called with has been
-        put in its frame (gdb stops there, too)."""
-        low = self._places.low(spot.home) or 0
+    def _prologue_end(self, home: Die) -> int:
+        """The second row of the function's line numbers: up to there what it is called with is put in its frame (gdb
+        stops there, too)."""
+        low = self._places.low(home) or 0
         behind = (row.address for row, _ in self._scopes.rows_in(low, low + 4096) if row.address > low)
-        return low <= spot.address < min(behind, default=low + 1)
+        return min(behind, default=low + 1)
 
     def _frame(self, spot: Spot, entry: bool = False) -> Location:
         """The frame base of a function at an instruction, as a place in memory; at entry left open."""
@@ -3633,24 +3646,27 @@ class Variables:
         found = self._places.place(operations, gone('it has no frame base'))
         if found.how != 'register':
             return found
-        frame = self._frames.cfa(spot.address)                          # clang's frame pointer, when it is one already
-        if frame.how == 'memory' and frame.number == found.number:
-            return Location('memory', number=found.number)
-        return gone('its frame is not set up, or not any more, at this instruction')
+        place, address = Location('memory', found.number), self._frames.cfa(spot.address)
+        if address.how != 'memory' or address.number != found.number:   # clang's frame pointer, not one yet
+            return gone('its frame is not set up, or not any more, at this instruction')
+        if self._is_stack(place) and not self._frames.usual_stack(spot.address):
+            return gone('the stack pointer is elsewhere at this instruction')
+        return place
 
     # other places
 
     def _elsewhere(self, die: Die, spot: Spot) -> str:
-        """Where in the function a variable can be had that cannot be here, the nearest first, as places of a probe."""
-        holder, places = die.holding('DW_AT_location'), self._places.of(die.holding('DW_AT_location'))
+        """The nearest places in the function where a variable can be had that cannot be here, as a probe has them."""
+        holder = die.holding('DW_AT_location')
         if 'DW_AT_location' not in holder.shape.forms:
             return ''
+        places, declared = self._places.of(holder), self._declaring(spot.scope, die).ranges
         known = ((start, end) for start, end, operations in places if start is not None and end is not None
                  and self._places.place(operations, Location('frame')).how != 'gone')
-        declared = self._declaring(spot.scope, die).ranges
         within = [(max(start, low), min(end, high)) for start, end in known for low, high in declared]
         within.sort(key=lambda pair: min(abs(pair[0] - spot.address), abs(pair[1] - spot.address)))
-        meant = (pair for pair in within if pair[0] < pair[1] and self._meant(spot._replace(address=pair[0]), die))
+        meant = ((start, end) for start, end in within
+                 if start < end and self._meant(spot._replace(address=start), die))
         ranges = list(itertools.islice(meant, 4))
         if not ranges:
             return '' if any(start is None for start, _, _ in places) else ', and nowhere in this copy'
@@ -3675,12 +3691,14 @@ class Variables:
     def _range_text(self, start: int, end: int) -> str:
         """A range as a place to type, and the offset it ends before."""
         symbol = self._executable.symbol_at(start)
-        return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})' if symbol else f'{start:#x}'
+        if symbol is None:
+            return f'{start:#x}'
+        return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})'
 
     def changes(self, spot: Spot) -> List[int]:
-        """The addresses in a function at which a variable, its place, or what is in scope may become another."""
-        found = {start for start, _, _ in self._frames.rows(spot.address)}
-        scopes = [spot.scope]
+        """The addresses in a function at which a variable, its place, or what is in scope may change."""
+        found, scopes = {start for start, _, _ in self._frames.rows(spot.address)}, [spot.scope]
+        found.add(self._prologue_end(spot.home))
         for scope in scopes:
             scopes += scope.inner
             found.update(address for pair in scope.ranges for address in pair)
@@ -3735,7 +3753,7 @@ class Dwarf(TypeInfo):
         return found[0] if len(found) == 1 else None
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
-        """See TypeInfo; a compiler's copy (`f.isra.0`) has the prototype of the source and its own locations."""
+        """See TypeInfo; a compiler's copy (`f.isra.0`) has the source's prototype and its own locations."""
         with reading(self.path):
             if address is None:
                 symbol = self._symbol(name, True)
@@ -3748,7 +3766,7 @@ class Dwarf(TypeInfo):
             return self._variables.at(spot) if spot else None
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
-        """See TypeInfo. Definitions that differ between source files are refused unless the function's has its own."""
+        """See TypeInfo; definitions that differ between files are refused unless the function's has its own."""
         with reading(self.path):
             symbol = self._symbol(function.home or function.name, True) if function else None
             unit = self.scopes.unit_at(symbol.address) if symbol else None
@@ -3776,7 +3794,8 @@ class Dwarf(TypeInfo):
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
         """See TypeInfo."""
         with reading(self.path):
-            yield from self.declarations.type_names([tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]], prefix)
+            tags = [tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]]
+            yield from self.declarations.type_names(tags, prefix)
 
 
 # ---- BTF ---------------------------------------------------------------------------------------------------

@@ -278,6 +278,33 @@ def test_F_shows_variables_as_a_probe_there_reads_them(optimised: Path) -> None:
     assert checked > 50
 
 
+@pytest.mark.parametrize('flags', ['-O0', '-O0 -fomit-frame-pointer', '-O2 -fomit-frame-pointer'])
+@pytest.mark.parametrize('compiler', ['gcc', CLANG])
+def test_what_is_kept_on_the_stack_is_there_while_the_frame_is(compiler: str, flags: str, compile_c: Callable[..., Path]) -> None:
+    """Without a frame pointer clang counts from the stack pointer, which the function moves first and moves back at its end;
+    gdb does not mind."""
+    program = compile_c('''
+        __attribute__((noinline)) int g(int *x, int n) { return *x + n; }
+        __attribute__((noinline)) int f(int a, int b) { int kept[40]; kept[a] = b; return g(kept, a * b) + kept[a]; }
+        int main(int argc, char **argv) { return f(argc, 5); }''', '-g', '-no-pie', *flags.split(), compiler=compiler)
+    dwarf = info_of(str(program)).dwarf
+    symbol, = dwarf.executable.symbols('f')
+    code = surftrace.disassembled(dwarf.executable.bytes_at(symbol.address, symbol.size), symbol.address, AMD64)
+    set_up = [i.address for i in code if i.text.startswith('sub') and i.text.endswith('sp')][-1]
+    for instruction in code:
+        known = {v.name: v.location for v in dwarf.function_here(dwarf.spot_at(instruction.address)).locals}
+        frame = known['kept'].how == 'memory' and AMD64.dwarf[known['kept'].number]
+        assert frame != 'sp' or set_up < instruction.address
+    stored = [i.address for i in code if re.match(r'mov.*%e[sd]i, .*\(', i.text)]
+    if '-O0' in flags:
+        for instruction in code:
+            parameters = dwarf.function_here(dwarf.spot_at(instruction.address)).parameters
+            assert (instruction.address > max(stored)) >= all(p.location.how == 'memory' for p in parameters)
+        lines = surftrace.code_listing(surftrace.parse_place('p', 'f', (0, 1)), info_of(str(program)))
+        assert any(' a=' in line and ' b=' in line for line in lines)
+    assert known['kept'].how == 'gone' or AMD64.dwarf[known['kept'].number] == 'bp'      # at the ret
+
+
 def test_members_that_are_macros(compile_c: Callable[..., Path]) -> None:
     program = compile_c('''
         struct sock_common { unsigned short skc_family; volatile unsigned char skc_state; };
