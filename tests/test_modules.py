@@ -94,7 +94,7 @@ def test_object_files_of_other_machines(tool, compile_c):
 
 
 def test_an_unknown_relocation_is_refused_and_not_guessed(module, tmp_path, monkeypatch, capfd):
-    monkeypatch.setitem(surftrace.RELOCATIONS, 'x86_64', {1: ('=', 64)})
+    monkeypatch.setitem(surftrace.RELOCATIONS, 'x86_64', '1=64')
     assert show('-v', str(copied(module(), tmp_path)), 'p probe:work p->value') == 1
     assert 'relocations of the unknown type 10' in capfd.readouterr().err
 
