@@ -481,27 +481,33 @@ def bare(type_: Written) -> Type:
     return type_._replace(name=alias) if alias and isinstance(type_, Enum) and not type_.name else type_
 
 
-def declaration(type_: Written, declarator: str = '') -> str:
-    """'char *argv[3]' from a type and 'argv'; an anonymous struct is 'struct {...}'."""
-    if isinstance(type_, Qualified):
-        inner = type_.written()
-        if isinstance(inner, Pointer):
-            return declaration(inner, f'{type_.name} {declarator}'.rstrip())
-        return f'{type_.name} {declaration(inner, declarator)}'
-    if isinstance(type_, Pointer):
-        inner = type_.written()
-        pointer = f'(*{declarator})' if isinstance(inner, (Array, Function)) else f'*{declarator}'
-        return declaration(inner, pointer)
-    if isinstance(type_, Array):
-        return declaration(type_.written(), declarator + _brackets(type_))
-    if isinstance(type_, Function):
-        listed = [declaration(each.written(), each.name) for each in type_.parameters]
-        listed += ['...'] * type_.variadic
-        return declaration(type_.written(), f"{declarator}({', '.join(listed) or 'void'})")
-    words = type_.name
+def declaration(type_: Written, declarator: str = '', plain: bool = False) -> str:
+    """'char *argv[3]' from a type and 'argv'; an anonymous struct is 'struct {...}'. `plain`: without
+    typedefs, qualifiers and names of parameters."""
     if isinstance(type_, (Struct, Enum)):
-        words = f"{type_.keyword if isinstance(type_, Struct) else 'enum'} {type_.name or '{...}'}"
-    return f'{words} {declarator}'.rstrip()
+        keyword = type_.keyword if isinstance(type_, Struct) else 'enum'
+        return f"{keyword} {type_.name or '{...}'} {declarator}".strip()
+    if not isinstance(type_, (Qualified, Pointer, Array, Function)):
+        return f"{type_.name or 'a word of no known type'} {declarator}".rstrip()
+    inner = bare(type_.written()) if plain else type_.written()
+    if isinstance(type_, Qualified):
+        if not isinstance(inner, Pointer):
+            return f'{type_.name} {declaration(inner, declarator)}'
+        declarator = f'{type_.name} {declarator}'.rstrip()
+    elif isinstance(type_, Pointer):
+        declarator = f'(*{declarator})' if isinstance(inner, (Array, Function)) else f'*{declarator}'
+    elif isinstance(type_, Array):
+        declarator += '[]' if type_.length is None else f'[{type_.length}]'
+    else:
+        listed = [declaration(each.type(), '', True) if plain else declaration(each.written(), each.name)
+                  for each in type_.parameters] + ['...'] * type_.variadic
+        declarator += f"({', '.join(listed) or 'void'})"
+    return declaration(inner, declarator, plain)
+
+
+def spell(type_: Type) -> str:
+    """The type, without typedefs and qualifiers, as one would say it in C."""
+    return declaration(type_, plain=True).replace('{...}', '<anonymous>')
 
 
 def unqualified(text: str) -> str:
@@ -514,30 +520,6 @@ def takes(function: Function, wanted: str) -> bool:
     """Tell whether a parameter has that type, as unqualified() writes it; '' is any."""
     found = (unqualified(declaration(each.written())) for each in function.parameters)
     return not wanted or wanted in found
-
-
-def spell(type_: Type) -> str:
-    """The type, without typedefs and qualifiers, as one would say it in C."""
-    if isinstance(type_, Pointer):
-        target = type_.target()
-        return spell(target) + ('*' if isinstance(target, Pointer) else ' *')
-    if isinstance(type_, Array):
-        dimensions, element = _brackets(type_), type_.element()
-        for _ in range(64):                              # a damaged file may have arrays of one another
-            if isinstance(element, Array):
-                dimensions, element = dimensions + _brackets(element), element.element()
-        return f'{spell(element)} {dimensions}'
-    if isinstance(type_, Struct):
-        return f"{type_.keyword} {type_.name or '<anonymous>'}".strip()
-    if isinstance(type_, Enum):
-        return f"enum {type_.name or '<anonymous>'}"
-    if isinstance(type_, Function):
-        return f"{spell(type_.returns())} ({', '.join(spell(p.type()) for p in type_.parameters)})"
-    return type_.name or 'a word of no known type'
-
-
-def _brackets(array: Array) -> str:
-    return '[]' if array.length is None else f'[{array.length}]'
 
 
 def innermost(type_: Type) -> Type:
