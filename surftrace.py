@@ -11196,15 +11196,20 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
             raise explained(error, events, run.group, machine, tracefs) from None
         finally:
             with ENDING.waiting(False):
-                for command, failure in undone.items():
-                    show(command)
-                    if failure:
-                        say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
+                say_undone(undone, show)
     with ENDING.waiting(False):
         conclude(events, run, stream, options.top)
     if stream.failure:
         raise SurftraceError(stream.failure)
     return int(any(undone.values()))
+
+
+def say_undone(undone: Mapping[str, str], show: Callable[[str], None]) -> None:
+    """Show what was done at the end, and say what could not be."""
+    for command, failure in undone.items():
+        show(command)
+        if failure:
+            say(f'surftrace: not undone ({failure}); let the next run try, or do: {command}')
 
 
 NEEDED = (      # kinds of lines, the file for their definitions, what has it
