@@ -7286,8 +7286,9 @@ class EventDef(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table: a key, or what is added up ('sum', 'avg'). Its values are those of the field of that number; below 0,
-    of the record itself (comm, common_pid, cpu, stack). `numbers`: they are numbers, and stand in their order."""
+    """A column of a table: a key, or what is added up ('sum', 'avg'). Its values are those of the field of
+    that number; below 0, of the record itself (comm, common_pid, cpu, stack). `numbers`: they are numbers,
+    and stand in their order."""
     title: str
     how: str
     field: int = -1
@@ -7322,8 +7323,7 @@ class Event(NamedTuple):
 
     @property
     def head(self) -> bytes:
-        """How its records begin; those of system calls look like C (trace_syscalls.c,
-        print_syscall_enter)."""
+        """How its records begin; those of system calls look like C (print_syscall_enter)."""
         call = re.fullmatch(r'sys_(enter|exit)(_\w+)', self.name) if self.system == 'syscalls' else None
         if call:
             return f'sys{call[2]}{"(" if call[1] == "enter" else " -> "}'.encode()
@@ -7338,8 +7338,7 @@ class Event(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """The traced machine, as it is asked while events are made; of another machine (-S, -o) no file can be
-    read."""
+    """The traced machine, as events are made for it; where it is another one (-S, -o) no file can be read."""
     kernel: Module                                      # types, symbols and modules of the kernel
     note: Callable[[str], None]                         # takes a sentence for the user
     read: Callable[[str], str] = lambda path: ''        # a file of its tracefs, '' where it cannot be read
@@ -7351,15 +7350,10 @@ class Machine(NamedTuple):
 
     @property
     def abilities(self) -> FrozenSet[str]:
-        """'$arg': return probes keep the arguments of the call; 'ref_ctr': semaphores are counted. Both where
-        it cannot be asked."""
+        """'$arg': return probes keep the arguments of the call; 'ref_ctr': semaphores are counted."""
         readme = self.read('README')
         marks = {'$arg': r'kernel return probes support:.*\$arg<N>', 'ref_ctr': 'ref_ctr_offset'}
         return frozenset(ability for ability, mark in marks.items() if not readme or re.search(mark, readme))
-
-    def event_format(self, name: str) -> str:
-        """The text of the format file of SYSTEM/EVENT, '' where it cannot be read."""
-        return self.read(f'events/{name}/format')
 
     def event_names(self) -> Iterable[str]:
         """Every SYSTEM/EVENT: of the running kernel, else those that the file has."""
@@ -7418,8 +7412,8 @@ def module_of(place: Place, machine: Machine) -> Module:
 
 
 def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]:
-    """The functions that a place names: the one of that name, else all that match a pattern, or one without
-    an address in a module that is waited for."""
+    """The functions that a place names: the one of that name, else all that match; one without an address in
+    a module that is waited for."""
     name, table = place.function, module.symbols
     if table is None and not place.module and module.function(name):
         return [Symbol(name, 0, 0, True)]
@@ -7434,7 +7428,7 @@ def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]
 
 
 def functions_by_name(module: Module, name: str) -> Dict[str, List[Symbol]]:
-    """The functions of a kernel, a program, or of the module of that name where it is loaded."""
+    """The functions of a kernel or a program, or of the module of that name where it is loaded."""
     if module.symbols is None:
         return {each: [Symbol(each, 0, 0, True, module=name)] for each in module.function_names()}
     table = module.symbols.function_symbols
@@ -7452,8 +7446,7 @@ def matching_names(pattern: str, names: Iterable[str]) -> List[str]:
 
 
 def matching(place: Place, module: Module, machine: Machine) -> List[Symbol]:
-    """The functions that can be traced and match a pattern, one an address, at most GLOB_CAP of them. In the
-    kernel one of several functions of a name has to be chosen by its file."""
+    """The functions that can be traced and match, one an address; of the kernel none that share a name."""
     table = functions_by_name(module, place.module)
     functions = machine.functions() if not place.object else None
     found: Dict[object, Symbol] = {}
@@ -7476,8 +7469,8 @@ def capped(found: List[Any], pattern: str, what: str, machine: Machine) -> List[
 
 
 def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
-    """The function of a module that need not be loaded: the kernel takes the probe and sets it when the
-    module comes (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
+    """The function of a module that need not be loaded: the kernel sets the probe when the module comes
+    (trace_kprobe_module_callback in kernel/trace/trace_kprobe.c)."""
     name, function = place.module, place.function
     loaded = functions_by_name(module, name) if module.symbols else {}
     names = loaded or (module.file.function_symbols if module.file else {})
@@ -7492,8 +7485,7 @@ def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
 
 
 def linked_function(place: Place, module: Module) -> Optional[Symbol]:
-    """The one function that a place names, at its link-time address where a file tells it; None where it has
-    no code."""
+    """The function that a place names, at its link-time address if a file tells it; None without code."""
     return one_of_several(place, module.functions_named(place.function), module)
 
 
@@ -7527,13 +7519,13 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optiona
 
 
 def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
-    """Those whose source file's path ends so."""
+    """Those of the source files whose path ends so."""
     return [symbol for symbol in symbols if ('/' + dwarf.source_at(symbol.address)).endswith('/' + file)]
 
 
 def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> List[Target]:
-    """A function's own Target, and those of its copies: inlined into other functions, or compiled with other
-    parameters. A note names the copies that are not traced."""
+    """A function's own Target and those of its copies: inlined ones, and variants with other parameters. A
+    note names the copies that are not traced."""
     place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
     own = function_target(probe, symbol, module, machine)
     if place.offset is not None:
@@ -7556,17 +7548,15 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Mach
         return [own]
     if inlined and link and not place.object:
         spots = dwarf.copies(symbol.name, link.address)
-    copies = spot_targets(spots, probe, module, machine, False)
-    copies += [function_target(probe, variant, module, machine) for variant in variants]
-    if copies and not place.object and '+' not in own.place:    # `f` alone would be all of this again
-        own = own._replace(place=f'{own.place}+0')
-    return [own, *(copy._replace(name=own.name) for copy in copies)]
+    targets = copy_targets(own.name, spots, variants, probe, module, machine, [own])
+    if len(targets) > 1 and not place.object and '+' not in own.place:  # `f` alone would be all of this again
+        targets[0] = own._replace(place=f'{own.place}+0')
+    return targets
 
 
 def targets_without_function(probe: Probe, module: Module, machine: Machine) -> List[Target]:
-    """The Targets of a function that is only there as copies: inlined, or compiled with other parameters. Not
-    the latter where a register is named, which holds something else there, or the source has several
-    functions of that name."""
+    """The Targets of a function that is only there as copies; no variants where a register is named, which
+    holds something else in them, or where several functions have that name."""
     place, dwarf, table = probe.place, module.dwarf, module.linked or module.symbols
     if not dwarf or place.offset is not None:
         return []
@@ -7574,17 +7564,22 @@ def targets_without_function(probe: Probe, module: Module, machine: Machine) -> 
     variants = table.copies_of(place.function) if table else []
     variants = in_file(variants, place.file, dwarf) if place.file else variants
     alike = all(dwarf.same_source(variants[0].address, other.address) for other in variants)
-    targets = spot_targets(spots, probe, module, machine)
-    if alike and not names_registers(probe):
-        copies = [function_target(probe, variant, module, machine) for variant in variants]
-        return targets + [copy._replace(name=place.function) for copy in copies]
-    if spots:
-        note_unseen(place.function, variants, machine)
-    return targets
+    if not alike or names_registers(probe):
+        note_unseen(place.function, variants if spots else (), machine)
+        variants = []
+    return copy_targets(place.function, spots, variants, probe, module, machine)
+
+
+def copy_targets(name: str, spots: Sequence[Spot], variants: Sequence[Symbol], probe: Probe, module: Module,
+                 machine: Machine, own: Sequence[Target] = ()) -> List[Target]:
+    """The Targets of a function and its copies, all by its name."""
+    targets = spot_targets(spots, probe, module, machine, not variants and not own)
+    targets += [function_target(probe, variant, module, machine) for variant in variants]
+    return [*own, *(target._replace(name=name) for target in targets)]
 
 
 def names_registers(probe: Probe) -> bool:
-    """Tell whether an argument names a register, or a word of the stack."""
+    """Tell whether an argument names a register or a word of the stack."""
     parts = [part for arg in probe.args for part in arg.expr.parts()]
     return any(part.kind == 'register' or part.name[:4] in ('$sta', '$arg') for part in parts)
 
@@ -7627,8 +7622,7 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
 
 
 def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
-    """[MODULE:]FUNC[+OFFSET] for the kernel, which takes no file names: where several symbols have the name,
-    _text+N."""
+    """[MODULE:]FUNC[+OFFSET] for the kernel; where several symbols have the name, _text+OFFSET."""
     linked = module.linked if not module.base else None
     alike = linked.symbols(symbol.name) if linked else []
     start = linked.symbols('_text') if linked and len(alike) > 1 and symbol in alike else []
@@ -7639,7 +7633,7 @@ def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
 
 
 def spot_text(address: int, module: Module, prefix: str = '') -> str:
-    """A link-time address as the kernel takes it: counted from its function, in the module that is named."""
+    """A link-time address as the kernel takes it, counted from its function."""
     symbol = module.symbol_at(address)
     assert symbol
     return kernel_place(symbol._replace(module=prefix), address - symbol.address, module)
@@ -7660,8 +7654,8 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
 
 def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine, alone: bool = True
                  ) -> List[Target]:
-    """The Targets of places that DWARF tells; those in code that no probe may be in are left out, with a
-    note. They are all there is to be probed, or else not `alone`."""
+    """The Targets of places that DWARF tells; what no probe may be in is left out, with a note. They are all
+    that is probed, or else not `alone`."""
     place, dwarf = probe.place, module.dwarf
     assert dwarf
     reasons = [obstacle_of(module.symbol_at(spot.address), spot.address, module, machine) for spot in spots]
@@ -7691,8 +7685,8 @@ BLACKLISTED = "on the kernel's blacklist: kprobes themselves run through it"
 
 
 def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine: Machine) -> str:
-    """Why no probe can be put at an address of a function, '' where one can: as the running kernel says, and
-    its vmlinux where there is one."""
+    """Why no probe can be put at an address of a function, '' where one can: by the running kernel, else by
+    its vmlinux."""
     if isinstance(module, Program):
         return ''
     if not symbol:
@@ -7709,7 +7703,7 @@ def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine:
 
 
 def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:
-    """The same by the tables that a kernel is linked with."""
+    """The same, by the tables that a kernel is linked with."""
     calls, black, spans = obstacle_tables(vmlinux)
 
     def calls_ftrace(symbol: Symbol) -> bool:
@@ -7739,8 +7733,8 @@ def obstacle_tables(vmlinux: Executable) -> Tuple[List[int], Set[int], List[Tupl
 
 
 def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
-    """Refuse a function that is not there: it is only a compiler's copy, inlined everywhere, another file's,
-    or nowhere."""
+    """Refuse a function that is not there: it is a copy with other parameters, inlined everywhere, or
+    nowhere."""
     name, names, dwarf = place.function, list(module.function_names()), module.dwarf
     if isinstance(module, Program):
         refuse_other_symbols(place, module, machine)
@@ -7839,8 +7833,8 @@ def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Targe
     if len(providers) > 1 and not place.system:
         refuse(f"several providers have '{place.function}': {', '.join(providers)}")
     if any(note.semaphore for note in found) and 'ref_ctr' not in machine.abilities:
-        refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it '
-               '(Linux 4.20)')
+        refuse('this probe counts who listens (a semaphore), and this kernel cannot count for it (Linux '
+               '4.20)')
     targets = []
     for note in found:
         semaphore = program.executable.offset_of(note.semaphore) if note.semaphore else None
@@ -7852,8 +7846,8 @@ def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Targe
 
 def check_boundary(symbol: Symbol, place: Place, module: Module, certain: bool = False) -> None:
     """Refuse an offset behind the function's end or inside an instruction. A row of the line table begins
-    one; from the last before it on the code is disassembled. Where that is not possible, the kernel will for
-    its own (EILSEQ); in a program, which would crash, it has to be `certain`."""
+    one; from the last before it on the code is disassembled. Where that is not possible the kernel will, for
+    its own code (EILSEQ); in a program, which would crash, it has to be `certain`."""
     name, start, offset, executable = symbol.name, symbol.address, place.offset or 0, module.executable
     assert executable
     if symbol.size and offset >= symbol.size:
@@ -7894,9 +7888,9 @@ def program_place(program: Program, address: int, machine: Machine, semaphore: O
 
 
 def kernel_path(program: Program, machine: Machine) -> str:
-    """The program's path in a definition; where that is written at once, the file that was read, whatever has
-    that name by then. Elsewhere it may hold nothing that ends a word (lib/ctype.c: the byte 0xa0 does, which
-    is in 'à') or begins a comment."""
+    """The program's path in a definition. In a live run it is the file that was read, whatever has that name
+    by then; else nothing in it may begin a comment or end a word (lib/ctype.c: the byte 0xa0 does, as in
+    'à')."""
     if machine.live:
         return program.opened
     if re.search(rb'[\t-\r #\xa0]', program.path.encode('utf-8', 'surrogateescape')):
@@ -7912,8 +7906,8 @@ def with_paths(text: str, events: Sequence[Event]) -> str:
 
 
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
-    """How to write the arguments of a system call's wrapper, whose one parameter holds the registers of the
-    user."""
+    """How to write the arguments of a system call's wrapper, whose one parameter is the caller's
+    registers."""
     wrapper = re.match(r'__(x64|ia32|arm64|s390x?|riscv|powerpc)_(compat_)?sys_', target.name)
     bare = any(arg.expr.kind in ('argument', 'name') for arg in probe.args)
     if not wrapper or not arch.syscall or not bare:
@@ -7924,8 +7918,8 @@ def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
 
 
 def convention_note(probe: Probe, target: Target) -> str:
-    """What arguments are taken for where the debug information says nothing of a function. pahole since 1.25
-    leaves those out of BTF whose parameters are not where they should be (scripts/pahole-flags.sh)."""
+    """What arguments are taken for where the debug information has not the function. pahole since 1.25 leaves
+    those out whose parameters are not where they should be (scripts/pahole-flags.sh)."""
     function, dwarf, module = target.function, target.module.dwarf, target.module
     leaves = ('argument', 'name') if function else ('argument',)
     asked = any(part.kind in leaves for arg in probe.args for part in arg.expr.parts())
@@ -8035,8 +8029,8 @@ def fresh_name(stem: str, taken: Set[str]) -> str:
 
 
 def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
-    """The events of one line, one for each place; where the place is a pattern, each function has a name of
-    its own. Places at which an argument is not available are left out with a note, unless none remains."""
+    """The events of one line, one a place; of a pattern each function has a name of its own. Places at which
+    an argument is not available are left out with a note, unless none remains."""
     name = probe.event or f'f{index}'
     if probe.kind == 'e':
         return [kernel_event(probe, name, event, machine) for event in matching_events(probe.place, machine)]
@@ -8069,8 +8063,8 @@ def place_or_copy(target: Target) -> str:
 
 
 def named_by_kind(events: Sequence[Event]) -> List[Event]:
-    """The events, those renamed that differ in their arguments from others of their name (a USDT probe may
-    have an operand of four bytes here and of eight there): the kernel would not take them for one."""
+    """The events; one that differs in its arguments from others of its name is renamed, since the kernel
+    would not take them for one (a USDT probe may have an operand of four bytes here and of eight there)."""
     made: Dict[str, Event] = {}
     renamed = []
     for event in events:
@@ -8083,7 +8077,8 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
 
 def target_event(probe: Probe, name: str, target: Target, machine: Machine) -> Event:
     """The event of a line at one place of the kernel or a program."""
-    for hint in filter(None, (syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target))):
+    hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
+    for hint in filter(None, hints):
         machine.note(hint)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     event = own_event(probe, name, letter, target.place, resolver_at(target, probe, machine), machine.seal)
@@ -8100,7 +8095,7 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
     """The SYSTEM/EVENT of an e line, or all that match."""
     wanted = f'{place.system}/{place.function}'
     if not place.glob:
-        if not machine.event_format(wanted) and machine.read('available_events'):
+        if not machine.read(f'events/{wanted}/format') and machine.read('available_events'):
             refuse(f"no event '{wanted}'{near(wanted, machine.event_names())}")
         return [wanted]
     found = sorted(name for name in machine.event_names() if fnmatch.fnmatchcase(name, wanted))
@@ -8111,7 +8106,7 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
 
 def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventField]]:
     """The fields of an event: as its format file tells, else as the struct of its class does."""
-    text = machine.event_format(name)
+    text = machine.read(f'events/{name}/format')
     if text:
         return event_fields(text, machine.kernel.arch)
     fields = {}
@@ -8158,9 +8153,8 @@ def event_members(name: str, machine: Machine) -> Optional[List[Tuple[str, Membe
 
 @functools.lru_cache(2)
 def event_classes(info: Module) -> Dict[str, str]:
-    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call of each event
-    (include/linux/trace_events.h) has its name or its tracepoint, and names its class, which names its
-    system."""
+    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call (include/linux/trace_events.h) has
+    the event's name or its tracepoint, and its class, which has the system's name."""
     vmlinux, call = info.file, info.named('struct', 'trace_event_call')
     if not vmlinux or not isinstance(call, Struct):
         return {}
@@ -8206,8 +8200,8 @@ def part_names(field: Field) -> Tuple[str, ...]:
 
 
 def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0) -> Event:
-    """An event of ours: fields in the user's order, then what is fetched unseen. Behind strings that is also the seal, by
-    which the end of a record is told from a text that imitates it."""
+    """An event of ours: fields in the user's order, then what is fetched unseen. Behind strings that is also
+    the seal, by which the end of a record is told from a text that imitates it."""
     fields = annotated([resolver.field(arg) for arg in probe.args], probe, resolver)
     fields, keys = with_keys(fields, probe, resolver)
     fields = unique(fields, probe)
@@ -8222,7 +8216,7 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
 def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]]) -> str:
     """What -S adds: the words behind #!, what is counted by, the filter as it was written."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
-    words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # not the filter, or the keys
+    words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # no filter, no keys
     counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
     filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')
     return ' '.join(filter(None, [*words, counted, filter_]))
@@ -8232,14 +8226,16 @@ OF_RECORD = ('comm', 'common_pid', 'cpu', 'stack')
 
 
 def of_record(key: Key, names: Container[str]) -> bool:
-    """Whether a key is of the record itself: a word of ours, unless the line or its event has a field of that name."""
-    bare = not key.how and not key.arg.name and not key.arg.format and not key.arg.word and key.arg.expr.kind == 'name'
-    return bare and key.arg.expr.name in OF_RECORD and key.arg.expr.name not in names
+    """Tell whether a key is of the record itself: a word of ours, unless a field has that name."""
+    arg, expr = key.arg, key.arg.expr
+    bare = not (key.how or arg.name or arg.format or arg.word) and expr.kind == 'name'
+    return bare and expr.name in OF_RECORD and expr.name not in names
 
 
 def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[List[Field], List[int]]:
-    """The fields of a line with those of its keys behind them, and which field each key has. A key may name a field of the line.
-    The task's name is fetched: what a record begins with is from a cache that holds those of 128 tasks."""
+    """The fields of a line with those of its keys behind them, and which field each key has. A key may name a
+    field of the line. The task's name is fetched: that at a record's beginning is from a cache of 128
+    tasks."""
     fields, numbers, own = list(fields), [], resolver.fields or ()
     for key in probe.keys or ():
         names = [field.name for field in fields]
@@ -8249,7 +8245,8 @@ def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[Li
         elif not of_record(key, own) or arg.expr.name == 'comm' and not isinstance(resolver, InEvent):
             expr = arg.expr._replace(kind='special', name='$comm') if of_record(key, own) else arg.expr
             field = resolver.field(arg._replace(expr=expr))
-            same = [i for i, other in enumerate(fields) if other[1:-1] == field[1:-1] and arg.name in ('', other.name)]
+            same = [i for i, other in enumerate(fields)
+                    if other[1:-1] == field[1:-1] and arg.name in ('', other.name)]
             number = same[0] if same else len(fields)
             fields += [] if same else [field]
         numbers.append(number)
@@ -8268,7 +8265,7 @@ def column(fields: Sequence[Field], key: Key, number: int) -> Column:
         not field.format or COUNTABLE.fullmatch(field.format.word) is not None)
     if key.how and not countable:
         refuse(f"'{field.name}' is no number, and {key.how}() wants one", key.arg.at)
-    ordered = countable and (field.kind[0] != 'x' or bool(key.how))     # what is shown in hexadecimal is a name, not an amount
+    ordered = countable and (field.kind[0] != 'x' or bool(key.how))     # hexadecimal is a name, not an amount
     return Column(field.name, key.how, number, key.step, ordered)
 
 
@@ -8352,7 +8349,8 @@ class FilterText:
         if isinstance(filter_, Not):
             return self._tested(filter_.inner, not negated)
         if isinstance(filter_, Compare):
-            return self._compare(filter_, negated)
+            with located(at=filter_.at):
+                return self._compare(filter_, negated)
         either = (filter_.op == '||') != negated
         parts = [self._tested(part, negated) for part in filter_.parts]
         shared = parts[0].tests if len({part.tests for part in parts}) == 1 else ()
@@ -8385,7 +8383,7 @@ class FilterText:
                 names = [*self._fields, *self._event]
                 listed = f"; there are {', '.join(names[:12] or ['common_pid', 'comm', 'cpu'])}"
                 hint = near(name, [*names, *GENERIC_FIELDS]) or listed
-                refuse(f"the event has no field '{name}'{hint}", compare.at)
+                refuse(f"the event has no field '{name}'{hint}")
             return GENERIC_FIELDS.get(name, '')
         type_ = known.type
         if known.string or compare.field.endswith('.ustring'):
@@ -8414,7 +8412,7 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
         return f'{name}{op}{constant(compare, op, kind)}'
     if word.startswith('text'):
         refuse(f"'{name}' is text that carries its length, and only the length can be compared: fetch it "
-               'under a name of its own, as in len=%1 f:len>3', compare.at)
+               'under a name of its own, as in len=%1 f:len>3')
     if compare.quoted or op == '~':
         refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
     try:
@@ -8424,7 +8422,7 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
     if op in ORDERING and not format_.ordered:
         return ordered(compare, op, format_, numbers[0])
     if len(numbers) > 1 and op not in ('==', '!='):
-        refuse(f"'{name}' can be compared only with == and !=", compare.at)
+        refuse(f"'{name}' can be compared only with == and !=")
     values = [in_range(compare, part.kind, value) for part, value in zip(field.fetches, numbers)]
     join = '&&' if op == '==' else '||'
     return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), values))
@@ -8445,7 +8443,7 @@ def begins(compare: Compare, op: str, field: Field, before: int) -> str:
     of it."""
     if op != '~' or not re.fullmatch(r'[^*[]+\*', compare.value):
         refuse(f"'{field.name}' ends with the packet, and only its beginning can be compared, as in "
-               '~"GET *"', compare.at)
+               '~"GET *"')
     length = before + len(encoded(compare.value[:-1]))
     return f'{part_names(field)[1]}>={length}&&{field.name}~{text_constant(compare, op)}'
 
@@ -8454,7 +8452,7 @@ def in_function(compare: Compare, op: str, kind: str) -> str:
     """x.function==f: whether an address is within a function (Linux 6.4)."""
     addresses = ('u64', 'x64', 's64', 'symbol')
     if not compare.field.endswith('.function') or kind not in addresses or op not in ('==', '!='):
-        refuse('.function is for addresses, with == and !=', compare.at)
+        refuse('.function is for addresses, with == and !=')
     if not re.fullmatch(r'[\w.]+', compare.value):
         refuse("a function's name expected", compare.value_at)
     return f'{compare.field}{op}{compare.value}'
@@ -8465,7 +8463,7 @@ def ordered(compare: Compare, op: str, format_: Format, value: int) -> str:
     name, below = compare.field, op[0] == '<'
     if not format_.signed:
         refuse(f"the kernel cannot order '{name}': it compares the bytes as they lie in memory; == and != "
-               'work', compare.at)
+               'work')
     half = 1 << format_.signed - 1
     join = '||' if (value < half) == below else '&&'
     return f"({name}{'>=' if below else '<'}{half}{join}{name}{op}{value})"
@@ -8475,14 +8473,13 @@ def constant(compare: Compare, op: str, kind: str) -> str:
     """The right side for a field of that fetch type."""
     name, value = compare.field, compare.value
     if '[' in kind or kind == 'array':
-        refuse(f"'{name}' is an array, which the kernel's filters cannot compare; fetch one element",
-               compare.at)
+        refuse(f"'{name}' is an array, which the kernel's filters cannot compare; fetch one element")
     if kind in STRINGS or compare.quoted and not kind:
         return text_constant(compare, op)
     if value.startswith('CPUS{') or name.endswith('.function') or not kind:
         return value if not re.search(r'[^\w{},.*?/:+-]', value) else text_constant(compare, op)
     if op == '~':
-        refuse(f"'{name}' is a number; ~ is for strings", compare.at)
+        refuse(f"'{name}' is a number; ~ is for strings")
     if compare.quoted and not (kind == 'char' and len(value) == 1):
         refuse(f"'{name}' is a number ({kind})", compare.value_at)
     try:
@@ -8496,7 +8493,7 @@ def text_constant(compare: Compare, op: str) -> str:
     """The text, in quotes."""
     text, at = compare.value, compare.value_at
     if op not in ('==', '!=', '~'):
-        refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it", compare.at)
+        refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it")
     if len(encoded(text)) > 255 or re.search('[\0\n]', text):
         refuse('a text is up to 255 bytes for the kernel, none of them NUL, and on one line', at)
     quote = '"' if '"' not in text else "'"
@@ -8776,9 +8773,8 @@ class Counting:
 # The lines of trace_pipe.
 
 
-# What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ", and the task's name is
-# at most 15 bytes of any kind, too few for a head of its own. A frame of a user stack may read like one: its
-# path is anything.
+# What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ". The task's name is at
+# most 15 bytes of any kind, too few for a head of its own; a frame of a user stack may read like one, by its path.
 HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?'
         rb'\[(?P<cpu>\d{3,})\] (?:\S{5} )? *\d+\.\d{6}: (?P<event>\w+(?:: |\(| -> ))?')
 HEADS = regex(rb'^' + HEAD, re.M)
@@ -8795,8 +8791,8 @@ UNFINISHED = 1 << 16                                    # bytes of a record whos
 
 
 class Record(NamedTuple):
-    """A record in a block: its head, the traced event, its text with the head and what follows up to the next record;
-    `whole` where its seal is in it, `last` where the block ends with it."""
+    """A record in a block: its head, the traced event, its text with the head and what follows up to the next
+    record; `whole` where its seal is in it, `last` where the block ends with it."""
     head: re.Match[bytes]
     event: Optional[Event]
     text: bytes
@@ -8805,14 +8801,14 @@ class Record(NamedTuple):
 
 
 class Decoder:
-    """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched unseen
-    taken away, control characters made visible. `counts` are those shown of each event, `records` all that came,
-    stacks and those of other tasks too, `too_big` those that the kernel could not print. What is counted goes into
-    `counting`.
+    """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched
+    unseen taken away, control characters made visible. `counts` are those shown of each event, `records` all
+    that came, stacks and those of other tasks too, `too_big` those that the kernel could not print. What is
+    counted goes into `counting`.
 
-    A block in which every line is plain (an event of ours, its pointers good, no value to be rewritten) goes through
-    one regular expression; any other goes record by record: a string may hold newlines and all that a record has,
-    but not the seal at its end."""
+    A block in which every line is plain (an event of ours, its pointers good, no value to be rewritten) goes
+    through one regular expression; any other goes record by record: a string may hold newlines and all that a
+    record has, but not the seal at its end."""
 
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
                  function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True) -> None:
@@ -8900,8 +8896,8 @@ class Decoder:
         return b''.join(visible(self._frame(line) + b'\n') for line in text.split(b'\n')[:-1])
 
     def _frame(self, line: bytes) -> bytes:
-        """A line of a user stack with the function in it (trace_output.c, seq_print_user_ip: the file, and how far behind the
-        start of its mapping)."""
+        """A line of a user stack with the function in it (trace_output.c, seq_print_user_ip: the file, and
+        how far behind the start of its mapping)."""
         frame = FRAME.fullmatch(line) if self._function_at else None
         if not frame or not self._function_at:
             return line
@@ -8999,8 +8995,9 @@ def value_patterns(fetch: Fetch) -> Tuple[bytes, bytes]:
 
 
 def record_pattern(event: Event) -> re.Pattern[bytes]:
-    """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place, each argument. Of
-    two readings the one in which the last string is longest is taken, since the numbers behind it are the kernel's."""
+    """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place,
+    each argument. Of two readings the one in which the last string is longest is taken, since the numbers
+    behind it are the kernel's."""
     parts = [rb'(\([^)]*\))']
     for name, fetch in (*event.definitions[0].args, *event.definitions[0].unseen):
         parts.append(b' %s=(?P<%s>%s)' % (name.encode(), name.encode(), value_patterns(fetch)[0]))
@@ -9008,8 +9005,9 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
 
 
 def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
-    """Whether a string holds what could be its end and the next value, with another string behind it that could be the
-    rest: each was matched as long as possible, but what is behind the last one is the kernel's."""
+    """Whether a string holds what could be its end and the next value, with another string behind it that
+    could be the rest: each was matched as long as possible, but what is behind the last one is the
+    kernel's."""
     args = event.definitions[0].args
     strings = [i for i, (_, fetch) in enumerate(args) if is_string(fetch)]
     return any(re.search(rb'["}] ' + args[i + 1][0].encode() + b'=', match[args[i][0]]) for i in strings[:-1])
@@ -9040,8 +9038,8 @@ def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
 
 
 def fast_pattern(event: Event) -> bytes:
-    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
-    rewrite, one that matches nothing."""
+    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with
+    formats that rewrite, one that matches nothing."""
     if event.columns is not None:
         return rb'(?!)()'
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
@@ -9071,24 +9069,27 @@ def fast_unseen(event: Event) -> bytes:
     guards: Dict[str, List[Guard]] = {}
     for guard in (guard for field in event.fields for guard in field.guards):
         guards.setdefault(guard.name, []).append(guard)
-    return b''.join(b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items()) + event.seal.encode()
+    values = [b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items()]
+    return b''.join(values) + event.seal.encode()
 
 
 def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
-    """A pattern for the plain records of all events that differ in nothing but their names; its groups are what is counted by.
-    None at all where not every event is counted, or one by its stack."""
+    """A pattern for the plain records of all events that differ in nothing but their names; its groups are
+    what is counted by. None at all where not every event is counted, or one by its stack."""
     if any(event.columns is None or by_stack(event) for event in events):
         return []
     names: Dict[bytes, List[bytes]] = {}
     for event in events:
         columns = event.columns or ()
         of_record = {column.title for column in columns if column.field < 0}
-        task, pid, cpu = (rb'(?P<%s>' % name.encode() * (title in of_record) or rb'(?:' for title, name in OF_HEAD.items())
+        task, pid, cpu = (rb'(?P<%s>' % name.encode() if title in of_record else rb'(?:'
+                          for title, name in OF_HEAD.items())
         fields = {column.field for column in columns}
         values = fast_values(event, fields) + fast_unseen(event) if event.definitions else PLAIN + b'*'
         head = rb'^ ' + task + rb'[ -~]{15})-(?=[\d ]{6})' + pid + rb'\d+) +(?:\([ \d-]+\) +)?\[' + cpu
         head += rb'\d{3,})\] (?:\S{5} )? *[\d.]+: '
-        names.setdefault(head + rb'(?P<event>%s)()' + values.replace(b'%', b'%%') + rb'$', []).append(re.escape(event.head))
+        pattern = head + rb'(?P<event>%s)()' + values.replace(b'%', b'%%') + rb'$'
+        names.setdefault(pattern, []).append(re.escape(event.head))
     return [re.compile(pattern % b'|'.join(heads), re.M) for pattern, heads in names.items()]
 
 
@@ -9270,7 +9271,7 @@ def tracepoints(info: Module, prefix: str) -> List[str]:
 
 def event_layout(name: str, machine: Machine) -> List[str]:
     """The fields of an event, as its format file declares them, else as the struct of its class does."""
-    text = machine.event_format(name)
+    text = machine.read(f'events/{name}/format')
     if text:
         fields = re.findall(r'field:(?![^;]*\bcommon_\w+;)([^;]+);\s*offset:(\d+);\s*size:(\d+);', text)
         return [commented(f'    {declared};', f'{offset:>5} {size:>5}') for declared, offset, size in fields]
