@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
+from helpers import need, types_of
+from live import Running
 
 import surftrace
 
@@ -75,10 +77,16 @@ def _unavailable_is_a_skip() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _live(request: pytest.FixtureRequest) -> None:
-    """A test marked live is skipped with a reason where it cannot run, and may not leave anything in tracefs."""
+def _live(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test marked live is skipped with a reason where it cannot run, and may not leave anything in tracefs; a run that it
+    forgot as it failed ends first."""
     if request.node.get_closest_marker('live'):
         request.getfixturevalue('tracefs')
+    yield
+    for run in Running.started:
+        if run.process.poll() is None:
+            run.end(signal.SIGTERM)
+    Running.started.clear()
 
 
 @pytest.fixture
@@ -193,11 +201,9 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope='session')
 def info(backend: str, types_file: Callable[[str], Path]) -> surftrace.Module:
     """The debug information of fixtures/types.c, from each backend."""
-    machine = surftrace.arch_named('x86_64')
-    return surftrace.given_debug_info(str(types_file(backend)), 'btf' if backend == 'BTF' else 'dwarf', None, machine)
+    return types_of(types_file(backend), 'btf' if backend == 'BTF' else 'dwarf')
 
 
 def _version(tool: str) -> str:
-    if not shutil.which(tool):
-        pytest.skip(f'{tool} is not installed')
+    need(tool)
     return subprocess.run([tool, '--version'], capture_output=True, text=True, check=True).stdout

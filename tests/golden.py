@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from helpers import ARGS
+
 
 class Case(NamedTuple):
     """A case; its id is what one would type."""
@@ -591,3 +593,47 @@ _TABLE = [
 ]
 
 GOLDEN = [Case(place, expression, results[0], results[-1]) for place, expression, *results in _TABLE]
+
+
+LINES = [   # with what other lines have: names, filters, formats, several values, kinds and places
+    'p take_bits', 'p:name take_bits p->a', 'p take_bits p->a b=p->c S(p->a) f:a==1&&b<0',
+    'p take_bits h=p->h f:h==MINUS_ONE||h>NOUGHT',
+    'p take_bits way=p->way g=p->g f:way==LEFT&&!(g==NINE)', 'p take_bits+3 %di %si:u32', 'p take_bits u=p->n f:u&0x10',
+    'p take_scalars ip_a=p->u b16_p=p->us B16_q=p->us B32_x=p->u f:ip_a==10.0.0.1&&b16_p==80&&B16_q==0x50',
+    'p take_scalars p->u:ip p->us:be16 p->ul:be64',
+    'p take_arrays p->text p->bytes:x8[6] f:text==abc', 'p take_arrays a=p->bytes:ip6 f:a!=::1',
+    'p take_text p->s p->s p->cs a=p->c f:s==""', 'p take_text p->s f:s=="a b"||s~"*\'*"', 'p take_text user(p->s) p->list[1]',
+    'p take_holder container_of(l, struct holder, link)->bits.h p->s->en f:h<0',
+    'p take_eight a b c d e f=f:x32 g h f:a<0||h==-1', 'p take_nothing $comm $stack1',
+    'r take_bits p->a $retval', 'r16:back take_scalars $retval p->en f:retval<0', 'r give_enum $retval f:retval==SOME',
+    'p take_void @held:u64 @held+8:x32 \\5 \\-1:s8',
+    'p give_*', 'r give_s* f:common_pid!=1', 'p take_s24 v.a v.b (&v)->c',
+    'p take_scalars p->fn p->address:symbol f:fn.function==main',
+]
+EVENTS = ['e system/event', 'e system/event f:prev_pid==1&&prev_comm=="a b"',
+          'e:name system/event prev_pid c=$prev_comm f:prev_pid<0', ARGS, f'{ARGS} f:sb<0&&a==10.0.0.1']
+HOSTILE = ['$(touch owned)', '`touch owned`', '$HOME', '${x}', '\\', '\\\\', "'", "a'b'c", '!', '*', ';', '&&', '|', '>x',
+           '%s%n', '\\n', '-n', '~', '#', '$$', '"$@', '\t', 'é',
+           '$group', '\x1b[2J', '\udcff', '{}', '{lines}', '\\x41', '(', ')', '\r', "'\"'\"'", 'EOF', '\\$x', '\\`x', "$'x'",
+           '  two  blanks  ']
+
+
+def hostile_line(text: str) -> str:
+    """A line with a filter for that text."""
+    quote = "'" if '"' in text else '"'
+    return f'p f s=+0(%di):string f:s=={quote}{text}{quote}'
+
+
+def nested(kind: str, depth: int) -> str:
+    """An argument or a filter of that depth."""
+    return {'brackets': 'p f ' + '(' * depth + 'p' + ')' * depth, 'stars': 'p f ' + '*' * depth + 'p',
+            'ampersands': 'p f ' + '&' * depth + 'p', 'casts': 'p f ' + '(u32)' * depth + 'p', 'members': 'p f p' + '->x' * depth,
+            'elements': 'p f p' + '[0]' * depth, 'dereferences': 'p f ' + '+0(' * depth + 'p' + ')' * depth,
+            'stars of a type': 'p f (T ' + '*' * depth + ')p', 'user()': 'p f ' + 'user(' * depth + 'p' + ')' * depth,
+            'container_of()': 'p f ' + 'container_of(' * depth + 'p' + ', T, m)' * depth,
+            'brackets of a filter': 'p f f:' + '(' * depth + 'x==1' + ')' * depth,
+            'negations': 'p f f:' + '!' * depth + 'x==1'}[kind]
+
+
+NESTED = ('brackets', 'stars', 'ampersands', 'casts', 'members', 'elements', 'dereferences', 'stars of a type', 'user()',
+          'container_of()', 'brackets of a filter', 'negations')

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers import sealed, text_of
 from imitation import passes
-from test_decoder import events_of, text_of
 
 import surftrace
 from surftrace import Decoder, Event, Report, Run, Stream, Tracefs, Write, plan, probe_profile, summary
 
-EVENT, = events_of('p f s=+0(%si):string n=%di:u32')
+EVENT, = sealed('p f s=+0(%si):string n=%di:u32')
 STATS = 'entries: {}\noverrun: {}\ncommit overrun: {}\nbytes: 9\noldest event ts: 1.2\nnow ts: 3.4\ndropped events: {}\nread events: {}\n'
 
 
@@ -228,7 +228,7 @@ def test_a_summary(stats, profile, run, said, tracefs: Tracefs, fed: Callable[..
         put(tracefs, stats=STATS.format(*stats), kprobe_events='p:run/f0 f\n', kprobe_profile=f'  f0 {profile[0]} {profile[1]}\n')
         each.end()
         assert '\n'.join(summary([EVENT], run, each.stream)) == f'surftrace: f0 {said}'
-        bounded, = events_of('p f n=%di:u32')                           # every record fits
+        bounded, = sealed('p f n=%di:u32')                           # every record fits
         assert 'too large' not in '\n'.join(summary([bounded], run, each.stream))
 
 
@@ -236,7 +236,7 @@ def test_a_summary(stats, profile, run, said, tracefs: Tracefs, fed: Callable[..
 
 def writes(lines: list[str], run: Run) -> dict[str, str]:
     """What the plan writes, by the last words of the path; in order."""
-    steps = [step.do for step in plan(events_of(*lines), run)]
+    steps = [step.do for step in plan(sealed(*lines), run)]
     return {write.path.split('/', 2)[-1]: write.text for write in steps if isinstance(write, Write)}
 
 
@@ -273,7 +273,7 @@ def test_what_surftrace_does_itself_is_left_out_but_not_interrupts(line: str, ta
 @pytest.mark.parametrize(('from_', 'to', 'passing'), [
     (7, 8, False), (0, 7, False), (8, 0, False), (7, OTHER, True), (OTHER, 7, True), (OTHER, 0, True), (0, OTHER, True)])
 def test_a_switch_is_left_out_where_it_is_between_surftrace_and_idleness(from_: int, to: int, passing: bool) -> None:
-    event = Event('sched_switch', 'sched', (), (), (), '', '', events_of('e a/b')[0].probe, EVENT.arch)
+    event = Event('sched_switch', 'sched', (), (), (), '', '', sealed('e a/b')[0].probe, EVENT.arch)
     assert passes(surftrace.of_others(event, OWN), {'prev_pid': ('s32', from_), 'next_pid': ('s32', to)}) is passing
 
 

@@ -20,48 +20,21 @@ import pytest
 import signatures
 import stub
 from cache import Unavailable
+from helpers import SCALE, SEED, machine_of, need, types_of
 from imitation import Machine, width
 
 import surftrace
 
-SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
-SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
 HERE = Path(__file__).resolve().parent
 COUNT = 60                  # functions of an architecture
 ALONE = ('-g', '-w', '-nostdlib', '-nostartfiles', '-static', '-fno-pie', '-no-pie', '-fno-stack-protector')    # without a library
 KERNEL = ((), ('-mregparm=3',))             # how the kernel of i386 is compiled (arch/x86/Makefile)
 
 
-class Toolchain(NamedTuple):
-    """What compiles and runs for an architecture."""
-    compiler: str
-    qemu: str
-    flags: tuple[str, ...] = ()
-
-
-TOOLCHAINS = {
-    'x86_64': Toolchain('gcc', 'qemu-x86_64'),
-    'i386': Toolchain('i686-linux-gnu-gcc', 'qemu-i386'),
-    'aarch64': Toolchain('aarch64-linux-gnu-gcc', 'qemu-aarch64'),
-    'arm': Toolchain('arm-linux-gnueabihf-gcc', 'qemu-arm', ('-marm',)),
-    'riscv64': Toolchain('riscv64-linux-gnu-gcc', 'qemu-riscv64', ('-Wl,--no-relax',)),
-    's390x': Toolchain('s390x-linux-gnu-gcc', 'qemu-s390x'),
-    'ppc64le': Toolchain('powerpc64le-linux-gnu-gcc', 'qemu-ppc64le', ('-mcpu=power8',)),
-    'loongarch64': Toolchain(compilers.COMPILER, 'qemu-loongarch64', ('-march=loongarch64', '-msimd=none')),
-}
-
-
-def need(*tools: str) -> None:
-    """Skip without one of them."""
-    for tool in tools:
-        if not shutil.which(tool):
-            raise Unavailable(f'{tool} is not installed')
-
-
 def machines_at(program: Path, name: str, addresses: list[int], folder: Path) -> dict[int, Machine]:
     """The machine as the program first comes to each of these addresses."""
-    need(TOOLCHAINS[name].qemu)
-    return stub.machines_at(program, TOOLCHAINS[name].qemu, surftrace.arch_named(name), addresses, folder)
+    need(compilers.TOOLCHAINS[name].qemu)
+    return stub.machines_at(program, compilers.TOOLCHAINS[name].qemu, surftrace.arch_named(name), addresses, folder)
 
 
 class Asked(NamedTuple):
@@ -102,7 +75,7 @@ def read(machine: Machine, field: surftrace.Field) -> int:
 
 def compiler(name: str) -> str:
     """The compiler for that architecture."""
-    wanted = TOOLCHAINS[name].compiler
+    wanted = compilers.TOOLCHAINS[name].compiler
     if wanted == compilers.COMPILER:
         return str(compilers.loongarch64_compiler())
     need(wanted)
@@ -119,7 +92,7 @@ def signed_char(compiler: str) -> bool:
 def signature_program(compile_c: Callable[..., Path]) -> Callable[..., tuple[Path, list[signatures.Function]]]:
     """signature_program(ARCH, *FLAGS): a program of random signatures."""
     def made(name: str, *flags: str) -> tuple[Path, list[signatures.Function]]:
-        tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
+        tools, arch = compilers.TOOLCHAINS[name], surftrace.arch_named(name)
         dice = signatures.Dice(SEED, arch.word, signed_char(compiler(name)))
         functions = [dice.function(number) for number in range(int(COUNT * SCALE))]
         program = compile_c(signatures.source(functions), *ALONE, *tools.flags, *flags, '-lgcc', compiler=compiler(name))
@@ -139,7 +112,7 @@ def types_apart() -> Callable[[Path], Path]:
     return types_apart
 
 
-CASES = [(name, kind, mode, level) for name in TOOLCHAINS for kind, mode, level in (
+CASES = [(name, kind, mode, level) for name in compilers.TOOLCHAINS for kind, mode, level in (
     ('P', 'dwarf', '-O2'), ('P', 'dwarf', '-O0'), ('p', 'btf', '-O2'))]
 
 
@@ -148,9 +121,9 @@ def test_arguments_at_entry(name, kind, mode, level, signature_program, types_ap
     """P in programs; p as if it were a kernel, which on i386 is compiled with -mregparm=3 (arch/x86/Makefile)."""
     arch = surftrace.arch_named(name)
     program, functions = signature_program(name, level, *KERNEL[name == 'i386' and kind == 'p'])
-    info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
+    info = types_of(types_apart(program) if mode == 'btf' else program, mode, arch)
     here = surftrace.program_at(str(program))
-    kernel = surftrace.Machine(info, str, program=lambda path: here)
+    kernel = machine_of(info, program=lambda path: here)
     asked = [one for function in functions for one in resolve_in(kind, here, kernel, function)]
     addresses = sorted({one.address for one in asked})
     machines = machines_at(program, name, addresses, tmp_path)
@@ -168,18 +141,18 @@ def test_arguments_at_entry(name, kind, mode, level, signature_program, types_ap
 
 
 @pytest.mark.parametrize('mode', ['dwarf', 'btf'])
-@pytest.mark.parametrize('name', list(TOOLCHAINS))
+@pytest.mark.parametrize('name', list(compilers.TOOLCHAINS))
 def test_members_are_where_the_compiler_has_them(name, mode, compile_c, types_apart):
     """Each member gets a value in an object of its own, which lies in the file as it would in memory."""
-    tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
+    tools, arch = compilers.TOOLCHAINS[name], surftrace.arch_named(name)
     dice = signatures.Dice(SEED, arch.word, signed_char(compiler(name)))
     objects = {name_: dice.struct(name_) for name_ in signatures.STRUCTS if name_ != 's_none'}
     text = signatures.source([]) + ''.join(f'struct {name_} object_{name_} = {text};\nvoid take_{name_}(struct {name_} *p) {{}}\n'
                                            for name_, (text, _) in objects.items())
     program = compile_c(text, '-O1', *ALONE, *tools.flags, '-lgcc', *KERNEL[name == 'i386'], compiler=compiler(name))
     here = surftrace.program_at(str(program))
-    info = surftrace.given_debug_info(str(types_apart(program)) if mode == 'btf' else str(program), mode, arch, arch)
-    kernel = surftrace.Machine(info, str)
+    info = types_of(types_apart(program) if mode == 'btf' else program, mode, arch)
+    kernel = machine_of(info)
     compared = 0
     for name_, (_, leaves) in objects.items():
         symbol = here.executable.symbols(f'object_{name_}')[0]
@@ -200,10 +173,10 @@ USDT_ARGUMENTS = {'go': (-7, 0x123456789abc, -3, 65535, -12, -13, 5, -9, -6, -3)
 
 
 @pytest.mark.parametrize('level', ['-O0', '-O2'])
-@pytest.mark.parametrize('name', list(TOOLCHAINS))
+@pytest.mark.parametrize('name', list(compilers.TOOLCHAINS))
 def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
     """As the compiler writes them into <sys/sdt.h>'s assembler; an index register cannot be had, and is refused."""
-    tools, arch = TOOLCHAINS[name], surftrace.arch_named(name)
+    tools, arch = compilers.TOOLCHAINS[name], surftrace.arch_named(name)
     headers = [path.parent for path in Path('/usr/include').glob('**/sys/sdt.h')]
     if not headers:
         raise Unavailable('systemtap-sdt-dev is not installed')
@@ -211,7 +184,7 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
     program = compile_c(HERE / 'fixtures/usdt.c', '-ffreestanding', *ALONE, level, *tools.flags, '-I', str(tmp_path), '-lgcc',
                         compiler=compiler(name))
     here = surftrace.program_at(str(program))
-    kernel = surftrace.Machine(here, str, program=lambda path: here)
+    kernel = machine_of(here, program=lambda path: here)
     notes = {note.name: note for note in here.executable.usdt_notes()}
     machines = machines_at(program, name, [notes['go'].address, notes['mem'].address], tmp_path)
     refused = []
@@ -245,7 +218,7 @@ def test_operands_of_usdt_probes(name, level, compile_c, tmp_path):
 def test_instructions_begin_where_the_disassembler_has_them(name, signature_program):
     program, functions = signature_program(name, '-O2')
     executable = surftrace.Executable(str(program))
-    objdump = TOOLCHAINS[name].compiler.replace('gcc', 'objdump')
+    objdump = compilers.TOOLCHAINS[name].compiler.replace('gcc', 'objdump')
     said = subprocess.run([objdump, '-dz', '--no-show-raw-insn', program], capture_output=True, text=True, check=True).stdout
     listed = {int(address, 16) for address in re.findall(r'^ +([0-9a-f]+):\t', said, re.M)}
     for function in functions:

@@ -276,6 +276,11 @@ def test_surftrace_keeps(rule: Callable[[Source], Iterator[str]], source: Source
     assert complaints[LEFT.get(rule, 0):] == [], complaints
 
 
+@pytest.mark.parametrize('path', sorted(PATH.parent.glob('tests/test_*.py')), ids=lambda path: path.stem)
+def test_a_test_file_imports_no_other(path: Path) -> None:
+    assert list(no_test_file_is_imported(Source(path.read_text()))) == []
+
+
 def rooms(**bodies: str) -> str:
     """A source with all rooms and these BODIES, whose keys are the rooms' names with _ for the blank."""
     return ''.join(f'# ---- {room} ----\n{bodies.get(room.replace(" ", "_"), "")}' for room in ROOMS)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
-from test_inside import answered_by_gdb, field_of, have, in_c, info_of
+from helpers import machine_of, need, types_of
+from inside import answered_by_gdb, field_of, in_c, info_of
 
 import surftrace
 
@@ -22,7 +23,7 @@ CLANG, PARTS = f'clang{VERSION}', 12
 
 
 def made(folder: Path, *command: str) -> None:
-    have(command[0])
+    need(command[0])
     subprocess.run(command, cwd=folder, check=True)
 
 
@@ -31,7 +32,7 @@ def thin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """fixtures/thin.c and thin.S, linked as a whole: only the .S has .debug_aranges."""
     if os.uname().machine != 'x86_64':
         raise Unavailable('fixtures/thin.S is for x86-64')
-    have(f'ld.lld{VERSION}')
+    need(f'ld.lld{VERSION}')
     folder, flags = tmp_path_factory.mktemp(f'thin{request.param}'), ('-O2', '-flto=thin', request.param)
     for part in range(PARTS):
         macros = f'-DPART={part}', f'-DNEXT_PART={(part + 1) % PARTS}'
@@ -143,7 +144,7 @@ def test_a_parameter_that_was_taken_away_is_no_register(
     program = compile_c(CHANGED, '-std=c2x', '-O2', '-gdwarf-5', '-no-pie', '-Wno-everything', compiler=CLANG)
     changed = (surftrace.Variables, '_lost_some') if marked else (surftrace.Die, 'inherited')
     monkeypatch.setattr(*changed, lambda *_: None)
-    info = surftrace.given_debug_info(str(program), 'dwarf', None, surftrace.arch_named('x86_64'))
+    info = types_of(program, 'dwarf')
 
     def fetched(line: str) -> str:
         probe = surftrace.parse_probe(line)
@@ -179,8 +180,8 @@ def test_a_function_that_only_btf_tells_of_gets_a_word(
                                  '-g', '-O1', '-no-pie'))
     words: list[str] = []
     for hidden in (False, True):
-        info = surftrace.given_debug_info(str(program), 'auto', None, surftrace.arch_named('x86_64'))
-        kernel = surftrace.Machine(info, words.append)
+        info = types_of(program, 'auto')
+        kernel = machine_of(info, words.append)
         if hidden:
             monkeypatch.setattr(surftrace.Dwarf, 'function', lambda *_: None)
         event, = surftrace.make_events([surftrace.parse_probe('p f+0 b')], kernel)

@@ -8,7 +8,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
+from helpers import machine_of, need, types_of
 
 import surftrace
 
@@ -88,8 +88,7 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     needs_btf()
     if importlib.util.find_spec('argcomplete') is None:
         raise Unavailable('argcomplete is not installed')
-    if not shutil.which(request.param):
-        raise Unavailable(f'{request.param} is not installed')
+    need(request.param)
     shell = Shell(request.param, tmp_path_factory.mktemp(request.param))
     yield shell
     shell.end()
@@ -181,8 +180,8 @@ def kernel() -> surftrace.Machine:
 @pytest.fixture(scope='module')
 def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Machine:
     """fixtures/types.c as a kernel, so that every name is known."""
-    info = surftrace.given_debug_info(str(types_file('BTF')), 'btf', None, surftrace.arch_named('x86_64'))
-    return surftrace.Machine(info, surftrace.note)
+    info = types_of(types_file('BTF'), 'btf')
+    return machine_of(info)
 
 
 @pytest.mark.parametrize(('text', 'names'), [

@@ -6,30 +6,13 @@ import re
 from random import Random
 
 import pytest
-from imitation import Old, record
-from test_filters import KERNEL
+from helpers import GOOD, SEAL, sealed, text_of
+from imitation import Old
 
 import surftrace
-from surftrace import Decoder, Event, make_events, parse_probe
+from surftrace import Decoder, Event
 
-SEAL = 0x5ea15ea1
-GOOD = 0xffff888000001000
 STACK = b'            bash-77      (     77) [001]   421.123456: <stack trace>\n => f\n => do_syscall_64\n'
-
-
-def events_of(*lines: str) -> list[Event]:
-    """The events of those lines, as the live run has them."""
-    return make_events([parse_probe(line) for line in lines], KERNEL._replace(seal=SEAL))
-
-
-def text_of(event: Event, values: dict, pointers: dict | None = None, **head) -> bytes:
-    """The line of an event of ours: its values, the pointers that are not good, and what stands in its head."""
-    definition = event.definitions[0]
-    good = {guard.name: max(guard.low, min(GOOD, guard.high)) for field in event.fields for guard in field.guards}
-    unseen = {name: int(fetch.base[1:]) if fetch.base[0] == '\\' else good[name] for name, fetch in definition.unseen}
-    known = {**unseen, **values, **(pointers or {})}
-    return record(event.name, [(name, fetch.kind or 'string', known[name]) for name, fetch in (
-        *definition.args, *definition.unseen)], **head)
 
 
 def shown(events: list[Event], data: bytes, **options) -> bytes:
@@ -45,7 +28,7 @@ def fields_of(line: bytes) -> str:
 
 # ---- one record
 
-CHAIN, = events_of('p f users=+84(+2272(%di)):s32 pid=+1256(%di):s32 n=%si:u32')
+CHAIN, = sealed('p f users=+84(+2272(%di)):s32 pid=+1256(%di):s32 n=%si:u32')
 
 
 @pytest.mark.parametrize(('pointers', 'expected'), [
@@ -91,15 +74,15 @@ def test_a_number_behind_a_bad_pointer_is_not_shown(pointers, expected):
 def test_a_value_is_shown(line, values, expected):
     if values is None:
         with pytest.raises(surftrace.InputError):
-            events_of(line)
+            sealed(line)
         return
-    event, = events_of(line)
+    event, = sealed(line)
     assert fields_of(shown([event], text_of(event, values))) == expected
 
 
 def test_what_does_not_fit_a_guard_is_not_decoded():
     """A packet header where there is none; a guard that decides for a string, and not for its neighbour."""
-    event, = events_of('p f src=+12(+208(%di)):u32 s=+0(+16(%di)):string #! src:ip,iphdr@l3+112')
+    event, = sealed('p f src=+12(+208(%di)):u32 s=+0(+16(%di)):string #! src:ip,iphdr@l3+112')
     values, labels = {'src': 0x0100007f, 's': b'x'}, [name for name, _ in event.definitions[0].unseen]
     assert labels == ['ptr1', 'ptr2', 'hdr1', 'hdr2', 'ptr3', 'end1']
     assert fields_of(shown([event], text_of(event, values))) == 'src=127.0.0.1 s="x"'
@@ -114,7 +97,7 @@ def test_what_does_not_fit_a_guard_is_not_decoded():
 
 
 def test_a_text_in_a_packet_ends_with_the_packet():
-    event, = events_of('p f s=+8(+208(%di)):string s_2=+112(%di):u32 #! s+s_2:packet(8),udphdr.data@l4+112')
+    event, = sealed('p f s=+8(+208(%di)):string s_2=+112(%di):u32 #! s+s_2:packet(8),udphdr.data@l4+112')
     unseen = dict(event.definitions[0].unseen)
     assert [unseen[name].text() for name in ('ptr1', 'ptr2', 'hdr1', 'hdr2')] == ['%di:x64', '+208(%di):x64', '+112(%di):u32', '+116(%di):u32']
     for length, pieces, expected in ((12, 0, '"abcd"'), (14, 0, '"abcdef"'), (40, 0, '"abcdefgh"'), (9, 0, '"a"'), (8, 0, '(too short)'),
@@ -163,7 +146,7 @@ def test_a_task_may_have_any_name_among_stacks(comm, frame):
 
 
 def test_a_path_in_a_stack_is_no_event():
-    event, = events_of('e a/b')
+    event, = sealed('e a/b')
     out = shown([event], b' => /a: b: x=1[+0x1]\n', function_at=lambda path, place: 'main+0x1')
     assert out == b' => main+0x1 (/a: b: x=1)\n'
     assert surftrace.Decoder([event]).counts == {'b': 0}
@@ -178,7 +161,7 @@ def test_the_group_of_threads_may_stand_in_the_head():
 @pytest.mark.parametrize(('tasks', 'wanted'),
                          [((77,), [1, 2, 3]), ((4711,), [1, 4]), ((5,), [4]), ((4711, 77), [1, 2, 3, 4]), ((6,), [])])
 def test_only_wanted_tasks_are_shown(tasks, wanted):
-    event, = events_of('p f n=%di:u32')
+    event, = sealed('p f n=%di:u32')
     heads = [{'tgid': '4711'}, {'tgid': '-------'}, {}, {'pid': 5, 'tgid': '4711'}]
     data = b''.join(text_of(event, {'n': number}, **head) for number, head in enumerate(heads, 1))
     decoder = Decoder([event], frozenset(tasks))
@@ -194,7 +177,7 @@ def test_flags_may_stand_in_the_head():
 # ---- lines between records
 
 def test_lost_events_are_shown_between_records():
-    event, = events_of('p f n=%di:u32 s=+0(%si):string')
+    event, = sealed('p f n=%di:u32 s=+0(%si):string')
     line = text_of(event, {'n': 1, 's': b'x'})
     decoder = Decoder([event])
     out = decoder.block(line + b'CPU:0 [LOST 5760 EVENTS]\n' + line + b'CPU:11 [LOST EVENTS]\n')
@@ -204,15 +187,15 @@ def test_lost_events_are_shown_between_records():
 
 
 def test_a_string_that_looks_like_lost_events_is_none():
-    event, = events_of('p f n=%di:u32 s=+0(%si):string')
+    event, = sealed('p f n=%di:u32 s=+0(%si):string')
     decoder = Decoder([event])
     out = decoder.block(text_of(event, {'n': 1, 's': b'x\nCPU:0 [LOST 5760 EVENTS]\ny'}) + text_of(event, {'n': 2, 's': b'x'}))
     assert fields_of(out.split(b'\n')[0] + b'\n') == r'n=1 s="x\x0aCPU:0 [LOST 5760 EVENTS]\x0ay"'
 
 
 def test_the_lines_of_a_stack_follow_their_record():
-    event, = events_of('p f n=%di:u32 s=+0(%si):string')
-    kernel, = events_of('e a/b')
+    event, = sealed('p f n=%di:u32 s=+0(%si):string')
+    kernel, = sealed('e a/b')
     for stack in (STACK, STACK.replace(b'<stack', b'<user stack')):
         data = text_of(event, {'n': 1, 's': b'x'}) + stack + text_of(event, {'n': 2, 's': b'"'}) + stack
         decoder = Decoder([event, kernel])
@@ -226,7 +209,7 @@ TOO_BIG = b'[LINE TOO BIG]\n'
 
 @pytest.mark.parametrize('line', ['p f n=%di:u32 s=+0(%si):string', 'e a/f0'])
 def test_a_record_that_the_kernel_could_not_print_is_counted_and_spoils_no_other(line):
-    event, = events_of(line)
+    event, = sealed(line)
     data = text_of(event, {'n': 1, 's': b'x'}) if event.definitions else b'            bash-77      [001]   421.123456: f0: n=1 s="x"\n'
     decoder = Decoder([event])
     out = decoder.block(TOO_BIG + data + TOO_BIG + TOO_BIG) + decoder.block(data + TOO_BIG) + decoder.finish()
@@ -235,7 +218,7 @@ def test_a_record_that_the_kernel_could_not_print_is_counted_and_spoils_no_other
 
 
 def test_a_string_that_looks_like_a_record_too_big_is_none():
-    event, = events_of('p f n=%di:u32 s=+0(%si):string')
+    event, = sealed('p f n=%di:u32 s=+0(%si):string')
     decoder = Decoder([event])
     out = decoder.block(text_of(event, {'n': 1, 's': b'x\n[LINE TOO BIG]\ny'}) * 2)
     assert (decoder.too_big, decoder.counts, out.count(b'\n')) == (0, {'f0': 2}, 2)
@@ -243,7 +226,7 @@ def test_a_string_that_looks_like_a_record_too_big_is_none():
 
 @pytest.mark.parametrize('comm', [b'bash', b'a\nb', b'\x1b' * 15, b'\\x1b-1 [000]', '\x9b\u2028'.encode(), b'x-1 [000] 1.0: '])
 def test_what_could_not_be_written_is_taken_back(comm):
-    events = events_of('p f s=+0(%si):string n=%di:u32', 'e a/b')
+    events = sealed('p f s=+0(%si):string n=%di:u32', 'e a/b')
     decoder = Decoder(events)
     line = text_of(events[0], {'s': b'x\nbash-77 [001] 4.1: b: y', 'n': 7}, comm=comm)
     lines = decoder.block((line + STACK + TOO_BIG + b'            bash-77      [001]   421.123456: b: x=1\n') * 2).splitlines(True)
@@ -260,7 +243,7 @@ SYSCALLS = [    # as the kernel prints them (kernel/trace/trace_syscalls.c)
 
 
 def test_the_events_of_system_calls_are_counted_though_they_are_printed_in_their_own_way():
-    events = events_of(*(line for line, _ in SYSCALLS), 'p:sys_openat f n=%di:u32')
+    events = sealed(*(line for line, _ in SYSCALLS), 'p:sys_openat f n=%di:u32')
     texts = [b'             cat-18675   [000]   760.012192: ' + text + b'\n' for _, text in SYSCALLS]
     texts.append(text_of(events[3], {'n': 1}))
     for odd in (b'', STACK, b'             a\tb-77      [001]   421.123456: sys_openat -> 0x4\n'):     # all at once; record by record
@@ -273,7 +256,7 @@ def test_the_events_of_system_calls_are_counted_though_they_are_printed_in_their
 
 
 def test_two_trace_events_of_one_name_are_counted_together():
-    decoder = Decoder(events_of('e a/b', 'e c/b', 'e c/d'))
+    decoder = Decoder(sealed('e a/b', 'e c/b', 'e c/d'))
     line = b'            bash-77      [001]   421.123456: b: x=1\n'
     assert decoder.block(line * 2 + STACK + line).count(b'b: x=1') == 3
     assert decoder.block(line * 2) == line * 2
@@ -283,12 +266,12 @@ def test_two_trace_events_of_one_name_are_counted_together():
 def test_an_event_of_ours_is_not_called_like_a_trace_event_that_is_traced_too():
     for lines in (['p:b f n=%di:u32', 'e a/b'], ['e a/b', 'p:b f n=%di:u32']):
         with pytest.raises(surftrace.InputError, match="'b' is the name of a trace event"):
-            events_of(*lines)
-    assert len(events_of('p:sys_enter_x f', 'e syscalls/sys_enter_x')) == 2
+            sealed(*lines)
+    assert len(sealed('p:sys_enter_x f', 'e syscalls/sys_enter_x')) == 2
 
 
 def test_a_tracepoint_is_shown_as_the_kernel_prints_it():
-    event, = events_of('e a/b')
+    event, = sealed('e a/b')
     line = b'            bash-77      [001]   421.123456: b: comm=x pid=1 \x1b[31m [a ==> b]\n'
     assert shown([event], line * 2) == line.replace(b'\x1b', b'\\x1b') * 2
 
@@ -305,7 +288,7 @@ def test_a_tracepoint_is_shown_as_the_kernel_prints_it():
 ])
 def test_a_string_may_hold_anything(text):
     """Its neighbours' values are never what it says, and lines behind it are read as before."""
-    event, = events_of('p f s=+0(%si):string n=+4(%di):u32')
+    event, = sealed('p f s=+0(%si):string n=+4(%di):u32')
     data = text_of(event, {'s': text, 'n': 7}, {'ptr2': 0})
     for pieces in ([data * 2], [data, data]):
         decoder = Decoder([event])
@@ -326,7 +309,7 @@ def visible(text: bytes) -> bytes:
                          [b'\x1b[2J', b'\x07', b'\x00', b'\x7f', b'\r', b'\x9b31m', '\x9b31m'.encode(), b'\x0b\x0c', b'a\x08b',
                           b'\x1b]0;title\x07', '\u202e\u2066\u2069\u2028\u2029\u200b'.encode(), b'\xe2\x80', b'\xe9t\xe9', b'\t'])
 def test_what_a_terminal_would_obey_is_made_visible(text):
-    event, = events_of('p f s=+0(%si):string n=%di:u32')
+    event, = sealed('p f s=+0(%si):string n=%di:u32')
     out = shown([event], text_of(event, {'s': text, 'n': 7}))
     assert out.decode()[:-1].isprintable()
     assert fields_of(out).encode() == b's="' + visible(text) + b'" n=7'
@@ -340,7 +323,7 @@ def test_what_is_no_character_is_written_as_its_bytes(text, expected):
 
 def test_of_two_strings_none_lends_its_end_to_the_other():
     """Where the end of one cannot be told from the other's text, the record is not decoded."""
-    event, = events_of('p f a=+0(%si):string n=+4(%di):u32 b=+0(%dx):string m=%cx:u32')
+    event, = sealed('p f a=+0(%si):string n=+4(%di):u32 b=+0(%dx):string m=%cx:u32')
     decoded = 0
     for a, b in ((b'x', b'y'), (b'x" n=5 b="y', b'z'), (b'x', b'y" n=5 b="z'), (b'" n=5', b'" m=5'), (b'" n=5 b="" m=6', b''),
                  (b'x', b'y\n" n=5 b="z" m=5')):
@@ -388,7 +371,7 @@ SETS = {
 @pytest.mark.parametrize('lines', SETS.values(), ids=SETS)
 def test_the_fast_way_and_the_slow_way_give_the_same(lines):
     """All at once, one line after the other, and record by record, as a filter by task makes it be done."""
-    events, random = events_of(*lines), Random(7)
+    events, random = sealed(*lines), Random(7)
     for size in (0, 1, 2, 10, 300):
         records = some_records(random, events, size)
         decoders = [Decoder(events), Decoder(events, frozenset([77])), Decoder(events), Decoder(events)]
@@ -404,7 +387,7 @@ def test_the_fast_way_and_the_slow_way_give_the_same(lines):
 
 @pytest.mark.parametrize('lines', SETS.values(), ids=SETS)
 def test_a_record_cut_by_the_end_of_a_block_is_read_when_it_is_whole(lines):
-    events = events_of(*lines)
+    events = sealed(*lines)
     event = next(event for event in events
                  if any((fetch.kind or 'string') == 'string' for _,
                         fetch in event.definitions[0].args)) if 'string' in str(lines) else events[0]
@@ -419,7 +402,7 @@ def test_a_record_cut_by_the_end_of_a_block_is_read_when_it_is_whole(lines):
 
 
 def test_a_record_that_never_ends_is_said_to_be_broken():
-    event, = events_of('p f s=+0(%si):string n=%di:u32')
+    event, = sealed('p f s=+0(%si):string n=%di:u32')
     data = text_of(event, {'s': b'x\ny', 'n': 7})
     decoder = Decoder([event])
     out = decoder.block(data[:data.index(b'\n') + 1]) + decoder.finish()
@@ -430,7 +413,7 @@ def test_a_record_that_never_ends_is_said_to_be_broken():
 @pytest.mark.parametrize('size', [1, 3, 1000])
 @pytest.mark.parametrize('limit', [1, 2, 5, 8, 9, 100])
 def test_no_more_than_so_many_events(limit, size):
-    event, = events_of('p f n=%di:u32 s=+0(%si):string')
+    event, = sealed('p f n=%di:u32 s=+0(%si):string')
     records = [text_of(event, {'n': number, 's': b'x' if number % 3 else b'"'}) for number in range(9)]
     records.insert(3, b'CPU:0 [LOST 5 EVENTS]\n')
     decoder, out = Decoder([event]), b''
@@ -452,7 +435,7 @@ PIECES = [b'"', b'\n', b' n=5', b' end1=', str(SEAL).encode(), b'x', b' => ', b'
 
 def test_no_string_changes_what_is_said_of_its_neighbours():
     """Strings made of all that lines are made of, but not of the seal, which nobody outside can know."""
-    event, other = events_of('p:f0 f s=+0(%si):string n=+4(%di):u32', 'p:g0 f n=%di:u32')
+    event, other = sealed('p:f0 f s=+0(%si):string n=+4(%di):u32', 'p:g0 f n=%di:u32')
     for seed in range(400):
         random = Random(seed)
         expected, data, known = [], b'', []

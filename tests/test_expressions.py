@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from golden import NESTED, nested
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import surftrace
@@ -280,21 +281,6 @@ def test_the_caret_stands_below_the_text_it_is_about():
         assert len(shown) <= 102 and shown.isprintable()
 
 
-def nested(kind: str, depth: int) -> str:
-    """An argument or a filter of that depth."""
-    return {'brackets': 'p f ' + '(' * depth + 'p' + ')' * depth, 'stars': 'p f ' + '*' * depth + 'p',
-            'ampersands': 'p f ' + '&' * depth + 'p', 'casts': 'p f ' + '(u32)' * depth + 'p', 'members': 'p f p' + '->x' * depth,
-            'elements': 'p f p' + '[0]' * depth, 'dereferences': 'p f ' + '+0(' * depth + 'p' + ')' * depth,
-            'stars of a type': 'p f (T ' + '*' * depth + ')p', 'user()': 'p f ' + 'user(' * depth + 'p' + ')' * depth,
-            'container_of()': 'p f ' + 'container_of(' * depth + 'p' + ', T, m)' * depth,
-            'brackets of a filter': 'p f f:' + '(' * depth + 'x==1' + ')' * depth,
-            'negations': 'p f f:' + '!' * depth + 'x==1'}[kind]
-
-
-NESTED = ('brackets', 'stars', 'ampersands', 'casts', 'members', 'elements', 'dereferences', 'stars of a type', 'user()',
-          'container_of()', 'brackets of a filter', 'negations')
-
-
 @pytest.mark.parametrize('kind', NESTED)
 def test_what_is_nested_too_deeply_is_refused(kind):
     parse_probe(nested(kind, DEEPEST // 2))
@@ -338,12 +324,14 @@ TREES = st.recursive(st.builds(lambda atom: (atom, compact(parse_probe(f'p f ({a
                      max_leaves=6)
 
 
+@settings(deadline=None)             # other processes take time, too
 @given(TREES)
 def test_any_expression_gives_the_tree_it_was_written_from(pair):
     text, tree = pair
     assert [written(arg) for arg in parse_probe(f'p f a=({text}) b=%0').args] == [f'a={tree}', 'b=%0']
 
 
+@settings(deadline=None)             # other processes take time, too
 @given(TREES)
 def test_every_node_knows_its_columns(pair):
     line = f'p f a=%0 {pair[0]}:u64 b=%1'

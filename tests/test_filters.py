@@ -14,33 +14,12 @@ from random import Random
 from typing import NamedTuple, Optional
 
 import pytest
+from helpers import ARGS, KERNEL
 from imitation import Old, Value, passes
 
 import surftrace
-from surftrace import Event, InputError, Kallsyms, Machine, Module, make_events, parse_probe
+from surftrace import Event, InputError, make_events, parse_probe
 
-ARCH = surftrace.arch_named('x86_64')
-FORMAT = '''\
-	field:unsigned short common_type;	offset:0;	size:2;	signed:0;
-	field:int common_pid;	offset:4;	size:4;	signed:1;
-
-	field:char prev_comm[16];	offset:8;	size:16;	signed:0;
-	field:pid_t prev_pid;	offset:24;	size:4;	signed:1;
-	field:long prev_state;	offset:32;	size:8;	signed:1;
-	field:__data_loc char[] name;	offset:40;	size:4;	signed:0;
-	field:const char * filename;	offset:48;	size:8;	signed:0;
-	field:u8 mac[6];	offset:56;	size:6;	signed:0;
-	field:unsigned int flags;	offset:64;	size:4;	signed:0;
-'''
-KERNEL = Machine(Module(ARCH, Kallsyms(b'ffffffff81000000 T f\n'), []), lambda text: None,
-                lambda path: FORMAT if path.endswith('/event/format') else '')
-
-# One field of each kind; those behind pointers are b to a6, m, users.
-ARGS = ('p f n=%di:s32 u8=%si:u8 u=%si:u32 x=%si:x64 s64=%cx:s64 s8=%cx:s8 b=+4(%dx):b5@3/8 sb=+4(%dx):b5@3/8 '
-        'xb=+4(%dx):b5@3/8 e=%di:s32 eb=+0(%r8):b3@0/8 port=%di:u16 PORT=%di:u32 a=+12(%r9):u32 a6=+0(%r9):x64 '
-        'a6_2=+8(%r9):x64 m=+0(%r9):x32 m_2=+4(%r9):x16 s=+0(%si):string c=+8(+16(%si)):string users=+84(+2272(%di)):s32 '
-        'fn=%ax:symbol ch=%di:char arr=+0(%bx):u8[4] comm=$comm us=+u0(%r10):s32 '
-        '#! sb:S(5) xb:X e:enum(A=-1,B=2) eb:enum(A=-1,B=2) port:be16 PORT:BE32 a:ip a6+a6_2:ip6 m+m_2:mac s:cut(8)')
 DX = 'ptr1>=0xff00000000000000&&ptr1<=0xfffffffffffff000&&'
 S = 'ptr4>4095&&s~"*"&&'
 C = 'ptr4>=0xff00000000000000&&ptr4<=0xfffffffffffff000&&ptr5>4095&&c~"*"&&'

@@ -10,8 +10,8 @@ from random import Random
 from typing import Union
 
 import pytest
+from helpers import KERNEL
 from imitation import Machine, is_string, number, passes, printed, record
-from test_filters import KERNEL
 
 from surftrace import Decoder, Event, Fetch, make_events, parse_probe, visible
 

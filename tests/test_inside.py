@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import json
 import os
 import random
 import re
@@ -27,35 +26,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import kernels
 import pytest
 from cache import Unavailable
+from helpers import AMD64, GDB_REGISTERS, SEED, machine_of, need, types_of, vmlinux
+from inside import answered_by_gdb, field_of, in_c, info_of
 
 import surftrace
 
-SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
 HERE = Path(__file__).resolve().parent
-AMD64 = surftrace.arch_named('x86_64')
 CLANG = 'clang-19' if shutil.which('clang-19') else 'clang'
 BUILDS = [('gcc', '-gdwarf-4', '-O0'), ('gcc', '-gdwarf-4', '-O2'), ('gcc', '-gdwarf-5', '-O0'),
           ('gcc', '-gdwarf-5', '-O1'), ('gcc', '-gdwarf-5', '-O2'),
           (CLANG, '-gdwarf-4', '-O2'), (CLANG, '-gdwarf-5', '-O0'), (CLANG, '-gdwarf-5', '-O2')]
-GDB_REGISTERS = 'rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15'.split()
-
-
-def have(tool: str) -> None:
-    """Skip without the tool."""
-    if not shutil.which(tool):
-        raise Unavailable(f'{tool} is not installed')
-
-
-@functools.lru_cache(None)
-def info_of(path: str) -> surftrace.Module:
-    return surftrace.given_debug_info(path, 'dwarf', None, AMD64)
-
-
-def vmlinux(label: str = '6.1-amd64') -> str:
-    return str(kernels.kernel(label) / 'vmlinux')
 
 
 @pytest.fixture(params=BUILDS, ids=' '.join)
@@ -80,24 +62,6 @@ def spots_of(dwarf: surftrace.Dwarf) -> list[surftrace.Spot]:
     return spots + dwarf.copies('scaled')
 
 
-def field_of(info: surftrace.Module, spot: surftrace.Spot, text: str) -> surftrace.Field:
-    """What an expression becomes at a place."""
-    function = info.dwarf.function_here(spot)
-    return surftrace.Resolver(surftrace.Target(info, function, False)).field(surftrace.parse_probe(f'p x v={text}').args[0])
-
-
-def in_c(fetch: surftrace.Fetch, symbol: Callable[[str], int]) -> tuple[str, int]:
-    """A fetch-arg as an expression for gdb, and how many bits it has."""
-    bits = int(re.search(r'\d+$', fetch.kind)[0])
-    base = fetch.base
-    text = '(long)$rsp' if base == '$stack' else f'(long){base[1:]}' if base[0] == '\\' else hex(symbol(base[1:])) if base[0] == '@' else (
-        f'(long)${base[1:]}' if base[2:].isdigit() else f'(long)$r{base[1:]}')
-    for number, (offset, _) in enumerate(fetch.derefs, 1):
-        last = {8: 'char', 16: 'short', 32: 'int', 64: 'long'}[bits] if number == len(fetch.derefs) else 'long'
-        text = f'(long)*({last} *)({text} + {offset})'
-    return text, bits
-
-
 def gdb_answers(program: Path, folder: Path) -> tuple[list[list[Any]], int]:
     """gdb's answers (see gdb_values.py) about every variable at every place, and how often one was refused."""
     info, questions, refused = info_of(str(program)), [], 0
@@ -113,16 +77,6 @@ def gdb_answers(program: Path, folder: Path) -> tuple[list[list[Any]], int]:
                 text, bits = in_c(fetch, lambda name: info.dwarf.executable.symbols(name)[0].address)
                 questions.append([spot.address, spot.function, name, fetch.text(), text, bits])
     return answered_by_gdb(program, questions, folder), refused
-
-
-def answered_by_gdb(program: Path, questions: list[list[Any]], folder: Path) -> list[list[Any]]:
-    """See gdb_values.py."""
-    have('gdb')
-    (folder / 'questions').write_text(json.dumps(questions))
-    run = subprocess.run(['gdb', '-nx', '-batch', '-x', HERE / 'gdb_values.py', program], capture_output=True, text=True,
-                         env={**os.environ, 'SURFTRACE_VALUES': str(folder / 'questions')})
-    assert 'Traceback' not in run.stderr, run.stderr
-    return [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith('ANSWER ')]
 
 
 def test_a_variable_is_what_gdb_reads_at_every_instruction(program: Path, tmp_path: Path) -> None:
@@ -230,9 +184,9 @@ def test_the_lines_offered_instead_have_code(optimised: Path) -> None:
 
 def test_an_offset_begins_an_instruction(optimised: Path) -> None:
     pytest.importorskip('capstone')
-    have('objdump')
-    info = surftrace.given_debug_info(str(optimised), 'dwarf', None, AMD64)
-    kernel = surftrace.Machine(info, surftrace.note)
+    need('objdump')
+    info = types_of(optimised, 'dwarf')
+    kernel = machine_of(info)
     symbol, = info.dwarf.executable.symbols('many')
     starts = set()
     for offset in range(1, symbol.size):
@@ -251,7 +205,7 @@ def test_disassembly_without_a_disassembler_names_the_package(monkeypatch: pytes
     with pytest.raises(surftrace.SurftraceError, match='python3-capstone'):
         surftrace.code_listing(surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised)))
     probe = surftrace.parse_probe('p many+1')           # then the kernel checks it
-    assert surftrace.make_events([probe], surftrace.Machine(info_of(str(optimised)), surftrace.note))
+    assert surftrace.make_events([probe], machine_of(info_of(str(optimised))))
 
 
 def test_the_listing_names_what_it_calls_and_its_lines(optimised: Path) -> None:
@@ -325,7 +279,7 @@ def test_places_with_more_and_fewer_pointers_are_one_event(optimised: Path) -> N
     lines = ['p:e walk v=+4(+8(%bp)):s32 w=+0(%di):s32', 'p:e many v=+4(%di):s32 w=+8(%di):s32 f:v>3']
     info = info_of(str(optimised))
     probes = [surftrace.parse_probe(lines[0] + ' f:v>3'), surftrace.parse_probe(lines[1])]
-    event, = surftrace.make_events(probes, surftrace.Machine(info, surftrace.note))
+    event, = surftrace.make_events(probes, machine_of(info))
     first, second = ([(name, fetch.text()) for name, fetch in d.unseen] for d in event.definitions)
     passing = f'\\{AMD64.kernel_from}:x64'
     assert first == [('ptr1', '%bp:x64'), ('ptr2', '+8(%bp):x64'), ('ptr3', '%di:x64')]
@@ -347,7 +301,7 @@ RESTS = [('-Os',), ('-O3', '--param', 'max-inline-insns-auto=300')]     # in the
 def split(request: pytest.FixtureRequest, compile_c: Callable[..., Path]) -> Path:
     """fixtures/rest.c, whose function the compiler has split and inlined again."""
     program = compile_c(HERE / 'fixtures/rest.c', *request.param, '-g', '-fpartial-inlining', '-no-pie')
-    have('readelf')
+    need('readelf')
     entries = subprocess.run(['readelf', '--debug-dump=info', program], capture_output=True, text=True).stdout
     line = (HERE / 'fixtures/rest.c').read_text().split('void put')[0].count('\n') + 1
     if not re.search(rf'DW_AT_call_line +: {line}\n', entries):
@@ -421,7 +375,7 @@ def some_functions(count: int) -> list[str]:
 @functools.lru_cache(None)
 def table_by_readelf() -> dict[tuple[str, int], set[int]]:
     """(file, line) -> the addresses of its statements, for some files whose last name is theirs alone."""
-    have('readelf')
+    need('readelf')
     dwarf, files = info_of(vmlinux()).dwarf, set()
     for name in some_functions(160):
         file = dwarf.source_at(dwarf.executable.symbols(name)[0].address)
@@ -454,7 +408,7 @@ def test_a_line_is_where_readelf_has_it() -> None:
 @functools.lru_cache(None)
 def said_by_gdb() -> dict[tuple[str, ...], str]:
     """What gdb says of some lines and of some instructions; one run of it, in which a command may fail."""
-    have('gdb')
+    need('gdb')
     executable, rng = info_of(vmlinux()).dwarf.executable, random.Random(SEED)
     asked = [('line', f'{file}:{line}') for file, line in some_lines(60)]
     for name in some_functions(110):
@@ -497,7 +451,7 @@ def gdb_place(text: str, pc: int) -> tuple[Any, ...] | None:
     text = text.split(', length')[0].strip()
     register = re.fullmatch(r'a variable in \$(\w+)', text)
     memory = re.fullmatch(r'a complex DWARF expression:\s+0: DW_OP_breg(\d+) (-?\d+) \[\$\w+\]', text)
-    if register and register[1] in GDB_REGISTERS:
+    if register and register[1] in GDB_REGISTERS[:16]:
         return 'register', GDB_REGISTERS.index(register[1])
     return ('memory', int(memory[1]), int(memory[2])) if memory else ('gone',) if text == 'gone' else (
         'static', int(static[1], 16)) if (static := re.match('static storage at address (0x[0-9a-f]+)', text)) else None
@@ -528,7 +482,7 @@ def test_a_variable_is_where_gdb_has_it_or_refused() -> None:
 
 def test_perf_probes_the_same_places_and_knows_the_same_variables() -> None:
     """perf names files by their paths, and refuses a line whose address is another line's too."""
-    have('perf')
+    need('perf')
     dwarf, agreed, named = info_of(vmlinux()).dwarf, 0, 0
     for file, line in some_lines(200)[:6]:
         spots = dwarf.line_spots(file, line)

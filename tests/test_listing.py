@@ -7,45 +7,24 @@ import os
 import pty
 import random
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import kernels
 import pytest
-from btf_writer import btf
 from cache import Unavailable
-from test_malformed import FUNCTION, KINDS, NUMBER, STRANGE, check, files, interesting, mutated, raw_btf  # noqa: F401
+from helpers import AMD64, SCALE, SEED, machine_of, need, types_of, vmlinux
 
 import surftrace
-
-SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
-SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
-AMD64 = surftrace.arch_named('x86_64')
-
-
-def have(tool: str) -> None:
-    """Skip without the tool."""
-    if not shutil.which(tool):
-        raise Unavailable(f'{tool} is not installed')
-
-
-def vmlinux() -> str:
-    return str(kernels.kernel('6.1-amd64') / 'vmlinux')
-
-
-def kernel(path: str, mode: str = 'auto') -> surftrace.Machine:
-    """A kernel as -v PATH -m MODE gives it."""
-    return surftrace.Machine(surftrace.given_debug_info(path, mode, None, AMD64), surftrace.note)
 
 
 @pytest.fixture(scope='module', params=['btf', 'dwarf'])
 def stock(request: pytest.FixtureRequest) -> surftrace.Machine:
     """Debian's 6.1, from each backend."""
-    return kernel(vmlinux(), request.param)
+    return machine_of(types_of(vmlinux(), request.param))
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +32,7 @@ def compiled(compile_c: Callable[..., Path], with_btf: Callable[[Path], Path]) -
     """compiled(SOURCE, MODE, *FLAGS): a C text as a kernel."""
     def compiled(source: str, mode: str, *flags: str) -> surftrace.Machine:
         program = compile_c(source, *(flags or ('-O2',)), '-g')
-        return kernel(str(with_btf(program) if mode == 'btf' else program), mode)
+        return machine_of(types_of(str(with_btf(program) if mode == 'btf' else program), mode))
     return compiled
 
 
@@ -87,7 +66,7 @@ def understood(text: str) -> tuple[list[Line], list[int], int]:
 
 def random_structs(count: int) -> list[str]:
     """Names of structs of Debian's 6.1, by SEED, of which there is one definition."""
-    info = kernel(vmlinux(), 'btf').kernel
+    info = types_of(vmlinux(), 'btf')
     print(f'SURFTRACE_ORACLE_SEED={SEED}')
     names = sorted(set(info.type_names(['struct'], '')))
     chosen: list[str] = []
@@ -103,7 +82,7 @@ def random_structs(count: int) -> list[str]:
 
 
 def test_a_layout_is_paholes(stock: surftrace.Machine) -> None:
-    have('pahole')
+    need('pahole')
     names = random_structs(round(SCALE * (100 if stock.kernel.dwarf else 200)))           # DWARF is searched for each, 160 MB
     printed = subprocess.run(['pahole', '-F', 'btf', '-C', ','.join(names), vmlinux()], capture_output=True, text=True, check=True).stdout
     theirs = {match[1]: understood(match[0]) for match in re.finditer(r'^struct (\w+) \{.*?^\}', printed, re.M | re.S)}
@@ -239,7 +218,7 @@ def names(lines: list[str], probed: Optional[bool] = None) -> set[str]:
 
 @pytest.mark.parametrize('pattern', ['tcp_send*', 'ip_rcv'])
 def test_the_functions_are_those_of_the_symbol_table(pattern: str, stock: surftrace.Machine) -> None:
-    have('nm')
+    need('nm')
     table = subprocess.run(['nm', vmlinux()], capture_output=True, text=True, check=True).stdout
     regex = re.compile(pattern.replace('*', r'[\w.]*'))
     wanted = {name for name in re.findall(r'^\w+ [tTwW] (\S+)$', table, re.M) if regex.fullmatch(name) and '.cold' not in name}
@@ -248,29 +227,29 @@ def test_the_functions_are_those_of_the_symbol_table(pattern: str, stock: surftr
 
 
 def test_the_functions_are_those_of_perf() -> None:
-    have('perf')
+    need('perf')
     run = subprocess.run(['perf', 'probe', '-k', vmlinux(), '-F', 'tcp_*'], capture_output=True, text=True)
     if run.returncode or not run.stdout:
         raise Unavailable(f'perf probe -F: {run.stderr.strip()[-200:]}')
-    ours = names(surftrace.listing('p tcp_*', kernel(vmlinux(), 'btf')))
+    ours = names(surftrace.listing('p tcp_*', machine_of(types_of(vmlinux(), 'btf'))))
     theirs = {name for name in run.stdout.split() if '.cold' not in name}
     assert theirs - ours == set()
     assert len(theirs) > 300
 
 
 def test_both_backends_have_the_same_prototypes() -> None:
-    both = [{line.split(';')[0] for line in surftrace.listing('p tcp_v[46]_*', kernel(vmlinux(), mode)) if '// ' not in line}
+    both = [{line.split(';')[0] for line in surftrace.listing('p tcp_v[46]_*', machine_of(types_of(vmlinux(), mode))) if '// ' not in line}
             for mode in ('btf', 'dwarf')]
     assert len(both[0] & both[1]) > 40
     assert {line for line in both[0] - both[1] if f"{line.split('(')[0]}(" in ' '.join(both[1])} == set()
 
 
 def test_a_prototype_is_pfuncts(types_file: Callable[[str], Path]) -> None:
-    have('pfunct')
+    need('pfunct')
     program = types_file('BTF')
     said = subprocess.run(['pfunct', '-F', 'btf', '--prototypes', program], capture_output=True, text=True, check=True).stdout
     theirs = {re.sub(r'\s+', '', line) for line in said.splitlines()}
-    ours = {re.sub(r'\s+', '', prototype.text + ';') for prototype in kernel(str(program), 'btf').kernel.prototypes('*')}
+    ours = {re.sub(r'\s+', '', prototype.text + ';') for prototype in types_of(str(program), 'btf').prototypes('*')}
     assert ours == {line.replace('inline', '', 1) for line in theirs} and len(ours) > 20
 
 
@@ -302,12 +281,12 @@ def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
 
 
 def test_a_listing_of_the_running_kernel_takes_its_word_for_what_can_be_traced() -> None:
-    info = kernel(vmlinux(), 'btf').kernel
+    info = types_of(vmlinux(), 'btf')
     symbols = surftrace.Kallsyms(b'0000 T vfs_read\n0000 T vfs_write\n0000 T vfs_open\n0000 t vfs_mine\t[mine]\n')
     known = surftrace.Module(AMD64, symbols, [lambda: info])
     tracefs = {'available_filter_functions': 'vfs_read\nvfs_write\nvfs_mine [mine]\n',
              '/sys/kernel/debug/kprobes/blacklist': '0xffff-0xffff\tvfs_write\n'}
-    running = surftrace.Machine(known, str, lambda path: tracefs.get(path, ''))
+    running = machine_of(known, read=lambda path: tracefs.get(path, ''))
     said = {line.split('(')[0].split(' ')[-1].lstrip('*'): line.partition('// ')[2] for line in surftrace.listing('p vfs_*', running)}
     assert said == {'vfs_read': '', 'vfs_write': "no probe: on the kernel's blacklist: kprobes themselves run through it",
                     'vfs_open': 'no probe: not traceable (notrace)',
@@ -319,11 +298,11 @@ def test_the_functions_of_a_module_that_is_not_loaded_are_those_of_its_file() ->
     path = next((str(path) for path in sorted(folder.rglob('nf_nat.ko'))), '')
     if not path:
         raise Unavailable(f'no nf_nat.ko in {folder}')
-    info = surftrace.Module(AMD64, surftrace.Kallsyms(b'0000 T f\n'), [lambda: kernel(vmlinux(), 'btf').kernel.btf])
+    info = surftrace.Module(AMD64, surftrace.Kallsyms(b'0000 T f\n'), [lambda: types_of(vmlinux(), 'btf').btf])
     file = surftrace.Executable(path)
     nat = surftrace.Module(AMD64, info.symbols, surftrace.types_in(file, 'btf', info), file)
     info.with_modules(lambda name: nat if name == 'nf_nat' else surftrace.Module(AMD64, None, []))
-    away = surftrace.Machine(info, str)
+    away = machine_of(info)
     said = surftrace.listing('p nf_nat:nf_nat_alloc*', away)
     assert said == ["unsigned int nf_nat_alloc_null_binding(struct nf_conn *ct, unsigned int hooknum);  // no probe: the module 'nf_nat' "
                     'is not loaded']
@@ -367,12 +346,12 @@ def test_the_fields_are_those_of_the_format_files(_mounted_tracefs: Path) -> Non
     if not Path(surftrace.RUNNING_BTF).exists():
         raise Unavailable(f'this kernel has no {surftrace.RUNNING_BTF}')
     info = surftrace.running_debug_info('btf', AMD64, os.uname().release)
-    running = surftrace.Machine(info, surftrace.note, surftrace.Tracefs(str(_mounted_tracefs)).read)
+    running = machine_of(info, read=surftrace.Tracefs(str(_mounted_tracefs)).read)
     blocks = re.split(r'^e ', '\n'.join(surftrace.listing('e */*', running)), flags=re.M)[1:]
     said = {block.split('\n')[0]: fields_of(block) for block in blocks if not re.match('surftrace|[ku]probes', block)}   # made by others
     wanted = {name: fields_of((_mounted_tracefs / 'events' / name / 'format').read_text()) for name in said}
     assert said == wanted and len(said) > 300
-    elsewhere = surftrace.Machine(info, print)
+    elsewhere = machine_of(info)
     raw = {name: fields_of('\n'.join(surftrace.event_layout(name, elsewhere))) for name in said if name.startswith('sched/')}
     raw = {name: fields for name, fields in raw.items() if fields}             # one of a class of several has no struct of its name
     assert raw == {name: wanted[name] for name in raw} and len(raw) > 10
@@ -438,46 +417,6 @@ def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Machine) -> No
 
 # whatever is typed, and whatever a file holds
 
-WHATS = ['p *', 'p take_*', 'p take_bits', 'p *(struct nested *)', 'p *(struct bits *)', 'p take_nested p->next p->named.deep', 'struct nested',
-         'struct nested.next.named', 'struct arrays.words[1]', 'union bit_union', 'enum plain', 'struct s*', 'atomic_t', 'e */*', 'e x', 'r take_*',
-         'struct scalars.handle', 'p m:take_*']
-
-
-def test_mutated_words_are_listed_or_refused(raw_btf: Path) -> None:  # noqa: F811
-    statuses = []
-    for seed in range(400):
-        random_ = random.Random(seed)
-        what = mutated(random_, random_.choice(WHATS))
-        statuses.append(check('-v', str(raw_btf), f'--list={what}'))
-    assert {0, 2} <= set(statuses)
-
-
-@pytest.mark.parametrize('kind', KINDS)
-def test_a_damaged_file_is_listed_or_refused(kind: str, files: dict[str, bytes], tmp_path: Path) -> None:  # noqa: F811
-    data, path, statuses = files[kind], tmp_path / 'file', []
-    mode, spans = 'btf' if 'BTF' in kind else 'dwarf', interesting(kind, data, path)
-    path.write_bytes(data)
-    assert [check('-m', mode, '-v', str(path), '-L', what) for what in WHATS].count(0) > 9
-    for seed in range(100):
-        random_, damaged = random.Random(seed), bytearray(data[:random.Random(seed).randrange(len(data))] if seed % 5 == 0 else data)
-        for _ in range(random_.choice([1, 1, 3, 20])):
-            at = random_.randrange(*random_.choice(spans))
-            if at < len(damaged):
-                damaged[at] = random_.choice([damaged[at] ^ 1 << random_.randrange(8), 0, 0xff, 0x80, random_.randrange(256)])
-        path.write_bytes(damaged)
-        statuses.append(check('-m', mode, '-v', str(path), '-L', random_.choice(WHATS)))
-    assert len(set(statuses)) > 1
-
-
-@pytest.mark.parametrize('types', STRANGE.values(), ids=STRANGE)
-def test_types_that_no_compiler_makes_are_listed_or_refused(types: list[Any], tmp_path: Path) -> None:
-    (tmp_path / 'btf').write_bytes(btf(NUMBER, *FUNCTION, *types))
-    for what in ('p *', 'p f p', 'p *(struct s *)', 'struct s', 'struct s.x', 'struct s.x.x', 'struct s.x[3]', 't', 'struct *', 'e */*'):
-        check('-v', str(tmp_path / 'btf'), '-L', what)
-    kernel_ = None if (31, 'x', 0) in types else kernel(str(tmp_path / 'btf'), 'btf')     # refused as a whole
-    for text in ('p f p->', 'p f p->x.', 'p f (struct ', 'p f p', 'p f f:p'):
-        assert kernel_ is None or isinstance(surftrace.completions(text, kernel_), surftrace.Offer)
-
 
 PROGRAM = '''struct thing { int a; char *name; };
 __attribute__((noinline)) long use(struct thing *it, unsigned char count) { __asm__ volatile("" :: "r"(it), "r"(count)); return 1; }
@@ -488,7 +427,7 @@ int main(int n, char **v) { struct thing it = { n, v[0] }; user_of(); return use
 
 def of_programs() -> surftrace.Machine:
     """A kernel of which nothing is known but its programs."""
-    return surftrace.machine_for(surftrace.arguments().parse_args(['-S']), surftrace.Module(surftrace.arch_named('x86_64'), None, []))
+    return surftrace.machine_for(surftrace.arguments().parse_args(['-S']), surftrace.Module(AMD64, None, []))
 
 
 def test_the_functions_of_a_program_are_listed_with_their_prototypes(compile_c: Callable[..., Path]) -> None:

@@ -12,90 +12,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Optional
 
 import pytest
+from helpers import need
+from live import COMMAND, FORK, PROJECT, Running, children, forked, surftrace
 
 pytestmark = pytest.mark.live
-PROJECT = Path(__file__).resolve().parents[1]
-COMMAND = [sys.executable, str(PROJECT / 'surftrace.py')]
-FORK = 'e sched/sched_process_fork'
-
-
-@pytest.fixture(autouse=True)
-def _no_survivors(tracefs: Path) -> Iterator[None]:
-    """A run that a failed test forgot ends before tracefs is compared."""
-    yield
-    for run in Running.started:
-        if run.process.poll() is None:
-            run.end(signal.SIGTERM)
-    Running.started.clear()
-
-
-class Running:
-    """A surftrace that traces; its two outputs grow while it runs."""
-    started: List['Running'] = []
-
-    def __init__(self, *arguments: str, stdout: Optional[int] = None, command: Optional[List[str]] = None) -> None:
-        self.process = subprocess.Popen(command or [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, errors='surrogateescape', start_new_session=bool(command))
-        self.started.append(self)
-        self.err: List[str] = []
-        self._tracing = threading.Event()
-        self._listener = threading.Thread(target=self._listen)
-        self._listener.start()
-        assert self._tracing.wait(30), ''.join(self.err)
-        time.sleep(0.1)         # 'tracing' is said when it is; this lets the reader of trace_pipe begin, too
-
-    def _listen(self) -> None:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            self.err.append(line)
-            if 'Ctrl-C ends it' in line:
-                self._tracing.set()
-        self._tracing.set()
-
-    def end(self, number: int = signal.SIGINT) -> List[str]:
-        """The lines it printed, after a signal."""
-        self.process.send_signal(number)
-        return self.ended()
-
-    def ended(self) -> List[str]:
-        """The lines it printed, when it ends by itself."""
-        out = self.process.stdout.read() if self.process.stdout else ''
-        self.process.wait(30)
-        self._listener.join()
-        return out.splitlines()
-
-    @property
-    def instance(self) -> Path:
-        found = re.search(r'mkdir (\S+)', ''.join(self.err))
-        assert found
-        return Path(found[1])
-
-
-def surftrace(*arguments: str, text: str = '') -> 'subprocess.CompletedProcess[str]':
-    """A run that ends by itself."""
-    return subprocess.run([*COMMAND, *arguments], input=text, capture_output=True, text=True, timeout=60)
-
-
-def children(count: int) -> List[int]:
-    """The process ids of so many children that have come and gone."""
-    pids = []
-    for _ in range(count):
-        child = os.fork()
-        if not child:
-            os._exit(0)
-        os.waitpid(child, 0)
-        pids.append(child)
-    return pids
-
-
-def forked(lines: List[str]) -> List[int]:
-    return [int(match[1]) for match in (re.search(r'child_pid=(\d+)', line) for line in lines) if match]
 
 
 def test_every_fork_is_shown_with_the_childs_pid(tracefs: Path) -> None:
@@ -260,8 +185,7 @@ def test_p_follows_threads_and_not_children(tracefs: Path) -> None:
 
 def test_p_in_a_pid_namespace_is_refused_with_the_way_out(tracefs: Path) -> None:
     """The kernel would take the number for that of another process."""
-    if not shutil.which('unshare'):
-        pytest.skip('no unshare')
+    need('unshare')
     run = subprocess.run(['unshare', '--pid', '--fork', '--mount-proc', *COMMAND, '-d', '0.1', '-p', '1', FORK],
                          capture_output=True, text=True, timeout=60)
     assert run.returncode == 1 and '-p: in a PID namespace' in run.stderr and '--pid=host' in run.stderr
@@ -342,8 +266,7 @@ class Script(Running):
     """A script that traces, in a group of its own as a terminal has it."""
 
     def __init__(self, shell: str, path: Path, stdout: Optional[int] = None) -> None:
-        if not shutil.which(shell.split()[0]):
-            pytest.skip(f'no {shell}')
+        need(shell.split()[0])
         super().__init__(command=[*shell.split(), str(path)], stdout=stdout)
 
 

@@ -13,7 +13,6 @@ import pty
 import random
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +23,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from test_live import COMMAND, FORK, PROJECT, Running, _no_survivors, children, forked, surftrace  # noqa: F401  (a fixture)
+from helpers import need
+from live import COMMAND, FORK, PROJECT, Running, children, forked, surftrace
 
 pytestmark = pytest.mark.live
 PROBE = 'P:ending libc:getppid'
@@ -370,8 +370,7 @@ def test_an_instance_made_by_hand_is_not_ours(tracefs: Path) -> None:
 
 @pytest.mark.parametrize('shell', ['bash', 'dash', 'busybox sh'])
 def test_a_script_that_lives_is_not_swept(shell: str, left: Callable[[], list[str]], tmp_path: Path) -> None:
-    if not shutil.which(shell.split()[0]):
-        pytest.skip(f'no {shell}')
+    need(shell.split()[0])
     script = tmp_path / 'run.sh'
     assert surftrace('-o', str(script), f'{FORK} f:common_pid=={os.getpid()}').returncode == 0
     process = subprocess.Popen([*shell.split(), script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

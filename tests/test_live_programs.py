@@ -18,19 +18,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_live import COMMAND, Running, _no_survivors, surftrace  # noqa: F401  (a fixture)
-from test_programs import APP, CPP, HAND, OTHER, RUST, SCOPED, SCOPES, USDT, Compile, build, go, stripped, tool
+from helpers import need, output
+from live import COMMAND, Running, surftrace
+from programs import APP, CPP, HAND, OTHER, RUST, SCOPED, SCOPES, USDT, Compile, build, go, stripped
 
 import surftrace as module
 
 pytestmark = pytest.mark.live
-
-
-def needs(*tools: str) -> None:
-    """Skip without these programs."""
-    missing = [name for name in tools if not shutil.which(name)]
-    if missing:
-        pytest.skip(f"{' '.join(missing)} not installed")
 
 
 def shown(lines: list[str], name: str = 'f0', pid: int = 0) -> list[str]:
@@ -158,14 +152,14 @@ def test_a_number_behind_an_address_where_nothing_is_is_no_number(compile_c: Com
 def test_a_probe_inside_a_function_reads_its_registers(compile_c: Compile) -> None:
     pytest.importorskip('capstone')
     program = build(compile_c, '-O0')
-    listing = tool('objdump', '-d', '--no-show-raw-insn', '--disassemble=call_other', program)
+    listing = output('objdump', '-d', '--no-show-raw-insn', '--disassemble=call_other', program)
     start, at = (int(re.search(pattern, listing, re.M)[1], 16) for pattern in (r'^ +(\w+):', r'^ +(\w+):.*call '))     # type: ignore[index]
     assert shown(traced([f'P {program}:call_other+{at - start} x=%di:s32'], lambda: ran(program, 2))) == ['x=6'] * 2
 
 
 def test_two_functions_of_one_name_by_their_offsets(compile_c: Compile) -> None:
     program = build(compile_c, '-O2')
-    first, second = sorted(int(line.split()[0], 16) for line in tool('nm', program).splitlines() if line.endswith(' same'))
+    first, second = sorted(int(line.split()[0], 16) for line in output('nm', program).splitlines() if line.endswith(' same'))
     lines = traced([f'P:one {program}:{first:#x} x', f'R:two {program}:{second:#x} $retval', f'P:both {program}:sam[e] x'], lambda: ran(program, 1))
     assert {shown(lines, 'one')[0], shown(lines, 'two')[0]} <= {'x=5', 'x=6', 'retval=6', 'retval=7'}
     assert sorted(shown(lines, 'both') or shown(lines, 'both_same')) == ['x=5', 'x=6']
@@ -233,7 +227,7 @@ def test_p_sees_a_process_in_a_chroot_by_the_path_it_has_there(compile_c: Compil
 
 def test_p_sees_a_process_in_a_mount_namespace_through_its_root(compile_c: Compile, tmp_path: Path) -> None:
     """Here there is another program of that path, which must not be the one that is probed."""
-    needs('unshare')
+    need('unshare')
     inner = tmp_path / 'inner'
     inner.mkdir()
     shutil.copy('/bin/true', inner / 'app')
@@ -282,7 +276,7 @@ def test_s_shows_the_functions_that_called(compile_c: Compile, tmp_path: Path) -
     program = tmp_path / 'app'
     shutil.copy(compile_c(APP, str(compile_c(OTHER, '-c', '-O0', '-g', '-fno-omit-frame-pointer')), '-g', '-O0', '-fno-omit-frame-pointer'), program)
     with looping(program):
-        first, second = sorted(int(line.split()[0], 16) for line in tool('nm', program).splitlines() if line.endswith(' same'))
+        first, second = sorted(int(line.split()[0], 16) for line in output('nm', program).splitlines() if line.endswith(' same'))
         text = surftrace('-q', '-s', '-n', '6', f'P:a {program}:{first:#x}', f'P:b {program}:{second:#x}').stdout
     stacks = {name: re.search(rf': {name}: .*\n.*<user stack trace>\n((?: => .*\n)*)', text) for name in 'ab'}
     assert all(stacks.values()), text
@@ -533,7 +527,7 @@ def test_libstdcpp_throw_and_catch(compile_c: Compile) -> None:
 
 def test_bash_readline_and_what_it_returns() -> None:
     """Typed into a real bash, on a terminal."""
-    needs('bash')
+    need('bash')
     run = Running('-q', 'P:in bash:readline', 'R:out bash:readline cmd=!(char *)$retval', 'R:ends bash:readline cmd=$retval f:cmd==0')
     master, slave = pty.openpty()
     shell = subprocess.Popen(['bash', '--norc', '--noprofile', '-i'], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
@@ -553,7 +547,7 @@ def test_bash_readline_and_what_it_returns() -> None:
 
 
 def test_functions_of_libc_called_by_a_program_of_debians(tmp_path: Path) -> None:
-    needs('date', 'env')
+    need('date', 'env')
     (tmp_path / 'there').write_text('2001-02-03\n')
     pids = []
 
@@ -584,7 +578,7 @@ def test_libcs_own_types(tmp_path: Path) -> None:
 
 
 def test_redis_strings_while_redis_cli_sets_and_gets(tmp_path: Path) -> None:
-    needs('redis-server', 'redis-cli')
+    need('redis-server', 'redis-cli')
     socket = str(tmp_path / 's')
     server = subprocess.Popen(['redis-server', '--port', '0', '--unixsocket', socket, '--save', '', '--appendonly', 'no', '--dir', tmp_path],
                               stdout=subprocess.DEVNULL)
@@ -608,11 +602,11 @@ def test_redis_strings_while_redis_cli_sets_and_gets(tmp_path: Path) -> None:
 
 def test_the_queries_of_a_postgresql_server() -> None:
     """As an unprivileged user, on a socket of its own."""
-    needs('setpriv', 'psql')
+    need('setpriv', 'psql')
     places = sorted(glob.glob('/usr/lib/postgresql/*/bin/postgres'))
     if not places or not module.Executable(places[-1]).usdt_notes():
         pytest.skip('no PostgreSQL with USDT probes')
-    binaries, folder = Path(places[-1]).parent, Path(tool('mktemp', '-d', '/tmp/surftrace-pg-XXXXXX').strip())
+    binaries, folder = Path(places[-1]).parent, Path(output('mktemp', '-d', '/tmp/surftrace-pg-XXXXXX').strip())
     user = ('setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups')
     try:
         shutil.chown(folder, 'postgres', 'postgres')
@@ -654,7 +648,7 @@ def test_cpp_by_its_names(compile_c: Compile) -> None:
 @pytest.mark.parametrize('flags', ['-O0', '-O2', '-O1 -gdwarf-4'])
 @pytest.mark.parametrize('compiler', ['g++', 'clang++'])
 def test_members_and_types_of_cpp_are_those_the_program_takes(compiler: str, flags: str, compile_c: Compile) -> None:
-    needs(compiler)
+    need(compiler)
     program = compile_c(SCOPES, '-x', 'c++', '-g', *flags.split(), compiler=compiler)
     said: list[str] = []
     lines = traced([f'P {program}:{place} v={asked}' for place, asked in SCOPED.items()], lambda: said.extend(ran(program).stdout.split()))
@@ -702,7 +696,7 @@ end program
 
 @pytest.mark.parametrize('flags', ['-O0', '-O1', '-O2'])
 def test_what_fortran_passes_by_its_address_is_read_there(flags: str, compile_c: Compile, tmp_path: Path) -> None:
-    needs('gfortran')
+    need('gfortran')
     (tmp_path / 'shop.f90').write_text(FORTRAN)
     program = compile_c(tmp_path / 'shop.f90', '-g', flags, compiler='gfortran')
     said: list[str] = []
@@ -716,7 +710,7 @@ def test_what_fortran_passes_by_its_address_is_read_there(flags: str, compile_c:
 
 @pytest.mark.parametrize('flags', ['-Copt-level=0', '-Copt-level=0 -Csymbol-mangling-version=v0'])
 def test_rust_by_its_names(flags: str, compile_c: Compile) -> None:
-    needs('rustc')
+    need('rustc', optional=True)
     program = compile_c(RUST, '--crate-name', 'rs', '-g', *flags.split(), compiler='rustc')
     lines = traced([f'P:b {program}:rs::shop::buy count who:text item->price item->neg item->name:text', f'P:p {program}:rs::shop::plain a b c',
                     f'R:r {program}:rs::shop::buy $retval'], lambda: ran(program))
@@ -821,7 +815,7 @@ def test_a_return_probe_on_go_is_refused(go_program: Path) -> None:
 
 
 def test_jvm_sees_a_thread_begin(tmp_path: Path) -> None:
-    needs('java', 'javac')
+    need('java', 'javac', optional=True)
     libraries = glob.glob('/usr/lib/jvm/*/lib/server/libjvm.so')
     if not libraries or not module.Executable(libraries[0]).usdt_notes():
         pytest.skip('no libjvm.so with USDT probes')
@@ -875,12 +869,12 @@ def test_a_function_that_is_split_is_seen_once_a_call(flags: tuple[str, ...], co
 def test_what_a_line_became_and_the_code_of_a_function_are_listed(compile_c: Compile) -> None:
     program = compile_c(INSIDE, '-O0', '-gdwarf-5')
     said = surftrace('-l', f'{program}:test.c:{HERE}')
-    starts = tool('gdb', '-nx', '-batch', '-ex', f'info line test.c:{HERE}', program)
+    starts = output('gdb', '-nx', '-batch', '-ex', f'info line test.c:{HERE}', program)
     first = re.search(r'address (0x[0-9a-f]+)', starts)
     assert first and first[1] in said.stdout and re.search(r'^ +it +struct thing', said.stdout, re.M), (said, starts)
     pytest.importorskip('capstone')
     code = surftrace('-F', f'{program}:work').stdout
-    listing = tool('objdump', '-d', '--no-show-raw-insn', '--disassemble=work', program)
+    listing = output('objdump', '-d', '--no-show-raw-insn', '--disassemble=work', program)
     wanted = [int(at, 16) for at in re.findall(r'^ +([0-9a-f]+):\t', listing, re.M)]
     assert [int(at) for at in re.findall(r'^ +<\+(\d+)>', code, re.M)] == [at - wanted[0] for at in wanted]
     refused = surftrace('-S', f'P {program}:test.c:1 i')
@@ -954,7 +948,7 @@ def test_every_call_is_seen_once_whatever_copies_there_are(flags: str, compile_c
     program = compile_c(COPIES, '-g', *flags.split())
     said, seen = said_and_seen(program, {'scaled': 'x by why', 'part': 'b=p->b k', 'both': 'x by', 'small': 'x'})
     assert len(said) == 9 and seen == said
-    assert ('constprop' in tool('nm', program)) == (flags[2] in '23')
+    assert ('constprop' in output('nm', program)) == (flags[2] in '23')
 
 
 @pytest.mark.parametrize('flags', ['-O0', '-O1', '-O2', '-O3', '-O2 -flto'])
@@ -962,7 +956,7 @@ def test_every_call_of_an_inline_function_of_a_header_is_seen_once(flags: str, c
     other = compile_c(INLINE, '-c', '-x', 'c++', '-DOTHER', '-g', *flags.split(), compiler='g++')
     linked = compile_c(INLINE, '-c', '-x', 'c++', '-g', *flags.split(), compiler='g++')
     program = linked.with_name('program')
-    tool('g++', '-g', *flags.split(), linked, other, '-o', program)
+    output('g++', '-g', *flags.split(), linked, other, '-o', program)
     value = '' if 'lto' in flags else 'v'                               # LTO leaves none of some constants, which is said
     said, seen = said_and_seen(program, dict.fromkeys(('shared', 'twice<int>', 'Held::get'), value))
     assert len(said) == 9 and [line.strip() for line in seen] == [line if value else line.split()[0] for line in said]
@@ -992,7 +986,7 @@ def test_a_function_and_its_copies_are_one_and_what_is_not_seen_is_said(compile_
     """A register is another thing in a copy; without DWARF nobody knows where a copy has its parameters."""
     program, said = compile_c(APPLY, '-g', '-O3'), []  # type: Path, list[str]
     bare = stripped(program, tmp_path, 'packed')
-    assert {'apply', 'apply.constprop.0'} <= set(re.findall(r'\w (apply\S*)$', tool('nm', program), re.M))
+    assert {'apply', 'apply.constprop.0'} <= set(re.findall(r'\w (apply\S*)$', output('nm', program), re.M))
     lines = traced([f'P:entry {program}:apply n', f'R:back {program}:apply.constprop.0 $retval', f'P:own {program}:apply n=%di:s32', f'P:f {program}:apply n f:n>3'],
                    lambda: said.extend(ran(program).stdout.splitlines()))
     calls = [line.split() for line in said]

@@ -6,9 +6,7 @@ import gzip
 import itertools
 import lzma
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,51 +15,10 @@ from random import Random
 
 import pytest
 from btf_writer import ARRAY, CONST, FUNC, INT, PROTO, PTR, STRUCT, TYPEDEF, btf
-from golden import GOLDEN
-from helpers import outcome
-from test_expressions import NESTED, nested
-from test_show import EVENTS, HOSTILE, LINES, hostile_line
+from golden import EVENTS, GOLDEN, HOSTILE, LINES, NESTED, hostile_line, nested
+from helpers import check, limited, machine_of, need, outcome, types_of
 
 import surftrace
-
-SECONDS, BYTES = 10, 2 << 30            # what a case may take
-
-
-class TooLong(BaseException):
-    """The case did not end in time."""
-
-
-@contextlib.contextmanager
-def limited() -> Iterator[None]:
-    """An end to what takes too long or too much memory."""
-    def stop(*_: object) -> None:
-        raise TooLong
-    before, limits = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGE_SIZE')
-    resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, limits[1]))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        resource.setrlimit(resource.RLIMIT_AS, limits)
-
-
-def check(*arguments: str, caret: bool = False) -> int:
-    """Run that, and hold it to the promise; with a line alone, a complaint shows where."""
-    with limited():
-        status, out, err = outcome(*arguments)
-    assert status in (0, 1, 2), arguments
-    assert 'Traceback' not in err
-    if status:
-        assert out == '' and (err.startswith('surftrace: ')
-                              or 'surftrace: error: ' in err) and len(err.splitlines()[0]) > 20, arguments
-    else:
-        assert out.strip() and err.count('\n') == err.count('surftrace: note: '), arguments
-    if status == 2 and caret:
-        assert '\n  ' in err and '^' in err.splitlines()[-1], err
-    return status
 
 
 @pytest.fixture(scope='module')
@@ -365,8 +322,7 @@ def test_what_unpacks_to_more_than_can_be_true_is_not_unpacked(how, types_file, 
     if how in ('.gz', '.xz'):
         bomb.write_bytes(gzip.compress(zeros, 1) if how == '.gz' else lzma.compress(zeros, preset=0))
     elif how == '.zst':
-        if not shutil.which('zstd'):
-            pytest.skip('zstd is not installed')
+        need('zstd', optional=True)
         bomb.write_bytes(subprocess.run(['zstd', '-1'], input=zeros, capture_output=True, check=True).stdout)
     elif how == '.gnu_debugdata':
         bomb = section_of(types_file('DWARF 5'), tmp_path, lzma.compress(zeros, preset=0), how)
@@ -378,7 +334,7 @@ def test_what_unpacks_to_more_than_can_be_true_is_not_unpacked(how, types_file, 
             assert len(surftrace.program_at(str(bomb)).symbols.files) == 1
         else:
             with pytest.raises(surftrace.DebugInfoError, match='unpack to more than|says it is one of|damaged zstd'):
-                surftrace.given_debug_info(str(bomb), 'dwarf', None, surftrace.arch_named('x86_64')).function('take_bits')
+                types_of(bomb, 'dwarf').function('take_bits')
 
 
 # ---- what lies beside the program
@@ -404,3 +360,44 @@ def test_modules_beside_the_program_are_not_imported(tmp_path, types_file):
     for command in (['surftrace.py'], ['./surftrace.py'], ['-m', 'surftrace']):
         done = subprocess.run([sys.executable, *command, *line], cwd=tmp_path, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, '') and done.stdout.startswith('p:f0 take_bits'), command
+
+
+WHATS = ['p *', 'p take_*', 'p take_bits', 'p *(struct nested *)', 'p *(struct bits *)', 'p take_nested p->next p->named.deep', 'struct nested',
+         'struct nested.next.named', 'struct arrays.words[1]', 'union bit_union', 'enum plain', 'struct s*', 'atomic_t', 'e */*', 'e x', 'r take_*',
+         'struct scalars.handle', 'p m:take_*']
+
+
+def test_mutated_words_are_listed_or_refused(raw_btf: Path) -> None:  # noqa: F811
+    statuses = []
+    for seed in range(400):
+        random_ = Random(seed)
+        what = mutated(random_, random_.choice(WHATS))
+        statuses.append(check('-v', str(raw_btf), f'--list={what}'))
+    assert {0, 2} <= set(statuses)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_damaged_file_is_listed_or_refused(kind: str, files: dict[str, bytes], tmp_path: Path) -> None:  # noqa: F811
+    data, path, statuses = files[kind], tmp_path / 'file', []
+    mode, spans = 'btf' if 'BTF' in kind else 'dwarf', interesting(kind, data, path)
+    path.write_bytes(data)
+    assert [check('-m', mode, '-v', str(path), '-L', what) for what in WHATS].count(0) > 9
+    for seed in range(100):
+        random_, damaged = Random(seed), bytearray(data[:Random(seed).randrange(len(data))] if seed % 5 == 0 else data)
+        for _ in range(random_.choice([1, 1, 3, 20])):
+            at = random_.randrange(*random_.choice(spans))
+            if at < len(damaged):
+                damaged[at] = random_.choice([damaged[at] ^ 1 << random_.randrange(8), 0, 0xff, 0x80, random_.randrange(256)])
+        path.write_bytes(damaged)
+        statuses.append(check('-m', mode, '-v', str(path), '-L', random_.choice(WHATS)))
+    assert len(set(statuses)) > 1
+
+
+@pytest.mark.parametrize('types', STRANGE.values(), ids=STRANGE)
+def test_types_that_no_compiler_makes_are_listed_or_refused(types: list[tuple], tmp_path: Path) -> None:
+    (tmp_path / 'btf').write_bytes(btf(NUMBER, *FUNCTION, *types))
+    for what in ('p *', 'p f p', 'p *(struct s *)', 'struct s', 'struct s.x', 'struct s.x.x', 'struct s.x[3]', 't', 'struct *', 'e */*'):
+        check('-v', str(tmp_path / 'btf'), '-L', what)
+    kernel_ = None if (31, 'x', 0) in types else machine_of(types_of(tmp_path / 'btf', 'btf'))     # refused as a whole
+    for text in ('p f p->', 'p f p->x.', 'p f (struct ', 'p f p', 'p f f:p'):
+        assert kernel_ is None or isinstance(surftrace.completions(text, kernel_), surftrace.Offer)

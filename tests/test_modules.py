@@ -13,11 +13,11 @@ from pathlib import Path
 import btf_writer as w
 import kernels
 import pytest
+from helpers import AMD64, machine_of, need, types_of
 
 import surftrace
 from surftrace import Btf, DebugInfoError, DistilledBtf, InputError
 
-AMD64 = surftrace.arch_named('x86_64')
 SOURCE = '''
 struct other; struct priv { char pad[24]; int value; unsigned low : 3, high : 5; struct priv *next; const char *name; };
 typedef struct { long a, b; } pair;
@@ -70,8 +70,7 @@ def test_dwarf_of_an_object_file(line, shown, flags, module, vmlinux, tmp_path, 
 @pytest.mark.parametrize('compiler', ['gcc', 'clang'])
 def test_relocations_are_those_a_linker_applies(compiler, module, compile_c, tmp_path):
     """The same file linked: its .debug_info differs only where addresses do; its strings may be merged."""
-    if not shutil.which(compiler):
-        pytest.skip(f'{compiler} is not installed')
+    need(compiler)
     file = compile_c(SOURCE, '-c', '-O2', '-g', '-fno-pie', compiler=compiler)
     linked = tmp_path / 'linked'
     subprocess.run(['ld', '-e', '0', '-o', linked, file], check=True, capture_output=True)
@@ -86,8 +85,7 @@ def test_relocations_are_those_a_linker_applies(compiler, module, compile_c, tmp
 
 @pytest.mark.parametrize('tool', ['riscv64-linux-gnu-gcc', 'aarch64-linux-gnu-gcc', 's390x-linux-gnu-gcc', 'powerpc64le-linux-gnu-gcc'])
 def test_object_files_of_other_machines(tool, compile_c):
-    if not shutil.which(tool):
-        pytest.skip(f'{tool} is not installed')
+    need(tool)
     dwarf = surftrace.Dwarf(surftrace.Executable(str(compile_c(SOURCE, '-c', '-O2', '-g', compiler=tool))))
     assert [p.name for p in dwarf.function('end').parameters] == ['x', 'p']
     assert [m.bit for m in dwarf.named('struct', 'priv').members()][:2] == [0, 192]
@@ -104,8 +102,7 @@ def test_compressed_files(ending, module, vmlinux, tmp_path, capfd):
     data = module().read_bytes()
     path = tmp_path / f'probe{ending}'
     if ending == '.ko.zst':
-        if not shutil.which('zstd'):
-            pytest.skip('zstd is not installed')
+        need('zstd', optional=True)
         subprocess.run(['zstd', '-q', '-o', path, module()], check=True)
     else:
         path.write_bytes({'.ko.xz': lzma.compress, '.ko.gz': gzip.compress, '.ko.debug': bytes}[ending](data))
@@ -147,9 +144,8 @@ def test_a_function_of_the_kernel_is_not_that_of_the_module(module, vmlinux, tmp
 def test_what_is_wrong_is_said_where_it_is(line, message, column, module, vmlinux, tmp_path):
     file = str(copied(module(), tmp_path))
     info = surftrace.given_debug_files([str(vmlinux), file], 'auto', None, AMD64, 'x', lambda: None)
-    from test_resolve import kernel_of
     try:
-        surftrace.make_events([surftrace.parse_probe(line)], kernel_of(info))
+        surftrace.make_events([surftrace.parse_probe(line)], machine_of(info))
     except InputError as error:
         assert re.search(message, error.message) and error.at[0] == column
     else:
@@ -258,11 +254,10 @@ def conntrack() -> tuple[Path, Path, Path]:
 @pytest.mark.parametrize('way', ['BTF', 'DWARF'])
 def test_every_struct_of_a_module_is_as_pahole_has_it(way, conntrack):
     """Offsets of all members, pahole being the oracle for the debug file."""
-    if not shutil.which('pahole'):
-        pytest.skip('pahole is not installed')
+    need('pahole')
     vmlinux, stripped, debug = conntrack
     file = surftrace.Executable(str(stripped if way == 'BTF' else debug))
-    kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64)
+    kernel = types_of(vmlinux, 'btf')
     types = surftrace.types_in(file, way.lower(), kernel)[0]()
     said = subprocess.run(['pahole', '-F', 'dwarf', '--hex', '-C', 'nf_conn,nf_conntrack_tuple,nf_conntrack_expect,nf_ct_ext,nf_conntrack_net,'
                            'nf_conntrack_l4proto,nf_conntrack_helper,nf_conn_labels,nf_ct_iter_data,nf_queue_entry', debug],
@@ -346,9 +341,8 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
         return found
     info.with_modules(module)
     monkeypatch.setattr(surftrace, 'MODULES_LOADED', str(tmp_path))
-    from test_resolve import kernel_of
     events = surftrace.make_events([surftrace.parse_probe(line) for line in (
-        'p nf_conntrack:nf_conntrack_in', 'r16 other:nf_ct_delete', 'p loaded:nf_ct_delete')], kernel_of(info))
+        'p nf_conntrack:nf_conntrack_in', 'r16 other:nf_ct_delete', 'p loaded:nf_ct_delete')], machine_of(info))
     arrivals = surftrace.changes(events, info).__next__
     assert arrivals() == []
     monkeypatch.setattr(surftrace, 'loaded_build_id', lambda module, arch: file.build_id if module == 'nf_conntrack' else '00')
@@ -362,7 +356,7 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
 def test_the_btf_of_real_modules_is_on_top_of_their_kernels(conntrack):
     """No module is refused that was made for its kernel."""
     vmlinux, _, _ = conntrack
-    kernel = surftrace.given_debug_info(str(vmlinux), 'btf', None, AMD64)
+    kernel = types_of(vmlinux, 'btf')
     files = sorted((vmlinux.parent / 'modules').rglob('*.ko*'))[::40]
     with_btf = [file for file in map(surftrace.Executable, map(str, files)) if file.size('.BTF')]
     assert len(with_btf) > 10

@@ -14,7 +14,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,27 +21,12 @@ from typing import Any, NamedTuple, Optional, Union
 
 import kernels
 import pytest
-from cache import Unavailable
 from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+from helpers import AMD64, GDB_REGISTERS, SCALE, SEED, WALKS, machine_of, need, types_of, vmlinux
 
 import surftrace
 
-SEED = int(os.environ.get('SURFTRACE_ORACLE_SEED') or 1)
-SCALE = float(os.environ.get('SURFTRACE_ORACLE_SCALE') or 1)
 HERE = Path(__file__).resolve().parent
-# Functions, and chains from each.
-WALKS = {'6.1-amd64': (125, 26), '6.1-arm64': (35, 12), '5.10-amd64': (25, 12), '7-amd64': (20, 12)}
-AMD64 = surftrace.arch_named('x86_64')
-
-# gdb's names of the registers that DWARF numbers 0, 1, ... on x86-64. A gdb that knows no arm64 reads an arm64 kernel
-# as if it were one of x86-64, so there too they stand for the numbers.
-GDB_REGISTERS = 'rax rdx rcx rbx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip xmm0 xmm1 xmm2 xmm3'.split()
-
-
-def have(tool: str) -> None:
-    """Skip without the tool."""
-    if not shutil.which(tool):
-        raise Unavailable(f'{tool} is not installed')
 
 
 class Answer(NamedTuple):
@@ -66,8 +50,8 @@ class Refusal(NamedTuple):
 @functools.lru_cache(None)
 def surftrace_kernel(label: str, mode: str) -> surftrace.Machine:
     """A kernel as -v VMLINUX -m MODE gives it."""
-    info = surftrace.given_debug_info(str(kernels.kernel(label) / 'vmlinux'), mode, None, AMD64)
-    return surftrace.Machine(info, surftrace.note)
+    info = types_of(vmlinux(label), mode)
+    return machine_of(info)
 
 
 @functools.lru_cache(None)
@@ -111,7 +95,7 @@ def understood(text: str, signed: bool = False) -> Answer:
 @functools.lru_cache(None)
 def functions(label: str) -> list[tuple[str, int]]:
     """The functions that have their name for themselves, and where their code begins: on arm64 behind ftrace's no-ops."""
-    have('nm')
+    need('nm')
     listed = subprocess.run(['nm', kernels.kernel(label) / 'vmlinux'], capture_output=True, text=True, check=True).stdout
     found = [(name, int(address, 16)) for address, name in re.findall(r'^(\w+) [tT] (\S+)$', listed, re.M)]
     count = collections.Counter(name for name, _ in found)
@@ -131,7 +115,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[dict[
     """walk(LABEL): what gdb says of some of that kernel's functions; one run of gdb."""
     @functools.lru_cache(None)
     def walk(label: str) -> list[dict[str, Any]]:
-        have('gdb')
+        need('gdb')
         vmlinux, out = kernels.kernel(label) / 'vmlinux', tmp_path_factory.mktemp('walk') / 'out.json'
         count, chains = WALKS[label]
         chosen = some_functions(label, count)
@@ -413,7 +397,7 @@ def alone(unit: surftrace.Unit, executable: surftrace.Executable) -> Any:
 def test_registers_are_those_that_perf_probe_would_take(walk: Walk) -> None:
     """A third reader of DWARF, elfutils'. It takes a second for each function, so a few: those with the most parameters.
     Where perf and gdb differ from us there is one reason, which `begin` has: gcc could not follow the parameter."""
-    have('perf')
+    need('perf')
     label = '6.1-amd64'
     rows = [row for row in walk(label) if '.' not in row['function'] and all(begin(label, p[1]) for p in row['parameters'])]
     rows = sorted(rows, key=lambda row: -len(row['parameters']))[:3]
@@ -462,7 +446,7 @@ def bit_fields(text: str) -> Iterator[BitField]:
 def test_bit_fields_are_where_pahole_has_them(label: str, mode: str, share: float, most: int) -> None:
     """Those of all structs with BTF; with DWARF, which takes longer, two of some: of version 4 in 5.10, which counts from
     the other end."""
-    have('pahole')
+    need('pahole')
     vmlinux = kernels.kernel(label) / 'vmlinux'
     listed = subprocess.run(['pahole', '-F', 'btf', vmlinux], capture_output=True, text=True, check=True).stdout
     every = list(bit_fields(listed))

@@ -16,12 +16,10 @@ from random import Random
 
 import pytest
 from cache import Unavailable
-from test_oracle import GDB_REGISTERS, SCALE, SEED, have
-from test_programs import NAMES, RUST, Compile, notes, symbols, tool
+from helpers import AMD64, GDB_REGISTERS, SCALE, SEED, need, output
+from programs import NAMES, RUST, Compile, notes, symbols
 
 import surftrace
-
-AMD64 = surftrace.arch_named('x86_64')
 
 
 @functools.lru_cache(None)
@@ -59,7 +57,7 @@ def place(path: str, function: str) -> str:
 
 def listed(path: str) -> dict[str, set[int]]:
     """The functions that readelf has in the dynamic symbols, of the version that is linked with."""
-    text = tool('readelf', '--dyn-syms', '-W', path)
+    text = output('readelf', '--dyn-syms', '-W', path)
     found: dict[str, set[int]] = {}
     for address, name in re.findall(r'^ *\d+: ([0-9a-f]+) +\d+ FUNC +\w+ +\w+ +\d+ (\w[^@\s]*)(?:@@\S+)?$', text, re.M):
         found.setdefault(name, set()).add(int(address, 16))
@@ -71,7 +69,7 @@ def listed(path: str) -> dict[str, set[int]]:
 
 def perf(path: str, functions: list[str]) -> dict[str, set[str]]:
     """0xOFFSET of each function as `perf probe -D` has it, also where it is inlined; what perf cannot find is left out."""
-    have('perf')
+    need('perf')
     words = [word for name in functions for word in ('-D', name)]
     run = subprocess.run(['perf', 'probe', '-x', path, *words], capture_output=True, text=True)
     missing = set(re.findall(r"Probe point '(\w+)' not found|symbol '?(\w+)", run.stderr)[0] if run.returncode else [])
@@ -104,7 +102,7 @@ def test_every_dynamic_function_is_where_readelf_has_it(name: str) -> None:
     path = path_of(name)
     program = surftrace.Executable(path)
     loads = [(int(a, 16), int(b, 16), int(c, 16)) for a, b, c in re.findall(
-        r'LOAD +0x(\w+) 0x(\w+) 0x\w+ 0x(\w+) 0x\w+ R E', tool('readelf', '-lW', path))]
+        r'LOAD +0x(\w+) 0x(\w+) 0x\w+ 0x(\w+) 0x\w+ R E', output('readelf', '-lW', path))]
     wanted = listed(path)
     assert len(wanted) > 50
     for function in Random(SEED).sample(sorted(wanted), min(int(400 * SCALE), len(wanted))):
@@ -118,7 +116,7 @@ def test_every_dynamic_function_is_where_readelf_has_it(name: str) -> None:
 
 def test_what_is_undefined_is_said_to_be_so() -> None:
     path = path_of('bash')
-    undefined = re.findall(r'UND (\w+)@\S+ \(\d+\)$', tool('readelf', '--dyn-syms', '-W', path), re.M)
+    undefined = re.findall(r'UND (\w+)@\S+ \(\d+\)$', output('readelf', '--dyn-syms', '-W', path), re.M)
     functions = [name for name in Random(SEED).sample(sorted(undefined), 20)]
     assert functions
     for name in functions:
@@ -134,7 +132,7 @@ def test_usdt_notes_are_those_of_readelf(name: str) -> None:
     if '.note.stapsdt' not in surftrace.Executable(path).sections:
         raise Unavailable(f'{path} has no USDT probes')
     wanted = notes(Path(path))
-    base = int((re.findall(r'\.stapsdt\.base +PROGBITS +([0-9a-f]+)', tool('readelf', '-SW', path)) or ['0'])[0], 16)
+    base = int((re.findall(r'\.stapsdt\.base +PROGBITS +([0-9a-f]+)', output('readelf', '-SW', path)) or ['0'])[0], 16)
     moved = [(note.provider, note.name, note.address + (base - note.base if base else 0),
               note.semaphore and note.semaphore + (base - note.base if base else 0), note.operands) for note in wanted]
     assert [tuple(note) for note in surftrace.Executable(path).usdt_notes()] == moved
@@ -178,7 +176,7 @@ def test_every_operand_of_debians_probes_is_read_or_refused_with_its_text(name: 
 @functools.lru_cache(None)
 def gdb_scopes(path: str, functions: tuple[tuple[str, int], ...]) -> dict[str, dict[str, str]]:
     """Of each function, what gdb says of where each of its variables is when it is entered: a register's name."""
-    have('gdb')
+    need('gdb')
     words = [word for name, _ in functions for word in ('-ex', f'echo \\n== {name}\\n', '-ex', f'info scope *{name}')]
     text = subprocess.run(['gdb', '-nx', '-batch', *words, path], capture_output=True, text=True).stdout
     found: dict[str, dict[str, str]] = {}
@@ -228,7 +226,7 @@ def test_parameters_are_in_the_registers_that_gdb_has(name: str) -> None:
 
 
 def test_names_of_cpp_are_those_of_cplusplusfilt() -> None:
-    have('c++filt')
+    need('c++filt')
     path = path_of('libstdc++')
     names = [name for name in surftrace.Executable(path).function_symbols if name.startswith('_Z')]
     told = subprocess.run(['c++filt', '-i'], input='\n'.join(names), capture_output=True, text=True, check=True).stdout.splitlines()
@@ -251,7 +249,7 @@ def test_a_name_of_cpp_finds_its_function() -> None:
 
 
 def test_names_of_rust_are_those_of_cplusplusfilt(compile_c: Compile) -> None:
-    have('c++filt')
+    need('c++filt')
     if shutil.which('rustc'):
         program = compile_c(RUST, '--crate-name', 'rs', '-g', '-Copt-level=0', compiler='rustc')
         names = [name for name in symbols(program) if re.search('17h[0-9a-f]{16}E$', name)]
@@ -328,11 +326,11 @@ def line_of(program: Path, class_: str, expression: str) -> str:
 @pytest.mark.parametrize('number', range(int(6 * SCALE)))
 @pytest.mark.parametrize('compiler', ['g++', 'clang++'])
 def test_members_of_derived_classes_are_those_that_cpp_takes(compiler: str, number: int, compile_c: Compile) -> None:
-    have(compiler)
+    need(compiler)
     print(f'SURFTRACE_ORACLE_SEED={SEED}')
     program = compile_c(hierarchy(Random(f'{SEED} {number}')), '-x', 'c++', '-std=c++20', '-g', '-O1', '-w', compiler=compiler)
     words: dict[str, dict[str, str]] = {}
-    for line in tool(program).splitlines():
+    for line in output(program).splitlines():
         class_, text, *values = line.split()
         has, data = {name: int(number_) for name, number_ in (value.split('=') for value in values)}, bytes.fromhex(text)
         own = words[class_] = {}

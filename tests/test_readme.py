@@ -5,12 +5,11 @@ import re
 import shlex
 from pathlib import Path
 
+import compilers
 import guest_checks
 import kernels
 import pytest
-import test_arches
-import test_oracle
-import test_vm_arches
+from helpers import WALKS, vmlinux
 
 import surftrace
 
@@ -69,7 +68,7 @@ def test_every_line_of_an_example_can_be_parsed(command: str) -> None:
 def test_what_is_printed_is_what_it_printed(command: str, printed: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     label = '6.1-arm64' if 'arm64' in command else '6.1-amd64'
     words = shlex.split(command)[1:]
-    words = [str(kernels.kernel(label) / 'vmlinux') if word.startswith('vmlinux') else word for word in words]
+    words = [vmlinux(label) if word.startswith('vmlinux') else word for word in words]
     words = [str(kernels.module_debug(label, 'nf_conntrack', 'tun') / word) if word.endswith('.ko') else word for word in words]
     surftrace.main(words)
     captured = capfd.readouterr()
@@ -80,14 +79,14 @@ def test_what_is_printed_is_what_it_printed(command: str, printed: list[str], ca
 
 def what_is_run() -> str:
     """The README's table of what is run where, from the tests' own tables."""
-    in_kernel = {label for _, labels in guest_checks.CHECKS.values() for label in labels} | set(test_vm_arches.ARM64)
+    in_kernel = {label for _, labels in guest_checks.CHECKS.values() for label in labels} | set(kernels.ARM64)
     rows = [('', 'kernel probes', 'programs', 'types and places', 'arguments, members, USDT')]
     for label in kernels.LABELS:
         version, architecture = label.split('-')
         name = f"Linux {version}{' (the newest in Debian)' if version == '7' else ''}, {architecture}"
         where = 'in a VM' if label in in_kernel else ''
-        rows.append((name, where, 'in a VM', 'against gdb' if label in test_oracle.WALKS else '', ''))
-    for name, tools in test_arches.TOOLCHAINS.items():
+        rows.append((name, where, 'in a VM', 'against gdb' if label in WALKS else '', ''))
+    for name, tools in compilers.TOOLCHAINS.items():
         rows.append((name, '', '', '', f'against code by `{tools.compiler}` in `{tools.qemu}`'))
     return '\n'.join('| ' + ' | '.join(row) + ' |' for row in (rows[0], ('---',) * 5, *rows[1:])).replace('  ', ' ')
 

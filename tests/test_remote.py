@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from helpers import need
 
 import surftrace
 
@@ -58,8 +59,7 @@ def ask(build_id: str, url: str, *more: str, line: str = LINE) -> int:
 @pytest.fixture(scope='module')
 def real(program: Path, build_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A debuginfod on this machine that has the file."""
-    if not shutil.which('debuginfod'):
-        pytest.skip('debuginfod is not installed')
+    need('debuginfod')
     folder = tmp_path_factory.mktemp('debuginfod')
     shutil.copy(program, folder / 'vmlinux')
     with socket.socket() as free:

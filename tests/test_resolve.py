@@ -6,29 +6,17 @@ the fetch-args, read from that program's memory as the kernel would, have to giv
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from golden import ENUMERATORS, GOLDEN, Case
+from helpers import TYPES, need, resolved
 from imitation import Machine, printed, width
 
 import surftrace
-from surftrace import InputError, Module, make_events, parse_probe
-
-SOURCE = (Path(__file__).parent / 'fixtures/types.c').read_text()
-
-
-def kernel_of(info: Module) -> surftrace.Machine:
-    """The kernel whose types these are, of which nothing else is known, but that return probes may read arguments."""
-    return surftrace.Machine(info, lambda text: None)
-
-
-def resolved(info: Module, line: str) -> surftrace.Event:
-    """The event of a line."""
-    return make_events([parse_probe(line)], kernel_of(info))[0]
+from surftrace import InputError, Module
 
 
 @pytest.mark.parametrize('case', GOLDEN, ids=[case.line for case in GOLDEN])
@@ -93,7 +81,7 @@ def oracle_source() -> str:
     """The C program that prints, round by round, its memory, each function's arguments, and the values of the cases."""
     functions = []
     for name in CALLS:
-        parameters = re.search(rf'probed int {name}\((.*?)\) ', SOURCE)[1]
+        parameters = re.search(rf'probed int {name}\((.*?)\) ', TYPES)[1]
         words = [re.search(r'(\w+)$', parameter)[1] for parameter in parameters.split(', ')]
         show = f'printf("call {" %llx" * len(words)}\\n", {", ".join(f"(unsigned long long){word}" for word in words)});'
         body = [show, *(statement(index) for index, case in CASES.items() if case.place == f'p {name}')]
@@ -101,7 +89,7 @@ def oracle_source() -> str:
     calls = ' '.join(f'show_{name}({arguments});' for name, arguments in CALLS.items())
     main = f'int main(void) {{\n    for (int round = 0; round < {ROUNDS}; round++) {{ memory(); {calls} }}\n}}\n'
     oracle = (Path(__file__).parent / 'fixtures/oracle.c').read_text()
-    return '\n'.join([SOURCE, oracle, *functions, main])
+    return '\n'.join([TYPES, oracle, *functions, main])
 
 
 @pytest.fixture(scope='module')
@@ -239,11 +227,10 @@ def machines(said: str) -> Iterator[Machine]:
 def stops(compile_c, tmp_path_factory) -> dict[tuple[str, str], Machine]:
     """The machine at each function's entry ('p') and return ('r')."""
     calls = '\n'.join(f'    {call};' for call in CALLED)
-    program = compile_c(f'{SOURCE}\nint main(void) {{\n    u8 bytes[4] = {{0}};\n{calls}\n    return 0;\n}}\n', '-O2', '-g', '-w')
+    program = compile_c(f'{TYPES}\nint main(void) {{\n    u8 bytes[4] = {{0}};\n{calls}\n    return 0;\n}}\n', '-O2', '-g', '-w')
     script = tmp_path_factory.mktemp('gdb') / 'script'
     script.write_text(gdb_script())
-    if not shutil.which('gdb'):
-        pytest.skip('gdb is not installed')
+    need('gdb')
     run = subprocess.run(['gdb', '-nx', '-batch', '-x', script, program], capture_output=True, text=True, timeout=60)
     if 'ptrace' in run.stderr or 'not permitted' in run.stderr:
         pytest.skip(f'gdb may not run programs here: {run.stderr.strip()}')

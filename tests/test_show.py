@@ -4,36 +4,17 @@ from __future__ import annotations
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 
 import pytest
-from golden import GOLDEN
-from test_filters import ARGS, KERNEL
-from test_resolve import kernel_of
+from golden import EVENTS, GOLDEN, HOSTILE, LINES, hostile_line
+from helpers import ARGS, KERNEL, machine_of, need
 
 import surftrace
 from surftrace import Event, InputError, Machine, Module, Run, make_events, parse_probe, plan, script
 
 GOOD = [case.line for case in GOLDEN if case.dwarf[0] != '!']
-LINES = [   # with what other lines have: names, filters, formats, several values, kinds and places
-    'p take_bits', 'p:name take_bits p->a', 'p take_bits p->a b=p->c S(p->a) f:a==1&&b<0',
-    'p take_bits h=p->h f:h==MINUS_ONE||h>NOUGHT',
-    'p take_bits way=p->way g=p->g f:way==LEFT&&!(g==NINE)', 'p take_bits+3 %di %si:u32', 'p take_bits u=p->n f:u&0x10',
-    'p take_scalars ip_a=p->u b16_p=p->us B16_q=p->us B32_x=p->u f:ip_a==10.0.0.1&&b16_p==80&&B16_q==0x50',
-    'p take_scalars p->u:ip p->us:be16 p->ul:be64',
-    'p take_arrays p->text p->bytes:x8[6] f:text==abc', 'p take_arrays a=p->bytes:ip6 f:a!=::1',
-    'p take_text p->s p->s p->cs a=p->c f:s==""', 'p take_text p->s f:s=="a b"||s~"*\'*"', 'p take_text user(p->s) p->list[1]',
-    'p take_holder container_of(l, struct holder, link)->bits.h p->s->en f:h<0',
-    'p take_eight a b c d e f=f:x32 g h f:a<0||h==-1', 'p take_nothing $comm $stack1',
-    'r take_bits p->a $retval', 'r16:back take_scalars $retval p->en f:retval<0', 'r give_enum $retval f:retval==SOME',
-    'p take_void @held:u64 @held+8:x32 \\5 \\-1:s8',
-    'p give_*', 'r give_s* f:common_pid!=1', 'p take_s24 v.a v.b (&v)->c',
-    'p take_scalars p->fn p->address:symbol f:fn.function==main',
-]
-EVENTS = ['e system/event', 'e system/event f:prev_pid==1&&prev_comm=="a b"',
-          'e:name system/event prev_pid c=$prev_comm f:prev_pid<0', ARGS, f'{ARGS} f:sb<0&&a==10.0.0.1']
 
 
 def meaning(events: list[Event]) -> list:
@@ -56,12 +37,12 @@ def shown(events: list[Event]) -> list[str]:
 @pytest.mark.parametrize('line', [*GOOD, *LINES])
 def test_what_is_shown_can_be_read_again_and_means_the_same(line: str, info: Module):
     try:
-        first = made([line], kernel_of(info))
+        first = made([line], machine_of(info))
     except InputError as error:
         if any(case.line == line and case.btf[0] == '!' for case in GOLDEN):
             return
         raise error
-    again = made(shown(first), kernel_of(info))
+    again = made(shown(first), machine_of(info))
     assert meaning(again) == meaning(first)
     assert shown(again) == shown(first)
 
@@ -76,11 +57,11 @@ def test_several_lines_can_be_read_again(info: Module):
     lines = ['p:one take_bits p->a', 'p take_scalars p->i', 'r:one_more take_bits', 'p:two take_bits a=p->a',
              'p:two take_long_bits a=S(p->low)']
     with pytest.raises(InputError, match='several places'):
-        made(lines, kernel_of(info))
+        made(lines, machine_of(info))
     lines[-1] = 'p:two take_union a=p->lo:b3@0/8' if False else 'p:two take_nested a=+0(%di):b3@0/8'
-    first = made(lines, kernel_of(info))
+    first = made(lines, machine_of(info))
     assert [len(event.definitions) for event in first] == [1, 1, 1, 2]
-    assert meaning(made(shown(first), kernel_of(info))) == meaning(first)
+    assert meaning(made(shown(first), machine_of(info))) == meaning(first)
 
 
 def test_a_line_may_be_broken_where_it_has_blanks_but_not_in_a_text():
@@ -147,17 +128,7 @@ def test_words_that_do_not_fit_are_refused(line, message):
 
 # ---- scripts
 
-HOSTILE = ['$(touch owned)', '`touch owned`', '$HOME', '${x}', '\\', '\\\\', "'", "a'b'c", '!', '*', ';', '&&', '|', '>x',
-           '%s%n', '\\n', '-n', '~', '#', '$$', '"$@', '\t', 'é',
-           '$group', '\x1b[2J', '\udcff', '{}', '{lines}', '\\x41', '(', ')', '\r', "'\"'\"'", 'EOF', '\\$x', '\\`x', "$'x'",
-           '  two  blanks  ']
 SHELLS = [['bash', '-n'], ['bash', '--posix', '-n'], ['dash', '-n'], ['busybox', 'sh', '-n']]
-
-
-def hostile_line(text: str) -> str:
-    """A line with a filter for that text."""
-    quote = "'" if '"' in text else '"'
-    return f'p f s=+0(%di):string f:s=={quote}{text}{quote}'
 
 
 def hostile() -> list[str]:
@@ -172,8 +143,7 @@ def run_sh(*command: str, text: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize('shell', SHELLS, ids=[' '.join(shell) for shell in SHELLS])
 def test_a_shell_can_read_the_script(shell):
-    if not shutil.which(shell[0]):
-        pytest.skip(f'{shell[0]} is not installed')
+    need(shell[0])
     for lines, seconds, count in (hostile(), None, None), ([ARGS], 2.5, 7), (['e system/event f:prev_pid==1', 'r f $retval'],
         1.0, None):
         text = script(made(lines, KERNEL), Run('', stacks=True, buffer_kb=100), seconds, count)
@@ -185,8 +155,7 @@ def test_a_shell_can_read_the_script(shell):
 @pytest.mark.parametrize('shell', [shell[:-1] for shell in SHELLS], ids=[' '.join(shell[:-1]) for shell in SHELLS])
 def test_what_a_script_writes_is_what_a_run_writes(shell, tmp_path):
     """Its commands, as that shell understands them, without what they would do."""
-    if not shutil.which(shell[0]):
-        pytest.skip(f'{shell[0]} is not installed')
+    need(shell[0])
     events = made([*hostile(), ARGS, 'e system/event f:prev_comm=="$(x)"'], KERNEL)
     text = script(events, Run(''))
     changes = text[text.index('\nclaim || ') + 1:text.index('\ndd bs=64k')]

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 from btf_writer import ENUM, ENUM64, FLOAT, INT, KFLAG, STRUCT, btf
 from golden import ENUMERATORS
+from helpers import AMD64, TYPES, resolved, types_of
 from imitation import WORD, Machine, printed
-from test_resolve import SOURCE, resolved
 
 import surftrace
 from surftrace import Array, Enum, Float, Int, Module, Pointer, Struct, find_member, member_names, size_of, spell
 
-STRUCTS = re.findall(r'^(struct|union) (\w+) \{', SOURCE, re.M)
+STRUCTS = re.findall(r'^(struct|union) (\w+) \{', TYPES, re.M)
 
 
 def named(info: Module, keyword: str, name: str) -> surftrace.Type:
@@ -46,11 +46,11 @@ def test_offsets_and_sizes_are_the_compilers(backend, info: Module, compile_c):
                 whole = f'{keyword} {name}, {path}'
                 ours[f'offset {whole}'], ours[f'size {whole}'] = bit, size_of(member.type())
                 asked.append(f'printf("offset {whole}=%zu\\n", 8 * __builtin_offsetof({whole}));')
-                flexible = re.search(rf'\b{path}\[0?\];', SOURCE)
+                flexible = re.search(rf'\b{path}\[0?\];', TYPES)
                 asked.append('' if flexible else f'printf("size {whole}=%zu\\n", sizeof((({keyword} {name} *)0)->{path}));')
                 if flexible:
                     assert ours.pop(f'size {whole}') is None
-    program = compile_c(f'#include <stdio.h>\n{SOURCE}\nint main(void) {{\n{chr(10).join(asked)}\n}}\n', '-w')
+    program = compile_c(f'#include <stdio.h>\n{TYPES}\nint main(void) {{\n{chr(10).join(asked)}\n}}\n', '-w')
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     assert ours == {what: int(number) for what, number in (line.split('=') for line in said.splitlines())}
     assert len(ours) > 240
@@ -163,7 +163,7 @@ INTEGER = (INT, 'int', 4, 1 << 24 | 32)
 
 def old_btf(*types: tuple) -> surftrace.Btf:
     """BTF with these types behind `int`."""
-    return surftrace.Btf(btf(INTEGER, *types), 'made', surftrace.arch_named('x86_64'))
+    return surftrace.Btf(btf(INTEGER, *types), 'made', AMD64)
 
 
 @pytest.mark.parametrize(('kind', 'values', 'signed', 'expected'), [
@@ -206,7 +206,7 @@ def test_a_char_has_the_sign_the_compiler_was_told(flag, letter, backend, compil
         int main(void) { return 0; }"""
     program = compile_c(source, flag, '-O2', '-gdwarf-4' if backend == 'DWARF 4' else '-gdwarf-5')
     path, mode = (with_btf(program), 'btf') if backend == 'BTF' else (program, 'dwarf')
-    info = surftrace.given_debug_info(str(path), mode, None, surftrace.arch_named('x86_64'))
+    info = types_of(path, mode)
     shown, = resolved(info, 'p f p->c c (char)p->u *(char *)p p->s p->u').lines()
     assert shown.split(' ', 2)[2] == (f'c=+0(%di):{letter}8 c_2=%si:{letter}8 u=+2(%di):{letter}8 p=+0(%di):{letter}8 '
                                       's=+1(%di):s8 u_2=+2(%di):u8')
@@ -284,7 +284,7 @@ def test_members_of_random_structs_are_read_as_c_reads_them(strange, strange_val
     program = compile_c(source + '\nint main(void) { return 0; }\n', '-O2', '-gdwarf-4' if backend == 'DWARF 4' else '-gdwarf-5',
                         '-w')
     path, mode = (with_btf(program), 'btf') if backend == 'BTF' else (program, 'dwarf')
-    info = surftrace.given_debug_info(str(path), mode, None, surftrace.arch_named('x86_64'))
+    info = types_of(path, mode)
     wrong, refused, right = {}, [], 0
     for number in range(COUNT):
         for member in members[f's{number}']:

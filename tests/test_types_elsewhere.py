@@ -4,20 +4,16 @@ from __future__ import annotations
 import gzip
 import random
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import btf_writer as w
-import kernels
 import pytest
-from test_resolve import kernel_of
+from helpers import AMD64, machine_of, need, types_of, vmlinux
 
 import surftrace
 from surftrace import Array, InputError, Module, Pointer, Struct, SurftraceError
-
-AMD64 = surftrace.arch_named('x86_64')
 
 
 def opened(path: Path, mode: str = 'auto') -> Module:
@@ -35,7 +31,7 @@ def exported(info: Module, folder: Path, name: str = 'types.btf') -> Module:
 def shown(info: Module, line: str) -> str:
     """What -S makes of a line; why it refuses it, from '!' on."""
     try:
-        return surftrace.make_events([surftrace.parse_probe(line)], kernel_of(info))[0].lines()[0].replace('+0 ', ' ', 1)       # 'f+0' where copies of f follow
+        return surftrace.make_events([surftrace.parse_probe(line)], machine_of(info))[0].lines()[0].replace('+0 ', ' ', 1)       # 'f+0' where copies of f follow
     except InputError as error:
         return f'!{error.message}'
 
@@ -128,7 +124,7 @@ def test_btf_of_another_kernel_is_refused_live(raw, tmp_path, monkeypatch):
 
 def test_what_is_exported_says_the_same(types_file, tmp_path):
     """Every parameter of fixtures/types.c, random members of it, before and after: the same fetches."""
-    info = surftrace.given_debug_info(str(types_file('BTF')), 'btf', None, AMD64)
+    info = types_of(types_file('BTF'), 'btf')
     after, lines = exported(info, tmp_path), set(chains(info, sorted(info.symbols.function_symbols), 1500, 1))
     assert len(lines) > 100
     assert {line: shown(after, line) for line in lines} == {line: shown(info, line) for line in lines}
@@ -141,19 +137,18 @@ def test_of_dwarf_alone_the_message_names_the_tool_that_makes_btf(types_file, tm
     assert surftrace.main(['--export-types', str(file), '-v', str(program)]) == 1 and not file.exists()
     command = re.search(r'pahole (--\w+) FILE VMLINUX', capfd.readouterr().err)
     assert command
-    if not shutil.which('pahole'):
-        pytest.skip('pahole is not installed')
+    need('pahole')
     subprocess.run(['pahole', command[1], file, program], check=True)
     assert surftrace.main(['-S', '-v', str(file), 'p take_bits p->b']) == 0
     assert capfd.readouterr().out == 'p:f0 take_bits b=+0(%di):b7@3/16\n'
 
 
 def test_a_kernels_types_are_its_btf_and_small(tmp_path, capfd):
-    vmlinux = str(kernels.kernel('6.1-amd64') / 'vmlinux')
+    file = vmlinux('6.1-amd64')
     for name, limit in ('k.btf', 6_000_000), ('k.btf.xz', 1_500_000):
-        assert surftrace.main(['--export-types', str(tmp_path / name), '-v', vmlinux]) == 0
+        assert surftrace.main(['--export-types', str(tmp_path / name), '-v', file]) == 0
         assert (tmp_path / name).stat().st_size < limit
-    before, after = surftrace.given_debug_info(vmlinux, 'btf', None, AMD64), opened(tmp_path / 'k.btf.xz')
+    before, after = types_of(file, 'btf'), opened(tmp_path / 'k.btf.xz')
     assert after.build_id == before.build_id and after.btf.data == before.btf.data
     names = list(before.btf.function_names())
     for line in chains(before, names, 150, 3):

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,32 +10,21 @@ import guest_checks
 import kernels
 import machine
 import pytest
+from helpers import made, outcome, vmlinux
 
 pytestmark = pytest.mark.vm
 PROJECT = Path(__file__).resolve().parents[1]
 USERS = 'p:users wake_up_new_task comm=%0->comm users=S%0->mm->mm_users f:users<4'
 
 
-def surftrace(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """surftrace on this machine, for a kernel elsewhere."""
-    return subprocess.run([sys.executable, PROJECT / 'surftrace.py', *arguments], capture_output=True, text=True)
-
-
-def made(*arguments: str) -> str:
-    """What it makes without a complaint."""
-    done = surftrace(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def boot(label: str, checks: list[str], folder: Path) -> dict[str, str]:
     """Runs the checks in one guest; what each came to, '' if it passed."""
-    vmlinux = str(kernels.kernel(label) / 'vmlinux')
+    file = vmlinux(label)
     if 'the_vmlinux_of_another_kernel' in checks:
         kernels.kernel('6.1-amd64')
-    (folder / 'dwarf.lines').write_text(made('-S', '-v', vmlinux, *guest_checks.DWARF))
-    made('-v', vmlinux, '-o', str(folder / 'script.sh'), USERS)
-    made('-v', vmlinux, '-o', str(folder / 'one_second.sh'), '-d', '1', USERS)
+    (folder / 'dwarf.lines').write_text(made('-S', '-v', file, *guest_checks.DWARF))
+    made('-v', file, '-o', str(folder / 'script.sh'), USERS)
+    made('-v', file, '-o', str(folder / 'one_second.sh'), '-d', '1', USERS)
     done = machine.run(label, f"python3 tests/vm/guest_checks.py {label} '{folder}' {' '.join(checks)}", timeout=600)
     results = dict(re.findall(r'^(?:PASS|FAIL) (\w+)(.*)$', done.output, re.M))
     passed = set(re.findall(r'^PASS (\w+)', done.output, re.M))
@@ -66,10 +53,10 @@ def test_in_a_guest(label, check, result):
 
 
 def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
-    vmlinux = str(kernels.kernel('6.1-arm64') / 'vmlinux')
+    file = vmlinux('6.1-arm64')
     line = 'p:status proc_pid_status name=%3->comm pid=%3->pid parent=%3->real_parent->pid f:name==known'
-    definition = made('-S', '-v', vmlinux, line).strip()
-    made('-v', vmlinux, '-o', str(tmp_path / 'script.sh'), line)
+    definition = made('-S', '-v', file, line).strip()
+    made('-v', file, '-o', str(tmp_path / 'script.sh'), line)
     (tmp_path / 'known').write_text("printf known >/proc/$$/comm; grep -E '^(Name|Pid|PPid):' /proc/$$/status\n")
     status, output = machine.run('6.1-arm64', f"""
         {guest_snapshot}
@@ -99,6 +86,6 @@ def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
 
 
 def test_a_function_that_is_only_inlined():
-    done = surftrace('-S', '-v', str(kernels.kernel('6.1-amd64') / 'vmlinux'), 'r get_task_struct')
-    assert done.returncode == 2
-    assert "'get_task_struct' is inlined everywhere it is called" in done.stderr
+    done = outcome('-S', '-v', vmlinux('6.1-amd64'), 'r get_task_struct')
+    assert done.status == 2
+    assert "'get_task_struct' is inlined everywhere it is called" in done.err

@@ -12,10 +12,10 @@ import kernels
 import machine
 import pytest
 from cache import Unavailable
+from helpers import need
 
 pytestmark = pytest.mark.vm
 PROJECT = Path(__file__).resolve().parents[1]
-ARM64 = tuple(label for label in kernels.LABELS if 'arm64' in label)
 COMPILERS = {'amd64': 'gcc', 'arm64': 'aarch64-linux-gnu-gcc'}
 LETTERS = 'ABCD' * 75
 
@@ -38,8 +38,7 @@ LINES = {
 def guest_program(compile_c: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """guest_program(ARCHITECTURE): fixtures/guest.c, which needs nothing of its guest."""
     def made(architecture: str) -> Path:
-        if not shutil.which(COMPILERS[architecture]):
-            raise Unavailable(f'{COMPILERS[architecture]} is not installed')
+        need(COMPILERS[architecture])
         headers = [path.parent for path in Path('/usr/include').glob('**/sys/sdt.h')]
         if not headers:
             raise Unavailable('systemtap-sdt-dev is not installed')
@@ -98,7 +97,7 @@ KERNEL_LINES = {
 TRIGGER = 'touch /etc/known; while :; do cat /etc/known /etc/unknown /proc/2/status >/dev/null 2>&1; sleep 0.1; done'
 
 
-@pytest.mark.parametrize('label', ARM64)
+@pytest.mark.parametrize('label', kernels.ARM64)
 def test_the_kernel_of_arm64(label, tmp_path, guest_snapshot):
     """By surftrace there with the kernel's BTF, by surftrace there with definitions made here from DWARF, and by a script."""
     vmlinux = kernels.kernel(label) / 'vmlinux'

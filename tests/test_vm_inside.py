@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kernels
 import machine
 import pytest
+from helpers import vmlinux
 
 pytestmark = pytest.mark.vm
 PROGRAM = Path(__file__).resolve().parents[1] / 'surftrace.py'
@@ -55,8 +55,8 @@ def lines_for(label: str, vmlinux: str) -> list[str]:
 
 @pytest.mark.parametrize('label', OPENING)
 def test_values_inside_functions_are_the_callers(label: str, tmp_path: Path) -> None:
-    vmlinux = str(kernels.kernel(label) / 'vmlinux')
-    surftrace(vmlinux, '-o', str(tmp_path / 'script.sh'), *lines_for(label, vmlinux))
+    file = vmlinux(label)
+    surftrace(file, '-o', str(tmp_path / 'script.sh'), *lines_for(label, file))
     (tmp_path / 'caller.py').write_text(CALLER)
     status, output = machine.run(label, f"""
         sh '{tmp_path}/script.sh' >/run/out 2>/run/err &
@@ -79,9 +79,9 @@ def test_values_inside_functions_are_the_callers(label: str, tmp_path: Path) -> 
 
 def test_a_function_that_is_split_is_seen_once_a_call(tmp_path: Path) -> None:
     """gcc has inlined the rest of bprm_execve() into itself."""
-    vmlinux, count = str(kernels.kernel('6.1-amd64') / 'vmlinux'), 20
+    file, count = vmlinux('6.1-amd64'), 20
     line = 'p bprm_execve name=filename->name f:name=="/bin/true"'
-    surftrace(vmlinux, '-o', str(tmp_path / 'script.sh'), line)
+    surftrace(file, '-o', str(tmp_path / 'script.sh'), line)
     status, output = machine.run('6.1-amd64', f"""
         sh '{tmp_path}/script.sh' >/run/out 2>/run/err &
         until grep -q tracing /run/err || ! kill -0 $!; do sleep 0.1; done

@@ -10,7 +10,7 @@ from pathlib import Path
 import kernels
 import machine
 import pytest
-from test_vm import made
+from helpers import made, vmlinux
 
 pytestmark = pytest.mark.vm
 LABELS = ('6.1-amd64', '7-amd64')
@@ -37,7 +37,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str
             folder, other = tmp_path_factory.mktemp(label), next(one for one in LABELS if one != label)
             for file in kernels.module_debug(label, 'nf_conntrack', 'tun').glob('tun.ko*'):
                 shutil.copy(file, folder)
-            made('-v', str(kernels.kernel(other) / 'vmlinux'), '--export-types', str(folder / 'other.btf'))
+            made('-v', vmlinux(other), '--export-types', str(folder / 'other.btf'))
             foreign = next(kernels.module_debug(other, 'nf_conntrack', 'tun').glob('tun.ko*'))
             outputs[label] = machine.run(label, f"python3 tests/vm/module_checks.py '{folder}' '{foreign}' {' '.join(WANTED[label])}", timeout=300,
                                          env={'PYTHONPATH': f'{machine.PROJECT}:{machine.HERE}'}).output

@@ -1,9 +1,10 @@
-"""A cross compiler that this machine's Debian has not: that of a newer one, in a folder of its own."""
+"""The compilers of each architecture; one that this machine's Debian has not is that of a newer one, in a folder of its own."""
 from __future__ import annotations
 
 import os
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from cache import Unavailable, once
 from debian import Archive
@@ -42,3 +43,22 @@ def _fill(root: Path) -> None:
             (root / folder).symlink_to(f'usr/{folder}')
     (root / 'gcc').write_text(SCRIPT)
     (root / 'gcc').chmod(0o755)
+
+
+class Toolchain(NamedTuple):
+    """What compiles and runs for an architecture."""
+    compiler: str
+    qemu: str
+    flags: tuple[str, ...] = ()
+
+
+TOOLCHAINS = {
+    'x86_64': Toolchain('gcc', 'qemu-x86_64'),
+    'i386': Toolchain('i686-linux-gnu-gcc', 'qemu-i386'),
+    'aarch64': Toolchain('aarch64-linux-gnu-gcc', 'qemu-aarch64'),
+    'arm': Toolchain('arm-linux-gnueabihf-gcc', 'qemu-arm', ('-marm',)),
+    'riscv64': Toolchain('riscv64-linux-gnu-gcc', 'qemu-riscv64', ('-Wl,--no-relax',)),
+    's390x': Toolchain('s390x-linux-gnu-gcc', 'qemu-s390x'),
+    'ppc64le': Toolchain('powerpc64le-linux-gnu-gcc', 'qemu-ppc64le', ('-mcpu=power8',)),
+    'loongarch64': Toolchain(COMPILER, 'qemu-loongarch64', ('-march=loongarch64', '-msimd=none')),
+}

@@ -20,6 +20,7 @@ BULLSEYE = ('bullseye', 'bullseye-security', 'bullseye-updates')
 BOOKWORM = ('bookworm', 'bookworm-updates', 'bookworm-security')
 SUITES = {'5.10': BULLSEYE, '6.1': BOOKWORM, '6.12': BOOKWORM, '7': ('trixie-backports',)}
 LABELS = ('5.10-amd64', '6.1-amd64', '6.12-amd64', '7-amd64', '6.1-arm64', '6.12-arm64')
+ARM64 = tuple(label for label in LABELS if 'arm64' in label)
 
 # What is taken out of the packages (1.7 GB unpacked), and where it goes. Since 7.x a kernel has no /boot.
 PARTS = (

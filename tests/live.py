@@ -1,0 +1,79 @@
+"""Runs of surftrace on this machine's tracefs."""
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import List, Optional
+
+PROJECT = Path(__file__).resolve().parents[1]
+COMMAND = [sys.executable, str(PROJECT / 'surftrace.py')]
+FORK = 'e sched/sched_process_fork'
+
+
+class Running:
+    """A surftrace that traces; its two outputs grow while it runs."""
+    started: List['Running'] = []
+
+    def __init__(self, *arguments: str, stdout: Optional[int] = None, command: Optional[List[str]] = None) -> None:
+        self.process = subprocess.Popen(command or [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, errors='surrogateescape', start_new_session=bool(command))
+        self.started.append(self)
+        self.err: List[str] = []
+        self._tracing = threading.Event()
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+        assert self._tracing.wait(30), ''.join(self.err)
+        time.sleep(0.1)         # 'tracing' is said when it is; this lets the reader of trace_pipe begin, too
+
+    def _listen(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.err.append(line)
+            if 'Ctrl-C ends it' in line:
+                self._tracing.set()
+        self._tracing.set()
+
+    def end(self, number: int = signal.SIGINT) -> List[str]:
+        """The lines it printed, after a signal."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> List[str]:
+        """The lines it printed, when it ends by itself."""
+        out = self.process.stdout.read() if self.process.stdout else ''
+        self.process.wait(30)
+        self._listener.join()
+        return out.splitlines()
+
+    @property
+    def instance(self) -> Path:
+        found = re.search(r'mkdir (\S+)', ''.join(self.err))
+        assert found
+        return Path(found[1])
+
+
+def surftrace(*arguments: str, text: str = '') -> 'subprocess.CompletedProcess[str]':
+    """A run that ends by itself."""
+    return subprocess.run([*COMMAND, *arguments], input=text, capture_output=True, text=True, timeout=60)
+
+
+def children(count: int) -> List[int]:
+    """The process ids of so many children that have come and gone."""
+    pids = []
+    for _ in range(count):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        pids.append(child)
+    return pids
+
+
+def forked(lines: List[str]) -> List[int]:
+    return [int(match[1]) for match in (re.search(r'child_pid=(\d+)', line) for line in lines) if match]
