@@ -5796,9 +5796,8 @@ def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
 # ---- Resolve -----------------------------------------------------------------------------------------------
 
 class Fetch(NamedTuple):
-    """A fetch-arg: a base, dereferences (offset, of user memory or not) from the inside out, and a fetch
-    type. The base is a value ('%di', '$retval', '\\5') or an address ('@symbol', '@0x..') for the first
-    dereference."""
+    """A fetch-arg: a base, dereferences (offset, of user memory or not) from the inside out, a fetch type.
+    The base is a value ('%di', '\\5'), or an address ('@symbol', '@0x..') for the first dereference."""
     base: str
     derefs: Tuple[Tuple[int, bool], ...] = ()
     kind: str = ''
@@ -5949,9 +5948,6 @@ def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
 def convention(arch: Arch, function: Function) -> List[Location]:
     """The Location of each parameter at entry, by the calling convention of integers, pointers and plain
     structs; from the first one that this does not settle, 'gone' with the reason."""
-    if function.language == 'Go':
-        why = 'Go has its own calling convention, and DWARF tells no place for it here'
-        return [Location('gone', why=why)] * len(function.parameters)
     call = Call(arch, function)
     return [call.place(parameter) for parameter in function.parameters]
 
@@ -5968,13 +5964,14 @@ class Call:
             self.free = []  # gcc's regparm is not for them
         hidden = _hidden_pointer(arch, function)
         self.why = 'the function returns a struct, which moves its arguments' if hidden < 0 else ''
+        if function.language == 'Go':
+            self.why = 'Go has its own calling convention, and DWARF tells no place for it here'
         self._take(max(hidden, 0))
         # in registers of their own, as long as these last
         floats = sum(_parts(given.type()) for given in function.parameters if not given.by_address)
         self.floats_apart = arch.by_value in ('sysv', 'aapcs64') and floats <= 8
 
     def place(self, parameter: Parameter) -> Location:
-        """The next argument's."""
         type_, word = parameter.type(), self.arch.word
         size = size_of(type_)
         if self.why:
@@ -6110,8 +6107,7 @@ def rust_words(type_: Type) -> int:
 
 
 def _is_plain(struct_: Struct) -> bool:
-    """Tell whether a struct goes where its size tells: no floating-point numbers, laid out by the
-    compiler."""
+    """Tell whether a struct goes where its size tells."""
     return not _has_float(struct_) and not _is_laid_out_by_hand(struct_)
 
 
@@ -6154,16 +6150,17 @@ def _alignment(type_: Type) -> int:
 # Members that are macros of the kernel's headers, where the struct has none of that name: include/net/sock.h
 # (struct sock), inet_sock.h (inet_sock, inet_request_sock), request_sock.h, inet_timewait_sock.h
 _MACROS = {
-    'sk': ('__sk_common', '''node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin dontcopy_end
-           hash portpair num dport addrpair daddr rcv_saddr family state reuse reuseport ipv6only net_refcnt
-           bound_dev_if bind_node prot net v6_daddr v6_rcv_saddr cookie incoming_cpu flags rxhash'''),
+    'sk': ('__sk_common', '''node nulls_node refcnt tx_queue_mapping rx_queue_mapping dontcopy_begin hash
+           dontcopy_end portpair num dport addrpair daddr rcv_saddr family state reuse reuseport ipv6only
+           net_refcnt bound_dev_if bind_node prot net v6_daddr v6_rcv_saddr cookie incoming_cpu flags
+           rxhash'''),
     'inet': ('sk.__sk_common', 'daddr rcv_saddr dport num'),
     'ir': ('req.__req_common', '''loc_addr=rcv_saddr num rmt_addr=daddr rmt_port=dport v6_rmt_addr=v6_daddr
            v6_loc_addr=v6_rcv_saddr iif=bound_dev_if cookie'''),
     'ireq': ('req.__req_common', 'net state family'),
     'rsk': ('__req_common', 'refcnt hash listener'),
-    'tw': ('__tw_common', '''family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node refcnt
-           hash prot net daddr v6_daddr rcv_saddr v6_rcv_saddr dport num cookie''')}
+    'tw': ('__tw_common', '''family state reuse reuseport ipv6only bound_dev_if node nulls_node bind_node hash
+           refcnt prot net daddr v6_daddr rcv_saddr v6_rcv_saddr dport num cookie''')}
 MEMBER_MACROS = {f"{prefix}_{name.partition('=')[0]}": f"{path}.skc_{name.rpartition('=')[2]}"
                  for prefix, (path, names) in _MACROS.items() for name in names.split()}
 
@@ -6186,9 +6183,8 @@ PAYLOAD = {'cdata': 1, 'sdata': 2, 'ldata': 4, 'qdata': 8, 'Sdata': 0}
 
 
 class Packet(NamedTuple):
-    """A header, or (`payload`) what is behind it, in a packet that begins at `layer`; `data` is skb->data,
-    `length` where in the sk_buff len is, before data_len, the bytes that are elsewhere
-    (include/linux/skbuff.h)."""
+    """A header in a packet that begins at `layer`, or (`payload`) what is behind it. `data` is skb->data;
+    `length` is where in the sk_buff len is, before data_len of what is elsewhere (include/linux/skbuff.h)."""
     data: Fetch
     header: str
     layer: str
@@ -6211,8 +6207,7 @@ class Packet(NamedTuple):
         return Fetch(self.data.base, self.data.derefs[:-1], 'u32').at(self.length + offset)
 
     def guards(self, order: Any, end: int) -> List[Guard]:
-        """The conditions for the header to be at that offset, and for `end` bytes of the packet to be
-        there."""
+        """The conditions for the header to be there, and for the packet to have `end` bytes."""
         wanted, ip = HEADERS[self.header], 14 if self.layer == 'l2' else 0
 
         def expect(offset: int, low: int, high: int, kind: str = 'u8') -> Guard:
@@ -6244,23 +6239,6 @@ TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
     (r'(std::)?(\w+::)*basic_string_view<char,.*', '_M_str', '_M_len'),  # libstdc++
     (r'(std::)?(\w+::)*basic_string<char,.*', '_M_dataplus._M_p', '_M_string_length'),
     (r'qstr', 'name', 'len'), (r'Symbol', '_body', '_length'))  # the kernel; HotSpot
-
-
-def text_members(type_: Struct) -> Optional[Tuple[str, str]]:
-    """The paths to the text and to its length in a type that is text."""
-    for pattern, text, length in TEXT_TYPES:
-        if re.fullmatch(pattern, type_.name) and _path_in(type_, text) and _path_in(type_, length):
-            return text, length
-    return None
-
-
-def _path_in(type_: Type, path: str) -> bool:
-    for name in path.split('.'):
-        found = find_member(type_, name) if isinstance(type_, Struct) and type_.size is not None else None
-        if not found:
-            return False
-        type_ = found.type()
-    return True
 
 
 # Operands of USDT probes
@@ -6307,9 +6285,10 @@ class Leaves:
         count = len(self.function.parameters)
         if expr.number < count:
             return self._parameter(expr.number)
-        known = {0: 'no parameters', 1: 'one parameter, %0'}.get(count, f'{count} parameters, %0 to %{count - 1}')
+        has = f'{count} parameters, %0 to %{count - 1}'
+        has = has if count > 1 else ('no parameters', 'one parameter, %0')[count]
         more = '; where further arguments of a variadic function are is not known' * self.function.variadic
-        return refuse(f'{self.function.name} has {known}{more}')
+        return refuse(f'{self.function.name} has {has}{more}')
 
     def _word_argument(self, index: int) -> Lvalue:
         """An argument of a function nothing is known of: the place it has if all are integers or pointers."""
@@ -6323,8 +6302,7 @@ class Leaves:
         return Lvalue(Pointer(self.arch.word, Void), 'memory', Fetch('$stack'), bit, name=name)
 
     def _parameter(self, index: int) -> Lvalue:
-        """The parameter with that number. At entry DWARF's places in memory are those that the function fills
-        later."""
+        """The parameter with that number. At entry the function has not yet filled its places in memory."""
         assert self.function
         parameter, changed = self.function.parameters[index], self.function.changed
         location, name = parameter.location, parameter.name
@@ -6340,8 +6318,7 @@ class Leaves:
         return (self._kept_argument if self.kind == 'r' else self._at_location)(parameter, location)
 
     def _kept_argument(self, parameter: Parameter, location: Location) -> Lvalue:
-        """An argument when the function returns: its register is used up, so only what the kernel kept of the
-        call."""
+        """An argument at return: its register is used up, so only what the kernel kept of the call."""
         if '$arg' not in self.abilities:
             refuse("at return the argument's register holds something else, and this kernel keeps no "
                    'arguments ($argN in return probes: Linux 6.9); trace it at entry with p')
@@ -6376,8 +6353,7 @@ class Leaves:
         return self._whole(type_, fetch, name)._replace(bit=8 * offset)
 
     def _place(self, location: Location) -> Optional[Tuple[Fetch, int, bool]]:
-        """(what is fetched, the bytes to be added, whether that is the value and not its address) of a
-        Location."""
+        """(what is fetched, bytes to be added, whether that is the value and not its address)."""
         how, register = location.how, self.arch.dwarf.get(location.number)
         begin: Optional[Tuple[Fetch, int]] = None
         if how == 'constant':
@@ -6408,8 +6384,7 @@ class Leaves:
         return fetch if fetch and not offset and not fetch.derefs else None
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
-        """A link-time address by a symbol that only one thing has; else, for what is in the kernel's image
-        and no per-cpu variable, by its beginning."""
+        """A link-time address by a symbol that only one thing has, else by where the kernel's image begins."""
         executable = self.info.dwarf.executable if self.info.dwarf else None
         if not executable:
             return None
@@ -6439,8 +6414,8 @@ class Leaves:
         return self._numbered(expr)
 
     def _numbered(self, expr: Expr) -> Lvalue:
-        """$argN, which counts registers: the parameter that is in that one. At return it is the only way to
-        write the others as well, for who says the type (as -S does)."""
+        """$argN counts registers: the parameter that is in that one. At return it is the only way to write
+        the others as well, for who says the type (as -S does)."""
         name, match, at_return = expr.name, re.fullmatch(r'\$arg([1-9]\d?)', expr.name), self.kind == 'r'
         if not match:
             refuse('the variables are $retval, $comm, $stack, $stackN and $argN')
@@ -6573,12 +6548,24 @@ class Walk(Leaves):
             return lvalue
         if lvalue.width is not None:
             refuse('a bit-field is no address')
-        fetch = lvalue.read() if lvalue.how == 'memory' else self._piece(lvalue, self.arch.bits)
-        return lvalue._replace(how='value', fetch=fetch, bit=0)
+        return lvalue._replace(how='value', fetch=self._fetched(lvalue), bit=0)
+
+    def _fetched(self, lvalue: Lvalue) -> Fetch:
+        """The fetch of a scalar that is no bit-field; its kind is left open."""
+        fetch = lvalue.fetch
+        if lvalue.how == 'memory':
+            return lvalue.read()
+        if lvalue.how == 'pieces':
+            return self._piece(lvalue, 8 * (size_of(lvalue.type) or 0))
+        if lvalue.bit:
+            refuse(f'ftrace cannot add: this is {fetch.text()} {lvalue.bit // 8:+d}; trace the pointer '
+                   'alone, or a member it points to')
+        if fetch.base.startswith('@') and not fetch.derefs:
+            refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms')
+        return fetch
 
     def _piece(self, lvalue: Lvalue, bits: int) -> Fetch:
-        """The one register that holds these bits of an object in registers; as a bit-field where it is a
-        part."""
+        """The one register that holds these bits of an object in registers."""
         start = lvalue.bit
         for fetch, size in lvalue.pieces:
             if not 0 <= start <= 8 * size - bits:
@@ -6632,7 +6619,6 @@ class Walk(Leaves):
         return refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}")
 
     def _path(self, inner: Lvalue, path: str) -> Lvalue:
-        """A member of a member of ... it."""
         return functools.reduce(self._member, path.split('.'), inner)
 
     def complete(self, type_: Struct) -> Struct:
@@ -6677,16 +6663,16 @@ class Walk(Leaves):
 
     def type_named(self, name: TypeName) -> Type:
         """The C type a TypeName means, stars included."""
-        keyword, _, rest = name.words.partition(' ')
+        words, (keyword, _, rest) = name.words, name.words.partition(' ')
         with located(at=name.at):
             if keyword in ('struct', 'union', 'enum', 'class'):
                 found = self.info.named(keyword, rest, self.function)
             else:
-                plain = plain_type(name.words, self.arch)
-                found = plain if plain and name.words != 'char' else None
-                found = found or self.info.named('', name.words, self.function) or plain
+                plain = plain_type(words, self.arch)
+                found = plain if words != 'char' else None
+                found = found or self.info.named('', words, self.function) or plain
             if not found:
-                refuse(f"no type '{name.words}' in the debug information")
+                refuse(f"no type '{words}' in the debug information")
         for _ in range(name.stars):
             found = self._pointer_to(found)
         return found
@@ -6711,8 +6697,7 @@ class Walk(Leaves):
         return self._resized(inner, type_) if known else inner._replace(type=type_)
 
     def _moved(self, inner: Lvalue, wanted: Type) -> Lvalue:
-        """A pointer to an object as one to its base class, or to the class derived from it (C++,
-        [expr.static.cast])."""
+        """A pointer to an object as one to its base or derived class (C++, [expr.static.cast])."""
         targets = [type_.target() for type_ in (inner.type, wanted) if isinstance(type_, Pointer)]
         classes = [self.complete(target) for target in targets if isinstance(target, Struct)]
         if len(classes) < 2 or None in (classes[0].size, classes[1].size):
@@ -6723,8 +6708,7 @@ class Walk(Leaves):
         return inner._replace(bit=inner.bit + bits)
 
     def _resized(self, inner: Lvalue, type_: Type) -> Lvalue:
-        """A scalar as one of another size: a narrower one is its low bits; a wider one has its value, unless
-        a negative number would become a large one."""
+        """A scalar as one of another size, if that has the same value: a narrower one is its low bits."""
         had = 8 * (size_of(inner.type) or 0) if inner.width is None else inner.width
         bits = 8 * (size_of(type_) or 0)
         if bits > had:
@@ -6753,8 +6737,7 @@ class Walk(Leaves):
         return place._replace(user=not self.in_program)  # where there is no other memory
 
     def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
-        """The one scalar that a struct or union of one member holds (atomic_t, kuid_t), or the scalar
-        itself."""
+        """The one scalar that a struct of one member holds (atomic_t, kuid_t), or the scalar itself."""
         for _ in range(16):
             type_ = lvalue.type
             if not isinstance(type_, Struct):
@@ -6767,13 +6750,13 @@ class Walk(Leaves):
         return lvalue if isinstance(lvalue.type, (Int, Enum, Pointer)) else None
 
     def _packet(self, expr: Expr) -> Lvalue:
-        """A pointer to the header."""
         header, name = HEADERS.get(expr.name), expr.name
         if not header:
             refuse(f"'{name}' is no packet header surftrace knows; they are {', '.join(HEADERS)}")
         if expr.layer > header.layer:
-            refuse(f'with skb->data at {expr.layer}, {name} lies before it, and how far is not known; reach it '
-                   f'through %0->head and an offset, or probe a function where data points at {header.layer}')
+            refuse(f'with skb->data at {expr.layer}, {name} lies before it, and how far is not known; reach '
+                   f'it through %0->head and an offset, or probe a function where data points at '
+                   f'{header.layer}')
         skb = self.value(expr.inner)
         if isinstance(skb.type, Int) and not skb.type.name:
             skb = skb._replace(type=self.type_named(TypeName('struct sk_buff', 1, expr.at)))
@@ -6851,7 +6834,6 @@ class Resolver(Walk):
         return Guard(pointer._replace(kind=f'x{arch.bits}'), low, high)
 
     def _shown(self, lvalue: Lvalue, arg: Arg) -> Shown:
-        """The fetches and the format: by the type that is asked for, else by the C type."""
         word, type_ = arg.word, lvalue.type
         if not word:
             return self._default(lvalue, arg.format, arg.name)
@@ -6877,7 +6859,7 @@ class Resolver(Walk):
                 return (self._array(lvalue, type_, letter),), None
             bounded = type_.length or 1  # char [1] is C's old way to say char []
             return (self._read_behind(lvalue, 'string'),), cut_format(bounded) if bounded > 1 else None
-        if isinstance(type_, Struct) and not letter and text_members(type_):
+        if not letter and self._text_parts(lvalue):
             return self._counted_text(lvalue, None)
         if isinstance(type_, Pointer) and not letter:
             if is_char(type_.target()):
@@ -6905,22 +6887,7 @@ class Resolver(Walk):
             refuse(f"no type is known for '{name}'; say one: @{name}:u64, !(struct T *)@{name}->member")
         refuse(f'{spell(type_)} is no value ftrace can fetch')
 
-    def _fetched(self, lvalue: Lvalue) -> Fetch:
-        """The fetch of a scalar that is no bit-field; its kind is left open."""
-        fetch = lvalue.fetch
-        if lvalue.how == 'memory':
-            return lvalue.read()
-        if lvalue.how == 'pieces':
-            return self._piece(lvalue, 8 * (size_of(lvalue.type) or 0))
-        if lvalue.bit:
-            refuse(f'ftrace cannot add: this is {fetch.text()} {lvalue.bit // 8:+d}; trace the pointer '
-                   'alone, or a member it points to')
-        if fetch.base.startswith('@') and not fetch.derefs:
-            refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms')
-        return fetch
-
     def _number(self, lvalue: Lvalue, letter: str) -> Tuple[Fetch, Optional[Format]]:
-        """An integer, enumerator, pointer or bit-field."""
         type_, format_ = lvalue.type, None
         assert isinstance(type_, (Int, Enum, Pointer))
         if type_.size not in (1, 2, 4, 8):
@@ -6942,10 +6909,9 @@ class Resolver(Walk):
         return fetch, format_
 
     def _bits(self, lvalue: Lvalue, width: int) -> Fetch:
-        """A bit-field: read the smallest aligned container that holds it, which never reaches beyond its
-        storage unit (in a packed struct one may be across the units: then the smallest from its first byte
-        on), and count from that container's bit 0 (kernel/trace/trace_probe_tmpl.h: shift left, then
-        right)."""
+        """The smallest aligned container that holds a bit-field, which never reaches beyond its storage unit
+        (across the units of a packed struct: from its first byte on), counted from that container's bit 0
+        (kernel/trace/trace_probe_tmpl.h: shift left, then right)."""
         if lvalue.how == 'pieces':
             fetch = self._piece(lvalue, width)
             return fetch if fetch.kind else fetch._replace(kind=f'b{width}@0/{self.arch.bits}')
@@ -6961,7 +6927,6 @@ class Resolver(Walk):
         return refuse(f'a bit-field of {width} bits in more than 8 bytes')
 
     def _array(self, lvalue: Lvalue, type_: Array, letter: str) -> Fetch:
-        """TYPE[N] for an array of scalars."""
         element = self._scalar(lvalue._replace(type=type_.element()))
         if isinstance(type_.element(), Array) or not element:
             refuse(f'{spell(type_)} is an array of more than numbers; name an element: [0]')
@@ -6975,7 +6940,6 @@ class Resolver(Walk):
         return fetch._replace(kind=f'{fetch.kind}[{type_.length}]')
 
     def _typed(self, lvalue: Lvalue, match: re.Match[str]) -> Fetch:
-        """One of the kernel's fetch types, asked for by name."""
         kind, base, type_, fetch = match[0], match['base'], lvalue.type, lvalue.fetch
         if self.in_program and base in ('symbol', 'symstr', '%pd', '%pD'):
             refuse(f'{base} is for the kernel; in a program an address is x{self.arch.bits}')
@@ -6998,16 +6962,14 @@ class Resolver(Walk):
         return self._narrowed(scalar or self._refuse_whole(lvalue), kind, bits)
 
     def _read_behind(self, lvalue: Lvalue, kind: str) -> Fetch:
-        """A string or an array; what the kernel itself knows as a string ($comm, an event's field) as it
-        is."""
+        """A string or an array; what the kernel knows as a string ($comm, an event's field) as it is."""
         place = self._behind(lvalue, kind)
         if place.how == 'memory':
             return place._replace(user=place.user and not kind.startswith('ustring')).read(kind)
         return place.fetch._replace(kind='' if place.fetch.base == '$comm' and self.kind != 'e' else kind)
 
     def _behind(self, lvalue: Lvalue, kind: str) -> Lvalue:
-        """Where a string or an array is read from: what an address points to, or the object itself where it
-        is none."""
+        """Where a string or an array is: what an address points to, or the object itself where it is none."""
         type_, size, several = lvalue.type, size_of(lvalue.type), '[' in kind
         untyped = is_untyped(type_)
         word = isinstance(type_, Int) and size == self.arch.word
@@ -7048,16 +7010,19 @@ class Resolver(Walk):
 
     def _counted_text(self, lvalue: Lvalue, length: Optional[Expr]) -> Shown:
         """A pointer and a length, the length an expression or, in a type that has both, a member."""
-        size, type_ = None, lvalue.type
+        size = None
         if length is None:
-            lvalue, counted = self._text_by_type(lvalue)
-            type_ = lvalue.type
+            whole = self.pointee(lvalue) if isinstance(lvalue.type, Pointer) else lvalue
+            lvalue, counted = self._text_parts(whole) or refuse(
+                f'{spell(whole.type)} carries no length: say it, as in %0:text(%1)')
         else:
-            counted, size = self.value(length), size_of(type_) if isinstance(type_, Array) else None
+            counted = self.value(length)
+            size = size_of(lvalue.type) if isinstance(lvalue.type, Array) else None
         scalar = self._scalar(counted)
         if not scalar or not isinstance(scalar.type, (Int, Enum)):
             refuse(f'the length is {spell(counted.type)}, and not a number')
         count, _ = self._number(scalar, '')
+        type_ = lvalue.type
         element, text = innermost(type_), lvalue
         if not isinstance(type_, Array):
             text = self._behind(lvalue, 'text')
@@ -7068,17 +7033,15 @@ class Resolver(Walk):
         chunks = tuple(text.read('x8[64]', 64 * i) for i in range(TEXT_CHUNKS))
         return (count._replace(kind=re.sub('^x', 'u', count.kind)), *chunks), text_format(size or None)
 
-    def _text_by_type(self, lvalue: Lvalue) -> Tuple[Lvalue, Lvalue]:
-        """(the text, its length) of a type that is known to be text."""
-        if isinstance(lvalue.type, Pointer):
-            lvalue = self.pointee(lvalue)
-        paths = text_members(lvalue.type) if isinstance(lvalue.type, Struct) else None
-        if not paths:
-            refuse(f'{spell(lvalue.type)} carries no length: say it, as in %0:text(%1)')
-        return self._path(lvalue, paths[0]), self._path(lvalue, paths[1])
+    def _text_parts(self, lvalue: Lvalue) -> Optional[Tuple[Lvalue, Lvalue]]:
+        """(the text, its length) in an object of a type that is known to be text."""
+        for pattern, text, length in TEXT_TYPES:
+            if isinstance(lvalue.type, Struct) and re.fullmatch(pattern, lvalue.type.name):
+                with contextlib.suppress(InputError):
+                    return self._path(lvalue, text), self._path(lvalue, length)
+        return None
 
     def _formatted(self, lvalue: Lvalue, word: str, letter: str) -> Shown:
-        """One of surftrace's own types."""
         word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
         layout_ = FORMATS.get(word)
         if not layout_:
