@@ -6344,12 +6344,12 @@ class Leaves:
             return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
         place = self._place(location)
         if place is None:
-            refuse(f"'{name}' cannot be had here: {location.why or 'ftrace cannot read where it is'}")
+            refuse(f"'{name}' is not available here: {location.why or 'ftrace cannot read where it is'}")
         fetch, offset, is_value = place
         if not is_value:
             return Lvalue(type_, 'memory', fetch, 8 * offset, name=name)
         if offset and not isinstance(type_, Pointer):
-            refuse(f"'{name}' cannot be had here: it is {fetch.text()} {offset:+d}, and ftrace cannot add")
+            refuse(f"'{name}' is not available here: it is {fetch.text()} {offset:+d}, and ftrace cannot add")
         return self._whole(type_, fetch, name)._replace(bit=8 * offset)
 
     def _place(self, location: Location) -> Optional[Tuple[Fetch, int, bool]]:
@@ -9506,7 +9506,7 @@ def variables(spot: Spot, info: Module) -> List[Tuple[str, str, str, str]]:
             try:
                 where = place_text(resolver.value(Expr('name', (0, 1), name)))
             except InputError as error:
-                why = error.message.replace(f"'{name}' cannot be had here", 'not here', 1)
+                why = error.message.replace(f"'{name}' is not available here", 'not here', 1)
             table[name] = name, spell(variable.type()), where, why
     return list(table.values())
 

@@ -236,7 +236,7 @@ def verdict(mode: str, start: Optional[Start], chain: dict[str, Any], answer: Un
     wanted = expected(start or Start(('?',)), chain)
     if isinstance(answer, Refusal):
         reasons = {**EXPLAINED['both'], **EXPLAINED[mode]}
-        reasons |= {} if start else {'no place at entry': r'cannot be had here|of this copy, DWARF does not tell'}
+        reasons |= {} if start else {'no place at entry': r'is not available here|of this copy, DWARF does not tell'}
         reason = next((word for word, pattern in reasons.items() if re.search(pattern, answer.message)), '')
         reason = reason or ('no single value' if wanted is None else '')
         return f'refused: {reason}', '' if reason else f'refused: {answer.message}'

@@ -186,7 +186,7 @@ REFUSED = [     # what is asked; what is said; what is marked
     ('P {}:withfloat d', 'ftrace reads no floating-point numbers', 'd'),
     ('P {}:withfloat x=f:x32', 'ftrace reads no floating-point numbers', None),
     ('P {}:variadic %1', 'variadic function', '%1'),
-    ('P {}:wide w', 'cannot be had here', 'w'),
+    ('P {}:wide w', 'is not available here', 'w'),
     ('R {}:retpair $retval.b', 'in no single register', None),
     ('R {}:retdouble $retval', 'floating-point', '$retval'), ('R {}:nothing $retval', 'returns nothing', '$retval'),
     ('R {}:handle id', 'holds something else', 'id'), ('R {}:handle @counter+1', None, None), ('R {}:handle+3', 'no offset', '{}:handle+3'),
