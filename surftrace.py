@@ -870,26 +870,22 @@ class Executable:
         """A section; compressed debug sections had their own names, and a header 'ZLIB' and the size in eight
         bytes, before the gABI had SHF_COMPRESSED."""
         name, flags, kind, size = header.name, header['sh_flags'], header['sh_type'], header['sh_size']
-        found = Section(name, header['sh_offset'], size, address, kind, bool(flags & 4),
-                        0 if kind == 'SHT_NOBITS' else size)
+        start, head, packing, unpacked_size = header['sh_offset'], 0, 0, 0 if kind == 'SHT_NOBITS' else size
         if name.startswith('.zdebug_'):
-            unpacked_size = int.from_bytes(self._map[found.offset + 4:found.offset + 12], 'big')
-            return found._replace(name=f'.{name[2:]}', offset=found.offset + 12, size=size - 12,
-                                  unpacked=unpacked_size, packing=1)
-        if not flags & 0x800:
-            return found
-        layout = struct.Struct(self.mark + ('IIQQ' if self.arch.bits == 64 else 'III'))
-        packing, *_, unpacked_size, _ = layout.unpack_from(self._map, found.offset)
-        return found._replace(offset=found.offset + layout.size, size=size - layout.size,
-                              unpacked=unpacked_size, packing=packing)
+            name, head, packing = f'.{name[2:]}', 12, 1
+            unpacked_size = int.from_bytes(self._map[start + 4:start + 12], 'big')
+        elif flags & 0x800:
+            layout = struct.Struct(self.mark + ('IIQQ' if self.arch.bits == 64 else 'III'))
+            head, (packing, *_, unpacked_size, _) = layout.size, layout.unpack_from(self._map, start)
+        code = bool(flags & 4)                                              # SHF_EXECINSTR
+        return Section(name, start + head, size - head, address, kind, code, unpacked_size, packing)
 
     def contents(self, name: str) -> memoryview:
         """The bytes of a section, inflated where it is compressed, a debug section of an object file
         relocated; empty when there is none of that name."""
-        relocations = {'.rela' + name, '.rel' + name} & set(self.sections)
-        if self.is_object and name.startswith('.debug_') and relocations:
-            return self._relocated(name)
-        return self._stored(name)
+        relocated = self.is_object and name.startswith('.debug_') and (
+            '.rela' + name in self.sections or '.rel' + name in self.sections)
+        return self._relocated(name) if relocated else self._stored(name)
 
     def _stored(self, name: str) -> memoryview:
         """The bytes of a section as contents(), not relocated."""
@@ -898,9 +894,9 @@ class Executable:
             return memoryview(b'')
         if section.offset + section.size > len(self._map):
             raise DebugInfoError(f'{self.path}: cut short: section {name} ends behind the end of the file')
-        return self._inflated(section) if section.packing else self._bytes_of(section)
+        return self._inflated(section) if section.packing else self._packed(section)
 
-    def _bytes_of(self, section: Section) -> memoryview:
+    def _packed(self, section: Section) -> memoryview:
         return memoryview(self._map)[section.offset:section.offset + section.size]
 
     def release(self, name: str) -> None:
@@ -920,7 +916,7 @@ class Executable:
 
     def _inflate(self, section: Section) -> memoryview:
         with reading(self.path):
-            data = self._bytes_of(section)
+            data = self._packed(section)
             if section.packing == 1:
                 found = inflated(data, zlib.decompressobj)
             elif section.packing == 2:
@@ -940,28 +936,26 @@ class Executable:
         done. A kernel module is such a file, and all that refers to a string, an abbreviation or an address
         is 0 in it without them."""
         with reading(self.path):
-            data = bytearray(self._stored(name))
-            ways = {int(kind): (how, int(bits))
-                    for kind, how, bits in re.findall(r'(\d+)(\D)(\d+)', RELOCATIONS[self.arch.name])}
+            data, shift = bytearray(self._stored(name)), 32 if self.arch.bits == 64 else 8
             values = [value + self._base(section) for _, _, _, section, value, _ in self._tables[0].rows()]
-            has_addends, wide = '.rela' + name in self.sections, self.arch.bits == 64
-            entry = struct.Struct(self.mark + 2 * self.word + self.word.lower() * has_addends)
-            numbers = {8: struct.Struct('B'), **{8 * struct.calcsize(code): struct.Struct(self.mark + code)
-                                                 for code in 'HIQ'}}
-            for fields in entry.iter_unpack(self._stored(('.rela' if has_addends else '.rel') + name)):
-                symbol, kind = divmod(fields[1], 1 << (32 if wide else 8))
+            codes = {'8': 'B', '16': 'H', '32': 'I', '64': 'Q'}
+            ways = {int(kind): (how, struct.Struct(self.mark + codes[bits]), (1 << int(bits)) - 1)
+                    for kind, how, bits in re.findall(r'(\d+)(\D)(\d+)', RELOCATIONS[self.arch.name])}
+            table, addend = ('.rela', self.word.lower()) if '.rela' + name in self.sections else ('.rel', '')
+            for fields in struct.iter_unpack(self.mark + 2 * self.word + addend, self._stored(table + name)):
+                at, symbol, kind = fields[0], fields[1] >> shift, fields[1] & (1 << shift) - 1
                 if kind == 0:                                               # R_*_NONE everywhere
                     continue
                 if kind not in ways:
                     raise ValueError(f'{name} has relocations of the unknown type {kind}')
-                (how, bits), at = ways[kind], fields[0]
-                before = numbers[bits].unpack_from(data, at)[0]
-                value = values[symbol] + (fields[2] if has_addends else before)
+                how, number, mask = ways[kind]
+                before = number.unpack_from(data, at)[0] if how in '+-' or not addend else 0
+                value = values[symbol] + (fields[2] if addend else before)
                 if how == 'p':
                     value -= at
                 elif how != '=':
                     value = before + value if how == '+' else before - value
-                numbers[bits].pack_into(data, at, value & (1 << bits) - 1)
+                number.pack_into(data, at, value & mask)
             return memoryview(data)
 
     def _base(self, section: int) -> int:
@@ -986,8 +980,8 @@ class Executable:
     @functools.cached_property
     def build_id(self) -> str:
         """The GNU build-id in hexadecimal, '' when the linker left none."""
-        notes = (self.contents(section.name) for section in self._numbered if section.kind == 'SHT_NOTE')
-        return next(filter(None, (build_id_of(bytes(note), self.arch.order) for note in notes)), '')
+        notes = (bytes(self.contents(name)) for name, section in self.sections.items() if section.kind == 'SHT_NOTE')
+        return next(filter(None, (build_id_of(note, self.arch.order) for note in notes)), '')
 
     # symbols
 
@@ -1151,7 +1145,7 @@ class Executable:
     def bytes_at(self, address: int, size: int) -> bytes:
         """What the file has for that link-time address; b'' where it has nothing (one of debug information
         has no code)."""
-        for section in self._numbered:
+        for section in self.sections.values():
             at = address - section.address
             if section.address and 0 <= at <= section.size - size and section.kind == 'SHT_PROGBITS':
                 return bytes(self.contents(section.name)[at:at + size])
