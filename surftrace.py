@@ -9855,7 +9855,7 @@ class Step(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run wants beside its events."""
+    """The wishes of a run beside its events."""
     group: str                              # the name of its instance and of its group of events
     stacks: bool = False
     user_stacks: bool = False
@@ -9892,8 +9892,8 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
 
 
 def record_kb(event: Event) -> int:
-    """The KB that a record may need: 4 for each string (kernel/trace/trace_probe.h, MAX_STRING_SIZE), 4 for
-    the rest; of a kernel's own event nothing tells, one string is likely."""
+    """Estimate the KB of a record: 4 for each string (kernel/trace/trace_probe.h, MAX_STRING_SIZE), 4 for the
+    rest; a kernel's own event likely has one string."""
     if not event.definitions:
         return 8
     kinds = [fetch.kind.rstrip(']').partition('[') for _, fetch in event.definitions[0].args]
@@ -9907,7 +9907,7 @@ IN_INTERRUPT = {'e': 'common_flags&88', 'p': 'common_flags&16||common_flags&8&&!
 
 
 def of_others(event: Event, own: Sequence[int]) -> str:
-    """The filter that leaves out what these tasks do, of switches those between them and the idle task."""
+    """A filter that leaves out what these tasks do, of switches those between them and the idle task."""
     def is_other(field: str, tasks: Sequence[int]) -> str:
         return '&&'.join(f'{field}!={task}' for task in tasks)
     if not own:
@@ -9924,17 +9924,17 @@ GROUP_IN_SCRIPT = '\0'                      # the group in the plan of a script:
 
 
 def shell_quote(text: str) -> str:
-    """The text in double quotes for any POSIX shell, the group as its variable."""
+    """Quote for any POSIX shell, with the group as its variable."""
     return '"' + re.sub(r'([\\"$`])', r'\\\1', text).replace(GROUP_IN_SCRIPT, '$group') + '"'
 
 
 def shell_command(write: Write) -> str:
-    """The change as a command of the script, in whose functions the rest lies."""
+    """A call of the functions put and maybe of the script."""
     return f"{'maybe' if write.optional else 'put'} {shell_quote(write.path)} {shell_quote(write.text)}"
 
 
 def shown_command(write: Write, root: str) -> str:
-    """The change as a command one could type."""
+    """The change as a command that one could type."""
     quoted = "'" + write.text.replace("'", "'\\''") + "'"
     return f"echo {quoted} {'>>' if write.path.endswith('_events') else '>'} {root}/{write.path}"
 
@@ -10048,13 +10048,13 @@ TIMER = '{{ sleep {} & trap "kill $!; exit" TERM; wait; kill $$; }} >/dev/null 2
 
 
 def in_seconds(seconds: float) -> str:
-    """The number for people and for any sleep: without an exponent."""
+    """Spell it for people and for any sleep: without an exponent."""
     return f'{seconds:f}'.rstrip('0').rstrip('.')
 
 
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None,
            count: Optional[int] = None) -> str:
-    """The plan as a shell script that does the whole run: sh of any kind, with mkdir, mkfifo, sed and dd."""
+    """A shell script that does the whole run: for any sh, with mkdir, mkfifo, sed and dd."""
     do, undo = [], []
     for number, step in enumerate(plan(events, run._replace(group=GROUP_IN_SCRIPT)), 1):
         done = f'done={number}; ' if step.undo else ''      # before the change: an interrupted one is undone
@@ -10080,8 +10080,8 @@ LOCKDOWN = '/sys/kernel/security/lockdown'
 
 
 class Tracefs:
-    """The kernel's tracing files: every write surftrace makes goes through here. They are found from the
-    folder as it was opened: also where tracefs has been unmounted (umount -l) or covered since."""
+    """The kernel's tracing files; all that surftrace writes goes through here. They are found from the folder
+    as it was opened, also where tracefs has been unmounted (umount -l) or covered since."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -10092,11 +10092,11 @@ class Tracefs:
         os.close(self._folder)
 
     def path(self, path: str) -> str:
-        """Where it is in the file system, for people."""
+        """Its path in the file system, for people."""
         return os.path.join(self.root, path)
 
     def has(self, path: str) -> bool:
-        """Whether this kernel has the file."""
+        """Tell whether this kernel has the file."""
         return os.access(path, os.F_OK, dir_fd=self._folder)
 
     def open(self, path: str, flags: int) -> int:
@@ -10113,7 +10113,7 @@ class Tracefs:
             return ''
 
     def names(self, path: str) -> List[str]:
-        """What is in a directory of directories, [] where it cannot be read."""
+        """The directories in a directory of such, [] where it cannot be read."""
         with contextlib.suppress(TracefsError):
             folder = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -10155,22 +10155,21 @@ class Tracefs:
 
     @contextlib.contextmanager
     def _refusals(self, path: str) -> Iterator[None]:
-        """TracefsError says why not."""
+        """Make an OSError a TracefsError about the file."""
         try:
             yield
         except OSError as error:
             raise TracefsError(f'{self.path(path)}: {error.strerror}', error.errno or 0, path) from error
 
     def last_error(self, path: str) -> Tuple[str, str, int]:
-        """The last entry of an error_log: the kernel's sentence, its command, the column in that (-1:
-        none)."""
+        """The last entry of an error_log: the kernel's sentence, its command, the column in that, or -1."""
         entries = re.findall(r'^\[[^\]]*\] .*?: error: (.*)\n  Command: (.*)\n( *\^)?', self.read(path), re.M)
         sentence, command, mark = entries[-1] if entries else ('', '', '')
         return sentence, command, len(mark) - len('  Command: ^') if mark else -1
 
 
 def mounted_tracefs() -> Optional[Tracefs]:
-    """Tracefs where it is mounted."""
+    """Find tracefs where it is mounted."""
     for place in (*TRACEFS_PLACES, *re.findall(r'^\S+ (\S+) tracefs ', read_text('/proc/mounts'), re.M)):
         if os.path.exists(os.path.join(place, 'trace_pipe')):
             return Tracefs(place)
@@ -10212,20 +10211,20 @@ def tracefs_mounted(note: Callable[[str], None]) -> Iterator[Tracefs]:
 
 
 def lockdown() -> str:
-    """A word when the kernel is locked down to confidentiality, which forbids tracing."""
+    """A note where the kernel is locked down to confidentiality, which forbids tracing."""
     return ('; the kernel is locked down (lockdown=confidentiality), which forbids tracing'
             if '[confidentiality]' in read_text(LOCKDOWN) else '')
 
 
 class Instance(NamedTuple):
-    """The instance of a run: others may see it, and none removes it."""
+    """An instance that others see and do not remove."""
     group: str                              # its name, and that of the group of events: never used again
     lock: int                               # its directory, open and locked: the sign of life
     trace_pipe: int
 
     @property
     def path(self) -> str:
-        """Where it is below tracefs."""
+        """Its path below tracefs."""
         return f'instances/{self.group}'
 
 
@@ -10277,10 +10276,10 @@ def sweep(tracefs: Tracefs) -> List[str]:
 @contextlib.contextmanager
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
             stop: Callable[[], bool], drain: Callable[[], None], undone: Dict[str, str]) -> Iterator[None]:
-    """The steps done; at the end, whatever happens, undone in reverse, and the instance with them, in
-    silence: `undone` gets each command and why it failed, ''. `stop` asks between steps whether to go on;
-    `drain`, which may take as long as somebody reads, is called when no probe is armed any more, and before
-    one is removed, which wipes the buffer."""
+    """Do the steps; at the end, whatever happens, undo them in reverse, and remove the instance, in silence:
+    `undone` gets each command and why it failed, or ''. `stop` asks between steps whether to go on; `drain`,
+    which may take as long as somebody reads, is called when no probe is armed any more, and before one is
+    removed, which wipes the buffer."""
     undos = {f'rmdir {tracefs.path(instance.path)}': functools.partial(tracefs.rmdir, instance.path)}
     try:
         for step in steps:
@@ -10369,7 +10368,7 @@ Trace functions and events of the kernel, functions and USDT probes of programs,
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
                                             a packet header in an sk_buff
   surftrace -L 'p tcp_send*'                functions and their parameters; -L 'struct task_struct': a layout
-  surftrace -F do_filp_open                 the code of a function: where to probe, what can be had there
+  surftrace -F do_filp_open                 the code of a function: where to probe, what is available there
   surftrace 'p fs/namei.c:3861 name=pathname->name'
                                             a line inside a function, its variables
   surftrace 'R bash:readline line=!(char *)$retval'
@@ -10448,7 +10447,7 @@ names there are `common_pid`, `comm` and `cpu`.
 `-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot
 be told. The kernel takes that for a comment; surftrace reads it back.
 '''
-SILENCE = 5.0                               # seconds without an event before a word about it
+SILENCE = 5.0                               # seconds without an event before a guess why
 
 
 def checked(name: str, convert: Callable[[str], Any], good: Callable[[Any], object]) -> Callable[[str], Any]:
@@ -10481,7 +10480,7 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
          "'struct task_struct', 'struct task_struct.mm', 'enum pid_type'"),
         ('-S --show', '', 'print the ftrace expressions and do nothing; needs no root'),
         ('-F --disassemble', 'FUNC', 'print the code of a function: offsets, source lines, the variables '
-         'that can be had and where they are'),
+         'that are available and where they are'),
         ('-l --line', 'PLACE', 'print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, '
          'variables'),
         ('-o --output', 'FILE', "write a shell script that does the run ('-': standard output), and do "
@@ -10541,7 +10540,7 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 
 class Ending:
-    """Where INT, TERM, HUP and QUIT arrive: they ask for an end. That interrupts, once, what only reads and
+    """INT, TERM, HUP and QUIT arrive here and ask for an end. That interrupts, once, what only reads and
     prints; while the machine is being changed it waits, so that every change is followed by its undo."""
 
     def __init__(self) -> None:
@@ -10556,8 +10555,7 @@ class Ending:
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
         """Signals come here, also those a shell ignores for what it starts in the background (as in perf and
-        tcpdump); a HUP ignored by nohup does not. Children are waited for, also where SIGCHLD came
-        ignored."""
+        tcpdump), but not a HUP ignored by nohup. Children are waited for, also where SIGCHLD came ignored."""
         self.asked = self.waits = False
         before = [(name, signal.signal(name, self._ask)) for name in ENDS
                   if name != signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN]
@@ -10570,7 +10568,7 @@ class Ending:
 
     @contextlib.contextmanager
     def waiting(self, waits: bool) -> Iterator[None]:
-        """Whether an end waits, for a while."""
+        """Let an end wait, or not, for a while."""
         before, self.waits = self.waits, waits
         try:
             yield
@@ -10641,8 +10639,8 @@ def read_lines(options: Any) -> List[Probe]:
 
 
 def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Probe] = ()) -> Module:
-    """The kernel's debug information that the options choose: that of the files of -v or of servers, else the
-    running kernel's; none is looked for where no probe is in the kernel."""
+    """The debug information of the kernel that the options choose: of the files of -v, of servers, else of
+    the running one; none where no probe is in the kernel."""
     here = os.uname()
     arch = arch_named(options.arch or here.machine)
 
@@ -10661,7 +10659,7 @@ def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Probe] = (
 
 
 def remote_kernel(options: Any, arch: Arch, probes: Sequence[Probe]) -> Module:
-    """The debug information of -m remote."""
+    """Ask the servers of -m remote."""
     here, environ = arch_named(os.uname().machine), os.environ
     own = running_build_id(here)
     build_id = options.build_id or own
@@ -10700,8 +10698,8 @@ def progress(what: str, done: int, total: int) -> None:
 
 def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
                 tracefs: Optional[Tracefs] = None) -> Machine:
-    """The machine that the options choose: its kernel, the running one through tracefs, and the programs of
-    this one, whose debug file -v names where nothing is traced in the kernel."""
+    """The machine that the options choose: its kernel, the running one through tracefs, and the programs
+    here, whose debug file -v names where nothing is traced in the kernel."""
     program = functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel))
     machine = Machine(kernel, note, program=program, program_names=program_names,
                       live=not (options.show or options.output), force=options.force)
@@ -10735,9 +10733,9 @@ def folders_of_programs() -> List[str]:
 
 
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
-    """The program or library of that name: what the processes of -p have mapped, else a path, a program in
-    $PATH, a library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of
-    that name from another machine."""
+    """Find a program or library: what the processes of -p have mapped so, else a path, a program in $PATH, a
+    library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of that name
+    from another machine."""
     inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
     if len(inside) > 1:
         raise InputError(f"'{name}' is another file in each of these processes "
@@ -10763,7 +10761,7 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
 
 
 def checked_program(program: Program, given: Optional[Executable], options: Any) -> Program:
-    """The program, refused where what is known of it would be wrong in a live run."""
+    """Refuse a program of which a live run would know wrong things."""
     if given and not is_debug_file_of(given, program.executable):
         raise InputError(f'{given.path} is not the debug file of {program.path}: their build-ids differ. For '
                          'another machine, with -S or -o, name a file that has the name of the program there')
@@ -10853,8 +10851,8 @@ def complete(parser: Any) -> int:
 
 def in_quotes(prefix: str, offer: Offer, words: Sequence[str], quote: str, zsh: bool) -> List[str]:
     """A line's completions as the shell wants them. bash closes the quote behind a word that is the only one:
-    it is offered twice, with and without a blank. Where nothing can be added it lists the last parts alone,
-    kept from being inserted by one that begins otherwise."""
+    it is offered twice, with and without a blank. Where nothing can be added it lists the last parts, kept
+    from being inserted by one that begins otherwise."""
     if zsh and quote:
         return [str(len(prefix) - offer.start), *offer.names]
     if not quote:
@@ -10868,7 +10866,8 @@ def in_quotes(prefix: str, offer: Offer, words: Sequence[str], quote: str, zsh: 
 
 
 def completion_machine(options: Any) -> Machine:
-    """What completion asks: BTF, which answers at once, unless DWARF is all there is; without root."""
+    """The machine for completion, without root: with BTF, which answers at once, unless DWARF is all there
+    is."""
     options = arguments().parse_args([], options)                   # those left out have their defaults
     wanted = options.mode
     with contextlib.suppress(SurftraceError):
@@ -10879,8 +10878,7 @@ def completion_machine(options: Any) -> Machine:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """The program; its exit status: 0 also after Ctrl-C, 1 the machine cannot do it, 2 what was typed is
-    wrong."""
+    """Run the program; 0 also after Ctrl-C, 1 the machine cannot do it, 2 what was typed is wrong."""
     global DEBUGGING
     DEBUGGING = bool(os.environ.get('SURFTRACE_DEBUG'))
     if '_ARGCOMPLETE' in os.environ:
@@ -10929,7 +10927,7 @@ def check_descriptors() -> None:
 
 
 def parsed(argv: Optional[Sequence[str]]) -> Any:
-    """The options; help is printed and ends here."""
+    """Parse the options; help is printed and ends here."""
     try:
         return arguments().parse_args(argv)
     except SystemExit:
@@ -10939,7 +10937,7 @@ def parsed(argv: Optional[Sequence[str]]) -> Any:
 
 
 def run(options: Any) -> int:
-    """What the options ask for."""
+    """Do what the options ask for."""
     if options.version or options.completion:
         put_out({'bash': BASH_GLUE, 'zsh': ZSH_GLUE}.get(options.completion, f'surftrace {__version__}'))
     elif options.help_language:
@@ -10996,8 +10994,8 @@ def check_counting(options: Any, probes: Sequence[Probe]) -> None:
 
 
 def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
-    """The lines on standard output; on a terminal in colours (unless NO_COLOR says no, https://no-color.org),
-    and through $PAGER or less, which shows what fits on one screen and ends."""
+    """Print lines; on a terminal in colours (unless NO_COLOR says no, https://no-color.org), through $PAGER
+    or less, which ends by itself where they fit on one screen."""
     terminal = sys.stdout.isatty()
     if terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb':
         lines = [colour(line) for line in lines]
@@ -11027,7 +11025,7 @@ def coloured(line: str) -> str:
 
 
 def inside(options: Any) -> List[str]:
-    """What -F and -l print."""
+    """The lines of -F and -l."""
     release, lines = '' if options.vmlinux else os.uname().release, []
     for text, make in ((options.disassemble, code_listing), (options.line, place_listing)):
         if text:
@@ -11054,7 +11052,7 @@ def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
 
 
 def export(options: Any) -> None:
-    """The types of the kernel into a file."""
+    """Write the types of the kernel into a file."""
     if options.lines or options.file or options.mode == 'remote':
         raise InputError('--export-types takes no lines, and types that are here: -v, or the running kernel')
     kernel, path = debug_info(options), options.export_types
@@ -11064,7 +11062,7 @@ def export(options: Any) -> None:
 
 
 def save(options: Any, text: str) -> None:
-    """The script into its file, executable."""
+    """Write the script into its file, executable."""
     if options.pid:
         raise InputError('-p names processes of this machine; a script cannot take them along')
     if options.output == '-':
@@ -11097,7 +11095,7 @@ def write_file(path: str, data: bytes, mode: int) -> None:
 
 def counted_by_the_kernel(*processes: str) -> Optional[bool]:
     """Tell whether the first of them that /proc has is in the initial PID namespace (include/linux/proc_ns.h,
-    PROC_PID_INIT_INO), so that its number is the kernel's own; None: /proc has none."""
+    PROC_PID_INIT_INO), and its number the kernel's own; None: /proc has none."""
     for process in processes:
         with contextlib.suppress(OSError):
             return os.stat(f'/proc/{process}/ns/pid').st_ino == 0xEFFFFFFC
@@ -11122,7 +11120,7 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
 
 
 def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Tracefs) -> int:
-    """The live run."""
+    """Do a live run; the exit status."""
     with ENDING.waiting(False):
         check_abilities(probes, tracefs)
         for name in sweep(tracefs):
@@ -11234,7 +11232,7 @@ class Reader:
         socket.send_fds(self._orders, [b'r'], [trace_pipe])
 
     def read_to_the_end(self) -> None:
-        """What there is now, and no more: then the pipe ends."""
+        """Read what there is now, and no more: then the pipe ends."""
         with contextlib.suppress(OSError):                              # it has ended by itself
             self._orders.send(b'e')
 
@@ -11246,8 +11244,8 @@ class Reader:
 
 
 def read_on(orders: Any, into: int) -> None:
-    """The life of a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when
-    nobody holds the other end of it, all is over. Signals are for whoever started it."""
+    """Be a Reader's process: trace_pipe comes by the socket, then an order to read to the end; when nobody
+    holds the other end of it, all is over. Signals are for whoever started it."""
     import socket
     for name in ENDS:
         signal.signal(name, signal.SIG_IGN)
@@ -11270,15 +11268,14 @@ def read_on(orders: Any, into: int) -> None:
 
 
 class Report:
-    """When tables are shown before the end: at each interval, of what came since the last one, and when QUIT
-    (Ctrl-\\) asks."""
+    """Tables before the end: at each interval, of what came since the last one, and at QUIT (Ctrl-\\)."""
 
     def __init__(self, interval: Optional[float] = None, top: Optional[int] = None) -> None:
         self.top, self.asked = top, False
         self._interval = self._next = interval or float('inf')
 
     def ask(self, *_: object) -> None:
-        """The signal's handler."""
+        """Handle the signal."""
         self.asked = True
 
     def due(self, now: float) -> bool:
@@ -11325,15 +11322,15 @@ class Stream:
                 self.failure = f'the process that reads trace_pipe {how}'
 
     def stopped(self) -> bool:
-        """Whether an end has been asked for, or nobody can be shown anything."""
+        """Tell whether an end has been asked for, or nobody can be shown anything."""
         return self._stop or ENDING.asked
 
     def left(self) -> int:
-        """How many events are still wanted."""
+        """The number of events that are still wanted."""
         return self._count - sum(self.decoder.counts.values())
 
     def ended(self) -> bool:
-        """Whether nothing more is to be read."""
+        """Tell whether nothing more is to be read."""
         return self.stopped() or self._done or self.left() <= 0
 
     def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]],
@@ -11411,7 +11408,7 @@ class Stream:
             self._unwritten = b''
 
     def read_to_the_end(self) -> None:
-        """What there is now, and no more, unless the end has come by the count or the output."""
+        """Read what there is now, unless the end has come by the count or the output."""
         self.reader.read_to_the_end()
         while not self._done and self.left() > 0:
             self._take(1)
@@ -11420,7 +11417,7 @@ class Stream:
             self._write()
 
     def drain(self) -> None:
-        """What is still in the buffer when recording has stopped; then what became of all."""
+        """Read the rest when recording has stopped, and count what became of all."""
         with contextlib.closing(self):
             if self._instance:
                 self.profile = probe_profile(self._tracefs, self._instance.group)
@@ -11432,14 +11429,14 @@ class Stream:
 
 
 def widened(output: int) -> bool:
-    """Whether a pipe could be given more room."""
+    """Try to give a pipe more room."""
     with contextlib.suppress(OSError):
         return fcntl.fcntl(output, F_SETPIPE_SZ, 2 * fcntl.fcntl(output, F_GETPIPE_SZ)) > 0
     return False
 
 
 def writable(output: int, milliseconds: int) -> bool:
-    """Whether the output takes data now; BrokenPipeError when nobody will ever read it."""
+    """Tell whether the output takes data now; BrokenPipeError: nobody will ever read it."""
     poll = select.poll()
     poll.register(output, select.POLLOUT)
     ready = poll.poll(milliseconds)
@@ -11449,7 +11446,7 @@ def writable(output: int, milliseconds: int) -> bool:
 
 
 def silence(events: Sequence[Event], run: Run, tracefs: Tracefs) -> str:
-    """What might be the reason that nothing comes."""
+    """Guess why nothing comes."""
     hits = sum(hits for hits, _ in probe_profile(tracefs, run.group).values())
     reasons = []
     if hits:
@@ -11470,8 +11467,8 @@ def silence(events: Sequence[Event], run: Run, tracefs: Tracefs) -> str:
 
 
 def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
-    """What has changed since it was asked last: traced programs that are other files now (a probe stays with
-    the inode), modules that have come as other builds than the files that their types are from."""
+    """Yield, each time, notes of what has changed: traced programs that are other files now (a probe stays
+    with the inode), modules that have come as other builds than the files that their types are from."""
     programs = {event.program.path: event.program.executable.identity for event in events if event.program}
     named = {definition.place.partition(':')[0] for event in events for definition in event.definitions
              if definition.letter[0] in 'pr' and ':' in definition.place}
@@ -11492,7 +11489,7 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
 
 def explained(error: TracefsError, events: Sequence[Event], group: str, machine: Machine,
               tracefs: Tracefs) -> SurftraceError:
-    """The kernel's refusal in the user's terms: its own words, at the user's argument where it names one."""
+    """Put the kernel's refusal in the user's terms: its own words, at the argument that it names."""
     made = [(event, definition, definition.definition(group))
             for event in events for definition in event.definitions if definition.file == error.path]
     said, command, column = tracefs.last_error('error_log')         # no other run has our group in a command
@@ -11515,7 +11512,7 @@ def explained(error: TracefsError, events: Sequence[Event], group: str, machine:
 
 
 def withheld(events: Sequence[Event], run: Run) -> List[str]:
-    """Why hits of the probes may not be shown."""
+    """Reasons for which hits of the probes may not be shown."""
     events = [event for event in events if event.definitions]
     reasons = {'stopped by the filter': any(event.filter for event in events),
                'in other processes': bool(run.pids), 'in surftrace itself': bool(run.own),
@@ -11528,13 +11525,13 @@ TOO_LARGE = f'too large for a record (more than {PAGE_KB} KB)'
 
 
 def may_be_too_large(event: Event) -> bool:
-    """Whether a record of it may be larger than a page, which the kernel drops: that it has
-    buffer_subbuf_size_kb does not mean that it heeds it there (6.12 and 6.18 do not, 7.3 does)."""
+    """Tell whether a record may exceed a page: the kernel drops it, also some that have buffer_subbuf_size_kb
+    and do not heed it there (6.12 and 6.18, not 7.3)."""
     return record_kb(event) > PAGE_KB
 
 
 def conclude(events: Sequence[Event], run: Run, stream: Stream, top: Optional[int]) -> None:
-    """The tables, and what became of all."""
+    """Show the tables, and what became of all."""
     try:
         if stream.decoder.counting.tables and not stream.why:
             unseen = ', '.join(losses(run, stream) + missed_hits(stream.profile))
@@ -11545,7 +11542,7 @@ def conclude(events: Sequence[Event], run: Run, stream: Stream, top: Optional[in
 
 
 def losses(run: Run, stream: Stream) -> List[str]:
-    """What was recorded and is not shown."""
+    """Records that are not shown."""
     up_to = 'up to ' if run.stacks or run.user_stacks or run.pids else ''
     gone = [f'{up_to}{stream.lost} lost (a larger buffer: -b KB)'] if stream.lost else []
     gone += [f'{stream.decoder.too_big} too long for the kernel to print'] if stream.decoder.too_big else []
@@ -11553,13 +11550,13 @@ def losses(run: Run, stream: Stream) -> List[str]:
 
 
 def missed_hits(profile: Dict[str, Tuple[int, int]]) -> List[str]:
-    """What the probes did not see."""
+    """Hits that the probes did not see."""
     missed = [f'{name} {missed}' for name, (_, missed) in profile.items() if missed]
     return [f"missed by the probes: {', '.join(missed)}"] if missed else []
 
 
 def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
-    """What came, what was lost, what was missed."""
+    """Lines that say what came, what was lost, what was missed."""
     gone, hidden = losses(run, stream), unaccounted(events, run, stream)
     if not gone and not hidden:
         gone = ['none lost']
