@@ -5601,7 +5601,7 @@ def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...],
 def check_names(probe: Probe) -> None:
     """Refuse the names of arguments that the kernel would refuse, or that would hide one of its own fields."""
     seen: Dict[str, Span] = {}
-    for arg in probe.args:
+    for arg in (*probe.args, *(key.arg for key in probe.keys or ())):
         if arg.name in RESERVED:
             raise InputError(f"'{arg.name}' is a field every event has; choose another name", arg.at)
         if len(arg.name) > 31:

@@ -1,0 +1,265 @@
+"""Lines that count (h:): what they may be, and the tables that come of records, compared with a count of our own. Whole
+blocks of plain records are counted another way than single ones: both must say the same."""
+from __future__ import annotations
+
+import re
+from collections import Counter
+from random import Random
+
+import pytest
+from test_decoder import STACK, events_of, text_of
+from test_filters import KERNEL
+
+from surftrace import Column, Decoder, Event, InputError, bucket, key_text, make_events, parse_probe
+
+PLAIN, = events_of('p f n=%di:s32 size=%si:u64 h:n log2(size)')
+BEHIND, = events_of('p f n=%di:s32 users=+84(+2272(%di)):s32 h:users sum(n)')
+TEXT, = events_of('p f s=+0(%si):string n=%di:u32 h:s comm')
+
+
+def table(events: list[Event], data: bytes, top: int | None = None, **options) -> list[str]:
+    """The lines of the tables of these records; nothing is shown of the records themselves."""
+    decoder = Decoder(events, **options)
+    assert decoder.block(data) + decoder.finish() == b''
+    return decoder.counting.text(top).splitlines()
+
+
+def rows(lines: list[str]) -> list[str]:
+    """The rows between the titles and the number of all, without their bars."""
+    return [line.split(' |')[0].strip() for line in lines[1:-1]]
+
+
+# ---- what a line may be
+
+
+@pytest.mark.parametrize(('line', 'told'), [
+    ('p f h:', 'h:'), ('p f h:comm', 'h:comm'), ('p f h:cpu common_pid stack', 'h:cpu common_pid stack'),
+    ('p f a=%di:u32 h:a', 'h:a'), ('p f h:a=%di:u32', 'h:a'), ('p f h:log2(%di)', 'h:log2(di)'),
+    ('p f h:n=step(%di,100) f:common_pid!=1', 'h:step(n,100) f:common_pid!=1'),
+    ('p f a=%di:u32 h:comm sum(a) avg(a) f:a>3', 'h:comm sum(a) avg(a) f:a>3'),
+    ('p f h:+8(+240(%di)):u32', 'h:mem'), ('p f h:X%di', 'h:di'), ('p f a=+0(%di):u16:be16 h:a', None),
+    ('p f cpu=%di:u32 h:cpu', 'h:cpu'), ('p f h:cpu=%di:u32', 'h:cpu'), ('p f a=%di:u32 h: log2(a)', 'h:log2(a)'),
+])
+def test_what_is_shown_of_a_counting_line_can_be_read_again(line, told):
+    if told is None:
+        with pytest.raises(InputError):
+            events_of(line)
+        return
+    event, = events_of(line)
+    shown, = event.lines()
+    assert shown.partition(' #! ')[2] == told
+    again, = events_of(shown)
+    assert again.lines() == [shown]
+    assert (again.columns, again.definitions) == (event.columns, event.definitions)
+
+
+def test_a_key_that_a_line_has_is_not_fetched_twice():
+    event, = events_of('p f a=%di:u32 h:a log2(a) sum(a) avg(a)')
+    assert event.definitions[0].definition() == 'p:f0 f a=%di:u32'
+    event, = events_of('p f h:log2(%di) sum(%di)')
+    assert event.definitions[0].definition() == 'p:f0 f di=%di:x64'
+
+
+def test_a_name_of_ours_is_that_of_the_line_first():
+    event, = events_of('p f cpu=%di:u32 h:cpu')
+    assert event.columns == (Column('cpu', '', 0, 0, True),)
+    event, = events_of('p f h:cpu')
+    assert event.columns == (Column('cpu', '', -1, 0, True),)
+    event, = events_of('e system/event h:comm')
+    assert not event.definitions and event.columns == (Column('comm', ''),)
+
+
+@pytest.mark.parametrize(('line', 'message', 'at'), [
+    ('p f h:%di %si %dx %cx', 'at most 3 keys', '%cx'), ('p f h:sum(%di) avg(%si) sum(%dx)', 'at most 2 of sum', 'sum(%dx)'),
+    ('p f h:step(%di)', "',' expected", ')'), ('p f h:step(%di,0)', 'above 0', '0'), ('p f h:step(%di,x)', 'above 0', 'x'),
+    ('p f h:log2(+0(%di):string)', "')' expected", ':'), ('p f s=+0(%di):string h:log2(s)', "'s' is no number", 'log2(s)'),
+    ('p f a=+0(%di):x8[4] h:sum(a)', "'a' is no number", 'sum(a)'), ('p f h:u32', 'h=h:u32', 'u32'),
+    ('p f h:log2(%di', 'nothing follows', ''), ('p f h:log2(%di)x', 'complete before this', 'x'),
+    ('p f h:common_type=%di', 'a field every event has', 'common_type=%di'),
+    ('p f h:a=%di a=%si', 'there already', 'a=%si'), ('p f a=%di h:a=log2(%di)', 'there already', 'a=log2(%di)'),
+])
+def test_what_a_counting_line_may_not_be(line, message, at):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        make_events([(parse_probe(line), '')], KERNEL)
+    error = caught.value
+    start = error.at[0] if error.at else -1
+    assert line[start:].startswith(at)
+
+
+# ---- tables
+
+
+def test_buckets_are_those_of_the_kernel():
+    powers = Column('n', 'log2', 0, 0, True)
+    expected = {0: '0-1', 1: '0-1', 2: '2', 3: '3-4', 4: '3-4', 5: '5-8', 8: '5-8', 9: '9-16', 1 << 63: f'{(1 << 62) + 1}-{1 << 63}',
+                (1 << 64) - 1: f'{(1 << 63) + 1}-{1 << 64}', -1: '-1', -100: '-100'}
+    assert {value: key_text(powers, bucket(powers, str(value))) for value in expected} == expected
+    steps = Column('n', 'step', 0, 100, True)
+    expected = {0: '0-99', 99: '0-99', 100: '100-199', -1: '-1', -250: '-250'}
+    assert {value: key_text(steps, bucket(steps, str(value))) for value in expected} == expected
+    assert bucket(powers, '(null)') == '(null)'
+
+
+def test_a_table():
+    data = b''.join(text_of(PLAIN, {'n': n, 'size': size}) for n, size in [(-3, 5), (-3, 7), (-3, 70), (12, 0), (2, 1)])
+    assert table([PLAIN], data) == [
+        ' n    size  calls',
+        '-3     5-8      2 |########################################',
+        '-3    9-16      0 |',
+        '-3   17-32      0 |',
+        '-3   33-64      0 |',
+        '-3  65-128      1 |####################',
+        ' 2     0-1      1 |####################',
+        '12     0-1      1 |####################',
+        '5 calls']
+
+
+def test_nothing_is_counted_as_nothing():
+    assert table([PLAIN], b'')[-1] == '0 calls'
+    bare, = events_of('p f h:')
+    assert table([bare], b'') == ['f: 0 calls']
+    added, = events_of('p f n=%di:s32 h:sum(n) avg(n)')
+    assert table([added], b'') == ['f: 0 calls, sum(n) 0, avg(n) -']
+    assert table([added], b''.join(text_of(added, {'n': n}) for n in (-5, 2))) == ['f: 2 calls, sum(n) -3, avg(n) -1.5']
+
+
+def test_what_could_not_be_read_is_a_row_of_its_own_and_in_no_sum():
+    good, null = {'users': 7, 'n': 1}, {'users': 9, 'n': 100}
+    data = text_of(BEHIND, good) * 3 + text_of(BEHIND, null, {'ptr2': 0}) * 2 + text_of(BEHIND, null, {'ptr2': 0x7f0000001000})
+    assert rows(table([BEHIND], data)) == ['7      3       3', '(null)      2     200', '(fault)      1     100']
+    added, = events_of('p f users=+84(+2272(%di)):s32 h:sum(users) avg(users)')
+    data = text_of(added, {'users': 7}) * 3 + text_of(added, {'users': 9}, {'ptr2': 0}) * 2
+    assert table([added], data) == ['f: 5 calls, sum(users) 21 (+2 not read), avg(users) 7.0 (+2 not read)']
+
+
+def test_texts_stand_by_their_size_and_numbers_in_their_order():
+    data = b''.join(text_of(TEXT, {'s': s, 'n': 1, 'comm': b'x'}) * times for s, times in ((b'a', 1), (b'b', 3), (b'c', 2)))
+    assert [row.split()[0] for row in rows(table([TEXT], data))] == ['"b"', '"c"', '"a"']
+    number, = events_of('p f h:n=%di:u32')
+    data = b''.join(text_of(number, {'n': n}) * times for n, times in ((9, 1), (10, 3), (1, 2)))
+    assert [row.split()[0] for row in rows(table([number], data))] == ['1', '9', '10']
+    address, = events_of('p f h:n=%di:x64')
+    data = b''.join(text_of(address, {'n': n}) * times for n, times in ((9, 1), (10, 3), (1, 2)))
+    assert [row.split()[0] for row in rows(table([address], data))] == ['0xa', '0x1', '0x9']
+
+
+def test_only_the_largest_rows():
+    number, = events_of('p f h:n=%di:u32')
+    data = b''.join(text_of(number, {'n': n}) * (n + 1) for n in range(10))
+    assert table([number], data, top=2)[1:] == [
+        '8      9 |####################################', '9     10 |########################################',
+        '55 calls, 36 of them in 8 more rows']
+
+
+def test_events_that_count_alike_are_one_table():
+    events = events_of('p:one f h:comm', 'p:two f h:comm', 'p:other f h:cpu')
+    data = b''.join(text_of(event, {'comm': b'bash'}) for event in events[:2]) + text_of(events[2], {})
+    assert table(events, data) == [
+        'event  comm  calls', 'one    bash      1 |########################################',
+        'two    bash      1 |########################################', '2 calls', '',
+        'cpu  calls', '  1      1 |########################################', '1 calls']
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_every_way_to_count_says_the_same(seed):
+    """Random records, in blocks of random size, plain or not, of several events, some shown."""
+    random = Random(seed)
+    for event, names in ((PLAIN, ('n', 'size')), (TEXT, ('s', 'comm')), (BEHIND, ('users', 'n'))):
+        records, expected = [], Counter()
+        for _ in range(400):
+            values = {'n': random.randrange(3), 'size': random.randrange(9), 'users': random.randrange(3),
+                      's': random.choice((b'x', b'a "b', b'new\nline')), 'comm': b'bash'}
+            bad = event is BEHIND and random.random() < 0.1
+            records.append(text_of(event, values, {'ptr2': 0} if bad else None))
+            expected[str(values[names[0]]) if not bad else '(null)'] += 1
+        decoder = Decoder([event])
+        while records:
+            count = random.randrange(1, 60)
+            decoder.block(b''.join(records[:count]))
+            del records[:count]
+        decoder.finish()
+        counted = Counter()
+        for key, row in decoder.counting.tables[0].rows.items():
+            counted[str(key[0])] += row.calls
+        if event is TEXT:
+            expected = Counter({f'"{eval(text).decode()}"': count for text, count in expected.items()})
+        assert counted == expected
+        assert decoder.counts == {'f0': 400} and decoder.records == 400
+
+
+def test_a_record_that_could_be_read_in_two_ways_is_counted_as_such():
+    two, = events_of('p f s=+0(%si):string t=+0(%di):string h:s')
+    data = text_of(two, {'s': b'x" t="y', 't': b'z'})
+    assert rows(table([two], data)) == ['(not decoded)      1']
+
+
+def test_tasks_that_are_not_wanted_are_not_counted():
+    data = text_of(PLAIN, {'n': 1, 'size': 1}) + text_of(PLAIN, {'n': 1, 'size': 1}, pid=78)
+    assert rows(table([PLAIN], data, tasks=frozenset([78]))) == ['1   0-1      1']
+
+
+def test_shown_and_counted_events_side_by_side():
+    shown, counted = events_of('p:shown f n=%di:u32', 'p:counted f n=%di:u32 h:n')
+    decoder = Decoder([shown, counted])
+    text = decoder.block(text_of(shown, {'n': 1}) + text_of(counted, {'n': 2}) + text_of(shown, {'n': 3}))
+    assert text.count(b'\n') == 2 and b'n=1' in text and b'n=3' in text
+    assert rows(decoder.counting.text().splitlines()) == ['2      1']
+    assert decoder.counts == {'shown': 2, 'counted': 1}
+
+
+# ---- stacks
+
+
+BY_STACK, = events_of('p f h:stack')
+
+
+def stack(frames: str, cpu: int = 1, kind: str = '') -> bytes:
+    """A stack, as the kernel prints it."""
+    head = STACK.split(b'\n')[0].replace(b'[001]', b'[%03d]' % cpu).replace(b'<stack', f'<{kind}stack'.encode())
+    return head + b'\n' + b''.join(b' => %s\n' % frame.encode() for frame in frames.split())
+
+
+def test_calls_by_their_stack():
+    record = text_of(BY_STACK, {})
+    data = record + stack('a b') + record + stack('c') + record + stack('a b')
+    assert table([BY_STACK], data) == [
+        'calls', '    2 |########################################', '    a', '    b', '    1 |####################', '    c', '3 calls']
+
+
+def test_the_frames_of_the_probe_itself_are_no_part_of_it():
+    data = text_of(BY_STACK, {}) + stack('kprobe_ftrace_handler 0xffffffffc0400000 f do_syscall_64')
+    assert table([BY_STACK], data)[2:-1] == ['    f', '    do_syscall_64']
+
+
+def test_an_interrupt_between_a_record_and_its_stack():
+    inner, = events_of('p:inner f h:stack comm')
+    outer = BY_STACK
+    events = [outer, inner]
+    data = text_of(outer, {}) + text_of(inner, {'comm': b'irq'}) + stack('in') + stack('out')
+    lines = Decoder(events), data
+    lines[0].block(data)
+    text = lines[0].counting.text()
+    assert text.index('    out') < text.index('irq') < text.index('    in')
+
+
+def test_a_shown_event_does_not_take_the_stack_of_a_counted_one():
+    shown, = events_of('p:shown f n=%di:u32')
+    decoder = Decoder([BY_STACK, shown], stacks=False)
+    text = decoder.block(text_of(BY_STACK, {}) + text_of(shown, {'n': 1}) + stack('of_shown') + stack('of_counted'))
+    assert text.count(b'\n') == 1 and b'of_counted' in decoder.counting.text().encode() and b'of_shown' not in text
+    assert 'of_shown' not in decoder.counting.text()
+
+
+def test_a_stack_that_was_lost_is_no_other_one():
+    record = text_of(BY_STACK, {})
+    data = record + b'CPU:1 [LOST 3 EVENTS]\n' + stack('of_a_lost_record') + record + stack('a')
+    decoder = Decoder([BY_STACK], stacks=False)
+    decoder.block(data)
+    decoder.finish()
+    text = decoder.counting.text()
+    assert '(no stack)' in text and 'of_a_lost_record' not in text and text.count('    1 |') == 2
+    assert decoder.counting.incomplete
+
+
+def test_a_user_stack_is_that_of_a_programs_event():
+    assert rows(table([BY_STACK], text_of(BY_STACK, {}) + stack('kernel') + stack('user', kind='user '), stacks=False))[1] == 'kernel'
