@@ -5074,6 +5074,12 @@ class Probe(NamedTuple):
     words: Tuple[Tuple[Tuple[str, ...], str, Span], ...] = ()
     keys: Optional[Tuple[Key, ...]] = None              # of a line that counts; there may be none
     source: str = ''                                    # the file and line that it is from
+    entry: Optional[Probe] = None                       # of a return, where another line says what its entry fetches
+
+    @property
+    def all_args(self) -> Tuple[Arg, ...]:
+        """Its arguments, and those of its keys."""
+        return (*self.args, *(key.arg for key in self.keys or ()))
 
 
 class Token(NamedTuple):
@@ -5601,7 +5607,7 @@ def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...],
 def check_names(probe: Probe) -> None:
     """Refuse the names of arguments that the kernel would refuse, or that would hide one of its own fields."""
     seen: Dict[str, Span] = {}
-    for arg in (*probe.args, *(key.arg for key in probe.keys or ())):
+    for arg in probe.all_args:
         if arg.name in RESERVED:
             raise InputError(f"'{arg.name}' is a field every event has; choose another name", arg.at)
         if len(arg.name) > 31:
@@ -5865,6 +5871,7 @@ class Field(NamedTuple):
     guards: Tuple[Guard, ...] = ()          # the outermost pointer first
     words: Tuple[str, ...] = ()             # for -S, behind #!
     at: Span = (0, 1)
+    when: str = ''                          # of a return: 'entry' what is fetched there, 'dur' the time since
 
     @property
     def kind(self) -> str:
@@ -7178,6 +7185,30 @@ def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = fro
     return (InProgram if isinstance(target.module, Program) else Resolver)(target, kind, abilities)
 
 
+class InPair(Resolver):
+    """The same for a return whose call was seen as well: what is not there at the return is fetched at the entry."""
+
+    def __init__(self, entry: Resolver, back: Resolver, at_entry: FrozenSet[str]) -> None:
+        super().__init__(back.target, 'r', back.abilities)
+        self._entry, self._back, self._at_entry = entry, back, at_entry
+
+    def field(self, arg: Arg) -> Field:
+        """The Field of an argument; `when` says at which of the two."""
+        if arg.expr.kind == 'special' and arg.expr.name == '$dur' and not arg.format + arg.word:
+            return Field(arg.name or 'dur', (Fetch('$dur', kind='u64'),), at=arg.at, when='dur')
+        if not arg.name or arg.name not in self._at_entry:
+            try:
+                return self._back.field(arg)
+            except InputError:
+                if any(part.kind == 'special' and part.name == '$retval' for part in arg.expr.parts()):
+                    raise
+        return self._entry.field(arg)._replace(when='entry')
+
+    def guarded(self, field: Field, packet: Optional[Packet] = None) -> Field:
+        """The field with its guards, at the same of the two."""
+        return (self._entry if field.when == 'entry' else self._back).guarded(field, packet)
+
+
 def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
     """The fields with what stands behind #! applied: formats, parts joined, packet headers."""
     for names, words, at in probe.words:
@@ -7251,16 +7282,31 @@ class Column(NamedTuple):
     field: int = -1
     step: int = 0
     numbers: bool = False
+    unit: str = ''
 
     @property
     def adds(self) -> bool:
         """Whether it is added up."""
         return self.how in ('sum', 'avg')
 
+    def heading(self, title: str) -> str:
+        """What stands above it."""
+        return f'{title} ({self.unit})' if self.unit else title
+
     def source(self) -> str:
         """As it is written behind h:."""
         step = f',{self.step}' * (self.how == 'step')
         return f'{self.how}({self.title}{step})' if self.how else self.title
+
+
+class Pair(NamedTuple):
+    """What makes pairs of two events, the entries of a function and its returns: `stack` is the stack pointer, fetched unseen,
+    which is the same at both. Of the returns, `entry` is the event of the entries, `fields` are what is shown of both, in
+    the user's order, and `condition` is the part of the filter that is judged when both are known."""
+    entry: str = ''
+    fields: Tuple[Field, ...] = ()
+    condition: Optional[Filter] = None
+    stack: str = ''
 
 
 class Event(NamedTuple):
@@ -7277,6 +7323,7 @@ class Event(NamedTuple):
     arch: Arch
     program: Optional[Program] = None
     columns: Optional[Tuple[Column, ...]] = None        # of one that is counted and not shown
+    pair: Optional[Pair] = None             # of the entries and returns that make pairs
 
     @property
     def head(self) -> bytes:
@@ -7898,7 +7945,7 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
     """The events of all lines; those that give the same name are one event with several places."""
     made: Dict[str, List[Event]] = {}
     heads: Dict[bytes, Event] = {}
-    for index, probe in enumerate(probes):
+    for index, probe in enumerate(with_entries(probes)):
         with located(probe.text, probe.source, probe.place.at), finite():
             for event in probe_events(probe, index, machine):
                 other = heads.setdefault(event.head, event)
@@ -7911,6 +7958,26 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
                 events.append(event)
     return [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
             for events in made.values()]
+
+
+def with_entries(probes: Sequence[Probe]) -> List[Probe]:
+    """The probes; of those that -S prints as an entry and its return, NAME{+NAME}:after(ENTRY) behind #!, one that has both."""
+    named = {(probe.event, probe.place.text): probe for probe in probes}
+    made, entries = [], set()
+    for probe in probes:
+        own = tuple(words for words in probe.words if not words[1].startswith('after('))
+        for names, word, at in (words for words in probe.words if words not in own):
+            entry = named.get((word[len('after('):-1], probe.place.text))
+            if not entry or entry.kind not in 'pP' or probe.kind not in 'rR':
+                raise InputError(f"'{word}' names no line that is an entry of this function", at, probe.text, probe.source)
+            entries.add(entry)
+            args = {arg.name: arg for arg in (*entry.args, *probe.args)}
+            args['dur'] = args.get('dur') or Arg('dur', '', Expr('special', at, '$dur'), '', at, at)
+            parts = [arg for name, arg in args.items() if name not in names and name != 'dur']
+            wanted = [args[name] for name in names if name in args]
+            probe = probe._replace(args=(*wanted, *parts), words=(*entry.words, *own), entry=entry)
+        made.append(probe)
+    return [probe for probe in made if probe not in entries]
 
 
 @contextlib.contextmanager
@@ -7954,6 +8021,9 @@ def assembled(events: Sequence[Event], seal: int = 0) -> Event:
             names[fetches] = names.get(fetches) or fresh_name('hdr' if guard.word else 'ptr', taken)
             guards.append(guard._replace(name=names[fetches]))
         fields.append(same[0]._replace(guards=tuple(guards)))
+    pair = first.pair and first.pair._replace(stack=fresh_name('sp', taken))
+    if pair:
+        names[(Fetch('$stack', kind=f'x{first.arch.bits}'),) * len(events)] = pair.stack
     end = fresh_name('end', taken) if seal else ''
     if seal:
         names[(Fetch(f'\\{seal}', kind='u32'),) * len(events)] = end
@@ -7961,7 +8031,7 @@ def assembled(events: Sequence[Event], seal: int = 0) -> Event:
     definitions = dict.fromkeys(e.definitions[0]._replace(unseen=own) for e, own in zip(events, unseen))
     filter_ = FilterText(fields, {}).text(first.probe.filter) if first.probe.filter else ''
     limits(first.probe, fields, next(iter(definitions)), filter_)
-    return first._replace(definitions=tuple(definitions), fields=tuple(fields), filter=filter_,
+    return first._replace(definitions=tuple(definitions), fields=tuple(fields), filter=filter_, pair=pair,
                           seal=f' {end}={seal}' if seal else '')
 
 
@@ -7998,7 +8068,7 @@ def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
     for target in targets:
         own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
         try:
-            events.append(target_event(probe, own, target, machine))
+            events += target_events(probe, own, target, machine)
         except InputError as error:
             refusals.append((target, error))
     if refusals:
@@ -8023,29 +8093,33 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
     """The events; one that differs in its arguments from others of its name is renamed, since the kernel
     would not take them for one (a USDT probe may have an operand of four bytes here and of eight there)."""
     made: Dict[str, Event] = {}
-    renamed = []
+    renamed: List[Event] = []
     for event in events:
         names = itertools.chain([event.name], (f'{event.name[:60]}_{i}' for i in itertools.count(2)))
         name = next(name for name in names if signature(made.setdefault(name, event)) == signature(event))
         definitions = tuple(definition._replace(name=name) for definition in event.definitions)
+        if event.pair and event.pair.entry:             # it stands behind its entry
+            event = event._replace(pair=event.pair._replace(entry=renamed[-1].name))
         renamed.append(event._replace(name=name, definitions=definitions))
     return renamed
 
 
-def target_event(probe: Probe, name: str, target: Target, machine: Machine) -> Event:
-    """The event of a line at one place of the kernel or a program."""
-    hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
-    for hint in filter(None, hints):
+def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
+    """The event of a line at one place of the kernel or a program; of a return that wants something of its call, that of the
+    entries before it."""
+    for hint in filter(None, (syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target))):
         machine.note(hint)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
-    event = own_event(probe, name, letter, target.place, resolver_at(target, probe, machine), machine.seal)
-    return event._replace(program=target.module if isinstance(target.module, Program) else None)
+    if wants_pair(probe, target, machine):
+        events = pair_events(probe, name, letter, target, machine)
+    else:
+        events = [own_event(probe, name, letter, target.place, resolver_at(target, probe, machine), machine.seal)]
+    return [event._replace(program=target.module if isinstance(target.module, Program) else None) for event in events]
 
 
 def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
     """The Resolver of expressions at a target."""
-    kind = 'r' if probe.kind in 'rR' else 'p'
-    return resolver_in(target, kind, machine.abilities)
+    return resolver_in(target, 'r' if probe.kind in 'rR' else 'p', machine.abilities)
 
 
 def matching_events(place: Place, machine: Machine) -> List[str]:
@@ -8157,25 +8231,146 @@ def part_names(field: Field) -> Tuple[str, ...]:
 
 
 def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0) -> Event:
-    """An event of ours: fields in the user's order, then what is fetched unseen. Behind strings that is also
-    the seal, by which the end of a record is told from a text that imitates it."""
+    """An event of ours: fields in the user's order, then what is fetched unseen."""
+    fields, columns = fields_and_columns(probe, resolver)
+    event = defined(probe, name, letter, place, fields, resolver.arch)
+    return sealed(event._replace(columns=columns, annotation=annotation_of(fields, probe, columns)), seal)
+
+
+def fields_and_columns(probe: Probe, resolver: Resolver) -> Tuple[List[Field], Optional[Tuple[Column, ...]]]:
+    """What is fetched for a line, and what it is counted by."""
     fields = annotated([resolver.field(arg) for arg in probe.args], probe, resolver)
     fields, keys = with_keys(fields, probe, resolver)
     fields = unique(fields, probe)
-    columns = None if probe.keys is None else tuple(map(functools.partial(column, fields), probe.keys, keys))
+    return fields, None if probe.keys is None else tuple(map(functools.partial(column, fields), probe.keys, keys))
+
+
+def defined(probe: Probe, name: str, letter: str, place: str, fields: Sequence[Field], arch: Arch) -> Event:
+    """An event with its definition."""
     args = tuple(pair for field in fields for pair in zip(part_names(field), field.fetches))
-    annotation = annotation_of(fields, probe, columns)
-    event = Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '', annotation, probe,
-                  resolver.arch, columns=columns)
-    return assembled([event], seal if any(is_string(fetch) for _, fetch in args) else 0)
+    return Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '', '', probe, arch)
 
 
-def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]]) -> str:
+def sealed(event: Event, seal: int) -> Event:
+    """The event with what is fetched unseen; behind strings that is also the seal, by which the end of a record is told from a
+    text that imitates it."""
+    return assembled([event], seal if any(is_string(fetch) for _, fetch in event.definitions[0].args) else 0)
+
+
+# which: entries and returns as pairs
+
+
+def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
+    """Whether a line wants something that only the entry of its function knows: the time since, or a parameter that the kernel
+    does not keep."""
+    timed = wants_time(probe)
+    if probe.kind not in 'rR':
+        if timed:
+            refuse('$dur is the time a call takes: a return has it (r, R)', timed)
+        return False
+    if timed or probe.entry:
+        return True
+    back, entry = resolver_at(target, probe, machine), resolver_in(target)
+    for arg in probe.all_args:
+        if arg.expr.kind == 'name' and arg.expr.name in OF_RECORD:
+            continue
+        try:
+            back.field(arg)
+        except InputError:
+            with contextlib.suppress(InputError):
+                entry.field(arg)
+                return True
+    return False
+
+
+def wants_time(probe: Probe) -> Optional[Span]:
+    """Where a line names the time of a call, if it does."""
+    exprs = [part for arg in probe.all_args for part in arg.expr.parts()]
+    named = {arg.name for arg in probe.args}
+    compared = [each.at for each in comparisons(probe.filter) if each.field == 'dur' and 'dur' not in named]
+    return next((expr.at for expr in exprs if (expr.kind, expr.name) == ('special', '$dur')), next(iter(compared), None))
+
+
+def comparisons(filter_: Optional[Filter]) -> Iterator[Compare]:
+    """All in a filter."""
+    if isinstance(filter_, Compare):
+        yield filter_
+    elif isinstance(filter_, Not):
+        yield from comparisons(filter_.inner)
+    elif filter_:
+        for part in filter_.parts:
+            yield from comparisons(part)
+
+
+def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: Machine) -> List[Event]:
+    """The event of the entries, then that of the returns."""
+    at_entry = frozenset(arg.name for arg in probe.entry.args) if probe.entry else frozenset()
+    resolver = InPair(resolver_in(target), resolver_in(target, 'r'), at_entry)
+    fields, columns = fields_and_columns(probe, resolver)
+    if wants_time(probe) and not any(field.when == 'dur' for field in fields):
+        fields = unique([*fields, Field('dur', (Fetch('$dur', kind='u64'),), when='dur')], probe)
+    in_kernel, condition = divided(probe.filter, fields)
+    entry_name = f'{name[:60]}_in'
+    of_entry = [field for field in fields if field.when == 'entry']
+    entry = defined(probe._replace(filter=None), entry_name, 'P' if letter == 'R' else 'p', target.place, of_entry, resolver.arch)
+    own = [field for field in fields if not field.when]
+    event = defined(probe._replace(filter=in_kernel), name, letter, target.place, own, resolver.arch)
+    names = '+'.join(field.name for field in fields)
+    after = f"{'=' * (names in ('f', 'h'))}{names}:after({entry_name})"
+    annotation = f'{annotation_of(own, probe._replace(filter=None), None, False)} {after} {annotation_of((), probe, columns)}'
+    event = event._replace(columns=columns, pair=Pair(entry_name, tuple(fields), condition),
+                           annotation=' '.join(annotation.split(' ')).strip())
+    entry = entry._replace(pair=Pair(), annotation=annotation_of(of_entry, probe, None, False))
+    return [sealed(each, machine.seal) for each in (entry, event)]
+
+
+TIME_UNITS = {'ns': 1, 'us': 1000, 'ms': 1000000, 's': 1000000000}
+
+
+def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optional[Filter], Optional[Filter]]:
+    """The part of a return's filter that the kernel judges, and the part that needs what only the pair has: those are joined with
+    && at the top. Never is an entry filtered: its return would make a pair with an older one."""
+    parts = filter_.parts if isinstance(filter_, Junction) and filter_.op == '&&' else (filter_,) if filter_ else ()
+    own = {field.name for field in fields if not field.when}
+    known = {**{field.when: field for field in fields if field.when == 'dur'}, **{field.name: field for field in fields}}
+    kernel, ours = [], []
+    for part in parts:
+        names = [each.field.split('.')[0] for each in comparisons(part)]
+        if all(name in own or name not in known for name in names):
+            kernel.append(part)
+            continue
+        for each in comparisons(part):
+            if each.field not in known and each.field not in ('common_pid', 'cpu'):
+                refuse(f"'{each.field}' is no argument of this line: only those, common_pid and cpu can be compared in one part "
+                       'with what is known of the call (parts are joined with &&)', each.at)
+        ours.append(in_nanoseconds(part, known))
+    both = tuple(None if not part else part[0] if len(part) == 1 else Junction('&&', tuple(part)) for part in (kernel, ours))
+    if both[1]:
+        FilterText([known[name]._replace(name=name) for name in known], {}).text(both[1])      # refuses what makes no sense
+    return both[0], both[1]
+
+
+def in_nanoseconds(filter_: Filter, known: Mapping[str, Field]) -> Filter:
+    """The filter with times as numbers."""
+    if isinstance(filter_, Not):
+        return Not(in_nanoseconds(filter_.inner, known))
+    if isinstance(filter_, Junction):
+        return Junction(filter_.op, tuple(in_nanoseconds(part, known) for part in filter_.parts))
+    field = known.get(filter_.field)
+    if not field or field.when != 'dur':
+        return filter_
+    time = re.fullmatch(r'(\d{1,9}(?:\.\d{1,9})?)(ns|us|ms|s)', filter_.value)
+    if not time or filter_.op in ('&', '~'):
+        refuse('a time is compared with a number and its unit: ns, us, ms or s', filter_.value_at)
+    return filter_._replace(value=str(int(float(time[1]) * TIME_UNITS[time[2]])))
+
+
+def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]], whole: bool = True) -> str:
     """What -S adds: the words behind #!, what is counted by, the filter as it was written."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # no filter, no keys
     counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
-    filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')
+    filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter') if whole else ''
     return ' '.join(filter(None, [*words, counted, filter_]))
 
 
@@ -8202,8 +8397,8 @@ def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[Li
         elif not of_record(key, own) or arg.expr.name == 'comm' and not isinstance(resolver, InEvent):
             expr = arg.expr._replace(kind='special', name='$comm') if of_record(key, own) else arg.expr
             field = resolver.field(arg._replace(expr=expr))
-            same = [i for i, other in enumerate(fields)
-                    if other[1:-1] == field[1:-1] and arg.name in ('', other.name)]
+            same = [i for i, other in enumerate(fields) if other._replace(name=field.name, at=field.at) == field
+                    and arg.name in ('', other.name)]
             number = same[0] if same else len(fields)
             fields += [] if same else [field]
         numbers.append(number)
@@ -8222,8 +8417,8 @@ def column(fields: Sequence[Field], key: Key, number: int) -> Column:
         not field.format or COUNTABLE.fullmatch(field.format.word) is not None)
     if key.how and not countable:
         refuse(f"'{field.name}' is no number, and {key.how}() wants one", key.arg.at)
-    ordered = countable and (field.kind[0] != 'x' or bool(key.how))     # hexadecimal is a name, not an amount
-    return Column(field.name, key.how, number, key.step, ordered)
+    ordered = countable and (field.kind[0] != 'x' or bool(key.how))     # what is shown in hexadecimal is a name, not an amount
+    return Column(field.name, key.how, number, key.step, ordered, 'us' if field.when == 'dur' else '')
 
 
 def unique(fields: List[Field], probe: Probe) -> List[Field]:
@@ -8542,7 +8737,8 @@ class Table:
             return [f'{next(iter(self.labels.values()))}: ' + ', '.join([f'{row.calls} {self.unit}', *sums])]
         largest = sorted(self.rows, key=lambda key: -self.rows[key].weight)[:top]
         shown = list(self._without_gaps(self._arranged(largest)))
-        grid = [[column.title for column in self.keys] + [self.unit] + [column.source() for column in self.sums]]
+        grid = [[column.heading(column.title) for column in self.keys] + [self.unit]
+                + [column.heading(column.source()) for column in self.sums]]
         empty = Row(len(self.sums))
         for key in shown:
             grid.append([*map(key_text, self.keys, key), *self._amounts(self.rows.get(key, empty))])
@@ -8663,8 +8859,7 @@ def own_frames(event: Event, frames: Sequence[str]) -> Sequence[str]:
 
 
 class Counting:
-    """The tables of a run, and the records that wait for their stack, by processor: the kernel writes it next, unless an
-    interrupt comes between, whose records and stacks are then whole."""
+    """The tables of a run."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         alike: Dict[Tuple[object, ...], List[Event]] = {}
@@ -8675,39 +8870,27 @@ class Counting:
         self._tables = {event.head: table for same, table in zip(alike.values(), self.tables) for event in same}
         self.stacks = any(map(by_stack, events))
         self.incomplete = False                         # whether some events were lost
-        self._waiting: Dict[int, List[Tuple[Event, List[str]]]] = {}
 
-    def record(self, event: Event, head: Groups, values: Values, times: int = 1) -> bool:
-        """Count a record, or so many like it, if its event is counted: by its head, and by what is shown of each field."""
-        counted, texts = event.head in self._tables, []
-        for column in event.columns or ():
-            texts.append(values[column.field].strip('"' * (column.title == 'comm')) if column.field >= 0 else of_head(column.title, head))
-        if self.stacks:
-            self._waiting.setdefault(int(head['cpu']), []).append((event, texts))
-        elif counted:
-            self._tables[event.head].add(event, texts, times)
-        return counted
-
-    def stack(self, head: re.Match[bytes], of_user: bool, frames: Sequence[str]) -> bool:
-        """Take a stack, if it is that of a counted record: of a program's event the user's, else the kernel's."""
-        waiting = self._waiting.get(int(head['cpu']))
-        if not waiting or (waiting[-1][0].probe.kind in 'PRu') != of_user:
-            return False
-        event, texts = waiting.pop()
-        return self._with_stack(event, texts, '\n'.join(own_frames(event, frames)))
-
-    def _with_stack(self, event: Event, texts: Sequence[str], stack: str) -> bool:
-        columns = event.columns or ()
-        if event.head in self._tables:
-            self._tables[event.head].add(event, [stack if column.title == 'stack' else text for column, text in zip(columns, texts)])
+    def counts(self, event: Event) -> bool:
+        """Whether an event is counted, not shown."""
         return event.head in self._tables
 
-    def lost(self, cpu: Optional[int] = None) -> None:
-        """Count what still waits on that processor, or on any, as what has no stack: it was lost."""
-        self.incomplete = self.incomplete or cpu is not None
-        for own in [cpu] if cpu is not None else list(self._waiting):
-            for event, texts in self._waiting.pop(own, []):
-                self._with_stack(event, texts, '(no stack)')
+    def record(self, event: Event, head: Groups, values: Values, times: int = 1) -> Optional[Callable[[Sequence[str]], None]]:
+        """Count a record of an event that is counted, or so many like it, by its head and by what is shown of each field; by its
+        stack when what is returned is called with that."""
+        columns, table = event.columns or (), self._tables[event.head]
+        texts = []
+        for column in columns:
+            of_field = values[column.field].strip('"' * (column.title == 'comm')) if column.field >= 0 else ''
+            texts.append(of_field if column.field >= 0 else of_head(column.title, head))
+        if not by_stack(event):
+            table.add(event, texts, times)
+            return None
+
+        def with_stack(frames: Sequence[str]) -> None:
+            stack = '\n'.join(own_frames(event, frames))
+            table.add(event, [stack if column.title == 'stack' and column.field < 0 else text for column, text in zip(columns, texts)])
+        return with_stack
 
     def text(self, top: Optional[int] = None, unsure: str = '') -> str:
         """All tables; `unsure` says what is missing in them."""
@@ -8726,6 +8909,114 @@ class Counting:
             table.outside = 0
 
 
+# ---- Pairs -------------------------------------------------------------------------------------------------
+# A return with the entry of its call: what was fetched there, and the time since.
+
+class Reading(NamedTuple):
+    """What came of a field: as it is shown, as the kernel printed its parts, and whether that means anything."""
+    text: bytes
+    parts: Tuple[bytes, ...]
+    sure: bool = True
+
+
+class OpenCalls:
+    """The entries whose returns have not come. A pair has the same task, function and stack pointer; what is deeper in the stack
+    than an entry or a return that comes is over, though its return was not seen."""
+
+    def __init__(self) -> None:
+        self.paired: Dict[str, int] = {}                # returns by their event, with their entry
+        self.alone: Dict[str, int] = {}                 # and without: begun before, missed, or lost
+        self._open: Dict[Tuple[str, ...], Dict[int, Tuple[int, List[Reading]]]] = {}
+        self._popped: Dict[bool, int] = {}              # how far the stack pointer is up at a return, in the kernel, in programs
+
+    @staticmethod
+    def _stack(event: Event, head: re.Match[bytes], match: re.Match[bytes], entry: str) -> Tuple[Tuple[str, ...], int, int]:
+        """Which stack and function it is, how far down, and when, in microseconds."""
+        function = match[1].rpartition(b'<- ')[2].strip(b'()').partition(b'+')[0]
+        task = head['pid'] if head['pid'] != b'0' else head['cpu'] + b'/0'
+        assert event.pair
+        return (entry, task.decode(), function.decode()), int(match[event.pair.stack], 0), int(head['time'].replace(b'.', b''))
+
+    def enter(self, event: Event, head: re.Match[bytes], match: re.Match[bytes], readings: List[Reading]) -> None:
+        """Keep an entry."""
+        key, stack, time = self._stack(event, head, match, event.name)
+        calls = self._open.setdefault(key, {})
+        self._close(calls, stack, event)
+        calls[stack] = time, readings
+
+    @staticmethod
+    def _close(calls: Dict[int, Any], stack: int, event: Event) -> None:
+        """Forget what is no further up; interrupts and coroutines have other stacks, which are far away."""
+        far = 1 << 23 if event.definitions[0].letter[0] in 'PR' else 1 << 14
+        for deeper in [other for other in calls if stack - far < other <= stack]:
+            del calls[deeper]
+
+    def leave(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
+              readings: List[Reading]) -> List[Reading]:
+        """What is known of the call that returns, in the order in which it is shown; [] where its entry was not seen."""
+        assert event.pair
+        key, stack, time = self._stack(event, head, match, event.pair.entry)
+        calls, program = self._open.get(key, {}), event.definitions[0].letter[0] == 'R'
+        popped = {self._popped[program]} if program in self._popped else {0, event.arch.word}   # x86 returns by its stack
+        found = [by for by in popped if stack - by in calls]
+        counts = self.paired if len(found) == 1 else self.alone
+        counts[event.name] = counts.get(event.name, 0) + 1
+        if len(found) != 1:
+            return []
+        self._popped[program] = found[0]
+        began, of_entry = calls[stack - found[0]]
+        self._close(calls, stack - found[0], event)
+        dur = time - began
+        by_place = {'entry': iter(of_entry), '': iter(readings),
+                    'dur': itertools.repeat(Reading(time_text(dur).encode(), (b'%d' % (1000 * dur),)))}
+        return [next(by_place[field.when]) for field in event.pair.fields]
+
+    def lost(self) -> None:
+        """Something was lost: it may have been a return and another entry of the same stack pointer."""
+        self._open.clear()
+
+
+def time_text(microseconds: int) -> str:
+    """A time, whole, in a unit that suits it."""
+    for unit, size in (('s', 1000000), ('ms', 1000)):
+        if microseconds >= size:
+            whole, part = divmod(microseconds, size)
+            return f'{whole}.{part:0{len(str(size)) - 1}}{unit}'
+    return f'{microseconds}us'
+
+
+def holds(filter_: Filter, known: Mapping[str, Tuple[Optional[Field], Reading]], negated: bool = False) -> bool:
+    """Judge a filter as the kernel does: of what could not be read nothing is true, its negation neither."""
+    if isinstance(filter_, Not):
+        return holds(filter_.inner, known, not negated)
+    if isinstance(filter_, Junction):
+        parts = (holds(part, known, negated) for part in filter_.parts)
+        return all(parts) if (filter_.op == '&&') != negated else any(parts)
+    field, reading = known[filter_.field]
+    return reading.sure and compared(filter_, field, reading) != negated
+
+
+def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool:
+    """Judge a comparison with a value that could be read."""
+    kind, op = field.kind or 'string' if field else 's64', compare.op
+    if kind in STRINGS:
+        text = reading.text.decode('utf-8', 'surrogateescape')[1:-1]
+        return fnmatch.fnmatchcase(text, compare.value) if op == '~' else (text == compare.value) == (op == '==')
+    parts = [ord(part[1:2]) if kind == 'char' else int(part, 0) for part in reading.parts]
+    format_ = field.format if field else None
+    if kind == 'char' and compare.quoted:
+        wanted: Tuple[int, ...] = (ord(compare.value),)
+    else:
+        wanted = format_.parse(compare.value) if format_ else (whole_number(compare.value),)
+    if op in ('==', '!='):
+        sizes = [1 << Fetch('', kind=fetch.kind).size() * 8 for fetch in field.fetches] if field else [1 << 64]
+        return all((one - other) % size == 0 for one, other, size in zip(parts, wanted, sizes)) == (op == '==')
+    if format_ and format_.signed:
+        parts, wanted = [extended(str(parts[0]), format_.signed)], (extended(str(wanted[0]), format_.signed),)
+    order = {'<': parts[0] < wanted[0], '<=': parts[0] <= wanted[0], '>': parts[0] > wanted[0], '>=': parts[0] >= wanted[0]}
+    return order[op] if op in order else parts[0] & wanted[0] != 0
+
+
 # ---- Decoding ----------------------------------------------------------------------------------------------
 # The lines of trace_pipe.
 
@@ -8733,7 +9024,7 @@ class Counting:
 # What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ". The task's name is at
 # most 15 bytes of any kind, too few for a head of its own; a frame of a user stack may read like one, by its path.
 HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?'
-        rb'\[(?P<cpu>\d{3,})\] (?:\S{5} )? *\d+\.\d{6}: (?P<event>\w+(?:: |\(| -> ))?')
+        rb'\[(?P<cpu>\d{3,})\] (?:\S{5} )? *(?P<time>\d+\.\d{6}): (?P<event>\w+(?:: |\(| -> ))?')
 HEADS = regex(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
 SHOWN_HEADS = regex(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)
@@ -8757,6 +9048,30 @@ class Record(NamedTuple):
     last: bool
 
 
+TakesStack = Callable[[Sequence[str]], None]
+
+
+def no_stack(frames: Sequence[str]) -> None:
+    """Take a stack that nobody wants."""
+
+
+def counted_values(pairs: Iterable[Tuple[Field, Reading]]) -> List[str]:
+    """What a table shows of each field: times in microseconds."""
+    return [reading.text.decode('utf-8', 'surrogateescape') if field.when != 'dur' else str(int(reading.parts[0]) // 1000)
+            for field, reading in pairs]
+
+
+def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bool:
+    """Tell whether a pair is let through by the part of the filter that the kernel could not judge."""
+    known: Dict[str, Tuple[Optional[Field], Reading]] = {
+        'common_pid': (None, Reading(b'', (head['pid'],))), 'cpu': (None, Reading(b'', (b'%d' % int(head['cpu']),)))}
+    for field, reading in zip(pair.fields, readings):
+        known[field.name] = (field, reading)
+        if field.when == 'dur':
+            known.setdefault('dur', (field, reading))
+    return not pair.condition or holds(pair.condition, known)
+
+
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched
     unseen taken away, control characters made visible. `counts` are those shown of each event, `records` all
@@ -8769,7 +9084,7 @@ class Decoder:
 
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
                  function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True) -> None:
-        self.counting = Counting(events)
+        self.counting, self.calls = Counting(events), OpenCalls()
         self.counts = {event.name: 0 for event in events}
         self.records = self.too_big = 0
         self._events = {event.head: event for event in events}
@@ -8782,12 +9097,14 @@ class Decoder:
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
+        self._takes_stacks = self.counting.stacks or stacks and any(event.pair for event in events)
+        self._waiting: Dict[int, List[Tuple[Event, Optional[TakesStack]]]] = {}     # for their stacks, by processor
         self._pending = b''                             # a record that is not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
         count = data.count(b'\n')
-        simple = not self._tasks and not self._pending and not self.counting.stacks
+        simple = not self._tasks and not self._pending and not self._takes_stacks
         if simple and (limit is None or limit > count):
             if self._plain and self._count(data, count):
                 return b''
@@ -8841,7 +9158,8 @@ class Decoder:
         rest, self._pending = self._pending, b''
         records = self._split(rest, list(self._heads.finditer(rest))[:1])
         text = b''.join(self._broken(record) for record in records if self._is_wanted(record))
-        self.counting.lost()
+        for cpu in list(self._waiting):
+            self._without_stack(cpu)
         return text
 
     def _between(self, text: bytes) -> bytes:
@@ -8849,7 +9167,9 @@ class Decoder:
         for lost in LOST.finditer(text):
             self.too_big += bool(lost[2])
             if lost[1]:
-                self.counting.lost(int(lost[1]))
+                self.counting.incomplete = True
+                self.calls.lost()
+                self._without_stack(int(lost[1]))
         return b''.join(visible(self._frame(line) + b'\n') for line in text.split(b'\n')[:-1])
 
     def _frame(self, line: bytes) -> bytes:
@@ -8897,42 +9217,74 @@ class Decoder:
 
     def _known(self, head: re.Match[bytes], event: Event, match: re.Match[bytes]) -> bytes:
         """A record of an event of ours, counted or as it is shown."""
-        values = shown_values(event, match)
-        if self.counting.record(event, head, [value.decode('utf-8', 'surrogateescape') for value in values]):
-            return b''
-        pairs = zip(event.fields, values)
-        shown = b''.join(b' %s=%s' % (field.name.encode(), visible(value)) for field, value in pairs)
-        return visible(head[0]) + visible(match[1]) + shown + b'\n'
+        fields, readings = event.fields, readings_of(event, match)
+        if event.pair and not event.pair.entry:
+            self.calls.enter(event, head, match, readings)
+            return self._settled(head, event)
+        if event.pair:
+            fields, readings = event.pair.fields, self.calls.leave(event, head, match, readings)
+            if not readings or not judged(event.pair, head, readings):
+                return self._settled(head, event)
+        pairs = list(zip(fields, readings))
+        if self.counting.counts(event):
+            return self._settled(head, event, counted_values(pairs))
+        text = b''.join(b' %s=%s' % (field.name.encode(), visible(reading.text)) for field, reading in pairs)
+        return self._settled(head, event, (), visible(head[0]) + visible(match[1]) + text + b'\n')
+
+    def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None, text: bytes = b'') -> bytes:
+        """A record that is counted by its values, or shown as this text; or, without values, neither. What becomes of its stack,
+        which the kernel writes next, unless an interrupt comes between, is settled too."""
+        take: Optional[TakesStack] = no_stack
+        if values is not None:
+            self.counts[event.name] += 1
+            counted = self.counting.counts(event)
+            take = (self.counting.record(event, head, values) or no_stack) if counted else None
+            text = b'' if counted else text
+        if self._takes_stacks:
+            self._waiting.setdefault(int(head['cpu']), []).append((event, take))
+        return text
 
     def _unknown(self, record: Record, rest: bytes) -> bytes:
         """A record of one of the kernel's own events, or a stack."""
-        head, event = record.head, record.event
-        if event:
-            return b'' if self.counting.record(event, head, ()) else visible(head[0] + rest)
+        head = record.head
+        if record.event:
+            return self._settled(head, record.event, (), visible(head[0] + rest))
         stack = STACK.match(rest)
-        if stack:
-            frames = [self._frame(line)[len(b' => '):] for line in rest.split(b'\n')[1:] if line]
-            texts = [frame.decode('utf-8', 'surrogateescape') for frame in frames]
-            if self.counting.stack(head, bool(stack[1]), texts) or not self._stacks:
-                return b''
-        return visible(head[0]) + self._between(rest)
+        if not stack:
+            return visible(head[0]) + self._between(rest)
+        waiting = self._waiting.get(int(head['cpu']), [])
+        take = waiting[-1][1] if waiting else None
+        if waiting and (waiting[-1][0].probe.kind in 'PRu') == bool(stack[1]):
+            waiting.pop()
+            if take:
+                frames = [self._frame(line)[len(b' => '):] for line in rest.split(b'\n')[1:] if line]
+                take([frame.decode('utf-8', 'surrogateescape') for frame in frames])
+        return b'' if take or not self._stacks else visible(head[0]) + self._between(rest)
+
+    def _without_stack(self, cpu: int) -> None:
+        """Give up the stacks that records wait for there: they were lost."""
+        for _, take in self._waiting.pop(cpu, []):
+            if take:
+                take(['(no stack)'])
 
     def _is_wanted(self, record: Record) -> bool:
         """Count a record; tell whether it is of a task that is to be shown."""
         head = record.head
         self.records += 1
         tasks = {int(head['pid']), int(head['tgid']) if (head['tgid'] or b'-').isdigit() else 0}
-        wanted = not self._tasks or bool(tasks & self._tasks)
-        if record.event and wanted:
-            self.counts[record.event.name] += 1
-        return wanted
+        return not self._tasks or bool(tasks & self._tasks)
 
     def _broken(self, record: Record) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
-        event = record.event
-        if event and self.counting.record(event, record.head, ['(not decoded)'] * len(event.fields)):
-            return b''
-        return visible(record.head[0]) + b'(a string in it reads like other values: not decoded)\n'
+        head, event = record.head, record.event
+        text = visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
+        if not event:
+            return text
+        if event.pair and not event.pair.entry:
+            self.calls.lost()
+            return self._settled(head, event)
+        fields = event.pair.fields if event.pair else event.fields
+        return self._settled(head, event, ['(not decoded)'] * len(fields), text)
 
 
 # How the kernel prints a value (kernel/trace/trace_probe.c, PRINT_TYPE_FUNC): any, and one that is plain
@@ -8970,18 +9322,20 @@ def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
     return any(re.search(rb'["}] ' + args[i + 1][0].encode() + b'=', match[args[i][0]]) for i in strings[:-1])
 
 
-def shown_values(event: Event, match: re.Match[bytes]) -> List[bytes]:
-    """The fields of a record as they are shown."""
-    shown = []
+def readings_of(event: Event, match: re.Match[bytes]) -> List[Reading]:
+    """The fields of a record."""
+    readings = []
     for field in event.fields:
-        parts = [match[name] for name in part_names(field)] if len(field.fetches) > 1 else [match[field.name]]
+        parts = tuple(match[name] for name in part_names(field)) if len(field.fetches) > 1 else (match[field.name],)
         word = distrust(field, match, parts[0]) if field.guards else ''
-        if word or not field.format or parts[0] == b'(fault)':
-            shown.append(word.encode() or parts[0])
+        if word or parts[0] == b'(fault)':
+            readings.append(Reading(word.encode() or parts[0], parts, False))
+        elif not field.format:
+            readings.append(Reading(parts[0], parts))
         else:
             text = field.format.show([part.decode('utf-8', 'surrogateescape') for part in parts])
-            shown.append(text.encode('utf-8', 'surrogateescape'))
-    return shown
+            readings.append(Reading(text.encode('utf-8', 'surrogateescape'), parts))
+    return readings
 
 
 def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
@@ -8995,9 +9349,9 @@ def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
 
 
 def fast_pattern(event: Event) -> bytes:
-    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with
-    formats that rewrite, one that matches nothing."""
-    if event.columns is not None:
+    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
+    rewrite, one that matches nothing."""
+    if event.columns is not None or event.pair:
         return rb'(?!)()'
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
@@ -9031,9 +9385,9 @@ def fast_unseen(event: Event) -> bytes:
 
 
 def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
-    """A pattern for the plain records of all events that differ in nothing but their names; its groups are
-    what is counted by. None at all where not every event is counted, or one by its stack."""
-    if any(event.columns is None or by_stack(event) for event in events):
+    """A pattern for the plain records of all events that differ in nothing but their names; its groups are what is counted by.
+    None at all where not every event is counted, or one by its stack."""
+    if any(event.columns is None or event.pair or by_stack(event) for event in events):
         return []
     names: Dict[bytes, List[bytes]] = {}
     for event in events:
@@ -9870,7 +10224,8 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
     optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
                 'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
-    needed = {'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
+    needed = {'trace_clock': 'global' * any(event.pair for event in events),    # a call may end on another processor
+              'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
               'options/userstacktrace': '1' * run.user_stacks, 'options/sym-userobj': '1' * run.user_stacks,
               'options/record-tgid': '1' * bool(run.pids), 'options/event-fork': '1' * bool(run.pids),
               'set_event_pid': ' '.join(map(str, run.pids))}
@@ -11560,9 +11915,13 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     gone, hidden = losses(run, stream), unaccounted(events, run, stream)
     if not gone and not hidden:
         gone = ['none lost']
-    counts = ', '.join(f'{name} {count}' for name, count in stream.decoder.counts.items())
+    shown = [event.name for event in events if not event.pair or event.pair.entry]
+    counts = ', '.join(f'{name} {stream.decoder.counts[name]}' for name in shown)
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
-    return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *missed]
+    calls = stream.decoder.calls
+    alone = [f'surftrace: {count} of {count + calls.paired.get(name, 0)} returns of {name} are not shown: their entry was not seen'
+             for name, count in calls.alone.items()]
+    return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *alone, *missed]
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
@@ -11571,7 +11930,7 @@ def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     probes = [event for event in events if event.name in stream.profile]
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
         return []
-    hits = sum(hits for hits, _ in stream.profile.values())
+    hits = sum(stream.profile[event.name][0] for event in probes)
     left = hits - sum(stream.decoder.counts[event.name] for event in probes)
     if len(probes) == len(events) and not run.stacks and not run.user_stacks:
         left -= stream.lost + stream.unshown + stream.decoder.too_big
