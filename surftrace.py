@@ -8924,8 +8924,8 @@ class OpenCalls:
     than an entry or a return that comes is over, though its return was not seen."""
 
     def __init__(self) -> None:
-        self.paired: Dict[str, int] = {}                # returns by their event, with their entry
-        self.alone: Dict[str, int] = {}                 # and without: begun before, missed, or lost
+        self.seen: Dict[str, int] = {}                  # entries and returns, by their event
+        self.alone: Dict[str, int] = {}                 # returns without their entry: begun before, missed, or lost
         self._open: Dict[Tuple[str, ...], Dict[int, Tuple[int, List[Reading]]]] = {}
         self._popped: Dict[bool, int] = {}              # how far the stack pointer is up at a return, in the kernel, in programs
 
@@ -8940,6 +8940,7 @@ class OpenCalls:
     def enter(self, event: Event, head: re.Match[bytes], match: re.Match[bytes], readings: List[Reading]) -> None:
         """Keep an entry."""
         key, stack, time = self._stack(event, head, match, event.name)
+        self.seen[event.name] = self.seen.get(event.name, 0) + 1
         calls = self._open.setdefault(key, {})
         self._close(calls, stack, event)
         calls[stack] = time, readings
@@ -8959,9 +8960,9 @@ class OpenCalls:
         calls, program = self._open.get(key, {}), event.definitions[0].letter[0] == 'R'
         popped = {self._popped[program]} if program in self._popped else {0, event.arch.word}   # x86 returns by its stack
         found = [by for by in popped if stack - by in calls]
-        counts = self.paired if len(found) == 1 else self.alone
-        counts[event.name] = counts.get(event.name, 0) + 1
+        self.seen[event.name] = self.seen.get(event.name, 0) + 1
         if len(found) != 1:
+            self.alone[event.name] = self.alone.get(event.name, 0) + 1
             return []
         self._popped[program] = found[0]
         began, of_entry = calls[stack - found[0]]
@@ -11919,7 +11920,7 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     counts = ', '.join(f'{name} {stream.decoder.counts[name]}' for name in shown)
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
     calls = stream.decoder.calls
-    alone = [f'surftrace: {count} of {count + calls.paired.get(name, 0)} returns of {name} are not shown: their entry was not seen'
+    alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not seen'
              for name, count in calls.alone.items()]
     return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *alone, *missed]
 
@@ -11931,7 +11932,8 @@ def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
         return []
     hits = sum(stream.profile[event.name][0] for event in probes)
-    left = hits - sum(stream.decoder.counts[event.name] for event in probes)
+    decoder = stream.decoder
+    left = hits - sum((decoder.calls.seen if event.pair else decoder.counts).get(event.name, 0) for event in probes)
     if len(probes) == len(events) and not run.stacks and not run.user_stacks:
         left -= stream.lost + stream.unshown + stream.decoder.too_big
     why = ' or '.join(withheld(probes, run))

@@ -80,7 +80,7 @@ def test_a_name_of_ours_is_that_of_the_line_first():
 ])
 def test_what_a_counting_line_may_not_be(line, message, at):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        make_events([(parse_probe(line), '')], KERNEL)
+        make_events([parse_probe(line)], KERNEL)
     error = caught.value
     start = error.at[0] if error.at else -1
     assert line[start:].startswith(at)
