@@ -7972,10 +7972,10 @@ def with_entries(probes: Sequence[Probe]) -> List[Probe]:
                 raise InputError(f"'{word}' names no line that is an entry of this function", at, probe.text, probe.source)
             entries.add(entry)
             args = {arg.name: arg for arg in (*entry.args, *probe.args)}
-            args['dur'] = args.get('dur') or Arg('dur', '', Expr('special', at, '$dur'), '', at, at)
-            parts = [arg for name, arg in args.items() if name not in names and name != 'dur']
-            wanted = [args[name] for name in names if name in args]
-            probe = probe._replace(args=(*wanted, *parts), words=(*entry.words, *own), entry=entry)
+            time = Arg('', '', Expr('special', at, '$dur'), '', at, at)
+            shown = [args.get(name, time._replace(name=name)) for name in names]
+            parts = [arg for arg in args.values() if arg not in shown]      # of fields of several
+            probe = probe._replace(args=(*shown, *parts), words=(*entry.words, *own), entry=entry)
         made.append(probe)
     return [probe for probe in made if probe not in entries]
 

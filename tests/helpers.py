@@ -147,7 +147,8 @@ def text_of(event: surftrace.Event, values: dict, pointers: dict | None = None, 
     """The line of an event of ours: its values, the pointers that are not good, and what stands in its head."""
     definition = event.definitions[0]
     good = {guard.name: max(guard.low, min(GOOD, guard.high)) for field in event.fields for guard in field.guards}
-    unseen = {name: int(fetch.base[1:]) if fetch.base[0] == '\\' else good[name] for name, fetch in definition.unseen}
+    unseen = {name: int(fetch.base[1:]) if fetch.base[0] == '\\' else good.get(name, GOOD)
+              for name, fetch in definition.unseen}
     known = {**unseen, **values, **(pointers or {})}
     return record(event.name, [(name, fetch.kind or 'string', known[name]) for name, fetch in (
         *definition.args, *definition.unseen)], **head)

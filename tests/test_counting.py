@@ -7,11 +7,11 @@ from collections import Counter
 from random import Random
 
 import pytest
-from test_decoder import STACK, events_of, text_of
-from test_filters import KERNEL
+from helpers import KERNEL, events_of, text_of
 
 from surftrace import Column, Decoder, Event, InputError, bucket, key_text, make_events, parse_probe
 
+STACK = b'            bash-77      (     77) [001]   421.123456: <stack trace>\n'
 PLAIN, = events_of('p f n=%di:s32 size=%si:u64 h:n log2(size)')
 BEHIND, = events_of('p f n=%di:s32 users=+84(+2272(%di)):s32 h:users sum(n)')
 TEXT, = events_of('p f s=+0(%si):string n=%di:u32 h:s comm')
