@@ -5006,7 +5006,8 @@ class Expr(NamedTuple):
 
 
 class Arg(NamedTuple):
-    """One argument as written; `word` is the type behind its colon, `length` what stands in the brackets of text(LENGTH)."""
+    """One argument as written; `word` is the type behind its colon, `length` what stands in the brackets of
+    text(LENGTH)."""
     name: str
     format: str
     expr: Expr
@@ -5017,7 +5018,8 @@ class Arg(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What a line counts by: its value, or what it is within ('log2', 'step' of that many); or what is added up ('sum', 'avg')."""
+    """What a line counts by: its value, or what it is within ('log2', 'step' of that many); or what is added
+    up ('sum', 'avg')."""
     how: str
     arg: Arg
     step: int = 0
@@ -5306,8 +5308,8 @@ class Parser:
         return type_
 
     def at_type(self) -> bool:
-        """Tell whether the bracket here opens a cast: a type's word, or a name and then stars, or a name whose bracket closes
-        before something that begins an EXPR."""
+        """Tell whether the bracket here opens a cast: a type's word, or a name and then stars, or a name
+        whose bracket closes before something that begins an EXPR."""
         first, second = self.ahead(), self.ahead(2)
         if first.kind != 'name':
             return False
@@ -5463,8 +5465,9 @@ def parse_filter(text: str, start: int, end: int) -> Filter:
 
 
 class Parts(NamedTuple):
-    """The columns at which the parts of a line begin behind its place, each up to the next: the arguments, the words behind #!,
-    the keys behind h:, the filter behind f:. What is not there begins where the next part does."""
+    """The columns at which the parts of a line begin behind its place, each up to the next: the arguments,
+    the words behind #!, the keys behind h:, the filter behind f:. What is not there begins where the next
+    part does."""
     args: int
     words: int
     keys: int
@@ -5478,8 +5481,8 @@ class Parts(NamedTuple):
 
 
 def split_line(text: str, start: int) -> Parts:
-    """The parts of a line from there on: the filter is from the first word that begins with f: outside quotes and brackets to the
-    end, the keys from one with h: before it."""
+    """The parts of a line from there on: the filter is from the first word that begins with f: outside quotes
+    and brackets to the end, the keys from one with h: before it."""
     depth, found = 0, {}  # type: int, Dict[str, int]
     for match in re.compile(r'"[^"]*"?|[()\[\]]|(?<=\s)(?:[fh]:|#!(?!\S))').finditer(text, start):
         depth += (match[0] in '([') - (match[0] in ')]')
@@ -5522,8 +5525,9 @@ def parse_probe(text: str) -> Probe:
 
 
 def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
-    """The keys in text[start:end]: no more than a histogram of the kernel has (kernel/trace/tracing_map.h, TRACING_MAP_KEYS_MAX,
-    trace_events_hist.c, two values beside the count), so that what a line may be does not depend on who counts."""
+    """The keys in text[start:end]: no more than a histogram of the kernel has (kernel/trace/tracing_map.h,
+    TRACING_MAP_KEYS_MAX, trace_events_hist.c, two values beside the count), so that what a line may be does
+    not depend on who counts."""
     parser, keys = Parser(TOKENS, text, start, end), []
     if re.fullmatch(r'[sux](8|16|32|64)|u?string|symbol', parser.here.text) and parser.here.at[0] == start:
         parser.fail(f"h: counts by what follows; an argument called h is h=h:{parser.here.text}")
@@ -5571,8 +5575,8 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
 
 
 def split_object(kind: str, text: str, at: Span, is_file: Callable[[str], bool]) -> Tuple[str, str]:
-    """(OBJ, what is behind its colon) of a place in a program: a path ends before the first colon at which it is a file's; either
-    part may be quoted, or the whole."""
+    """(OBJ, what is behind its colon) of a place in a program: a path ends before the first colon at which it
+    is a file's; either part may be quoted, or the whole."""
     quoted = re.fullmatch(r'"([^"]*)"(:.*)?', text)
     bare = text if not quoted else f'{quoted[1]}{quoted[2] or ""}'
     ends = [match.start() for match in re.finditer(':', bare[:-1]) if match.start()]
@@ -5605,7 +5609,8 @@ def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...],
 
 
 def check_names(probe: Probe) -> None:
-    """Refuse the names of arguments that the kernel would refuse, or that would hide one of its own fields."""
+    """Refuse the names of arguments that the kernel would refuse, or that would hide one of its own
+    fields."""
     seen: Dict[str, Span] = {}
     for arg in probe.all_args:
         if arg.name in RESERVED:
@@ -5628,7 +5633,8 @@ def no_value(text: str) -> Tuple[int, ...]:
 
 
 class Format(NamedTuple):
-    """How a field looks to a person; `show` and `parse` are inverse. Values are what trace_pipe prints, a text for each part."""
+    """How a field looks to a person; `show` and `parse` are inverse. Values are what trace_pipe prints, a
+    text for each part."""
     word: str                                               # its name, in a TYPE and behind #!
     takes: Tuple[str, ...]                                  # patterns of the fetch types of its parts
     show: Callable[[Sequence[str]], str]
@@ -5638,7 +5644,8 @@ class Format(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A value that is the same bytes in memory on every machine: the fetch types of its parts, its text and its bytes."""
+    """A value that is the same bytes in memory on every machine: the fetch types of its parts, its text and
+    its bytes."""
     kinds: Tuple[str, ...]
     text: Callable[[bytes], str]
     data: Callable[[str], bytes]
@@ -5702,7 +5709,8 @@ HEX = Format('X', (INTEGER,), lambda values: f'{number(values[0]):#x}', lambda t
 
 
 def cut(text: str, count: int) -> str:
-    """The string in an array of that many bytes: one that fills its array has no NUL, and the kernel reads on."""
+    """The string in an array of that many bytes: one that fills its array has no NUL, and the kernel reads
+    on."""
     if len(text) <= count + 2 and text.isascii() or text[0] != '"':
         return text
     raw = text.encode('utf-8', 'surrogateescape')
@@ -5715,7 +5723,8 @@ def cut_format(count: int) -> Format:
 
 
 def packet_format(before: int) -> Format:
-    """The string that begins so many bytes into a packet and ends with it; the second part is the packet's length."""
+    """The string that begins so many bytes into a packet and ends with it; the second part is the packet's
+    length."""
     return Format(f'packet({before})', (STRING, 'u32'), lambda values: cut(values[0], number(values[1]) - before))
 
 
@@ -5756,8 +5765,9 @@ TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftr
 
 
 def text_format(most: Optional[int] = None) -> Format:
-    """Counted text: its length and up to 256 bytes of it, in an array of `most`. A byte that cannot be read becomes 0
-    and those behind it are old (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a zero is not shown."""
+    """Counted text: its length and up to 256 bytes of it, in an array of `most`. A byte that cannot be read
+    becomes 0 and those behind it are old (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a
+    zero is not shown."""
     def show(values: Sequence[str]) -> str:
         length = number(values[0])
         if not 0 <= length < (1 << 31 if most is None else most + 1):
@@ -5782,7 +5792,8 @@ def bit_width(kind: str) -> int:
 
 
 def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
-    """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain it."""
+    """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain
+    it."""
     if word in FORMATS:
         return FORMATS[word].format(word, order)
     if re.fullmatch(r'enum\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
@@ -7300,9 +7311,10 @@ class Column(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """What makes pairs of two events, the entries of a function and its returns: `stack` is the stack pointer, fetched unseen,
-    which is the same at both. Of the returns, `entry` is the event of the entries, `fields` are what is shown of both, in
-    the user's order, and `condition` is the part of the filter that is judged when both are known."""
+    """What makes pairs of two events, the entries of a function and its returns: `stack` is the stack
+    pointer, fetched unseen, which is the same at both. Of the returns, `entry` is the event of the entries,
+    `fields` are what is shown of both, in the user's order, and `condition` is the part of the filter that is
+    judged when both are known."""
     entry: str = ''
     fields: Tuple[Field, ...] = ()
     condition: Optional[Filter] = None
@@ -7961,7 +7973,8 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
 
 
 def with_entries(probes: Sequence[Probe]) -> List[Probe]:
-    """The probes; of those that -S prints as an entry and its return, NAME{+NAME}:after(ENTRY) behind #!, one that has both."""
+    """The probes; of those that -S prints as an entry and its return, NAME{+NAME}:after(ENTRY) behind #!, one
+    that has both."""
     named = {(probe.event, probe.place.text): probe for probe in probes}
     made, entries = [], set()
     for probe in probes:
@@ -8105,8 +8118,8 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
 
 
 def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
-    """The event of a line at one place of the kernel or a program; of a return that wants something of its call, that of the
-    entries before it."""
+    """The event of a line at one place of the kernel or a program; of a return that wants something of its
+    call, that of the entries before it."""
     for hint in filter(None, (syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target))):
         machine.note(hint)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
@@ -8252,8 +8265,8 @@ def defined(probe: Probe, name: str, letter: str, place: str, fields: Sequence[F
 
 
 def sealed(event: Event, seal: int) -> Event:
-    """The event with what is fetched unseen; behind strings that is also the seal, by which the end of a record is told from a
-    text that imitates it."""
+    """The event with what is fetched unseen; behind strings that is also the seal, by which the end of a
+    record is told from a text that imitates it."""
     return assembled([event], seal if any(is_string(fetch) for _, fetch in event.definitions[0].args) else 0)
 
 
@@ -8261,8 +8274,8 @@ def sealed(event: Event, seal: int) -> Event:
 
 
 def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
-    """Whether a line wants something that only the entry of its function knows: the time since, or a parameter that the kernel
-    does not keep."""
+    """Whether a line wants something that only the entry of its function knows: the time since, or a
+    parameter that the kernel does not keep."""
     timed = wants_time(probe)
     if probe.kind not in 'rR':
         if timed:
@@ -8328,8 +8341,9 @@ TIME_UNITS = {'ns': 1, 'us': 1000, 'ms': 1000000, 's': 1000000000}
 
 
 def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optional[Filter], Optional[Filter]]:
-    """The part of a return's filter that the kernel judges, and the part that needs what only the pair has: those are joined with
-    && at the top. Never is an entry filtered: its return would make a pair with an older one."""
+    """The part of a return's filter that the kernel judges, and the part that needs what only the pair has:
+    those are joined with && at the top. Never is an entry filtered: its return would make a pair with an
+    older one."""
     parts = filter_.parts if isinstance(filter_, Junction) and filter_.op == '&&' else (filter_,) if filter_ else ()
     own = {field.name for field in fields if not field.when}
     known = {**{field.when: field for field in fields if field.when == 'dur'}, **{field.name: field for field in fields}}
@@ -8683,7 +8697,8 @@ BAR = 40                                    # characters of the longest bar
 
 
 class Row:
-    """The calls that have the same keys; of each column that adds up the sum, and how many values could not be read."""
+    """The calls that have the same keys; of each column that adds up the sum, and how many values could not
+    be read."""
 
     def __init__(self, sums: int) -> None:
         self.calls, self.sums, self.unread = 0, [0] * sums, [0] * sums
@@ -8695,7 +8710,8 @@ class Row:
 
 
 class Table:
-    """The rows of events that count by the same columns; where there are several, their names are the first key."""
+    """The rows of events that count by the same columns; where there are several, their names are the first
+    key."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         columns = events[0].columns or ()
@@ -8756,7 +8772,8 @@ class Table:
         return texts
 
     def _arranged(self, keys: Sequence[RowKey], depth: int = 0) -> List[RowKey]:
-        """The keys in the order of the first column, then of the next: numbers as they are, texts behind them, the largest first."""
+        """The keys in the order of the first column, then of the next: numbers as they are, texts behind
+        them, the largest first."""
         if depth == len(self.keys):
             return list(keys)
         groups: Dict[Union[int, str], List[RowKey]] = {}
@@ -8781,7 +8798,8 @@ class Table:
             before = key
 
     def _drawn(self, grid: Sequence[Sequence[str]], weights: Sequence[int]) -> List[str]:
-        """The lines of a grid, whose first row are titles, each with its bar; a stack stands below its row."""
+        """The lines of a grid, whose first row are titles, each with its bar; a stack stands below its
+        row."""
         stack = next((i for i, column in enumerate(self.keys) if column.title == 'stack'), None)
         left = [not column.numbers for column in self.keys] + [False] * (1 + len(self.sums))
         widths = [max(map(len, column)) for column in zip(*grid)]
@@ -8819,8 +8837,8 @@ def amount(text: str) -> Optional[int]:
 
 
 def bucket(column: Column, text: str) -> Union[int, str]:
-    """What a value belongs to: itself; of powers of two the upper bound 2^n of (2^(n-1), 2^n], 0 with 1; of steps the lower. What is
-    below 0 stands for itself."""
+    """What a value belongs to: itself; of powers of two the upper bound 2^n of (2^(n-1), 2^n], 0 with 1; of
+    steps the lower. What is below 0 stands for itself."""
     value = amount(text) if column.numbers else None
     if value is None:
         return text
@@ -8876,8 +8894,8 @@ class Counting:
         return event.head in self._tables
 
     def record(self, event: Event, head: Groups, values: Values, times: int = 1) -> Optional[Callable[[Sequence[str]], None]]:
-        """Count a record of an event that is counted, or so many like it, by its head and by what is shown of each field; by its
-        stack when what is returned is called with that."""
+        """Count a record of an event that is counted, or so many like it, by its head and by what is shown of
+        each field; by its stack when what is returned is called with that."""
         columns, table = event.columns or (), self._tables[event.head]
         texts = []
         for column in columns:
@@ -8913,15 +8931,16 @@ class Counting:
 # A return with the entry of its call: what was fetched there, and the time since.
 
 class Reading(NamedTuple):
-    """What came of a field: as it is shown, as the kernel printed its parts, and whether that means anything."""
+    """What came of a field: as it is shown, as the kernel printed its parts, and whether that means
+    anything."""
     text: bytes
     parts: Tuple[bytes, ...]
     sure: bool = True
 
 
 class OpenCalls:
-    """The entries whose returns have not come. A pair has the same task, function and stack pointer; what is deeper in the stack
-    than an entry or a return that comes is over, though its return was not seen."""
+    """The entries whose returns have not come. A pair has the same task, function and stack pointer; what is
+    deeper in the stack than an entry or a return that comes is over, though its return was not seen."""
 
     def __init__(self) -> None:
         self.seen: Dict[str, int] = {}                  # entries and returns, by their event
@@ -8954,7 +8973,8 @@ class OpenCalls:
 
     def leave(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
               readings: List[Reading]) -> List[Reading]:
-        """What is known of the call that returns, in the order in which it is shown; [] where its entry was not seen."""
+        """What is known of the call that returns, in the order in which it is shown; [] where its entry was
+        not seen."""
         assert event.pair
         key, stack, time = self._stack(event, head, match, event.pair.entry)
         calls, program = self._open.get(key, {}), event.definitions[0].letter[0] == 'R'
@@ -9233,8 +9253,9 @@ class Decoder:
         return self._settled(head, event, (), visible(head[0]) + visible(match[1]) + text + b'\n')
 
     def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None, text: bytes = b'') -> bytes:
-        """A record that is counted by its values, or shown as this text; or, without values, neither. What becomes of its stack,
-        which the kernel writes next, unless an interrupt comes between, is settled too."""
+        """A record that is counted by its values, or shown as this text; or, without values, neither. What
+        becomes of its stack, which the kernel writes next, unless an interrupt comes between, is settled
+        too."""
         take: Optional[TakesStack] = no_stack
         if values is not None:
             self.counts[event.name] += 1
@@ -9350,8 +9371,8 @@ def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
 
 
 def fast_pattern(event: Event) -> bytes:
-    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with formats that
-    rewrite, one that matches nothing."""
+    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with
+    formats that rewrite, one that matches nothing."""
     if event.columns is not None or event.pair:
         return rb'(?!)()'
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
@@ -9386,8 +9407,8 @@ def fast_unseen(event: Event) -> bytes:
 
 
 def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
-    """A pattern for the plain records of all events that differ in nothing but their names; its groups are what is counted by.
-    None at all where not every event is counted, or one by its stack."""
+    """A pattern for the plain records of all events that differ in nothing but their names; its groups are
+    what is counted by. None at all where not every event is counted, or one by its stack."""
     if any(event.columns is None or event.pair or by_stack(event) for event in events):
         return []
     names: Dict[bytes, List[bytes]] = {}

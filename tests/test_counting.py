@@ -7,14 +7,14 @@ from collections import Counter
 from random import Random
 
 import pytest
-from helpers import KERNEL, events_of, text_of
+from helpers import KERNEL, sealed, text_of
 
 from surftrace import Column, Decoder, Event, InputError, bucket, key_text, make_events, parse_probe
 
 STACK = b'            bash-77      (     77) [001]   421.123456: <stack trace>\n'
-PLAIN, = events_of('p f n=%di:s32 size=%si:u64 h:n log2(size)')
-BEHIND, = events_of('p f n=%di:s32 users=+84(+2272(%di)):s32 h:users sum(n)')
-TEXT, = events_of('p f s=+0(%si):string n=%di:u32 h:s comm')
+PLAIN, = sealed('p f n=%di:s32 size=%si:u64 h:n log2(size)')
+BEHIND, = sealed('p f n=%di:s32 users=+84(+2272(%di)):s32 h:users sum(n)')
+TEXT, = sealed('p f s=+0(%si):string n=%di:u32 h:s comm')
 
 
 def table(events: list[Event], data: bytes, top: int | None = None, **options) -> list[str]:
@@ -43,29 +43,29 @@ def rows(lines: list[str]) -> list[str]:
 def test_what_is_shown_of_a_counting_line_can_be_read_again(line, told):
     if told is None:
         with pytest.raises(InputError):
-            events_of(line)
+            sealed(line)
         return
-    event, = events_of(line)
+    event, = sealed(line)
     shown, = event.lines()
     assert shown.partition(' #! ')[2] == told
-    again, = events_of(shown)
+    again, = sealed(shown)
     assert again.lines() == [shown]
     assert (again.columns, again.definitions) == (event.columns, event.definitions)
 
 
 def test_a_key_that_a_line_has_is_not_fetched_twice():
-    event, = events_of('p f a=%di:u32 h:a log2(a) sum(a) avg(a)')
+    event, = sealed('p f a=%di:u32 h:a log2(a) sum(a) avg(a)')
     assert event.definitions[0].definition() == 'p:f0 f a=%di:u32'
-    event, = events_of('p f h:log2(%di) sum(%di)')
+    event, = sealed('p f h:log2(%di) sum(%di)')
     assert event.definitions[0].definition() == 'p:f0 f di=%di:x64'
 
 
 def test_a_name_of_ours_is_that_of_the_line_first():
-    event, = events_of('p f cpu=%di:u32 h:cpu')
+    event, = sealed('p f cpu=%di:u32 h:cpu')
     assert event.columns == (Column('cpu', '', 0, 0, True),)
-    event, = events_of('p f h:cpu')
+    event, = sealed('p f h:cpu')
     assert event.columns == (Column('cpu', '', -1, 0, True),)
-    event, = events_of('e system/event h:comm')
+    event, = sealed('e system/event h:comm')
     assert not event.definitions and event.columns == (Column('comm', ''),)
 
 
@@ -116,9 +116,9 @@ def test_a_table():
 
 def test_nothing_is_counted_as_nothing():
     assert table([PLAIN], b'')[-1] == '0 calls'
-    bare, = events_of('p f h:')
+    bare, = sealed('p f h:')
     assert table([bare], b'') == ['f: 0 calls']
-    added, = events_of('p f n=%di:s32 h:sum(n) avg(n)')
+    added, = sealed('p f n=%di:s32 h:sum(n) avg(n)')
     assert table([added], b'') == ['f: 0 calls, sum(n) 0, avg(n) -']
     assert table([added], b''.join(text_of(added, {'n': n}) for n in (-5, 2))) == ['f: 2 calls, sum(n) -3, avg(n) -1.5']
 
@@ -127,7 +127,7 @@ def test_what_could_not_be_read_is_a_row_of_its_own_and_in_no_sum():
     good, null = {'users': 7, 'n': 1}, {'users': 9, 'n': 100}
     data = text_of(BEHIND, good) * 3 + text_of(BEHIND, null, {'ptr2': 0}) * 2 + text_of(BEHIND, null, {'ptr2': 0x7f0000001000})
     assert rows(table([BEHIND], data)) == ['7      3       3', '(null)      2     200', '(fault)      1     100']
-    added, = events_of('p f users=+84(+2272(%di)):s32 h:sum(users) avg(users)')
+    added, = sealed('p f users=+84(+2272(%di)):s32 h:sum(users) avg(users)')
     data = text_of(added, {'users': 7}) * 3 + text_of(added, {'users': 9}, {'ptr2': 0}) * 2
     assert table([added], data) == ['f: 5 calls, sum(users) 21 (+2 not read), avg(users) 7.0 (+2 not read)']
 
@@ -135,16 +135,16 @@ def test_what_could_not_be_read_is_a_row_of_its_own_and_in_no_sum():
 def test_texts_stand_by_their_size_and_numbers_in_their_order():
     data = b''.join(text_of(TEXT, {'s': s, 'n': 1, 'comm': b'x'}) * times for s, times in ((b'a', 1), (b'b', 3), (b'c', 2)))
     assert [row.split()[0] for row in rows(table([TEXT], data))] == ['"b"', '"c"', '"a"']
-    number, = events_of('p f h:n=%di:u32')
+    number, = sealed('p f h:n=%di:u32')
     data = b''.join(text_of(number, {'n': n}) * times for n, times in ((9, 1), (10, 3), (1, 2)))
     assert [row.split()[0] for row in rows(table([number], data))] == ['1', '9', '10']
-    address, = events_of('p f h:n=%di:x64')
+    address, = sealed('p f h:n=%di:x64')
     data = b''.join(text_of(address, {'n': n}) * times for n, times in ((9, 1), (10, 3), (1, 2)))
     assert [row.split()[0] for row in rows(table([address], data))] == ['0xa', '0x1', '0x9']
 
 
 def test_only_the_largest_rows():
-    number, = events_of('p f h:n=%di:u32')
+    number, = sealed('p f h:n=%di:u32')
     data = b''.join(text_of(number, {'n': n}) * (n + 1) for n in range(10))
     assert table([number], data, top=2)[1:] == [
         '8      9 |####################################', '9     10 |########################################',
@@ -152,7 +152,7 @@ def test_only_the_largest_rows():
 
 
 def test_events_that_count_alike_are_one_table():
-    events = events_of('p:one f h:comm', 'p:two f h:comm', 'p:other f h:cpu')
+    events = sealed('p:one f h:comm', 'p:two f h:comm', 'p:other f h:cpu')
     data = b''.join(text_of(event, {'comm': b'bash'}) for event in events[:2]) + text_of(events[2], {})
     assert table(events, data) == [
         'event  comm  calls', 'one    bash      1 |########################################',
@@ -188,7 +188,7 @@ def test_every_way_to_count_says_the_same(seed):
 
 
 def test_a_record_that_could_be_read_in_two_ways_is_counted_as_such():
-    two, = events_of('p f s=+0(%si):string t=+0(%di):string h:s')
+    two, = sealed('p f s=+0(%si):string t=+0(%di):string h:s')
     data = text_of(two, {'s': b'x" t="y', 't': b'z'})
     assert rows(table([two], data)) == ['(not decoded)      1']
 
@@ -199,7 +199,7 @@ def test_tasks_that_are_not_wanted_are_not_counted():
 
 
 def test_shown_and_counted_events_side_by_side():
-    shown, counted = events_of('p:shown f n=%di:u32', 'p:counted f n=%di:u32 h:n')
+    shown, counted = sealed('p:shown f n=%di:u32', 'p:counted f n=%di:u32 h:n')
     decoder = Decoder([shown, counted])
     text = decoder.block(text_of(shown, {'n': 1}) + text_of(counted, {'n': 2}) + text_of(shown, {'n': 3}))
     assert text.count(b'\n') == 2 and b'n=1' in text and b'n=3' in text
@@ -210,7 +210,7 @@ def test_shown_and_counted_events_side_by_side():
 # ---- stacks
 
 
-BY_STACK, = events_of('p f h:stack')
+BY_STACK, = sealed('p f h:stack')
 
 
 def stack(frames: str, cpu: int = 1, kind: str = '') -> bytes:
@@ -232,7 +232,7 @@ def test_the_frames_of_the_probe_itself_are_no_part_of_it():
 
 
 def test_an_interrupt_between_a_record_and_its_stack():
-    inner, = events_of('p:inner f h:stack comm')
+    inner, = sealed('p:inner f h:stack comm')
     outer = BY_STACK
     events = [outer, inner]
     data = text_of(outer, {}) + text_of(inner, {'comm': b'irq'}) + stack('in') + stack('out')
@@ -243,7 +243,7 @@ def test_an_interrupt_between_a_record_and_its_stack():
 
 
 def test_a_shown_event_does_not_take_the_stack_of_a_counted_one():
-    shown, = events_of('p:shown f n=%di:u32')
+    shown, = sealed('p:shown f n=%di:u32')
     decoder = Decoder([BY_STACK, shown], stacks=False)
     text = decoder.block(text_of(BY_STACK, {}) + text_of(shown, {'n': 1}) + stack('of_shown') + stack('of_counted'))
     assert text.count(b'\n') == 1 and b'of_counted' in decoder.counting.text().encode() and b'of_shown' not in text

@@ -6,7 +6,7 @@ import re
 from random import Random
 
 import pytest
-from helpers import KERNEL, events_of, text_of
+from helpers import KERNEL, sealed, text_of
 
 from surftrace import Decoder, Event, InputError, make_events, parse_probe, time_text
 
@@ -15,7 +15,7 @@ LINE = 'r f n=%0:s32 $retval:s32 $dur'
 
 def pair(line: str = LINE) -> tuple[Event, Event]:
     """The event of the entries and that of the returns."""
-    entry, back = events_of(line)
+    entry, back = sealed(line)
     return entry, back
 
 
@@ -85,7 +85,7 @@ def test_filters_on_what_the_kernel_does_not_know_are_judged_here(filter_, kerne
 ])
 def test_every_kind_of_value_is_compared(args, values, filter_, lets):
     lines = [f'p:f0_in f {args}', f"r:f0 f #! {'+'.join(re.findall(r'(?:^| )([a-z])=', args))}+dur:after(f0_in) f:{filter_}"]
-    entry, back = events_of(*lines)
+    entry, back = sealed(*lines)
     records = written(entry, values, 0x1000, 1.0).replace(b'c=120', b"c='x'"), written(back, {}, 0x1000, 1.000001)
     assert len(shown((entry, back), *records)) == lets
 
@@ -112,8 +112,8 @@ def test_what_is_shown_can_be_read_again(lines):
         return [(event.name, event.definitions, event.filter, event.columns, event.lines(), event.pair and (
             event.pair.entry, event.pair.stack, [(field.name, field.fetches, field.when) for field in event.pair.fields]))
             for event in events]
-    first = events_of(*lines)
-    again = events_of(*[line for event in first for line in event.lines()])
+    first = sealed(*lines)
+    again = sealed(*[line for event in first for line in event.lines()])
     assert told(again) == told(first)
 
 
