@@ -5984,6 +5984,7 @@ class Call:
         self.floats_apart = arch.by_value in ('sysv', 'aapcs64') and floats <= 8
 
     def place(self, parameter: Parameter) -> Location:
+        """Where the next parameter is."""
         type_, word = parameter.type(), self.arch.word
         size = size_of(type_)
         if self.why:
