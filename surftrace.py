@@ -733,13 +733,31 @@ class Symbol(NamedTuple):
     local: bool = False     # only its own file knows it
 
 
+PROGBITS, NOTE, NOBITS = 1, 7, 8            # sh_type of ELF's gABI
+DT_NEEDED, DT_SONAME = 1, 14                # tags of .dynamic
+
+
+class SectionHeader(NamedTuple):
+    """An Elf64_Shdr or Elf32_Shdr."""
+    name: int
+    kind: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    align: int
+    entry: int
+
+
 class Section(NamedTuple):
     """A section of a file; sizes in bytes."""
     name: str
     offset: int             # in the file, of what is stored there: `size` bytes
     size: int
     address: int
-    kind: str
+    kind: int
     code: bool
     unpacked: int           # the size of what it holds
     packing: int = 0        # ch_type of ELF's gABI: 1 zlib, 2 zstd, 0: not compressed
@@ -830,12 +848,6 @@ class Executable:
 
     def __init__(self, path: str, data: bytes = b'') -> None:
         self.path = path
-        try:
-            from elftools.elf.elffile import ELFFile
-        except ImportError:
-            raise SurftraceError(
-                f'{path}: reading ELF and DWARF needs pyelftools (pip install pyelftools, or your '
-                "distribution's python3-pyelftools); BTF needs nothing: -m btf") from None
         with reading(path):
             self._map: Any = data or unpacked(path)
             self.identity = identity(path)
@@ -843,34 +855,62 @@ class Executable:
                 with open(path, 'rb') as file:
                     self.identity = identity(file.fileno())
                     self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self.elf = ELFFile(io.BytesIO(self._map) if isinstance(self._map, bytes) else self._map)
-            self.is_object = self.elf.header['e_type'] == 'ET_REL'
-            self.arch = self._arch()
-            self.mark = '<' if self.elf.little_endian else '>'              # the byte order, as struct has it
-            self.word = 'Q' if self.arch.bits == 64 else 'I'
-            headers = list(self.elf.iter_sections())
-            addresses = object_addresses(headers) if self.is_object else [each['sh_addr'] for each in headers]
-            self._numbered = [self._section(header, address) for header, address in zip(headers, addresses)]
-            self.sections = {section.name: section for section in self._numbered}
+            self._read_headers()
         self._inflated = functools.lru_cache(None)(self._inflate)
         self._relocated = functools.lru_cache(None)(self._relocate)
         self._extents = functools.lru_cache(None)(self._read_extents)
         self.every_symbol = functools.lru_cache(1 << 10)(self._read_named)
 
-    def _arch(self) -> Arch:
-        order = 'little' if self.elf.little_endian else 'big'
-        machine = int.from_bytes(self._map[18:20], order)  # type: ignore[arg-type]
-        for arch in ARCHES:
-            if (arch.machine, arch.bits, arch.order) == (machine, self.elf.elfclass, order):
-                return arch
-        raise DebugInfoError(f"{self.path}: a file for {self.elf.header['e_machine']}, {order}-endian, "
-                             f'{self.elf.elfclass} bits: no architecture surftrace knows')
+    def _read_headers(self) -> None:
+        """Read the headers of the file, of its segments and of its sections (ELF gABI)."""
+        if self._map[:4] != b'\x7fELF':
+            raise ValueError('no ELF file')
+        bits, order = {1: 32, 2: 64}[self._map[4]], {1: 'little', 2: 'big'}[self._map[5]]
+        self.mark, self.word = '<' if order == 'little' else '>', 'Q' if bits == 64 else 'I'
+        head = struct.unpack_from(f'{self.mark}HHI3{self.word}I6H', self._map, 16)
+        kind, machine, _, _, segments, sections, _, _, *counts = head
+        self.is_object = kind == 1                                      # ET_REL
+        arches = [arch for arch in ARCHES if (arch.machine, arch.bits, arch.order) == (machine, bits, order)]
+        if not arches:
+            raise DebugInfoError(f'{self.path}: a file for machine {machine} of ELF, {order}-endian, {bits} '
+                                 'bits: no architecture surftrace knows')
+        self.arch = arches[0]
+        self.segments = self._read_segments(segments, *counts[:2])
+        self._numbered = self._read_sections(sections, *counts[2:]) if sections else []
+        self.sections = {section.name: section for section in self._numbered}
 
-    def _section(self, header: Any, address: int) -> Section:
+    def _read_segments(self, start: int, size: int, count: int) -> List[Segment]:
+        """The segments that are loaded (PT_LOAD), by Elf64_Phdr or Elf32_Phdr."""
+        found = []
+        for at in range(start, start + size * count, size or 1):
+            layout = self.mark + ('II6Q' if self.word == 'Q' else '8I')
+            kind, *fields = struct.unpack_from(layout, self._map, at)
+            flags = fields.pop(0 if self.word == 'Q' else 5)
+            offset, address, _, stored, *_ = fields
+            if kind == 1:
+                found.append(Segment(offset, address, stored, bool(flags & 1)))
+        return found
+
+    def _read_sections(self, start: int, size: int, count: int, names: int) -> List[Section]:
+        """Every section, by its number; counts too large for the file's header are in the first section's."""
+        layout = struct.Struct(f'{self.mark}II4{self.word}II2{self.word}')
+        if size < layout.size:
+            raise ValueError(f'section headers of {size} bytes')
+        first = SectionHeader(*layout.unpack_from(self._map, start))
+        places = range(start, start + size * (count or first.size), size)
+        headers = [SectionHeader(*layout.unpack_from(self._map, at)) for at in places]
+        strings = headers[first.link if names == 0xffff else names]
+        text = self._map[strings.offset:strings.offset + strings.size]
+        addresses = object_addresses(headers) if self.is_object else [header.address for header in headers]
+        ends = [text.find(b'\0', header.name) for header in headers]
+        found = [text[header.name:end].decode(errors='replace') for header, end in zip(headers, ends)]
+        return [self._section(*each) for each in zip(headers, found, addresses)]
+
+    def _section(self, header: SectionHeader, name: str, address: int) -> Section:
         """A section; compressed debug sections had their own names, and a header 'ZLIB' and the size in eight
         bytes, before the gABI had SHF_COMPRESSED."""
-        name, flags, kind, size = header.name, header['sh_flags'], header['sh_type'], header['sh_size']
-        start, head, packing, unpacked_size = header['sh_offset'], 0, 0, 0 if kind == 'SHT_NOBITS' else size
+        flags, kind, size = header.flags, header.kind, header.size
+        start, head, packing, unpacked_size = header.offset, 0, 0, 0 if kind == NOBITS else size
         if name.startswith('.zdebug_'):
             name, head, packing = f'.{name[2:]}', 12, 1
             unpacked_size = int.from_bytes(self._map[start + 4:start + 12], 'big')
@@ -890,7 +930,7 @@ class Executable:
     def _stored(self, name: str) -> memoryview:
         """The bytes of a section as contents(), not relocated."""
         section = self.sections.get(name)
-        if not section or section.kind == 'SHT_NOBITS':
+        if not section or section.kind == NOBITS:
             return memoryview(b'')
         if section.offset + section.size > len(self._map):
             raise DebugInfoError(f'{self.path}: cut short: section {name} ends behind the end of the file')
@@ -980,7 +1020,7 @@ class Executable:
     @functools.cached_property
     def build_id(self) -> str:
         """The GNU build-id in hexadecimal, '' when the linker left none."""
-        notes = (bytes(self.contents(name)) for name, section in self.sections.items() if section.kind == 'SHT_NOTE')
+        notes = (bytes(self.contents(name)) for name, section in self.sections.items() if section.kind == NOTE)
         return next(filter(None, (build_id_of(note, self.arch.order) for note in notes)), '')
 
     # symbols
@@ -1005,7 +1045,7 @@ class Executable:
             sort = 'undefined'
         elif int.from_bytes(version, self.arch.order) & 0x8000:  # type: ignore[arg-type]
             sort = sort or 'old'
-        elif table.versions and type_ == 1 and 'DT_SONAME' in self._dynamic:
+        elif table.versions and type_ == 1 and DT_SONAME in self._dynamic:
             sort = 'exported'                                       # programs may have a copy (R_*_COPY)
         elif self.arch.name == 'arm' and type_ == 2 and value & 1:    # AAELF32 5.5.3: bit 0 of functions
             sort, value = 'thumb', value - 1
@@ -1028,21 +1068,19 @@ class Executable:
                     yield which, number, row
 
     @functools.cached_property
-    def _dynamic(self) -> Dict[str, List[Any]]:
-        """The entries of .dynamic, by their tags."""
-        found: Dict[str, List[Any]] = {}
-        if '.dynamic' not in self.sections or self.sections['.dynamic'].kind == 'SHT_NOBITS':
-            return found
-        with reading(self.path):
-            section: Any = self.elf.get_section_by_name('.dynamic')
-            for entry in section.iter_tags():
-                found.setdefault(entry.entry.d_tag, []).append(entry)
+    def _dynamic(self) -> Dict[int, List[int]]:
+        """The values of .dynamic, by their tags."""
+        found: Dict[int, List[int]] = {}
+        layout, data = struct.Struct(self.mark + 2 * self.word), self.contents('.dynamic')
+        for tag, value in layout.iter_unpack(data[:len(data) // layout.size * layout.size]):
+            found.setdefault(tag, []).append(value)
         return found
 
     @property
     def needed(self) -> List[str]:
         """The sonames of the libraries it is linked with."""
-        return [entry.needed for entry in self._dynamic.get('DT_NEEDED', ())]
+        names = bytes(self.contents('.dynstr'))
+        return [names[at:names.find(b'\0', at)].decode() for at in self._dynamic.get(DT_NEEDED, ())]
 
     def _read_named(self, name: str) -> List[Symbol]:
         """The symbols of that name, also undefined ones."""
@@ -1125,13 +1163,6 @@ class Executable:
             raise SurftraceError(f'{self.path} was replaced or changed while it was read; start again')
         return descriptor
 
-    @functools.cached_property
-    def segments(self) -> List[Segment]:
-        """The parts that are loaded."""
-        with reading(self.path):
-            return [Segment(s['p_offset'], s['p_vaddr'], s['p_filesz'], bool(s['p_flags'] & 1))
-                    for s in self.elf.iter_segments() if s['p_type'] == 'PT_LOAD']
-
     def offset_of(self, address: int) -> Optional[int]:
         """Where in the file is what is loaded at that address."""
         return next((address - s.address + s.offset for s in self.segments
@@ -1147,7 +1178,7 @@ class Executable:
         has no code)."""
         for section in self.sections.values():
             at = address - section.address
-            if section.address and 0 <= at <= section.size - size and section.kind == 'SHT_PROGBITS':
+            if section.address and 0 <= at <= section.size - size and section.kind == PROGBITS:
                 return bytes(self.contents(section.name)[at:at + size])
         return b''
 
@@ -1198,16 +1229,16 @@ RELOCATIONS = {
 }
 
 
-def object_addresses(sections: Sequence[Any]) -> List[int]:
+def object_addresses(sections: Sequence[SectionHeader]) -> List[int]:
     """An address for each section of an object file, where all begin at 0: those that are loaded in a row, so
     that each address is in one of them; the others at 0, since what refers to them counts from their
     start."""
     found, at = [], 0x1000
     for section in sections:
-        loaded, align = section['sh_flags'] & 2, max(1, section['sh_addralign'])        # SHF_ALLOC
+        loaded, align = section.flags & 2, max(1, section.align)        # SHF_ALLOC
         at = -(-at // align) * align if loaded else at
         found.append(at if loaded else 0)
-        at += section['sh_size'] if loaded else 0
+        at += section.size if loaded else 0
     return found
 
 
@@ -1666,7 +1697,11 @@ FormReader = Callable[[Bytes, int], Tuple[Any, int]]        # gives the value at
 @functools.lru_cache(None)
 def dwarf_names() -> Tuple[Dict[int, str], ...]:
     """The names of tags, attributes and forms (these without DW_FORM_) by number."""
-    from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
+    try:
+        from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
+    except ImportError:
+        raise SurftraceError("reading DWARF needs pyelftools (pip install pyelftools, or your distribution's "
+                             'python3-pyelftools); BTF needs nothing: -m btf') from None
     return tuple({number: name[prefix:] for name, number in table.items() if isinstance(number, int)}
                  for table, prefix in ((ENUM_DW_TAG, 0), (ENUM_DW_AT, 0), (ENUM_DW_FORM, len('DW_FORM_'))))
 

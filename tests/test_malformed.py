@@ -343,7 +343,7 @@ def test_what_a_reader_raises_is_called_damage_and_shown_as_it_is_to_whoever_ask
     def defect(self: surftrace.Executable) -> None:
         raise KeyError('of ours')
     monkeypatch.setattr(surftrace, 'DEBUGGING', False)              # put back at the end, since it is the process's
-    monkeypatch.setattr(surftrace.Executable, '_arch', defect)
+    monkeypatch.setattr(surftrace.Executable, '_read_headers', defect)
     command = ['-S', '-v', str(types_file('DWARF 5')), 'p take_bits p->a']
     assert 'the file is damaged' in outcome(*command)[2]
     monkeypatch.setenv('SURFTRACE_DEBUG', '1')
