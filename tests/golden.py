@@ -400,7 +400,6 @@ _TABLE = [
     ('r take_bits', '$retval', 'retval=$retval:s32'),
     ('r take_bits', 'p->a', 'a=+0($arg1):b3@0/8'),
     ('r take_bits', '$arg1', 'p=$arg1:x64'),
-    ('r take_eight', 'h', '!the kernel keeps only arguments passed in one register each'),
     # eight arguments, floats, structs by value, structs returned
     ('p take_eight', 'a', 'a=%di:s8'),
     ('p take_eight', 'b', 'b=%si:u16'),
@@ -574,7 +573,6 @@ _TABLE = [
     ('r take_s8', 'v.a', 'a=$arg1:s16'),
     ('r take_s8', 'v.c', 'c=$arg1:b32@32/64 #! c:S(32)'),
     ('r take_s8', 'after', 'after=$arg2:s32'),
-    ('r take_s12', 'v.a', '!the kernel keeps only arguments passed in one register each'),
     ('r take_s16', 'after', 'after=$arg3:s32'),
     ('r take_s24', 'after', 'after=$arg1:s32'),
     ('r take_eight', 'f', 'f=$arg6:u32 #! =f:enum(plain)'),

@@ -6,7 +6,7 @@ import re
 from random import Random
 
 import pytest
-from helpers import KERNEL, sealed, text_of
+from helpers import KERNEL, machine_of, sealed, text_of
 
 from surftrace import Decoder, Event, InputError, make_events, parse_probe, time_text
 
@@ -43,6 +43,17 @@ def test_a_call():
     assert [event.definitions[0].definition() for event in (entry, back)] == [
         'p:f0_in f n=%di:s32 sp1=$stack:x64', 'r:f0 f retval=$retval:s32 sp1=$stack:x64']
     assert shown((entry, back), *call((entry, back), 7, dur=0.000012)) == ['n=7 retval=7 dur=12us']
+
+
+@pytest.mark.parametrize(('line', 'at_entry', 'at_return', 'told'), [
+    ('r take_eight h', 'h=+16($stack):u64', '', '=h:after(f0_in)'), ('r take_s12 v.a', 'a=%di:s32', '', 'a:after(f0_in)'),
+    ('r take_eight h $comm a', 'h=+16($stack):u64 a=%di:s8', 'comm=$comm', 'h+comm+a:after(f0_in)'),
+    ('r take_eight $dur d f:d>0', 'd=%cx:s64', '', 'dur+d:after(f0_in) f:d>0'),
+])
+def test_what_a_return_does_not_keep_is_fetched_at_the_entry(line, at_entry, at_return, told, info):
+    made = make_events([parse_probe(line)], machine_of(info))
+    assert [' '.join(f'{name}={fetch.text()}' for name, fetch in event.definitions[0].args) for event in made] == [at_entry, at_return]
+    assert made[1].annotation == told
 
 
 @pytest.mark.parametrize(('microseconds', 'text'), [
