@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import resource
 import shutil
@@ -64,6 +65,13 @@ def types_of(path: object, mode: str = 'auto', arch: surftrace.Arch = AMD64) -> 
 def machine_of(info: surftrace.Module, note: Callable[[str], None] = lambda text: None, **known: Any) -> surftrace.Machine:
     """The machine with this kernel, of which nothing else is known, but that return probes may read arguments."""
     return surftrace.Machine(info, note, **known)
+
+
+@functools.lru_cache(None)
+def of_programs() -> surftrace.Machine:
+    """This machine as -S sees it, of whose kernel nothing is known; programs are read once."""
+    machine = surftrace.machine_for(surftrace.arguments().parse_args(['-S']), surftrace.Module(AMD64, None, []))
+    return machine._replace(note=str)
 
 
 class Printed(NamedTuple):
@@ -192,3 +200,5 @@ def check(*arguments: str, caret: bool = False) -> int:
     if status == 2 and caret:
         assert '\n  ' in err and '^' in err.splitlines()[-1], err
     return status
+
+

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
-from helpers import machine_of, need, types_of
+from helpers import events_of, machine_of, need, types_of
 from inside import answered_by_gdb, field_of, in_c, info_of
 
 import surftrace
@@ -184,7 +184,7 @@ def test_a_function_that_only_btf_tells_of_gets_a_word(
         kernel = machine_of(info, words.append)
         if hidden:
             monkeypatch.setattr(surftrace.Dwarf, 'function', lambda *_: None)
-        event, = surftrace.make_events([surftrace.parse_probe('p f+0 b')], kernel)
+        event, = events_of(kernel, 'p f+0 b')
         assert event.lines() == ['p:f0 f+0 b=%si:s64']
     word, = words
     assert "DWARF tells nothing of 'f': its parameters are those that BTF tells" in word

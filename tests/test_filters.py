@@ -14,11 +14,11 @@ from random import Random
 from typing import NamedTuple, Optional
 
 import pytest
-from helpers import ARGS, KERNEL
+from helpers import ARGS, KERNEL, events_of
 from imitation import Old, Value, passes
 
 import surftrace
-from surftrace import Event, InputError, make_events, parse_probe
+from surftrace import Event, InputError
 
 DX = 'ptr1>=0xff00000000000000&&ptr1<=0xfffffffffffff000&&'
 S = 'ptr4>4095&&s~"*"&&'
@@ -27,7 +27,7 @@ C = 'ptr4>=0xff00000000000000&&ptr4<=0xfffffffffffff000&&ptr5>4095&&c~"*"&&'
 
 def event_of(filter_: str, args: str = ARGS) -> Event:
     """The event of a line with that filter."""
-    return make_events([parse_probe(f'{args} f:{filter_}')], KERNEL)[0]
+    return events_of(KERNEL, f'{args} f:{filter_}')[0]
 
 
 @pytest.mark.parametrize(('text', 'kernels'), [
@@ -127,7 +127,7 @@ def test_a_filter_of_an_event_that_is_not_known_here_is_passed_on(text, kernels)
 def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
     line = f"{ARGS} f:{marked.replace('^', '')}"
     with pytest.raises(InputError) as caught:
-        make_events([parse_probe(line)], KERNEL)
+        events_of(KERNEL, line)
     assert message in caught.value.message
     assert caught.value.at[0] == len(ARGS) + 3 + marked.index('^')
 
@@ -140,7 +140,7 @@ def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
 ])
 def test_a_field_has_to_be_there(line, message):
     with pytest.raises(InputError) as caught:
-        make_events([parse_probe(line.replace('^', ''))], KERNEL)
+        events_of(KERNEL, line.replace('^', ''))
     assert message is None or (message in caught.value.message and caught.value.at[0] == line.index('^'))
 
 

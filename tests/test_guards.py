@@ -10,7 +10,7 @@ from random import Random
 from typing import Union
 
 import pytest
-from helpers import KERNEL
+from helpers import KERNEL, events_of
 from imitation import Machine, is_string, number, passes, printed, record
 
 from surftrace import Decoder, Event, Fetch, make_events, parse_probe, visible
@@ -70,7 +70,7 @@ def truth(machine: Machine, fetch: Fetch) -> Union[bytes, None]:
 
 
 def event_of(line: str) -> Event:
-    event, = make_events([parse_probe(line)], KERNEL._replace(seal=0x5ea15ea1))
+    event, = events_of(KERNEL._replace(seal=0x5ea15ea1), line)
     return event
 
 

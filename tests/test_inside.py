@@ -28,7 +28,7 @@ from typing import Any
 
 import pytest
 from cache import Unavailable
-from helpers import AMD64, GDB_REGISTERS, SEED, machine_of, need, types_of, vmlinux
+from helpers import AMD64, GDB_REGISTERS, SEED, events_of, machine_of, need, types_of, vmlinux
 from inside import answered_by_gdb, field_of, in_c, info_of
 
 import surftrace
@@ -191,7 +191,7 @@ def test_an_offset_begins_an_instruction(optimised: Path) -> None:
     starts = set()
     for offset in range(1, symbol.size):
         try:
-            surftrace.make_events([surftrace.parse_probe(f'p many+{offset}')], kernel)
+            events_of(kernel, f'p many+{offset}')
             starts.add(offset)
         except surftrace.InputError as error:
             offered = [int(text) for text in re.findall(r'many\+(\d+)', error.message)]
@@ -204,8 +204,7 @@ def test_disassembly_without_a_disassembler_names_the_package(monkeypatch: pytes
     monkeypatch.setattr(surftrace, '_capstone', lambda arch: None)
     with pytest.raises(surftrace.SurftraceError, match='python3-capstone'):
         surftrace.code_listing(surftrace.parse_place('p', 'many', (0, 4)), info_of(str(optimised)))
-    probe = surftrace.parse_probe('p many+1')           # then the kernel checks it
-    assert surftrace.make_events([probe], machine_of(info_of(str(optimised))))
+    assert events_of(machine_of(info_of(str(optimised))), 'p many+1')      # then the kernel checks it
 
 
 def test_the_listing_names_what_it_calls_and_its_lines(optimised: Path) -> None:
@@ -278,8 +277,7 @@ def test_places_with_more_and_fewer_pointers_are_one_event(optimised: Path) -> N
     """Each place fetches as many guards; a place that needs none fetches a number that passes."""
     lines = ['p:e walk v=+4(+8(%bp)):s32 w=+0(%di):s32', 'p:e many v=+4(%di):s32 w=+8(%di):s32 f:v>3']
     info = info_of(str(optimised))
-    probes = [surftrace.parse_probe(lines[0] + ' f:v>3'), surftrace.parse_probe(lines[1])]
-    event, = surftrace.make_events(probes, machine_of(info))
+    event, = events_of(machine_of(info), f'{lines[0]} f:v>3', lines[1])
     first, second = ([(name, fetch.text()) for name, fetch in d.unseen] for d in event.definitions)
     passing = f'\\{AMD64.kernel_from}:x64'
     assert first == [('ptr1', '%bp:x64'), ('ptr2', '+8(%bp):x64'), ('ptr3', '%di:x64')]

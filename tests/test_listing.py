@@ -16,7 +16,7 @@ from typing import Optional
 import kernels
 import pytest
 from cache import Unavailable
-from helpers import AMD64, SCALE, SEED, machine_of, need, types_of, vmlinux
+from helpers import AMD64, SCALE, SEED, events_of, machine_of, need, of_programs, types_of, vmlinux
 
 import surftrace
 
@@ -201,7 +201,7 @@ def test_an_inlined_function_says_who_holds_its_copies(compiled: Callable[..., s
     info = compiled(INLINED, 'dwarf')
     assert surftrace.listing('p copie*', info) == ['int copied(int a);  // no probe: inlined into holder (test.c)']
     with pytest.raises(surftrace.InputError, match=r"'copied' is inlined everywhere .*: holder \(test.c\)"):
-        surftrace.make_events([surftrace.parse_probe('r copied')], info)
+        events_of(info, 'r copied')
 
 
 def test_a_copy_the_compiler_changed_is_marked(compiled: Callable[..., surftrace.Machine]) -> None:
@@ -327,7 +327,7 @@ def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.
     ('e sched/sched_wakeup_[a-n]*', '#! e sched/sched_wakeup_new')])
 def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: str, stock: surftrace.Machine) -> None:
     """Those of an event whose class has another name, and those that match a pattern."""
-    event, = surftrace.make_events([surftrace.parse_probe(line)], stock)
+    event, = events_of(stock, line)
     assert event.lines() == [wanted]
 
 
@@ -411,7 +411,7 @@ def test_a_terminal_gets_colours_and_a_pager(types_file: Callable[[str], Path]) 
 def test_a_line_on_what_cannot_be_probed_says_so(stock: surftrace.Machine) -> None:
     said: list[str] = []
     for name in ('notify_die', 'start_kernel', 'wake_up_new_task'):
-        surftrace.make_events([surftrace.parse_probe(f'p {name}')], stock._replace(note=said.append))
+        events_of(stock._replace(note=said.append), f'p {name}')
     assert [note.split("' is ")[0] for note in said] == ["'notify_die", "'start_kernel"], said
 
 
@@ -423,11 +423,6 @@ __attribute__((noinline)) long use(struct thing *it, unsigned char count) { __as
 __attribute__((noinline)) void user_of(void) { __asm__ volatile(""); }
 static inline int twice(int n) { return 2 * n; }
 int main(int n, char **v) { struct thing it = { n, v[0] }; user_of(); return use(&it, twice(n)); }'''
-
-
-def of_programs() -> surftrace.Machine:
-    """A kernel of which nothing is known but its programs."""
-    return surftrace.machine_for(surftrace.arguments().parse_args(['-S']), surftrace.Module(AMD64, None, []))
 
 
 def test_the_functions_of_a_program_are_listed_with_their_prototypes(compile_c: Callable[..., Path]) -> None:
@@ -449,7 +444,7 @@ def test_a_pattern_lists_what_a_probe_with_it_takes(compile_c: Callable[..., Pat
     program = compile_c(source, '-x', 'c++', '-O1', compiler='g++')
     for pattern, wanted in (('fi*', ['find(char)', 'find(int)']), ('far::*', ['far::fine(int)']), ('f*(int)', ['far::fine(int)', 'find(int)'])):
         assert surftrace.listing(f'P {program}:{pattern}', of_programs()) == [f'{name};' for name in wanted]
-        events = surftrace.make_events([surftrace.parse_probe(f'P {program}:{pattern}')], of_programs())
+        events = events_of(of_programs(), f'P {program}:{pattern}')
         assert len(events) == len(wanted)
 
 

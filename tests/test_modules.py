@@ -13,7 +13,7 @@ from pathlib import Path
 import btf_writer as w
 import kernels
 import pytest
-from helpers import AMD64, machine_of, need, types_of
+from helpers import AMD64, events_of, machine_of, need, types_of
 
 import surftrace
 from surftrace import Btf, DebugInfoError, DistilledBtf, InputError
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_said_where_it_is(line, message, column, module, vmlinu
     file = str(copied(module(), tmp_path))
     info = surftrace.given_debug_files([str(vmlinux), file], 'auto', None, AMD64, 'x', lambda: None)
     try:
-        surftrace.make_events([surftrace.parse_probe(line)], machine_of(info))
+        events_of(machine_of(info), line)
     except InputError as error:
         assert re.search(message, error.message) and error.at[0] == column
     else:
@@ -341,8 +341,8 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
         return found
     info.with_modules(module)
     monkeypatch.setattr(surftrace, 'MODULES_LOADED', str(tmp_path))
-    events = surftrace.make_events([surftrace.parse_probe(line) for line in (
-        'p nf_conntrack:nf_conntrack_in', 'r16 other:nf_ct_delete', 'p loaded:nf_ct_delete')], machine_of(info))
+    lines = 'p nf_conntrack:nf_conntrack_in', 'r16 other:nf_ct_delete', 'p loaded:nf_ct_delete'
+    events = events_of(machine_of(info), *lines)
     arrivals = surftrace.changes(events, info).__next__
     assert arrivals() == []
     monkeypatch.setattr(surftrace, 'loaded_build_id', lambda module, arch: file.build_id if module == 'nf_conntrack' else '00')

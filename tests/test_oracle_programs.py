@@ -16,17 +16,10 @@ from random import Random
 
 import pytest
 from cache import Unavailable
-from helpers import AMD64, GDB_REGISTERS, SCALE, SEED, need, output
+from helpers import GDB_REGISTERS, SCALE, SEED, events_of, need, of_programs, output
 from programs import NAMES, RUST, Compile, notes, symbols
 
 import surftrace
-
-
-@functools.lru_cache(None)
-def kernel() -> surftrace.Machine:
-    """What `-S` asks, with programs read once."""
-    options = surftrace.arguments().parse_args(['-S'])
-    return surftrace.machine_for(options, surftrace.Module(AMD64, None, []))._replace(note=str)
 
 
 def path_of(name: str) -> str:
@@ -49,7 +42,7 @@ def path_of(name: str) -> str:
 def place(path: str, function: str) -> str:
     """PATH:0xOFFSET of a function, or the refusal."""
     try:
-        target, *_ = surftrace.locate(surftrace.parse_probe(f'P {path}:{function}'), kernel())
+        target, *_ = surftrace.locate(surftrace.parse_probe(f'P {path}:{function}'), of_programs())
     except surftrace.InputError as error:
         return error.message
     return target.place
@@ -195,7 +188,7 @@ def gdb_scopes(path: str, functions: tuple[tuple[str, int], ...]) -> dict[str, d
 @pytest.mark.parametrize('name', ['libc', 'libm'])
 def test_parameters_are_in_the_registers_that_gdb_has(name: str) -> None:
     path = path_of(name)
-    program = kernel().program(path)
+    program = of_programs().program(path)
     assert program
     if not program.dwarf:
         raise Unavailable('libc6-dbg is not installed')
@@ -317,7 +310,7 @@ def read_from(fetch: str, data: bytes) -> int | None:
 def line_of(program: Path, class_: str, expression: str) -> str:
     """What -S prints of an argument, or the refusal."""
     try:
-        event, = surftrace.make_events([surftrace.parse_probe(f'P {program}:show{class_} {expression}')], kernel())
+        event, = events_of(of_programs(), f'P {program}:show{class_} {expression}')
     except surftrace.InputError as error:
         return error.message
     return event.lines()[0].split(' ')[2]

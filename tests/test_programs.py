@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from cache import Unavailable
-from helpers import AMD64, check, need, outcome, output
+from helpers import AMD64, check, need, of_programs, outcome, output
 from programs import (
     APP,
     BUILDS,
@@ -265,15 +265,14 @@ def test_a_probe_is_set_only_where_an_instruction_begins(function: str, by: str,
     program = build(compile_c, '-O2')
     good = instructions(program, function)
     start = offset(program, function)
-    kernel = surftrace.machine_for(surftrace.arguments().parse_args(['-S']), surftrace.Module(AMD64, None, []))._replace(note=str)
     for at in range(min(good[-1], 120) + 1):
         place = f'{program}:{function}+{at}' if by == 'name' else f'{program}:{start + at:#x}'
         probe = surftrace.parse_probe(f'P {place} %ax')
         if at in good:
-            assert surftrace.locate(probe, kernel)[0].place == f'{program}:{start + at:#x}'
+            assert surftrace.locate(probe, of_programs())[0].place == f'{program}:{start + at:#x}'
         else:
             with pytest.raises(surftrace.InputError, match='is inside an instruction'):
-                surftrace.locate(probe, kernel)
+                surftrace.locate(probe, of_programs())
 
 
 def test_force_sets_a_probe_anywhere_and_without_a_disassembler_nothing_else_does(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ import subprocess
 
 import pytest
 from golden import EVENTS, GOLDEN, HOSTILE, LINES, hostile_line
-from helpers import ARGS, KERNEL, machine_of, need
+from helpers import ARGS, KERNEL, events_of, machine_of, need
 
 import surftrace
-from surftrace import Event, InputError, Machine, Module, Run, make_events, parse_probe, plan, script
+from surftrace import Event, InputError, Module, Run, plan, script
 
 GOOD = [case.line for case in GOLDEN if case.dwarf[0] != '!']
 
@@ -24,11 +24,6 @@ def meaning(events: list[Event]) -> list:
          field.guards) for field in event.fields]) for event in events]
 
 
-def made(lines: list[str], kernel: Machine) -> list[Event]:
-    """The events of those lines."""
-    return make_events([parse_probe(line) for line in lines], kernel)
-
-
 def shown(events: list[Event]) -> list[str]:
     """What -S prints."""
     return [line for event in events for line in event.lines()]
@@ -37,39 +32,39 @@ def shown(events: list[Event]) -> list[str]:
 @pytest.mark.parametrize('line', [*GOOD, *LINES])
 def test_what_is_shown_can_be_read_again_and_means_the_same(line: str, info: Module):
     try:
-        first = made([line], machine_of(info))
+        first = events_of(machine_of(info), line)
     except InputError as error:
         if any(case.line == line and case.btf[0] == '!' for case in GOLDEN):
             return
         raise error
-    again = made(shown(first), machine_of(info))
+    again = events_of(machine_of(info), *shown(first))
     assert meaning(again) == meaning(first)
     assert shown(again) == shown(first)
 
 
 @pytest.mark.parametrize('line', EVENTS, ids=[line[:60] for line in EVENTS])
 def test_what_is_shown_of_events_can_be_read_again(line: str):
-    first = made([line], KERNEL)
-    assert meaning(made(shown(first), KERNEL)) == meaning(first)
+    first = events_of(KERNEL, line)
+    assert meaning(events_of(KERNEL, *shown(first))) == meaning(first)
 
 
 def test_several_lines_can_be_read_again(info: Module):
     lines = ['p:one take_bits p->a', 'p take_scalars p->i', 'r:one_more take_bits', 'p:two take_bits a=p->a',
              'p:two take_long_bits a=S(p->low)']
     with pytest.raises(InputError, match='several places'):
-        made(lines, machine_of(info))
+        events_of(machine_of(info), *lines)
     lines[-1] = 'p:two take_union a=p->lo:b3@0/8' if False else 'p:two take_nested a=+0(%di):b3@0/8'
-    first = made(lines, machine_of(info))
+    first = events_of(machine_of(info), *lines)
     assert [len(event.definitions) for event in first] == [1, 1, 1, 2]
-    assert meaning(made(shown(first), machine_of(info))) == meaning(first)
+    assert meaning(events_of(machine_of(info), *shown(first))) == meaning(first)
 
 
 def test_a_line_may_be_broken_where_it_has_blanks_but_not_in_a_text():
-    first = made(['p f\n  a=%di:u32\n  b=%si:u32\nf:a==1 &&\n  b==2'], KERNEL)
+    first = events_of(KERNEL, 'p f\n  a=%di:u32\n  b=%si:u32\nf:a==1 &&\n  b==2')
     assert len(shown(first)) == 1 and '\n' not in shown(first)[0]
-    assert meaning(made(shown(first), KERNEL)) == meaning(first)
+    assert meaning(events_of(KERNEL, *shown(first))) == meaning(first)
     with pytest.raises(InputError, match='on one line'):
-        made(['p f a=+0(%di):string f:a=="x\ny"'], KERNEL)
+        events_of(KERNEL, 'p f a=+0(%di):string f:a=="x\ny"')
 
 
 def test_lines_in_a_file_are_those_that_were_shown(tmp_path, capfdbinary, types_file):
@@ -86,7 +81,7 @@ def test_lines_in_a_file_are_those_that_were_shown(tmp_path, capfdbinary, types_
 
 def test_what_is_shown_is_what_the_kernel_reads():
     """A line of kprobe_events: words without blanks, and what is for surftrace behind a #."""
-    for line in shown(made([ARGS], KERNEL)):
+    for line in shown(events_of(KERNEL, ARGS)):
         definition = line.partition(' #! ')[0]
         assert re.fullmatch(r'p:\w+ [\w.+:]+( \w+=[^\s#"\']+)*', definition)
         assert 'ptr1' not in line and 'hdr' not in line
@@ -96,14 +91,14 @@ def test_what_is_shown_is_what_the_kernel_reads():
     ('$comm comm=%di', ['comm_2', 'comm']), ('comm=%di $comm', ['comm', 'comm_2']), ('$comm $comm', ['comm', 'comm_2']),
     ('$comm comm=%di comm_2=%si', ['comm_3', 'comm', 'comm_2'])])
 def test_a_name_that_was_left_out_gives_way_to_one_that_was_written(args: str, names: list[str]):
-    event, = make_events([parse_probe(f'p f {args}')], KERNEL)
+    event, = events_of(KERNEL, f'p f {args}')
     assert [field.name for field in event.fields] == names
 
 
 def test_the_words_are_not_read_from_a_string():
-    event, = made(['p f s=+0(%di):string f:s=="x #! s:ip f:s==1"'], KERNEL)
+    event, = events_of(KERNEL, 'p f s=+0(%di):string f:s=="x #! s:ip f:s==1"')
     assert event.filter == '(ptr1>4095&&s~"*"&&s=="x #! s:ip f:s==1")'
-    assert meaning(made(shown([event]), KERNEL)) == meaning([event])
+    assert meaning(events_of(KERNEL, *shown([event]))) == meaning([event])
 
 
 @pytest.mark.parametrize(('line', 'message'), [
@@ -119,10 +114,10 @@ def test_the_words_are_not_read_from_a_string():
 ])
 def test_words_that_do_not_fit_are_refused(line, message):
     if message is None:
-        made([line], KERNEL)
+        events_of(KERNEL, line)
         return
     with pytest.raises(InputError, match=message) as caught:
-        made([line], KERNEL)
+        events_of(KERNEL, line)
     assert line.index('#!') < caught.value.at[0] < len(line)
 
 
@@ -146,7 +141,7 @@ def test_a_shell_can_read_the_script(shell):
     need(shell[0])
     for lines, seconds, count in (hostile(), None, None), ([ARGS], 2.5, 7), (['e system/event f:prev_pid==1', 'r f $retval'],
         1.0, None):
-        text = script(made(lines, KERNEL), Run('', stacks=True, buffer_kb=100), seconds, count)
+        text = script(events_of(KERNEL, *lines), Run('', stacks=True, buffer_kb=100), seconds, count)
         run = run_sh(*shell, text=text)
         assert (run.returncode, run.stderr) == (0, b'')
         assert '\0' not in text
@@ -156,7 +151,7 @@ def test_a_shell_can_read_the_script(shell):
 def test_what_a_script_writes_is_what_a_run_writes(shell, tmp_path):
     """Its commands, as that shell understands them, without what they would do."""
     need(shell[0])
-    events = made([*hostile(), ARGS, 'e system/event f:prev_comm=="$(x)"'], KERNEL)
+    events = events_of(KERNEL, *hostile(), ARGS, 'e system/event f:prev_comm=="$(x)"')
     text = script(events, Run(''))
     changes = text[text.index('\nclaim || ') + 1:text.index('\ndd bs=64k')]
     stubs = """group=G; tracefs=/nowhere
@@ -177,7 +172,7 @@ def test_a_command_that_is_shown_is_what_a_run_does(text):
     """The echo commands of a live run: sh gives the kernel the same bytes."""
     if '"' in text and "'" in text:
         return
-    event, = made([hostile_line(text)], KERNEL)
+    event, = events_of(KERNEL, hostile_line(text))
     for step in plan([event], Run('G')):
         if isinstance(step.do, surftrace.Write):
             command = surftrace.shown_command(step.do, '/tracefs').rpartition(' >')[0].rstrip('>')
@@ -190,7 +185,7 @@ def test_seconds_have_no_exponent():
 
 
 def test_a_script_says_what_it_was_made_from_without_obeying_it():
-    text = script(made(['p f s=+0(%di):string f:s=="\x1b[2J\r"'], KERNEL), Run(''))
+    text = script(events_of(KERNEL, 'p f s=+0(%di):string f:s=="\x1b[2J\r"'), Run(''))
     assert '\x1b' not in text.partition('group=')[0] and '\r' not in text.partition('group=')[0]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import btf_writer as w
 import pytest
-from helpers import AMD64, machine_of, need, types_of, vmlinux
+from helpers import AMD64, events_of, machine_of, need, types_of, vmlinux
 
 import surftrace
 from surftrace import Array, InputError, Module, Pointer, Struct, SurftraceError
@@ -31,7 +31,7 @@ def exported(info: Module, folder: Path, name: str = 'types.btf') -> Module:
 def shown(info: Module, line: str) -> str:
     """What -S makes of a line; why it refuses it, from '!' on."""
     try:
-        return surftrace.make_events([surftrace.parse_probe(line)], machine_of(info))[0].lines()[0].replace('+0 ', ' ', 1)       # 'f+0' where copies of f follow
+        return events_of(machine_of(info), line)[0].lines()[0].replace('+0 ', ' ', 1)       # 'f+0' where copies of f follow
     except InputError as error:
         return f'!{error.message}'
 
