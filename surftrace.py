@@ -6475,7 +6475,8 @@ class Leaves:
         if not self.function:
             return word
         register, place = ''.join(self.arch.arguments[index:index + 1]), None
-        with contextlib.suppress(*[InputError] * at_return):  # passed in no register
+        unkept = (InputError,) if at_return else ()  # passed in no register
+        with contextlib.suppress(*unkept):
             place = self._argument(Expr('argument', expr.at, number=index))
         if place and place.how == 'value' and place.fetch in (Fetch('%' + register), word.fetch):
             return place._replace(fetch=word.fetch)
@@ -6619,22 +6620,25 @@ class Walk(Leaves):
             if not 0 <= start <= 8 * size - bits:
                 start -= 8 * size
                 continue
-            if fetch and not fetch.derefs:  # what is in a register is at its end
-                shift = start if self.arch.order == 'little' else 8 * size - bits - start
-                if fetch.base[0] == '\\':
-                    return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
-                return fetch._replace(kind=f'b{bits}@{shift}/{self.arch.bits}') if shift else fetch
-            if fetch and not bits % 8 and not start % 8:  # in memory
+            if not fetch or fetch.base[0] == '@' and not fetch.derefs:  # an address itself cannot be read
+                break
+            if fetch.derefs and not bits % 8 and not start % 8:
                 (*before, (offset, user)) = fetch.derefs
                 return fetch._replace(derefs=(*before, (offset + start // 8, user)))
-            break
+            if fetch.derefs:
+                break
+            # what is in a register is at its end
+            shift = start if self.arch.order == 'little' else 8 * size - bits - start
+            if fetch.base[0] == '\\':
+                return Fetch(f'\\{int(fetch.base[1:]) >> shift & (1 << bits) - 1}')
+            return fetch._replace(kind=f'b{bits}@{shift}/{self.arch.bits}') if shift else fetch
         return refuse('this part of the value is in no single register that ftrace can read')
 
     def pointee(self, lvalue: Lvalue) -> Lvalue:
         """*lvalue"""
         type_ = lvalue.type
         if isinstance(type_, Array):
-            if lvalue.how != 'memory':
+            if lvalue.how == 'value':
                 refuse(f'{spell(type_)} is not in memory')
             return lvalue._replace(type=type_.element())
         if not isinstance(type_, Pointer):
@@ -6671,10 +6675,10 @@ class Walk(Leaves):
 
     def complete(self, type_: Struct) -> Struct:
         """The struct with its members, where one source of types only declares it, from another."""
+        found: Optional[Type] = type_
         if type_.size is None and type_.name:
             found = self.info.named(type_.keyword, type_.name, self.function)
-            return found if isinstance(found, Struct) else type_
-        return type_
+        return found if isinstance(found, Struct) else type_
 
     def _defined(self, type_: Struct) -> Struct:
         """The struct, refused where nothing tells its members."""
@@ -6689,12 +6693,8 @@ class Walk(Leaves):
         type_ = inner.type
         if isinstance(type_, Array) and type_.length is not None and expr.number >= type_.length:
             refuse(f'the array has {type_.length} elements, the last is [{type_.length - 1}]')
-        if isinstance(type_, Array) and inner.how == 'pieces':
-            element = inner._replace(type=type_.element())
-            size = size_of(element.type) or 1
-        else:
-            element = self.pointee(inner)
-            size = size_of(element.type) or refuse(f'{spell(element.type)} has no size to step by')
+        element = self.pointee(inner)
+        size = size_of(element.type) or refuse(f'{spell(element.type)} has no size to step by')
         return element._replace(bit=element.bit + 8 * size * expr.number)
 
     def _dereference(self, expr: Expr) -> Lvalue:

@@ -263,3 +263,31 @@ def with_arguments(machine: Machine) -> Machine:
     """The same with the kernel's $argN."""
     arguments = {f'arg{count}': machine.registers[name] for count, name in enumerate(REGISTERS, 1)}
     return machine._replace(registers={**machine.registers, **arguments})
+
+
+@pytest.mark.parametrize(('name', 'registers'), [('aarch64', 8), ('riscv64', 8), ('s390x', 5)])
+def test_an_argument_whose_address_is_on_the_stack_is_read_behind_it(name: str, registers: int) -> None:
+    arch, long = surftrace.arch_named(name), surftrace.Int('long', 8, True)
+    large = surftrace.Struct('struct', 'large', 24, lambda: tuple(
+        surftrace.Member(member, lambda: long, 64 * i) for i, member in enumerate('abc')))
+    given = [surftrace.Parameter(f'p{i}', lambda: long) for i in range(registers)]
+    function = surftrace.Function('f', surftrace.Void, (*given, surftrace.Parameter('last', lambda: large)))
+    resolver = surftrace.Resolver(surftrace.Target(surftrace.Module(arch, None, []), function))
+    field = resolver.field(surftrace.parse_probe('p f last.c').args[0])
+    assert [fetch.text() for fetch in field.fetches] == [f'+16(+{arch.stack}($stack)):s64']
+
+
+def test_an_address_that_is_a_part_of_a_value_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's @symbol is what is there, and not the address itself."""
+    arch, long = surftrace.arch_named('x86_64'), surftrace.Int('long', 8, True)
+    pair = surftrace.Struct('struct', 'pair', 16, lambda: (
+        surftrace.Member('a', lambda: long, 0), surftrace.Member('b', lambda: long, 64)))
+    parts = ((surftrace.Location('address', offset=64, value=True), 8), (surftrace.Location('register', number=5), 8))
+    given = surftrace.Parameter('p', lambda: pair, surftrace.Location('pieces', pieces=parts))
+    function = surftrace.Function('f', surftrace.Void, (given,))
+    resolver = surftrace.Resolver(surftrace.Target(surftrace.Module(arch, None, []), function, False))
+    monkeypatch.setattr(resolver, '_symbol_of', lambda address: (surftrace.Fetch('@known'), 0))
+    first, second = surftrace.parse_probe('p f p.a p.b').args
+    assert resolver.field(second).fetches[0].text() == '%di:s64'
+    with pytest.raises(InputError, match='in no single register'):
+        resolver.field(first)
