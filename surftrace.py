@@ -10894,12 +10894,12 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('-S --show', '', 'print the ftrace expressions and do nothing; needs no root'),
         ('-F --disassemble', 'FUNC', 'print the code of a function: offsets, source lines, the variables '
          'that are available and where they are'),
-        ('-l --line', 'PLACE', 'print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, '
-         'variables'),
-        ('-o --output', 'FILE', "write a shell script that does the run ('-': standard output), and do "
-         'nothing'),
-        ('--export-types', 'FILE', "write the kernel's types into a small file for a later -v (also .xz, "
-         '.gz), and do nothing')),
+        ('-l --line', 'PLACE',
+         'print what FILE:LINE, FUNC:LINE or FUNC+OFFSET became: addresses, copies, variables'),
+        ('-o --output', 'FILE',
+         "write a shell script that does the run ('-': standard output), and do nothing"),
+        ('--export-types', 'FILE',
+         "write the kernel's types into a small file for a later -v (also .xz, .gz), and do nothing")),
     'where types are from': (
         ('-v --vmlinux', 'FILE...', 'debug information: a vmlinux with DWARF or BTF, a BTF file, or a folder '
          'of such, and files of modules (repeat it); where all lines are P, R and u, of the program'),
@@ -10911,8 +10911,8 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
     'how to trace': (
         ('-s --stack', '', "show the stack of each event: the kernel's, of P, R and u the program's"),
         ('-d --duration', 'SECONDS', 'end after so many seconds'),
-        ('-i --interval', 'SECONDS', 'with h: a table every so many seconds, of the calls since the last '
-         'one'),
+        ('-i --interval', 'SECONDS',
+         'with h: a table every so many seconds, of the calls since the last one'),
         ('--top', 'N', 'with h: only the N largest rows'),
         ('-n --count', 'EVENTS', 'end after so many events'),
         ('--self', '', 'do not leave out what surftrace itself does'),
@@ -11042,8 +11042,8 @@ def read_lines(options: Any) -> List[Probe]:
         texts += [(line, f'{source}:{number}') for number, line in enumerate(lines, 1)
                   if re.match(r'\s*(#! |[^#\s])', line)]
     if not texts:
-        raise InputError("nothing to trace: give a line, as in surftrace 'p wake_up_new_task comm=%0->comm' "
-                         '(-h tells more)')
+        raise InputError('nothing to trace: give a line, as in surftrace '
+                         "'p wake_up_new_task comm=%0->comm' (-h tells more)")
     probes = []
     for text, source in texts:
         with located(text, source):
@@ -11595,8 +11595,8 @@ def check_abilities(probes: Sequence[Probe], tracefs: Tracefs) -> None:
         if any(probe.kind in kinds for probe in probes) and not tracefs.has(file):
             raise SurftraceError(f'this kernel has no {what}')
     if any(probe.kind == 'e' and probe.args for probe in probes) and 'e[:' not in tracefs.read('README'):
-        raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): an e line '
-                             'can only filter')
+        raise SurftraceError('this kernel has no event probes (CONFIG_EPROBE_EVENTS, Linux 5.15): '
+                             'an e line can only filter')
 
 
 def frame_function(program: Callable[[str], Optional[Program]], path: str, behind: int) -> str:
