@@ -7415,10 +7415,6 @@ class Machine(NamedTuple):
         """The functions that ftrace lists as traceable, None where it lists none."""
         return first_words(self.read('available_filter_functions')) or None
 
-    def blacklist(self) -> FrozenSet[str]:
-        """The functions that kprobes refuse, where debugfs may be read."""
-        return frozenset(re.findall(r'\t(\S+)$', self.read('/sys/kernel/debug/kprobes/blacklist'), re.M))
-
 
 @functools.lru_cache(2)
 def first_words(text: str) -> FrozenSet[str]:
@@ -7669,12 +7665,12 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
         obstacle = obstacle_of(symbol, symbol.address + offset, module, machine)
         if obstacle:
             machine.note(f"'{symbol.name}' is {obstacle}; the kernel will refuse a probe there")
-    text = kernel_place(symbol, place.offset, module)
+    text = kernel_place((link or symbol)._replace(module=symbol.module), place.offset, module)
     return Target(module, function, entry, place=text, name=symbol.name)
 
 
 def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
-    """[MODULE:]FUNC[+OFFSET] for the kernel; where several symbols have the name, _text+OFFSET."""
+    """[MODULE:]FUNC[+OFFSET] for the kernel; where several symbols have the name, also data, _text+OFFSET."""
     linked = module.linked if not module.base else None
     alike = linked.symbols(symbol.name) if linked else []
     start = linked.symbols('_text') if linked and len(alike) > 1 and symbol in alike else []
@@ -7743,7 +7739,7 @@ def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine:
         return ''
     if not symbol:
         return 'where no function is'
-    if symbol.name in machine.blacklist():
+    if re.search(rf'\t{re.escape(symbol.name)}$', machine.read('/sys/kernel/debug/kprobes/blacklist'), re.M):
         return BLACKLISTED
     vmlinux, traceable, reason = machine.kernel.executable, machine.functions(), ''
     if vmlinux and symbol.section and not symbol.module:
@@ -7926,28 +7922,20 @@ def check_boundary(symbol: Symbol, place: Place, module: Module, certain: bool =
 
 
 def program_place(program: Program, address: int, machine: Machine, semaphore: Optional[int] = None) -> str:
-    """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst)."""
-    executable = program.executable
+    """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst). In a live run the path is that of the
+    file that was read, whatever has its name by then; else nothing in it may begin a comment or end a word
+    (lib/ctype.c: the byte 0xa0 does, as in 'à')."""
+    executable, path = program.executable, program.opened if machine.live else program.path
     offset = executable.offset_of(address)
     if offset is None or executable.code_at(offset) is None:
         refuse(f'{address:#x} is not in a part of {program.path} that is loaded to be executed')
-    if executable.arch.name == 'arm' and not machine.force:
-        symbol = program.symbols.symbol_at(address)
-        if not symbol or symbol.sort == 'thumb':
-            refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs '
-                   'in ARM code only (arch/arm/probes/uprobes/core.c)')
-    return f'{kernel_path(program, machine)}:{offset:#x}' + (f'({semaphore:#x})' if semaphore else '')
-
-
-def kernel_path(program: Program, machine: Machine) -> str:
-    """The program's path in a definition. In a live run it is the file that was read, whatever has that name
-    by then; else nothing in it may begin a comment or end a word (lib/ctype.c: the byte 0xa0 does, as in
-    'à')."""
-    if machine.live:
-        return program.opened
-    if re.search(rb'[\t-\r #\xa0]', program.path.encode('utf-8', 'surrogateescape')):
+    symbol = program.symbols.symbol_at(address) if executable.arch.name == 'arm' else None
+    if executable.arch.name == 'arm' and (not symbol or symbol.sort == 'thumb') and not machine.force:
+        refuse('this is Thumb code, or nothing tells that it is not, and Linux sets probes in programs in '
+               'ARM code only (arch/arm/probes/uprobes/core.c)')
+    if not machine.live and re.search(rb'[\t-\r #\xa0]', encoded(path)):
         refuse('the kernel takes no path with a blank, a # or a byte 0xa0 in it; make a link to it')
-    return program.path
+    return f'{path}:{offset:#x}' + (f'({semaphore:#x})' if semaphore else '')
 
 
 def with_paths(text: str, events: Sequence[Event]) -> str:
@@ -8001,8 +7989,11 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
                     refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, "
                            f'as in p:{event.name}_2, tells their lines apart')
                 events = made.setdefault(f'{event.system}/{event.name}', [])
-                if events:
-                    check_alike(events[0], event)
+                if events and not event.definitions:
+                    refuse(f'the event {event.system}/{event.name} is traced already')
+                if events and signature(events[0]) != signature(event):
+                    refuse(f"the event '{event.name}' has several places: they need the same kind, names, "
+                           'types, formats and filter')
                 events.append(event)
     return [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
             for events in made.values()]
@@ -8037,15 +8028,6 @@ def finite() -> Iterator[None]:
         yield
     except RecursionError:
         raise DebugInfoError('the debug information is damaged: it has a type that contains itself') from None
-
-
-def check_alike(first: Event, second: Event) -> None:
-    """Refuse two events with one name that are not alike."""
-    if not first.definitions or not second.definitions:
-        refuse(f"the event {first.system}/{first.name} is traced already")
-    if signature(first) != signature(second):
-        refuse(f"the event '{first.name}' has several places: they need the same kind, names, types, formats "
-               'and filter')
 
 
 def signature(event: Event) -> object:
@@ -8491,7 +8473,7 @@ def unique(fields: List[Field], probe: Probe) -> List[Field]:
 def limits(probe: Probe, fields: Sequence[Field], definition: EventDef, filter_: str) -> None:
     """The kernel's limits that hold everywhere (kernel/trace/trace_probe.h: MAX_TRACE_ARGS, FETCH_INSN_MAX;
     trace_events.c, event_filter_write: less than a page)."""
-    if len(filter_.encode('utf-8', 'surrogateescape')) > 4094:
+    if len(encoded(filter_)) > 4094:
         refuse(f'the filter becomes {len(filter_)} characters, with tests of pointers; the kernel takes 4094')
     count = len(definition.args) + len(definition.unseen)
     if count > 128:

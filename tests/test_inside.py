@@ -182,6 +182,29 @@ def test_the_lines_offered_instead_have_code(optimised: Path) -> None:
     assert all(shown(optimised, '-S', f'p inside.c:{line}').returncode == 0 for line in offered)
 
 
+@pytest.mark.parametrize('live', [False, True])
+def test_a_function_that_shares_its_name_with_data_is_counted_from_text(tmp_path: Path, live: bool) -> None:
+    """The kernel looks a name up among all symbols: it would take the other one, or refuse."""
+    (tmp_path / 'one.c').write_text('asm(".globl _text; _text: .skip 64"); int alone(int a) { return a; }\n'
+                                    'int shared(int a) { return a + 1; }\n')
+    (tmp_path / 'two.c').write_text('static int shared = 5; int *where(void) { return &shared; }\n')
+    path = tmp_path / 'vmlinux'
+    sources = [str(tmp_path / 'one.c'), str(tmp_path / 'two.c')]
+    need('gcc')
+    subprocess.run(['gcc', '-g', '-nostdlib', '-static', '-Wl,-e,alone', '-o', path, *sources], check=True)
+    info = info_of(str(path))
+    if live:                                                            # with symbols that say where it runs
+        names = [symbol for name in ('alone', 'shared', '_text') for symbol in info.symbols.symbols(name)]
+        lines = [f"{symbol.address + 0x1000:x} {'t' if symbol.code else 'd'} {symbol.name}\n" for symbol in names]
+        info = surftrace.Module(AMD64, surftrace.Kallsyms(''.join(lines).encode()), [lambda: info_of(str(path)).dwarf])
+    function, = [symbol for symbol in info_of(str(path)).symbols.symbols('shared') if symbol.code]
+    text, = info_of(str(path)).symbols.symbols('_text')
+    machine = surftrace.Machine(info, str)
+    places = [surftrace.make_events([surftrace.parse_probe(f'p {name} %0')], machine)[0].definitions[0].place
+              for name in ('alone', 'shared', 'alone+0')]
+    assert places == ['alone', f'_text+{function.address - text.address}', 'alone+0']
+
+
 def test_an_offset_begins_an_instruction(optimised: Path) -> None:
     pytest.importorskip('capstone')
     need('objdump')
