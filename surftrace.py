@@ -4475,10 +4475,11 @@ def base_btf(kernel: Module, path: str) -> Btf:
 # the running kernel
 
 
-def running_build_id(arch: Arch) -> str:
-    """The running kernel's build-id, '' where it tells none."""
+def running_build_id(arch: Arch, module: str = '') -> str:
+    """The build-id of the running kernel or of a module that is loaded, '' where it tells none."""
+    notes = f'{MODULES_LOADED}/{module}/notes/.note.gnu.build-id' if module else '/sys/kernel/notes'
     with contextlib.suppress(DebugInfoError):
-        return build_id_of(read_file('/sys/kernel/notes'), arch.order)
+        return build_id_of(read_file(notes), arch.order)
     return ''
 
 
@@ -4529,26 +4530,10 @@ def is_loaded(module: str) -> bool:
     return os.path.isdir(f'{MODULES_LOADED}/{module}')
 
 
-def loaded_build_id(module: str, arch: Arch) -> str:
-    """The build-id of a module that is loaded, '' where it has none."""
-    with contextlib.suppress(DebugInfoError):
-        return build_id_of(read_file(f'{MODULES_LOADED}/{module}/notes/.note.gnu.build-id'), arch.order)
-    return ''
-
-
 def loaded_btf(kernel: Module, name: str) -> List[Source]:
     """The BTF that the running kernel has of a module."""
     path = os.path.join(os.path.dirname(RUNNING_BTF), name)
     return [functools.partial(split_btf, path, kernel)] if os.path.exists(path) else []
-
-
-def installed_modules(release: str) -> Dict[str, str]:
-    """The modules of a release by name, as paths below its folder without .ko (modules.dep(5)); a '-' in a
-    file's name is '_' in the module's."""
-    path = MODULE_FOLDERS[-1].format(release=release) + '/modules.dep'
-    listed = read_file(path).decode(errors='replace') if os.path.exists(path) else ''
-    stems = re.findall(r'^(.*?)\.ko(?:\.\w+)?:', listed, re.M)
-    return {os.path.basename(stem).replace('-', '_'): stem for stem in stems}
 
 
 def release_of(module: Executable) -> str:
@@ -4561,14 +4546,17 @@ def installed_module(
     """(the file with DWARF, the file that would be loaded) of a module: those of the build-id that the loaded
     one has, or of the one that is installed for this release."""
     folders = [folder.format(release=release) for folder in MODULE_FOLDERS]
-    stem = installed_modules(release).get(module)
-    paths = [f'{folder}/{stem}{ending}' for folder in folders for ending in MODULE_ENDINGS if stem]
+    dependencies = f'{folders[-1]}/modules.dep'                         # modules.dep(5): all that are installed
+    listed = read_file(dependencies).decode(errors='replace') if os.path.exists(dependencies) else ''
+    file_name = re.escape(module).replace('_', '[-_]')                  # a '-' in it is a '_' in the module's
+    stem = re.search(rf'^(?:.*/)?{file_name}(?=\.ko(?:\.\w+)?:)', listed, re.M)
+    paths = [f'{folder}/{stem[0]}{ending}' for folder in folders for ending in MODULE_ENDINGS] if stem else []
     files = list(readable_files(paths))
     installed = [file for file in files if file.path.startswith(folders[-1] + '/')]
     whole = next((file for file in installed if release_of(file) == release), None)
     wanted = whole.build_id if whole else ''
     if is_loaded(module):
-        wanted = loaded_build_id(module, arch)
+        wanted = running_build_id(arch, module)
     if not wanted:
         return None, None
     files += readable_files([build_id_path(wanted)])
@@ -4784,7 +4772,7 @@ def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: boo
 def remote_module(servers: Debuginfod, kernel: Module, name: str) -> Module:
     """A module of the running kernel: the BTF that the kernel has of it, else its debug file by
     debuginfod."""
-    sources, build_id = loaded_btf(kernel, name) if kernel.btf else [], loaded_build_id(name, kernel.arch)
+    sources, build_id = loaded_btf(kernel, name) if kernel.btf else [], running_build_id(kernel.arch, name)
     file = remote_file(servers, build_id, []) if build_id and not sources else None
     if file:
         sources = [functools.partial(Dwarf, file)]
@@ -4933,7 +4921,7 @@ def check_same_kernel(info: Module, path: str) -> str:
 def check_same_module(info: Module, name: str, release: str) -> str:
     """Refuse a module's file of another build than the one that is loaded, or would be. A note where nothing
     tells whether it is."""
-    file, loaded = info.module(name).file, loaded_build_id(name, info.arch)
+    file, loaded = info.module(name).file, running_build_id(info.arch, name)
     if not file:
         return f"nothing tells whether the BTF given for '{name}' is of the module that is loaded"
     installed = installed_module(name, info.arch, release)[1]
@@ -11876,7 +11864,7 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
         notes = [f'{path} has been replaced, changed or removed; the probes stay in the old file and the '
                  'processes that run it. Start again to trace the new one' for path in other]
         for name, file in come.items():
-            if file and loaded_build_id(name, kernel.arch) != file.build_id:
+            if file and running_build_id(kernel.arch, name) != file.build_id:
                 notes.append(f"the module '{name}' that was loaded is another build than {file.path}: values "
                              'of it are read from the wrong places. Start again')
         yield notes

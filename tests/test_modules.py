@@ -299,7 +299,8 @@ def test_a_module_is_found_where_distributions_put_it(conntrack, tmp_path, monke
     place.mkdir(parents=True)
     shutil.copy(stripped, place / 'nf_conntrack.ko')
     (place.parents[1] / 'modules.dep').write_text('kernel/net/nf-other.ko.xz:\nkernel/net/nf_conntrack.ko: kernel/net/nf-other.ko.xz\n')
-    assert surftrace.installed_modules(release) == {'nf_other': 'kernel/net/nf-other', 'nf_conntrack': 'kernel/net/nf_conntrack'}
+    shutil.copy(stripped, place / 'nf-other.ko')
+    assert surftrace.installed_module('nf_other', AMD64, release)[1].path == str(place / 'nf-other.ko')
     assert [file and file.path for file in surftrace.installed_module('nf_conntrack', AMD64, release)] == [None, str(place / 'nf_conntrack.ko')]
     beside = tmp_path / 'debug' / release / 'kernel/net'
     beside.mkdir(parents=True)
@@ -312,7 +313,7 @@ def test_a_module_is_found_where_distributions_put_it(conntrack, tmp_path, monke
     assert surftrace.installed_module('nf_conntrack', AMD64, release)[0].path == str(linked)
     os.replace(shutil.copy(debug, tmp_path), beside / 'nf_conntrack.ko')
     assert surftrace.installed_module('nf_conntrack', AMD64, release)[0].path == str(beside / 'nf_conntrack.ko')
-    monkeypatch.setattr(surftrace, 'loaded_build_id', lambda module, arch: '00' * 20)
+    monkeypatch.setattr(surftrace, 'running_build_id', lambda arch, module: '00' * 20)
     (tmp_path / 'loaded/nf_conntrack').mkdir(parents=True)
     assert surftrace.installed_module('nf_conntrack', AMD64, release) == (None, None)
 
@@ -323,8 +324,8 @@ def test_a_file_of_another_build_than_the_loaded_module_is_refused(conntrack, mo
     assert info.given == ('nf_conntrack',)
     release = info.module('nf_conntrack').file.module_info['vermagic'].split(' ')[0]
     assert surftrace.check_same_module(info, 'nf_conntrack', release) == ''
-    for name, value, other in ('loaded_build_id', '00' * 20, release), ('loaded_build_id', '', '6.2.0'):
-        monkeypatch.setattr(surftrace, name, lambda module, arch, value=value: value)
+    for name, value, other in ('running_build_id', '00' * 20, release), ('running_build_id', '', '6.2.0'):
+        monkeypatch.setattr(surftrace, name, lambda arch, module='', value=value: value)
         with pytest.raises(surftrace.SurftraceError, match='another build'):
             surftrace.check_same_module(info, 'nf_conntrack', other)
 
@@ -345,7 +346,7 @@ def test_a_module_that_comes_as_another_build_is_told(conntrack, tmp_path, monke
     events = events_of(machine_of(info), *lines)
     arrivals = surftrace.changes(events, info).__next__
     assert arrivals() == []
-    monkeypatch.setattr(surftrace, 'loaded_build_id', lambda module, arch: file.build_id if module == 'nf_conntrack' else '00')
+    monkeypatch.setattr(surftrace, 'running_build_id', lambda arch, module: file.build_id if module == 'nf_conntrack' else '00')
     for name in ('nf_conntrack', 'other', 'loaded'):
         (tmp_path / name).mkdir()
     told, = arrivals()
