@@ -3853,9 +3853,9 @@ class BtfLengths(Dict[int, int]):
         return self[info]
 
 
-def btf_parts(data: bytes, path: str) -> Tuple[str, bytes, bytes]:
+def btf_parts(data: Bytes, path: str) -> Tuple[str, Bytes, bytes]:
     """The byte order, the types and the strings of BTF."""
-    order = BTF_MAGIC.get(data[:2])
+    order = BTF_MAGIC.get(bytes(data[:2]))
     if len(data) < 24 or not order:
         raise DebugInfoError(f'{path}: no BTF (its first two bytes are not eb9f)')
     version, _, header, *places = struct.unpack_from(order + 'BBIIIII', data, 2)
@@ -3863,7 +3863,7 @@ def btf_parts(data: bytes, path: str) -> Tuple[str, bytes, bytes]:
     if version != 1 or header < 24 or max(types + types_size, strings + strings_size) + header > len(data):
         raise DebugInfoError(f'{path}: BTF of version {version} that is damaged or cut short')
     types, strings = header + types, header + strings
-    return order, data[types:types + types_size], data[strings:strings + strings_size]
+    return order, data[types:types + types_size], bytes(data[strings:strings + strings_size])
 
 
 def is_split_btf(data: bytes) -> bool:
@@ -3877,13 +3877,14 @@ class Btf(TypeInfo):
     """BTF (Documentation/bpf/btf.rst) of a kernel, or of a module on top of its kernel's (`base`). One pass
     over the types gives where each begins; names are searched for when asked for."""
 
-    def __init__(self, data: bytes, path: str, arch: Arch, base: Optional[Btf] = None) -> None:
+    def __init__(self, data: Bytes, path: str, arch: Arch, base: Optional[Btf] = None) -> None:
         self.data, self.path, self.arch, self._base = data, path, arch, base
         order, types, strings = btf_parts(data, path)
         self._strings = b'\0' + strings if base else strings        # so that each name stands behind a NUL
         self._first_string: int = base._first_string + len(base._strings) - 1 if base else 0
         self._first_id: int = base._first_id + len(base._offsets) if base else 1
-        self._words = array.array('I', types[:len(types) & ~3])
+        self._words = array.array('I')
+        self._words.frombytes(types[:len(types) & ~3])
         if (order == '<') != (sys.byteorder == 'little'):
             self._words.byteswap()
         self._lengths = BtfLengths()
@@ -4456,7 +4457,7 @@ def btf_in(file: Executable, kernel: Optional[Module] = None) -> Btf:
     base, kept = base_btf(kernel, file.path) if kernel else None, bytes(file.contents('.BTF.base'))
     if base and kept:
         base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, base)
-    return Btf(bytes(file.contents('.BTF')), file.path, file.arch, base)
+    return Btf(file.contents('.BTF'), file.path, file.arch, base)
 
 
 def split_btf(path: str, kernel: Module) -> Btf:
@@ -4880,7 +4881,7 @@ def exported_types(info: Module) -> bytes:
     if not info.btf:
         raise DebugInfoError('this kernel carries no BTF; pahole --btf_encode_detached FILE VMLINUX makes it '
                              'of DWARF, and -v takes FILE')
-    sections = [('.BTF', 1, info.btf.data)]                             # SHT_PROGBITS
+    sections = [('.BTF', 1, bytes(info.btf.data))]                             # SHT_PROGBITS
     if info.build_id:
         note = build_id_note(info.build_id, info.arch.order)
         sections.append(('.note.gnu.build-id', 7, note))                # SHT_NOTE
