@@ -44,6 +44,7 @@ import functools
 import io
 import itertools
 import mmap
+import operator
 import os
 import re
 import select
@@ -1637,6 +1638,12 @@ class Scope(NamedTuple):
         """Whether the address is in its code."""
         return any(start <= address < end for start, end in self.ranges)
 
+    def whole(self) -> Iterator[Scope]:
+        """The scope and all that are in it."""
+        yield self
+        for inner in self.inner:
+            yield from inner.whole()
+
     def rank(self, address: int) -> Tuple[int, int]:
         """What its places are sorted by: the part that it is entered by comes first."""
         found = (i for i, (start, end) in enumerate(self.ranges) if start <= address < end)
@@ -2831,9 +2838,12 @@ def uleb128_bytes(value: int) -> bytes:
     return bytes((value & 0x7f | more << 7,)) + (uleb128_bytes(value >> 7) if more else b'')
 
 
+by_address = operator.attrgetter('address')
+
+
 class Lines:
-    """The line-number programs of one file, by a reader of our own: a kernel's tables have millions of rows."""
-    # (content, form) of the parts of an entry up to DWARF 4 (DWARF 5, 6.2.4.1): a path; its directory, a time, a size.
+    """The line-number programs of one file; read here, since a kernel has millions of rows."""
+    # (content, form) of the parts of entries up to DWARF 4 (DWARF 5, 6.2.4.1): path, directory, time, size.
     OLD_DIRECTORY = [(1, 0x08)]
     OLD_FILE = [(1, 0x08), (2, 0x0f), (3, 0x0f), (4, 0x0f)]
     FORMS: Dict[int, FormReader] = {0x08: c_string, 0x09: block, 0x0f: uleb128}
@@ -2846,7 +2856,7 @@ class Lines:
         self._strings = {0x0e: entries.strings, 0x1f: line_strings}     # by DW_FORM_strp, DW_FORM_line_strp
         self._header_at = functools.lru_cache(None)(self._read_header)
         self._string = functools.lru_cache(None)(lambda form, at: c_string(self._strings[form], at)[0])
-        self._sorted = functools.lru_cache(64)(lambda header: sorted(self._rows(header), key=lambda row: row.address))
+        self._sorted = functools.lru_cache(64)(lambda header: sorted(self._rows(header), key=by_address))
         self.in_file = functools.lru_cache(4)(self._read_file)
 
     # headers
@@ -2865,8 +2875,8 @@ class Lines:
         data = self._data
         length, version = struct.unpack_from(self._mark + 'IH', data, at)
         if not 2 <= version <= 5 or length >= 0xfffffff0:
-            raise DebugInfoError(f'{self._path}: line numbers of DWARF {version} or of 64-bit DWARF, which surftrace does '
-                                 'not read')
+            raise DebugInfoError(f'{self._path}: line numbers of DWARF {version} or of 64-bit DWARF, '
+                                 'which surftrace does not read')
         place = at + (8 if version >= 5 else 6)
         start = place + 4 + struct.unpack_from(self._mark + 'I', data, place)[0]
         step, place = data[place + 4], place + (6 if version >= 4 else 5)
@@ -2880,11 +2890,11 @@ class Lines:
             files, _ = self._names(place, self.OLD_FILE)
             directories, files = [(0, ''), *directories], [(0, ''), *files]
         names = tuple(name for _, name in directories)
-        return LineHeader(names, tuple(files), start, at + 4 + length, step, bool(is_stmt), base, range_, lengths)
+        end = at + 4 + length
+        return LineHeader(names, tuple(files), start, end, step, bool(is_stmt), base, range_, lengths)
 
     def _table(self, at: int) -> Tuple[List[Tuple[int, str]], int]:
-        """(directory, name) of each entry of a table of DWARF 5, which says of what parts an entry is made; and where it
-        ends."""
+        """(directory, name) of the entries of a table of DWARF 5, which names their parts, and its end."""
         parts, count, at = [], self._data[at], at + 1
         for _ in range(count):
             content, at = uleb128(self._data, at)
@@ -2895,7 +2905,7 @@ class Lines:
 
     def _names(self, at: int, parts: Sequence[Tuple[int, int]], count: Optional[int] = None
                ) -> Tuple[List[Tuple[int, str]], int]:
-        """(directory, name) of so many entries (None: up to a 0) of these parts, and where they end."""
+        """(directory, name) of so many entries (None: up to a 0) with these parts, and their end."""
         found: List[Tuple[int, str]] = []
         while self._data[at] if count is None else len(found) < count:
             values: Dict[int, Any] = {}
@@ -2921,9 +2931,10 @@ class Lines:
     # rows
 
     def _rows(self, header: LineHeader, files: Optional[Set[int]] = None) -> List[LineRow]:
-        """The rows of a program, in its order (DWARF 5, 6.2.5); those of some files only, where these are named."""
+        """The rows of a program, in its order (DWARF 5, 6.2.5), of all or of some files."""
         data, at, rows = bytes(self._data[header.start:header.end]), 0, []  # type: bytes, int, List[LineRow]
-        opcodes, base, range_, step = len(header.lengths) + 1, header.line_base, header.line_range, header.step
+        opcodes, base, range_ = len(header.lengths) + 1, header.line_base, header.line_range
+        step = header.step
         skipped = (255 - opcodes) // range_ * step
         address, file, line, is_stmt = 0, 1, 1, header.is_stmt
         while at < len(data):
@@ -2944,12 +2955,13 @@ class Lines:
             elif opcode == 8:
                 address += skipped
             else:
-                at, address, file, line, is_stmt = self._opcode(header, data, opcode, at, (address, file, line, is_stmt))
+                state = address, file, line, is_stmt
+                at, address, file, line, is_stmt = self._opcode(header, data, opcode, at, state)
         return rows
 
     def _opcode(self, header: LineHeader, data: bytes, opcode: int, at: int, state: Tuple[int, int, int, bool]
                 ) -> Tuple[int, int, int, int, bool]:
-        """(where the next is, address, file, line, is_stmt) after an opcode that is less frequent."""
+        """The next place and (address, file, line, is_stmt) after an opcode that is less frequent."""
         address, file, line, is_stmt = state
         if opcode == 0:
             size, at = uleb128(data, at)
@@ -2973,7 +2985,7 @@ class Lines:
         return at, address, file, line, is_stmt
 
     def statements(self, unit: Unit, file: str) -> List[LineRow]:
-        """The rows of the unit that are statements of the file with that path, in the order of addresses."""
+        """The rows of the unit that are statements of the file with that path, sorted by address."""
         header = self.header(unit)
         if header is None:
             return []
@@ -2981,7 +2993,7 @@ class Lines:
         return [row for row in self._sorted(header) if row.file in numbers and row.is_stmt]
 
     def rows_in(self, unit: Unit, start: int, end: int) -> List[Tuple[LineRow, str]]:
-        """The rows of the code from `start` up to `end`, in the order of addresses, with the path of the file of each."""
+        """The rows of the code between two addresses, sorted by these, each with the path of its file."""
         header = self.header(unit)
         if header is None:
             return []
@@ -2993,19 +3005,20 @@ class Lines:
     # files
 
     def _programs_naming(self, name: bytes) -> Set[int]:
-        """The programs that may have a file whose last name is this (with its NUL), found by its bytes or those of a reference
-        to it (to the end of a longer string, too: linkers merge tails)."""
+        """The programs that may have a file with this last name (a NUL behind it): by its bytes or those of a
+        reference, also to the end of a longer string, since linkers merge tails."""
         data = bytes(self._data)
         places = set(occurrences(data, name))
         strings = self._strings[0x1f] or self._strings[0x0e]
         for at in occurrences(strings, name):
             start = bytes(strings[max(0, at - 4096):at]).rfind(b'\0') + 1 + max(0, at - 4096)
             starts = [at, *(i for i in range(start, at) if i == start or strings[i - 1] == 0x2f)]
-            places.update(place for i in starts for place in occurrences(data, struct.pack(self._mark + 'I', i)))
+            for reference in (struct.pack(self._mark + 'I', start) for start in starts):
+                places.update(occurrences(data, reference))
         return {self._offsets[bisect.bisect(self._offsets, place) - 1] for place in places}
 
     def files_like(self, file: str) -> Dict[str, Dict[int, Set[int]]]:
-        """The files whose path ends so: by path, in each program (by its place) the numbers that mean the file."""
+        """The files whose path ends so: by path, the numbers of the file in each program (by its place)."""
         found: Dict[str, Dict[int, Set[int]]] = {}
         base = os.path.basename(file)
         for at in sorted(self._programs_naming(base.encode() + b'\0')):
@@ -3017,7 +3030,7 @@ class Lines:
         return found
 
     def _read_file(self, file: str) -> Tuple[str, List[LineRow]]:
-        """The path that the end of one means, and the rows that are statements of it; InputError where it means none or
+        """The path that its end means, and the statements' rows of that file; InputError for none or
         several."""
         files = self.files_like(file)
         if not files:
@@ -3031,8 +3044,8 @@ class Lines:
         rows: List[LineRow] = []
         for at, numbers in files[path].items():
             header = self._header_at(at)
-            program = bytes(self._data[header.start:header.end])
-            if 1 in numbers or any(b'\x04' + uleb128_bytes(number) in program for number in numbers):   # DW_LNS_set_file
+            program, set_file = bytes(self._data[header.start:header.end]), b'\x04'      # DW_LNS_set_file
+            if 1 in numbers or any(set_file + uleb128_bytes(number) in program for number in numbers):
                 rows += (row for row in self._rows(header, numbers) if row.is_stmt)
         return path, rows
 
@@ -3063,7 +3076,7 @@ class Scopes:
 
     @functools.cached_property
     def _address_ranges(self) -> List[Tuple[int, int, int]]:
-        """(first address, end, unit offset), sorted; from .debug_aranges, and of units that it does not name
+        """(first address, end, unit offset), sorted: from .debug_aranges, and of units that it does not name
         (clang makes none) from their own ranges."""
         table, data, at = [], self._executable.contents('.debug_aranges'), 0
         unnamed = set(self._entries.offsets)
@@ -3081,7 +3094,7 @@ class Scopes:
         return sorted(table)
 
     def _found(self, table: List[Tuple[int, int, int]], address: int) -> Optional[int]:
-        """The third of the row in a sorted table whose range has the address, or begins behind no-ops there."""
+        """The third of the row in a sorted table whose range has the address, or is behind no-ops there."""
         for place in (address, address + self._arch.nops):
             at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
             if at >= 0 and place < table[at][1]:
@@ -3094,8 +3107,7 @@ class Scopes:
         return None if offset is None else self._entries.unit(offset)
 
     def _read_code_of(self, unit: Unit, nested: bool) -> List[Tuple[int, int, int]]:
-        """(first address, end, where its entry is) of the code of the unit's functions, sorted; `nested`: also of
-        those within functions."""
+        """(first address, end, where the entry is) of functions, sorted; `nested`: of those in others too."""
         functions = map(unit.die, unit.every_function if nested else unit.functions)
         return sorted((start, end, die.at) for die in functions for start, end in self._places.ranges(die))
 
@@ -3110,7 +3122,7 @@ class Scopes:
         return None
 
     def beginning(self, name: str, address: int) -> Optional[Die]:
-        """The function whose symbol is at that address; of several (linkers fold what is alike) that of the name."""
+        """The function with a symbol there; of several (linkers fold what is alike) that of the name."""
         unit, starts = self.unit_at(address), (address, address + self._arch.nops)
         if unit is None:
             return None
@@ -3149,9 +3161,9 @@ class Scopes:
 
     def _is_rest(self, copy: Die, holder: Optional[Die] = None) -> bool:
         """Tell the rest of a function from a call of it. Where a function can return early, gcc may split off
-        what is behind that and inline it again, into the function or a copy of its first part (`holder`). The
-        call that gcc makes for this stands where the function is declared (gcc/ipa-split.cc); so does one
-        that the same macro writes as the function (SYSCALL_DEFINE), but in another function."""
+        what is behind that and inline it again, into the function or a copy of its first part (`holder`): as
+        a call that stands where the function is declared (gcc/ipa-split.cc). So does one that the same macro
+        writes as the function (SYSCALL_DEFINE), but in another function."""
         source, parts = copy.abstract, ('line', 'column', 'file')
         call, declared = ([die.inherited(f'DW_AT_{kind}_{part}') for part in parts]
                           for die, kind in ((copy, 'call'), (source, 'decl')))
@@ -3210,8 +3222,7 @@ class Scopes:
         return Spot(address, scopes[chosen].die.origin.name, path, line, home, scopes[chosen], chosen > 0)
 
     def in_line(self, file: str, line: int) -> List[Spot]:
-        """The places of a line of a source file (a part of its path is enough where it means one file); InputError
-        where it is none, or has no code."""
+        """The places of a line of the source file whose path ends so; InputError where there are none."""
         path, rows = self._lines.in_file(file)
         places = sorted({row.address for row in rows if row.line == line})
         if not places:
@@ -3219,8 +3230,8 @@ class Scopes:
         return [self._spot(address, path, line) for address in places]
 
     def in_function(self, name: str, address: Optional[int], line: int) -> List[Spot]:
-        """The places of a line of a function and its copies, `line` below its declaration; `address` is the function's
-        own. InputError where it has none."""
+        """The places of a line, counted from its declaration, of the function at that address and of its
+        copies; InputError where there are none."""
         own = self.spot_at(address) if address is not None else None
         copies = [*([own] if own else []), *self.copies(name, address)]
         if not copies:
@@ -3247,8 +3258,8 @@ class Scopes:
     # copies
 
     def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
-        """Where the inlined copies begin, by address, of all functions of that name, or of those in units of a source
-        file; with `near`, the address of the function itself, of that one."""
+        """The inlined copies, by address, of all functions of that name, of those in a source file, or of the
+        one whose own code is at the address `near`."""
         unit, name = self.unit_at(near) if near is not None else None, name.split('.')[0]
         if near is not None and unit is not None and not unit.is_gnu:
             return self.copies_near(near)
@@ -3260,7 +3271,7 @@ class Scopes:
         return sorted(spots, key=lambda spot: spot.address)
 
     def copies_near(self, address: int) -> List[Spot]:
-        """Where the inlined copies begin of the function that has the address, in all files with its definition."""
+        """The inlined copies of the function that has the address, in all files with its definition."""
         home = self.home(address)
         sources = self.sources(home.abstract) if home is not None else []
         spots = {spot.address: spot for die in sources for spot in self._copies_of(die)}
@@ -3274,8 +3285,9 @@ class Scopes:
                 yield Spot(entry, source.name, path, line, home, self._scope(die), True)
 
     def sources(self, source: Die) -> List[Die]:
-        """The entries with a function's names and types: clang has one in each unit that has a copy (ThinLTO); of what
-        a header of C++ defines each unit that includes it has one, a member's refers to its declaration."""
+        """The entries with a function's names and types: clang has one in each unit with a copy (ThinLTO),
+        and C++ one in each unit that includes a function's header (of a member it refers to the
+        declaration)."""
         origin, unit = source.origin, source.unit
         if unit.is_gnu and not unit.language:
             return [source]
@@ -3301,9 +3313,10 @@ class Scopes:
         yield from filter(self._is_call, search(source.at, ORIGINS[:1], 'ref4', COPY_TAGS, unit))
         if '-flto' in unit.producer or not unit.is_gnu:
             names = unit.bases.get('DW_AT_str_offsets_base', 0)
-            units = [self._entries.unit(offset) for base, offset in self._entries.name_tables if base == names]
-            for other in units or (None,):
-                yield from filter(self._is_call, search(source.offset, ORIGINS[:1], 'ref_addr', COPY_TAGS, other))
+            offsets = [offset for base, offset in self._entries.name_tables if base == names]
+            for other in map(self._entries.unit, offsets) if offsets else (None,):
+                far = search(source.offset, ORIGINS[:1], 'ref_addr', COPY_TAGS, other)
+                yield from filter(self._is_call, far)
 
 
 def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> NoReturn:
@@ -3316,8 +3329,8 @@ def refuse_line(line: int, lines: Iterable[int], what: str, first: int = 0) -> N
 
 
 class CommonFrame(NamedTuple):
-    """The part that the frame descriptions of many functions share (a CIE; DWARF 5, 6.4.1): factors of numbers, how
-    addresses are encoded, whether there is augmentation data, the initial instructions."""
+    """What the frame descriptions of many functions share (a CIE; DWARF 5, 6.4.1): factors of numbers, the
+    encoding of addresses, whether augmentation data follows them, the initial instructions."""
     step: int
     factor: int
     encoding: str
@@ -3327,16 +3340,18 @@ class CommonFrame(NamedTuple):
 
 
 class Frames:
-    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4). pyelftools 0.29 knows
-    no DW_CFA_AARCH64_negate_ra_state, and takes milliseconds for a function."""
+    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4).
+    pyelftools 0.29 knows no DW_CFA_AARCH64_negate_ra_state, and takes milliseconds for a function."""
     # Numbers by their encoding (LSB, 10.5.1: DW_EH_PE_*); W is a word.
     ENCODINGS = {0: 'W', 2: 'H', 3: 'I', 4: 'Q', 8: 'W', 10: 'h', 11: 'i', 12: 'q'}
-    # The operands of instructions (DWARF 5, 7.24): r the register that the address is counted from, o how far, f the
-    # same with a factor; W an address, B H I steps; u a LEB128 number, b a block.
+    # The operands of instructions (DWARF 5, 7.24): r the register that the address is counted from, o the
+    # offset, f that with a factor; W an address, B H I steps; u a LEB128 number, b a block.
     OPERANDS = {
-        0x01: 'W', 0x02: 'B', 0x03: 'H', 0x04: 'I', 0x0c: 'ro', 0x0d: 'r', 0x0e: 'o', 0x0f: 'b', 0x12: 'rf', 0x13: 'f',
-        **dict.fromkeys((0x00, 0x0a, 0x0b, 0x2d, 0x40, 0xc0), ''), **dict.fromkeys((0x06, 0x07, 0x08, 0x2e, 0x80), 'u'),
-        **dict.fromkeys((0x10, 0x16), 'ub'), **dict.fromkeys((0x05, 0x09, 0x11, 0x14, 0x15, 0x2f), 'uu')}
+        0x01: 'W', 0x02: 'B', 0x03: 'H', 0x04: 'I',
+        0x0c: 'ro', 0x0d: 'r', 0x0e: 'o', 0x0f: 'b', 0x12: 'rf', 0x13: 'f',
+        **dict.fromkeys((0x00, 0x0a, 0x0b, 0x2d, 0x40, 0xc0), ''),
+        **dict.fromkeys((0x06, 0x07, 0x08, 0x2e, 0x80), 'u'), **dict.fromkeys((0x10, 0x16), 'ub'),
+        **dict.fromkeys((0x05, 0x09, 0x11, 0x14, 0x15, 0x2f), 'uu')}
 
     def __init__(self, executable: Executable) -> None:
         self._executable, self._arch = executable, executable.arch
@@ -3387,11 +3402,12 @@ class Frames:
         data = bytes(self._executable.contents(section)[at:at + 4 + length])
         version, place = data[8], data.index(0, 9) + 1
         augmentation, encoding = data[9:place - 1].decode(errors='replace'), 0
+        augmented = augmentation[:1] == 'z'
         place += 2 if version >= 4 else 0                               # address and segment size
         step, place = uleb128(data, place)
         factor, place = sleb128(data, place)
         place = uleb128(data, place)[1] if version > 1 else place + 1   # the return address's register
-        if augmentation[:1] == 'z':
+        if augmented:
             size, inside = uleb128(data, place)
             place = inside + size
             for letter in augmentation[1:]:
@@ -3401,7 +3417,7 @@ class Frames:
                     inside += self._numbers[self.ENCODINGS[data[inside] & 15]].size
                 inside += letter in 'RLP'
         relative = encoding & 0x70 == 0x10                              # DW_EH_PE_pcrel
-        return CommonFrame(step, factor, self.ENCODINGS[encoding & 15], relative, augmentation[:1] == 'z', data[place:])
+        return CommonFrame(step, factor, self.ENCODINGS[encoding & 15], relative, augmented, data[place:])
 
     def _read_rows(self, pc: int) -> List[Tuple[int, int, Location]]:
         """(first address, end, call frame address) in the function at `pc`."""
@@ -3423,7 +3439,7 @@ class Frames:
 
     def _run(self, common: CommonFrame, data: bytes, address: int, end: int
              ) -> Iterator[Tuple[int, int, int, int]]:
-        """(first address, end, register, offset) of the call frame address between two addresses, by instructions;
+        """(first address, end, register, offset) of the call frame address up to an end, by instructions;
         register -1 where it is an expression."""
         number, offset, kept, at = -1, 0, [], 0  # type: int, int, List[Tuple[int, int]], int
         while at < len(data):
@@ -3482,8 +3498,8 @@ class Variables:
         return function._replace(parameters=parameters, inlined=copies, changed=changed, scope=names)
 
     def at(self, spot: Spot) -> Optional[Function]:
-        """The function of a place with its parameters, and the variables that can be named there: those of the innermost
-        block first, then of what is inlined there. Each has its Location, or why and where else it can be had."""
+        """The function of a place with its parameters, and the variables that can be named there: those of
+        the innermost block first, then of what is inlined there."""
         if spot.home is None:
             return None
         own, others = self._visible(spot)
@@ -3498,7 +3514,7 @@ class Variables:
                                  scope=spot.scope.die.abstract.origin.names)
 
     def _prototype(self, spot: Spot, own: Sequence[Die], frame: Location, entry: bool = False) -> Function:
-        """The function of a place, its parameters there; `own` are the entries of these that may have places."""
+        """The function of a place; `own` are the entries of parameters that may have places."""
         source, language = spot.scope.die.abstract, spot.home.unit.language
         placed = {die.origin.offset: die for die in own}
         listed = list(source.children((*PARAMETER_TAGS, 'DW_TAG_unspecified_parameters')))
@@ -3506,11 +3522,13 @@ class Variables:
             self._variable(placed.get(child.origin.offset, child), spot, frame, entry) for child in listed
             if child.tag in PARAMETER_TAGS and not child.values.get('DW_AT_variable_parameter'))
         variadic = any(child.tag not in PARAMETER_TAGS for child in listed)
-        return Function(spot.function, self._types.lazy(source.origin), parameters, variadic, language=language)
+        returns = self._types.lazy(source.origin)
+        return Function(spot.function, returns, parameters, variadic, language=language)
 
     def _lost_some(self, name: str, unit: Unit, parameters: Sequence[Parameter]) -> bool:
-        """Say whether the function may take fewer arguments than its source says, and nothing marks it. LLVM takes
-        them from functions that one file alone knows; since release 15 it marks these (DeadArgumentElimination)."""
+        """Say whether the function may take fewer arguments than its source says, unmarked: LLVM removes
+        those of functions that one file alone knows (DeadArgumentElimination), and marks it since release
+        15."""
         if unit.is_gnu or unit.language == 'Go':
             return False
         missing = any(p.location and p.location.how in ('gone', 'constant') for p in parameters)
@@ -3519,8 +3537,8 @@ class Variables:
     # names
 
     def _visible(self, spot: Spot) -> Tuple[List[Die], List[Die]]:
-        """The function's parameters, and what else is declared, in the order in which a name is looked up. Of a variable
-        that the rest of a function (_is_rest) has first, it is the entry that has a place."""
+        """The function's parameters, and what else is declared, in the order in which a name is looked up; of
+        what the rest of a function (_is_rest) has again, the entry that has a place."""
         parts: List[Dict[int, Die]] = [{}]                      # by function, from the innermost
         for scope in reversed(self._scopes.path_to(spot.scope, spot.address)):
             for die in scope.variables:
@@ -3535,8 +3553,8 @@ class Variables:
         return own, others + [die for part in copies for die in part.values()]
 
     def _shadowed(self, spot: Spot, visible: Sequence[Die]) -> Dict[str, Location]:
-        """The names that mean another variable at this line than at this instruction: the line is in a block with a
-        variable of its own, by that block's code, but the compiler has put its first instruction outside of it."""
+        """The names that mean another variable at this line than at this instruction: a block with a variable
+        of its own has code of the line, but the compiler has put its first instruction outside."""
         found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
         known = {source.offset: source.name for source in (die.origin for die in visible)}
         for scope in scopes:
@@ -3566,8 +3584,8 @@ class Variables:
         return Parameter(source.name, self._types.lazy(source), location, by_address)
 
     def _location(self, die: Die, spot: Spot, frame: Location, entry: bool) -> Optional[Location]:
-        """Where a variable is at a place; at entry None where only the calling convention says it. There the first
-        range that begins there counts, though it be empty: the next at that address is after the first statement."""
+        """The place of a variable; at entry None where only the calling convention says it. There the first
+        range that begins there counts, though it be empty: the next one is after the first statement."""
         pc, holder = spot.address, die.holding('DW_AT_location')
         if 'DW_AT_location' not in holder.shape.forms:
             number = die.values.get('DW_AT_const_value', die.origin.values.get('DW_AT_const_value'))
@@ -3590,10 +3608,10 @@ class Variables:
         return gone('the compiler has it nowhere at this instruction')
 
     def _at_entry(self, found: Location, unit: Unit, only: bool) -> Optional[Location]:
-        """The place of a parameter when its function is called, None where it is there only after the function has put
-        it there: below its arguments on the stack (on ppc64le that is also room that the caller left). The `only`
-        place that it ever has, where gcc cannot follow variables through a function (ip_rt_update_pmtu in every x86
-        kernel), is the register it is moved to at some time: true at entry of arguments' registers alone."""
+        """The place of a parameter at the call; None where the function puts it there later: below its
+        arguments on the stack (on ppc64le also room that the caller left), or in the `only` place that it
+        ever has. Where gcc cannot follow variables (ip_rt_update_pmtu in every x86 kernel), that is any
+        register it is moved to at some time, which is right at entry for the registers of arguments alone."""
         below = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
         if found.how == 'frame' and below:
             return None
@@ -3602,13 +3620,18 @@ class Variables:
         return None if only and (moved or found.how == 'gone') else found
 
     def _is_by_address(self, die: Die, low: int) -> bool:
-        """Say whether a parameter is, from the entry on, where a register or a word of the frame points to."""
+        """Say whether, from the entry on, a register or a word of the frame points to a parameter."""
         places = self._places.of(die)
         found = (self._places.place(operations, Location('frame')) for _, _, operations in places)
         known = [place for place in found if place.how != 'gone']
-        return bool(known) and places[0][0] in (None, low) and all(
-            place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value
-            or place._replace(number=0) == Location('memory') and not self._is_stack(place) for place in known)
+        if not known or places[0][0] not in (None, low):
+            return False
+        for place in known:
+            held = place._replace(number=0) == Location('memory') and not self._is_stack(place)
+            read = place.how in ('frame', 'memory') and place.derefs == (0,) and not place.value
+            if not held and not read:
+                return False
+        return True
 
     def _is_stack(self, place: Location) -> bool:
         """Say whether a place is counted from the stack pointer."""
@@ -3621,12 +3644,13 @@ class Variables:
         return found
 
     def _kept(self, bare: Location, found: Location, die: Die, spot: Spot) -> Location:
-        """The only place that a variable ever has (`bare`: with the frame base left open), where that can be true. A
-        parameter kept in the function's own frame is put there by its first instructions. What is counted from the
-        stack pointer is there while that is where it is in most of the function. And where gcc cannot follow a
-        variable through a function, it names the register or pointer it is moved to at some time."""
+        """The only place that a variable ever has (`bare`: with the frame base left open), where that is so:
+        after the first instructions for a parameter in the frame; while the stack pointer is where it is in
+        most of the function; and not where gcc, which cannot follow variables, names where it is at some
+        time."""
         if bare.how == 'frame':
-            below = bare.offset < 0 or self._is_stack(found) and found.offset < self._frames.cfa(spot.address).offset
+            cfa = self._frames.cfa(spot.address)
+            below = bare.offset < 0 or self._is_stack(found) and found.offset < cfa.offset
             if below and die.tag in PARAMETER_TAGS and not spot.inlined:
                 low, end = self._places.low(spot.home) or 0, self._prologue_end(spot.home)
                 if low <= spot.address < end:
@@ -3640,8 +3664,7 @@ class Variables:
         return found if usual else gone('the stack pointer is elsewhere at this instruction')
 
     def _prologue_end(self, home: Die) -> int:
-        """The second row of the function's line numbers: up to there what it is called with is put in its frame (gdb
-        stops there, too)."""
+        """The second row of its line numbers: what it is called with is in its frame (gdb stops there)."""
         low = self._places.low(home) or 0
         behind = (row.address for row, _ in self._scopes.rows_in(low, low + 4096) if row.address > low)
         return min(behind, default=low + 1)
@@ -3667,11 +3690,14 @@ class Variables:
     # other places
 
     def _elsewhere(self, die: Die, spot: Spot) -> str:
-        """The nearest places in the function where a variable can be had that cannot be here, as a probe has them."""
+        """The nearest places where a variable can be had that cannot be here, for the message."""
         holder = die.holding('DW_AT_location')
         if 'DW_AT_location' not in holder.shape.forms:
             return ''
-        places, declared = self._places.of(holder), self._declaring(spot.scope, die).ranges
+        places, offset = self._places.of(holder), die.offset
+        declaring = (scope for scope in spot.scope.whole()
+                     if any(other.offset == offset for other in scope.variables))
+        declared = next(declaring, spot.scope).ranges
         known = ((start, end) for start, end, operations in places if start is not None and end is not None
                  and self._places.place(operations, Location('frame')).how != 'gone')
         within = [(max(start, low), min(end, high)) for start, end in known for low, high in declared]
@@ -3690,15 +3716,6 @@ class Variables:
         sources, name = (other.origin for other in (*own, *others)), source.name
         return next((other for other in sources if other.name == name), source).offset == source.offset
 
-    def _declaring(self, scope: Scope, die: Die) -> Scope:
-        """The scope in this one that a variable is declared in."""
-        scopes = [scope]
-        for inner in scopes:
-            if any(other.offset == die.offset for other in inner.variables):
-                return inner
-            scopes += inner.inner
-        return scope
-
     def _range_text(self, start: int, end: int) -> str:
         """A range as a place to type, and the offset it ends before."""
         symbol = self._executable.symbol_at(start)
@@ -3708,10 +3725,8 @@ class Variables:
 
     def changes(self, spot: Spot) -> List[int]:
         """The addresses in a function at which a variable, its place, or what is in scope may change."""
-        found, scopes = {start for start, _, _ in self._frames.rows(spot.address)}, [spot.scope]
-        found.add(self._prologue_end(spot.home))
-        for scope in scopes:
-            scopes += scope.inner
+        found = {self._prologue_end(spot.home), *(start for start, _, _ in self._frames.rows(spot.address))}
+        for scope in spot.scope.whole():
             found.update(address for pair in scope.ranges for address in pair)
             found.update(address or 0 for die in scope.variables
                          for place in self._places.of(die.holding('DW_AT_location')) for address in place[:2])
@@ -3777,7 +3792,7 @@ class Dwarf(TypeInfo):
             return self._variables.at(spot) if spot else None
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
-        """See TypeInfo; definitions that differ between files are refused unless the function's has its own."""
+        """See TypeInfo; definitions that differ between files are refused unless the function's has one."""
         with reading(self.path):
             symbol = self._symbol(function.home or function.name, True) if function else None
             unit = self.scopes.unit_at(symbol.address) if symbol else None
