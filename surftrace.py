@@ -1751,7 +1751,7 @@ def unknown_form(data: Bytes, at: int) -> NoReturn:
 
 
 def form_readers(order: Any) -> Dict[str, FormReader]:
-    """What reads the forms that have no fixed size (DWARF 5, 7.5.6)."""
+    """What reads the forms without a fixed size (DWARF 5, 7.5.6)."""
     def number(size: int) -> FormReader:
         return lambda data, at: (int.from_bytes(data[at:at + size], order), at + size)
     numbers = 'udata ref_udata strx addrx loclistx rnglistx GNU_addr_index GNU_str_index'.split()
@@ -1955,7 +1955,8 @@ INDIRECT: Dict[str, Callable[[Unit, Any], Any]] = {
     **dict.fromkeys('ref1 ref2 ref4 ref8 ref_udata'.split(), lambda unit, at: at + unit.offset),
     'ref_sig8': lambda unit, signature: unit.entries.signatures[signature],
     **dict.fromkeys('GNU_ref_alt ref_sup4 ref_sup8'.split(), lambda _, at: ~at),
-    **dict.fromkeys('GNU_strp_alt strp_sup'.split(), lambda unit, at: unit.entries.shared_text(at)),
+    **dict.fromkeys('GNU_strp_alt strp_sup'.split(),
+                    lambda unit, at: unit.entries.shared.text(at) if unit.entries.shared else ''),
     'strp': lambda unit, at: unit.entries.text(at),
     'line_strp': lambda unit, at: unit.entries.text(at, '.debug_line_str'),
     'rnglistx': lambda unit, index: unit.base('rnglists') + unit.indexed('rnglists', index),
@@ -2092,17 +2093,18 @@ class Entries:
     the bytes of that reference."""
 
     def __init__(self, executable: Executable, shared: Optional[Entries] = None) -> None:
-        self.executable, self.shared = executable, shared
+        self.executable = executable
+        self.shared: Optional[Entries] = shared
         self.order: Any = executable.arch.order
         self.mark = '<' if self.order == 'little' else '>'
         if not executable.contents('.debug_info'):
             raise DebugInfoError(f'{executable.path}: no DWARF in this file (no .debug_info)')
         self.section = functools.lru_cache(None)(executable.contents)
         self.info, self.types, self.strings = map(self.section, ('.debug_info', '.debug_types', '.debug_str'))
-        self._readers = form_readers(self.order)
         self.unit = functools.lru_cache(None)(functools.partial(Unit, self))
         self.shapes = functools.lru_cache(None)(self._read_shapes)
-        self._shape = functools.lru_cache(None)(self._read_shape)
+        self._shape = functools.lru_cache(None)(functools.partial(
+            Shape, mark=self.mark, word=executable.arch.word, readers=form_readers(self.order)))
         self.plan = functools.lru_cache(None)(self._read_plan)
         self._codes = functools.lru_cache(None)(self._read_codes)
         self.texts = functools.lru_cache(8)(self._read_texts)
@@ -2173,13 +2175,9 @@ class Entries:
             at = match.end()
         return found
 
-    def _read_shape(self, text: bytes) -> Shape:
-        return Shape(text, self.mark, self.executable.arch.word, self._readers)
-
     def _read_plan(self, table: int, tags: FrozenSet[str], deep: bool
                    ) -> Dict[int, Tuple[Shape, bool, int, int]]:
-        """What Die.scan() does by code: (shape, whether it is wanted, where the sibling is that follows,
-        size)."""
+        """What Die.scan() needs by code: (shape, whether it is wanted, the sibling's place, size)."""
         plan = {}
         for code, shape in self.shapes(table).items():
             sibling = shape.sibling if shape.children and not deep else -1
@@ -2193,10 +2191,6 @@ class Entries:
     def text(self, at: int, section: str = '.debug_str') -> str:
         """The text there."""
         return c_string(self.section(section), at)[0]
-
-    def shared_text(self, at: int) -> str:
-        """The text there in the shared file; '' where that is missing."""
-        return self.shared.text(at) if self.shared else ''
 
     # search
 
