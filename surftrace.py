@@ -1987,7 +1987,7 @@ class Die:
         return str(self.values.get('DW_AT_name', ''))
 
     def _number_at(self, place: int) -> int:
-        return self.unit.entries.word_at(self.unit.data, self.start + place)
+        return self.unit.entries.word_at(self.unit.data, self.start + place)[0]
 
     @property
     def name_at(self) -> int:
@@ -2010,9 +2010,9 @@ class Die:
         below) with these tags (none: any)."""
         if not self.shape.children:
             return
-        data, entries, depth = self.unit.data, self.unit.entries, 0
+        data, depth, word_at = self.unit.data, 0, self.unit.entries.word_at
         at, end = self.shape.end(data, self.start), len(data)
-        plan = entries.plan(self.unit.table, frozenset(tags), deep)
+        plan = self.unit.entries.plan(self.unit.table, frozenset(tags), deep)
         while at < end:
             start, code = at, data[at]
             at += 1
@@ -2027,7 +2027,7 @@ class Die:
             if wanted and (deep or not depth):
                 yield start, shape, at
             if sibling >= 0:
-                at = max(entries.word_at(data, at + sibling), at)       # one that leads back ends it: damage
+                at = max(word_at(data, at + sibling)[0], at)            # one that leads back ends it: damage
                 continue
             depth += shape.children
             at = at + size if size >= 0 else shape.end(data, at)
@@ -2108,8 +2108,7 @@ class Entries:
         self.plan = functools.lru_cache(None)(self._read_plan)
         self._codes = functools.lru_cache(None)(self._read_codes)
         self.texts = functools.lru_cache(8)(self._read_texts)
-        unpack = struct.Struct(self.mark + 'I').unpack_from
-        self.word_at: Callable[[Bytes, int], int] = lambda data, at: unpack(data, at)[0]
+        self.word_at: Callable[[Bytes, int], Tuple[int]] = struct.Struct(self.mark + 'I').unpack_from
 
     # units
 
@@ -2121,7 +2120,7 @@ class Entries:
             at = 0
             while at + 12 <= len(data):
                 offsets.append(base + at)
-                length = self.word_at(data, at)
+                length = self.word_at(data, at)[0]
                 if length >= 0xfffffff0:                                # 64-bit DWARF
                     length = 8 + struct.unpack_from(self.mark + 'Q', data, at + 4)[0]
                 at += 4 + length
@@ -2131,7 +2130,7 @@ class Entries:
     def bytes_of(self, offset: int) -> bytes:
         """The bytes of the unit there."""
         data, at = (self.info, offset) if offset < len(self.info) else (self.types, offset - len(self.info))
-        return bytes(data[at:at + 4 + self.word_at(data, at)])
+        return bytes(data[at:at + 4 + self.word_at(data, at)[0]])
 
     def unit_of(self, offset: int) -> Unit:
         """The unit that has this place."""
