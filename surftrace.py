@@ -805,6 +805,15 @@ class SymbolTable(NamedTuple):
         """The name of an entry."""
         return self.names[row[0]:self.names.find(b'\0', row[0])].decode(errors='replace')
 
+    def numbers(self) -> Dict[bytes, Tuple[int, ...]]:
+        """The numbers of the entries by name."""
+        found: Dict[bytes, Tuple[int, ...]] = {}
+        starts = struct.iter_unpack(self.layout.format[0] + 'I', self.starts)
+        for number, (start,) in enumerate(starts):
+            name = self.names[start:self.names.find(b'\0', start)]
+            found[name] = (*found[name], number) if name in found else (number,)
+        return found
+
     def named(self, name: str) -> Iterator[int]:
         """The numbers of the entries of that name: a search for its bytes, and one for each place of these,
         or where many names end so (linkers merge tails) one pass over all."""
@@ -1085,8 +1094,15 @@ class Executable:
 
     def _read_named(self, name: str) -> List[Symbol]:
         """The symbols of that name, also undefined ones."""
-        found = {self._symbol(table, number) for table in self._tables for number in table.named(name)}
+        few = self.every_symbol.cache_info().misses < 128       # which take longer than an index
+        found = {self._symbol(table, number) for i, table in enumerate(self._tables)
+                 for number in (table.named(name) if few else self._numbers[i].get(name.encode(), ()))}
         return sorted(found, key=lambda symbol: (symbol.address, not symbol.sort))      # .dynsym knows more
+
+    @functools.cached_property
+    def _numbers(self) -> List[Dict[bytes, Tuple[int, ...]]]:
+        """The numbers of the entries of each table by name."""
+        return [table.numbers() for table in self._tables]
 
     def symbols(self, name: str) -> List[Symbol]:
         """The defined symbols of that name; an old version only where there is no other."""
@@ -1304,17 +1320,17 @@ def unpacked_zstd(path: str, data: bytes) -> bytes:
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
     """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones, and
     numbers overlap."""
+    if isinstance(data, bytes):                                             # faster than a pattern
+        at = data.find(wanted)
+        while at >= 0:
+            yield at
+            at = data.find(wanted, at + 1)
+        return
     pattern = re.compile(re.escape(wanted))
-
-    def find(start: int) -> int:
-        if isinstance(data, bytes):                     # faster than a pattern
-            return data.find(wanted, start)
-        match = pattern.search(data, start)
-        return match.start() if match else -1
-    at = find(0)
-    while at >= 0:
-        yield at
-        at = find(at + 1)
+    match = pattern.search(data)
+    while match:
+        yield match.start()
+        match = pattern.search(data, match.start() + 1)
 
 
 def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
