@@ -6330,7 +6330,7 @@ def operand_register(arch: Arch, name: str) -> str:
 class Leaves:
     """The leaves of expressions at a target, in a probe of `kind` 'p', 'r' or 'e'. `abilities` is what a
     return probe may read ('$arg': the kernel keeps the arguments of the call)."""
-    fields: Optional[Dict[str, EventField]] = None              # of an event
+    fields: Optional[Dict[str, EventField]] = None      # of an event
     in_program = False
     refused = {'fileoffset': '@+OFFSET is for programs (P, R); in the kernel write @symbol'}
 
@@ -6445,7 +6445,7 @@ class Leaves:
         return fetch if fetch and not offset and not fetch.derefs else None
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
-        """A link-time address by a symbol that only one thing has, else by where the kernel's image begins."""
+        """A link-time address by a symbol that only one thing has, else by the start of the kernel's image."""
         executable = self.info.dwarf.executable if self.info.dwarf else None
         if not executable:
             return None
@@ -6564,11 +6564,11 @@ class Leaves:
             refuse(f"'{name}' is the name of {len(found)} symbols, and the kernel would take the first")
         return Fetch('@' + name)
 
-    def _fileoffset(self, expr: Expr) -> Lvalue:
-        return Lvalue(Void(), 'memory', Fetch(f'@+{expr.number:#x}'), name='mem')
-
     def _address(self, expr: Expr) -> Lvalue:
-        return Lvalue(Void(), 'memory', Fetch(f'@{expr.number:#x}'), name='mem')
+        plus = '+' * (expr.kind == 'fileoffset')
+        return Lvalue(Void(), 'memory', Fetch(f'@{plus}{expr.number:#x}'), name='mem')
+
+    _fileoffset = _address
 
     def _immediate(self, expr: Expr) -> Lvalue:
         is_text = expr.name[1] == '"'
@@ -7176,8 +7176,8 @@ class InUsdt(InProgram):
             refuse(f"this argument is '{text}': a floating-point number or wider than a word, "
                    'which ftrace cannot read')
         count, signed = abs(int(size or word)), bool(size) and size[0] == '-'
-        type_ = Int('' if count == word else f"{'s' if signed else 'u'}{8 * count}", count, signed)
-        place = self._operand_place(what, type_)
+        name = '' if count == word else f"{'us'[signed]}{8 * count}"
+        place = self._operand_place(what, Int(name, count, signed))
         if not place:
             refuse(f"this argument is '{text}', and ftrace cannot read that")
         if count == word and place.how == 'memory':  # it may be an address
@@ -7246,7 +7246,7 @@ def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = fro
 
 
 class InPair(Resolver):
-    """The same for a return whose call was seen as well: what is not there at the return is fetched at the entry."""
+    """The same for a return whose call was seen as well: what the return has not is fetched at the entry."""
 
     def __init__(self, entry: Resolver, back: Resolver, at_entry: FrozenSet[str]) -> None:
         super().__init__(back.target, 'r', back.abilities)
