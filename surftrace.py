@@ -8019,7 +8019,7 @@ def with_entries(probes: Sequence[Probe]) -> List[Probe]:
     made, entries = [], set()
     for probe in probes:
         own = tuple(words for words in probe.words if not words[1].startswith('after('))
-        for names, word, at in (words for words in probe.words if words not in own):
+        for names, word, at in [words for words in probe.words if words[1].startswith('after(')]:
             entry = named.get((word[len('after('):-1], probe.place.text))
             if not entry or entry.kind not in 'pP' or probe.kind not in 'rR':
                 raise InputError(f"'{word}' names no line that is an entry of this function", at, probe.text, probe.source)
