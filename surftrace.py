@@ -10277,7 +10277,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
     optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
                 'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
-    needed = {'trace_clock': 'global' * any(event.pair for event in events),    # a call may end on another processor
+    needed = {'trace_clock': 'global' * any(event.pair for event in events),    # ends may be on other processors
               'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
               'options/userstacktrace': '1' * run.user_stacks, 'options/sym-userobj': '1' * run.user_stacks,
               'options/record-tgid': '1' * bool(run.pids), 'options/event-fork': '1' * bool(run.pids),
@@ -11972,8 +11972,8 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     counts = ', '.join(f'{name} {stream.decoder.counts[name]}' for name in shown)
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
     calls = stream.decoder.calls
-    alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not seen'
-             for name, count in calls.alone.items()]
+    alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not '
+             'seen' for name, count in calls.alone.items()]
     return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *alone, *missed]
 
 
@@ -11984,10 +11984,11 @@ def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
         return []
     hits = sum(stream.profile[event.name][0] for event in probes)
-    decoder = stream.decoder
-    left = hits - sum((decoder.calls.seen if event.pair else decoder.counts).get(event.name, 0) for event in probes)
+    decoder, left = stream.decoder, hits
+    for event in probes:
+        left -= (decoder.calls.seen if event.pair else decoder.counts).get(event.name, 0)
     if len(probes) == len(events) and not run.stacks and not run.user_stacks:
-        left -= stream.lost + stream.unshown + stream.decoder.too_big
+        left -= stream.lost + stream.unshown + decoder.too_big
     why = ' or '.join(withheld(probes, run))
     return [f'surftrace: up to {left} of {hits} hits are not shown, {why}'] if left > 0 else []
 
