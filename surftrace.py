@@ -10277,7 +10277,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
     optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
                 'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
-    needed = {'trace_clock': 'global' * any(event.pair for event in events),    # ends may be on other processors
+    needed = {'trace_clock': 'global' * any(event.pair for event in events),  # ends on any processor
               'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
               'options/userstacktrace': '1' * run.user_stacks, 'options/sym-userobj': '1' * run.user_stacks,
               'options/record-tgid': '1' * bool(run.pids), 'options/event-fork': '1' * bool(run.pids),
