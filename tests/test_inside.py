@@ -281,6 +281,23 @@ def test_what_is_kept_on_the_stack_is_there_while_the_frame_is(compiler: str, fl
     assert known['kept'].how == 'gone' or AMD64.dwarf[known['kept'].number] == 'bp'      # at the ret
 
 
+def test_a_function_within_a_function_has_lines_and_variables(compile_c: Callable[..., Path]) -> None:
+    program = compile_c('''
+        __attribute__((noinline)) int outer(int a) {
+            int seen = a * 3;
+            __attribute__((noinline)) int inner(int b) { int sum = b + seen; return sum * sum + (sum > 3); }
+            return inner(a) + inner(a + 1);
+        }
+        int main(int argc, char **argv) { return outer(argc); }''', '-g', '-O1', '-no-pie')
+    dwarf = info_of(str(program)).dwarf
+    name, = (name for name in dwarf.function_names() if name.startswith('inner'))
+    spot = dwarf.spot_at(dwarf.executable.symbols(name)[0].address)
+    assert (spot.function, spot.line) == ('inner', 4) and dwarf.line_spots('test.c', 4)[0].function == 'inner'
+    offset = min(row.address for row, _ in dwarf.rows_in(spot.address, spot.address + 64) if row.address > spot.address) - spot.address
+    known = {v.name: v.location.how for v in dwarf.function(name, offset=offset).locals}
+    assert known['sum'] == 'register'
+
+
 def test_members_that_are_macros(compile_c: Callable[..., Path]) -> None:
     program = compile_c('''
         struct sock_common { unsigned short skc_family; volatile unsigned char skc_state; };
