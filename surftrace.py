@@ -2167,7 +2167,9 @@ class Entries:
         if not self.strings or self.section('.debug_str_offsets'):
             names = ()                                                  # they are in the entries, or numbers
         wanted = [[at.to_bytes(4, self.order) for at in self.texts(name)] for name in names if len(name) >= 4]
-        for offset in self.offsets:
+        for number, offset in enumerate(self.offsets):
+            if number % 256 == 0:                                       # all of .debug_info goes by
+                self.executable.release('.debug_info')
             unit = Unit(self, offset)
             if all(any(place in unit.data for place in places) for places in wanted):
                 yield unit
