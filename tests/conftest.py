@@ -43,13 +43,17 @@ ORACLES = {f'test_{name}' for name in (
     'types_elsewhere').split()}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Virtual machines come first: of several workers none is to be alone with them at the end. A file's tests that are neither
-    live nor in a virtual machine are units or oracles."""
+@pytest.hookimpl(tryfirst=True)                         # before xdist looks at the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A file's tests that are neither live nor in a virtual machine are units or oracles. One worker has all live tests, which
+    would only wait for one another; they and the virtual machines take longest, and come first."""
     for item in items:
-        if item.path.stem in ORACLES and not any(map(item.get_closest_marker, ('live', 'vm'))):
+        layer = next(filter(item.get_closest_marker, ('live', 'vm')), '')
+        if item.path.stem in ORACLES and not layer:
             item.add_marker('oracle')
-    items.sort(key=lambda item: item.get_closest_marker('vm') is None)
+        if config.pluginmanager.hasplugin('xdist'):
+            item.add_marker(pytest.mark.xdist_group('live' if layer == 'live' else item.path.stem))
+    items.sort(key=lambda item: next((i for i, layer in enumerate(('live', 'vm')) if item.get_closest_marker(layer)), 2))
 
 
 # A test says what it cannot have by raising Unavailable, from wherever: that is a skip with the reason, or, where the
@@ -92,7 +96,7 @@ def _live(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
     """The tracefs of this machine, which has to be after the test what it was before; one test at a time has it."""
-    with _tracefs_lock():
+    with _alone('tracefs'):
         _mount()
         before = _snapshot()
         yield _mounted_tracefs
@@ -100,38 +104,40 @@ def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope='session')
-def _mounted_tracefs() -> Iterator[Path]:
-    """Mounts tracefs for the session if nothing has; skips where probes cannot be had. Another worker mounts it again."""
+def _mounted_tracefs() -> Path:
+    """Mounts tracefs if nothing has; skips where probes cannot be had."""
     if os.geteuid() != 0:
         pytest.skip('live: needs root')
-    with _tracefs_lock():
-        _mount()
-    try:
-        if not (TRACEFS / 'uprobe_events').exists():
-            pytest.skip('live: this kernel has no uprobe_events')
-        yield TRACEFS
-    finally:
-        with _tracefs_lock():
-            if MOUNTED.exists():            # -l: a worker holds folders that it has opened until it ends
-                subprocess.run(['umount', '-l', TRACEFS], check=True)
-                MOUNTED.unlink()
+    _mount()
+    if not (TRACEFS / 'uprobe_events').exists():
+        pytest.skip('live: this kernel has no uprobe_events')
+    return TRACEFS
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where the tests have mounted tracefs, it is unmounted when the last worker is done."""
+    if MOUNTED.exists() and not hasattr(session.config, 'workerinput'):
+        with _alone('tracefs'), _alone('mount of tracefs'):
+            subprocess.run(['umount', '-l', TRACEFS], check=True)
+            MOUNTED.unlink()
 
 
 @contextlib.contextmanager
-def _tracefs_lock() -> Iterator[None]:
-    """One worker at a time."""
-    with open(Path(tempfile.gettempdir(), 'surftrace-tests-tracefs'), 'w') as lock:
+def _alone(what: str) -> Iterator[None]:
+    """One process at a time does that with tracefs."""
+    with open(Path(tempfile.gettempdir(), f"surftrace-tests-{what.replace(' ', '-')}"), 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _mount() -> None:
     """Mount tracefs where it is not, and remember that the tests did."""
-    if not (TRACEFS / 'README').exists():
-        mount = subprocess.run(['mount', '-t', 'tracefs', 'tracefs', TRACEFS], capture_output=True, text=True)
-        if mount.returncode:
-            pytest.skip(f'live: tracefs cannot be mounted: {mount.stderr.strip()}')
-        MOUNTED.touch()
+    with _alone('mount of tracefs'):
+        if not (TRACEFS / 'README').exists():
+            mount = subprocess.run(['mount', '-t', 'tracefs', 'tracefs', TRACEFS], capture_output=True, text=True)
+            if mount.returncode:
+                pytest.skip(f'live: tracefs cannot be mounted: {mount.stderr.strip()}')
+            MOUNTED.touch()
 
 
 def _snapshot() -> str:

@@ -21,7 +21,8 @@ from helpers import machine_of, need, types_of
 import surftrace
 
 HERE = Path(__file__).resolve().parents[1]
-QUIET = 1.5                                 # seconds without output after which a shell is thought to have nothing to say
+QUIET = 1.5                                 # seconds without output after which a shell is thought to have nothing to say,
+PATIENCE = 20                               # or where it ought to say something to be too slow
 
 
 class Shell:
@@ -47,7 +48,7 @@ class Shell:
                  'zsh': "PS1='%%%% '; unsetopt beep zle_bracketed_paste prompt_cr prompt_sp; LISTMAX=0; autoload -U compinit; compinit -u -D"}
         self.name, self._said = name, b''
         self.send(f'stty cols 500; {start[name]}; eval "$(surftrace --completion {name})"; echo rea""dy\r')
-        self.until('ready\r?\n%% ', 20)
+        self.until('ready\r?\n%% ', PATIENCE)
 
     def send(self, text: str) -> None:
         """Type it."""
@@ -67,9 +68,9 @@ class Shell:
         self.send(text)
         self.until(re.escape(text) + '$')
         start = time.monotonic()
-        for _ in range(tabs):
+        for left in reversed(range(tabs)):
             self.send('\t')
-            said = self.until(pattern)
+            said = self.until(pattern, QUIET if left or pattern == 'never' else PATIENCE)
         taken = time.monotonic() - start
         said += self.until('never', 0.1)                        # a quote that closes comes behind
         self.send('\x15\r')
@@ -142,7 +143,7 @@ ADDED = [
 @pytest.mark.parametrize(('typed', 'added'), [pytest.param(*rest, id=name) for name, *rest in ADDED])
 def test_a_shell_completes(typed: str, added: str, shell: Shell, request: pytest.FixtureRequest) -> None:
     if typed.endswith("'e sche"):
-        request.getfixturevalue('tracefs')                  # which knows the systems; few kernels have symbols of them
+        request.getfixturevalue('_mounted_tracefs')                  # which knows the systems; few kernels have symbols of them
     said, taken = shell.typed(typed, re.escape(added))
     print(f'{taken:.2f} s: {typed}[TAB]{added}')
     after = said.rpartition(typed)[2] if typed in said else said

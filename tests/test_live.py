@@ -4,6 +4,7 @@ Trace events stand for all probes here (a kernel without kprobes will do); kprob
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pty
 import re
@@ -255,11 +256,20 @@ def test_without_root_it_says_so(tracefs: Path) -> None:
     assert 'needs root' in result.stderr
 
 
-def script(folder: Path, *arguments: str) -> Path:
+@functools.lru_cache(None)
+def script_text(*arguments: str) -> str:
     """The script that does that."""
-    made = surftrace('-o', str(folder / 'run.sh'), *arguments)
+    made = surftrace('-o', '-', *arguments)
     assert made.returncode == 0, made.stderr
-    return folder / 'run.sh'
+    return made.stdout
+
+
+def script(folder: Path, *arguments: str) -> Path:
+    """It in a file, a new one: a shell may still read the last."""
+    path = folder / 'run.sh'
+    path.unlink(missing_ok=True)
+    path.write_text(script_text(*arguments))
+    return path
 
 
 class Script(Running):

@@ -28,7 +28,7 @@ from live import COMMAND, FORK, PROJECT, Running, children, forked, surftrace
 
 pytestmark = pytest.mark.live
 PROBE = 'P:ending libc:getppid'
-ENOUGH = 60             # calls that touch tracefs; a run has fewer
+ENOUGH = 52             # calls that touch tracefs; a run has fewer
 SEED = random.randrange(1 << 32)
 
 # argv: how, the number of the call, surftrace's arguments. At that call, `stop` stops the process, `fail` makes the call fail.
@@ -387,7 +387,7 @@ def test_a_script_that_lives_is_not_swept(shell: str, left: Callable[[], list[st
 # ---- all at once
 
 def test_many_runs_that_end_in_all_ways(tracefs: Path, left: Callable[[], list[str]], tmp_path: Path) -> None:
-    """For a minute: loops of runs, each ended at random; two runs, a script and an instance by hand that live through it."""
+    """For half a minute: loops of runs, each ended at random; two runs, a script and an instance by hand that live through it."""
     assert surftrace('-o', str(tmp_path / 'run.sh'), f'{FORK} f:common_pid==1').returncode == 0
     hand = tracefs / 'instances/surftrace_123'
     hand.mkdir()
@@ -395,7 +395,7 @@ def test_many_runs_that_end_in_all_ways(tracefs: Path, left: Callable[[], list[s
     try:
         assert script.stderr and 'tracing' in script.stderr.readline()
         foreign = [Running('-q', f'{FORK} f:common_pid=={os.getpid()}') for _ in range(2)]
-        end = time.monotonic() + 60
+        end = time.monotonic() + 30
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             counts = list(pool.map(lambda seed: loop(random.Random(seed), end), range(SEED, SEED + 8)))
         assert all(run.process.poll() is None for run in foreign) and script.poll() is None and hand.is_dir(), f'seed {SEED}'
