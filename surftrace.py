@@ -6447,7 +6447,7 @@ class Leaves:
         return fetch if fetch and not offset and not fetch.derefs else None
 
     def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
-        """A link-time address by a symbol that only one thing has, else by the start of the kernel's image."""
+        """A link-time address by a symbol that only one thing has, else by the start of the image."""
         executable = self.info.dwarf.executable if self.info.dwarf else None
         if not executable:
             return None
