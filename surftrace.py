@@ -1030,7 +1030,8 @@ class Executable:
     @functools.cached_property
     def build_id(self) -> str:
         """The GNU build-id in hexadecimal, '' when the linker left none."""
-        notes = (bytes(self.contents(name)) for name, section in self.sections.items() if section.kind == NOTE)
+        names = [name for name, section in self.sections.items() if section.kind == NOTE]
+        notes = (bytes(self.contents(name)) for name in names)
         return next(filter(None, (build_id_of(note, self.arch.order) for note in notes)), '')
 
     # symbols
@@ -4123,8 +4124,9 @@ class Btf(TypeInfo):
             types = [bare(self._type(number)) for number in self._numbered(name, kinds)]
             if len({shape(type_) for type_ in types}) > 1:
                 wanted = f'{keyword} {name}'.strip()
-                raise InputError(f"'{wanted}' has several definitions in the kernel, and BTF does not say "
-                                 'which file has which; reach it through a member or a parameter of that type')
+                raise InputError(
+                    f"'{wanted}' has several definitions in the kernel, and BTF does not say which file has which; "
+                    'reach it through a member or a parameter of that type')
             return types[0] if types else None
 
     def variable(self, name: str) -> Optional[Variable]:
@@ -4573,7 +4575,7 @@ def installed_module(
     """(the file with DWARF, the file that would be loaded) of a module: those of the build-id that the loaded
     one has, or of the one that is installed for this release."""
     folders = [folder.format(release=release) for folder in MODULE_FOLDERS]
-    dependencies = f'{folders[-1]}/modules.dep'                         # modules.dep(5): all that are installed
+    dependencies = f'{folders[-1]}/modules.dep'                         # modules.dep(5): all installed ones
     listed = read_file(dependencies).decode(errors='replace') if os.path.exists(dependencies) else ''
     file_name = re.escape(module).replace('_', '[-_]')                  # a '-' in it is a '_' in the module's
     stem = re.search(rf'^(?:.*/)?{file_name}(?=\.ko(?:\.\w+)?:)', listed, re.M)
