@@ -601,15 +601,88 @@ def registers_of_a_system_call() -> None:
     equal([event.values for event in run.events if event.pid == pid], [{'file': '"/run/by call"', 'mode': str(0o640)}], run.out)
 
 
-@check()
+@check(*ALL)
 def arguments_at_return() -> None:
     line = 'r do_sys_openat2 dfd=%0 file=user(filename) fd=$retval'
-    if label.startswith('6.1-'):
-        contains(said(line, status=2), 'this kernel keeps no arguments', 'trace it at entry with p')
-        return
     with tracing(line + ' f:file~"/run/kept*"') as run:
         fd = os.open('/run/kept', os.O_CREAT)
     equal([event.values for event in run.events], [{'dfd': '-100', 'file': '"/run/kept"', 'fd': str(fd)}], run.out)
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of each row of the first table."""
+    return [re.split(r' {2,}', line.split(' |')[0].strip()) for line in text.splitlines() if ' |' in line]
+
+
+@check(*ALL)
+def calls_are_counted_by_what_they_were() -> None:
+    filters = 'f:comm==badly'
+    with tracing(f'p do_faccessat h:user(filename) {filters}') as run:
+        in_child(access_badly)
+    equal(sorted(rows(run.out)), sorted([['"/nonexistent"', '20'], ['(null)', '10'], ['(fault)', '10']]), run.out)
+    contains(run.out, '40 calls')
+    with tracing(f'p do_faccessat h:dfd comm sum(dfd) {filters}', 'e syscalls/sys_enter_getppid h:comm',
+                 f'p:s do_faccessat h:stack {filters}') as run:
+        in_child(access_badly)
+        in_child(lambda: (set_comm(b'asking'), [os.getppid() for _ in range(7)]))
+    tables = run.out.split('\n\n')
+    equal(rows(tables[0]), [['-100', 'badly', '40', '-4000']], run.out)
+    equal([row for row in rows(tables[1]) if row[0] == 'asking'], [['asking', '7']], run.out)
+    contains(tables[2], '40 |', '    do_faccessat\n', 'do_syscall_64')
+    holds('ftrace' not in tables[2], tables[2])
+    with tracing(f'p do_faccessat h:log2(mode) step(mode,3) {filters}') as run:
+        in_child(lambda: (set_comm(b'badly'), [os.access('/', mode) for mode in (0, 1, 2, 4, 7, 7)]))
+    equal(rows(run.out), [['0-1', '0-2', '2'], ['2', '0-2', '1'], ['3-4', '3-5', '1'], ['5-8', '6-8', '2']], run.out)
+
+
+def napping(seconds: list[float]) -> list[float]:
+    """Sleeps so, and says how long it took by its own clock."""
+    set_comm(b'napper')
+    times = []
+    for each in seconds:
+        start = time.monotonic()
+        time.sleep(each)
+        times.append(time.monotonic() - start)
+    return times
+
+
+@check(*ALL)
+def returns_know_their_calls() -> None:
+    naps = [0.001, 0.04, 0.002, 0.09, 0.003]
+    reader, writer = os.pipe()
+    line = 'hrtimer_nanosleep $retval $dur f:comm==napper'
+    with tracing(f'r:all {line}', f'r:slow {line}&&dur>30ms',
+                 'r:counted hrtimer_nanosleep h:comm log2($dur) f:comm==napper&&dur<1s') as run:
+        in_child(lambda: os.write(writer, ' '.join(map(str, napping(naps))).encode()))
+    took = [float(text) for text in os.read(reader, 1000).decode().split()]
+    units = {'us': 1e-6, 'ms': 1e-3, 's': 1.0}
+    found = re.findall(r': (all|slow): .* dur=([\d.]+)(us|ms|s)$', run.out, re.M)
+    times = [float(number) * units[unit] for name, number, unit in found if name == 'all']
+    equal(len(times), len(naps), run.out)
+    for asked, dur, own in zip(naps, times, took):
+        holds(asked * 0.98 < dur < own * 1.02 + 0.001, (asked, dur, own, run.out))
+    equal(len([name for name, *_ in found if name == 'slow']), len([dur for dur in times if dur > 0.03]), run.out)
+    equal(sum(int(row[-1]) for row in rows(run.out)), len(naps), run.out)
+    holds('returns of' not in run.err, run.err)
+
+
+@check(*ALL)
+def a_missed_return_makes_no_wrong_pair() -> None:
+    count = 60
+
+    def program() -> None:
+        set_comm(b'napper')
+        threads = [threading.Thread(target=lambda: (time.sleep(1.0), time.sleep(0.001))) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with tracing('r2 hrtimer_nanosleep $dur f:comm==napper') as run:
+        in_child(program)
+    times = re.findall(r' dur=([\d.]+)(us|ms|s)$', run.out, re.M)
+    missed = re.search(r'missed by the probes: .*f0 (\d+)', run.err)
+    holds(missed and int(missed[1]) >= count - 10, run.err)
+    equal(len(times) + int(missed[1]), 2 * count, run.err)      # type: ignore[index]
 
 
 GLOBAL = 'p:global __x64_sys_getppid timeout=@panic_timeout:s32 same=@panic_timeout+0:u32 pids=@max_threads:s32'

@@ -1,0 +1,243 @@
+"""Counting and pairs on this machine's own kernel: what a program does is known, and the tables and times have to say it."""
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from live import COMMAND, Running
+from programs import Compile
+
+pytestmark = pytest.mark.live
+
+PROGRAM = r'''
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+struct in { int n; };
+struct o { int id; struct in *in; const char *name; };
+__attribute__((noinline)) long handle(struct o *o, long size) { __asm__ volatile("" :: "r"(o) : "memory"); o->id += 1000; return size; }
+__attribute__((noinline)) int other(int n) { __asm__ volatile("" ::: "memory"); return n; }
+__attribute__((noinline)) int rec(int n) { usleep(2000); int v = n ? rec(n - 1) : 0; __asm__ volatile("" ::: "memory"); return v + n; }
+__attribute__((noinline)) int slow(int ms) { usleep(1000 * ms); return ms; }
+static void *many(void *p) { for (int i = 0; i < 20; i++) rec(1); return p; }
+int main(int argc, char **argv)
+{
+    struct in in = {7};
+    int count = argc > 2 ? atoi(argv[2]) : 0;
+    if (!strcmp(argv[1], "handle"))
+        for (int i = 0; i < count; i++) {
+            struct o o = {i % 5 - 2, i % 3 ? &in : 0, i % 4 ? "abc" : "x"};
+            handle(&o, i);
+            other(i % 2);
+        }
+    if (!strcmp(argv[1], "rec"))
+        for (int i = 0; i < count; i++)
+            rec(2);
+    if (!strcmp(argv[1], "slow"))
+        for (int i = 0; i < count; i++)
+            slow(i % 2 ? 20 : 1);
+    if (!strcmp(argv[1], "threads")) {
+        pthread_t threads[8];
+        for (int i = 0; i < 8; i++) pthread_create(threads + i, 0, many, 0);
+        for (int i = 0; i < 8; i++) pthread_join(threads[i], 0);
+    }
+}'''
+
+
+@pytest.fixture(scope='module')
+def program(compile_c: Compile) -> Path:
+    return compile_c(PROGRAM, '-g', '-O1', '-pthread', '-fno-omit-frame-pointer')
+
+
+def ran(program: Path, *arguments: object) -> None:
+    subprocess.run([str(word) for word in (program, *arguments)], check=True, timeout=60)
+
+
+def rows(lines: list[str]) -> list[list[str]]:
+    """The cells of each row of all tables."""
+    return [re.split(r' {2,}', line.split(' |')[0].strip()) for line in lines if ' |' in line]
+
+
+def traced(lines: list[str], program: Path, *arguments: object, options: tuple[str, ...] = ()) -> tuple[list[str], str]:
+    """What is printed on both outputs while the program runs."""
+    run = Running('-q', *options, *lines)
+    ran(program, *arguments)
+    out = run.end()
+    assert run.process.returncode == 0, run.err
+    return out, ''.join(run.err)
+
+
+def test_a_table_says_what_the_program_did(program):
+    out, err = traced([f'P {program}:handle h:o->id o->in->n sum(size)'], program, 'handle', 1000)
+    expected = Counter()
+    sums = Counter()
+    for i in range(1000):
+        key = str(i % 5 - 2), '7' if i % 3 else '(null)'
+        expected[key] += 1
+        sums[key] += i
+    assert {(row[0], row[1]): (int(row[2]), int(row[3])) for row in rows(out)} == {key: (expected[key], sums[key]) for key in expected}
+    assert out[-1] == '1000 calls' and 'f0 1000 events, none lost' in err
+
+
+def test_several_functions_and_lines_are_one_table(program):
+    out, _ = traced([f'P {program}:handle h:', f'P {program}:other h:'], program, 'handle', 30)
+    assert rows(out) == [['handle', '30'], ['other', '30']] and out[-1] == '60 calls'
+
+
+def test_what_is_filtered_is_not_counted(program):
+    out, _ = traced([f'P {program}:handle h:o->name step(size,100) f:name==x&&size<250'], program, 'handle', 400)
+    assert rows(out) == [['"x"', '0-99', '25'], ['"x"', '100-199', '25'], ['"x"', '200-299', '13']]
+
+
+def test_a_million_events_are_exact(program):
+    out, err = traced([f'P {program}:handle h:o->id'], program, 'handle', 250000, options=('-b', '65536'))
+    lost = re.search(r'(\d+) lost', err)
+    assert sum(int(row[1]) for row in rows(out)) + int(lost[1] if lost else 0) == 250000
+    assert not lost or out[-1].startswith('at least: ')
+
+
+def test_what_is_lost_makes_a_table_a_lower_bound(program):
+    run = Running('-q', '-b', '4', f'P {program}:handle h:o->id')
+    run.process.send_signal(signal.SIGSTOP)                 # the reader goes on until the pipe is full
+    ran(program, 'handle', 300000)
+    run.process.send_signal(signal.SIGCONT)
+    out = run.end()
+    lost = re.search(r'(\d+) lost', ''.join(run.err))
+    assert lost and out[-1].startswith('at least: ') and lost[1] in out[-1]
+    assert sum(int(row[1]) for row in rows(out)) + int(lost[1]) == 300000
+
+
+def test_only_the_largest_rows(program):
+    out, _ = traced([f'P {program}:handle h:o->name'], program, 'handle', 100, options=('--top', '1'))
+    assert rows(out) == [['"abc"', '75']] and out[-1] == '100 calls, 25 of them in 1 more rows'
+
+
+def test_a_table_each_second(program):
+    run = Running('-q', '-i', '0.5', f'P {program}:handle h:')
+    ran(program, 'handle', 10)
+    time.sleep(1.2)
+    ran(program, 'handle', 20)
+    time.sleep(0.7)
+    out = run.end()
+    counts = [int(match[1]) for match in (re.match(r'handle: (\d+) calls', line) for line in out) if match]
+    assert len(counts) >= 4 and sum(counts) == 30 and [count for count in counts if count] in ([10, 20], [10, 7, 13], [30])
+    assert len([line for line in out if re.fullmatch(r'\d\d:\d\d:\d\d', line)]) == len(counts) - 1
+
+
+def test_quit_shows_the_tables_in_between(program):
+    run = Running('-q', f'P {program}:handle h:')
+    ran(program, 'handle', 10)
+    time.sleep(0.5)
+    run.process.send_signal(signal.SIGQUIT)
+    time.sleep(0.5)
+    ran(program, 'handle', 5)
+    out = run.end()
+    assert [line for line in out if 'calls' in line] == ['handle: 10 calls', 'handle: 15 calls']
+
+
+def test_on_a_terminal_a_table_takes_the_place_of_the_last_one(program):
+    leader, terminal = pty.openpty()
+    process = subprocess.Popen([*COMMAND, '-q', '-i', '0.3', '-d', '1', f'P {program}:handle h:'], stdin=subprocess.DEVNULL,
+                               stdout=terminal, stderr=subprocess.DEVNULL)
+    os.close(terminal)
+    text = b''
+    while process.poll() is None or select.select([leader], [], [], 0)[0]:
+        if select.select([leader], [], [], 0.1)[0]:
+            try:
+                text += os.read(leader, 4096)
+            except OSError:
+                break
+    os.close(leader)
+    assert process.wait(20) == 0
+    assert text.count(b'\x1b[H\x1b[2J') >= 2 and b'handle: 0 calls' in text
+
+
+def test_calls_by_who_called(program):
+    out, _ = traced([f'P {program}:other h:stack'], program, 'handle', 10)
+    assert rows(out)[0] == ['10'] and any('other+0x0' in line for line in out)
+
+
+def test_p_counts_that_process_only(program, tmp_path):
+    sleeper = subprocess.Popen(['sleep', '60'])
+    try:
+        run = Running('-q', '-p', str(sleeper.pid), f'P {program}:handle h:')
+        ran(program, 'handle', 10)
+        assert run.end()[-1] == 'handle: 0 calls'
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+# ---- pairs
+
+
+def test_a_return_shows_what_the_entry_had(program):
+    """The function changes o->id before it returns."""
+    out, err = traced([f'R {program}:handle id=o->id size n=o->in->n name=o->name $retval'], program, 'handle', 6)
+    assert [line.split(') ', 1)[1] for line in out] == [
+        f'id={i % 5 - 2} size={i} n={7 if i % 3 else "(null)"} name="{"abc" if i % 4 else "x"}" retval={i}' for i in range(6)]
+    assert 'f0 6 events, none lost' in err
+
+
+def seconds(text: str) -> float:
+    number, unit = re.fullmatch(r'([\d.]+)(us|ms|s)', text).groups()
+    return float(number) * {'us': 1e-6, 'ms': 1e-3, 's': 1}[unit]
+
+
+def test_recursion_and_threads(program):
+    """Each level sleeps 2 ms: what holds others is longer than they are."""
+    out, err = traced([f'R {program}:rec n $retval $dur'], program, 'rec', 20)
+    calls = [re.search(r'n=(\d) retval=(\d) dur=(\S+)', line).groups() for line in out]
+    assert [n for n, _, _ in calls] == ['0', '1', '2'] * 20
+    for (_, _, first), (_, _, second), (_, _, third) in zip(calls[::3], calls[1::3], calls[2::3]):
+        assert 0.002 <= seconds(first) and seconds(first) + 0.002 <= seconds(second) and seconds(second) + 0.002 <= seconds(third)
+    out, err = traced([f'R {program}:rec n $dur'], program, 'threads')
+    assert len(out) == 8 * 20 * 2 and 'entry was not seen' not in err
+    for line in out:
+        n, dur = re.search(r'n=(\d) dur=(\S+)', line).groups()
+        assert seconds(dur) >= 0.002 * (int(n) + 1)
+
+
+def test_only_the_slow_ones(program):
+    out, _ = traced([f'R {program}:slow ms $dur f:dur>19ms'], program, 'slow', 10)
+    calls = [re.search(r'ms=(\d+) dur=(\S+)', line).groups() for line in out]
+    assert [ms for ms, _ in calls].count('20') == 5 and all(seconds(dur) > 0.019 for _, dur in calls)
+
+
+def test_times_in_a_table(program):
+    out, _ = traced([f'R {program}:slow h:ms log2($dur)'], program, 'slow', 10)
+    assert sum(int(row[2]) for row in rows(out)) == 10
+    assert all(int(row[1].split('-')[0]) >= 16385 for row in rows(out) if row[0] == '20')
+
+
+def test_lines_that_were_shown_do_the_same(program, tmp_path):
+    line = f'R {program}:handle id=o->id name=o->name $retval $dur f:id<0&&name==abc'
+    shown = subprocess.run([*COMMAND, '-S', line], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(shown) == 2
+    outs = [traced(lines, program, 'handle', 12)[0] for lines in ([line], shown)]
+    assert [[re.search(r'\) (id=.*) dur=', text)[1] for text in out] for out in outs] == [
+        [f'id={i % 5 - 2} name="abc" retval={i}' for i in range(12) if i % 5 < 2 and i % 4]] * 2
+
+
+def test_a_call_that_began_before_is_not_timed(program):
+    process = subprocess.Popen([program, 'slow', '400'])
+    try:
+        time.sleep(0.5)
+        out, err = traced([f'R {program}:slow ms $dur'], program, 'slow', 2)
+        assert all(re.search(r'ms=(1|20) dur=', line) for line in out)
+        for line in out:
+            ms, dur = re.search(r'ms=(\d+) dur=(\S+)', line).groups()
+            assert int(ms) / 1000 <= seconds(dur)
+    finally:
+        process.kill()
+        process.wait()
