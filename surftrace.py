@@ -10775,6 +10775,9 @@ Trace functions and events of the kernel, functions and USDT probes of programs,
                                             a parameter by name, a string of the user's, a filter
   surftrace -d 5 -s 'p tcp_sendmsg size f:size>1000'
                                             for five seconds, with kernel stacks
+  surftrace 'p vfs_read h:comm log2(count)' a table: how often, by whom, of what size
+  surftrace 'r vfs_read count $retval $dur f:dur>10ms'
+                                            only the slow calls, with what they were asked for
   surftrace 'e sched/sched_switch f:prev_comm==bash'
                                             a trace event
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
@@ -10821,6 +10824,10 @@ An expression is made of
   then of what is inlined there); a static or global one; with `e`, the event's field.
 - `%di %x0 ...`: a register, by the kernel's name for it.
 - `$retval $comm $stack $stackN $argN`: the kernel's variables; `$retval` has the function's return type.
+- `$dur`: at a return, the time since the entry, to the microsecond. surftrace sets the probe at the entry too,
+  and what the return does not know (parameters, `%0`) is fetched there, as it was when the call began. A kernel
+  that keeps the arguments (Linux 6.9) has them at a return without `$dur` as well; what they point to is then
+  read at the return.
 - `@symbol`, `@0xADDR`: the memory at a global (of the kernel, or of the program itself), or at an address.
 - `user(x)`: `x` points to user memory.
 - `a->b  a.b  a[3]  *a  &a->b`: as in C; anonymous structs and unions are looked through.
@@ -10854,7 +10861,13 @@ b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and `:be16` in hex
 
 A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes;
 addresses, numbers in network byte order and enumerators are written as they are shown. Beside the line's own
-names there are `common_pid`, `comm` and `cpu`.
+names there are `common_pid`, `comm` and `cpu`. A time has its unit: `f:dur>10ms` (`ns us ms s`).
+
+A line with `h:` counts, and shows a table at the end. Behind it stand up to three keys and up to two of
+`sum(x)` and `avg(x)`; without a key it counts the calls of each function. A key is an argument, or the name of
+one in front of `h:`; a power of two, `log2(x)` (`5-8`: above 4, up to 8); `step(x,N)`, N numbers together;
+`comm`, `common_pid`, `cpu` or `stack`. What is below 0 stands for itself, what could not be read is a row of its
+own, `(null)` or `(fault)`. Numbers stand in their order, all else the largest first; times are microseconds.
 
 `-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot
 be told. The kernel takes that for a comment; surftrace reads it back.
@@ -10929,7 +10942,7 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
 def arguments() -> Any:
     """The argument parser."""
     import argparse
-    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [f:FILTER]'
+    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]'
     parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     for title, options in OPTIONS.items():
