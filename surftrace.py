@@ -10030,6 +10030,8 @@ def _completions(text: str, machine: Machine, listing_too: bool) -> Offer:
     parts = split_line(text, head.end())
     if parts.filter < parts.end:
         return filter_offer(text, parts.filter + 2, machine)
+    if parts.keys < parts.end:
+        return key_offer(text, parts.keys + 2, machine)
     return argument_offer(text, machine)
 
 
@@ -10105,6 +10107,18 @@ def argument_offer(text: str, machine: Machine) -> Offer:
     return offered(text, at, names_for(node, text[start:at], resolver_for(text, machine)))
 
 
+def key_offer(text: str, start: int, machine: Machine) -> Offer:
+    """What may follow behind h:, an argument or a word of ours."""
+    plain = re.sub(r'\b(log2|step|sum|avg)\(', lambda match: f'{"(":>{len(match[0])}}', text[start:])
+    offer = argument_offer(f'{text[:start - 2]}  {plain}', machine)
+    word = re.search(r'(?:^|\s)(\w*)$', text[start:])
+    if not word:
+        return offer
+    own = offered(text, start + word.start(1), [*OF_RECORD, *(f'{how}(' for how in COUNTED_BY)])
+    names = offer.names if offer.start == own.start else ()
+    return Offer(own.start, tuple(sorted({*own.names, *names})))
+
+
 def last_argument(text: str) -> Tuple[int, str]:
     """The column behind the last blank outside brackets and quotes, and what closes the brackets there."""
     start, closing, quoted = 0, '', False
@@ -10169,7 +10183,7 @@ def names_for(node: Expr, before: str, resolver: Resolver) -> Iterable[str]:
     if kind == 'register':
         return [*resolver.arch.registers, *map(str, range(len(resolver.target.operands or parameters)))]
     if kind == 'special':
-        return ['comm', 'stack'] + ['retval'] * (resolver.kind == 'r')
+        return ['comm', 'stack'] + ['retval', 'dur'] * (resolver.kind == 'r')
     if kind == 'global':
         typed = node.name.replace(CURSOR, '')
         return info.symbols.beginning(typed, False) if info.symbols and typed else ()

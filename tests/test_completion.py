@@ -175,7 +175,7 @@ def test_a_wrong_line_is_left_as_it_is(shell: Shell) -> None:
 def kernel() -> surftrace.Machine:
     """This machine's, as completion sees it."""
     needs_btf()
-    return surftrace.completion_kernel(argparse.Namespace(vmlinux=None, mode='auto', arch=None))
+    return surftrace.completion_machine(argparse.Namespace(vmlinux=None, mode='auto', arch=None))
 
 
 @pytest.fixture(scope='module')
@@ -195,7 +195,9 @@ def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Machine:
     ('p main a=%di:st', 'string'), ('p main a=%di b=X!(union bit_union *)%si->mi', 'mid'),
     ('p main x=!(struct scalars *)%di->en f:x==MINUS_O', 'MINUS_ONE'), ('p main x=%di f:x==', ''),
     ('p main one=%di two=%si f:one==1&&t', 'two'), ('p main one=%di two=%si f:(one==1||!t', 'two'),
-    ('r main $r', 'retval'), ('p main $r', ''),
+    ('r main $r', 'retval'), ('p main $r', ''), ('r main $retval $d', 'dur'),
+    ('p main h:co', 'comm|common_pid|container_of('), ('p main h:comm st', 'stack|step('), ('p main h:log2(((struct nested *)%di)->bef', 'before'),
+    ('p main h:comm sum(%r1', 'r10|r11|r12|r13|r14|r15'), ('p main a=%di h:avg', 'avg('), ('p main a=%di h:a f:a==', ''),
 ])
 def test_what_may_follow(text: str, names: str, fixture_kernel: surftrace.Machine) -> None:
     offer = surftrace.completions(text, fixture_kernel)
