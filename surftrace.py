@@ -97,8 +97,7 @@ class TracefsError(SurftraceError):
 
 
 class InputError(SurftraceError):
-    """What was typed is wrong (exit status 2), at the span `at` of `line`, which is from the file
-    `source`."""
+    """What was typed is wrong (exit status 2), at the span `at` of `line` of the file `source`."""
     status = 2
 
     def __init__(self, message: str, at: Optional[Span] = None, line: str = '', source: str = '') -> None:
@@ -121,8 +120,7 @@ def caret(line: str, at: Span, width: int = 100) -> str:
 
 
 def printable(text: str) -> str:
-    """The text as it may go to a terminal: each byte of an unprintable character, which might be obeyed, as
-    \\xNN."""
+    """The text for a terminal: each byte of what is not printable, and might be obeyed, as \\xNN."""
     if text.isprintable():
         return text
 
@@ -173,8 +171,7 @@ def near(word: str, names: Iterable[str]) -> str:
 # ---- Architectures -----------------------------------------------------------------------------------------
 
 class Arch(NamedTuple):
-    """What differs between processors, as data. Register names are the kernel's
-    (regs_query_register_offset)."""
+    """What differs between processors. Register names are the kernel's (regs_query_register_offset)."""
     name: str
     machine: int                            # e_machine of ELF
     bits: int
@@ -203,8 +200,7 @@ class Arch(NamedTuple):
 
 
 class ByValue(NamedTuple):
-    """How a psABI passes structs without floating-point numbers, and integers of two words where it has
-    such."""
+    """How a psABI passes structs without floating-point numbers, and integers of two words."""
     largest: int            # bytes of a struct that still goes into registers; 0: any
     larger: str             # a larger one goes on the 'stack', or by 'reference': its address in a register
     short: str              # with too few registers: 'stack'; 'last', the stack, and so all after it; 'split'
@@ -301,8 +297,7 @@ class Void(NamedTuple):
 
 
 class Int(NamedTuple):
-    """An integer, a character or a _Bool; size in bytes. With no name: a register's word, of no C type
-    yet."""
+    """An integer, character or _Bool; size in bytes. With no name: a register's word, of no C type yet."""
     name: str
     size: int
     signed: bool
@@ -355,8 +350,7 @@ class Array(NamedTuple):
 
 
 class Struct(NamedTuple):
-    """A struct, union or class; `size` is None where only a declaration is known, and `members()` then
-    raises."""
+    """A struct, union or class; of one that is only declared `size` is None, and `members()` raises."""
     keyword: str                                            # '' where its only name is a typedef's
     name: str
     size: Optional[int]
@@ -365,8 +359,7 @@ class Struct(NamedTuple):
     others: Callable[[], FrozenSet[str]] = frozenset        # its static members, functions and types
 
     def own_member(self, name: str) -> Optional[Member]:
-        """Its own member of that name, also within anonymous structs and unions; the bit is counted from its
-        start."""
+        """Its own member of that name, also within anonymous structs and unions, its bit from here."""
         for member in self.members():
             if member.name == name:
                 return member
@@ -437,14 +430,13 @@ Written = Union[Type, Alias, Qualified]
 
 
 class Member(NamedTuple):
-    """A member of a struct, or without a name its base class; where a 'virtual' base is, only the object
-    tells."""
+    """A member of a struct, or without a name a base class of it."""
     name: str
     written: Callable[[], Written]
     bit: int                                # from the struct's start; of a bit-field as the ABI counts: from
                                             # the least significant one, on big-endian machines from the most
     width: Optional[int] = None             # bits of a bit-field
-    base: str = ''                          # 'base' or 'virtual'
+    base: str = ''                          # 'base', or 'virtual': where that is, only the object tells
 
     def type(self) -> Type:
         """Its type."""
@@ -589,9 +581,8 @@ def bases_declaring(struct_: Struct, name: str) -> List[Base]:
 
 
 def find_member(struct_: Struct, name: str) -> Optional[Member]:
-    """The member of that name, its bit counted from `struct_`: its own, also within anonymous structs and
-    unions, else that of its bases. InputError where C++ would refuse it, or nobody but the object knows where
-    it is."""
+    """The member of that name, its bit counted from `struct_`: its own, else that of its bases. InputError
+    where C++ would refuse it, or nobody but the object knows where it is."""
     own, hidden = struct_.own_member(name), name in struct_.others()
     found = [] if own or hidden else bases_declaring(struct_, name)
     if own or not found and not hidden:
@@ -647,14 +638,12 @@ def name_test(pattern: str) -> Callable[[str], bool]:
 
 
 class TypeInfo:
-    """What debug information can be asked, whatever its format. Nothing found is None; damage is
-    DebugInfoError."""
+    """What debug information of any format can be asked. Nothing found is None; damage, DebugInfoError."""
     path = ''
     arch: Arch
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
-        """The function of that name (at that link-time address), parameters located `offset` bytes into
-        it."""
+        """The function of that name (at that link-time address), parameters as at `offset` bytes into it."""
         raise NotImplementedError
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
@@ -676,14 +665,12 @@ class TypeInfo:
         return ()
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
-        """The names that begin so of structs, unions, enums (`keywords`) or typedefs (''), each at least
-        once."""
+        """The names of structs, unions, enums (`keywords`) or typedefs ('') that begin so, maybe twice."""
         return ()
 
 
 def is_changed_copy(name: str) -> bool:
-    """Tell whether gcc or LLVM gives such a symbol to a copy with other parameters, or to a part of a
-    function."""
+    """Tell whether it is a name of gcc or LLVM for a copy with other parameters or a part of a function."""
     return re.search(r'\.(isra|constprop|part|cold|specialized)(\.|$)', name) is not None
 
 
@@ -773,8 +760,8 @@ class Segment(NamedTuple):
 
 
 class UsdtNote(NamedTuple):
-    """A site of a USDT probe: link-time addresses of its instruction and of its semaphore (0: none), its
-    operands as the compiler wrote them."""
+    """A site of a USDT probe: link-time addresses of its instruction and semaphore (0: none), its
+    operands."""
     provider: str
     name: str
     address: int
@@ -853,8 +840,7 @@ class DisassemblyError(SurftraceError):
 
 
 class Executable:
-    """An ELF file, mapped, or its bytes where it is compressed: sections, segments, symbols, build-id, USDT
-    notes."""
+    """An ELF file, mapped, or its bytes where it is compressed."""
 
     def __init__(self, path: str, data: bytes = b'') -> None:
         self.path = path
@@ -982,9 +968,8 @@ class Executable:
         return self.sections[name].unpacked if name in self.sections else 0
 
     def _relocate(self, name: str) -> memoryview:
-        """A copy of a debug section of an object file with its relocations applied: what a linker would have
-        done. A kernel module is such a file, and all that refers to a string, an abbreviation or an address
-        is 0 in it without them."""
+        """A copy of a debug section of an object file with its relocations applied, as a linker does. A
+        kernel module is such a file: in it all references to strings, abbreviations and addresses are 0."""
         with reading(self.path):
             data, shift = bytearray(self._stored(name)), 32 if self.arch.bits == 64 else 8
             values = [value + self._base(section) for _, _, _, section, value, _ in self._tables[0].rows()]
@@ -1022,8 +1007,7 @@ class Executable:
 
     @functools.cached_property
     def module_info(self) -> Dict[str, str]:
-        """What a module says of itself (.modinfo): its name, the release it is for (vermagic); a debug file
-        has none."""
+        """What a module says of itself (.modinfo), as its name and the release it is for (vermagic)."""
         texts = bytes(self.contents('.modinfo')).decode(errors='replace').split('\0')
         return dict(text.split('=', 1) for text in reversed(texts) if '=' in text)
 
@@ -1068,8 +1052,7 @@ class Executable:
                       section.name if section else '', sort=sort, entry=entry, local=info >> 4 == 0)
 
     def _rows(self, types: Container[int], code: bool = False) -> Iterator[Tuple[int, int, RawSymbol]]:
-        """The symbols of those ELF types (those in code) that are defined: which table, which entry, the
-        entry."""
+        """(which table, which entry, the entry) of each defined symbol of those ELF types (in code)."""
         sections: Container[int] = range(1, 1 << 16)
         if code:
             sections = {number for number, section in enumerate(self._numbered) if section.code}
@@ -1111,8 +1094,7 @@ class Executable:
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
     def copies_of(self, name: str) -> List[Symbol]:
-        """The functions that the compiler made of a function with other parameters (NAME.constprop.0,
-        NAME.isra.0.constprop.1)."""
+        """The copies of a function with other parameters: NAME.constprop.0, NAME.isra.0.constprop.1."""
         form = re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
         names = {table.names[at:table.names.find(b'\0', at)].decode(errors='replace')
                  for table in self._tables for at in occurrences(table.names, name.encode() + b'.')}
@@ -1192,8 +1174,7 @@ class Executable:
                      if s.code and s.offset <= offset < s.offset + s.size), None)
 
     def bytes_at(self, address: int, size: int) -> bytes:
-        """What the file has for that link-time address; b'' where it has nothing (one of debug information
-        has no code)."""
+        """What the file has for that link-time address; b'' where it has nothing, as a debug file."""
         for section in self.sections.values():
             at = address - section.address
             if section.address and 0 <= at <= section.size - size and section.kind == PROGBITS:
@@ -1223,8 +1204,7 @@ class Executable:
 
 
 def identity(file: Union[str, int]) -> Tuple[int, ...]:
-    """What tells a file from another of its name, and from what it was: device, inode, size, time; () where
-    there is none."""
+    """What tells a file from another of its name and from what it was; () where there is none."""
     try:
         found = os.stat(file)
     except OSError:
@@ -1248,9 +1228,8 @@ RELOCATIONS = {
 
 
 def object_addresses(sections: Sequence[SectionHeader]) -> List[int]:
-    """An address for each section of an object file, where all begin at 0: those that are loaded in a row, so
-    that each address is in one of them; the others at 0, since what refers to them counts from their
-    start."""
+    """An address for each section of an object file, where all begin at 0: those that are loaded stand in a
+    row, the others at 0, since what refers to them counts from their start."""
     found, at = [], 0x1000
     for section in sections:
         loaded, align = section.flags & 2, max(1, section.align)        # SHF_ALLOC
@@ -1274,14 +1253,12 @@ def unpacked(path: str) -> bytes:
 
 
 def inflatable(size: int) -> int:
-    """The bytes that so many compressed ones may become: debug information shrinks to a tenth; a bomb, to a
-    thousandth."""
+    """The bytes that so many may unpack to: debug information shrinks to a tenth, a bomb to a thousandth."""
     return (1 << 24) + 100 * size
 
 
 def inflated(data: Union[bytes, memoryview], decompressor: Callable[[], Any]) -> bytes:
-    """What compressed data holds, which may be several streams; ValueError where it is damaged, or more than
-    can be true."""
+    """What one or several compressed streams hold; ValueError where damaged, or more than can be true."""
     limit, found, rest = inflatable(len(data)), b'', data
     while rest:
         stream = decompressor()
@@ -1319,8 +1296,7 @@ def unpacked_zstd(path: str, data: bytes) -> bytes:
 
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
-    """Where the bytes stand; linkers merge the tails of strings, so they may stand within longer ones, and
-    numbers overlap."""
+    """Where the bytes stand, also within longer strings, whose tails linkers merge, and overlapping."""
     if isinstance(data, bytes):                                             # faster than a pattern
         at = data.find(wanted)
         while at >= 0:
@@ -1377,8 +1353,7 @@ def build_id_note(build_id: str, order: str) -> bytes:
 
 
 def elf_of(arch: Arch, sections: Sequence[Tuple[str, int, bytes]]) -> bytes:
-    """An ELF file that has nothing but these sections (name, type, bytes), for that architecture (ELF
-    gABI)."""
+    """An ELF file of nothing but these sections (name, type, bytes), for that architecture (ELF gABI)."""
     mark, wide = '<' if arch.order == 'little' else '>', arch.bits == 64
     size, names, headers, contents = 64 if wide else 52, b'\0', bytes(64 if wide else 40), b''
     for name, kind, data in [*sections, ('.shstrtab', 3, b'')]:
@@ -1470,8 +1445,7 @@ def without_parameters(name: str) -> str:
 
 
 def spellings(name: str) -> Set[str]:
-    """What one may write for a demangled name: with and without parameters, a template's result, an ABI
-    tag."""
+    """The ways to write a demangled name: with and without parameters, a template's result, an ABI tag."""
     if '[abi:' in name:
         return {name} | spellings(re.sub(r'\[abi:\w+\]', '', name))
     bare, depth = without_parameters(name), 0
@@ -1507,8 +1481,7 @@ def library_paths() -> List[Tuple[str, str]]:
 
 
 def is_library(file: str, name: str) -> bool:
-    """Tell whether that is the file's soname, whole or without what is behind .so ('libc' is libc.so.6, in
-    old files libc-2.31.so)."""
+    """Tell whether a library is called so: 'libc' is libc.so.6, and libc-2.31.so in old files."""
     return file == name or re.fullmatch(re.escape(name) + r'(-[\d.]+)?\.so(\.[\w.]+)?', file) is not None
 
 
@@ -1523,8 +1496,7 @@ def mapped_objects(pid: int) -> List[str]:
 
 
 def object_of_process(pid: int, name: str) -> Optional[str]:
-    """What a process calls so, as a path that is good here: the same file through its root, where that is
-    another."""
+    """The file that a process calls so, by a path that is good here: through its root where that differs."""
     root = ''                                           # of a chroot: maps has the paths as seen from here
     with contextlib.suppress(OSError):
         root = os.readlink(f'/proc/{pid}/root').rstrip('/')
@@ -1574,8 +1546,7 @@ CAPSTONE = {'x86_64': ('X86', '64'), 'i386': ('X86', '32'), 'aarch64': ('AARCH64
 
 
 def disassembled(code: bytes, address: int, arch: Arch) -> List[Instruction]:
-    """The instructions of these bytes, by capstone; SurftraceError where it is not there or does not know
-    them."""
+    """The instructions of these bytes, by capstone, or DisassemblyError."""
     decoder = _capstone(arch)
     if not decoder:
         raise DisassemblyError(
