@@ -790,7 +790,7 @@ class SymbolTable(NamedTuple):
 
     def name(self, row: RawSymbol) -> str:
         """The name of an entry."""
-        return self.names[row[0]:self.names.find(b'\0', row[0])].decode(errors='replace')
+        return text_at(self.names, row[0])
 
     def numbers(self) -> Dict[bytes, Tuple[int, ...]]:
         """The numbers of the entries by name."""
@@ -863,44 +863,39 @@ class Executable:
             raise ValueError('no ELF file')
         bits, order = {1: 32, 2: 64}[self._map[4]], {1: 'little', 2: 'big'}[self._map[5]]
         self.mark, self.word = '<' if order == 'little' else '>', 'Q' if bits == 64 else 'I'
-        head = struct.unpack_from(f'{self.mark}HHI3{self.word}I6H', self._map, 16)
-        kind, machine, _, _, segments, sections, _, _, *counts = head
-        self.is_object = kind == 1                                      # ET_REL
+        self.type, machine, _, _, segments, sections, _, _, _, count, _, number, names = struct.unpack_from(
+            f'{self.mark}HHI3{self.word}I6H', self._map, 16)
+        self.is_object = self.type == 1                                     # ET_REL
         arches = [arch for arch in ARCHES if (arch.machine, arch.bits, arch.order) == (machine, bits, order)]
         if not arches:
             raise DebugInfoError(f'{self.path}: a file for machine {machine} of ELF, {order}-endian, {bits} '
                                  'bits: no architecture surftrace knows')
-        self.arch = arches[0]
-        self.segments = self._read_segments(segments, *counts[:2])
-        self._numbered = self._read_sections(sections, *counts[2:]) if sections else []
+        self.arch, self.segments = arches[0], []
+        for kind, *fields in self._records('II6Q' if bits == 64 else '8I', segments, count):
+            flags = fields.pop(0 if bits == 64 else 5)
+            offset, address, _, size, *_ = fields
+            if kind == 1:                                                   # PT_LOAD
+                self.segments.append(Segment(offset, address, size, bool(flags & 1)))
+        layout = f'II4{self.word}II2{self.word}'
+        if sections and number == 0:                    # more than fit there; the first section has it
+            first = SectionHeader(*self._records(layout, sections, 1)[0])
+            number, names = first.size, first.link if names == 0xffff else names
+        entries = self._records(layout, sections, number) if sections else []
+        headers = [SectionHeader(*entry) for entry in entries]
+        addresses = object_addresses(headers) if self.is_object else [header.address for header in headers]
+        strings = headers[names] if headers else SectionHeader(*[0] * 10)
+        texts = self._map[strings.offset:strings.offset + strings.size]
+        self._numbered = [self._section(header, text_at(texts, header.name), address)
+                          for header, address in zip(headers, addresses)]
         self.sections = {section.name: section for section in self._numbered}
 
-    def _read_segments(self, start: int, size: int, count: int) -> List[Segment]:
-        """The segments that are loaded (PT_LOAD), by Elf64_Phdr or Elf32_Phdr."""
-        found = []
-        for at in range(start, start + size * count, size or 1):
-            layout = self.mark + ('II6Q' if self.word == 'Q' else '8I')
-            kind, *fields = struct.unpack_from(layout, self._map, at)
-            flags = fields.pop(0 if self.word == 'Q' else 5)
-            offset, address, _, stored, *_ = fields
-            if kind == 1:
-                found.append(Segment(offset, address, stored, bool(flags & 1)))
-        return found
-
-    def _read_sections(self, start: int, size: int, count: int, names: int) -> List[Section]:
-        """Every section, by its number; counts too large for the file's header are in the first section's."""
-        layout = struct.Struct(f'{self.mark}II4{self.word}II2{self.word}')
-        if size < layout.size:
-            raise ValueError(f'section headers of {size} bytes')
-        first = SectionHeader(*layout.unpack_from(self._map, start))
-        places = range(start, start + size * (count or first.size), size)
-        headers = [SectionHeader(*layout.unpack_from(self._map, at)) for at in places]
-        strings = headers[first.link if names == 0xffff else names]
-        text = self._map[strings.offset:strings.offset + strings.size]
-        addresses = object_addresses(headers) if self.is_object else [header.address for header in headers]
-        ends = [text.find(b'\0', header.name) for header in headers]
-        found = [text[header.name:end].decode(errors='replace') for header, end in zip(headers, ends)]
-        return [self._section(*each) for each in zip(headers, found, addresses)]
+    def _records(self, layout: str, at: int, count: int) -> List[Tuple[int, ...]]:
+        """So many entries of a table of the file."""
+        entry = struct.Struct(self.mark + layout)
+        data = self._map[at:at + count * entry.size]
+        if len(data) < count * entry.size:
+            raise ValueError('a table ends behind the end of the file')
+        return list(entry.iter_unpack(data))
 
     def _section(self, header: SectionHeader, name: str, address: int) -> Section:
         """A section; compressed debug sections had their own names, and a header 'ZLIB' and the size in eight
@@ -1040,8 +1035,8 @@ class Executable:
             sort = 'undefined'
         elif int.from_bytes(version, self.arch.order) & 0x8000:  # type: ignore[arg-type]
             sort = sort or 'old'
-        elif table.versions and type_ == 1 and DT_SONAME in self._dynamic:
-            sort = 'exported'                                       # programs may have a copy (R_*_COPY)
+        elif table.versions and type_ == 1 and self._is_library:
+            sort = 'exported'
         elif self.arch.name == 'arm' and type_ == 2 and value & 1:    # AAELF32 5.5.3: bit 0 of functions
             sort, value = 'thumb', value - 1
         if self.arch.name == 'ppc64le':
@@ -1061,20 +1056,21 @@ class Executable:
                 if row[1] & 15 in types and row[3] in sections:
                     yield which, number, row
 
-    @functools.cached_property
-    def _dynamic(self) -> Dict[int, List[int]]:
-        """The values of .dynamic, by their tags."""
-        found: Dict[int, List[int]] = {}
+    def _dynamic(self, tag: int) -> List[str]:
+        """The names that .dynamic has for a tag."""
         layout, data = struct.Struct(self.mark + 2 * self.word), self.contents('.dynamic')
-        for tag, value in layout.iter_unpack(data[:len(data) // layout.size * layout.size]):
-            found.setdefault(tag, []).append(value)
-        return found
+        entries = layout.iter_unpack(data[:len(data) // layout.size * layout.size])
+        return [text_at(self._tables[1].names, value) for key, value in entries if key == tag]
 
-    @property
+    @functools.cached_property
     def needed(self) -> List[str]:
         """The sonames of the libraries it is linked with."""
-        names = bytes(self.contents('.dynstr'))
-        return [names[at:names.find(b'\0', at)].decode() for at in self._dynamic.get(DT_NEEDED, ())]
+        return self._dynamic(DT_NEEDED)
+
+    @functools.cached_property
+    def _is_library(self) -> bool:
+        """Tell whether it has a soname: programs may have copies of its data (R_*_COPY)."""
+        return self._dynamic(DT_SONAME) != []
 
     def _read_named(self, name: str) -> List[Symbol]:
         """The symbols of that name, also undefined ones."""
@@ -1096,7 +1092,7 @@ class Executable:
     def copies_of(self, name: str) -> List[Symbol]:
         """The copies of a function with other parameters: NAME.constprop.0, NAME.isra.0.constprop.1."""
         form = re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
-        names = {table.names[at:table.names.find(b'\0', at)].decode(errors='replace')
+        names = {text_at(table.names, at)
                  for table in self._tables for at in occurrences(table.names, name.encode() + b'.')}
         found = {symbol for copy in filter(form.fullmatch, names) for symbol in self.symbols(copy)}
         return sorted((symbol for symbol in found if symbol.code), key=lambda symbol: symbol.address)
@@ -1201,6 +1197,11 @@ class Executable:
                     operands = ''.join(texts[2:3])
                     found.append(UsdtNote(texts[0], texts[1], address + moved, semaphore, operands))
         return found
+
+
+def text_at(data: bytes, at: int) -> str:
+    """The text there, up to a NUL."""
+    return data[at:data.find(b'\0', at)].decode(errors='replace')
 
 
 def identity(file: Union[str, int]) -> Tuple[int, ...]:
@@ -1471,12 +1472,9 @@ def library_paths() -> List[Tuple[str, str]]:
     start = data.find(b'glibc-ld.so.cache1.1')
     if start < 0:
         return []
-
-    def text(offset: int) -> str:
-        return data[start + offset:data.index(b'\0', start + offset)].decode(errors='replace')
     count = struct.unpack_from('=I', data, start + 20)[0]
     entries = data[start + 48:start + 48 + 24 * count]
-    return [(text(name), text(path))
+    return [(text_at(data, start + name), text_at(data, start + path))
             for _, name, path, _, _ in struct.iter_unpack('=iIIIQ', entries[:len(entries) // 24 * 24])]
 
 

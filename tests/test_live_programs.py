@@ -398,7 +398,7 @@ def semaphore_of(pid: int, path: str, name: str) -> int:
     """Where a running process has the semaphore of a probe."""
     program = module.Executable(path)
     address = next(note.semaphore for note in program.usdt_notes() if note.name == name)
-    if program.elf.header['e_type'] == 'ET_EXEC':
+    if program.type == 2:
         return address
     lines = [line for line in Path(f'/proc/{pid}/maps').read_text().splitlines() if line.endswith(' ' + os.path.realpath(path))]
     return int(lines[0].split('-')[0], 16) - (program.segments[0].address & ~0xfff) + address
