@@ -4094,8 +4094,8 @@ class Btf(TypeInfo):
             if len({shape(type_) for type_ in types}) > 1:
                 wanted = f'{keyword} {name}'.strip()
                 raise InputError(
-                    f"'{wanted}' has several definitions in the kernel, and BTF does not say which file has which; "
-                    'reach it through a member or a parameter of that type')
+                    f"'{wanted}' has several definitions in the kernel, and BTF does not say which file has "
+                    'which; reach it through a member or a parameter of that type')
             return types[0] if types else None
 
     def variable(self, name: str) -> Optional[Variable]:
