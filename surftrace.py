@@ -1678,8 +1678,7 @@ FORM_CODES = {form: code for code, forms in {
     'I': 'data4 ref4 ref_addr ref_sup4 GNU_ref_alt strx4 strp line_strp strp_sup GNU_strp_alt addrx4 '
          'sec_offset'
 }.items() for form in forms.split()}
-# DWARF 5, 7.5.3: a code; a tag, whether it has children, pairs of name and form (0x21 has its value behind it),
-# two zeros.
+# DWARF 5, 7.5.3: a code; a tag, whether it has children, names with forms (behind 0x21 a value), two zeros.
 ABBREVIATION = regex(rb'(%(n)s)(%(n)s[\x00\x01](?:(?!\x00\x00)%(n)s(?:\x21%(n)s|(?!\x21)%(n)s))*\x00\x00)' % {
     b'n': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
 
@@ -2669,7 +2668,7 @@ class DwarfTypes:
         dies = [die for text in template_spellings(last[0] if last else name)
                 for die in self._sample(self.entries.by_name(text, tags, unit, defined=True))
                 if keyword or die.tag not in SCOPED_TAGS or die.unit.language]
-        if len(dies) == 1 and not dies[0].unit.language:                # of C, where only functions are scopes
+        if len(dies) == 1 and not dies[0].unit.language:            # of C, where only functions are scopes
             return {name: dies}
         for die in dies:
             found.setdefault(re.sub(r'\s', '', self._whole_name(die)), []).append(die)
