@@ -11968,12 +11968,19 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     if not gone and not hidden:
         gone = ['none lost']
     shown = [event.name for event in events if not event.pair or event.pair.entry]
-    counts = ', '.join(f'{name} {stream.decoder.counts[name]}' for name in shown)
+    counts = ', '.join(f'{name} {count}' for name, count in folded(shown, stream.decoder.counts))
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
     calls = stream.decoder.calls
     alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not '
              'seen' for name, count in calls.alone.items()]
     return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *alone, *missed]
+
+
+def folded(names: Sequence[str], counts: Mapping[str, int]) -> List[Tuple[str, int]]:
+    """The counts by their names; of more than a few, those with none in one."""
+    came = [(name, counts[name]) for name in names if counts[name]]
+    none = len(names) - len(came)
+    return [(name, counts[name]) for name in names] if none < 4 else [*came, (f'{none} {"others" if came else "functions"}', 0)]
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
