@@ -4960,19 +4960,22 @@ def running_code(address: int, size: int) -> bytes:
 # ---- Expressions -------------------------------------------------------------------------------------------
 
 GRAMMAR = r'''
-line    := KIND[:EVENT] PLACE { ARG } [h:{ KEY }] [f:FILTER]   a word that begins with h: counts, one with f: filters
+line    := KIND[:EVENT] PLACE { ARG } [h:{ KEY }] [f:FILTER]    h: and f: begin a word
 KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
-ARG     := [NAME=][FORMAT]EXPR[:TYPE]                 ends at a blank outside ( ) [ ] " " once EXPR is complete
-FORMAT  := S | U | X                                  only before a character that cannot continue a name
+ARG     := [NAME=][FORMAT]EXPR[:TYPE]           ends at a blank outside ( ) [ ] " " once EXPR is complete
+FORMAT  := S | U | X                            only before a character that cannot continue a name
 EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
-POSTFIX := ATOM { ->m | .m | [n] } | !(CTYPE)ATOM { ->m | .m | [n] } | @(struct HEADER *)[l2|l3|l4]ATOM { ->m | .m | [n] }
-ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | container_of(EXPR, CTYPE, member) | user(EXPR) | RAW
+POSTFIX := START { ->m | .m | [n] }     START := ATOM | !(CTYPE)ATOM | @(struct HEADER *)[l2|l3|l4]ATOM
+ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | RAW
+         | container_of(EXPR, CTYPE, member) | user(EXPR)
 RAW     := [+|-][u]N(EXPR) | \N | @+N
-KEY     := ARG | [NAME=]log2(EXPR) | [NAME=]step(EXPR,N) | sum(EXPR) | avg(EXPR) | comm | common_pid | cpu | stack
+KEY     := ARG | [NAME=](log2(EXPR) | step(EXPR,N)) | sum(EXPR) | avg(EXPR)
+         | comm | common_pid | cpu | stack
 FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
 OP      := == != < <= > >= & ~
 
-Behind ' #! ' surftrace tells itself what the kernel cannot be told: WORDS := { NAME{+NAME}:WORD } [h:{ KEY }] [f:FILTER]
+Behind ' #! ' surftrace tells itself what the kernel cannot be told:
+WORDS   := { NAME{+NAME}:WORD } [h:{ KEY }] [f:FILTER]
 '''
 
 
@@ -5075,7 +5078,7 @@ class Place(NamedTuple):
     at: Span
     function: str = ''                      # or a pattern (glob); of e the event, of u the probe's name
     module: str = ''
-    offset: Optional[int] = None            # into the function; where there is none, in the file of the object
+    offset: Optional[int] = None            # into the function, or without one into the object's file
     line: Optional[int] = None
     file: str = ''
     glob: bool = False
@@ -5096,7 +5099,7 @@ class Probe(NamedTuple):
     words: Tuple[Tuple[Tuple[str, ...], str, Span], ...] = ()
     keys: Optional[Tuple[Key, ...]] = None              # of a line that counts; there may be none
     source: str = ''                                    # the file and line that it is from
-    entry: Optional[Probe] = None                       # of a return, where another line says what its entry fetches
+    entry: Optional[Probe] = None                       # of a return: the line that says what its entry fetches
 
     @property
     def all_args(self) -> Tuple[Arg, ...]:
@@ -5130,23 +5133,26 @@ FILTER_TOKENS = regex(r'''
   | (?P<string>"[^"]*"|'[^']*')
   | (?P<word>CPUS\{[^}]*\}|[^\s()&|!=<>~"']+)
 ''', re.X)
-TYPE_WORDS = {'struct', 'union', 'enum', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short', 'int', 'long', 'void',
-              'bool', '_Bool', 'float', 'double', 'class'}
-KIND_PATTERN = regex(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)',
-                          re.A)
+TYPE_WORDS = {'struct', 'union', 'enum', 'class', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short', 'int',
+              'long', 'void', 'bool', '_Bool', 'float', 'double'}
+KIND_PATTERN = regex(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)'
+                     r'(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)', re.A)
 KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT probe'
 # How the kernel itself writes a place in a program (uprobetracer.rst), with the offset of a semaphore
-PROGRAM_PLACE = regex(r'(?P<path>/.*):(?P<offset>0[xX][0-9a-fA-F]+|\d+)(?:\((?P<semaphore>0[xX][0-9a-fA-F]+|\d+)\))?')
+PROGRAM_PLACE = regex(rf'(?P<path>/.*):(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
 PLACE_PATTERN = regex(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
-                               (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?(?::(?P<line>\d+))?$''', re.X)
-FILE_LINE_PATTERN = regex(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):(?P<line>\d{1,9})$')
-# Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[+OFFSET], FUNC:LINE, "FUNC" as it is written
+                               (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?
+                               (?::(?P<line>\d+))?$''', re.X)
+FILE_LINE_PATTERN = regex(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):'
+                          r'(?P<line>\d{1,9})$')
+# Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[+OFFSET], FUNC:LINE, "FUNC"
 OFFSET_PATTERN = regex(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
-PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
+PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))'
+                        rf'(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
 COUNTED_BY = ('log2', 'step', 'sum', 'avg')
 DEEPEST = 64                                # levels of an expression or a filter
-RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip', '__probe_ret_ip',
-            '__probe_func'}
+RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip',
+            '__probe_ret_ip', '__probe_func'}
 
 
 def whole_number(text: str) -> int:
@@ -5205,7 +5211,9 @@ class Parser:
 
     def fail(self, message: str, at: Optional[Span] = None) -> NoReturn:
         """Refuse the line at the next token."""
-        raise InputError(message if self.here.kind != 'end' or at else f'{message}, but nothing follows', at or self.here.at)
+        if self.here.kind == 'end' and not at:
+            message += ', but nothing follows'
+        raise InputError(message, at or self.here.at)
 
     def deeper(self) -> None:
         """One step down; nobody writes more than a few, and Python's own stack has an end."""
@@ -5233,17 +5241,21 @@ class Parser:
             name = self.take().text
             self.take()
         after = self.ahead()
-        if self.here.kind == 'name' and self.here.text in 'SUX' and after.at[0] == self.here.at[1] and (
-                after.text in ('!', '@', '(', '*', '&') or after.kind not in ('mark', 'number', 'name', 'end')):
+        begins = after.text in ('!', '@', '(', '*', '&') or after.kind not in ('mark', 'number', 'name', 'end')
+        if self.here.kind == 'name' and self.here.text in 'SUX' and after.at[0] == self.here.at[1] and begins:
             format_ = self.take().text
         expr = self.expr()
         if self.here.text in ('->', '.', '[') and self.here.kind == 'mark':
-            self.fail(f"a blank ends an argument, and '{self.here.text}' cannot begin one: no blank before it")
+            mark = self.here.text
+            self.fail(f"a blank ends an argument, and '{mark}' cannot begin one: no blank before it")
         word, word_at, length = '', self.here.at, None
         if self.here.text == ':' and not self.spaced():
             self.take()
-            counted = self.here.text == 'text' and self.ahead().text == '(' and self.ahead().at[0] == self.here.at[1]
-            word, word_at, length = self.counted_text() if counted else (*self.type_word(), None)
+            after = self.ahead()
+            if self.here.text == 'text' and after.text == '(' and after.at[0] == self.here.at[1]:
+                word, word_at, length = self.counted_text()
+            else:
+                word, word_at = self.type_word()
         if self.here.kind != 'end' and not self.spaced():
             self.fail('the argument is complete before this')
         return Arg(name, format_, expr, word, self.span(start), word_at, length)
@@ -5374,13 +5386,14 @@ class Parser:
         if token.kind in ('argument', 'address', 'fileoffset'):
             return Expr(token.kind, token.at, number=self.number(token, token.value))
         if token.kind == 'global':
-            name, offset = re.fullmatch(r'([\w.]+)([-+]\w+)?', token.value).groups()  # type: ignore[union-attr]
-            return Expr('global', token.at, name, self.number(token, offset or '0'))
+            name, sign, offset = re.split(r'([-+]|$)', token.value, maxsplit=1)
+            return Expr('global', token.at, name, self.number(token, sign + offset or '0'))
         if token.kind == 'offset':
             self.expect('(', 'after the offset')
             inner = self.expr()
             self.expect(')', 'to close the bracket')
-            return self.made('offset', token.at, inner, number=self.number(token, token.value.replace('u', '')), user='u' in token.value)
+            offset = self.number(token, token.value.replace('u', ''))
+            return self.made('offset', token.at, inner, number=offset, user='u' in token.value)
         if token.kind == 'name' and self.here.text == '(' and not self.spaced():
             return self.call(token)
         return Expr(token.kind, token.at, token.value)
@@ -5388,7 +5401,8 @@ class Parser:
     def call(self, name: Token) -> Expr:
         """container_of(EXPR, CTYPE, member) | user(EXPR)"""
         if name.text not in ('container_of', 'user'):
-            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member) and user(x) are", name.at)
+            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member) and user(x) "
+                      'are', name.at)
         self.take()
         inner = self.expr()
         if name.text == 'user':
@@ -5518,20 +5532,22 @@ def split_line(text: str, start: int) -> Parts:
 
 def parse_probe(text: str) -> Probe:
     """The AST of one line."""
-    comment = re.match(r'\s*#!\s+', text)                        # a line for surftrace only: an event that needs no definition
+    comment = re.match(r'\s*#!\s+', text)                # an event that needs no definition, as -S prints it
     head = KIND_PATTERN.match(text, comment.end() if comment else 0)
     if not head:
         start = len(text) - len(text.lstrip())
-        raise InputError(f'a line begins with the kind of probe: {KINDS}', (start, start + max(1, len(text.split(' ')[0]))))
+        end = start + max(1, len(text.split(' ')[0]))
+        raise InputError(f'a line begins with the kind of probe: {KINDS}', (start, end))
     event = head['event'] or ''
     if event and (not re.fullmatch(r'[A-Za-z_]\w{0,62}', event, re.A) or event in ('enable', 'filter')):
-        raise InputError("an event's name is letters, digits and _, and neither 'enable' nor 'filter'", head.span('event'))
+        raise InputError("an event's name is letters, digits and _, and neither 'enable' nor 'filter'",
+                         head.span('event'))
     word = re.compile(r'\s*((?:"[^"]*"|[^\s"])*)').match(text, head.end())
     assert word
     kind = head['kind'].upper() if head['kind'] in 'pr' and PROGRAM_PLACE.fullmatch(word[1]) else head['kind']
     if head['maxactive'] and kind != 'r':
         raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
-    place = parse_place(kind, word[1], word.span(1))
+    place = parse_place(kind, word[1], (word.start(1), max(word.end(1), word.start(1) + 1)))
     parts = split_line(text, word.end())
     parser, args = Parser(TOKENS, text, parts.args, parts.words), []
     while parser.here.kind != 'end':
@@ -5553,10 +5569,10 @@ def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
         parser.fail(f"h: counts by what follows; an argument called h is h=h:{parser.here.text}")
     while parser.here.kind != 'end':
         keys.append(parser.key())
-    for most, what in ((3, [key for key in keys if key.how not in ('sum', 'avg')]),
-                       (2, [key for key in keys if key.how in ('sum', 'avg')])):
+    for most, name, what in ((3, 'keys', [key for key in keys if key.how not in ('sum', 'avg')]),
+                             (2, 'of sum() and avg()', [key for key in keys if key.how in ('sum', 'avg')])):
         if len(what) > most:
-            raise InputError(f"at most {most} {'keys' if most == 3 else 'of sum() and avg()'}", what[most].arg.at)
+            raise InputError(f'at most {most} {name}', what[most].arg.at)
     return tuple(keys)
 
 
@@ -5565,7 +5581,7 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
     if kind == 'e':
         event = re.fullmatch(r'([\w*?\[\]-]+)[/:.]([\w*?\[\]-]+)', text)
         if not event:
-            raise InputError('an event is SYSTEM/EVENT, as in e sched/sched_switch', (at[0], max(at[1], at[0] + 1)))
+            raise InputError('an event is SYSTEM/EVENT, as in e sched/sched_switch', at)
         return Place(text, at, event[2], system=event[1], glob=bool(re.search(r'[*?\[]', text)))
     object_, rest = split_object(kind, text, at, is_file) if kind in 'PRu' else ('', text)
     if kind == 'u':
@@ -5573,13 +5589,13 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
         return Place(text, at, name, object=object_, system=provider)
     raw = OFFSET_PATTERN.fullmatch(rest) if object_ else None
     if raw:
-        return Place(text, at, object=object_, offset=place_number(raw['offset'], at), semaphore=place_number(raw['semaphore'] or '0', at))
+        start, semaphore = place_number(raw['offset'], at), place_number(raw['semaphore'] or '0', at)
+        return Place(text, at, object=object_, offset=start, semaphore=semaphore)
     line_of_file = FILE_LINE_PATTERN.match(rest)
     match = line_of_file or (PROGRAM_PATTERN if object_ else PLACE_PATTERN).match(rest)
     if not match:
-        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a pattern (tcp_*)'
-                         + '; one of a program is for P' * (text[:1] in ('/', '.')),
-                         (at[0], max(at[1], at[0] + 1)))
+        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a '
+                         'pattern (tcp_*)' + '; one of a program is for P' * (text[:1] in ('/', '.')), at)
     part = {name: value or '' for name, value in match.groupdict().items()}
     offset = place_number(part['offset'], at) if part.get('offset') else None
     line = place_number(part['line'], at, 10) if part['line'] else None
@@ -5587,11 +5603,13 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
         raise InputError('a return is that of a whole function: no offset or line', at)
     if offset and line is not None:
         raise InputError('an offset or a line, not both', at)
-    glob, line = GLOB.search(part.get('function', '')) is not None, line or (None if part.get('function') else line)      # FUNC:0 is FUNC
+    function = part.get('exact') or part.get('function', '')
+    glob = GLOB.search(part.get('function', '')) is not None
+    line = None if function and not line else line      # FUNC:0 is FUNC
     if glob and not object_ and (offset or line is not None or part['file']):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
-    return Place(text, at, part.get('exact') or part.get('function', ''), part.get('module', '').replace('-', '_'), offset, line,
-                 part.get('file', ''), glob and offset is None and line is None, object=object_)
+    return Place(text, at, function, part.get('module', '').replace('-', '_'), offset, line, part.get('file', ''),
+                 glob and offset is None and line is None, object=object_)
 
 
 def split_object(kind: str, text: str, at: Span, is_file: Callable[[str], bool]) -> Tuple[str, str]:
@@ -5602,7 +5620,7 @@ def split_object(kind: str, text: str, at: Span, is_file: Callable[[str], bool])
     ends = [match.start() for match in re.finditer(':', bare[:-1]) if match.start()]
     if not ends:
         form = {'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}[kind]
-        raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', (at[0], max(at[1], at[0] + 1)))
+        raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', at)
     end = len(quoted[1]) if quoted and quoted[2] else next(
         (end for end in ends if '/' not in bare[:end] or is_file(bare[:end])), ends[0])
     return bare[:end], f'"{bare[end + 1:]}"' if quoted and not quoted[2] else bare[end + 1:]
@@ -5659,8 +5677,8 @@ class Format(NamedTuple):
     takes: Tuple[str, ...]                                  # patterns of the fetch types of its parts
     show: Callable[[Sequence[str]], str]
     parse: Callable[[str], Tuple[int, ...]] = no_value      # ValueError where the text is no such value
-    ordered: bool = False                                   # whether < means the same for what the kernel compares
-    signed: int = 0                                         # bits of a signed bit-field, which the kernel takes as unsigned
+    ordered: bool = False                               # whether < means the same for what the kernel compares
+    signed: int = 0                                     # bits of a signed bit-field, unsigned to the kernel
 
 
 class Layout(NamedTuple):
@@ -5680,7 +5698,8 @@ class Layout(NamedTuple):
         sizes = self.sizes
 
         def show(values: Sequence[str]) -> str:
-            return self.text(b''.join(number(value).to_bytes(size, order) for value, size in zip(values, sizes)))
+            parts = (number(value).to_bytes(size, order) for value, size in zip(values, sizes))
+            return self.text(b''.join(parts))
 
         def parse(text: str) -> Tuple[int, ...]:
             data, numbers = self.data(text), []
@@ -5719,13 +5738,16 @@ def network_order(bits: int, spec: str) -> Layout:
 
 FORMATS = {
     'ip': Layout(('u32',), ip_text, ip_data),
-    'ip6': Layout(('x64', 'x64'), ip_text, ip_data),        # two words: a filter of the kernel cannot compare arrays
-    'mac': Layout(('x32', 'x16'), lambda data: data.hex(':'), lambda text: bytes(int(byte, 16) for byte in text.split(':'))),
-    **{f'{end}{bits}': network_order(bits, spec) for end, spec in (('be', 'd'), ('BE', '#x')) for bits in (16, 32, 64)}}
+    'ip6': Layout(('x64', 'x64'), ip_text, ip_data),    # two words: a filter of the kernel cannot compare arrays
+    'mac': Layout(('x32', 'x16'), lambda data: data.hex(':'),
+                  lambda text: bytes(int(byte, 16) for byte in text.split(':'))),
+    **{f'be{bits}': network_order(bits, 'd') for bits in (16, 32, 64)},
+    **{f'BE{bits}': network_order(bits, '#x') for bits in (16, 32, 64)}}
 PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
                                   for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
 # in hexadecimal what no fetch type of the kernel prints so (bit-fields)
-HEX = Format('X', (INTEGER,), lambda values: f'{number(values[0]):#x}', lambda text: (whole_number(text),), True)
+HEX = Format('X', (INTEGER,), lambda values: f'{number(values[0]):#x}', lambda text: (whole_number(text),),
+             ordered=True)
 
 
 def cut(text: str, count: int) -> str:
@@ -5745,7 +5767,8 @@ def cut_format(count: int) -> Format:
 def packet_format(before: int) -> Format:
     """The string that begins so many bytes into a packet and ends with it; the second part is the packet's
     length."""
-    return Format(f'packet({before})', (STRING, 'u32'), lambda values: cut(values[0], number(values[1]) - before))
+    return Format(f'packet({before})', (STRING, 'u32'),
+                  lambda values: cut(values[0], number(values[1]) - before))
 
 
 def signed_format(width: int) -> Format:
@@ -5776,7 +5799,10 @@ def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) 
         def show(shown: Sequence[str]) -> str:
             value = extended(shown[0], width)
             return names.get(value, str(value))
-        return Format(f'enum({word})', (INTEGER,), show, lambda text: (cut_to(numbers.get(text, text), width),), signed=width)
+
+        def parse(text: str) -> Tuple[int, ...]:
+            return (cut_to(numbers.get(text, text), width),)
+        return Format(f'enum({word})', (INTEGER,), show, parse, signed=width)
     return Format(f'enum({word})', (INTEGER,), lambda shown: names.get(number(shown[0]), shown[0]),
                   lambda text: (whole_number(numbers.get(text, text)),), True)
 
@@ -5802,8 +5828,8 @@ def text_format(most: Optional[int] = None) -> Format:
     return Format('text' if most is None else f'text[{most}]', (INTEGER, *[r'x8\[64\]'] * TEXT_CHUNKS), show)
 
 
-SIZED_FORMATS = ((r'text\[(\d{1,9})\]', text_format), (r'cut\((\d{1,9})\)', cut_format), (r'packet\((\d{1,9})\)', packet_format),
-                 (r'S\(([1-9]\d?)\)', signed_format))
+SIZED_FORMATS = ((r'text\[(\d{1,9})\]', text_format), (r'cut\((\d{1,9})\)', cut_format),
+                 (r'packet\((\d{1,9})\)', packet_format), (r'S\(([1-9]\d?)\)', signed_format))
 
 
 def bit_width(kind: str) -> int:
@@ -11980,7 +12006,9 @@ def folded(names: Sequence[str], counts: Mapping[str, int]) -> List[Tuple[str, i
     """The counts by their names; of more than a few, those with none in one."""
     came = [(name, counts[name]) for name in names if counts[name]]
     none = len(names) - len(came)
-    return [(name, counts[name]) for name in names] if none < 4 else [*came, (f'{none} {"others" if came else "functions"}', 0)]
+    if none < 4:
+        return [(name, counts[name]) for name in names]
+    return [*came, (f'{none} others' if came else f'{none} functions', 0)]
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
