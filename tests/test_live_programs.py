@@ -312,7 +312,7 @@ def test_lines_that_were_shown_do_the_same(app: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('line, words', [
-    ('P {}:text s=p:text(n) f:s==hello', ''), ('R {}:handle id', 'trace it at entry'), ('P {}:nix', 'no function'), ('u {}:a:b', 'no USDT probes')])
+    ('P {}:text s=p:text(n) f:s==hello', ''), ('R {}:handle+3', 'no offset'), ('P {}:nix', 'no function'), ('u {}:a:b', 'no USDT probes')])
 def test_what_is_refused_leaves_nothing(line: str, words: str, app: Path) -> None:
     said = surftrace(line.format(app))
     assert said.returncode == 2 and words in said.stderr and '^' in said.stderr and 'Traceback' not in said.stderr
