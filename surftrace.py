@@ -852,7 +852,8 @@ class Executable:
                     self.identity = identity(file.fileno())
                     self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._read_headers()
-        self._inflated = functools.lru_cache(None)(self._inflate)
+        self._inflated = functools.lru_cache(None)(
+            lambda section: inflated_section(path, section, self._packed(section)))
         self._relocated = functools.lru_cache(None)(self._relocate)
         self._extents = functools.lru_cache(None)(self._read_extents)
         self.every_symbol = functools.lru_cache(1 << 10)(self._read_named)
@@ -944,19 +945,6 @@ class Executable:
             part = data[start:start + step + len(wanted) - 1]
             yield from (start + at for at in occurrences(part, wanted))
             self.release(name)
-
-    def _inflate(self, section: Section) -> memoryview:
-        with reading(self.path):
-            data = self._packed(section)
-            if section.packing == 1:
-                found = inflated(data, zlib.decompressobj)
-            elif section.packing == 2:
-                found = unpacked_zstd(self.path, bytes(data))
-            else:
-                raise ValueError(f'{section.name} is compressed in a way unknown here, {section.packing}')
-            if len(found) != section.unpacked:
-                raise ValueError(f'{section.name} of {len(found)} bytes says it is one of {section.unpacked}')
-            return memoryview(found)
 
     def size(self, name: str) -> int:
         """The bytes contents() will give, without inflating anything."""
@@ -1294,6 +1282,20 @@ def unpacked_zstd(path: str, data: bytes) -> bytes:
     if got > size:                                                          # an error code is close to 2**64
         raise ValueError('damaged zstd')
     return buffer.raw[:got]
+
+
+def inflated_section(path: str, section: Section, data: memoryview) -> memoryview:
+    """The contents of a compressed section."""
+    with reading(path):
+        if section.packing == 1:
+            found = inflated(data, zlib.decompressobj)
+        elif section.packing == 2:
+            found = unpacked_zstd(path, bytes(data))
+        else:
+            raise ValueError(f'{section.name} is compressed in a way unknown here, {section.packing}')
+        if len(found) != section.unpacked:
+            raise ValueError(f'{section.name} of {len(found)} bytes says it is one of {section.unpacked}')
+        return memoryview(found)
 
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
@@ -1814,9 +1816,13 @@ class Unit:
         number = struct.Struct(entries.mark + 'I').unpack_from
         self.version: int = struct.unpack_from(entries.mark + 'H', self.data, 4)[0]
         old_types = offset >= len(entries.info)
-        kind = self.data[6] if self.version >= 5 else 2 if old_types else 1
-        self.first: int = UNIT_HEADERS.get(kind, 12) if self.version >= 5 else 23 if old_types else 11
-        self.table: int = number(self.data, 8 if self.version >= 5 else 6)[0]
+        if self.version >= 5:
+            kind, table = self.data[6], 8
+            self.first = UNIT_HEADERS.get(kind, 12)
+        else:
+            kind, table = 1 + old_types, 6
+            self.first = 23 if old_types else 11
+        self.table: int = number(self.data, table)[0]
         self.signature, self.signed = 0, 0
         if kind in (2, 6):                              # of a type, which is at `signed`
             self.signature = int.from_bytes(self.data[self.first - 12:self.first - 4], entries.order)
@@ -4830,8 +4836,9 @@ def program_at(path: str, debug: Optional[Executable] = None, shown: str = '') -
 def debug_files(executable: Executable) -> List[Executable]:
     """The separate debug file (GDB manual, 18.3: by build-id, then by .gnu_debuglink), and MiniDebugInfo."""
     own = os.path.realpath(executable.path)
-    folder, root = os.path.dirname(own), re.match(r'/proc/\d+/root|', executable.path)
-    places = [f"{root[0] if root else ''}{build_id_path(executable.build_id)}"] if executable.build_id else []
+    folder, root = os.path.dirname(own), re.match(r'(?:/proc/\d+/root)?', executable.path)
+    assert root
+    places = [f'{root[0]}{build_id_path(executable.build_id)}'] if executable.build_id else []
     link = named_file(executable, '.gnu_debuglink')
     if link and '/' not in link:
         places += [f'{folder}/{link}', f'{folder}/.debug/{link}', f'{DEBUG_FOLDER}{folder}/{link}']
@@ -8373,7 +8380,9 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
     """The part of a return's filter that the kernel judges, and the part that needs what only the pair has:
     those are joined with && at the top. Never is an entry filtered: its return would make a pair with an
     older one."""
-    parts = filter_.parts if isinstance(filter_, Junction) and filter_.op == '&&' else (filter_,) if filter_ else ()
+    parts: Tuple[Filter, ...] = (filter_,) if filter_ else ()
+    if isinstance(filter_, Junction) and filter_.op == '&&':
+        parts = filter_.parts
     own = {field.name for field in fields if not field.when}
     known = {**{field.when: field for field in fields if field.when == 'dur'}, **{field.name: field for field in fields}}
     kernel, ours = [], []
@@ -8387,7 +8396,7 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
                 refuse(f"'{each.field}' is no argument of this line: only those, common_pid and cpu can be compared in one part "
                        'with what is known of the call (parts are joined with &&)', each.at)
         ours.append(in_nanoseconds(part, known))
-    both = tuple(None if not part else part[0] if len(part) == 1 else Junction('&&', tuple(part)) for part in (kernel, ours))
+    both = [Junction('&&', tuple(part)) if len(part) > 1 else next(iter(part), None) for part in (kernel, ours)]
     if both[1]:
         FilterText([known[name]._replace(name=name) for name in known], {}).text(both[1])      # refuses what makes no sense
     return both[0], both[1]
@@ -8796,7 +8805,9 @@ class Table:
         texts = [str(row.calls)]
         for column, total, unread in zip(self.sums, row.sums, row.unread):
             read = row.calls - unread
-            text = str(total) if column.how == 'sum' else f'{total / read:.1f}' if read else '-'
+            text = str(total)
+            if column.how == 'avg':
+                text = f'{total / read:.1f}' if read else '-'
             texts.append(text + f' (+{unread} not read)' * bool(unread))
         return texts
 
@@ -10472,9 +10483,21 @@ def in_seconds(seconds: float) -> str:
     return f'{seconds:f}'.rstrip('0').rstrip('.')
 
 
+def check_scriptable(events: Sequence[Event]) -> None:
+    """Refuse what is done with the records that are read, by no script."""
+    for event in events:
+        with located(event.probe.text, event.probe.source, event.probe.place.at):
+            if event.columns is not None:
+                refuse('a script shows each event and cannot count; without h: it can be made')
+            if event.pair:
+                refuse('a script cannot make a pair of a return and its entry ($dur, and what only the entry '
+                       'has); it can show each of them, by a line of its own')
+
+
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None,
            count: Optional[int] = None) -> str:
     """A shell script that does the whole run: for any sh, with mkdir, mkfifo, sed and dd."""
+    check_scriptable(events)
     do, undo = [], []
     for number, step in enumerate(plan(events, run._replace(group=GROUP_IN_SCRIPT)), 1):
         done = f'done={number}; ' if step.undo else ''      # before the change: an interrupted one is undone
@@ -11416,14 +11439,9 @@ def run_lines(options: Any) -> int:
 
 
 def check_counting(options: Any, probes: Sequence[Probe]) -> None:
-    """Refuse what does not go with lines that count, or only with them."""
-    counted = [probe for probe in probes if probe.keys is not None]
-    if (options.interval or options.top) and not counted:
+    """Refuse options that go only with lines that count."""
+    if (options.interval or options.top) and all(probe.keys is None for probe in probes):
         raise InputError('-i and --top are for tables: a line with h: counts')
-    if counted and options.output:
-        keys = split_line(counted[0].text, counted[0].place.at[1]).keys
-        raise InputError('a script shows each event and cannot count: without h: it can be made',
-                         line=counted[0].text, at=(keys, len(counted[0].text)))
 
 
 def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:

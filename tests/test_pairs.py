@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from helpers import KERNEL, machine_of, sealed, text_of
 
-from surftrace import Decoder, Event, InputError, make_events, parse_probe, time_text
+from surftrace import Decoder, Event, InputError, Run, make_events, parse_probe, script, time_text
 
 LINE = 'r f n=%0:s32 $retval:s32 $dur'
 
@@ -184,3 +184,11 @@ def test_nothing_wrong_is_ever_shown(seed, popped):
     assert [line for line in lines if right[line.split()[0]] != line] == []
     assert len(lines) == len(right) if not lossy else len(lines) > len(right) / 3
     assert len(lines) + decoder.calls.alone.get('f0', 0) == len(right)
+
+
+@pytest.mark.parametrize(('line', 'words'), [('r f $dur', 'cannot make a pair'), ('p f h:comm', 'cannot count'),
+                                             ('r f n=%0:s32 f:n>1', 'cannot make a pair')])
+def test_a_script_does_not_leave_out_in_silence_what_it_cannot_do(line, words):
+    with pytest.raises(InputError, match=words) as caught:
+        script(sealed(line), Run(''))
+    assert line in str(caught.value)
