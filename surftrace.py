@@ -9158,7 +9158,8 @@ class Decoder:
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
-        self._takes_stacks = self.counting.stacks or stacks and any(event.pair for event in events)
+        hidden = any(event.pair or event.columns is not None for event in events)
+        self._takes_stacks = self.counting.stacks or stacks and hidden
         self._waiting: Dict[int, List[Tuple[Event, Optional[TakesStack]]]] = {}     # for their stacks, by processor
         self._pending = b''                             # a record that is not whole yet
 

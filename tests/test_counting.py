@@ -250,6 +250,13 @@ def test_a_shown_event_does_not_take_the_stack_of_a_counted_one():
     assert 'of_shown' not in decoder.counting.text()
 
 
+def test_the_stack_of_a_counted_record_is_not_shown():
+    shown, counted = sealed('p:shown f n=%di:u32', 'p:counted f h:comm')
+    decoder = Decoder([shown, counted])
+    text = decoder.block(text_of(shown, {'n': 1}) + stack('of_shown') + text_of(counted, {'comm': b'x'}) + stack('of_counted'))
+    assert b'of_shown' in text and b'of_counted' not in text and text.count(b'<stack trace>') == 1
+
+
 def test_a_stack_that_was_lost_is_no_other_one():
     record = text_of(BY_STACK, {})
     data = record + b'CPU:1 [LOST 3 EVENTS]\n' + stack('of_a_lost_record') + record + stack('a')
