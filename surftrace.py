@@ -160,7 +160,7 @@ def near(word: str, names: Iterable[str]) -> str:
     """'; did you mean ...?' with the names most like the word, or ''. Of a kernel's hundred thousand, only
     those that begin or end alike are compared."""
     import difflib
-    names = list(names)
+    names = list(dict.fromkeys(names))
     if len(names) > 5000:
         names = [name for name in names if (name[:2] == word[:2] or name[-4:] == word[-4:])
                  and 2 * abs(len(name) - len(word)) < len(word)]
@@ -5132,12 +5132,12 @@ TOKENS = regex(rf'''
   | @(?P<global>[A-Za-z_]\w*(?:\.\d+)*(?:[-+]{NUMBER})?)
   | (?P<offset>[-+]u?{NUMBER}(?=\())
   | (?P<number>{NUMBER})         | (?P<name>(?:::)?[A-Za-z_]\w*{ARGUMENTS}(?:::[A-Za-z_]\w*{ARGUMENTS})*)
-  | (?P<mark>->|[-+()\[\].*&!,:=@/])
+  | (?P<mark>-?->|[-+()\[\].*&!,:=@/])
 ''', re.X | re.A)
 FILTER_TOKENS = regex(r'''
     (?P<blank>\s+)
-  | (?P<mark>&&|\|\||==|!=|<=|>=|[<>&~!()])
-  | (?P<string>"[^"]*"|'[^']*')
+  | (?P<mark>&&|\|\||==|!=|<=|>=|[=<>&~!()])
+  | (?P<string>"[^"]*"|'[^']*')  | (?P<unclosed>["'].*)
   | (?P<word>CPUS\{[^}]*\}|[^\s()&|!=<>~"']+)
 ''', re.X)
 TYPE_WORDS = {'struct', 'union', 'enum', 'class', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short', 'int',
@@ -5156,10 +5156,18 @@ FILE_LINE_PATTERN = regex(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|c
 OFFSET_PATTERN = regex(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
 PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))'
                         rf'(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
+NO_SYSTEM = 'an event is SYSTEM/EVENT, as in e sched/sched_switch'
 COUNTED_BY = ('log2', 'step', 'sum', 'avg')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip',
             '__probe_ret_ip', '__probe_func'}
+
+
+# What is meant by a mark that other tools have: anywhere, where an expression begins, where it has ended
+BEHIND_F = 'a comparison is part of the filter, behind f: as in f:comm==bash'
+ADVICE = {',': 'a blank separates arguments, no comma', '>': f"'->' leads to a member; {BEHIND_F}",
+          **dict.fromkeys('=!<', BEHIND_F)}
+ADVICE_BEFORE, ADVICE_BEHIND = {**ADVICE, '/': BEHIND_F}, {**ADVICE, '-->': "'->' leads to a member"}
 
 
 def whole_number(text: str) -> int:
@@ -5174,7 +5182,7 @@ def tokens(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterato
     while start < end:
         match = pattern.match(text, start, end)
         if not match:
-            raise InputError('this character means nothing here', (start, start + 1))
+            raise InputError(ADVICE.get(text[start], 'this character means nothing here'), (start, start + 1))
         if match.lastgroup != 'blank':
             yield Token(match.lastgroup or '', match[0], match.span(), match[match.lastgroup or 0])
         start = match.end()
@@ -5264,7 +5272,7 @@ class Parser:
             else:
                 word, word_at = self.type_word()
         if self.here.kind != 'end' and not self.spaced():
-            self.fail('the argument is complete before this')
+            self.fail(ADVICE_BEHIND.get(self.here.text, 'the argument is complete before this'))
         return Arg(name, format_, expr, word, self.span(start), word_at, length)
 
     def counted_text(self) -> Tuple[str, Span, Expr]:
@@ -5388,7 +5396,8 @@ class Parser:
             return inner
         token = self.here
         if token.kind in ('mark', 'number', 'end'):
-            self.fail('an expression expected (%0, a parameter, %di, $retval, @symbol, ...)')
+            self.fail(ADVICE_BEFORE.get(
+                token.text, 'an expression expected (%0, a parameter, %di, $retval, @symbol, ...)'))
         self.take()
         if token.kind in ('argument', 'address', 'fileoffset'):
             return Expr(token.kind, token.at, number=self.number(token, token.value))
@@ -5487,10 +5496,10 @@ class Parser:
         if not re.fullmatch(r'[A-Za-z_]\w*(\.(ustring|function))?', field.text):
             self.fail("the left side of a comparison is a field's name", field.at)
         if self.here.text not in ('==', '!=', '<', '<=', '>', '>=', '&', '~') or self.here.kind != 'mark':
-            self.fail('an operator expected: == != < <= > >= & ~')
+            self.fail("'==' compares" if self.here.text == '=' else 'an operator expected: == != < <= > >= & ~')
         op = self.take().text
         if self.here.kind not in ('word', 'string'):
-            self.fail('a value expected')
+            self.fail('the string is not closed' if self.here.kind == 'unclosed' else 'a value expected')
         value = self.take()
         quoted = value.kind == 'string'
         return Compare(field.text, op, value.text[1:-1] if quoted else value.text, quoted, field.at, value.at)
@@ -5552,6 +5561,8 @@ def parse_probe(text: str) -> Probe:
     word = re.compile(r'\s*((?:"[^"]*"|[^\s"])*)').match(text, head.end())
     assert word
     kind = head['kind'].upper() if head['kind'] in 'pr' and PROGRAM_PLACE.fullmatch(word[1]) else head['kind']
+    if not word[1] or event and re.match(r'[%$(@&!+-]|\w+=', word[1]):
+        refuse_no_place(kind, event, (head.end(), head.end() + 1) if not event else head.span('event'))
     if head['maxactive'] and kind != 'r':
         raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
     place = parse_place(kind, word[1], (word.start(1), max(word.end(1), word.start(1) + 1)))
@@ -5565,6 +5576,15 @@ def parse_probe(text: str) -> Probe:
     probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations, keys)
     check_names(probe)
     return probe
+
+
+def refuse_no_place(kind: str, event: str, at: Span) -> NoReturn:
+    """Refuse a line that ends behind its kind: the shell has split it, or a colon is before the place."""
+    form = {'e': 'SYSTEM/EVENT', 'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}.get(kind, 'FUNC')
+    if event:
+        raise InputError(f"'{event}' is the event's name here, and its place is missing: {kind} {event}, or "
+                         f'{kind}:NAME {form}', at)
+    raise InputError(f"the place is missing: '{kind} {form} ...', in quotes, or the shell takes the line apart", at)
 
 
 def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
@@ -5586,10 +5606,10 @@ def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
 def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] = os.path.isfile) -> Place:
     """PLACE"""
     if kind == 'e':
-        event = re.fullmatch(r'([\w*?\[\]-]+)[/:.]([\w*?\[\]-]+)', text)
+        event = re.fullmatch(r'(?:([\w*?\[\]-]+)[/:.])?([\w*?\[\]-]+)', text)
         if not event:
-            raise InputError('an event is SYSTEM/EVENT, as in e sched/sched_switch', at)
-        return Place(text, at, event[2], system=event[1], glob=bool(re.search(r'[*?\[]', text)))
+            raise InputError(NO_SYSTEM, at)
+        return Place(text, at, event[2], system=event[1] or '', glob=bool(re.search(r'[*?\[]', text)))
     object_, rest = split_object(kind, text, at, is_file) if kind in 'PRu' else ('', text)
     if kind == 'u':
         provider, _, name = rest.rpartition(':')
@@ -6005,6 +6025,15 @@ def is_untyped(type_: Type) -> bool:
 def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
     """Refuse what is written there; without columns, what located() says."""
     raise InputError(message, at)
+
+
+def near_type(info: TypeInfo, words: str) -> str:
+    """'; did you mean ...?' with the types most like one that is not there, from BTF where there is some: that
+    is read in a tenth of the time."""
+    keyword, name = words.rpartition(' ')[::2]
+    others = [f'{other} {name}' for other in ('struct', 'union', 'enum') if info.named(other, name)]
+    source = getattr(info, 'btf', None) or info
+    return near(others[0], others) if others else near(name, source.type_names([keyword], name[:1]))
 
 
 # Where arguments are when only the prototype is known
@@ -6738,7 +6767,7 @@ class Walk(Leaves):
                 found = plain if words != 'char' else None
                 found = found or self.info.named('', words, self.function) or plain
             if not found:
-                refuse(f"no type '{words}' in the debug information")
+                refuse(f"no type '{words}' in the debug information{near_type(self.info, words)}")
         for _ in range(name.stars):
             found = self._pointer_to(found)
         return found
@@ -7110,6 +7139,8 @@ class Resolver(Walk):
     def _formatted(self, lvalue: Lvalue, word: str, letter: str) -> Shown:
         word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
         layout_ = FORMATS.get(word)
+        if word in ('d', 'i', 'u', 'x', 'hex'):
+            refuse('how a number is shown is a letter before it: S(x) signed, U(x) unsigned, X(x) hexadecimal')
         if not layout_:
             known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])
             refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring "
@@ -7477,6 +7508,13 @@ def module_of(place: Place, machine: Machine) -> Module:
     return program
 
 
+def program_named(name: str, machine: Machine) -> Optional[Program]:
+    """The program that a name which is no program's here may mean."""
+    with contextlib.suppress(SurftraceError):
+        return machine.program(name)
+    return None
+
+
 def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]:
     """The functions that a place names: the one of that name, else all that match; one without an address in
     a module that is waited for."""
@@ -7542,6 +7580,10 @@ def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
     names = loaded or (module.file.function_symbols if module.file else {})
     if names and function not in names:
         refuse(f"the module {name} has no function '{function}'{near(function, names)}")
+    if not module.loaded and not module.file:
+        program = program_named(name, machine)
+        if program and program.functions_named(function):
+            refuse(f"'{name}' is no module here but {program.path}: P {name}:{function}")
     if module.loaded is False and module.file:
         machine.note(f"the module '{name}' is not loaded: the probe waits for it")
     elif module.loaded is False:
@@ -7822,13 +7864,33 @@ def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
                f'holds a copy: {first_of(holders, 3)}')
     if '::' in name:
         names += {text for other in names for text in spellings(demangled(other)) if '(' not in text}
-    hint = near(name, names)
+    hint = near_system_call(name, names) or near(name, names)
     if isinstance(module, Program):
         stripped = not module.executable.contents('.symtab') and len(module.symbols.files) == 1
         hint = hint or ': its symbols are stripped, and no debug file for it is installed' * stripped
     elif not dwarf and not hint and module.function(name):
         hint = '; it may be inlined everywhere (only DWARF tells)'
+    if not place.object:
+        hint = in_a_module(place, machine) or hint
     refuse(f"{module.path if place.object else 'the kernel'} has no function '{name}'{hint}")
+
+
+def near_system_call(name: str, names: Iterable[str]) -> str:
+    """The function and the event of a system call that is named as in manuals, or as in older kernels."""
+    call = re.sub('^_*(?:[a-z]+_)?sys_', '', name.lower())
+    found = [other for other in names if re.fullmatch(f'__(?!ia32_|se_|do_)[a-z0-9]+_sys_{call}', other)]
+    return f"; did you mean '{found[0]}', or the event 'syscalls/sys_enter_{call}'?" if found else ''
+
+
+def in_a_module(place: Place, machine: Machine) -> str:
+    """Which module has a function that the kernel has not: of those that its name begins with."""
+    words = place.function.split('_')
+    for count in range(len(words), 0, -1):
+        name = '_'.join(words[:count])
+        file = machine.kernel.module(name).file if name else None
+        if file and place.function in file.function_symbols:
+            return f'; it is in a module that is not loaded: {name}:{place.function}'
+    return ''
 
 
 def first_of(names: Sequence[str], count: int) -> str:
@@ -8174,6 +8236,10 @@ def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
 def matching_events(place: Place, machine: Machine) -> List[str]:
     """The SYSTEM/EVENT of an e line, or all that match."""
     wanted = f'{place.system}/{place.function}'
+    if not place.system:
+        names = list(machine.event_names())
+        same = [name for name in names if fnmatch.fnmatchcase(name, f'*{wanted}')]
+        refuse(NO_SYSTEM + near(same[0] if same else place.function, same or names))
     if not place.glob:
         if not machine.read(f'events/{wanted}/format') and machine.read('available_events'):
             refuse(f"no event '{wanted}'{near(wanted, machine.event_names())}")
@@ -8587,6 +8653,8 @@ class FilterText:
                 names = [*self._fields, *self._event]
                 listed = f"; there are {', '.join(names[:12] or ['common_pid', 'comm', 'cpu'])}"
                 hint = near(name, [*names, *GENERIC_FIELDS]) or listed
+                if name in ('pid', 'tid', 'tgid'):
+                    hint = '; common_pid is the thread, and -p PID chooses a process with all its threads'
                 refuse(f"the event has no field '{name}'{hint}")
             return GENERIC_FIELDS.get(name, '')
         type_ = known.type
@@ -9676,10 +9744,7 @@ def list_type(text: str, machine: Machine) -> List[str]:
         return [f'{keyword} {found};'.lstrip() for found in names]
     type_ = info.named(keyword, name)
     if type_ is None:
-        hint = near(name, info.type_names([keyword], name[:1])) if keyword else f'; {WAYS}'
-        others = [other for other in ('struct', 'union', 'enum') if not keyword and info.named(other, name)]
-        if others:
-            hint = f"; did you mean '{others[0]} {name}'?"
+        hint = near_type(info, f'{keyword} {name}'.strip()) or other_listing(name, machine) or f'; {WAYS}'
         refuse(f"no {keyword or 'type'} '{name}' in the debug information{hint}", match.span(2))
     if path:
         return member_layout(member_at(type_, path, match.start(3), info), info)
@@ -9687,6 +9752,15 @@ def list_type(text: str, machine: Machine) -> List[str]:
         return [f'typedef {spell(type_)} {name};']
     is_tag = keyword or isinstance(type_, Struct) and type_.keyword and type_.name == name
     return layout(type_, '' if is_tag else name)
+
+
+def other_listing(name: str, machine: Machine) -> str:
+    """How to list what has that name and is no type."""
+    event = next((event for event in machine.event_names() if event.endswith(f'/{name}')), '')
+    ways = (machine.kernel.functions_named(name) and 'p ' + name, event and 'e ' + event,
+            program_named(name, machine) and f'P {name}:*')
+    found = [f"-L '{way}'" for way in ways if way]
+    return f"; did you mean {' or '.join(found)}?" if found else ''
 
 
 def member_at(type_: Type, path: str, start: int, info: Module) -> Member:

@@ -133,7 +133,8 @@ def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
 
 
 @pytest.mark.parametrize(('line', 'message'), [
-    ('p f f:^nope==1', "no field 'nope'; there are common_pid"), ('e system/event f:^prev_pidd==1', "did you mean 'prev_pid'"),
+    ('p f f:^nope==1', "no field 'nope'; there are common_pid"), ('e system/event f:^prev_pidd==1', "did you mean 'prev_pid'?"),
+    ('p f comm=$comm f:^comn==x', "did you mean 'comm'?"), ('p f f:^pid==1', 'common_pid is the thread, and -p PID'),
     ('e system/event f:^mac==1', 'is an array'),
     ('e system/event f:prev_pid==^99999999999', 'has 32 bits'), ('e system/event f:prev_pid==^abc', 'no number'),
     ('e system/event p=prev_pid f:^prev_pid==1', "no field 'prev_pid'; there are p"), ('p f c=$comm f:c==^"\'\\""', None),

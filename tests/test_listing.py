@@ -176,7 +176,8 @@ def test_what_a_listing_is(mode: str, what: str, lines: list[str], compiled: Cal
 @pytest.mark.parametrize(('what', 'message'), [
     ('', 'what is to be listed?'), ('p', "behind 'p' is missing"), ('P nosuch:x', 'no program or library'),
     ('struct hole', "did you mean 'holes'?"), ('struct holes.bb', "no member 'bb'"), ('struct holes.b.x', 'has no members'),
-    ('struct holes.b[1]', 'has no elements'), ('holes', "did you mean 'struct holes'?"), ('p us', 'no function'),
+    ('struct holes.b[1]', 'has no elements'), ('holes', "did you mean 'struct holes'?"),
+    ('enum holes', "did you mean 'struct holes'?"), ('use', "did you mean -L 'p use'?"), ('p us', 'no function'),
     ('p use*(struct none *)', 'no function matches'), ('p use nope', "no parameter 'nope'"), ('enum none', 'no enum'),
     ('e x/y', "no event matches 'x/y'"), ('struct *none*', 'no struct matches'), ('struct a b', 'struct NAME'),
 ])
