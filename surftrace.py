@@ -11036,7 +11036,7 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('--self', '', 'do not leave out what surftrace itself does'),
         ('-b --buffer', 'KB', 'size of the buffer of each processor'),
         ('-q --quiet', '', 'do not show the commands'),
-        ('--force', '', 'set probes in programs that may crash them')),
+        ('--force', '', 'set probes in programs that may crash them; with -o, overwrite what is no script of surftrace')),
     'help': (
         ('-h --help', '', 'show this and exit'),
         ('--help-language', '', 'print what a LINE may be, whole'),
@@ -11469,6 +11469,8 @@ def parsed(argv: Optional[Sequence[str]]) -> Any:
 
 def run(options: Any) -> int:
     """Do what the options ask for."""
+    if options.completion:
+        check_completion()
     if options.version or options.completion:
         put_out({'bash': BASH_GLUE, 'zsh': ZSH_GLUE}.get(options.completion, f'surftrace {__version__}'))
     elif options.help_language:
@@ -11493,7 +11495,7 @@ def run(options: Any) -> int:
 def run_lines(options: Any) -> int:
     """One of the three readers of the plan: -S, -o, or the live run."""
     probes = read_lines(options)
-    check_counting(options, probes)
+    check_options(options, probes)
     in_kernel = any(probe.kind not in 'PRu' for probe in probes)
     kernel = debug_info(options, in_kernel, probes)
     if options.show or options.output:
@@ -11513,8 +11515,18 @@ def run_lines(options: Any) -> int:
         return trace(options, probes, machine_for(options, kernel, in_kernel, tracefs), tracefs)
 
 
-def check_counting(options: Any, probes: Sequence[Probe]) -> None:
-    """Refuse options that go only with lines that count."""
+def check_completion() -> None:
+    """Refuse to promise what would do nothing."""
+    import importlib.util
+    if not importlib.util.find_spec('argcomplete'):
+        raise SurftraceError('completion needs argcomplete for this Python (Debian: python3-argcomplete)')
+
+
+def check_options(options: Any, probes: Sequence[Probe]) -> None:
+    """Refuse options that go only with lines that count, and to write over a file that is no script."""
+    if options.output and not options.force and not may_be_replaced(options.output):
+        raise SurftraceError(f'{options.output} is there, and no script of surftrace: -o writes a script, not a '
+                             'recording (for that, > FILE); --force overwrites it')
     if (options.interval or options.top) and all(probe.keys is None for probe in probes):
         raise InputError('-i and --top are for tables: a line with h: counts')
 
@@ -11593,8 +11605,19 @@ def save(options: Any, text: str) -> None:
         raise InputError('-p names processes of this machine; a script cannot take them along')
     if options.output == '-':
         put_out(text)
-    else:
-        write_file(options.output, text.encode('utf-8', 'surrogateescape'), 0o777)
+        return
+    write_file(options.output, text.encode('utf-8', 'surrogateescape'), 0o777)
+    note(f'{options.output} is a script that does the run')
+
+
+def may_be_replaced(path: str) -> bool:
+    """Tell whether nothing is lost when a script is written there: it is none of a user's files with something in it."""
+    ours = SCRIPT.partition(';')[0].encode()
+    with contextlib.suppress(OSError):                  # writing will say it
+        if stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, 'rb') as file:
+                return file.read(len(ours)) in (b'', ours)
+    return True
 
 
 def write_file(path: str, data: bytes, mode: int) -> None:

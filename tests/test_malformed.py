@@ -139,6 +139,17 @@ def test_files_that_are_none_are_refused(tmp_path, raw_btf):
         assert check('-o', str(tmp_path / path), '-v', str(raw_btf), 'p take_bits') == 1
 
 
+def test_o_overwrites_no_file_that_is_no_script_of_surftrace(tmp_path, raw_btf):
+    wanted, line = tmp_path / 'trace.txt', ('-v', str(raw_btf), 'p take_bits')
+    wanted.write_text('what somebody has recorded\n')
+    assert check('-o', str(wanted), *line) == 1 and check('-S', '-o', str(wanted), *line) == 1
+    assert wanted.read_text() == 'what somebody has recorded\n'
+    assert outcome('--force', '-o', str(wanted), *line).status == 0 and wanted.read_text().startswith('#!/bin/sh\n# Made by surftrace')
+    assert outcome('-o', str(wanted), *line).status == 0
+    wanted.write_text('')
+    assert outcome('-o', str(wanted), *line).status == 0
+
+
 def test_files_that_may_not_be_read_are_refused(tmp_path, raw_btf):
     secret = tmp_path / 'secret'
     secret.write_bytes(raw_btf.read_bytes())
