@@ -11036,7 +11036,8 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('--self', '', 'do not leave out what surftrace itself does'),
         ('-b --buffer', 'KB', 'size of the buffer of each processor'),
         ('-q --quiet', '', 'do not show the commands'),
-        ('--force', '', 'set probes in programs that may crash them; with -o, overwrite what is no script of surftrace')),
+        ('--force', '', 'set probes in programs that may crash them; with -o, overwrite what is no script of '
+         'surftrace')),
     'help': (
         ('-h --help', '', 'show this and exit'),
         ('--help-language', '', 'print what a LINE may be, whole'),
@@ -11611,7 +11612,7 @@ def save(options: Any, text: str) -> None:
 
 
 def may_be_replaced(path: str) -> bool:
-    """Tell whether nothing is lost when a script is written there: it is none of a user's files with something in it."""
+    """Tell whether nothing is lost when a script is written there: no file, an empty one, a script of ours."""
     ours = SCRIPT.partition(';')[0].encode()
     with contextlib.suppress(OSError):                  # writing will say it
         if stat.S_ISREG(os.stat(path).st_mode):
