@@ -1165,11 +1165,14 @@ class Executable:
                 return bytes(self.contents(section.name)[at:at + size])
         return b''
 
-    def table(self, start: str, stop: str) -> List[int]:
-        """The words between two symbols, as linkers make tables of them."""
+    def table(self, start: str, stop: str, layout: str = '') -> List[int]:
+        """The words between two symbols, as linkers make tables of them; of entries with a layout the address
+        that each begins with, counted from the entry."""
         ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
         data = self.bytes_at(ends[0], ends[1] - ends[0]) if len(ends) == 2 and ends[0] < ends[1] else b''
-        return [number for number, in struct.iter_unpack(self.mark + self.word, data)]
+        entry = struct.Struct(self.mark + (layout or self.word))
+        places = range(0, len(data) - entry.size + 1, entry.size)
+        return [entry.unpack_from(data, at)[0] + (ends[0] + at if layout else 0) for at in places]
 
     def usdt_notes(self) -> List[UsdtNote]:
         """The sites of USDT probes (.note.stapsdt;
@@ -5998,6 +6001,7 @@ class Target(NamedTuple):
     operands: Optional[Tuple[str, ...]] = None      # of a USDT probe, 'N@OP' each
     place: str = ''                                 # what the kernel is told
     name: str = ''                                  # what is shown
+    obstacle: str = ''                              # why the kernel takes no probe there, where a table tells
 
 
 KERNEL_TYPE = regex(r'''(?P<base>[sux](?P<bits>8|16|32|64)|char|u?string|symbol|symstr|%p[dD]
@@ -7363,11 +7367,6 @@ class EventDef(NamedTuple):
         words = [f"{self.letter.lower()}:{group + '/' if group else ''}{self.name}", self.place]
         return ' '.join(words + [f'{name}={fetch.text()}' for name, fetch in (*self.args, *self.unseen)])
 
-    def argument_at(self, column: int, group: str) -> str:
-        """The name of the argument at that column of the definition."""
-        text = self.definition(group)
-        return text[text.rfind(' ', 0, max(column, 0) + 1) + 1:].partition('=')[0]
-
 
 class Column(NamedTuple):
     """A column of a table: a key, or what is added up ('sum', 'avg'). Its values are those of the field of
@@ -7479,8 +7478,24 @@ COPY_CAP = 1000                             # copies of a function or line that 
 
 
 def locate(probe: Probe, machine: Machine) -> List[Target]:
-    """The Targets of a line, in the kernel, one of its modules, a program or a library."""
+    """The Targets of a line, in the kernel, one of its modules, a program or a library; those that take no
+    probe are left out with a note, unless none remains."""
     place, module = probe.place, module_of(probe.place, machine)
+    found = targets_in(module, probe, machine)
+    obstacles = '; '.join(sorted({target.obstacle for target in found} - {''}))
+    possible = [target for target in found if not target.obstacle]
+    if obstacles and possible:
+        count = len(found) - len(possible)
+        machine.note(f"{count} of the {len(found)} places of '{place.text}' are left out: {obstacles}")
+    elif obstacles:
+        name = found[0].name if len(found) == 1 else place.text
+        machine.note(f"'{name}' is {obstacles}; the kernel will refuse a probe there")
+    return possible or found
+
+
+def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
+    """The Targets of a line, whatever the kernel says of them."""
+    place = probe.place
     if isinstance(module, Program):
         if module.is_go and probe.kind == 'R' and not machine.force:
             refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves '
@@ -7681,7 +7696,7 @@ def targets_without_function(probe: Probe, module: Module, machine: Machine) -> 
 def copy_targets(name: str, spots: Sequence[Spot], variants: Sequence[Symbol], probe: Probe, module: Module,
                  machine: Machine, own: Sequence[Target] = ()) -> List[Target]:
     """The Targets of a function and its copies, all by its name."""
-    targets = spot_targets(spots, probe, module, machine, not variants and not own)
+    targets = spot_targets(spots, probe, module, machine)
     targets += [function_target(probe, variant, module, machine) for variant in variants]
     return [*own, *(target._replace(name=name) for target in targets)]
 
@@ -7721,12 +7736,10 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
         address = symbol.address + (offset or symbol.entry)
         text = program_place(module, address, machine)
         return Target(module, function, entry, address, None, text, demangled(symbol.name) or symbol.name)
-    if isinstance(module.symbols, Symbols):
-        obstacle = obstacle_of(symbol, symbol.address + offset, module, machine)
-        if obstacle:
-            machine.note(f"'{symbol.name}' is {obstacle}; the kernel will refuse a probe there")
-    text = kernel_place((link or symbol)._replace(module=symbol.module), place.offset, module)
-    return Target(module, function, entry, place=text, name=symbol.name)
+    here = (link or symbol)._replace(module=symbol.module)
+    obstacle = obstacle_of(here, here.address + offset, module, machine)
+    text = kernel_place(here, place.offset, module)
+    return Target(module, function, entry, place=text, name=symbol.name, obstacle=obstacle)
 
 
 def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
@@ -7760,36 +7773,27 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     return spots if every else dwarf.first_of_each(spots)
 
 
-def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine, alone: bool = True
-                 ) -> List[Target]:
-    """The Targets of places that DWARF tells; what no probe may be in is left out, with a note. They are all
-    that is probed, or else not `alone`."""
+def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine) -> List[Target]:
+    """The Targets of places that DWARF tells."""
     place, dwarf = probe.place, module.dwarf
     assert dwarf
-    reasons = [obstacle_of(module.symbol_at(spot.address), spot.address, module, machine) for spot in spots]
-    if set(reasons) == {NOT_TRACEABLE}:             # the kernel may have been built to take probes anywhere
-        reasons = [''] * len(spots)
-    wanted = [spot for spot, reason in zip(spots, reasons) if not reason]
-    left = '; '.join(sorted(set(reasons) - {''}))
-    if spots and not wanted and alone:
-        refuse(f"no probe can be put on '{place.text}': {left}")
-    if left:
-        count = len(spots) - len(wanted)
-        machine.note(f"{count} of the {len(spots)} places of '{place.text}' are left out: {left}")
-    if len(wanted) > COPY_CAP:
-        machine.note(f"'{place.text}' is at {len(wanted)} places; only the first {COPY_CAP} are traced")
+    if len(spots) > COPY_CAP:
+        machine.note(f"'{place.text}' is at {len(spots)} places; only the first {COPY_CAP} are traced")
     targets = []
-    for spot in wanted[:COPY_CAP]:
+    for spot in spots[:COPY_CAP]:
         if isinstance(module, Program):
             text, name = program_place(module, spot.address, machine), place.text
         else:
             text, name = spot_text(spot.address, module, place.module), spot.function
-        targets.append(Target(module, dwarf.function_here(spot), False, spot.address, None, text, name))
+        obstacle = obstacle_of(module.symbol_at(spot.address), spot.address, module, machine)
+        function = dwarf.function_here(spot)
+        targets.append(Target(module, function, False, spot.address, None, text, name, obstacle))
     return targets
 
 
 NOT_TRACEABLE = 'not traceable (notrace)'
 BLACKLISTED = "on the kernel's blacklist: kprobes themselves run through it"
+PATCHED = 'on an instruction that the kernel itself rewrites (a jump label, a static call)'
 
 
 def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine: Machine) -> str:
@@ -7812,7 +7816,7 @@ def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine:
 
 def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:
     """The same, by the tables that a kernel is linked with."""
-    calls, black, spans = obstacle_tables(vmlinux)
+    calls, black, spans, patched = obstacle_tables(vmlinux)
 
     def calls_ftrace(symbol: Symbol) -> bool:
         at = bisect.bisect_left(calls, symbol.address - vmlinux.arch.nops)
@@ -7823,21 +7827,28 @@ def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:
         return BLACKLISTED
     base = symbol.name.partition('.')[0]                # of f.cold, which has no call for ftrace of its own
     wholes = vmlinux.symbols(base) if base != symbol.name else []
-    return '' if not calls or any(map(calls_ftrace, [symbol, *wholes])) else NOT_TRACEABLE
+    if calls and not any(map(calls_ftrace, [symbol, *wholes])):
+        return NOT_TRACEABLE
+    return PATCHED if address in patched else ''
 
 
 @functools.lru_cache(4)
-def obstacle_tables(vmlinux: Executable) -> Tuple[List[int], Set[int], List[Tuple[int, int]]]:
+def obstacle_tables(vmlinux: Executable) -> Tuple[List[int], Set[int], List[Tuple[int, int]], Set[int]]:
     """Where ftrace works (kernel/trace/ftrace.c, __start_mcount_loc; a relocatable kernel's are filled in as
-    it boots), the blacklist of kprobes, and the sections that they run through (kernel/kprobes.c,
-    populate_kprobe_blacklist)."""
+    it boots), the blacklist of kprobes, the sections that they run through (kernel/kprobes.c,
+    populate_kprobe_blacklist), and the instructions that the kernel rewrites (include/linux/jump_label.h,
+    static_call_types.h)."""
     calls = sorted(filter(None, vmlinux.table('__start_mcount_loc', '__stop_mcount_loc')))
     black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
     spans = []
     for name in ('noinstr', 'kprobes', 'entry', 'cpuidle'):
         starts, ends = (vmlinux.symbols(f'__{name}_text_{end}') for end in ('start', 'end'))
         spans += [(start.address, end.address) for start, end in zip(starts, ends)]
-    return calls, black, spans
+    labels = '__start___jump_table', '__stop___jump_table'
+    arm = vmlinux.arch.name == 'arm'                    # whose entries are three words
+    patched = set(vmlinux.table(*labels)[::3] if arm else vmlinux.table(*labels, f'ii{vmlinux.word}'))
+    patched.update(vmlinux.table('__start_static_call_sites', '__stop_static_call_sites', 'ii'))
+    return calls, black, spans, patched
 
 
 def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
@@ -10354,9 +10365,10 @@ class Write(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A change of the machine, and what undoes it."""
+    """A change of the machine, and what undoes it; of the places of an event the kernel has to take one."""
     do: Write
     undo: Optional[Write]
+    event: str = ''                         # whose place is defined
 
 
 class Run(NamedTuple):
@@ -10386,7 +10398,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
         for count, definition in enumerate(event.definitions):
             made = Write(definition.file, definition.definition(run.group))
             removal = Write(definition.file, f'-:{run.group}/{definition.name}')
-            steps.append(Step(made, None if count else removal))
+            steps.append(Step(made, None if count else removal, definition.name))
     for event in events:
         folder = f'{instance}/events/{event.system or run.group}/{event.name}'
         filters = [text for text in (event.filter, of_others(event, run.own)) if text]
@@ -10793,11 +10805,12 @@ def sweep(tracefs: Tracefs) -> List[str]:
 
 @contextlib.contextmanager
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
-            stop: Callable[[], bool], drain: Callable[[], None], undone: Dict[str, str]) -> Iterator[None]:
+            refused: Callable[[Step, TracefsError], None], stop: Callable[[], bool],
+            drain: Callable[[], None], undone: Dict[str, str]) -> Iterator[None]:
     """Do the steps; at the end, whatever happens, undo them in reverse, and remove the instance, in silence:
-    `undone` gets each command and why it failed, or ''. `stop` asks between steps whether to go on; `drain`,
-    which may take as long as somebody reads, is called when no probe is armed any more, and before one is
-    removed, which wipes the buffer."""
+    `undone` gets each command and why it failed, or ''. `refused` raises an error where a step that failed
+    ends the run. `stop` asks between steps whether to go on; `drain`, which may take as long as somebody
+    reads, is called when no probe is armed any more, and before one is removed, which wipes the buffer."""
     undos = {f'rmdir {tracefs.path(instance.path)}': functools.partial(tracefs.rmdir, instance.path)}
     try:
         for step in steps:
@@ -10806,7 +10819,10 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
             show(shown_command(step.do, tracefs.root))
             if step.undo:                               # before the change: an interrupted one is undone too
                 undos[shown_command(step.undo, tracefs.root)] = functools.partial(tracefs.write, step.undo)
-            tracefs.write(step.do)
+            try:
+                tracefs.write(step.do)
+            except TracefsError as error:
+                refused(step, error)
         yield
     finally:
         for file in ('events/enable', 'tracing_on'):        # in this order every hit is recorded
@@ -11680,6 +11696,7 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
     decoder = Decoder(events, frozenset(() if options.children else run.pids),
                       functools.partial(frame_function, machine.program) if run.user_stacks else None,
                       options.stack)
+    refusals = Refusals(events, machine, tracefs)
     undone: Dict[str, str] = {}
 
     def show(command: str) -> None:
@@ -11691,15 +11708,15 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
         if counted_by_the_kernel('self') and not options.self:
             run = run._replace(own=(os.getpid(), stream.reader.process))
         try:
-            with session(tracefs, instance, plan(events, run), show, stream.stopped, stream.drain, undone):
+            with session(tracefs, instance, plan(events, run), show, refusals.take, stream.stopped,
+                         stream.drain, undone):
+                refusals.note()
                 if not stream.stopped():
                     how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
                     say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
                                   changes(events, machine.kernel).__next__,
                                   Report(options.interval, options.top))
-        except TracefsError as error:
-            raise explained(error, events, run.group, machine, tracefs) from None
         finally:
             with ENDING.waiting(False):
                 say_undone(undone, show)
@@ -12037,28 +12054,51 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
         yield notes
 
 
-def explained(error: TracefsError, events: Sequence[Event], group: str, machine: Machine,
-              tracefs: Tracefs) -> SurftraceError:
-    """Put the kernel's refusal in the user's terms: its own words, at the argument that it names."""
-    made = [(event, definition, definition.definition(group))
-            for event in events for definition in event.definitions if definition.file == error.path]
-    said, command, column = tracefs.last_error('error_log')         # no other run has our group in a command
-    refused = [each for each in made if each[2] == command][:1] or made
-    if len(refused) != 1:
-        return SurftraceError(f'{error}{lockdown()}')
-    event, definition, text = refused[0]
-    symbol = re.sub(r'\+\d+$', '', definition.place.split(':')[-1])
-    obstacle = ''
-    if definition.letter[0] in 'pr':
-        obstacle = obstacle_of(Symbol(symbol, 0, 0, True), 0, machine.kernel, machine)
-    reason = said if text == command else os.strerror(error.errno)
-    reason += f"; '{symbol}' is {obstacle}" if obstacle else ''
-    message = f"the kernel refuses '{with_paths(text, events)}': {reason}"
-    if text != command:
-        return SurftraceError(message)
-    name = definition.argument_at(column, group)
-    field = next((field for field in event.fields if name in part_names(field)), None)
-    return InputError(message, field.at if field else event.probe.place.at, event.probe.text)
+class Refusals:
+    """What the kernel refuses: one of several places of an event, which costs no more than that place, or
+    what ends a run."""
+
+    def __init__(self, events: Sequence[Event], machine: Machine, tracefs: Tracefs) -> None:
+        self._events = {definition.name: event for event in events for definition in event.definitions}
+        self._machine, self._tracefs = machine, tracefs
+        self._places: Dict[str, Dict[str, str]] = {}            # of an event, those refused and why
+
+    def take(self, step: Step, error: TracefsError) -> None:
+        """Keep the kernel's words about one of several places; raise the error in the user's terms where none
+        remains."""
+        event = self._events.get(step.event)
+        if not event:
+            raise SurftraceError(f'{error}{lockdown()}') from None
+        text, (reason, column) = with_paths(step.do.text, [event]), self._reason(step.do, error)
+        refused = self._places.setdefault(step.event, {})
+        refused[step.do.text] = reason
+        if len(refused) < len(event.definitions):
+            return
+        message = f"the kernel refuses '{text}': {reason}"
+        if column < 0:
+            raise SurftraceError(message) from None
+        name = step.do.text[step.do.text.rfind(' ', 0, column + 1) + 1:].partition('=')[0]
+        field = next((field for field in event.fields if name in part_names(field)), None)
+        raise InputError(message, field.at if field else event.probe.place.at, event.probe.text) from None
+
+    def _reason(self, write: Write, error: TracefsError) -> Tuple[str, int]:
+        """Why the kernel refuses a definition, and the column that it points at, -1 where it has not said."""
+        said, command, column = self._tracefs.last_error('error_log')   # no other run's command has our group
+        reason, column = (said, column) if write.text == command else (os.strerror(error.errno), -1)
+        symbol = re.sub(r'\+\d+$', '', write.text.split(' ')[1].split(':')[-1])
+        obstacle = ''
+        if write.path == 'kprobe_events':
+            obstacle = obstacle_of(Symbol(symbol, 0, 0, True), 0, self._machine.kernel, self._machine)
+        return reason + (f"; '{symbol}' is {obstacle}" if obstacle else ''), column
+
+    def note(self) -> None:
+        """Say which places are left out."""
+        for name, refused in self._places.items():
+            event = self._events[name]
+            places = [with_paths(f" {text.split(' ')[1]}", [event])[1:] for text in refused]
+            self._machine.note(f"{len(places)} of the {len(event.definitions)} places of "
+                               f"'{event.probe.place.text}' are left out ({first_of(places, 5)}), the kernel "
+                               f"refuses them: {'; '.join(sorted(set(refused.values())))}")
 
 
 def withheld(events: Sequence[Event], run: Run) -> List[str]:

@@ -149,7 +149,10 @@ def draining() -> None:
         counted = surftrace.make_events([surftrace.parse_probe(f'{LINE} h:comm users')],
                                         surftrace.Machine(surftrace.debug_info(options), str))
         count = functools.partial(by_us, counted, instance)
-        with surftrace.session(tracefs, instance, steps, lambda text: None, lambda: False, lambda: None, {}):
+
+        def refused(step: surftrace.Step, error: surftrace.TracefsError) -> None:
+            raise error
+        with surftrace.session(tracefs, instance, steps, lambda text: None, refused, lambda: False, lambda: None, {}):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
             runs = [[drained(tracefs, hit, reader) for reader in (us, count, cat)] for _ in range(5)]
     for title, column in (('decoded', 0), ('counted', 1)):

@@ -16,7 +16,7 @@ from typing import Optional
 import kernels
 import pytest
 from cache import Unavailable
-from helpers import AMD64, SCALE, SEED, events_of, machine_of, need, of_programs, types_of, vmlinux
+from helpers import AMD64, SCALE, SEED, events_of, machine_of, need, of_programs, outcome, types_of, vmlinux
 
 import surftrace
 
@@ -279,6 +279,24 @@ def test_what_is_not_traceable_does_not_begin_with_a_call_of_fentry() -> None:
         counted += calls
         wrong += [(symbol.name, said)] if calls and 'notrace' in said or not calls and not said else []
     assert wrong == [] and counted > 30_000
+
+
+def test_where_the_kernel_rewrites_its_code_there_is_a_jump_or_a_nop_or_a_call() -> None:
+    """A jump label is a jump or a nop of 2 or 5 bytes (arch/x86/include/asm/jump_label.h), a static call a call or a jump."""
+    elf = surftrace.Executable(vmlinux())
+    patched = surftrace.obstacle_tables(elf)[3]
+    codes = ('0f1f440000', '6690', 'e9', 'eb', 'e8')
+    assert [f'{at:#x}' for at in patched if not elf.bytes_at(at, 5).hex().startswith(codes)] == [] and len(patched) > 5_000
+    name, at = next((symbol.name, at - symbol.address) for at in sorted(patched) if (symbol := elf.symbol_at(at))
+                    if len(elf.symbols(symbol.name)) == 1 and symbol.section == '.text')
+    done = outcome('-S', '-v', vmlinux(), f'p {name}+{at}')
+    assert done.status == 0 and 'itself rewrites (a jump label, a static call); the kernel will refuse a probe there' in done.err
+
+
+def test_copies_on_a_jump_label_are_left_out() -> None:
+    done = outcome('-S', '-v', vmlinux(), '-m', 'dwarf', 'p mmap_read_lock mm')
+    assert done.out.splitlines() == ['p:f0 do_madvise+3425 mm=+24($stack):x64']
+    assert "59 of the 60 places of 'mmap_read_lock' are left out: not traceable (notrace); on an instruction that" in done.err
 
 
 def test_a_listing_of_the_running_kernel_takes_its_word_for_what_can_be_traced() -> None:

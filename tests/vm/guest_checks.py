@@ -775,6 +775,56 @@ def dwarf_inside() -> None:
     equal(run.values('position')[:1], ['0'], run.out)
 
 
+@check()
+def the_kernel_takes_no_probe_where_it_rewrites_its_code() -> None:
+    for place in on_jump_labels(60):
+        refused(f'p:on_jump_label {place}')
+
+
+def on_jump_labels(count: int) -> list[str]:
+    """FUNC+OFF of so many jump labels and static calls, all over the kernel."""
+    elf = surftrace.Executable(f'{os.environ["KERNEL"]}/vmlinux')
+    found = []
+    for address in sorted(surftrace.obstacle_tables(elf)[3]):
+        symbol = elf.symbol_at(address)
+        if symbol and symbol.section == '.text' and len(elf.symbols(symbol.name)) == 1:
+            found.append(f'{symbol.name}+{address - symbol.address}')
+    return found[::len(found) // count][:count]
+
+
+def refused(definition: str) -> None:
+    """Requires that the kernel refuses a DEFINITION."""
+    try:
+        descriptor = os.open(TRACEFS / 'kprobe_events', os.O_WRONLY | os.O_APPEND)
+        with open(descriptor, 'wb', buffering=0) as file:
+            file.write(definition.encode())
+    except OSError:
+        return
+    raise AssertionError(f'the kernel takes {definition}')
+
+
+@check()
+def a_refused_place_costs_no_more_than_that_place() -> None:
+    before, places = snapshot(), on_jump_labels(3)
+    run = Run('p:x __x64_sys_getppid', *(f'p:x {place}' for place in places))
+    run.wait_for('surftrace: tracing')
+    os.getppid()
+    equal(run.end(signal.SIGINT).status, 0, run.err)
+    holds(run.events, run.err)
+    contains(run.err, f'3 of the 4 places of \'__x64_sys_getppid\' are left out ({", ".join(places)}), the kernel refuses them: ')
+    text = said(*(f'p:x {place}' for place in places), status=2)
+    contains(text, 'the kernel refuses', places[2])
+    equal(snapshot(), before, text)
+
+
+@check('6.1-amd64')
+def copies_on_a_jump_label_are_left_out() -> None:
+    run = Run('-v', f'{os.environ["KERNEL"]}/vmlinux', '-m', 'dwarf', 'p mmap_read_lock mm')
+    run.wait_for('surftrace: tracing')
+    equal(run.end(signal.SIGINT).status, 0, run.err)
+    contains(run.err, "places of 'mmap_read_lock' are left out: ", 'on an instruction that the kernel itself rewrites')
+
+
 # Whatever ends a run, nothing is left
 
 
