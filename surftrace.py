@@ -304,9 +304,10 @@ class Int(NamedTuple):
 
 
 class Float(NamedTuple):
-    """A floating-point number; no fetch type of ftrace can hold one."""
+    """A floating-point number; no fetch type of ftrace can hold one, but its bits."""
     name: str
     size: int
+    binary: bool = True                     # of IEEE 754; not complex, not decimal
 
 
 class Enum(NamedTuple):
@@ -691,6 +692,8 @@ PLAIN_TYPES: Dict[str, Tuple[int, bool]] = {
 
 def plain_type(words: str, arch: Arch) -> Optional[Type]:
     """The type C itself gives these words ('unsigned long int' as well as 'unsigned long'), or None."""
+    if words in ('float', 'double'):
+        return Float(words, 4 if words == 'float' else 8)
     if words == 'void':
         return Void()
     parts = words.split()
@@ -2528,7 +2531,9 @@ class DwarfTypes:
             return self._struct(die, STRUCT_TAGS[tag], name, size)
         if tag == 'DW_TAG_base_type':
             kind, size = die.values.get('DW_AT_encoding', 0), size or 0     # DWARF 5 table 7.11
-            return Float(name, size) if kind in (3, 4, 9, 0xf) else Int(name, size, kind in (5, 6, 0xd))
+            if kind in (3, 4, 9, 0xf):
+                return Float(name, size, kind == 4)
+            return Int(name, size, kind in (5, 6, 0xd))
         if tag == 'DW_TAG_enumeration_type':
             enumerators = self._once(lambda: tuple((child.name, child.values['DW_AT_const_value'])
                                                    for child in die.children(('DW_TAG_enumerator',))))
@@ -3987,7 +3992,7 @@ class Btf(TypeInfo):
             signed = flag or any(v < 0 for _, v in self._enumerators(record))
             return Enum(name, value, signed, functools.partial(self._enumerators, record))
         if kind == 'float':
-            return Float(name, value)
+            return Float(name, value, 'complex' not in name)
         if kind == 'fwd':
             return Alias(f'{record.keyword} {name}', functools.partial(self._forward, record.keyword, name))
         return self._prototype('', record) if kind == 'func_proto' else Void()
@@ -3995,7 +4000,7 @@ class Btf(TypeInfo):
     def _integer(self, record: BtfRecord) -> Type:
         name, signed = record.name, bool(record.words[0] >> 24 & 1)
         if re.search(r'\b(float|double|_Float\d+x?)\b', name):        # which pahole calls integers by default
-            return Float(name, record.value)
+            return Float(name, record.value, 'complex' not in name)
         if name == '__SANITIZED_FAKE_INT__':                          # of 12 bytes and the like, by pahole
             return Void(name)
         if name in ('char', 'signed char'):
@@ -5713,10 +5718,11 @@ class Format(NamedTuple):
 
 class Layout(NamedTuple):
     """A value that is the same bytes in memory on every machine: the fetch types of its parts, its text and
-    its bytes."""
+    its bytes. `native`: they lie in the order of the machine's numbers."""
     kinds: Tuple[str, ...]
     text: Callable[[bytes], str]
     data: Callable[[str], bytes]
+    native: bool = False
 
     @property
     def sizes(self) -> List[int]:
@@ -5725,7 +5731,7 @@ class Layout(NamedTuple):
 
     def format(self, word: str, order: Any) -> Format:
         """The format, on a machine of that byte order."""
-        sizes = self.sizes
+        sizes, order = self.sizes, 'big' if self.native else order
 
         def show(values: Sequence[str]) -> str:
             parts = (number(value).to_bytes(size, order) for value, size in zip(values, sizes))
@@ -5766,7 +5772,27 @@ def network_order(bits: int, spec: str) -> Layout:
                   lambda text: whole_number(text).to_bytes(bits // 8, 'big'))
 
 
+def float_text(data: bytes) -> str:
+    """A binary floating-point number: exact where it is whole, else in as few digits as tell it from its
+    neighbours."""
+    value, = struct.unpack('>f' if len(data) == 4 else '>d', data)
+    if abs(value) < 1e16 and value == int(value):
+        return f'{value:.0f}'
+    if len(data) == 8:
+        return repr(value)
+    texts = (f'{value:.{digits}g}' for digits in (6, 7, 8))
+    return next((text for text in texts if struct.pack('>f', float(text)) == data), f'{value:.9g}')
+
+
+def float_data(text: str) -> bytes:
+    """Refuse to compare: the kernel knows integers only."""
+    raise InputError('the kernel compares integers, and in the order of their bits floating-point numbers '
+                     'do not stand')
+
+
 FORMATS = {
+    'float': Layout(('x32',), float_text, float_data, True),
+    'double': Layout(('x64',), float_text, float_data, True),
     'ip': Layout(('u32',), ip_text, ip_data),
     'ip6': Layout(('x64', 'x64'), ip_text, ip_data),    # two words: a filter of the kernel cannot compare arrays
     'mac': Layout(('x32', 'x16'), lambda data: data.hex(':'),
@@ -5835,6 +5861,14 @@ def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) 
         return Format(f'enum({word})', (INTEGER,), show, parse, signed=width)
     return Format(f'enum({word})', (INTEGER,), lambda shown: names.get(number(shown[0]), shown[0]),
                   lambda text: (whole_number(numbers.get(text, text)),), True)
+
+
+def each(format_: Format) -> Format:
+    """The format of an array of such."""
+    def show(values: Sequence[str]) -> str:
+        return '{' + ','.join(format_.show([value]) for value in values[0][1:-1].split(',')) + '}'
+    return format_._replace(takes=(rf'(?:{format_.takes[0]})\[\d+\]',), show=show, parse=no_value,
+                            ordered=False, signed=0)
 
 
 TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftrace fetches
@@ -6040,6 +6074,9 @@ def near_type(info: TypeInfo, words: str) -> str:
     return near(others[0], others) if others else near(name, source.type_names([keyword], name[:1]))
 
 
+NO_FLOATS = 'ftrace reads no floating-point registers'
+
+
 # Where arguments are when only the prototype is known
 
 
@@ -6128,12 +6165,12 @@ class Call:
     def _float(self, type_: Float) -> Location:
         """ELF v2 keeps room for it among the integers; i386 has all on the stack."""
         if not self.arch.arguments:
-            self._take(-(-type_.size // self.arch.word))
-        elif self.arch.by_value == 'elfv2' and type_.size <= 8:
+            return self._on_stack(type_.size)
+        if self.arch.by_value == 'elfv2' and type_.size <= 8:
             self._take(_parts(type_))
         elif not self.floats_apart or type_.size > 8:
             self.why = 'it comes after a floating-point argument'
-        return Location('gone', why='it is a floating-point number, and ftrace reads no such registers')
+        return Location('gone', why=NO_FLOATS)
 
     def _by_value(self, type_: Type, size: Optional[int]) -> Location:
         """A struct or a double word, by the rules of the psABI."""
@@ -6436,14 +6473,13 @@ class Leaves:
 
     def _at_location(self, parameter: Parameter, location: Location) -> Lvalue:
         type_, name = parameter.type(), parameter.name
-        if isinstance(type_, Float):
-            refuse(f"'{name}' is a {spell(type_)}: ftrace reads no floating-point numbers")
         if location.how == 'pieces':
             pieces = tuple((self._piece_at(piece), size) for piece, size in location.pieces)
             return Lvalue(type_, 'pieces', Fetch(''), pieces=pieces, name=name)
         place = self._place(location)
         if place is None:
-            refuse(f"'{name}' is not available here: {location.why or 'ftrace cannot read where it is'}")
+            unread = NO_FLOATS if isinstance(type_, Float) else 'ftrace cannot read where it is'
+            refuse(f"'{name}' is not available here: {location.why or unread}")
         fetch, offset, is_value = place
         if not is_value:
             return Lvalue(type_, 'memory', fetch, 8 * offset, name=name)
@@ -6549,7 +6585,7 @@ class Leaves:
             refuse(f"the compiler changed '{name}', and may have taken away what it returned; "
                    'name a register (%REG)')
         if isinstance(type_, Float):
-            refuse(f'{name} returns a {spell(type_)}: ftrace reads no floating-point numbers')
+            refuse(f'{name} returns a {spell(type_)}: {NO_FLOATS}')
         if isinstance(type_, Struct):
             passed = {'': 'value', 'C++': type_.passed()}.get(function.language, '')
             if self.arch.by_value != 'sysv' or not passed or passed == 'value' and not _is_plain(type_):
@@ -6786,8 +6822,10 @@ class Walk(Leaves):
         decays = isinstance(inner.type, Array) and (inner.how == 'memory' or self.kind == 'e')
         if decays and isinstance(type_, Pointer):
             return inner._replace(type=type_, how='value')
-        if isinstance(inner.type, (Struct, Array, Float)):
-            inner = self._scalar(inner) or refuse(f'{spell(inner.type)} cannot be cast')
+        scalar = self._scalar(inner) if isinstance(inner.type, (Struct, Array, Float)) else inner
+        if not scalar or isinstance(scalar.type, Float):
+            refuse(f'{spell(inner.type)} cannot be cast')
+        inner = scalar
         had = spell(inner.type)
         if known and isinstance(type_, Pointer) and (size_of(inner.type) or 0) < self.arch.word:
             refuse(f'{had} is too narrow for a pointer')
@@ -6846,7 +6884,7 @@ class Walk(Leaves):
             if len(members) != 1 or members[0].width is not None or size_of(members[0].type()) != type_.size:
                 return None
             lvalue = lvalue._replace(type=members[0].type(), bit=lvalue.bit + members[0].bit)
-        return lvalue if isinstance(lvalue.type, (Int, Enum, Pointer)) else None
+        return lvalue if isinstance(lvalue.type, (Int, Float, Enum, Pointer)) else None
 
     def _packet(self, expr: Expr) -> Lvalue:
         header, name = HEADERS.get(expr.name), expr.name
@@ -6955,7 +6993,7 @@ class Resolver(Walk):
         type_ = lvalue.type
         if isinstance(type_, Array):
             if letter or not is_char(type_.element()):
-                return (self._array(lvalue, type_, letter),), None
+                return self._array(lvalue, type_, letter)
             bounded = type_.length or 1  # char [1] is C's old way to say char []
             return (self._read_behind(lvalue, 'string'),), cut_format(bounded) if bounded > 1 else None
         if not letter and self._text_parts(lvalue):
@@ -6978,8 +7016,6 @@ class Resolver(Walk):
             members = member_names(self._defined(type_))
             more = ', ...' * (len(members) > 8)
             refuse(f"{spell(type_)} is more than one value; name a member: {', '.join(members[:8])}{more}")
-        if isinstance(type_, Float):
-            refuse(f'{spell(type_)}: ftrace reads no floating-point numbers')
         if isinstance(type_, Void) and self.kind == 'e':
             refuse(f'the fields of this event are not known here; say its type: {name}:u32, {name}:string')
         if isinstance(type_, Void) and lvalue.how == 'memory' and lvalue.fetch.base.startswith('@'):
@@ -6988,6 +7024,8 @@ class Resolver(Walk):
 
     def _number(self, lvalue: Lvalue, letter: str) -> Tuple[Fetch, Optional[Format]]:
         type_, format_ = lvalue.type, None
+        if isinstance(type_, Float):
+            return self._floating(lvalue, type_, letter)
         assert isinstance(type_, (Int, Enum, Pointer))
         if type_.size not in (1, 2, 4, 8):
             refuse(f'{spell(type_)} has {type_.size} bytes, and ftrace fetches 1, 2, 4 or 8')
@@ -7005,6 +7043,14 @@ class Resolver(Walk):
             if not re.fullmatch(r'[\w:]+', word):  # an anonymous one carries its enumerators
                 word = ','.join(f'{name}={value}' for name, value in values)
             format_ = enum_format(word, values, width)
+        return fetch, format_
+
+    def _floating(self, lvalue: Lvalue, type_: Float, letter: str) -> Tuple[Fetch, Optional[Format]]:
+        if not type_.binary or type_.size not in (4, 8):
+            refuse(f'surftrace shows float and double, and this is {spell(type_)}')
+        if letter:
+            refuse(f"'{letter}' is for integers: :x{8 * type_.size} shows the bits of a {spell(type_)}")
+        (fetch,), format_ = self._formatted(lvalue, 'float' if type_.size == 4 else 'double', '')
         return fetch, format_
 
     def _bits(self, lvalue: Lvalue, width: int) -> Fetch:
@@ -7025,7 +7071,7 @@ class Resolver(Walk):
                 return lvalue._replace(bit=8 * start).read(f'b{width}@{offset}/{8 * size}')
         return refuse(f'a bit-field of {width} bits in more than 8 bytes')
 
-    def _array(self, lvalue: Lvalue, type_: Array, letter: str) -> Fetch:
+    def _array(self, lvalue: Lvalue, type_: Array, letter: str) -> Shown:
         element = self._scalar(lvalue._replace(type=type_.element()))
         if isinstance(type_.element(), Array) or not element:
             refuse(f'{spell(type_)} is an array of more than numbers; name an element: [0]')
@@ -7035,8 +7081,9 @@ class Resolver(Walk):
                    'or say how many (:x8[16])')
         if lvalue.how != 'memory' or lvalue.user:
             refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]')
-        fetch, _ = self._number(element, letter)
-        return fetch._replace(kind=f'{fetch.kind}[{type_.length}]')
+        fetch, format_ = self._number(element, letter)
+        fetch = fetch._replace(kind=f'{fetch.kind}[{type_.length}]')
+        return (fetch,), each(format_) if format_ else None
 
     def _typed(self, lvalue: Lvalue, match: re.Match[str]) -> Fetch:
         kind, base, type_, fetch = match[0], match['base'], lvalue.type, lvalue.fetch
@@ -7058,6 +7105,8 @@ class Resolver(Walk):
         fixed = lvalue.how == 'pieces' or fetch.base[:1] == '@' and not fetch.derefs
         if not scalar and isinstance(type_, Struct) and fixed and not lvalue.bit:
             scalar = lvalue._replace(type=self.word)  # the kernel's own %REG, $retval or @SYM
+        if scalar and isinstance(scalar.type, Float) and kind != f'x{8 * scalar.type.size}':
+            refuse(f'{spell(scalar.type)} is no integer; :x{8 * scalar.type.size} shows its bits')
         return self._narrowed(scalar or self._refuse_whole(lvalue), kind, bits)
 
     def _read_behind(self, lvalue: Lvalue, kind: str) -> Fetch:
@@ -7148,17 +7197,20 @@ class Resolver(Walk):
         if not layout_:
             known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])
             refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring "
-                   "symbol symstr b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64")
+                   "symbol symstr b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64 float "
+                   'double text')
         kinds, sizes, format_ = layout_.kinds, layout_.sizes, layout_.format(word, self.arch.order)
         wanted, size, untyped = sum(sizes), self._size(lvalue), is_untyped(lvalue.type)
         if isinstance(lvalue.type, Pointer) and wanted > 8:
             lvalue, size = self.pointee(lvalue), wanted
         if size != wanted and not untyped:
             refuse(f'{word} needs {wanted} bytes, and {spell(lvalue.type)} has {size}')
+        if layout_.native and isinstance(lvalue.type, Pointer) and not isinstance(lvalue.type.target(), Void):
+            refuse(f'{spell(lvalue.type)} is an address: * before it means what it points to')
         if lvalue.how == 'memory':
             return tuple(lvalue.read(kind, sum(sizes[:i])) for i, kind in enumerate(kinds)), format_
-        if len(kinds) > 1:
-            refuse(f'{word} needs something in memory')
+        if len(kinds) > 1 or layout_.native and not isinstance(lvalue.type, Float):
+            refuse(f'{word} needs something in memory' + f': {NO_FLOATS}' * layout_.native)
         fetch = self._fetched(lvalue)
         return (fetch if fetch.kind else fetch._replace(kind=kinds[0]),), format_
 
@@ -7212,15 +7264,17 @@ class InUsdt(InProgram):
             refuse(f"the probe has {len(operands)} argument{'s' * (len(operands) != 1)}, counted from %0")
         text = operands[expr.number]
         size, what = re.fullmatch(r'(?:(-?\d+f?)@)?(.*)', text).groups()  # type: ignore[union-attr]
-        if size and (size.endswith('f') or abs(int(size)) not in (1, 2, 4, 8)):
-            refuse(f"this argument is '{text}': a floating-point number or wider than a word, "
-                   'which ftrace cannot read')
-        count, signed = abs(int(size or word)), bool(size) and size[0] == '-'
+        floating, size = (size or '').endswith('f'), (size or str(word)).rstrip('f')
+        count, signed = abs(int(size)), size[0] == '-'
+        if count not in (1, 2, 4, 8):
+            refuse(f"this argument is '{text}': wider than a word, which ftrace cannot read")
         name = '' if count == word else f"{'us'[signed]}{8 * count}"
         place = self._operand_place(what, Int(name, count, signed))
-        if not place:
+        if not place or floating and place.fetch.base[0] == '\\':
             refuse(f"this argument is '{text}', and ftrace cannot read that")
-        if count == word and place.how == 'memory':  # it may be an address
+        if floating:
+            place = place._replace(type=Float({4: 'float', 8: 'double'}.get(count, text), count))
+        elif count == word and place.how == 'memory':  # it may be an address
             place = place._replace(type=Int('s64', word, True) if signed else Pointer(word, Void))
         return place._replace(name=f'arg{expr.number}')
 
@@ -7338,6 +7392,7 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
             format_ = enum_format(name, type_.enumerators(), bit_width(field.kind))
     if not format_:
         refuse(f"'{word}' is no format surftrace knows", at)
+    format_ = each(format_) if re.fullmatch(r'[sux]\d+\[\d+\]', field.kind) else format_
     kinds = [fetch.kind or 'string' for fetch in field.fetches]
     if len(kinds) != len(format_.takes) or not all(map(re.fullmatch, format_.takes, kinds)):
         wanted = ' and '.join(FORMATS[word].kinds) if word in FORMATS else 'another type'
@@ -8691,7 +8746,7 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
         if len(encoded(compare.value)) >= size:
             refuse(f'the array holds {size} bytes, this is longer than what fits with a NUL',
                    compare.value_at)
-    if not format_ or kind in STRINGS:
+    if not format_ or kind in STRINGS or kind[-1] == ']':
         return f'{name}{op}{constant(compare, op, kind)}'
     if word.startswith('text'):
         refuse(f"'{name}' is text that carries its length, and only the length can be compared: fetch it "
@@ -10974,12 +11029,13 @@ An expression is made of
 | a struct or union of one scalar (`atomic_t`) | that scalar |
 | bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
 | Go's `string`, Rust's `&str`, `String`, `std::string`, `std::string_view`, `qstr` | text with a length |
-| other structs, floating point, `__int128` | refused, with the members that could be meant |
+| `float`, `double`, in memory | `x32`, `x64`, shown as the number; a filter cannot compare it |
+| other structs, `long double`, `__int128` | refused, with the members that could be meant |
 
 `:TYPE` behind an expression may be any fetch type of the kernel (`x32`, `string`, `ustring`, `symbol`,
-`x8[6]`), or one of surftrace's: `ip ip6 mac be16 be32 be64`, and `text(LENGTH)`: a pointer to so many bytes,
-of which up to 256 are shown; a filter can compare only the length. A name that begins with `ip_`, `b16_ b32_
-b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and `:be16` in hexadecimal.
+`x8[6]`), or one of surftrace's: `ip ip6 mac be16 be32 be64 float double`, and `text(LENGTH)`: a pointer to so
+many bytes, of which up to 256 are shown; a filter can compare only the length. A name that begins with `ip_`,
+`b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and `:be16` in hexadecimal.
 
 A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes;
 addresses, numbers in network byte order and enumerators are written as they are shown. Beside the line's own

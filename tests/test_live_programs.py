@@ -4,6 +4,7 @@ The programs are those of test_programs.py, and Debian's own; servers are starte
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import glob
 import os
 import pty
@@ -496,6 +497,45 @@ def test_arguments_of_a_usdt_probe_in_memory_and_in_registers(flags: str, compil
     text = 's="text" c="text" t="text" (196 more, from a NUL or an unreadable byte on)'
     assert shown(lines) == [f'arg0={i - 5} arg1=200 arg2={-1 << 40} {text}' for i in range(2)]
     assert shown(lines, 'm') == ['arg0=-72'] * 2 and shown(lines, 'n') == [f'arg0={(1 << 33) + i}' for i in range(2)]
+
+
+FLOATS = r"""
+#include <stdio.h>
+#include <math.h>
+#include <sys/sdt.h>
+struct one { float x; };
+struct s { int n; float f; double d; struct one one; float v[3]; double w[2]; } *volatile kept;
+double global = 2.75;
+__attribute__((noinline)) long take(struct s *s, double x) { __asm__ volatile("" :: "r"(s) : "memory"); return s->n + x; }
+__attribute__((noinline)) void probe(double d, float f, int k) { DTRACE_PROBE3(fl, pt, d, f, k); }
+int main(void) {
+  struct s s = { 1, 0, 0, {16777216.0f}, {1, 0.1f, -3.25f}, {1e300, 5e-324} };
+  kept = &s;
+  for (int i = 0; i < 40; i++) {
+    s.n = i; s.f = 0.1f * i; s.d = 1.0 / i; s.v[2] = powf(-7.5f, i); s.w[1] = pow(1.7, 30 * i - 600);
+    printf("%.9g %.17g %.9g %.9g %.9g %.9g %.17g %.17g\n", s.f, s.d, s.one.x, s.v[0], s.v[1], s.v[2], s.w[0], s.w[1]);
+    take(&s, 1.5); probe(s.d, s.f, i);
+  }
+  return 0;
+}
+"""
+
+
+@pytest.mark.parametrize('compiler, flags', [('gcc', '-O0'), ('gcc', '-O2'), ('clang', '-O2')])
+def test_floating_point_numbers_in_memory_are_what_the_program_prints(compiler: str, flags: str, compile_c: Compile) -> None:
+    program, said = compile_c(FLOATS, flags, '-g', '-lm', compiler=compiler), []
+    lines = traced([f'P {program}:take s->f s->d s->one s->v s->w g=@global first=s->v[0]', f'u:u {program}:pt %0 %1'],
+                   lambda: said.extend(ran(program).stdout.splitlines()))
+    wanted = [[float(number) for number in line.split()] for line in said]
+    found = [[float(number) for number in re.findall(r'[={,](-?(?:[\d.]+(?:e[-+]\d+)?|inf|nan))', line)] for line in shown(lines)]
+    assert len(wanted) == 40 and [[*map(single, row)] for row in found] == [[*map(single, [*row, 2.75, 1])] for row in wanted]
+    assert [[row[1], *row[6:8]] for row in found] == [[row[1], *row[6:8]] for row in wanted]
+    assert shown(lines, 'u') == [re.sub(r'f=(\S+) d=(\S+) .*', r'arg0=\2 arg1=\1', line) for line in shown(lines)]
+
+
+def single(value: float) -> float:
+    """The float next to it, as C has it."""
+    return ctypes.c_float(value).value
 
 
 def test_a_semaphore_counts_while_it_is_traced_and_then_no_more(compile_c: Compile) -> None:

@@ -165,7 +165,7 @@ def test_globals_are_counted_from_where_the_file_begins(name: str, compile_c: Co
 
 
 REFUSED = [     # what is asked; what is said; what is marked
-    ('P {}:handle o->own.u.f', 'ftrace reads no floating-point numbers', 'o->own.u.f'),
+    ('P {}:handle o->own.u.f f:f==1.5', 'the kernel compares integers', 'f'), ('P {}:handle S(o->own.u.f)', ':x32 shows the bits', 'S(o->own.u.f)'),
     ('P {}:handle o->own', 'is more than one value; name a member: a, b, c, d, u', 'o->own'),
     ('P {}:handle o->nmae', "no member 'nmae'; did you mean 'name'", 'nmae'),
     ('P {}:handle o.name', 'is a pointer: write ->name', 'name'),
@@ -183,8 +183,8 @@ REFUSED = [     # what is asked; what is said; what is marked
     ('P {}:handle &@counter', None, None),
     ('P {}:handle @counter+2', 'no type is known', None),
     ('P {}:same x', "'same' is there 2 times", '{}:same'),
-    ('P {}:withfloat d', 'ftrace reads no floating-point numbers', 'd'),
-    ('P {}:withfloat x=f:x32', 'ftrace reads no floating-point numbers', None),
+    ('P {}:withfloat d', 'ftrace reads no floating-point registers', 'd'),
+    ('P {}:withfloat x=f:x32', 'ftrace reads no floating-point registers', None), ('P {}:withfloat %0:double', 'floating-point registers', '%0'),
     ('P {}:variadic %1', 'variadic function', '%1'),
     ('P {}:wide w', 'is not available here', 'w'),
     ('R {}:retpair $retval.b', 'in no single register', None),
@@ -793,7 +793,8 @@ def operand_of(arch: surftrace.Arch, text: str) -> list[str]:
     (AARCH64, '-4@[sp, 12] 8@[sp] 8@[x0] 8@[x29, -8]', ['+12($stack):s32', '+0($stack):x64', '+0(%x0):x64', '-8(%x29):x64']),
     (AARCH64, '-4@[sp, #12] -4@[sp,12]', ['+12($stack):s32', '+12($stack):s32']),
     (AARCH64, '4@5 -4@-9 8@[x0, x1] 8@[x0, x1, lsl 3] -2@w3', [r'\5:u32', r'\-9:s32', '!', '!', '%x3:s16']),
-    (AARCH64, '8@x31 8@xzr 8f@d0 8@v0', ['!', '!', '!', '!']),
+    (AARCH64, '8@x31 8@xzr 8f@d0 8@v0', ['!', '!', '!', '!']), (AARCH64, '8f@[sp, 8] 4f@w1', ['+8($stack):x64 double', '%x1:x32 float']),
+    (AMD64, '8f@-8(%rbp) 4f@%eax 8f@%xmm1 16f@(%rdi) 8f@$1 2f@(%rdi)', ['-8(%bp):x64 double', '%ax:x32 float', '!', '!', '!', '!']),
     (AMD64, '-4@%esi 8@%rdi 1@%al 2@%r8w 1@%r9b', ['%si:s32', '%di:x64', '%ax:u8', '%r8:u16', '%r9:u8']),
     (AMD64, '8@-136(%rbp) 8@(%rsp) 4@+8(%rax)', ['-136(%bp):x64', '+0($stack):x64', '+8(%ax):u32']),
     (AMD64, '8@known(%rip) 8@known+8(%rip) 8@4+known(%rip) 8@known-8(%rip)', ['@+0x4000:x64', '@+0x4008:x64', '@+0x4004:x64', '@+0x3ff8:x64']),

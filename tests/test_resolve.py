@@ -6,6 +6,7 @@ the fetch-args, read from that program's memory as the kernel would, have to giv
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,8 @@ CALLS = {   # the arguments of each function that is asked
     'take_holder': '&all.holder[0], all.holder[1].link.next, (u64)&all.holder[2]',
     'take_void': '&all.bits, all.words[4], random(), (unsigned char *)all.words[5], &all.refs'}
 SCALARS = {'p->refs': 'p->refs.counter', '(int)p->refs': 'p->refs.counter', 'p->uid': 'p->uid.val',
-           'p->counters[1]': 'p->counters[1].counter', '*refs': 'refs->counter'}
+           'p->counters[1]': 'p->counters[1].counter', 'p->onefloat.x': '*(u32 *)&p->onefloat.x', '*refs': 'refs->counter'}
+FLOATS = {'p->onefloat': 'p->onefloat.x'}
 ARRAYS = {'p->points': '(short *)p->points', 'p->points[2]': '(short *)&p->points[2]', 'p->tail[1]': '(short *)&p->tail[1]',
           'p->counters': '(int *)p->counters', 'p->u': '(u8 *)&p->u', 'p->d': '(u8 *)&p->d', 'p->s': '(u8 *)p->s'}
 
@@ -69,7 +71,14 @@ def statement(index: int) -> str:
     if kind == 'string':
         cut = re.search(r'cut\((\d+)\)', CASES[index].dwarf)
         return f'TEXT({index}, {expression}, {cut[1] if cut else 1000})'
+    if is_float(CASES[index]):
+        return f'printf("{index} %.17g\\n", {FLOATS.get(expression, expression)});'
     return f'NUMBER({index}, {SCALARS.get(expression, expression)})'
+
+
+def is_float(case: Case) -> bool:
+    """Whether it is a floating-point number."""
+    return re.search(r':(float|double)$', case.dwarf) is not None
 
 
 def kind_of(case: Case) -> str:
@@ -123,6 +132,15 @@ def number(text: str) -> int:
     return ENUMERATORS[text] if text in ENUMERATORS else int(text, 0)
 
 
+def same_float(shown_: str, kind: str, said: list[str]) -> bool:
+    """Whether what is shown is the number that C said, a whole one exactly."""
+    layout = 'f' if kind == 'x32' else 'd'
+    have, want = (struct.pack(layout, float(text)) for text in (shown_, said[0]))
+    if re.fullmatch(r'-?\d+', shown_):
+        return int(shown_) == float(said[0])
+    return have == want or 'nan' in shown_ and 'nan' in said[0]
+
+
 def same(shown_: str, kind: str, said: list[str], letter: bool) -> bool:
     """Whether what is shown is what C said; a FORMAT shows the same bits in another way."""
     if kind == 'string':
@@ -147,7 +165,8 @@ def test_what_is_fetched_is_what_c_reads(oracle, backend: str, info: Module):
             case = CASES[index]
             asked = bool(re.match(r'[SUX]\(', case.expression)) or re.search(r':[suxb]?\w*(@|\[|$)', case.expression) is not None
             text = shown(events[index], machine)
-            if not same(text, kind_of(case), said, asked):
+            good = same_float(text, kind_of(case), said) if is_float(case) else same(text, kind_of(case), said, asked)
+            if not good:
                 wrong.setdefault(case.line, (text, said))
     assert not wrong
 

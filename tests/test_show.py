@@ -108,7 +108,7 @@ def test_the_words_are_not_read_from_a_string():
     ('p f a=%di:u8 #! a:ip', 'wants'), ('p f a=%di:u32 #! a:S(5)', 'wants'),
     ('p f a=+0(%di):string #! a:be16', 'wants'), ('p f a=%di:u32 #! a:cut(3)', 'wants'),
     ('p f a=+0(%di):b5@0/8 #! a:S(6)', 'wants'),
-    ('p f a=%di:s8 #! a:X', None), ('p f a=+0(%di):u8[4] #! a:X', 'wants'), ('p f a=+0(%di):string #! a:enum(A=1)', 'wants'),
+    ('p f a=%di:s8 #! a:X', None), ('p f a=+0(%di):u8[4] #! a:X', None), ('p f a=+0(%di):string #! a:enum(A=1)', 'wants'),
     ('p f a=%di:u16 b=%si:u16 #! a+b:be16', 'wants'),
     ('p f a=%di:u32 #! a+a:ip', 'no argument'),
 ])
