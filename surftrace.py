@@ -1528,7 +1528,8 @@ def object_paths(name: str, folders: Sequence[str]) -> List[str]:
     for path in (os.path.join(folder or '.', name) for folder in folders):
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return [os.path.abspath(path)]
-    return list(dict.fromkeys(path for soname, path in library_paths() if is_library(soname, name)))
+    found = [path for soname, path in library_paths() if is_library(soname, name)]
+    return list({identity(path): path for path in reversed(found)}.values())    # links lead to one file
 
 
 # code as text
@@ -3229,7 +3230,8 @@ class Scopes:
         own = self.spot_at(address) if address is not None else None
         copies = [*([own] if own else []), *self.copies(name, address)]
         if not copies:
-            raise InputError(f'{name}: no line numbers for this function in {self._executable.path}')
+            raise InputError(f'{name}: no line numbers for a function or source file of that name in '
+                             f'{self._executable.path}')
         wanted, spots = copies[0].line + line, []  # type: int, List[Spot]
         lines: Set[int] = set()
         for copy in copies:
@@ -3489,7 +3491,20 @@ class Variables:
             parameters = tuple(p._replace(location=None) for p in parameters)
         copies = sum(1 for entry in self._scopes.sources(source) for _ in self._scopes.inlined(entry))
         names = source.origin.names if die.unit.language else ()
-        return function._replace(parameters=parameters, inlined=copies, changed=changed, scope=names)
+        return function._replace(parameters=parameters, inlined=copies, changed=changed, scope=names,
+                                 locals=tuple(self._statics(die)))
+
+    def _statics(self, function: Die) -> Iterator[Parameter]:
+        """The static variables of a function, there when it is called, but for names that it has twice: clang
+        has those of inner blocks here too."""
+        named = [(die.origin.name, die) for die in function.children(('DW_TAG_variable',))]
+        names = collections.Counter(name for name, _ in named)
+        for die in (die for name, die in named if names[name] == 1):
+            holder = die.holding('DW_AT_location')
+            operations = self._places.operations(holder.unit, holder.values.get('DW_AT_location'))
+            if [operation.op_name for operation in operations] == ['DW_OP_addr']:
+                place = self._places.place(operations, Location('frame'))
+                yield Parameter(die.origin.name, self._types.lazy(die.origin), place)
 
     def at(self, spot: Spot) -> Optional[Function]:
         """The function of a place with its parameters, and the variables that can be named there: those of
@@ -3740,6 +3755,7 @@ class Dwarf(TypeInfo):
         self.declarations = Declarations(self.entries, self._types)
         self._variables = Variables(self._types, places, self.scopes)
         read = reading(self.path)                                       # a decorator of what follows
+        self.files_like = read(self.lines.files_like)
         self.short_path, self.rows_in = read(self.lines.short_path), read(self.scopes.rows_in)
         self.spot_at, self.line_spots = read(self.scopes.spot_at), read(self.scopes.in_line)
         self.function_line, self.inlined_at = read(self.scopes.in_function), read(self.scopes.inlined_at)
@@ -4277,6 +4293,8 @@ class Symbols:
         them."""
         found = [symbol for symbol in self.symbols(name) if symbol.code]
         found = found or self._first(lambda file: file.named_in_source(name))
+        whole = [symbol for symbol in found if demangled(symbol.name) == name]      # f(), not f[abi:cxx11]()
+        found = whole or found
         return list({(symbol.module, symbol.address): symbol for symbol in found}.values())
 
     def copies_of(self, name: str) -> List[Symbol]:
@@ -5160,9 +5178,10 @@ PLACE_PATTERN = regex(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?
                                (?::(?P<line>\d+))?$''', re.X)
 FILE_LINE_PATTERN = regex(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):'
                           r'(?P<line>\d{1,9})$')
-# Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[+OFFSET], FUNC:LINE, "FUNC"
+# Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[@FILE][+OFFSET],
+# FUNC[@FILE]:LINE, "FUNC". NAME@VERSION is a symbol's.
 OFFSET_PATTERN = regex(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
-PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))'
+PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:@(?P<file>[^@:]*\.[A-Za-z]\w*))?'
                         rf'(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
 NO_SYSTEM = 'an event is SYSTEM/EVENT, as in e sched/sched_switch'
 COUNTED_BY = ('log2', 'step', 'sum', 'avg')
@@ -5504,7 +5523,8 @@ class Parser:
         if not re.fullmatch(r'[A-Za-z_]\w*(\.(ustring|function))?', field.text):
             self.fail("the left side of a comparison is a field's name", field.at)
         if self.here.text not in ('==', '!=', '<', '<=', '>', '>=', '&', '~') or self.here.kind != 'mark':
-            self.fail("'==' compares" if self.here.text == '=' else 'an operator expected: == != < <= > >= & ~')
+            known = 'an operator expected: == != < <= > >= & ~'
+            self.fail("'==' compares" if self.here.text == '=' else known)
         op = self.take().text
         if self.here.kind not in ('word', 'string'):
             self.fail('the string is not closed' if self.here.kind == 'unclosed' else 'a value expected')
@@ -5592,7 +5612,8 @@ def refuse_no_place(kind: str, event: str, at: Span) -> NoReturn:
     if event:
         raise InputError(f"'{event}' is the event's name here, and its place is missing: {kind} {event}, or "
                          f'{kind}:NAME {form}', at)
-    raise InputError(f"the place is missing: '{kind} {form} ...', in quotes, or the shell takes the line apart", at)
+    raise InputError(
+        f"the place is missing: '{kind} {form} ...', in quotes, or the shell takes the line apart", at)
 
 
 def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
@@ -7573,8 +7594,9 @@ def module_of(place: Place, machine: Machine) -> Module:
         return machine.kernel.module(place.module)
     program = machine.program(place.object)
     if not program:
-        refuse(f"no program or library '{place.object}': a path, a program in $PATH or a library's soname, "
-               'whole or up to .so, is looked for', (place.at[0], place.at[0] + len(place.object)))
+        way = in_this_folder(place, machine) or (
+            ": a path, a program in $PATH or a library's soname, whole or up to .so, is looked for")
+        refuse(f"no program or library '{place.object}'{way}", (place.at[0], place.at[0] + len(place.object)))
     return program
 
 
@@ -7583,6 +7605,12 @@ def program_named(name: str, machine: Machine) -> Optional[Program]:
     with contextlib.suppress(SurftraceError):
         return machine.program(name)
     return None
+
+
+def in_this_folder(place: Place, machine: Machine) -> str:
+    """That a program which is not looked for there is in the current folder."""
+    here = '/' not in place.object and program_named(f'./{place.object}', machine)
+    return f'; the one in this folder is ./{place.object}' if here else ''
 
 
 def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]:
@@ -7673,12 +7701,9 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optiona
         return found[0] if found else None
     name, dwarf, count = place.function, module.dwarf, f"'{place.function}' is there {len(found)} times"
     modules = sorted({symbol.module for symbol in found})
-    if isinstance(module, Program):
-        sources = [demangled(symbol.name) for symbol in found]
-        offsets = [f'{module.executable.offset_of(symbol.address) or 0:#x}' for symbol in found]
-        ways = {f'"{source}"' if source and sources.count(source) == 1 else offset
-                for source, offset in zip(sources, offsets)}
-        refuse(f"{count}; write one of them behind the colon: {', '.join(sorted(ways)[:6])}")
+    if isinstance(module, Program) and not place.file:
+        ways = ', '.join(sorted(ways_to_write(place, found, module))[:6])
+        refuse(f'{count}; write one of them behind the colon: {ways}')
     if place.module and not place.file:
         refuse(f'{count} in {place.module}, and the kernel would take the first')
     if len(modules) == len(found) > 1:
@@ -7694,6 +7719,22 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optiona
     if len(wanted) != 1:
         refuse(f"{len(wanted) or 'no'} '{name}' in {place.file}; it is in {listed}")
     return wanted[0]
+
+
+def ways_to_write(place: Place, found: Sequence[Symbol], program: Program) -> Iterator[str]:
+    """What names each of a program's functions of one name, and none of the others: its parameters, its file,
+    or where it is."""
+    line = f':{place.line}' if place.line else ''
+    sources = [demangled(symbol.name) for symbol in found]
+    dwarf = program.dwarf
+    files = [dwarf.short_path(dwarf.source_at(symbol.address)) if dwarf else '' for symbol in found]
+    for symbol, source, file in zip(found, sources, files):
+        if source and sources.count(source) == 1:
+            yield f'"{source}"'
+        elif dwarf and file and len(in_file(found, file, dwarf)) == 1:
+            yield f'{place.function}@{file}{line}'
+        else:
+            yield f'{program.executable.offset_of(symbol.address) or 0:#x}'
 
 
 def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
@@ -7820,10 +7861,13 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     dwarf = module.dwarf
     if not dwarf:
         refuse('line numbers need DWARF')
-    if not place.function:
-        spots = dwarf.line_spots(place.file, place.line or 0)
+    found = linked_function(place, module) if place.function else None
+    file = place.file if not place.function else ''
+    if '.' in place.function and not place.file and not found and dwarf.files_like(place.function):
+        file = place.function                           # a language's whose files' names nobody listed
+    if file:
+        spots = dwarf.line_spots(file, place.line or 0)
     else:
-        found = linked_function(place, module)
         spots = dwarf.function_line(place.function, found.address if found else None, place.line or 0)
     return spots if every else dwarf.first_of_each(spots)
 
@@ -7933,6 +7977,7 @@ def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
     hint = near_system_call(name, names) or near(name, names)
     if isinstance(module, Program):
         stripped = not module.executable.contents('.symtab') and len(module.symbols.files) == 1
+        hint = in_this_folder(place, machine) or hint
         hint = hint or ': its symbols are stripped, and no debug file for it is installed' * stripped
     elif not dwarf and not hint and module.function(name):
         hint = '; it may be inlined everywhere (only DWARF tells)'
@@ -10981,7 +11026,7 @@ A place is one of
 - `FUNC+OFFSET`: an instruction inside, decimal or 0x; `FUNC+0` is the function without its copies.
 - `FILE:LINE`: the first instruction of a line in each copy of its function; the end of a path is enough where
   it means one file; needs DWARF. `FUNC:LINE`: the same, counted from the function's declaration (0).
-- `FUNC@FILE.c`: one of several functions of that name; needs DWARF.
+- `FUNC@FILE.c`, `OBJ:FUNC@FILE.c`: one of several functions of that name; needs DWARF.
 - `tcp_send*`: every function that matches, one event each (`f0_tcp_sendmsg`), at most 100.
 - `SYSTEM/EVENT`, `SYSTEM:EVENT`: a trace event (`e`), or a pattern.
 - `OBJ:FUNC`: the entry (`P`) or return (`R`) of a program's function. OBJ is a path, a program in `$PATH`
@@ -10998,7 +11043,7 @@ An expression is made of
 - `%0 %1 ...`: the argument with that number, by the calling convention; beyond the registers, on the stack;
   of a USDT probe as the compiler placed it.
 - `name`: the parameter of that name; inside a function with DWARF the local variable (of the innermost block,
-  then of what is inlined there); a static or global one; with `e`, the event's field.
+  then of what is inlined there); a static one, at entry too, or a global; with `e`, the event's field.
 - `%di %x0 ...`: a register, by the kernel's name for it.
 - `$retval $comm $stack $stackN $argN`: the kernel's variables; `$retval` has the function's return type.
 - `$dur`: at a return, the time since the entry, to the microsecond. surftrace sets the probe at the entry too,

@@ -311,6 +311,34 @@ func main() {
 '''
 
 
+STATICS = '''static NOINLINE int helper(int x) { static int calls = FROM, inside = FROM; { static int inside; inside++; }
+    calls += STEP; inside--; return x * calls; }
+int HERE(int x) { return helper(x) + helper(x + 1); }
+'''
+USES = '#define HERE one\n#define FROM 7\n#define STEP 1\n' + STATICS
+MAIN = '''#include <stdio.h>
+#define HERE two\n#define FROM 100\n#define STEP 2
+''' + STATICS + '''int one(int);
+#line 10 "gram.y"
+NOINLINE int reduce(int rule) {
+  int twice = rule * 2;
+  printf("%d\\n", twice);
+  return twice + 1;
+}
+#line 20 "main.zig"
+int main(void) { reduce(3);
+  return printf("%d %d\\n", one(1), two(2)) < 0; }
+'''
+
+
+def of_two_files(folder: Path, compiler: str) -> Path:
+    """A program of two files, each with a helper() of its own; it prints what one() and two() return."""
+    for name, text in (('main.c', MAIN), ('uses.c', USES)):
+        (folder / name).write_text(text)
+    output(compiler, '-g', '-O1', '-DNOINLINE=__attribute__((noinline))', *folder.glob('*.c'), '-o', folder / 'two')
+    return folder / 'two'
+
+
 def go(folder: Path, source: str) -> Path:
     """A Go program, made once for a source."""
     need('go')

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from helpers import need, output
 from live import COMMAND, Running, surftrace
-from programs import APP, CPP, HAND, OTHER, RUST, SCOPED, SCOPES, USDT, Compile, build, go, stripped
+from programs import APP, CPP, HAND, OTHER, RUST, SCOPED, SCOPES, USDT, Compile, build, go, of_two_files, stripped
 
 import surftrace as module
 
@@ -164,6 +164,21 @@ def test_two_functions_of_one_name_by_their_offsets(compile_c: Compile) -> None:
     lines = traced([f'P:one {program}:{first:#x} x', f'R:two {program}:{second:#x} $retval', f'P:both {program}:sam[e] x'], lambda: ran(program, 1))
     assert {shown(lines, 'one')[0], shown(lines, 'two')[0]} <= {'x=5', 'x=6', 'retval=6', 'retval=7'}
     assert sorted(shown(lines, 'both') or shown(lines, 'both_same')) == ['x=5', 'x=6']
+
+
+@pytest.mark.parametrize('compiler', ['gcc', 'clang'])
+def test_a_static_variable_is_that_of_its_file_from_the_entry_on(compiler: str, tmp_path: Path) -> None:
+    """one() calls a helper that counts by 1 from 7, two() another by 2 from 100; `inside` of an inner block counts from 0."""
+    program = of_two_files(tmp_path, compiler)
+    inside = ' inside' if compiler == 'gcc' else ''             # clang has both in the function: it cannot be told which is meant
+    lines = traced([f'P:u {program}:helper@uses.c x calls{inside}', f'P:m {program}:helper@main.c x calls{inside}',
+                    f'R:r {program}:helper@main.c calls $retval', f'P:l {program}:gram.y:12 rule'], lambda: ran(program))
+    assert [re.sub(' inside=.*', '', line) for line in shown(lines, 'u')] == ['x=1 calls=7', 'x=2 calls=8']
+    assert [re.sub(' inside=.*', '', line) for line in shown(lines, 'm')] == ['x=2 calls=100', 'x=3 calls=102']
+    if inside:
+        assert [line.rpartition('=')[2] for name in 'um' for line in shown(lines, name)] == ['7', '6', '100', '99']
+    assert shown(lines, 'r') == ['calls=102 retval=204', 'calls=104 retval=312']
+    assert ran(program).stdout.splitlines()[-1] == f'{1 * 8 + 2 * 9} {204 + 312}'
 
 
 @pytest.mark.parametrize('name', ['a b', 'a#b', "a'b", 'a$b', 'a:b', 'é', 'à', 'a\tb'])

@@ -31,6 +31,7 @@ from programs import (
     go,
     loads,
     notes,
+    of_two_files,
     offset,
     stripped,
     symbols,
@@ -90,6 +91,68 @@ def refusal(*arguments: str) -> tuple[str, str]:
 def value(line: str) -> str:
     """The arguments of a line that -S printed, with what is behind #!."""
     return ' '.join(line.split(' ')[2:])
+
+
+# ---- names that several have, and files of any name
+
+
+@pytest.fixture(params=['gcc', 'clang'])
+def two_files(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A program of two files, each with a helper() of its own."""
+    return of_two_files(tmp_path, request.param)
+
+
+def test_one_of_several_functions_of_a_name_is_that_of_its_file(two_files: Path) -> None:
+    """As nm and addr2line say, which of the two has which static variable."""
+    message, _ = refusal(f'P {two_files}:helper')
+    ways = message.partition('behind the colon: ')[2].split(', ')
+    assert len(ways) == 2 and all(re.fullmatch(r'helper@\S+\.c', way) for way in ways)
+    seen = []
+    for way in ways:
+        line, = shown(f'P {two_files}:{way} x calls')
+        found = re.fullmatch(rf'p:f0 {two_files}:(0x\w+) x=%di:s32 calls=@\+(0x\w+):s32', line)
+        assert found
+        address = next(int(found[1], 16) - at + start for at, start, _ in loads(two_files) if at <= int(found[1], 16))
+        at_line = output('addr2line', '-e', two_files, hex(address))
+        assert way.partition('@')[2].rpartition('/')[2] in at_line
+        seen.append((address, found[2]))
+        assert shown(f'R {two_files}:{way} calls')[0].split(' ')[2] == f'calls=@+{found[2]}:s32'
+    assert {address for address, _ in seen} == set(symbols(two_files)['helper']) and len({place for _, place in seen}) == 2
+    assert "no 'helper' in nowhere.c; it is in" in refusal(f'P {two_files}:helper@nowhere.c')[0]
+
+
+@pytest.mark.parametrize(('place', 'function'), [('gram.y:12', 'reduce'), ('main.zig:20', 'main')])
+def test_a_line_of_a_file_of_any_suffix(place: str, function: str, two_files: Path) -> None:
+    line, = shown(f'P {two_files}:{place}')
+    start = offset(two_files, function)
+    assert start <= int(line.rpartition(':')[2], 16) < start + 80
+    said = told('-l', f'{two_files}:{place}')
+    assert said.status == 0 and place in said.out[0]
+
+
+def test_a_file_that_is_not_there_is_no_function_either(two_files: Path) -> None:
+    assert 'gram.q: no line numbers for a function or source file of that name' in refusal(f'P {two_files}:gram.q:12')[0]
+    assert 'line 11 of this function' not in refusal(f'P {two_files}:gram.y:1')[0]
+
+
+def test_a_program_in_this_folder_is_named_with_it(two_files: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, message in (('mine', "no program or library 'mine'"), ('ls', "ls has no function 'helper'")):
+        shutil.copy(two_files, tmp_path / name)
+        assert refusal(f'P {name}:helper')[0].endswith(f'{message}; the one in this folder is ./{name}')
+
+
+def test_two_paths_to_one_library_are_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, two_files: Path) -> None:
+    """As libssl.so is a link to libssl.so.3, both in the linker's list."""
+    file, link, twin = (tmp_path / name for name in ('libtwo.so.3', 'libtwo.so', 'libtwo.so.4'))
+    shutil.copy(two_files, file)
+    link.symlink_to(file.name)
+    listed = [(path.name, str(path)) for path in (file, link)]
+    monkeypatch.setattr(surftrace, 'library_paths', lambda: listed)
+    assert surftrace.object_paths('libtwo', []) == [str(file)]
+    shutil.copy(two_files, twin)
+    listed.append((twin.name, str(twin)))
+    assert surftrace.object_paths('libtwo', []) == [str(twin), str(file)]
 
 
 # ---- C: where things are
