@@ -5133,6 +5133,7 @@ class Probe(NamedTuple):
     keys: Optional[Tuple[Key, ...]] = None              # of a line that counts; there may be none
     source: str = ''                                    # the file and line that it is from
     entry: Optional[Probe] = None                       # of a return: the line that says what its entry fetches
+    back: Optional[Probe] = None                        # of an entry in a tree: the line of its return
 
     @property
     def all_args(self) -> Tuple[Arg, ...]:
@@ -6057,6 +6058,7 @@ class Target(NamedTuple):
     place: str = ''                                 # what the kernel is told
     name: str = ''                                  # what is shown
     obstacle: str = ''                              # why the kernel takes no probe there, where a table tells
+    whole: bool = False                             # a function from its entry on, which has a return
 
 
 KERNEL_TYPE = regex(r'''(?P<base>[sux](?P<bits>8|16|32|64)|char|u?string|symbol|symstr|%p[dD]
@@ -7496,6 +7498,8 @@ class Event(NamedTuple):
     program: Optional[Program] = None
     columns: Optional[Tuple[Column, ...]] = None        # of one that is counted and not shown
     pair: Optional[Pair] = None             # of the entries and returns that make pairs
+    role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
+    label: str = ''                         # what it is called there
 
     @property
     def head(self) -> bytes:
@@ -7523,6 +7527,7 @@ class Machine(NamedTuple):
     program_names: Callable[[str], List[str]] = lambda typed: []      # of programs, libraries
     live: bool = False                                  # whether this process is to set the probes
     force: bool = False                                 # whether to do what may crash a program
+    tree: bool = False                                  # whether calls are shown as a tree
 
     @property
     def abilities(self) -> FrozenSet[str]:
@@ -7831,11 +7836,12 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
     if isinstance(module, Program):
         address = symbol.address + (offset or symbol.entry)
         text = program_place(module, address, machine)
-        return Target(module, function, entry, address, None, text, demangled(symbol.name) or symbol.name)
+        shown = demangled(symbol.name) or symbol.name
+        return Target(module, function, entry, address, None, text, shown, whole=not offset)
     here = (link or symbol)._replace(module=symbol.module)
     obstacle = obstacle_of(here, here.address + offset, module, machine)
     text = kernel_place(here, place.offset, module)
-    return Target(module, function, entry, place=text, name=symbol.name, obstacle=obstacle)
+    return Target(module, function, entry, 0, None, text, symbol.name, obstacle, not offset)
 
 
 def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
@@ -8036,18 +8042,19 @@ def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
     if address is None:
         refuse(f'{offset:#x} is not in a part of {program.path} that is loaded to be executed')
     symbol = program.symbols.symbol_at(address)
-    is_usdt = any(note.address == address for note in program.executable.usdt_notes())
-    if symbol and not is_usdt:
+    notes = [note for note in program.executable.usdt_notes() if note.address == address]
+    if symbol and not notes:
         behind = address - symbol.address
         inside = place._replace(function=symbol.name, offset=None if behind == symbol.entry else behind)
         if inside.offset and probe.kind == 'R':
             refuse('a return is that of a whole function: no offset or line')
         return function_target(probe._replace(place=inside), symbol, program, machine)
-    if not is_usdt and not machine.force:
+    if not notes and not machine.force:
         refuse(f'no symbol of {program.path} covers {offset:#x}, so nothing tells whether an instruction '
                'begins there; a probe inside one crashes the program. --force sets it all the same')
     text = program_place(program, address, machine, place.semaphore)
-    return Target(program, None, False, address, None, text, f'{offset:#x}')
+    name = next((f'{note.provider}:{note.name}' for note in notes), f'{offset:#x}')
+    return Target(program, None, False, address, None, text, name)
 
 
 def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
@@ -8172,7 +8179,7 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
     """The events of all lines; those that give the same name are one event with several places."""
     made: Dict[str, List[Event]] = {}
     heads: Dict[bytes, Event] = {}
-    for index, probe in enumerate(with_entries(probes)):
+    for index, probe in enumerate(with_entries(probes, machine.tree)):
         with located(probe.text, probe.source, probe.place.at), finite():
             for event in probe_events(probe, index, machine):
                 other = heads.setdefault(event.head, event)
@@ -8186,22 +8193,29 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
                     refuse(f"the event '{event.name}' has several places: they need the same kind, names, "
                            'types, formats and filter')
                 events.append(event)
-    return [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
-            for events in made.values()]
+    whole = [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
+             for events in made.values()]
+    return in_tree(whole) if machine.tree else whole
 
 
-def with_entries(probes: Sequence[Probe]) -> List[Probe]:
+AFTER = regex(r'(after|both)\((\w+)\)')
+
+
+def with_entries(probes: Sequence[Probe], tree: bool = False) -> List[Probe]:
     """The probes; of those that -S prints as an entry and its return, NAME{+NAME}:after(ENTRY) behind #!, one
-    that has both."""
+    that has both. both(ENTRY) is the same, but of a tree, where the one is the entry."""
     named = {(probe.event, probe.place.text): probe for probe in probes}
     made, entries = [], set()
     for probe in probes:
-        own = tuple(words for words in probe.words if not words[1].startswith('after('))
-        for names, word, at in [words for words in probe.words if words[1].startswith('after(')]:
-            entry = named.get((word[len('after('):-1], probe.place.text))
+        own = tuple(words for words in probe.words if not AFTER.fullmatch(words[1]))
+        for names, word, at in [words for words in probe.words if AFTER.fullmatch(words[1])]:
+            entry = named.get((word.partition('(')[2][:-1], probe.place.text))
             if not entry or entry.kind not in 'pP' or probe.kind not in 'rR':
                 raise InputError(f"'{word}' names no line that is an entry of this function", at, probe.text, probe.source)
             entries.add(entry)
+            if tree and word.startswith('both'):
+                probe = entry._replace(back=probe._replace(words=own))
+                continue
             args = {arg.name: arg for arg in (*entry.args, *probe.args)}
             time = Arg('', '', Expr('special', at, '$dur'), '', at, at)
             shown = [args.get(name, time._replace(name=name)) for name in names]
@@ -8317,11 +8331,13 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
     made: Dict[str, Event] = {}
     renamed: List[Event] = []
     for event in events:
+        if event.pair and event.pair.entry:             # it stands behind its entry
+            entry = renamed[-1].name
+            annotation = event.annotation.replace(f'({event.pair.entry})', f'({entry})')
+            event = event._replace(pair=event.pair._replace(entry=entry), annotation=annotation)
         names = itertools.chain([event.name], (f'{event.name[:60]}_{i}' for i in itertools.count(2)))
         name = next(name for name in names if signature(made.setdefault(name, event)) == signature(event))
         definitions = tuple(definition._replace(name=name) for definition in event.definitions)
-        if event.pair and event.pair.entry:             # it stands behind its entry
-            event = event._replace(pair=event.pair._replace(entry=renamed[-1].name))
         renamed.append(event._replace(name=name, definitions=definitions))
     return renamed
 
@@ -8334,9 +8350,17 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     if wants_pair(probe, target, machine):
         events = pair_events(probe, name, letter, target, machine)
+    elif machine.tree and has_return(probe, target, machine):
+        events = call_events(probe, name, target, machine)
     else:
-        events = [own_event(probe, name, letter, target.place, resolver_at(target, probe, machine), machine.seal)]
-    return [event._replace(program=target.module if isinstance(target.module, Program) else None) for event in events]
+        place, resolver = probe.place, resolver_at(target, probe, machine)
+        if machine.tree and probe.kind in 'pP' and place.offset is place.line is None and not target.whole:
+            name = f'{name[:58]}_copy'                  # beside the calls of the function's own code
+        pair = Pair() if machine.tree and probe.kind != 'u' else None
+        events = [own_event(probe, name, letter, target.place, resolver, machine.seal, pair)]
+    program = target.module if isinstance(target.module, Program) else None
+    events = [event._replace(program=program) for event in events]
+    return with_roles(events, target) if machine.tree else events
 
 
 def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
@@ -8456,11 +8480,13 @@ def part_names(field: Field) -> Tuple[str, ...]:
     return (field.name, *(f'{field.name}_{i}' for i in range(2, len(field.fetches) + 1)))
 
 
-def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0) -> Event:
+def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0,
+              pair: Optional[Pair] = None) -> Event:
     """An event of ours: fields in the user's order, then what is fetched unseen."""
     fields, columns = fields_and_columns(probe, resolver)
     event = defined(probe, name, letter, place, fields, resolver.arch)
-    return sealed(event._replace(columns=columns, annotation=annotation_of(fields, probe, columns)), seal)
+    annotation = annotation_of(fields, probe, columns)
+    return sealed(event._replace(columns=columns, annotation=annotation, pair=pair), seal)
 
 
 def fields_and_columns(probe: Probe, resolver: Resolver) -> Tuple[List[Field], Optional[Tuple[Column, ...]]]:
@@ -8541,13 +8567,16 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     entry = defined(probe._replace(filter=None), entry_name, 'P' if letter == 'R' else 'p', target.place, of_entry, resolver.arch)
     own = [field for field in fields if not field.when]
     event = defined(probe._replace(filter=in_kernel), name, letter, target.place, own, resolver.arch)
-    names = '+'.join(field.name for field in fields)
-    after = f"{'=' * (names in ('f', 'h'))}{names}:after({entry_name})"
-    annotation = f'{annotation_of(own, probe._replace(filter=None), None, False)} {after} {annotation_of((), probe, columns)}'
     event = event._replace(columns=columns, pair=Pair(entry_name, tuple(fields), condition),
-                           annotation=' '.join(annotation.split(' ')).strip())
-    entry = entry._replace(pair=Pair(), annotation=annotation_of(of_entry, probe, None, False))
+                           annotation=annotation_of(own, probe, columns, told(fields, 'after', entry_name)))
+    entry = entry._replace(pair=Pair(), annotation=annotation_of(of_entry, probe, None, None))
     return [sealed(each, machine.seal) for each in (entry, event)]
+
+
+def told(fields: Sequence[Field], word: str, entry_name: str) -> str:
+    """The word behind #! at a return by which it finds its entry."""
+    names = '+'.join(field.name for field in fields)
+    return f"{'=' * (names in ('f', 'h'))}{names}:{word}({entry_name})"
 
 
 TIME_UNITS = {'ns': 1, 'us': 1000, 'ms': 1000000, 's': 1000000000}
@@ -8594,13 +8623,109 @@ def in_nanoseconds(filter_: Filter, known: Mapping[str, Field]) -> Filter:
     return filter_._replace(value=str(int(float(time[1]) * TIME_UNITS[time[2]])))
 
 
-def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]], whole: bool = True) -> str:
-    """What -S adds: the words behind #!, what is counted by, the filter as it was written."""
+def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]],
+                  entry: Optional[str] = '') -> str:
+    """What -S adds: the words behind #!, what is counted by, the filter as it was written; not that (None) at
+    an entry, whose return has it."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # no filter, no keys
     counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
-    filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter') if whole else ''
-    return ' '.join(filter(None, [*words, counted, filter_]))
+    filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')
+    return ' '.join(filter(None, [*words, entry or '', counted, filter_ * (entry is not None)]))
+
+
+# which: calls in a tree
+
+
+def has_return(probe: Probe, target: Target, machine: Machine) -> bool:
+    """Tell whether a line is shown at entry and return. A return probe would crash a Go program."""
+    is_go = isinstance(target.module, Program) and target.module.is_go and not machine.force
+    return probe.kind in 'pP' and target.whole and not is_go
+
+
+def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
+    """The event of the entries, then that of the returns, both of which are shown. The filter takes or leaves
+    whole calls, so it is judged here, at the entry."""
+    resolver, back = resolver_at(target, probe, machine), probe.back or probe
+    of_entry, _ = fields_and_columns(probe, resolver)
+    condition = judged_here(back.filter, of_entry)
+    values = [field._replace(at=(-1, -1)) for field in returned(probe, target, machine)]
+    time = Field('dur', (Fetch('$dur', kind='u64'),), at=(-1, -1), when='dur')
+    fields = unique([*of_entry, *values, time], probe)
+    of_entry, values = fields[:len(of_entry)], fields[len(of_entry):-1]
+    pair, kind = Pair('', tuple(of_entry), condition), {'p': 'r', 'P': 'R'}[probe.kind]
+    entry = defined(probe._replace(filter=None), name, probe.kind, target.place, of_entry, resolver.arch)
+    entry = entry._replace(pair=pair, annotation=annotation_of(of_entry, probe, None, None))
+    back_probe, back_name = probe._replace(filter=None, kind=kind), f'{name[:59]}_out'
+    event = defined(back_probe, back_name, kind, target.place, values, resolver.arch)
+    event = event._replace(pair=pair._replace(entry=name), role='return', annotation=annotation_of(
+        values, back, None, told(fields, 'both', name)))
+    return [sealed(each, machine.seal) for each in (entry._replace(role='entry'), event)]
+
+
+def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
+    """What a call returns where that is a number or a pointer, as the debug information tells."""
+    resolver, function = resolver_in(target, 'r', machine.abilities), target.function
+    if probe.back:
+        return annotated([resolver.field(arg) for arg in probe.back.args], probe.back, resolver)
+    type_ = function.returns() if function and not function.changed else Void()
+    if isinstance(type_, (Int, Enum, Pointer)):
+        word, at = f'x{resolver.arch.bits}' * isinstance(type_, Pointer), probe.place.at
+        with contextlib.suppress(InputError):
+            return [resolver.field(Arg('retval', '', Expr('special', at, '$retval'), word, at, at))]
+    return []
+
+
+def judged_here(filter_: Optional[Filter], fields: Sequence[Field]) -> Optional[Filter]:
+    """The filter of whole calls: of what a record itself says only what is exact."""
+    known = {field.name for field in fields}
+    for each in comparisons(filter_):
+        if each.field not in known and each.field not in ('common_pid', 'cpu'):
+            way = '; comm=$comm in front of f: fetches it' * (each.field == 'comm')
+            refuse('with -t a filter takes or leaves whole calls, by what the line fetches at their entry, '
+                   f"common_pid and cpu: '{each.field}' is none of that{way}", each.at)
+    if filter_:
+        FilterText(fields, {}).text(filter_)            # refuses what makes no sense
+    return filter_
+
+
+def with_roles(events: Sequence[Event], target: Target) -> List[Event]:
+    """The events of a target with what they are in a tree: nothing, the entries that only a return wants."""
+    roles = [event.role or ('alone' if event.probe.kind in 'rR' else 'leaf') for event in events]
+    roles = [role if each is events[-1] or role == 'entry' else '' for role, each in zip(roles, events)]
+    return [event._replace(role=role, label=target.name) for role, event in zip(roles, events)]
+
+
+USDT_END = regex(r'([\w-]+):([\w-]+?)(__|-|_)(entry|return|begin|end|start|done)')
+BEGINS = {'return': 'entry', 'end': 'begin', 'done': 'start'}
+
+
+def usdt_end(event: Event) -> Tuple[Tuple[str, ...], str]:
+    """The call that a USDT probe is one end of by its name, and which end; () for any other event."""
+    match = USDT_END.fullmatch(event.label) if event.program and event.role == 'leaf' else None
+    if not match or not event.program:
+        return (), ''
+    first = BEGINS.get(match[4], match[4])
+    call = event.program.path, f'{match[1]}:{match[2]}', match[3] + first
+    return call, 'entry' if first == match[4] else 'return'
+
+
+def in_tree(events: Sequence[Event]) -> List[Event]:
+    """The events with what they are in a tree. USDT probes whose names differ in their endings only are a
+    call, where both ends are traced."""
+    events = [event._replace(role=event.role or 'leaf' * (not event.pair)) for event in events]
+    ends, made = [usdt_end(event) for event in events], []
+    filters = {(end, event.filter) for end, event in zip(ends, events)}
+    for (call, role), event in zip(ends, events):
+        if call and {(call, 'entry'), (call, 'return')} <= set(ends):
+            probe = event.probe
+            with located(probe.text, probe.source, probe.place.at):
+                if event.filter and ((call, 'entry'), event.filter) not in filters:
+                    refuse('with -t a filter takes or leaves whole calls, and belongs to what begins them')
+                pair = Pair('', event.fields, judged_here(probe.filter, event.fields))
+            event = event._replace(role=role, label=call[1], filter='', pair=pair)
+        made.append(event)
+    return made
 
 
 OF_RECORD = ('comm', 'common_pid', 'cpu', 'stack')
@@ -9157,57 +9282,140 @@ class Reading(NamedTuple):
     sure: bool = True
 
 
+class OpenCall(NamedTuple):
+    """A call that has begun: the event of its entries and its function as the kernel prints it; where its
+    stack pointer was, -1 where nobody tells; whether it is in a program; when it began, in microseconds; what
+    was read there; whether it is shown in a tree."""
+    key: Tuple[str, str]
+    stack: int
+    program: bool
+    time: int
+    readings: Sequence[Reading] = ()
+    shown: bool = False
+
+    def shares_stack(self, other: OpenCall) -> bool:
+        """Tell whether both are on one stack; those of interrupts and coroutines are far away."""
+        near = abs(self.stack - other.stack) < (1 << 23 if self.program else 1 << 14)
+        return near and self.program == other.program and -1 not in (self.stack, other.stack)
+
+
 class OpenCalls:
     """The entries whose returns have not come. A pair has the same task, function and stack pointer; what is
     deeper in the stack than an entry or a return that comes is over, though its return was not seen."""
 
     def __init__(self) -> None:
         self.seen: Dict[str, int] = {}                  # entries and returns, by their event
-        self.alone: Dict[str, int] = {}                 # returns without their entry: begun before, missed, or lost
-        self._open: Dict[Tuple[str, ...], Dict[int, Tuple[int, List[Reading]]]] = {}
+        self.alone: Dict[str, int] = {}                 # returns not shown: their entry is unknown
+        self._open: Dict[bytes, List[OpenCall]] = {}    # by task, the innermost last
+        self._begun: Set[str] = set()                   # what entries have come of
         self._popped: Dict[bool, int] = {}              # how far the stack pointer is up at a return, in the kernel, in programs
 
     @staticmethod
-    def _stack(event: Event, head: re.Match[bytes], match: re.Match[bytes], entry: str) -> Tuple[Tuple[str, ...], int, int]:
-        """Which stack and function it is, how far down, and when, in microseconds."""
-        function = match[1].rpartition(b'<- ')[2].strip(b'()').partition(b'+')[0]
-        task = head['pid'] if head['pid'] != b'0' else head['cpu'] + b'/0'
-        assert event.pair
-        return (entry, task.decode(), function.decode()), int(match[event.pair.stack], 0), int(head['time'].replace(b'.', b''))
-
-    def enter(self, event: Event, head: re.Match[bytes], match: re.Match[bytes], readings: List[Reading]) -> None:
-        """Keep an entry."""
-        key, stack, time = self._stack(event, head, match, event.name)
-        self.seen[event.name] = self.seen.get(event.name, 0) + 1
-        calls = self._open.setdefault(key, {})
-        self._close(calls, stack, event)
-        calls[stack] = time, readings
+    def _task(head: re.Match[bytes]) -> bytes:
+        return head['pid'] if head['pid'] != b'0' else head['cpu'] + b'/0'
 
     @staticmethod
-    def _close(calls: Dict[int, Any], stack: int, event: Event) -> None:
-        """Forget what is no further up; interrupts and coroutines have other stacks, which are far away."""
-        far = 1 << 23 if event.definitions[0].letter[0] in 'PR' else 1 << 14
-        for deeper in [other for other in calls if stack - far < other <= stack]:
-            del calls[deeper]
+    def _here(event: Event, head: re.Match[bytes], match: Optional[re.Match[bytes]], entry: str) -> OpenCall:
+        """Where a record is, as a call."""
+        letter = event.definitions[0].letter[0] if event.definitions else 'e'
+        stack, function = -1, entry.encode()
+        if match and event.pair and event.pair.stack:
+            stack = int(match[event.pair.stack], 0)
+            function = match[1].rpartition(b'<- ')[2].strip(b'()').partition(b'+')[0]
+        time = int(head['time'].replace(b'.', b''))
+        return OpenCall((entry, function.decode()), stack, letter in 'PR', time)
 
-    def leave(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
-              readings: List[Reading]) -> List[Reading]:
+    def _reach(self, head: re.Match[bytes], here: OpenCall) -> List[OpenCall]:
+        """The calls that are open when that is reached: not what was deeper in its stack; when a program runs
+        nothing of its task is in the kernel, and when what was interrupted runs, no interrupt."""
+        calls, still, over = self._open.get(self._task(head), []), [], False
+        last = max((i for i, call in enumerate(calls) if call.shares_stack(here)), default=len(calls))
+        for i, call in enumerate(calls):
+            if call.shares_stack(here):
+                gone = call.stack < here.stack
+            elif call.program:
+                gone = over and call.stack < 0          # a USDT probe's, inside what is over
+            else:
+                gone = here.program or i > last
+            over = over or gone and call.program
+            still += [] if gone else [call]
+        return still
+
+    def pass_by(self, event: Event, head: re.Match[bytes], match: Optional[re.Match[bytes]] = None) -> int:
+        """How many calls that are shown an event is in."""
+        here = self._here(event, head, match, event.name)
+        return self._keep(head, self._reach(head, here))
+
+    @staticmethod
+    def _without(calls: Sequence[OpenCall], call: OpenCall) -> List[OpenCall]:
+        """The calls without one that is over, those that it ended in, and USDT probes' inside it."""
+        at = next(i for i, each in enumerate(calls) if each is call)
+        return [*calls[:at], *(each for each in calls[at + 1:] if each.stack not in (call.stack, -1) or
+                               each.key[1] == call.key[1])]
+
+    def _keep(self, head: re.Match[bytes], calls: List[OpenCall]) -> int:
+        if calls:
+            self._open[self._task(head)] = calls
+        else:
+            self._open.pop(self._task(head), None)
+        return sum(call.shown for call in calls)
+
+    def enter(self, event: Event, head: re.Match[bytes], match: re.Match[bytes], readings: Sequence[Reading],
+              shown: bool = False) -> int:
+        """Keep an entry; how many calls that are shown it is in. The same function at the same place of the
+        stack is over."""
+        here = self._here(event, head, match, event.name if event.pair and event.pair.stack else event.label)
+        self.seen[event.name] = self.seen.get(event.name, 0) + 1
+        self._begun.add(here.key[0])
+        calls = self._reach(head, here)
+        for again in [call for call in calls if call[:2] == here[:2] and here.stack >= 0]:
+            calls = self._without(calls, again)
+        depth = sum(call.shown for call in calls)
+        self._keep(head, [*calls, here._replace(readings=readings, shown=shown)])
+        return depth
+
+    def leave(self, event: Event, head: re.Match[bytes], match: re.Match[bytes]
+              ) -> Optional[Tuple[OpenCall, int]]:
+        """The call that returns, and how long it took; None where its entry was not seen."""
+        assert event.pair
+        here = self._here(event, head, match, event.pair.entry or event.label)
+        self.seen[event.name] = self.seen.get(event.name, 0) + 1
+        found = [call for call in self._open.get(self._task(head), ()) if call.key == here.key]
+        stack, word = here.stack, event.arch.word
+        if stack < 0:
+            found = found[-1:]
+        else:
+            known = self._popped.get(here.program)
+            popped = (0, word) if known is None else (known,)       # x86 returns by its stack
+            found = [call for call in found if stack - call.stack in popped]
+            here = here._replace(stack=found[0].stack if found else here.stack - word)
+        if len(found) != 1:
+            self._keep(head, self._reach(head, here))
+            if not self.stands_alone(event):
+                self.alone[event.name] = self.alone.get(event.name, 0) + 1
+            return None
+        call = found[0]
+        if stack >= 0:
+            self._popped[here.program] = stack - call.stack
+        self._keep(head, self._without(self._reach(head, here), call))
+        return call, here.time - call.time
+
+    def stands_alone(self, event: Event) -> bool:
+        """Tell whether a return is shown in a tree without its entry: not where a filter chooses calls, nor
+        before entries are traced."""
+        pair = event.pair
+        begun = pair and (pair.entry or event.label) in self._begun
+        return bool(begun and pair and not pair.condition and event.role == 'return')
+
+    def complete(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
+                 readings: List[Reading]) -> List[Reading]:
         """What is known of the call that returns, in the order in which it is shown; [] where its entry was
         not seen."""
-        assert event.pair
-        key, stack, time = self._stack(event, head, match, event.pair.entry)
-        calls, program = self._open.get(key, {}), event.definitions[0].letter[0] == 'R'
-        popped = {self._popped[program]} if program in self._popped else {0, event.arch.word}   # x86 returns by its stack
-        found = [by for by in popped if stack - by in calls]
-        self.seen[event.name] = self.seen.get(event.name, 0) + 1
-        if len(found) != 1:
-            self.alone[event.name] = self.alone.get(event.name, 0) + 1
+        left = self.leave(event, head, match)
+        if not left or not event.pair:
             return []
-        self._popped[program] = found[0]
-        began, of_entry = calls[stack - found[0]]
-        self._close(calls, stack - found[0], event)
-        dur = time - began
-        by_place = {'entry': iter(of_entry), '': iter(readings),
+        call, dur = left
+        by_place = {'entry': iter(call.readings), '': iter(readings),
                     'dur': itertools.repeat(Reading(time_text(dur).encode(), (b'%d' % (1000 * dur),)))}
         return [next(by_place[field.when]) for field in event.pair.fields]
 
@@ -9312,6 +9520,32 @@ def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bo
     return not pair.condition or holds(pair.condition, known)
 
 
+UNSEEN = b'  (its entry was not seen)'
+
+
+def with_names(pairs: Iterable[Tuple[Field, Reading]]) -> List[bytes]:
+    """What is shown of each field."""
+    return [b'%s=%s' % (field.name.encode(), reading.text) for field, reading in pairs]
+
+
+def called(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
+    """A function as a tree shows it, with what was fetched."""
+    values = b'(%s)' % b', '.join(with_names(pairs)) if pairs else b''
+    return event.label.encode('utf-8', 'surrogateescape') + values
+
+
+def result(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
+    """The same at its return, with what it returned."""
+    if event.probe.kind in 'rR':
+        return called(event, ()) + b''.join(b' = ' + reading.text for _, reading in pairs)
+    return called(event, pairs)
+
+
+def in_column(head: re.Match[bytes], depth: int, text: bytes) -> bytes:
+    """A line of a tree, that deep."""
+    return head[0][:head.start('event') - head.start()] + b'  ' * depth + text
+
+
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched
     unseen taken away, control characters made visible. `counts` are those shown of each event, `records` all
@@ -9333,6 +9567,8 @@ class Decoder:
         self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
         self._plain = counting_patterns(events)
         self._names = [event.name for event in events]
+        self._tree = any(event.role for event in events)
+        self._in_block: List[str] = []                  # of a tree: the events of the lines of the last block
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
@@ -9344,7 +9580,7 @@ class Decoder:
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
-        count = data.count(b'\n')
+        count, self._in_block = data.count(b'\n'), []
         simple = not self._tasks and not self._pending and not self._takes_stacks
         if simple and (limit is None or limit > count):
             if self._plain and self._count(data, count):
@@ -9391,7 +9627,9 @@ class Decoder:
         for head in SHOWN_HEADS.finditer(lines):
             self.records -= 1
             event = self._events.get(head['event'] or b'')
-            if event:
+            if self._in_block and not STACK.match(lines, head.end()):
+                self.counts[self._in_block.pop()] -= 1
+            elif event:
                 self.counts[event.name] -= 1
 
     def finish(self) -> bytes:
@@ -9459,11 +9697,13 @@ class Decoder:
     def _known(self, head: re.Match[bytes], event: Event, match: re.Match[bytes]) -> bytes:
         """A record of an event of ours, counted or as it is shown."""
         fields, readings = event.fields, readings_of(event, match)
+        if event.role:
+            return self._in_tree(head, event, match, readings)
         if event.pair and not event.pair.entry:
             self.calls.enter(event, head, match, readings)
             return self._settled(head, event)
         if event.pair:
-            fields, readings = event.pair.fields, self.calls.leave(event, head, match, readings)
+            fields, readings = event.pair.fields, self.calls.complete(event, head, match, readings)
             if not readings or not judged(event.pair, head, readings):
                 return self._settled(head, event)
         pairs = list(zip(fields, readings))
@@ -9471,6 +9711,34 @@ class Decoder:
             return self._settled(head, event, counted_values(pairs))
         text = b''.join(b' %s=%s' % (field.name.encode(), visible(reading.text)) for field, reading in pairs)
         return self._settled(head, event, (), visible(head[0]) + visible(match[1]) + text + b'\n')
+
+    def _in_tree(self, head: re.Match[bytes], event: Event, match: re.Match[bytes],
+                 readings: List[Reading]) -> bytes:
+        """A record of an event of ours as a line of a tree."""
+        pair, depth, text = event.pair or Pair(), 0, b''
+        pairs = list(zip(event.fields, readings))
+        if event.role == 'entry':
+            shown = judged(pair, head, readings)
+            depth = self.calls.enter(event, head, match, readings, shown)
+            text = b'-> ' + called(event, pairs) + b'()' * (not pairs)
+        elif event.role == 'return':
+            left = self.calls.leave(event, head, match)
+            shown = left[0].shown if left else self.calls.stands_alone(event)
+            depth = self.calls.pass_by(event, head) if left else 0
+            text = b'<- ' + result(event, pairs) + (b'  ' + time_text(left[1]).encode() if left else UNSEEN)
+        elif event.role == 'alone':
+            if pair.entry:
+                readings = self.calls.complete(event, head, match, readings)
+                pairs = list(zip(pair.fields, readings))
+            shown = not pair.entry or bool(readings) and judged(pair, head, readings)
+            depth = self.calls.pass_by(event, head, match)
+            text = b'<- ' + called(event, pairs)
+        else:
+            shown, depth = True, self.calls.pass_by(event, head, match)
+            text = head['event'] + match[1] + b''.join(b' ' + value for value in with_names(pairs))
+        if not shown:
+            return self._settled(head, event)
+        return self._settled(head, event, (), visible(in_column(head, depth, text + b'\n')))
 
     def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None, text: bytes = b'') -> bytes:
         """A record that is counted by its values, or shown as this text; or, without values, neither. What
@@ -9482,6 +9750,7 @@ class Decoder:
             counted = self.counting.counts(event)
             take = (self.counting.record(event, head, values) or no_stack) if counted else None
             text = b'' if counted else text
+            self._in_block += [event.name] * self._tree
         if self._takes_stacks:
             self._waiting.setdefault(int(head['cpu']), []).append((event, take))
         return text
@@ -9490,7 +9759,10 @@ class Decoder:
         """A record of one of the kernel's own events, or a stack."""
         head = record.head
         if record.event:
-            return self._settled(head, record.event, (), visible(head[0] + rest))
+            text = head[0] + rest
+            if self._tree:
+                text = in_column(head, self.calls.pass_by(record.event, head), (head['event'] or b'') + rest)
+            return self._settled(head, record.event, (), visible(text))
         stack = STACK.match(rest)
         if not stack:
             return visible(head[0]) + self._between(rest)
@@ -9522,9 +9794,10 @@ class Decoder:
         text = visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
         if not event:
             return text
-        if event.pair and not event.pair.entry:
+        if event.pair and not event.pair.entry and event.role in ('', 'entry'):
             self.calls.lost()
-            return self._settled(head, event)
+            if not event.role:
+                return self._settled(head, event)
         fields = event.pair.fields if event.pair else event.fields
         return self._settled(head, event, ['(not decoded)'] * len(fields), text)
 
@@ -9593,7 +9866,7 @@ def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
 def fast_pattern(event: Event) -> bytes:
     """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with
     formats that rewrite, one that matches nothing."""
-    if event.columns is not None or event.pair:
+    if event.columns is not None or event.pair or event.role:
         return rb'(?!)()'
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
@@ -10487,7 +10760,8 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
     optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
                 'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
-    needed = {'trace_clock': 'global' * any(event.pair for event in events),  # ends on any processor
+    across = any(event.pair or event.role for event in events)      # a call may end on another processor
+    needed = {'trace_clock': 'global' * across,
               'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
               'options/userstacktrace': '1' * run.user_stacks, 'options/sym-userobj': '1' * run.user_stacks,
               'options/record-tgid': '1' * bool(run.pids), 'options/event-fork': '1' * bool(run.pids),
@@ -10499,7 +10773,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
             made = Write(definition.file, definition.definition(run.group))
             removal = Write(definition.file, f'-:{run.group}/{definition.name}')
             steps.append(Step(made, None if count else removal, definition.name))
-    for event in events:
+    for event in sorted(events, key=lambda event: event.role != 'return'):  # of a call that is seen to begin
         folder = f'{instance}/events/{event.system or run.group}/{event.name}'
         filters = [text for text in (event.filter, of_others(event, run.own)) if text]
         if filters:
@@ -11144,6 +11418,8 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('--build-id', 'HEX', 'with -m remote: of another kernel than the running one, for -S and -o'),
         ('-a --arch', 'ARCH', 'architecture of the traced machine: ' + ', '.join(a.name for a in ARCHES))),
     'how to trace': (
+        ('-t --tree', '', 'show calls as a tree: the entries and returns of p and P lines, and of USDT '
+         'probes, indented, with times'),
         ('-s --stack', '', "show the stack of each event: the kernel's, of P, R and u the program's"),
         ('-d --duration', 'SECONDS', 'end after so many seconds'),
         ('-i --interval', 'SECONDS',
@@ -11351,7 +11627,7 @@ def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
     here, whose debug file -v names where nothing is traced in the kernel."""
     program = functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel))
     machine = Machine(kernel, note, program=program, program_names=program_names,
-                      live=not (options.show or options.output), force=options.force)
+                      live=not (options.show or options.output), force=options.force, tree=options.tree)
     if isinstance(kernel.symbols, Kallsyms) or not (options.vmlinux or options.build_id):
         tracefs = tracefs or mounted_tracefs()          # else it is another machine
     if not tracefs:
@@ -11641,12 +11917,19 @@ def check_completion() -> None:
 
 
 def check_options(options: Any, probes: Sequence[Probe]) -> None:
-    """Refuse options that go only with lines that count, and to write over a file that is no script."""
+    """Refuse options that do not go with the lines, and to write over a file that is no script."""
     if options.output and not options.force and not may_be_replaced(options.output):
         raise SurftraceError(f'{options.output} is there, and no script of surftrace: -o writes a script, not a '
                              'recording (for that, > FILE); --force overwrites it')
     if (options.interval or options.top) and all(probe.keys is None for probe in probes):
         raise InputError('-i and --top are for tables: a line with h: counts')
+    if options.tree and options.output:
+        raise InputError('a script shows records as the kernel prints them, and cannot make a tree of them: '
+                         'without -t it can be made')
+    for probe in probes:
+        if options.tree and probe.keys is not None:
+            at = split_line(probe.text, probe.place.at[1]).keys, len(probe.text)
+            raise InputError('-t shows each call, and a line with h: counts them', at, probe.text, probe.source)
 
 
 def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
@@ -12205,7 +12488,8 @@ class Refusals:
 def withheld(events: Sequence[Event], run: Run) -> List[str]:
     """Reasons for which hits of the probes may not be shown."""
     events = [event for event in events if event.definitions]
-    reasons = {'stopped by the filter': any(event.filter for event in events),
+    conditions = [event.pair.condition for event in events if event.pair]
+    reasons = {'stopped by the filter': any(event.filter for event in events) or any(conditions),
                'in other processes': bool(run.pids), 'in surftrace itself': bool(run.own),
                TOO_LARGE: any(map(may_be_too_large, events))}
     return [reason for reason, possible in reasons.items() if possible]
@@ -12251,7 +12535,7 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     gone, hidden = losses(run, stream), unaccounted(events, run, stream)
     if not gone and not hidden:
         gone = ['none lost']
-    shown = [event.name for event in events if not event.pair or event.pair.entry]
+    shown = [event.name for event in events if not event.pair or event.pair.entry or event.role]
     counts = ', '.join(f'{name} {count}' for name, count in folded(shown, stream.decoder.counts))
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
     calls = stream.decoder.calls
@@ -12278,7 +12562,7 @@ def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     hits = sum(stream.profile[event.name][0] for event in probes)
     decoder, left = stream.decoder, hits
     for event in probes:
-        left -= (decoder.calls.seen if event.pair else decoder.counts).get(event.name, 0)
+        left -= decoder.calls.seen.get(event.name, decoder.counts[event.name])
     if len(probes) == len(events) and not run.stacks and not run.user_stacks:
         left -= stream.lost + stream.unshown + decoder.too_big
     why = ' or '.join(withheld(probes, run))
