@@ -685,6 +685,28 @@ def a_missed_return_makes_no_wrong_pair() -> None:
     equal(len(times) + int(missed[1]), 2 * count, run.err)      # type: ignore[index]
 
 
+@check()
+def calls_are_a_tree() -> None:
+    def program() -> None:
+        set_comm(b'opener')
+        for path in ('/etc/passwd', '/nonexistent'):
+            with contextlib.suppress(FileNotFoundError), open(path, 'rb', buffering=0):
+                pass
+
+    def shown(*lines: str) -> list[str]:
+        with tracing('-t', *lines) as run:
+            in_child(program)
+        text = re.sub(r'  [\d.]+(us|ms|s)$', '  TIME', re.sub('= 0xff[0-9a-f]+', '= POINTER', run.out), flags=re.M)
+        return re.findall(r'^ +opener-\d+ .*?\d\.\d{6}: (.*)$', re.sub(r'= \d+\b', '= FILE', text), re.M)
+    inner = 'do_file_open' if label.startswith('7') else 'do_filp_open'
+    equal(shown('p do_sys_openat2 filename=user(filename)', f'p {inner} %1->name', 'r vfs_open'), [
+        '-> do_sys_openat2(filename="/etc/passwd")', f'  -> {inner}(name="/etc/passwd")', '    <- vfs_open',
+        f'  <- {inner} = POINTER  TIME', '<- do_sys_openat2 = FILE  TIME', '-> do_sys_openat2(filename="/nonexistent")',
+        f'  -> {inner}(name="/nonexistent")', f'  <- {inner} = POINTER  TIME', '<- do_sys_openat2 = -2  TIME'])
+    equal(shown('p do_sys_openat2 filename=user(filename) f:filename~"/nonex*"'), [
+        '-> do_sys_openat2(filename="/nonexistent")', '<- do_sys_openat2 = -2  TIME'])
+
+
 GLOBAL = 'p:global __x64_sys_getppid timeout=@panic_timeout:s32 same=@panic_timeout+0:u32 pids=@max_threads:s32'
 
 
