@@ -689,7 +689,7 @@ def a_missed_return_makes_no_wrong_pair() -> None:
 def calls_are_a_tree() -> None:
     def program() -> None:
         set_comm(b'opener')
-        for path in ('/etc/passwd', '/nonexistent'):
+        for path in ('/proc/version', '/nonexistent'):
             with contextlib.suppress(FileNotFoundError), open(path, 'rb', buffering=0):
                 pass
 
@@ -700,7 +700,7 @@ def calls_are_a_tree() -> None:
         return re.findall(r'^ +opener-\d+ .*?\d\.\d{6}: (.*)$', re.sub(r'= \d+\b', '= FILE', text), re.M)
     inner = 'do_file_open' if label.startswith('7') else 'do_filp_open'
     equal(shown('p do_sys_openat2 filename=user(filename)', f'p {inner} %1->name', 'r vfs_open'), [
-        '-> do_sys_openat2(filename="/etc/passwd")', f'  -> {inner}(name="/etc/passwd")', '    <- vfs_open',
+        '-> do_sys_openat2(filename="/proc/version")', f'  -> {inner}(name="/proc/version")', '    <- vfs_open',
         f'  <- {inner} = POINTER  TIME', '<- do_sys_openat2 = FILE  TIME', '-> do_sys_openat2(filename="/nonexistent")',
         f'  -> {inner}(name="/nonexistent")', f'  <- {inner} = POINTER  TIME', '<- do_sys_openat2 = -2  TIME'])
     equal(shown('p do_sys_openat2 filename=user(filename) f:filename~"/nonex*"'), [
