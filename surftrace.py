@@ -1665,6 +1665,10 @@ QUALIFIERS = {f'DW_TAG_{word}_type': word for word in ('const', 'volatile', 'res
 QUALIFIERS['DW_TAG_atomic_type'] = '_Atomic'
 POINTER_TAGS = ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type')
 MEMBER_TAGS = ('DW_TAG_member', 'DW_TAG_inheritance')
+TEMPLATE_TAGS = ('DW_TAG_template_type_param', 'DW_TAG_template_value_param',
+                 'DW_TAG_GNU_template_template_param', 'DW_TAG_GNU_template_parameter_pack')
+LITERALS = {'int': '', 'unsigned int': 'U', 'long': 'L', 'unsigned long': 'UL', 'long long': 'LL',
+            'unsigned long long': 'ULL'}                    # how C++ tells them apart, with clang's names
 FUNCTION_TAGS = ('DW_TAG_subprogram',)
 COPY_TAGS = ('DW_TAG_inlined_subroutine',)
 CODE_TAGS = (*FUNCTION_TAGS, *COPY_TAGS)
@@ -1759,7 +1763,7 @@ class Shape:
 
     `layout`: runs of numbers of fixed sizes, and what may follow each. `size`, and the places of the
     references to the `sibling` and the `type` and of the `name` in .debug_str, are bytes from where the
-    attributes begin; -1 where that varies or there is none.
+    attributes begin; -1 where that varies or there is none. `places` has all that do not vary.
     """
 
     def __init__(self, text: bytes, mark: str, word: int, readers: Dict[str, FormReader]) -> None:
@@ -1768,7 +1772,7 @@ class Shape:
         self.constants: Dict[str, Any] = {}
         self.stored: List[Tuple[str, str]] = []
         self.layout: List[Tuple[struct.Struct, Optional[FormReader]]] = []
-        places: Dict[Tuple[str, str], int] = {}
+        self.places: Dict[Tuple[str, str], int] = {}                    # by name and form
         run = mark
         for name, form, constant in attributes:
             code = FORM_CODES.get(form) if form != 'addr' else {2: 'H', 4: 'I', 8: 'Q'}[word]
@@ -1776,8 +1780,8 @@ class Shape:
                 self.constants[name] = constant if form == 'implicit_const' else True
                 continue
             self.stored.append((name, form))
-            if code and not self.layout:
-                places[name, form] = struct.calcsize(run)
+            if not self.layout:
+                self.places.setdefault((name, form), struct.calcsize(run))
             if code:
                 run += code
             else:
@@ -1786,7 +1790,7 @@ class Shape:
         self.layout.append((struct.Struct(run), None))
         self.size = self.layout[0][0].size if len(self.layout) == 1 else -1
         wanted = ('DW_AT_sibling', 'ref4'), ('DW_AT_name', 'strp'), ('DW_AT_type', 'ref4')
-        self.sibling, self.name, self.type = (places.get(pair, -1) for pair in wanted)
+        self.sibling, self.name, self.type = (self.places.get(pair, -1) for pair in wanted)
         self.indirect = {name: INDIRECT[form] for name, form in self.forms.items() if form in INDIRECT}
         self.declared = 'DW_AT_declaration' in self.forms
         self.code = self.tag in FUNCTION_TAGS and not {'DW_AT_low_pc', 'DW_AT_ranges'}.isdisjoint(self.forms)
@@ -2070,19 +2074,6 @@ class Die:
         """The entry itself, or its origin where only that one has the attribute."""
         return self if self.form(attribute) or not self.origin.form(attribute) else self.origin
 
-    @property
-    def names(self) -> Tuple[str, ...]:
-        """The names of the scopes that it is in, the outermost first, and its own, without inline and
-        nameless namespaces, which C++ looks through."""
-        names: Tuple[str, ...] = ()
-        for entry in self.unit.around(self.at):
-            link = next((name for name in reversed(ORIGINS) if name in entry.values), '')
-            if link:
-                names = entry.refer(link).names
-            elif entry.name and 'DW_AT_export_symbols' not in entry.values:
-                names = (*names, entry.name)
-        return names
-
 
 class Entries:
     """The entries of .debug_info, and behind them those of .debug_types (DWARF 4); those of a file that
@@ -2217,13 +2208,10 @@ class Entries:
 
     def _by_number(self, name: str, tags: Sequence[str], defined: bool) -> Iterator[Die]:
         """The entries whose name is a number in their unit's part of .debug_str_offsets (DWARF 5, 7.26), as
-        clang has them; it begins a typedef and an enum with their type."""
+        clang has them."""
         for unit, number in self._numbers_of(name):
-            if {'DW_TAG_typedef', 'DW_TAG_enumeration_type'} & set(tags):
-                yield from self.by_name(name, tags, unit, defined)
-            else:
-                form = f'strx{max(1, (number.bit_length() + 7) // 8)}'
-                yield from self.beginning(number, NAME, form, tags, unit, defined)
+            form = f'strx{max(1, (number.bit_length() + 7) // 8)}'
+            yield from self.beginning(number, NAME, form, tags, unit, defined)
 
     def _numbers_of(self, name: str) -> Iterator[Tuple[Unit, int]]:
         """(unit, number) wherever a part of .debug_str_offsets has a name."""
@@ -2254,27 +2242,31 @@ class Entries:
 
     def beginning(self, value: Union[int, bytes], attributes: Sequence[str], form: str, tags: Sequence[str],
                   unit: Optional[Unit] = None, defined: bool = False) -> Iterator[Die]:
-        """The entries with one of the tags whose first attribute that takes room is one of these, in that
-        form, with that number or these bytes."""
+        """The entries with one of the tags that have one of these attributes, in that form, with that number
+        or these bytes, where nothing of varying size is before it: C++'s begin with the name that linkers
+        know, clang's classes with how they are passed, its typedefs with the type."""
         if isinstance(value, int):
             value = value.to_bytes(struct.calcsize('<' + FORM_CODES[form]), self.order)
         places = occurrences(unit.data, value) if unit else self.executable.occurrences('.debug_info', value)
         for place in places:
             holder = unit or self.unit_of(place)
             at = place if unit else place - holder.offset
-            codes = self._codes(holder.table, attributes, form, tags, defined)
-            start = next((at - size for size in (1, 2, 3) if holder.data[max(0, at - size):at] in codes), -1)
-            if start >= 0 and holder.is_entry(start):
-                yield holder.die(start)
+            for before, codes in self._codes(holder.table, attributes, form, tags, defined).items():
+                end = at - before
+                starts = (end - size for size in (1, 2, 3) if holder.data[max(0, end - size):end] in codes)
+                start = next(starts, -1)
+                if start >= 0 and holder.is_entry(start):
+                    yield holder.die(start)
 
     def _read_codes(self, table: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool
-                    ) -> Set[bytes]:
-        """The codes that the entries which beginning() looks for begin with."""
-        found = set()
+                    ) -> Dict[int, Set[bytes]]:
+        """The codes that the entries which beginning() looks for begin with, by the bytes between."""
+        found: Dict[int, Set[bytes]] = {}
         for code, shape in self.shapes(table).items():
-            fits = shape.tag in tags and not (defined and shape.declared)
-            if fits and shape.stored and shape.stored[0][0] in attributes and shape.stored[0][1] == form:
-                found.add(uleb128_bytes(code))
+            places = (shape.places[name, form] for name in attributes if (name, form) in shape.places)
+            place = next(places, -1) if shape.tag in tags and not (defined and shape.declared) else -1
+            if place >= 0:
+                found.setdefault(place, set()).add(uleb128_bytes(code))
         return found
 
 
@@ -2482,9 +2474,10 @@ class Places:
 
 
 def template_spellings(name: str) -> List[str]:
-    """A template's name as compilers write it: gcc and older clangs have a blank between two '>'."""
+    """A template's name as compilers write it: gcc and older clangs have a blank between two '>', and clang
+    may have its arguments elsewhere (-gsimple-template-names)."""
     text = re.sub(r'\s*,\s*', ', ', re.sub(r'>\s*(?=>)', '>', name))
-    return [text] if '>>' not in text else [text, re.sub(r'>(?=>)', '> ', text)]
+    return list(dict.fromkeys((text, re.sub(r'>(?=>)', '> ', text), text.partition('<')[0])))
 
 
 class DwarfTypes:
@@ -2691,7 +2684,41 @@ class DwarfTypes:
 
     def _whole_name(self, die: Die) -> str:
         """The name of a type with the scopes it is in; C's have none but functions."""
-        return '::'.join(die.names) if die.unit.entries is self.entries else die.name
+        return '::'.join(self.names(die)) if die.unit.entries is self.entries else die.name
+
+    def names(self, die: Die) -> Tuple[str, ...]:
+        """The names of the scopes that an entry is in, the outermost first, and its own, without inline and
+        nameless namespaces, which C++ looks through."""
+        names: Tuple[str, ...] = ()
+        for entry in die.unit.around(die.at):
+            link = next((name for name in reversed(ORIGINS) if name in entry.values), '')
+            if link:
+                names = self.names(entry.refer(link))
+            elif entry.name and 'DW_AT_export_symbols' not in entry.values:
+                names = (*names, self._own_name(entry))
+        return names
+
+    def _own_name(self, die: Die) -> str:
+        """The name of an entry; clang may leave a template's arguments to the entries of these
+        (-gsimple-template-names)."""
+        if die.tag not in STRUCT_TAGS or die.name.endswith('>') or die.unit.language != 'C++':
+            return die.name
+        given = list(die.children(TEMPLATE_TAGS))
+        each = (part for child in given for part in (
+            child.children(TEMPLATE_TAGS) if child.tag == TEMPLATE_TAGS[-1] else (child,)))
+        texts = ', '.join(map(self._template_argument, each))
+        return f"{die.name}<{texts}{' ' * texts.endswith('>')}>" if given else die.name
+
+    def _template_argument(self, die: Die) -> str:
+        """An argument of a template, as C++ writes it."""
+        type_, value = declaration(self.lazy(die)()), die.values.get('DW_AT_const_value')
+        if die.values.get('DW_AT_GNU_template_name'):
+            return str(die.values['DW_AT_GNU_template_name'])
+        if value is None:
+            return re.sub(r'\b(struct|class|union|enum) ', '', type_)
+        if type_ == 'bool':
+            return 'true' if value else 'false'
+        return f'{value}{LITERALS[type_]}' if type_ in LITERALS else f'({type_}){value}'
 
     def _sample(self, dies: Iterator[Die]) -> Iterator[Die]:
         """Entries enough to see whether the definitions differ: a header's struct is in a thousand units, a
@@ -3336,7 +3363,8 @@ class CommonFrame(NamedTuple):
 
 
 class Frames:
-    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4).
+    """The call frame addresses of one file's functions, by .debug_frame or .eh_frame (DWARF 5, 6.4), which a
+    separate debug file leaves to the one with the code.
     pyelftools 0.29 knows no DW_CFA_AARCH64_negate_ra_state, and takes milliseconds for a function."""
     # Numbers by their encoding (LSB, 10.5.1: DW_EH_PE_*); W is a word.
     ENCODINGS = {0: 'W', 2: 'H', 3: 'I', 4: 'Q', 8: 'W', 10: 'h', 11: 'i', 12: 'q'}
@@ -3349,8 +3377,9 @@ class Frames:
         **dict.fromkeys((0x06, 0x07, 0x08, 0x2e, 0x80), 'u'), **dict.fromkeys((0x10, 0x16), 'ub'),
         **dict.fromkeys((0x05, 0x09, 0x11, 0x14, 0x15, 0x2f), 'uu')}
 
-    def __init__(self, executable: Executable) -> None:
+    def __init__(self, executable: Executable, code: Optional[Executable] = None) -> None:
         self._executable, self._arch = executable, executable.arch
+        self._other = Frames(code) if code is not None and code is not executable else None
         mark, word = '<' if self._arch.order == 'little' else '>', 'Q' if self._arch.bits == 64 else 'I'
         self._numbers = {kind: struct.Struct(mark + kind.replace('W', word)) for kind in 'WBHIQhiq'}
         self._pairs = {kind: struct.Struct(mark + 2 * kind.replace('W', word)) for kind in 'WBHIQhiq'}
@@ -3419,7 +3448,7 @@ class Frames:
         """(first address, end, call frame address) in the function at `pc`."""
         at = bisect.bisect(self._descriptions, (pc, 1 << 64, '', 0)) - 1
         if at < 0 or pc >= self._descriptions[at][1]:
-            return []
+            return self._other.rows(pc) if self._other else []
         start, end, section, place = self._descriptions[at]
         data = self._executable.contents(section)
         length, identity = self._pairs['I'].unpack_from(data, place)
@@ -3469,17 +3498,17 @@ class Frames:
 class Variables:
     """The parameters and variables of functions, and where they are."""
 
-    def __init__(self, types: DwarfTypes, places: Places, scopes: Scopes) -> None:
+    def __init__(self, types: DwarfTypes, places: Places, scopes: Scopes, code: Optional[Executable]) -> None:
         self._entries, self._types, self._places, self._scopes = types.entries, types, places, scopes
         self._executable, self._arch = self._entries.executable, self._entries.executable.arch
-        self._frames = Frames(self._executable)
+        self._frames = Frames(self._executable, code)
 
     # functions
 
     def at_entry(self, name: str, address: int) -> Optional[Function]:
         """The function with a symbol at that address, its parameters where they are when it is called."""
         die = self._scopes.beginning(name, address)
-        if die is None:
+        if die is None or self._is_untold(die):
             return None
         scope = Scope(die, True, (), tuple(die.children(PARAMETER_TAGS)), ())
         spot = Spot(self._places.low(die) or 0, name, '', 0, die, scope, False)
@@ -3490,7 +3519,7 @@ class Variables:
         if not changed and all(p.location and p.location.how == 'gone' for p in parameters):
             parameters = tuple(p._replace(location=None) for p in parameters)
         copies = sum(1 for entry in self._scopes.sources(source) for _ in self._scopes.inlined(entry))
-        names = source.origin.names if die.unit.language else ()
+        names = self._types.names(source.origin) if die.unit.language else ()
         return function._replace(parameters=parameters, inlined=copies, changed=changed, scope=names,
                                  locals=tuple(self._statics(die)))
 
@@ -3509,7 +3538,7 @@ class Variables:
     def at(self, spot: Spot) -> Optional[Function]:
         """The function of a place with its parameters, and the variables that can be named there: those of
         the innermost block first, then of what is inlined there."""
-        if spot.home is None:
+        if spot.home is None or self._is_untold(spot.scope.die):
             return None
         own, others = self._visible(spot)
         frame = self._frame(spot)
@@ -3520,7 +3549,7 @@ class Variables:
             tuple(known._replace(location=shadowed.get(known.name, known.location)) for known in group)
             for group in (function.parameters, [known for known in inner if known.name]))
         return function._replace(parameters=parameters, locals=variables, home=symbol.name if symbol else '',
-                                 scope=spot.scope.die.abstract.origin.names)
+                                 scope=self._types.names(spot.scope.die.abstract.origin))
 
     def _prototype(self, spot: Spot, own: Sequence[Die], frame: Location, entry: bool = False) -> Function:
         """The function of a place; `own` are the entries of parameters that may have places."""
@@ -3533,6 +3562,19 @@ class Variables:
         variadic = any(child.tag not in PARAMETER_TAGS for child in listed)
         returns = self._types.lazy(source.origin)
         return Function(spot.function, returns, parameters, variadic, language=language)
+
+    @staticmethod
+    def _is_untold(die: Die) -> bool:
+        """Say whether nothing is told of what a function takes and returns: in a unit without types (-g1), or
+        of an assembler."""
+        source = die.origin
+        if 'DW_AT_prototyped' in source.values or next(die.abstract.children(), None):
+            return False
+        if 'DW_AT_type' in source.values:
+            type_ = source.refer('DW_AT_type')
+            return type_.tag == 'DW_TAG_unspecified_type' and not type_.name    # C++ has decltype(nullptr)
+        shapes = die.unit.entries.shapes(die.unit.table).values()
+        return not any('DW_AT_type' in shape.forms for shape in shapes)
 
     def _lost_some(self, name: str, unit: Unit, parameters: Sequence[Parameter]) -> bool:
         """Say whether the function may take fewer arguments than its source says, unmarked: LLVM removes
@@ -3614,7 +3656,19 @@ class Variables:
             if start is not None:
                 return self._on_stack(found)
             return self._kept(self._places.place(operations, Location('frame')), found, die, spot)
+        if entry and self._is_handed_over(holder):
+            return None
         return gone('the compiler has it nowhere at this instruction')
+
+    def _is_handed_over(self, holder: Die) -> bool:
+        """Say whether a parameter is where the caller put it on the stack, in a list of places that begins
+        behind the first instructions (clang's)."""
+        for start, _, operations in self._places.of(holder):
+            place, cfa = self._places.place(operations, gone('')), self._frames.cfa(start or 0)
+            above = place.offset - cfa.offset >= self._arch.stack - self._arch.frame
+            if cfa.how == 'memory' and above and place == cfa._replace(offset=place.offset):
+                return True
+        return False
 
     def _at_entry(self, found: Location, unit: Unit, only: bool) -> Optional[Location]:
         """The place of a parameter at the call; None where the function puts it there later: below its
@@ -3743,9 +3797,11 @@ class Variables:
 
 
 class Dwarf(TypeInfo):
-    """DWARF 2 to 5 of one file. `shared` is a file that several have entries in (dwz)."""
+    """DWARF 2 to 5 of one file. `shared` is a file that several have entries in (dwz); `code` has the code
+    where this one is apart from it."""
 
-    def __init__(self, executable: Executable, shared: Optional[Dwarf] = None) -> None:
+    def __init__(self, executable: Executable, shared: Optional[Dwarf] = None,
+                 code: Optional[Executable] = None) -> None:
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         with reading(self.path):
             self.entries: Entries = Entries(executable, shared.entries if shared else None)
@@ -3753,7 +3809,7 @@ class Dwarf(TypeInfo):
         self.scopes = Scopes(self.entries, places, self.lines)
         self._types = DwarfTypes(self.entries, places)
         self.declarations = Declarations(self.entries, self._types)
-        self._variables = Variables(self._types, places, self.scopes)
+        self._variables = Variables(self._types, places, self.scopes, code)
         read = reading(self.path)                                       # a decorator of what follows
         self.files_like = read(self.lines.files_like)
         self.short_path, self.rows_in = read(self.lines.short_path), read(self.scopes.rows_in)
@@ -4375,9 +4431,14 @@ class Module(TypeInfo):
         return next((answer for answer in answers if answer is not None), None)
 
     def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
-        """See TypeInfo; `address` is for DWARF only, the others have none."""
-        found: Optional[Function] = self._first(lambda source: source.function(name, address, offset))
-        return found
+        """See TypeInfo; `address` is for DWARF only, the others have none. What DWARF tells nothing of, an
+        assembler's, pahole makes void f(void) in BTF."""
+        for number, source in enumerate(self.sources):
+            found = source().function(name, address, offset)
+            untold = found is None or not found.parameters and isinstance(found.returns(), Void)
+            if found is not None and not (number and untold and isinstance(source(), Btf)):
+                return found
+        return None
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
         """See TypeInfo."""
@@ -4833,7 +4894,7 @@ class Program(Module):
     def __init__(self, executable: Executable, debug: Sequence[Executable], path: str) -> None:
         sources: List[Source] = []
         for file in (executable, *debug):
-            sources += program_types(file) if file.size('.debug_info') else []
+            sources += program_types(file, executable) if file.size('.debug_info') else []
         arch = executable.arch
         if arch.name == 'i386':
             arch = arch._replace(arguments=())                          # all on the stack
@@ -4893,16 +4954,16 @@ def is_debug_file_of(other: Executable, executable: Executable) -> bool:
     return link[-4:] == zlib.crc32(read_file(other.path)).to_bytes(4, order)
 
 
-def program_types(file: Executable) -> List[Source]:
-    """The DWARF of a program's file, and that which dwz moved out of several such (.gnu_debugaltlink: its
-    path)."""
+def program_types(file: Executable, code: Executable) -> List[Source]:
+    """The DWARF of a program's file or of its debug file, and that which dwz moved out of several such
+    (.gnu_debugaltlink: its path)."""
     name = named_file(file, '.gnu_debugaltlink')
     path = os.path.join(os.path.dirname(os.path.realpath(file.path)), name)
     other = next(readable_files([path] if name else []), None)
     if not other:
-        return [functools.partial(Dwarf, file)]
+        return [functools.partial(Dwarf, file, code=code)]
     shared = Dwarf(other)
-    return [functools.partial(Dwarf, file, shared), lambda: shared]
+    return [functools.partial(Dwarf, file, shared, code), lambda: shared]
 
 
 def exported_types(info: Module) -> bytes:

@@ -188,3 +188,60 @@ def test_a_function_that_only_btf_tells_of_gets_a_word(
         assert event.lines() == ['p:f0 f+0 b=%si:s64']
     word, = words
     assert "DWARF tells nothing of 'f': its parameters are those that BTF tells" in word
+PROGRAM = r'''
+#include <cstdio>
+#include <string_view>
+namespace ns {
+struct T { int a; long b; };
+template<class K> struct Box { K v; int n; };
+template<unsigned N, bool B, class... Ts> struct Many { int v[N]; int n; };
+}
+int counter = 3;
+static inline __attribute__((always_inline)) int inl(ns::T *p, int k) { counter += k; return p->a * k; }
+__attribute__((noinline)) int boxed(ns::Box<int> *b, ns::Box<ns::Box<ns::T>> *r, ns::Many<2, true> *m, ns::T *t) {
+  std::printf("%d\n", b->n); return b->v + r->n + m->n + inl(t, b->n); }
+__attribute__((noinline)) size_t text(std::string_view v) { std::printf("%c\n", v[0]); return v.size(); }
+__attribute__((noinline)) int behind(int a, int b, int c, int d, int e, int f, long g, ns::T *h, int dead) {
+  char text[500];
+  std::sprintf(text, "%ld %p", g, h); dead = std::puts(text);
+  for (int i = 0; i < a; i++) { g += b; inl(h, std::puts(text)); }
+  return text[3] + dead + c + d + e + f + (int)g; }
+int main(int argc, char **argv) {
+  ns::T t = {argc, 4}; ns::Box<int> b = {1, 2}; ns::Box<ns::Box<ns::T>> r = {{t, 3}, 4}; ns::Many<2, true> m = {{5, 6}, 7};
+  return boxed(&b, &r, &m, &t) + (int)text("text") + behind(argc, 2, 3, 4, 5, 6, 7, &t, 9); }
+'''
+
+
+@pytest.fixture(scope='module', params=['-gdwarf-4', '-gdwarf-5', '-gsimple-template-names'])
+def plus_plus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PROGRAM, whose entries begin with the linker's name, how a class is passed, or a template without arguments."""
+    folder = tmp_path_factory.mktemp(f'plus{request.param}')
+    (folder / 'program.cc').write_text(PROGRAM)
+    made(folder, f'clang++{VERSION}', '-std=c++17', '-O2', '-g', request.param, 'program.cc', '-o', 'program')
+    return folder / 'program'
+
+
+def in_program(program: Path, place: str, fields: str) -> str:
+    done = subprocess.run([sys.executable, HERE.parent / 'surftrace.py', '-S', f'P {program}:{place} {fields}'],
+                          capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def test_names_behind_other_attributes_are_found(plus_plus: Path) -> None:
+    assert len(in_program(plus_plus, 'inl', 'p->a').splitlines()) == 2                      # its copies
+    assert ' counter=@+0x' in in_program(plus_plus, 'main', '@counter')
+    listed = subprocess.run([sys.executable, HERE.parent / 'surftrace.py', '-v', plus_plus, '-L', 'struct T'],
+                            capture_output=True, text=True)
+    assert listed.stdout.startswith('struct ns::T {'), listed.stderr
+
+
+def test_templates_have_their_arguments(plus_plus: Path) -> None:
+    casts = '((ns::Box<ns::Box<ns::T>>*)%1)->v.n ((ns::Many<2U, true>*)%1)->n ((ns::Box<int> *)%0)->n r->v.v.b'
+    assert ' n=+16(%si):s32 n_2=+8(%si):s32 n_3=+4(%di):s32 b=+8(%si):s64\n' in in_program(plus_plus, 'boxed', casts)
+    assert '#! v+' in in_program(plus_plus, 'text', 'v')
+
+
+def test_an_argument_on_the_stack_is_there_at_entry(plus_plus: Path) -> None:
+    """Though the list of its places begins behind the prologue; callers put nothing where `dead` would be."""
+    assert ' g=+8($stack):s64 a=+0(+16($stack)):s32 g_2=+8($stack):s64\n' in in_program(plus_plus, 'behind', 'g h->a %6')
+    assert "'dead' is not available here" in in_program(plus_plus, 'behind', 'dead')

@@ -390,6 +390,49 @@ def test_a_debug_file_of_another_program_is_not_taken(wrong: str, compile_c: Com
     assert 'stripped' in message
 
 
+FRAMED = '''#include <stdio.h>
+struct s { int v; };
+__attribute__((noinline)) int work(int n, struct s *p) {
+  int twice = n * 2;
+  struct s mine = {n};
+  printf("%d %p\\n", twice + p->v, (void *)&mine);
+  return twice; }
+int main(int argc, char **argv) { struct s s = {argc}; return work(3, &s); }
+'''
+
+
+@pytest.mark.parametrize('how', ['link', 'build-id', 'named'])
+def test_the_frames_of_a_debug_file_are_those_of_the_program(how: str, compile_c: Compile, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no contents of .eh_frame."""
+    whole = compile_c(FRAMED, '-g', '-O0', '-fno-omit-frame-pointer')
+    monkeypatch.setattr(surftrace, 'DEBUG_FOLDER', str(tmp_path / 'debug'))
+    program = stripped(whole, tmp_path, how)
+    given = ('-v', str(tmp_path / 'app.debug')) if how == 'named' else ()
+    line = 'P {}:test.c:6 twice mine.v n v=p->v'
+    expected = outcome('-S', line.format(whole)).out.replace(str(whole), str(program))
+    assert expected.count('(%bp)') >= 2 and outcome('-S', *given, line.format(program)).out == expected
+
+
+def test_where_nothing_is_told_of_parameters_they_are_words(compile_c: Compile, tmp_path: Path) -> None:
+    """As without debug information: of -g1, whose entries are names and lines, and of an assembler's functions."""
+    thin, plain = compile_c(FRAMED, '-g1', '-O1'), compile_c(FRAMED, '-O1')
+    for line in ('P {}:work %0 %1', 'R {}:work $retval'):
+        lines = [outcome('-S', line.format(program)).out.partition(' ')[2].partition(' ')[2] for program in (thin, plain)]
+        assert lines[0] == lines[1] != ''
+    refused = outcome('-S', f'P {thin}:work n')
+    assert refused.status == 2 and 'no debug information for this function' in refused.err
+    told = compile_c('void nothing(void) {} int main(void) { nothing(); return 0; }', '-g', '-O0')
+    assert 'nothing has no parameters' in outcome('-S', f'P {told}:nothing %0').err
+    assert 'nothing returns nothing' in outcome('-S', f'R {told}:nothing $retval').err
+    source = tmp_path / 'add.S'
+    source.write_text('.globl add\n.type add, %function\nadd: ret\n.size add, .-add\n.section .note.GNU-stack,"",%progbits\n')
+    output('gcc', '-g', '-c', source, '-o', tmp_path / 'add.o')
+    mixed = compile_c('long add(long, long); int main(int n, char **v) { return add(n, 2); }', str(tmp_path / 'add.o'), '-g')
+    assert outcome('-S', f'P {mixed}:add %0 %1').out.count(':x64') == 2
+    assert outcome('-S', f'R {mixed}:add $retval').out.endswith(' retval=$retval:x64\n')
+
+
 def test_v_names_the_debug_file_and_refuses_one_of_another_program(compile_c: Compile, tmp_path: Path) -> None:
     program = stripped(build(compile_c, '-O2'), tmp_path, 'none')
     debug = tmp_path / 'app.debug'
