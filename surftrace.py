@@ -460,16 +460,23 @@ class Prototype(NamedTuple):
     holders: Tuple[str, ...] = ()           # some of these, with their files
 
 
+NETWORK_ORDER = {f'__be{bits}': f'be{bits}' for bits in (16, 32, 64)}   # include/uapi/linux/types.h
+
+
 def bare(type_: Written) -> Type:
-    """The type behind typedefs and qualifiers; one that has no name takes that of its innermost typedef."""
-    alias = ''
+    """The type behind typedefs and qualifiers; one that has no name takes that of its innermost typedef, and
+    an integer in network order keeps the name that says so."""
+    alias = order = ''
     for _ in range(64):
         if not isinstance(type_, (Alias, Qualified)):
             break
         alias = type_.name if isinstance(type_, Alias) else alias
+        order = alias if alias in NETWORK_ORDER else order
         type_ = type_.written()
     if isinstance(type_, (Alias, Qualified)):                   # of a damaged file: it leads back to itself
         return Void(type_.name)
+    if order and isinstance(type_, Int):
+        return type_._replace(name=order)
     if alias and isinstance(type_, Struct) and not type_.name:
         return type_._replace(keyword='', name=alias)
     return type_._replace(name=alias) if alias and isinstance(type_, Enum) and not type_.name else type_
@@ -5882,6 +5889,7 @@ FORMATS = {
                   lambda text: bytes(int(byte, 16) for byte in text.split(':'))),
     **{f'be{bits}': network_order(bits, 'd') for bits in (16, 32, 64)},
     **{f'BE{bits}': network_order(bits, '#x') for bits in (16, 32, 64)}}
+ADDRESSES = {'in_addr': 'ip', 'in6_addr': 'ip6'}     # structs that are one
 PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
                                   for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
 # in hexadecimal what no fetch type of the kernel prints so (bit-fields)
@@ -6937,6 +6945,8 @@ class Walk(Leaves):
             if signed and isinstance(type_, (Int, Enum)) and not type_.signed:
                 refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, '
                        'which ftrace cannot do')
+            if isinstance(inner.type, Int) and inner.type.name in NETWORK_ORDER:
+                return inner._replace(type=inner.type._replace(name=spell(type_)))
             return inner
         if self.arch.order == 'big' and inner.how == 'memory':
             inner = inner._replace(bit=inner.bit + had - bits)
@@ -7071,10 +7081,11 @@ class Resolver(Walk):
 
     def _default(self, lvalue: Lvalue, letter: str, name: str) -> Shown:
         """By the C type: the table in the README, 'What a type becomes'."""
-        prefixed = next((word for prefix, word in PREFIX_FORMATS.items() if name.startswith(prefix)), '')
-        if prefixed and not letter and self._size(lvalue) == sum(FORMATS[prefixed].sizes):
-            return self._formatted(lvalue, prefixed, '')
         type_ = lvalue.type
+        address = ADDRESSES.get(type_.name, '') if isinstance(type_, Struct) else ''
+        word = next((word for prefix, word in PREFIX_FORMATS.items() if name.startswith(prefix)), address)
+        if word and not letter and self._size(lvalue) == sum(FORMATS[word].sizes):
+            return self._formatted(lvalue, word, '')
         if isinstance(type_, Array):
             if letter or not is_char(type_.element()):
                 return self._array(lvalue, type_, letter)
@@ -7110,6 +7121,11 @@ class Resolver(Walk):
         type_, format_ = lvalue.type, None
         if isinstance(type_, Float):
             return self._floating(lvalue, type_, letter)
+        if isinstance(type_, Int) and type_.name in NETWORK_ORDER and lvalue.width is None:
+            if letter == 'S':
+                refuse(f'{type_.name} is in network order and has no sign; :s{8 * type_.size} shows it raw')
+            (fetch,), format_ = self._formatted(lvalue, NETWORK_ORDER[type_.name], letter)
+            return fetch, format_
         assert isinstance(type_, (Int, Enum, Pointer))
         if type_.size not in (1, 2, 4, 8):
             refuse(f'{spell(type_)} has {type_.size} bytes, and ftrace fetches 1, 2, 4 or 8')
@@ -11409,6 +11425,8 @@ An expression is made of
 | a struct or union of one scalar (`atomic_t`) | that scalar |
 | bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
 | Go's `string`, Rust's `&str`, `String`, `std::string`, `std::string_view`, `qstr` | text with a length |
+| `__be16 __be32 __be64` | the number in the machine's order, as with `:be16`; `:u16` is raw |
+| `struct in_addr`, `in6_addr` | the address, as with `:ip`, `:ip6` |
 | `float`, `double`, in memory | `x32`, `x64`, shown as the number; a filter cannot compare it |
 | other structs, `long double`, `__int128` | refused, with the members that could be meant |
 

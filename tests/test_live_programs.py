@@ -548,6 +548,31 @@ def test_floating_point_numbers_in_memory_are_what_the_program_prints(compiler: 
     assert shown(lines, 'u') == [re.sub(r'f=(\S+) d=(\S+) .*', r'arg0=\2 arg1=\1', line) for line in shown(lines)]
 
 
+NETWORK = r"""
+#include <string.h>
+#include <arpa/inet.h>
+#include <linux/types.h>
+struct s { __be16 port; __be32 addr; __be64 id; __be32 list[3]; struct in_addr in; struct in6_addr six; struct sockaddr_in sin; };
+__attribute__((noinline)) int take(struct s *s, __be16 port, struct in_addr in) { __asm__ volatile("" :: "r"(s) : "memory"); return port; }
+int main(void) {
+  struct s s = { htons(443), htonl(0x01020304), 0, { htonl(1), htonl(2), htonl(3000000000u) } };
+  s.id = (__u64)htonl(5) << 32; inet_pton(AF_INET6, "fe80::1:2", &s.six); inet_aton("10.1.2.3", &s.in); s.sin.sin_addr = s.in;
+  return take(&s, htons(80), s.in) == 0;
+}
+"""
+
+
+def test_what_is_declared_in_network_order_is_what_the_program_means(compile_c: Compile) -> None:
+    program = compile_c(NETWORK, '-O2', '-g')
+    take = f'{program}:take'
+    lines = traced([f'P:a {take} s->port s->addr s->id s->list s->in s->six s->sin.sin_addr port in f:port==443',
+                    f'P:b {take} port in X(port) U(port) port:x16 f:in==10.1.2.3&&port==80', f'P:c {take} s->six f:six==fe80::1:2',
+                    f'P:d {take} port f:port==443||port==20480'], lambda: ran(program))
+    assert {name: shown(lines, name) for name in 'abcd'} == {
+        'a': ['port=443 addr=16909060 id=5 list={1,2,3000000000} in=10.1.2.3 six=fe80::1:2 sin_addr=10.1.2.3 port_2=80 in_2=10.1.2.3'],
+        'b': ['port=80 in=10.1.2.3 port_2=0x50 port_3=80 port_4=0x5000'], 'c': ['six=fe80::1:2'], 'd': []}
+
+
 def single(value: float) -> float:
     """The float next to it, as C has it."""
     return ctypes.c_float(value).value

@@ -13,7 +13,7 @@ from helpers import AMD64, TYPES, resolved, types_of
 from imitation import WORD, Machine, printed
 
 import surftrace
-from surftrace import Array, Enum, Float, Int, Module, Pointer, Struct, find_member, member_names, size_of, spell
+from surftrace import Array, Enum, Float, InputError, Int, Module, Pointer, Struct, find_member, member_names, size_of, spell
 
 STRUCTS = re.findall(r'^(struct|union) (\w+) \{', TYPES, re.M)
 
@@ -210,6 +210,37 @@ def test_a_char_has_the_sign_the_compiler_was_told(flag, letter, backend, compil
     shown, = resolved(info, 'p f p->c c (char)p->u *(char *)p p->s p->u').lines()
     assert shown.split(' ', 2)[2] == (f'c=+0(%di):{letter}8 c_2=%si:{letter}8 u=+2(%di):{letter}8 p=+0(%di):{letter}8 '
                                       's=+1(%di):s8 u_2=+2(%di):u8')
+
+
+NETWORK = """
+#include <linux/types.h>
+#include <netinet/in.h>
+typedef __be16 port_type;
+struct s { __be16 port; __be32 addr; __be64 id; __be32 list[3]; const port_type own; struct in_addr in; struct in6_addr six; __u16 plain; __le16 le; __be32 part:8; };
+__attribute__((noipa)) int take(struct s *s, __be16 port, struct in_addr in) { return s->port + port + in.s_addr; }
+int main(void) { return 0; }
+"""
+
+
+@pytest.mark.parametrize('backend', ['DWARF', 'BTF'])
+def test_what_is_declared_in_network_order_is_shown_in_the_hosts(backend: str, compile_c, with_btf):
+    program = compile_c(NETWORK, '-O2', '-g')
+    info = types_of(with_btf(program), 'btf') if backend == 'BTF' else types_of(program, 'dwarf')
+    for asked, wanted in {
+            's->port s->addr s->id s->own port f:port==443': 'port=+0(%di):u16 addr=+4(%di):u32 id=+8(%di):u64 own=+28(%di):u16 port_2=%si:u16 '
+            '#! port:be16 addr:be32 id:be64 own:be16 port_2:be16 f:port==443',
+            's->list X(s->addr) U(s->addr)': 'list=+16(%di):u32[3] addr=+4(%di):u32 addr_2=+4(%di):u32 #! list:be32 addr:BE32 addr_2:be32',
+            's->in in s->six ip_a=s->addr': 'in=+32(%di):u32 in_2=%dx:u32 six=+36(%di):x64 six_2=+44(%di):x64 ip_a=+4(%di):u32 '
+            '#! in:ip in_2:ip six+six_2:ip6 ip_a:ip',
+            's->port:u16 (__u16)s->port (unsigned)s->port (__be16)s->plain s->plain s->le': 'port=+0(%di):u16 port_2=+0(%di):u16 port_3=+0(%di):u16 '
+            'plain=+52(%di):u16 plain_2=+52(%di):u16 le=+54(%di):u16 #! plain:be16'}.items():
+        lines = resolved(info, f'p take {asked}').lines()
+        assert [line.split(' ', 2)[2] for line in lines] == [wanted] and resolved(info, lines[0]).lines() == lines
+    filtered = resolved(info, 'p take port s->in f:port==443&&in==10.1.2.3').filter
+    assert f'port=={0xbb01}' in filtered and f'in=={0x0302010a}' in filtered
+    for asked, words in {'S(port)': 'has no sign', 'port f:port<1024': 'cannot order', 'port f:port==x': "'x' is no value"}.items():
+        with pytest.raises(InputError, match=words):
+            resolved(info, f'p take {asked}')
 
 
 def test_a_floating_point_number_is_known_by_its_name():

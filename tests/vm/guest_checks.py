@@ -463,10 +463,10 @@ PACKET = ('p:icmp ip_rcv proto=@(struct iphdr *)l3%0->protocol ip_src=@(struct i
           'filler=X@(struct icmphdr *)l3%0->sdata[8] f:proto==1&&ip_src==127.0.0.1')
 PORTS = ('p:ports ip_rcv sport=@(struct tcphdr *)l3%0->source:be16 dport=@(struct tcphdr *)l3%0->dest:be16 '
          'uport=@(struct udphdr *)l3%0->dest:be16 proto=@(struct iphdr *)l3%0->protocol f:proto!=1')
-ONE_PORT = 'p:one_port ip_rcv dport=@(struct tcphdr *)l3%0->dest:be16 f:dport==8080'
+ONE_PORT = 'p:one_port ip_rcv dport=@(struct tcphdr *)l3%0->dest f:dport==8080'
 UDP_DATA = 'p:udp_data ip_rcv len=@(struct udphdr *)l3%0->len:be16 text=@(struct udphdr *)l3%0->Sdata[0] f:len==21'
-MAC = 'p:mac __dev_queue_xmit to=@(struct ethhdr *)l2%0->h_dest:mac ether=@(struct ethhdr *)l2%0->h_proto:be16 f:to==02:11:22:33:44:55'
-IP6 = 'p:ip6 ipv6_rcv from=@(struct ipv6hdr *)%0->saddr:ip6 next=@(struct ipv6hdr *)%0->nexthdr f:from==::1'
+MAC = 'p:mac __dev_queue_xmit to=@(struct ethhdr *)l2%0->h_dest:mac ether=@(struct ethhdr *)l2%0->h_proto f:to==02:11:22:33:44:55'
+IP6 = 'p:ip6 ipv6_rcv from=@(struct ipv6hdr *)%0->saddr next=@(struct ipv6hdr *)%0->nexthdr f:from==::1'
 
 
 @check()
