@@ -8453,8 +8453,11 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
         same = [name for name in names if fnmatch.fnmatchcase(name, f'*{wanted}')]
         refuse(NO_SYSTEM + near(same[0] if same else place.function, same or names))
     if not place.glob:
-        if not machine.read(f'events/{wanted}/format') and machine.read('available_events'):
-            refuse(f"no event '{wanted}'{near(wanted, machine.event_names())}")
+        known = machine.event_names()
+        systems = {name.partition('/')[0] for name in known}    # of a vmlinux; its modules may have more
+        missing = machine.read('available_events') or place.system in systems and wanted not in known
+        if missing and not machine.read(f'events/{wanted}/format'):
+            refuse(f"no event '{wanted}'{near(wanted, known)}")
         return [wanted]
     found = sorted(name for name in machine.event_names() if fnmatch.fnmatchcase(name, wanted))
     if not found:
@@ -8464,7 +8467,7 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
 
 def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventField]]:
     """The fields of an event: as its format file tells, else as the struct of its class does."""
-    text = machine.read(f'events/{name}/format')
+    text = event_format(name, machine)
     if text:
         return event_fields(text, machine.kernel.arch)
     fields = {}
@@ -8474,6 +8477,45 @@ def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventFiel
         string = isinstance(type_, Array) and is_char(type_.element())
         fields[field] = EventField(field, type_ if field == member.name else Void(), string)
     return None if members is None else fields
+
+
+def event_format(name: str, machine: Machine) -> str:
+    """The text of an event's format file; of a system call's, where it cannot be read, the same from its
+    struct syscall_metadata in the vmlinux (kernel/trace/trace_syscalls.c, syscall_enter_define_fields)."""
+    text, file = machine.read(f'events/{name}/format'), machine.kernel.file
+    call = re.fullmatch(r'syscalls/sys_(enter|exit)(_\w+)', name)
+    found = file.symbols(f'__syscall_meta_{call[2]}') if call and file else []
+    struct_ = machine.kernel.named('struct', 'syscall_metadata') if found and not text else None
+    if not call or not file or not isinstance(struct_, Struct):
+        return text
+    word = file.arch.word
+
+    def number(name: str, size: int) -> int:
+        member = find_member(struct_, name)
+        return number_at(file, found[0].address + member.bit // 8, size) if member else 0
+
+    def texts(name: str) -> List[str]:
+        places = range(0, number('nb_args', 4) * word, word)
+        return [text_in(file, number_at(file, number(name, word) + at, word)) for at in places]
+    fields = [('int', '__syscall_nr', 8, 4, 1)]
+    if call[1] == 'exit':
+        fields += [('long', 'ret', 8 + word, word, 1)]
+    else:
+        fields += [(type_, arg, 8 + word * i, word, 0)
+                   for i, (type_, arg) in enumerate(zip(texts('types'), texts('args')), 1)]
+    if not all(name for _, name, *_ in fields):         # a relocatable kernel's are filled in as it boots
+        return ''
+    return '\n'.join('field:{} {};\toffset:{};\tsize:{};\tsigned:{};'.format(*field) for field in fields)
+
+
+def number_at(file: Executable, address: int, size: int) -> int:
+    """The number of so many bytes at a link-time address."""
+    return int.from_bytes(file.bytes_at(address, size), file.arch.order)  # type: ignore[arg-type]
+
+
+def text_in(file: Executable, address: int) -> str:
+    """The text at a link-time address."""
+    return file.bytes_at(address, 64).split(b'\0')[0].decode(errors='replace')
 
 
 def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
@@ -8525,17 +8567,14 @@ def event_classes(info: Module) -> Dict[str, str]:
         return {symbol.address: symbol.name[len(prefix):] for symbol in symbols}
 
     def word(address: int) -> int:
-        data, order = vmlinux.bytes_at(address, vmlinux.arch.word), vmlinux.arch.order
-        return int.from_bytes(data, order)  # type: ignore[arg-type]
-
-    def text(address: int) -> str:
-        return vmlinux.bytes_at(address, 64).split(b'\0')[0].decode(errors='replace')
+        return number_at(vmlinux, address, vmlinux.arch.word)
     classes, tracepoints_ = named('event_class_'), named('__tracepoint_')
     found = {}
     for address in named('event_'):
         at, name = word(address + class_.bit // 8), word(address + tracepoint.bit // 8)
         if at in classes:
-            found[f'{text(word(at))}/{tracepoints_.get(name) or text(name)}'] = classes[at]
+            own = tracepoints_.get(name) or text_in(vmlinux, name)
+            found[f'{text_in(vmlinux, word(at))}/{own}'] = classes[at]
     return {name: class_ for name, class_ in found.items() if re.fullmatch(r'[\w-]+/\w+', name)}
 
 
@@ -10174,7 +10213,7 @@ def tracepoints(info: Module, prefix: str) -> List[str]:
 
 def event_layout(name: str, machine: Machine) -> List[str]:
     """The fields of an event, as its format file declares them, else as the struct of its class does."""
-    text = machine.read(f'events/{name}/format')
+    text = event_format(name, machine)
     if text:
         fields = re.findall(r'field:(?![^;]*\bcommon_\w+;)([^;]+);\s*offset:(\d+);\s*size:(\d+);', text)
         return [commented(f'    {declared};', f'{offset:>5} {size:>5}') for declared, offset, size in fields]

@@ -343,6 +343,9 @@ def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.
 @pytest.mark.parametrize('line, wanted', [
     ('e sched/sched_wakeup prio', 'e:f0 sched/sched_wakeup prio=$prio:s32'),
     ('e block/block_rq_issue sector', 'e:f0 block/block_rq_issue sector=$sector:u64'),
+    ('e syscalls/sys_enter_openat dfd filename', 'e:f0 syscalls/sys_enter_openat dfd=$dfd:u64 filename=$filename:string'),
+    ('e syscalls/sys_exit_openat ret', 'e:f0 syscalls/sys_exit_openat ret=$ret:s64'),
+    ('e made_by_a_module/event', '#! e made_by_a_module/event'),
     ('e sched/sched_wakeup_[a-n]*', '#! e sched/sched_wakeup_new')])
 def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: str, stock: surftrace.Machine) -> None:
     """Those of an event whose class has another name, and those that match a pattern."""
@@ -350,8 +353,18 @@ def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: 
     assert event.lines() == [wanted]
 
 
+def test_an_event_that_a_vmlinux_has_not_is_refused(stock: surftrace.Machine) -> None:
+    with pytest.raises(surftrace.InputError, match="no event 'syscalls/enter__openat'; did you mean"):
+        events_of(stock, 'e syscalls/enter__openat')
+    with pytest.raises(surftrace.InputError, match="no field 'filname'; did you mean 'filename'"):
+        events_of(stock, 'e syscalls/sys_enter_openat filname')
+
+
 def test_the_events_of_system_calls_have_the_names_they_are_registered_with(stock: surftrace.Machine) -> None:
-    assert surftrace.listing('e syscalls/*_openat', stock)[::2] == ['e syscalls/sys_enter_openat', 'e syscalls/sys_exit_openat']
+    lines = [' '.join(line.split()) for line in surftrace.listing('e syscalls/*_openat', stock)]
+    assert lines == ['e syscalls/sys_enter_openat', 'int __syscall_nr; /* 8 4 */', 'int dfd; /* 16 8 */',
+                     'const char * filename; /* 24 8 */', 'int flags; /* 32 8 */', 'umode_t mode; /* 40 8 */',
+                     'e syscalls/sys_exit_openat', 'int __syscall_nr; /* 8 4 */', 'long ret; /* 16 8 */']
 
 
 def fields_of(text: str) -> list[tuple[str, int, int]]:

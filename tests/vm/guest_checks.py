@@ -847,6 +847,20 @@ def copies_on_a_jump_label_are_left_out() -> None:
     contains(run.err, "places of 'mmap_read_lock' are left out: ", 'on an instruction that the kernel itself rewrites')
 
 
+@check('6.1-amd64', '6.12-amd64')
+def the_fields_of_system_calls_are_those_of_the_format_files() -> None:
+    info = surftrace.debug_info(surftrace.parsed(['-S', '-v', f'{os.environ["KERNEL"]}/vmlinux', 'p f']))
+    elsewhere, wrong = surftrace.Machine(info, str), []
+    folders = sorted((TRACEFS / 'events/syscalls').glob('sys_*'))
+    for event in folders:
+        wanted = [line.strip() for line in (event / 'format').read_text().splitlines() if re.match(r'\tfield:(?!.* common_)', line)]
+        said = surftrace.event_format(f'syscalls/{event.name}', elsewhere).splitlines()
+        wrong += [(event.name, said, wanted)] if [line.replace('\t', ' ') for line in said] != [
+            re.sub(r'\s+', ' ', line).strip() for line in wanted] else []
+    equal(wrong[:3], [], f'{len(wrong)} of {len(folders)}')
+    holds(len(folders) > 500, folders)
+
+
 # Whatever ends a run, nothing is left
 
 
