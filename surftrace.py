@@ -5243,14 +5243,14 @@ KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT pro
 # How the kernel itself writes a place in a program (uprobetracer.rst), with the offset of a semaphore
 PROGRAM_PLACE = regex(rf'(?P<path>/.*):(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
 PLACE_PATTERN = regex(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
-                               (?:@(?P<file>[\w./+-]+?))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?
+                               (?:@(?P<file>[\w./+-]+?|\*))?(?:\+(?P<offset>0[xX][0-9a-fA-F]+|\d+))?
                                (?::(?P<line>\d+))?$''', re.X)
 FILE_LINE_PATTERN = regex(r'(?P<file>[^@:]*(?:/[^@:]*|\.(?:c|h|S|rs|inc|cc|cpp|cxx|hh|hpp|go))):'
                           r'(?P<line>\d{1,9})$')
 # Behind OBJ: in a program: an offset in its file, with that of a semaphore; or FUNC[@FILE][+OFFSET],
 # FUNC[@FILE]:LINE, "FUNC". NAME@VERSION is a symbol's.
 OFFSET_PATTERN = regex(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
-PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:@(?P<file>[^@:]*\.[A-Za-z]\w*))?'
+PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:@(?P<file>[^@:]*\.[A-Za-z]\w*|\*))?'
                         rf'(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
 NO_SYSTEM = 'an event is SYSTEM/EVENT, as in e sched/sched_switch'
 COUNTED_BY = ('log2', 'step', 'sum', 'avg')
@@ -5731,7 +5731,8 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
     function = part.get('exact') or part.get('function', '')
     glob = GLOB.search(part.get('function', '')) is not None
     line = None if function and not line else line      # FUNC:0 is FUNC
-    if glob and not object_ and (offset or line is not None or part['file']):
+    every = part.get('file') == '*'
+    if (every or glob and not object_) and (offset or line is not None or part['file'] and not every):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
     return Place(text, at, function, part.get('module', '').replace('-', '_'), offset, line, part.get('file', ''),
                  glob and offset is None and line is None, object=object_)
@@ -7707,6 +7708,8 @@ def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]
         return matching(place, module, machine)
     if place.module and not found:
         return [awaited(place, module, machine)]
+    if place.file == '*' and len(found) > 1:
+        return all_of_several(place, found, module)
     one = one_of_several(place, found, module)
     return [one] if one else []
 
@@ -7772,6 +7775,18 @@ def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
     return Symbol(function, 0, 0, True, module=name)
 
 
+def all_of_several(place: Place, found: List[Symbol], module: Module) -> List[Symbol]:
+    """All functions of a name: the kernel's at link-time addresses, which tell them apart, and those of
+    modules."""
+    linked = [symbol for symbol in module.functions_named(place.function) if symbol.module == place.module]
+    if not module.dwarf or place.module:
+        one_of_several(place._replace(file=''), found, module)          # says why they cannot be told apart
+    others = [symbol for symbol in found if symbol.module]
+    if len({symbol.module for symbol in others}) < len(others):
+        refuse(f"'{place.function}' is there several times in one module: the kernel would take the first")
+    return [*linked, *others]
+
+
 def linked_function(place: Place, module: Module) -> Optional[Symbol]:
     """The function that a place names, at its link-time address if a file tells it; None without code."""
     return one_of_several(place, module.functions_named(place.function), module)
@@ -7779,7 +7794,7 @@ def linked_function(place: Place, module: Module) -> Optional[Symbol]:
 
 def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optional[Symbol]:
     """The function that a place means, of all that have its name; one of several at its link-time address."""
-    if not found or len(found) == 1 and not place.file:
+    if not found or len(found) == 1 and place.file in ('', '*'):
         return found[0] if found else None
     name, dwarf, count = place.function, module.dwarf, f"'{place.function}' is there {len(found)} times"
     modules = sorted({symbol.module for symbol in found})
@@ -7859,6 +7874,7 @@ def targets_without_function(probe: Probe, module: Module, machine: Machine) -> 
     """The Targets of a function that is only there as copies; no variants where a register is named, which
     holds something else in them, or where several functions have that name."""
     place, dwarf, table = probe.place, module.dwarf, module.linked or module.symbols
+    place = place._replace(file='') if place.file == '*' else place
     if not dwarf or place.offset is not None:
         return []
     spots = dwarf.copies(place.function, None, place.file) if probe.kind in 'pP' else []
@@ -11417,6 +11433,7 @@ A place is one of
 - `FILE:LINE`: the first instruction of a line in each copy of its function; the end of a path is enough where
   it means one file; needs DWARF. `FUNC:LINE`: the same, counted from the function's declaration (0).
 - `FUNC@FILE.c`, `OBJ:FUNC@FILE.c`: one of several functions of that name; needs DWARF.
+  `FUNC@*`: all of them.
 - `tcp_send*`: every function that matches, one event each (`f0_tcp_sendmsg`), at most 100.
 - `SYSTEM/EVENT`, `SYSTEM:EVENT`: a trace event (`e`), or a pattern.
 - `OBJ:FUNC`: the entry (`P`) or return (`R`) of a program's function. OBJ is a path, a program in `$PATH`

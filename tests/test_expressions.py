@@ -255,7 +255,7 @@ ERRORS = [
     ('p:^1ev f', "an event's name"), ('p:^enable f', "an event's name"), ('p:^a.b f', "an event's name"),
     ('p:^é f', "an event's name"),
     (f"p:^{'a' * 64} f", "an event's name"), ('p^5 f', 'only r takes a number'), ('e^5 s/e', 'only r takes a number'),
-    ('p ^f+10:3', 'an offset or a line'), ('p ^tcp_*+4', 'a pattern'), ('p ^tcp_*:4', 'a pattern'),
+    ('p ^f+10:3', 'an offset or a line'), ('p ^tcp_*+4', 'a pattern'), ('p ^tcp_*:4', 'a pattern'), ('p ^f@*:4', 'whole functions'), ('p ^f@*+4', 'whole functions'),
     ('r ^f+4', 'no offset or line'),
     ('r ^f:4', 'no offset or line'), ('e ^a/b/c', 'SYSTEM/EVENT'), ('e^', 'SYSTEM/EVENT'),
     ('p ^f+08', 'no number'), (f"p ^f+{'9' * 5000}", 'no number'), (f"p ^f:{'9' * 5000}", 'no number'),

@@ -118,6 +118,10 @@ def test_one_of_several_functions_of_a_name_is_that_of_its_file(two_files: Path)
         seen.append((address, found[2]))
         assert shown(f'R {two_files}:{way} calls')[0].split(' ')[2] == f'calls=@+{found[2]}:s32'
     assert {address for address, _ in seen} == set(symbols(two_files)['helper']) and len({place for _, place in seen}) == 2
+    both = shown(f'P {two_files}:helper@* x calls')
+    assert sorted(both) == sorted(shown(f'P:f0 {two_files}:{ways[0]} x calls') + shown(f'P:f0 {two_files}:{ways[1]} x calls'))
+    assert shown(f'P {two_files}:main@*') == shown(f'P {two_files}:main')
+    assert 'whole functions' in refusal(f'P {two_files}:helper@*:1')[0]
     assert "no 'helper' in nowhere.c; it is in" in refusal(f'P {two_files}:helper@nowhere.c')[0]
 
 
