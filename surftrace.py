@@ -3825,6 +3825,17 @@ class Dwarf(TypeInfo):
         self.copies, self.copies_near = read(self.scopes.copies), read(self.scopes.copies_near)
         self.function_here, self.changes_in = read(self._variables.at), read(self._variables.changes)
 
+    @functools.cached_property
+    def unread(self) -> str:
+        """Why entries that the file should have are not read, for a message."""
+        with reading(self.path):
+            if self.entries.info[:4] == b'\xff' * 4:
+                return 'it is 64-bit DWARF (-gdwarf64), which surftrace does not read; '
+            tops = (self.entries.unit(offset).top.values for offset in self.entries.offsets[:8])
+            names = (top.get('DW_AT_dwo_name') or top.get('DW_AT_GNU_dwo_name') for top in tops)
+            found = next(filter(None, names), '')
+            return f'some is in {found} (-gsplit-dwarf), which surftrace does not read; ' if found else ''
+
     def source_at(self, address: int) -> str:
         """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""
         with reading(self.path):
@@ -6693,7 +6704,8 @@ class Leaves:
     def _name(self, expr: Expr) -> Lvalue:
         function, name = self.function, expr.name
         if not function:
-            refuse(f"no debug information for this function: '{name}' cannot be looked up; "
+            unread = self.info.dwarf.unread if self.info.dwarf else ''
+            refuse(f"no debug information for this function: {unread}'{name}' cannot be looked up; "
                    '%0 or a register (%REG) can')
         names = [parameter.name for parameter in function.parameters]
         if name in names:

@@ -437,6 +437,15 @@ def test_where_nothing_is_told_of_parameters_they_are_words(compile_c: Compile, 
     assert outcome('-S', f'R {mixed}:add $retval').out.endswith(' retval=$retval:x64\n')
 
 
+@pytest.mark.parametrize('flags, why', [
+    (('-gdwarf64',), 'it is 64-bit DWARF'), (('-gsplit-dwarf', '-gdwarf-5'), '.dwo (-gsplit-dwarf)'),
+    (('-gsplit-dwarf', '-gdwarf-4'), '.dwo (-gsplit-dwarf)')])
+def test_debug_information_that_is_not_read_is_named(flags: tuple[str, ...], why: str, compile_c: Compile) -> None:
+    program = compile_c(FRAMED, '-g', '-O1', *flags)
+    assert why in outcome('-S', f'P {program}:work n').err
+    assert outcome('-S', f'P {program}:work %0').out.endswith(' arg0=%di:x64\n')
+
+
 def test_v_names_the_debug_file_and_refuses_one_of_another_program(compile_c: Compile, tmp_path: Path) -> None:
     program = stripped(build(compile_c, '-O2'), tmp_path, 'none')
     debug = tmp_path / 'app.debug'
