@@ -9,7 +9,29 @@ from random import Random
 import pytest
 from helpers import KERNEL, sealed, text_of
 
-from surftrace import Column, Decoder, Event, InputError, bucket, key_text, make_events, parse_probe
+from surftrace import (
+    Column,
+    Counting,
+    Decoder,
+    Event,
+    Field,
+    Histogram,
+    InputError,
+    Pair,
+    Run,
+    Step,
+    Write,
+    bucket,
+    histograms,
+    key_text,
+    make_events,
+    number_range,
+    parse_probe,
+    plan,
+    run_histograms,
+    shown_command,
+    tallies,
+)
 
 STACK = b'            bash-77      (     77) [001]   421.123456: <stack trace>\n'
 PLAIN, = sealed('p f n=%di:s32 size=%si:u64 h:n log2(size)')
@@ -270,3 +292,172 @@ def test_a_stack_that_was_lost_is_no_other_one():
 
 def test_a_user_stack_is_that_of_a_programs_event():
     assert rows(table([BY_STACK], text_of(BY_STACK, {}) + stack('kernel') + stack('user', kind='user '), stacks=False))[1] == 'kernel'
+
+
+# ---- histograms of the kernel
+
+
+def triggers(line: str) -> list[str]:
+    """The histograms that count the event of a line."""
+    event, = sealed(line)
+    return [each.trigger() for each in histograms(event, [event.filter] if event.filter else [])]
+
+
+GOOD = 'ptr1>=0xff00000000000000&&ptr1<=0xfffffffffffff000'
+
+
+@pytest.mark.parametrize(('line', 'expected'), [
+    ('p f h:', ['hist:keys=common_type:size=128']),
+    ('p f n=%di:s32 h:n cpu common_pid', ['hist:keys=n,common_cpu,common_pid:size=128']),
+    ('p f n=%di:u32 h:comm n f:comm==x', ['hist:keys=n,comm:size=128 if comm=="x"']),
+    ('p f n=%di:s32 h:log2(n)', ['hist:keys=n.log2:size=128 if n>=1', 'hist:keys=n:size=128 if n<1']),
+    ('p f n=%di:u64 h:log2(n)', [
+        'hist:keys=n.log2:size=128 if n>=1&&n<=9223372036854775808', 'hist:keys=n:size=128 if n<1||n>9223372036854775808']),
+    ('p f n=%di:u32 h:step(n,100)', ['hist:keys=n.buckets=100:size=128']),
+    ('p f n=%di:s32 h:step(n,100)', ['hist:keys=n.buckets=100:size=128 if n>=0', 'hist:keys=n:size=128 if n<0']),
+    ('p f n=%di:u32 h:n log2(n) step(n,9) sum(n)', ['hist:keys=n:size=128']),
+    ('p f n=%di:u32 h:sum(n) avg(n)', ['hist:keys=common_type:vals=n:size=128']),
+    ('p f n=%di:u64 h:comm sum(n) f:n>3||n==1', [
+        'hist:keys=comm:vals=n:size=128 if (n<=4294967296)&&(n>3||n==1)', 'hist:keys=n,comm:size=128 if (n>4294967296)&&(n>3||n==1)']),
+    ('p f n=+8(%di):u32 h:n', [
+        f'hist:keys=n:size=128 if {GOOD}', 'hist:keys=common_type:size=128 if ptr1<4096',
+        f'hist:keys=common_type:size=128 if ptr1>4095&&!({GOOD})']),
+    ('P /bin/sh:0x1000 n=%di:u32 h:n', ['hist:keys=n:size=128']), ('r f h:$retval', ['hist:keys=retval:size=128']),
+    ('p f a=+0(%di):string n=%si:u32 h:n', ['hist:keys=n:size=128']),
+])
+def test_the_histograms_of_a_line(line, expected):
+    if line[0] == 'P':
+        event, = sealed(line.replace('P /bin/sh:0x1000', 'p f'))
+        event = event._replace(definitions=(event.definitions[0]._replace(letter='P'),))
+        assert [each.trigger() for each in histograms(event, [])] == expected
+    else:
+        assert triggers(line) == expected
+
+
+@pytest.mark.parametrize('line', [
+    'p f n=%di:u32', 'p f s=+0(%di):string h:s', 'p f h:stack', 'p f n=+u8(%di):u32 h:n', 'p f n=+0(+u8(%di)):u32 h:n',
+    'p f a=+0(%di):x8[4] h:a', 'p f h:hitcount=%di:u32', 'p f h:cpu=%di:u32', 'p f h:a=$comm b=$comm', 'e system/event h:comm', 'p f h:n=%di:symbol',
+    'p f n=%di:u64 m=%si:u64 h:comm cpu sum(n) sum(m)', 'p f n=%di:u64 h:comm cpu common_pid sum(n)',
+])
+def test_what_only_user_space_counts(line):
+    assert triggers(line) == []
+
+
+def test_numbers_in_the_memory_of_a_program_are_counted_in_user_space():
+    event, = sealed('p f n=+8(%di):u32 h:n')
+    assert histograms(event, [])
+    assert not histograms(event._replace(definitions=(event.definitions[0]._replace(letter='P'),)), [])
+    assert not histograms(event._replace(pair=Pair('f_in')), [])
+
+
+def holds(filter_: str, values: dict[str, int]) -> bool:
+    """Whether the kernel's filter lets these numbers in."""
+    python = re.sub(r'!(?=\()', ' not ', filter_).replace('&&', ' and ').replace('||', ' or ')
+    return not filter_ or eval(python, {}, dict(values))
+
+
+def entry(histogram: Histogram, values: dict[str, int], comm: str) -> tuple[str, list[int]]:
+    """The keys of a record as the kernel prints them, and what it adds to that entry's numbers."""
+    texts = []
+    for key in histogram.keys or (Column('common_type', ''),):
+        value, how = values.get(key.title, 7) % (1 << 64), key.how
+        if how == 'log2':
+            texts.append(f'{key.title}: ~ 2^{(value - 1).bit_length() if value else 0:<2}')
+        elif how == 'step':
+            texts.append(f'{key.title}: ~ {value - value % key.step}-{value - value % key.step + key.step - 1}')
+        else:
+            texts.append(f'{key.title}: {comm:<50}' if key.title == 'comm' else f'{key.title}: {value:>10}')
+    sums = [values[histogram.event.fields[number].name] % (1 << 64) for number in histogram.sums]
+    return ', '.join(texts), [1, *sums]
+
+
+def histogram_file(made: list[Histogram], records: list[tuple[dict[str, int], str]], dropped: int = 0) -> bytes:
+    """What the kernel would print of these records."""
+    parts = []
+    for histogram in made:
+        entries: dict[str, list[int]] = {}
+        for values, comm in records:
+            if holds(histogram.filter, values):
+                keys, numbers = entry(histogram, values, comm)
+                known = entries.setdefault(keys, [0] * len(numbers))
+                known[:] = [(old + new) % (1 << 64) for old, new in zip(known, numbers)]
+        names = [histogram.event.fields[number].name for number in histogram.sums]
+        lines = [f'{{ {keys} }} hitcount: {hits:>10}' + ''.join(f'  {name}: {n:>10}' for name, n in zip(names, sums)) + '\n'
+                 for keys, (hits, *sums) in entries.items()]
+        condition = f' if {histogram.filter}' if histogram.filter else ''
+        parts.append(f'# event histogram\n#\n# trigger info: hist:keys=x:vals=hitcount:sort=hitcount:size=128{condition} [paused]\n#\n\n'
+                     + ''.join(lines) + f'\nTotals:\n    Hits: {sum(numbers[0] for numbers in entries.values())}\n'
+                     f'    Entries: {len(entries)}\n    Dropped: {dropped}\n')
+    return '\n\n'.join(parts).encode('utf-8', 'surrogateescape')
+
+
+LINES = ('p f n=%di:s32 h:log2(n) sum(n) comm', 'p f n=%di:u64 h:log2(n) sum(n) avg(n)', 'p f n=%di:s64 m=%si:u8 h:step(n,100) m sum(n)',
+         'p f n=+8(%di):s64 h:n', 'p f n=+84(+2272(%di)):u32 m=%si:s16 h:log2(n) comm sum(m)', 'p f n=+84(+2272(%di)):u64 h:sum(n) avg(n)',
+         'p f n=+8(%di):x32 m=+8(%si):s8 h:n m', 'p f n=%di:u16 h:n log2(n) sum(n)', 'p f n=+8(%di):u64 h:comm log2(n) avg(n)',
+         'p f n=%di:u32 h:step(n,7) step(n,1000)', 'p f n=+8(%di):b3@5/16 h:comm n', 'p f n=%di:u64 m=%si:s64 h:n sum(n) sum(m)')
+NUMBERS = (0, 1, 2, 3, 4, 5, 99, 100, 127, 1 << 15, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 63) + 1,
+           (1 << 64) - 1, (1 << 64) - 100)
+POINTERS = (0, 1, 4095, 4096, 0x7f0000001000, 0xff00000000000000, 0xffff888000000000, 0xfffffffffffff000, 0xfffffffffffffff5)
+
+
+def numbers_of(event: Event, random: Random) -> dict[str, int]:
+    """What an event may have fetched."""
+    values = {}
+    for name, fetch in event.definitions[0].args:
+        if fetch.base != '$comm':
+            low, high = number_range(Field(name, (fetch,)))
+            high = high if '@' not in fetch.kind else 7
+            value = random.choice(NUMBERS) % (high - low + 1)
+            values[name] = value if value <= high else value - (high - low + 1)
+    return {**values, **{name: random.choice(POINTERS) for name, fetch in event.definitions[0].unseen if fetch.base[0] != '\\'}}
+
+
+@pytest.mark.parametrize('line', LINES)
+def test_a_table_of_histograms_is_that_of_the_records(line):
+    event, = sealed(line)
+    random, made = Random(line), histograms(event, [])
+    names = ['bash', 'a b ', '', '} hitcount: 9', '\nTotals:\n', '"', 'a, n: 7', '\udcff', '# event\n#']
+    records = [(numbers_of(event, random), random.choice(names).rstrip(' ')) for _ in range(600)]
+    for values, _ in records:
+        assert sum(holds(each.filter, values) for each in made) == 1
+    pointers = {name for name, fetch in event.definitions[0].unseen if fetch.base[0] != '\\'}
+    decoder = Decoder([event])
+    tally, = tallies(made)
+    counting, total = Counting([event]), 0
+    for count in (200, 200, 350, 600):
+        total += tally.take(histogram_file(made, records[:count]), counting)
+        assert (total, tally.losses()) == (count, [])
+    for values, comm in records:
+        own = {name: value for name, value in values.items() if name not in pointers}
+        text = {'comm': comm.encode('utf-8', 'surrogateescape')} if any(name == 'comm' for name, _ in event.definitions[0].args) else {}
+        assert decoder.block(text_of(event, {**own, **text}, {name: values[name] for name in pointers})) == b''
+    decoder.finish()
+    assert counting.text() == decoder.counting.text()
+
+
+def test_what_histograms_lack_is_said():
+    event, = sealed('p f n=%di:s32 h:log2(n)')
+    made, counting = histograms(event, []), Counting([event])
+    tally, = tallies(made)
+    text = histogram_file(made, [({'n': 5}, '')] * 3 + [({'n': -5}, '')], dropped=2)
+    assert tally.take(text, counting) == 4
+    assert tally.losses() == ['4 with keys that found no room in the kernel']
+    assert tally.take(text.replace(b'{ n: 1844', b'{ n: ??'), counting) == 0
+    assert tally.losses() == ['4 with keys that found no room in the kernel', '1 in entries that cannot be read']
+    assert tally.losses(last=False) == ['4 with keys that found no room in the kernel']
+    assert tally.take(b'', counting) == 0
+    assert tally.losses() == ['what the kernel does not show of the histograms of f0']
+
+
+def test_histograms_share_their_memory():
+    events = sealed('p:a f n=%di:s32 h:n', 'p:b f h:', 'p:c f n=%di:s32 h:n comm', 'p:d f n=%di:s32')
+    sizes = {each.event.name: each.entries for each in run_histograms(events, Run('g', entries=1 << 17))}
+    assert sizes == {'a': 1 << 15, 'b': 128, 'c': 1 << 15}
+    assert [each.entries for each in run_histograms(events[:1], Run('g', entries=1 << 18))] == [1 << 17]
+    assert run_histograms(events, Run('g')) == []
+    steps = plan(events, Run('g', entries=1 << 17))
+    folder = 'instances/g/events/g'
+    assert Step(Write(f'{folder}/b/trigger', 'hist:keys=common_type:size=128'),
+                Write(f'{folder}/b/trigger', '!hist:keys=common_type:size=128')) in steps
+    assert [step.do.path for step in steps if step.do.path.endswith('enable')] == [f'{folder}/d/enable']
+    assert shown_command(steps[-2].do, '/t') == f"echo 'hist:keys=n,comm:size=32768' >> /t/{folder}/c/trigger"

@@ -635,6 +635,111 @@ def calls_are_counted_by_what_they_were() -> None:
     equal(rows(run.out), [['0-1', '0-2', '2'], ['2', '0-2', '1'], ['3-4', '3-5', '1'], ['5-8', '6-8', '2']], run.out)
 
 
+OF_LOAD = 'f:comm!=python3&&comm!=kthreadd'
+COUNTED = (
+    'p:dfd do_sys_openat2 h:dfd f:comm==loader', 'p:logs do_sys_openat2 h:log2(dfd) comm sum(dfd) avg(dfd) f:comm==loader',
+    'p:steps do_sys_openat2 h:step(dfd,7) cpu common_pid f:comm==loader', 'p:both do_sys_openat2 h:dfd log2(dfd) f:comm==loader',
+    'p:sizes vfs_read h:log2(count) sum(count) f:comm==loader', 'p:sums vfs_read h:sum(count) avg(count) f:comm==loader&&count<100000',
+    'p:large vfs_read h:step(count,4096) comm f:comm==loader',
+    f'p:users wake_up_new_task h:comm users=S%0->mm->mm_users sum(users) {OF_LOAD}',
+    f'p:ttys wake_up_new_task h:comm %0->signal->tty->index sum(%0->signal->tty->count) {OF_LOAD}',
+    'p:bad do_faccessat h:*(long *)filename f:comm==badly', 'p:odd do_faccessat name=user(filename) h:mode f:name~"/non*"',
+    'r:back do_sys_openat2 h:$retval comm f:comm==loader', f'P:own {LIBC}:access h:%1 comm f:comm==loader',
+    f'R:done {LIBC}:access h:S$retval f:comm==loader', 'p:pids do_sys_openat2 h:common_pid sum(dfd) f:comm==loader',
+    f'e:forks sched/sched_process_fork h:child_pid {OF_LOAD}')
+
+
+def load_for_tables() -> None:
+    """Opens, reads and asks for files, with all kinds of numbers."""
+    set_comm(b'loader')
+    libc, data = ctypes.CDLL(None), ctypes.create_string_buffer(1)
+    libc.read.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    for i in range(300):
+        libc.openat(-100 if i % 3 else i % 40, b'/nonexistent', 0)
+    nothing = os.open('/dev/null', os.O_RDONLY)
+    for size in (0, 1, 2, 3, 4, 5, 100, 4095, 4096, 4097, 70000, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, 1 << 40, 1 << 62,
+                 (1 << 63) - 1, 1 << 63, (1 << 63) + 1, (1 << 64) - 1, (1 << 64) - 1):
+        libc.read(nothing, data, size)
+    for mode in (0, 0, 4, 8):
+        libc.access(b'/', mode)
+
+
+@check(*ALL)
+def tables_are_the_same_whoever_counts() -> None:
+    before, lines = snapshot(), COUNTED[:4] if label.startswith('5.10-') else COUNTED
+    alone = {'before': lambda: setattr(surftrace, 'MOST_ENTRIES', 0)}
+    with tracing('-b', '8000', *lines, **alone) as ours, tracing(*lines) as theirs:
+        in_child(load_for_tables)
+        in_child(access_badly)
+        in_child(lambda: (set_comm(b' } hitcount: 9'), threads_one_after_another(2)))
+        in_child(lambda: (set_comm(b'a\nb, x: 1'), threads_one_after_another(1)))
+        if not pty.fork()[0]:
+            set_comm(b'terminal')
+            threads_one_after_another(2)
+            os._exit(0)
+        os.wait()
+    names = re.search(r'counted by the kernel: (.*)', theirs.err)
+    wanted = None if label.startswith('5.10-') else [line.split()[0].split(':')[1] for line in lines]
+    equal(names and names[1].split(', '), wanted, theirs.err)
+    holds('counted by the kernel' not in ours.err, ours.err)
+    holds('at least' not in ours.out + theirs.out, ours.out + theirs.out)
+    for mine, its in zip(ours.out.split('\n\n'), theirs.out.split('\n\n')):
+        equal(its, mine)
+    contains(theirs.out, '-100', 'loader')
+    if wanted:
+        contains(theirs.out, '(null)', '(fault)', f'{(1 << 63) + 1}-{1 << 64}', 'terminal')
+    equal([line for line in theirs.err.splitlines() if ' events' in line], [line for line in ours.err.splitlines() if ' events' in line])
+    equal(snapshot(), before)
+
+
+@check('6.1-amd64', '6.12-amd64', '7-amd64')
+def keys_that_find_no_room_are_said() -> None:
+    line = 'p do_sys_openat2 h:dfd f:comm==loader'
+    with tracing(line, before=lambda: setattr(surftrace, 'MOST_ENTRIES', 128)) as run:
+        in_child(lambda: (set_comm(b'loader'), [ctypes.CDLL(None).openat(i % 200, b'/nonexistent', 0) for i in range(600)]))
+    calls = sum(int(row[1]) for row in rows(run.out[:run.out.index('at least')]))
+    dropped = re.search(r'^at least: (\d+) with keys that found no room in the kernel$', run.out, re.M)
+    holds(dropped, run.out)
+    equal(calls + int(dropped[1]), 600, run.out)
+    contains(run.err, f'f0 {calls} events, {dropped[1]} with keys that found no room')
+
+
+@check('6.1-amd64', '6.12-amd64', '7-amd64')
+def tables_of_the_kernel_in_between() -> None:
+    def ask(times: int) -> None:
+        in_child(lambda: (set_comm(b'loader'), [ctypes.CDLL(None).openat(i % 3, b'/nonexistent', 0) for i in range(times)]))
+    line, count = 'p do_sys_openat2 h:dfd sum(dfd) f:comm==loader', 0
+    with tracing('-i', '0.4', line) as run:
+        for count in range(1, 30):
+            ask(100 * count)
+    tables = re.findall(r'^(\d+) calls$', run.out, re.M)
+    holds(len(tables) > 3, run.out)
+    equal(sum(map(int, tables)), sum(100 * times for times in range(1, count + 1)), run.out)
+    each = [row for row in map(str.split, run.out.splitlines()) if len(row) in (3, 4) and row[0] in '012']
+    equal(sum(int(row[1]) for row in each), sum(map(int, tables)), run.out)
+    holds(all(int(row[2]) == int(row[0]) * int(row[1]) for row in each), run.out)
+    with tracing(line) as run:
+        ask(300)
+        os.kill(run.pid, signal.SIGQUIT)
+        wait_until(lambda: '300 calls' in run.out, what='the table')
+        ask(30)
+    contains(run.out, '330 calls')
+
+
+@check('6.1-amd64', '6.12-amd64', '7-amd64')
+def histograms_of_a_killed_run_are_swept() -> None:
+    before, lines = snapshot(), ('p do_sys_openat2 h:comm log2(dfd)', 'p wake_up_new_task h:S%0->mm->mm_users')
+    killed = Run(*lines)
+    killed.wait_for('counted by the kernel')
+    os.kill(killed.pid, signal.SIGKILL)
+    wait_until(killed.ended)
+    holds(f'surftrace_{killed.pid}' in snapshot()['instances'])
+    with tracing(*lines) as run:
+        pass
+    contains(run.err, f'removed what the killed run surftrace_{killed.pid}_')
+    equal(snapshot(), before)
+
+
 def napping(seconds: list[float]) -> list[float]:
     """Sleeps so, and says how long it took by its own clock."""
     set_comm(b'napper')
