@@ -9662,7 +9662,8 @@ class Tally:
         totals = []
         for number in (column.field for column in self.event.columns or () if column.adds):
             value = amount(values.get(number, ''))
-            totals.append(added[number] if number in added else None if value is None else times * value)
+            alike = None if value is None else times * value
+            totals.append(added.get(number, alike))
             values.setdefault(number, '')
         counting.record(self.event, head, values, times, totals)
         return times
@@ -12523,9 +12524,8 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
             note(f'removed what the killed run {name} had left')
         events = make_events(probes, machine)
         run = wanted_run(options, events)
-    decoder = Decoder(events, frozenset(() if options.children else run.pids),
-                      functools.partial(frame_function, machine.program) if run.user_stacks else None,
-                      options.stack)
+    function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
+    decoder = Decoder(events, frozenset(() if options.children else run.pids), function_at, options.stack)
     refusals = Refusals(events, machine, tracefs)
     undone: Dict[str, str] = {}
 
