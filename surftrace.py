@@ -1637,7 +1637,7 @@ class Scope(NamedTuple):
     inner: Tuple[Scope, ...]
 
     def holds(self, address: int) -> bool:
-        """Whether the address is in its code."""
+        """Tell whether the address is in its code."""
         return any(start <= address < end for start, end in self.ranges)
 
     def whole(self) -> Iterator[Scope]:
@@ -1874,7 +1874,7 @@ class Unit:
 
     @functools.cached_property
     def is_gnu(self) -> bool:
-        """Whether gcc, or gas, made the unit."""
+        """Tell whether gcc, or gas, made the unit."""
         return 'GNU' in self.producer
 
     @property
@@ -1954,7 +1954,7 @@ class Unit:
         return found
 
     def is_entry(self, at: int) -> bool:
-        """Whether an entry begins there, and not bytes that look like one (a kernel has 20,000 such)."""
+        """Tell whether an entry begins there, and not bytes that look like one (a kernel has 20,000 such)."""
         found = self.around(at)
         return bool(found) and found[-1].at == at or at == self.first
 
@@ -2327,7 +2327,7 @@ class Places:
         return min(behind) if behind and (at, at) in ranges else at
 
     def is_entered(self, die: Die) -> bool:
-        """Whether a scope is entered in its own code."""
+        """Tell whether a scope is entered in its own code."""
         entry = self.entry(die)
         return entry is not None and any(start <= entry < end for start, end in self.ranges(die))
 
@@ -2758,7 +2758,7 @@ class DwarfTypes:
         return None
 
     def _is_at(self, die: Die, address: int) -> bool:
-        """Whether the variable is the one at that address, by its location, or declares the global one."""
+        """Tell whether the variable is the one at that address, by its location, or declares it."""
         location = die.values.get('DW_AT_location')
         if location is None:
             return 'DW_AT_external' in die.values and 'DW_AT_type' in die.values
@@ -2767,12 +2767,12 @@ class DwarfTypes:
 
 
 def is_in_object(die: Die) -> bool:
-    """Whether a member is no static one."""
+    """Tell whether a member is no static one."""
     return 'DW_AT_external' not in die.values
 
 
 def copies_or_ends(function: Die, owner: Die) -> bool:
-    """Whether it is a class's destructor, or a constructor from another object of the class."""
+    """Tell whether it is a class's destructor, or a constructor from another object of the class."""
     name = function.name
     if name != owner.name.partition('<')[0]:
         return name.startswith('~')
@@ -5211,7 +5211,7 @@ class Probe(NamedTuple):
     words: Tuple[Tuple[Tuple[str, ...], str, Span], ...] = ()
     keys: Optional[Tuple[Key, ...]] = None              # of a line that counts; there may be none
     source: str = ''                                    # the file and line that it is from
-    entry: Optional[Probe] = None                       # of a return: the line that says what its entry fetches
+    entry: Optional[Probe] = None           # of a return: the line that says what its entry fetches
     back: Optional[Probe] = None                        # of an entry in a tree: the line of its return
 
     @property
@@ -5246,8 +5246,8 @@ FILTER_TOKENS = regex(r'''
   | (?P<string>"[^"]*"|'[^']*')  | (?P<unclosed>["'].*)
   | (?P<word>CPUS\{[^}]*\}|[^\s()&|!=<>~"']+)
 ''', re.X)
-TYPE_WORDS = {'struct', 'union', 'enum', 'class', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short', 'int',
-              'long', 'void', 'bool', '_Bool', 'float', 'double'}
+TYPE_WORDS = {'struct', 'union', 'enum', 'class', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short',
+              'int', 'long', 'void', 'bool', '_Bool', 'float', 'double'}
 KIND_PATTERN = regex(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)'
                      r'(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)', re.A)
 KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT probe'
@@ -5363,7 +5363,8 @@ class Parser:
             name = self.take().text
             self.take()
         after = self.ahead()
-        begins = after.text in ('!', '@', '(', '*', '&') or after.kind not in ('mark', 'number', 'name', 'end')
+        begins = (after.kind not in ('mark', 'number', 'name', 'end')
+                  or after.text in ('!', '@', '(', '*', '&'))
         if self.here.kind == 'name' and self.here.text in 'SUX' and after.at[0] == self.here.at[1] and begins:
             format_ = self.take().text
         expr = self.expr()
@@ -5524,8 +5525,8 @@ class Parser:
     def call(self, name: Token) -> Expr:
         """container_of(EXPR, CTYPE, member) | user(EXPR)"""
         if name.text not in ('container_of', 'user'):
-            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member) and user(x) "
-                      'are', name.at)
+            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member) and "
+                      'user(x) are', name.at)
         self.take()
         inner = self.expr()
         if name.text == 'user':
@@ -5730,8 +5731,9 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
     line_of_file = FILE_LINE_PATTERN.match(rest)
     match = line_of_file or (PROGRAM_PATTERN if object_ else PLACE_PATTERN).match(rest)
     if not match:
-        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, MODULE:FUNC, or a '
-                         'pattern (tcp_*)' + '; one of a program is for P' * (text[:1] in ('/', '.')), at)
+        program = '; one of a program is for P' if text[:1] in ('/', '.') else ''
+        raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, '
+                         f'MODULE:FUNC, or a pattern (tcp_*){program}', at)
     part = {name: value or '' for name, value in match.groupdict().items()}
     offset = place_number(part['offset'], at) if part.get('offset') else None
     line = place_number(part['line'], at, 10) if part['line'] else None
@@ -5745,7 +5747,8 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
     every = part.get('file') == '*'
     if (every or glob and not object_) and (offset or line is not None or part['file'] and not every):
         raise InputError('a pattern stands for whole functions: no offset, line or file', at)
-    return Place(text, at, function, part.get('module', '').replace('-', '_'), offset, line, part.get('file', ''),
+    module = part.get('module', '').replace('-', '_')
+    return Place(text, at, function, module, offset, line, part.get('file', ''),
                  glob and offset is None and line is None, object=object_)
 
 
@@ -5814,7 +5817,7 @@ class Format(NamedTuple):
     takes: Tuple[str, ...]                                  # patterns of the fetch types of its parts
     show: Callable[[Sequence[str]], str]
     parse: Callable[[str], Tuple[int, ...]] = no_value      # ValueError where the text is no such value
-    ordered: bool = False                               # whether < means the same for what the kernel compares
+    ordered: bool = False                               # whether < means the same for the kernel
     signed: int = 0                                     # bits of a signed bit-field, unsigned to the kernel
 
 
@@ -5896,7 +5899,7 @@ FORMATS = {
     'float': Layout(('x32',), float_text, float_data, True),
     'double': Layout(('x64',), float_text, float_data, True),
     'ip': Layout(('u32',), ip_text, ip_data),
-    'ip6': Layout(('x64', 'x64'), ip_text, ip_data),    # two words: a filter of the kernel cannot compare arrays
+    'ip6': Layout(('x64', 'x64'), ip_text, ip_data),    # two words: no filter of the kernel compares arrays
     'mac': Layout(('x32', 'x16'), lambda data: data.hex(':'),
                   lambda text: bytes(int(byte, 16) for byte in text.split(':'))),
     **{f'be{bits}': network_order(bits, 'd') for bits in (16, 32, 64)},
@@ -6170,8 +6173,8 @@ def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
 
 
 def near_type(info: TypeInfo, words: str) -> str:
-    """'; did you mean ...?' with the types most like one that is not there, from BTF where there is some: that
-    is read in a tenth of the time."""
+    """'; did you mean ...?' with the types most like one that is not there; from BTF, where there is some, in
+    a tenth of the time."""
     keyword, name = words.rpartition(' ')[::2]
     others = [f'{other} {name}' for other in ('struct', 'union', 'enum') if info.named(other, name)]
     source = getattr(info, 'btf', None) or info
@@ -7306,7 +7309,8 @@ class Resolver(Walk):
         word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
         layout_ = FORMATS.get(word)
         if word in ('d', 'i', 'u', 'x', 'hex'):
-            refuse('how a number is shown is a letter before it: S(x) signed, U(x) unsigned, X(x) hexadecimal')
+            refuse('how a number is shown is a letter before it: S(x) signed, U(x) unsigned, X(x) '
+                   'hexadecimal')
         if not layout_:
             known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])
             refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring "
@@ -7549,7 +7553,7 @@ class Column(NamedTuple):
 
     @property
     def adds(self) -> bool:
-        """Whether it is added up."""
+        """Tell whether it is added up."""
         return self.how in ('sum', 'avg')
 
     def heading(self, title: str) -> str:
@@ -8316,7 +8320,8 @@ def with_entries(probes: Sequence[Probe], tree: bool = False) -> List[Probe]:
         for names, word, at in [words for words in probe.words if AFTER.fullmatch(words[1])]:
             entry = named.get((word.partition('(')[2][:-1], probe.place.text))
             if not entry or entry.kind not in 'pP' or probe.kind not in 'rR':
-                raise InputError(f"'{word}' names no line that is an entry of this function", at, probe.text, probe.source)
+                raise InputError(f"'{word}' names no line that is an entry of this function", at, probe.text,
+                                 probe.source)
             entries.add(entry)
             if tree and word.startswith('both'):
                 probe = entry._replace(back=probe._replace(words=own))
@@ -8450,7 +8455,8 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
 def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
     """The event of a line at one place of the kernel or a program; of a return that wants something of its
     call, that of the entries before it."""
-    for hint in filter(None, (syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target))):
+    hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
+    for hint in filter(None, hints):
         machine.note(hint)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     if wants_pair(probe, target, machine):
@@ -8638,7 +8644,9 @@ def fields_and_columns(probe: Probe, resolver: Resolver) -> Tuple[List[Field], O
     fields = annotated([resolver.field(arg) for arg in probe.args], probe, resolver)
     fields, keys = with_keys(fields, probe, resolver)
     fields = unique(fields, probe)
-    return fields, None if probe.keys is None else tuple(map(functools.partial(column, fields), probe.keys, keys))
+    if probe.keys is None:
+        return fields, None
+    return fields, tuple(map(functools.partial(column, fields), probe.keys, keys))
 
 
 def defined(probe: Probe, name: str, letter: str, place: str, fields: Sequence[Field], arch: Arch) -> Event:
@@ -8657,7 +8665,7 @@ def sealed(event: Event, seal: int) -> Event:
 
 
 def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
-    """Whether a line wants something that only the entry of its function knows: the time since, or a
+    """Tell whether a line wants something that only the entry of its function knows: the time since, or a
     parameter that the kernel does not keep."""
     timed = wants_time(probe)
     if probe.kind not in 'rR':
@@ -8683,8 +8691,9 @@ def wants_time(probe: Probe) -> Optional[Span]:
     """Where a line names the time of a call, if it does."""
     exprs = [part for arg in probe.all_args for part in arg.expr.parts()]
     named = {arg.name for arg in probe.args}
-    compared = [each.at for each in comparisons(probe.filter) if each.field == 'dur' and 'dur' not in named]
-    return next((expr.at for expr in exprs if (expr.kind, expr.name) == ('special', '$dur')), next(iter(compared), None))
+    spans = [expr.at for expr in exprs if (expr.kind, expr.name) == ('special', '$dur')]
+    spans += [each.at for each in comparisons(probe.filter) if each.field == 'dur' and 'dur' not in named]
+    return spans[0] if spans else None
 
 
 def comparisons(filter_: Optional[Filter]) -> Iterator[Compare]:
@@ -8708,7 +8717,8 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     in_kernel, condition = divided(probe.filter, fields)
     entry_name = f'{name[:60]}_in'
     of_entry = [field for field in fields if field.when == 'entry']
-    entry = defined(probe._replace(filter=None), entry_name, 'P' if letter == 'R' else 'p', target.place, of_entry, resolver.arch)
+    letter_in = 'P' if letter == 'R' else 'p'
+    entry = defined(probe._replace(filter=None), entry_name, letter_in, target.place, of_entry, resolver.arch)
     own = [field for field in fields if not field.when]
     event = defined(probe._replace(filter=in_kernel), name, letter, target.place, own, resolver.arch)
     event = event._replace(columns=columns, pair=Pair(entry_name, tuple(fields), condition),
@@ -8734,7 +8744,8 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
     if isinstance(filter_, Junction) and filter_.op == '&&':
         parts = filter_.parts
     own = {field.name for field in fields if not field.when}
-    known = {**{field.when: field for field in fields if field.when == 'dur'}, **{field.name: field for field in fields}}
+    known = {field.when: field for field in fields if field.when == 'dur'}
+    known.update({field.name: field for field in fields})
     kernel, ours = [], []
     for part in parts:
         names = [each.field.split('.')[0] for each in comparisons(part)]
@@ -8743,12 +8754,15 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
             continue
         for each in comparisons(part):
             if each.field not in known and each.field not in ('common_pid', 'cpu'):
-                refuse(f"'{each.field}' is no argument of this line: only those, common_pid and cpu can be compared in one part "
-                       'with what is known of the call (parts are joined with &&)', each.at)
+                refuse(f"'{each.field}' is no argument of this line: only those, common_pid and cpu can be "
+                       'compared in one part with what is known of the call (parts are joined with &&)',
+                       each.at)
         ours.append(in_nanoseconds(part, known))
-    both = [Junction('&&', tuple(part)) if len(part) > 1 else next(iter(part), None) for part in (kernel, ours)]
+    both = [Junction('&&', tuple(part)) if len(part) > 1 else next(iter(part), None)
+            for part in (kernel, ours)]
     if both[1]:
-        FilterText([known[name]._replace(name=name) for name in known], {}).text(both[1])      # refuses what makes no sense
+        named = [field._replace(name=name) for name, field in known.items()]
+        FilterText(named, {}).text(both[1])             # refuses what makes no sense
     return both[0], both[1]
 
 
@@ -8895,8 +8909,8 @@ def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[Li
         elif not of_record(key, own) or arg.expr.name == 'comm' and not isinstance(resolver, InEvent):
             expr = arg.expr._replace(kind='special', name='$comm') if of_record(key, own) else arg.expr
             field = resolver.field(arg._replace(expr=expr))
-            same = [i for i, other in enumerate(fields) if other._replace(name=field.name, at=field.at) == field
-                    and arg.name in ('', other.name)]
+            same = [i for i, other in enumerate(fields) if arg.name in ('', other.name)
+                    and other._replace(name=field.name, at=field.at) == field]
             number = same[0] if same else len(fields)
             fields += [] if same else [field]
         numbers.append(number)
@@ -8915,7 +8929,7 @@ def column(fields: Sequence[Field], key: Key, number: int) -> Column:
         not field.format or COUNTABLE.fullmatch(field.format.word) is not None)
     if key.how and not countable:
         refuse(f"'{field.name}' is no number, and {key.how}() wants one", key.arg.at)
-    ordered = countable and (field.kind[0] != 'x' or bool(key.how))     # what is shown in hexadecimal is a name, not an amount
+    ordered = countable and (field.kind[0] != 'x' or bool(key.how))     # hexadecimal is a name, no amount
     return Column(field.name, key.how, number, key.step, ordered, 'us' if field.when == 'dur' else '')
 
 
@@ -9202,7 +9216,8 @@ class Table:
     def __init__(self, events: Sequence[Event]) -> None:
         columns = events[0].columns or ()
         self.labels = {event.head: event_label(event) for event in events}
-        self.keys = [Column('event', '')] * (len(events) > 1) + [column for column in columns if not column.adds]
+        self.keys = [Column('event', '')] * (len(events) > 1)
+        self.keys += [column for column in columns if not column.adds]
         self.sums = [column for column in columns if column.adds]
         self.unit = 'calls' if all(event.probe.kind in 'prPR' for event in events) else 'events'
         self.rows: Dict[RowKey, Row] = {}
@@ -9250,7 +9265,8 @@ class Table:
             grid.append([*map(key_text, self.keys, key), *self._amounts(self.rows.get(key, empty))])
         lines = self._drawn(grid, [0, *(self.rows.get(key, empty).weight for key in shown)])
         rest = self.calls - sum(self.rows[key].calls for key in largest)
-        return [*lines, f'{self.calls} {self.unit}' + f', {rest} of them in {len(self.rows) - len(largest)} more rows' * bool(rest)]
+        more = f', {rest} of them in {len(self.rows) - len(largest)} more rows' if rest else ''
+        return [*lines, f'{self.calls} {self.unit}{more}']
 
     def _amounts(self, row: Row) -> List[str]:
         """The numbers of a row: its calls, the sums and averages of what could be read."""
@@ -9275,7 +9291,8 @@ class Table:
         def place(value: Union[int, str]) -> Tuple[bool, int, str]:
             weight = sum(self.rows[key].weight for key in groups[value])
             return (False, value, '') if isinstance(value, int) else (True, -weight, value)
-        return [key for value in sorted(groups, key=place) for key in self._arranged(groups[value], depth + 1)]
+        ordered = sorted(groups, key=place)
+        return [key for value in ordered for key in self._arranged(groups[value], depth + 1)]
 
     def _without_gaps(self, keys: Sequence[RowKey]) -> Iterator[RowKey]:
         """The keys, with the buckets of powers of two that nothing fell into between others."""
@@ -9307,7 +9324,7 @@ class Table:
 
 
 def by_stack(event: Event) -> bool:
-    """Whether it is counted by the stack."""
+    """Tell whether it is counted by the stack."""
     return any(column.title == 'stack' and column.field < 0 for column in event.columns or ())
 
 
@@ -9317,7 +9334,9 @@ def event_label(event: Event) -> str:
     if event.probe.event or not event.definitions:
         return event.name
     own = re.sub(r'^f\d+_', '', event.name) if place.glob else ''
-    return event.definitions[0].place if not place.object and event.probe.kind != 'e' else own or place.function or place.text
+    if not place.object and event.probe.kind != 'e':
+        return event.definitions[0].place
+    return own or place.function or place.text
 
 
 def amount(text: str) -> Optional[int]:
@@ -9377,12 +9396,13 @@ class Counting:
             if event.columns is not None:
                 alike.setdefault(tuple(column[:2] + column[3:] for column in event.columns), []).append(event)
         self.tables = [Table(same) for same in alike.values()]
-        self._tables = {event.head: table for same, table in zip(alike.values(), self.tables) for event in same}
+        self._tables = {event.head: table
+                        for same, table in zip(alike.values(), self.tables) for event in same}
         self.stacks = any(map(by_stack, events))
         self.incomplete = False                         # whether some events were lost
 
     def counts(self, event: Event) -> bool:
-        """Whether an event is counted, not shown."""
+        """Tell whether an event is counted, not shown."""
         return event.head in self._tables
 
     def record(self, event: Event, head: Groups, values: Values, times: int = 1,
@@ -9400,7 +9420,8 @@ class Counting:
 
         def with_stack(frames: Sequence[str]) -> None:
             stack = '\n'.join(own_frames(event, frames))
-            table.add(event, [stack if column.title == 'stack' and column.field < 0 else text for column, text in zip(columns, texts)])
+            table.add(event, [stack if column.title == 'stack' and column.field < 0 else text
+                              for column, text in zip(columns, texts)])
         return with_stack
 
     def text(self, top: Optional[int] = None, unsure: str = '') -> str:
@@ -9408,7 +9429,8 @@ class Counting:
         lines: List[str] = []
         for table in self.tables:
             lines += [*[''] * bool(lines), *table.lines(top)]
-            more = [unsure] * bool(unsure) + [f'{table.outside} in more than {MOST_ROWS} rows'] * bool(table.outside)
+            outside = [f'{table.outside} in more than {MOST_ROWS} rows'] if table.outside else []
+            more = [unsure] * bool(unsure) + outside
             lines += ['at least: ' + ', '.join(more)] * bool(more)
         return ''.join(printable(line) + '\n' for line in lines)
 
@@ -9452,7 +9474,7 @@ class Histogram(NamedTuple):
 
     @property
     def has_text(self) -> bool:
-        """Whether its last key is a text."""
+        """Tell whether its last key is a text."""
         return any(is_text(self.event, key) for key in self.keys)
 
     def pattern(self) -> re.Pattern[bytes]:
@@ -9634,7 +9656,8 @@ class Tally:
             for groups in pattern.findall(each['entries']):
                 texts = groups if isinstance(groups, tuple) else (groups,)
                 now = entries.setdefault((filter_, *texts[:count]), [0] * (len(texts) - count))
-                now[:] = map(operator.add, now, map(int, texts[count:]))    # names may differ in blanks behind
+                # names may differ in blanks behind them
+                now[:] = map(operator.add, now, map(int, texts[count:]))
             hits += int(each['hits'])
         self.missing = len(found) < len(self._patterns)
         self.dropped = sum(int(each['dropped']) for each in found)
@@ -9717,7 +9740,7 @@ class OpenCalls:
         self.alone: Dict[str, int] = {}                 # returns not shown: their entry is unknown
         self._open: Dict[bytes, List[OpenCall]] = {}    # by task, the innermost last
         self._begun: Set[str] = set()                   # what entries have come of
-        self._popped: Dict[bool, int] = {}              # how far the stack pointer is up at a return, in the kernel, in programs
+        self._popped: Dict[bool, int] = {}              # how far the stack is up at a return, by in_program
 
     @staticmethod
     def _task(head: re.Match[bytes]) -> bytes:
@@ -9842,7 +9865,8 @@ def time_text(microseconds: int) -> str:
     return f'{microseconds}us'
 
 
-def holds(filter_: Filter, known: Mapping[str, Tuple[Optional[Field], Reading]], negated: bool = False) -> bool:
+def holds(filter_: Filter, known: Mapping[str, Tuple[Optional[Field], Reading]],
+          negated: bool = False) -> bool:
     """Judge a filter as the kernel does: of what could not be read nothing is true, its negation neither."""
     if isinstance(filter_, Not):
         return holds(filter_.inner, known, not negated)
@@ -9858,7 +9882,9 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
     kind, op = field.kind or 'string' if field else 's64', compare.op
     if kind in STRINGS:
         text = reading.text.decode('utf-8', 'surrogateescape')[1:-1]
-        return fnmatch.fnmatchcase(text, compare.value) if op == '~' else (text == compare.value) == (op == '==')
+        if op == '~':
+            return fnmatch.fnmatchcase(text, compare.value)
+        return (text == compare.value) == (op == '==')
     parts = [ord(part[1:2]) if kind == 'char' else int(part, 0) for part in reading.parts]
     format_ = field.format if field else None
     if kind == 'char' and compare.quoted:
@@ -9866,12 +9892,14 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
     else:
         wanted = format_.parse(compare.value) if format_ else (whole_number(compare.value),)
     if op in ('==', '!='):
-        sizes = [1 << Fetch('', kind=fetch.kind).size() * 8 for fetch in field.fetches] if field else [1 << 64]
-        return all((one - other) % size == 0 for one, other, size in zip(parts, wanted, sizes)) == (op == '==')
+        sizes = [8 * fetch.size() for fetch in field.fetches] if field else [64]
+        alike = all((one - other) % (1 << size) == 0 for one, other, size in zip(parts, wanted, sizes))
+        return alike == (op == '==')
     if format_ and format_.signed:
         parts, wanted = [extended(str(parts[0]), format_.signed)], (extended(str(wanted[0]), format_.signed),)
-    order = {'<': parts[0] < wanted[0], '<=': parts[0] <= wanted[0], '>': parts[0] > wanted[0], '>=': parts[0] >= wanted[0]}
-    return order[op] if op in order else parts[0] & wanted[0] != 0
+    compared_by = {'<': operator.lt, '<=': operator.le, '>': operator.gt, '>=': operator.ge,
+                   '&': operator.and_}
+    return bool(compared_by[op](parts[0], wanted[0]))
 
 
 # ---- Decoding ----------------------------------------------------------------------------------------------
@@ -9879,7 +9907,7 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
 
 
 # What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ". The task's name is at
-# most 15 bytes of any kind, too few for a head of its own; a frame of a user stack may read like one, by its path.
+# most 15 bytes of any kind, too few for a head of its own; a frame of a user stack may read like one.
 HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?'
         rb'\[(?P<cpu>\d{3,})\] (?:\S{5} )? *(?P<time>\d+\.\d{6}): (?P<event>\w+(?:: |\(| -> ))?')
 HEADS = regex(rb'^' + HEAD, re.M)
@@ -9914,14 +9942,15 @@ def no_stack(frames: Sequence[str]) -> None:
 
 def counted_values(pairs: Iterable[Tuple[Field, Reading]]) -> List[str]:
     """What a table shows of each field: times in microseconds."""
-    return [reading.text.decode('utf-8', 'surrogateescape') if field.when != 'dur' else str(int(reading.parts[0]) // 1000)
-            for field, reading in pairs]
+    return [str(int(reading.parts[0]) // 1000) if field.when == 'dur' else
+            reading.text.decode('utf-8', 'surrogateescape') for field, reading in pairs]
 
 
 def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bool:
     """Tell whether a pair is let through by the part of the filter that the kernel could not judge."""
     known: Dict[str, Tuple[Optional[Field], Reading]] = {
-        'common_pid': (None, Reading(b'', (head['pid'],))), 'cpu': (None, Reading(b'', (b'%d' % int(head['cpu']),)))}
+        'common_pid': (None, Reading(b'', (head['pid'],))),
+        'cpu': (None, Reading(b'', (b'%d' % int(head['cpu']),)))}
     for field, reading in zip(pair.fields, readings):
         known[field.name] = (field, reading)
         if field.when == 'dur':
@@ -9984,7 +10013,8 @@ class Decoder:
         self._stacks = stacks                           # whether they are shown
         hidden = any(event.pair or event.columns is not None for event in events)
         self._takes_stacks = self.counting.stacks or stacks and hidden
-        self._waiting: Dict[int, List[Tuple[Event, Optional[TakesStack]]]] = {}     # for their stacks, by processor
+        # records whose stacks come next, by processor
+        self._waiting: Dict[int, List[Tuple[Event, Optional[TakesStack]]]] = {}
         self._pending = b''                             # a record that is not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
@@ -10149,7 +10179,8 @@ class Decoder:
             return self._settled(head, event)
         return self._settled(head, event, (), visible(in_column(head, depth, text + b'\n')))
 
-    def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None, text: bytes = b'') -> bytes:
+    def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None,
+                 text: bytes = b'') -> bytes:
         """A record that is counted by its values, or shown as this text; or, without values, neither. What
         becomes of its stack, which the kernel writes next, unless an interrupt comes between, is settled
         too."""
@@ -10238,8 +10269,8 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
 
 
 def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
-    """Whether a string holds what could be its end and the next value, with another string behind it that
-    could be the rest: each was matched as long as possible, but what is behind the last one is the
+    """Tell whether a string holds what could be its end and the next value, with another string behind it
+    that could be the rest: each was matched as long as possible, but what is behind the last one is the
     kernel's."""
     args = event.definitions[0].args
     strings = [i for i, (_, fetch) in enumerate(args) if is_string(fetch)]
@@ -10250,7 +10281,8 @@ def readings_of(event: Event, match: re.Match[bytes]) -> List[Reading]:
     """The fields of a record."""
     readings = []
     for field in event.fields:
-        parts = tuple(match[name] for name in part_names(field)) if len(field.fetches) > 1 else (match[field.name],)
+        names = part_names(field) if len(field.fetches) > 1 else (field.name,)
+        parts = tuple(match[name] for name in names)
         word = distrust(field, match, parts[0]) if field.guards else ''
         if word or parts[0] == b'(fault)':
             readings.append(Reading(word.encode() or parts[0], parts, False))
@@ -11762,10 +11794,10 @@ An expression is made of
   then of what is inlined there); a static one, at entry too, or a global; with `e`, the event's field.
 - `%di %x0 ...`: a register, by the kernel's name for it.
 - `$retval $comm $stack $stackN $argN`: the kernel's variables; `$retval` has the function's return type.
-- `$dur`: at a return, the time since the entry, to the microsecond. surftrace sets the probe at the entry too,
-  and what the return does not know (parameters, `%0`) is fetched there, as it was when the call began. A kernel
-  that keeps the arguments (Linux 6.9) has them at a return without `$dur` as well; what they point to is then
-  read at the return.
+- `$dur`: at a return, the time since the entry, to the microsecond. surftrace sets the probe at the entry
+  too, and what the return does not know (parameters, `%0`) is fetched there, as it was when the call began. A
+  kernel that keeps the arguments (Linux 6.9) has them at a return without `$dur` as well; what they point to
+  is then read at the return.
 - `@symbol`, `@0xADDR`: the memory at a global (of the kernel, or of the program itself), or at an address.
 - `user(x)`: `x` points to user memory.
 - `a->b  a.b  a[3]  *a  &a->b`: as in C; anonymous structs and unions are looked through.
@@ -11805,10 +11837,11 @@ addresses, numbers in network byte order and enumerators are written as they are
 names there are `common_pid`, `comm` and `cpu`. A time has its unit: `f:dur>10ms` (`ns us ms s`).
 
 A line with `h:` counts, and shows a table at the end. Behind it stand up to three keys and up to two of
-`sum(x)` and `avg(x)`; without a key it counts the calls of each function. A key is an argument, or the name of
-one in front of `h:`; a power of two, `log2(x)` (`5-8`: above 4, up to 8); `step(x,N)`, N numbers together;
-`comm`, `common_pid`, `cpu` or `stack`. What is below 0 stands for itself, what could not be read is a row of its
-own, `(null)` or `(fault)`. Numbers stand in their order, all else the largest first; times are microseconds.
+`sum(x)` and `avg(x)`; without a key it counts the calls of each function. A key is an argument, or the name
+of one in front of `h:`; a power of two, `log2(x)` (`5-8`: above 4, up to 8); `step(x,N)`, N numbers together;
+`comm`, `common_pid`, `cpu` or `stack`. What is below 0 stands for itself, what could not be read is a row of
+its own, `(null)` or `(fault)`. Numbers stand in their order, all else the largest first; times are
+microseconds.
 A kernel with histograms (Linux 5.14, CONFIG_HIST_TRIGGERS) counts by itself what it counts alike, at a tenth
 of the cost: functions by numbers (not those behind a pointer to user memory), `comm`, `common_pid`, `cpu` and
 sums, without `-n`, `-p` and `-s`. A note says so. What finds no room in its memory is said too.
@@ -11889,7 +11922,8 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
 def arguments() -> Any:
     """The argument parser."""
     import argparse
-    usage = 'surftrace [options] LINE...   LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]'
+    usage = ('surftrace [options] LINE...   '
+             'LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]')
     parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     for title, options in OPTIONS.items():
@@ -12366,8 +12400,8 @@ def check_completion() -> None:
 def check_options(options: Any, probes: Sequence[Probe]) -> None:
     """Refuse options that do not go with the lines, and to write over a file that is no script."""
     if options.output and not options.force and not may_be_replaced(options.output):
-        raise SurftraceError(f'{options.output} is there, and no script of surftrace: -o writes a script, not a '
-                             'recording (for that, > FILE); --force overwrites it')
+        raise SurftraceError(f'{options.output} is there, and no script of surftrace: -o writes a script, '
+                             'not a recording (for that, > FILE); --force overwrites it')
     if (options.interval or options.top) and all(probe.keys is None for probe in probes):
         raise InputError('-i and --top are for tables: a line with h: counts')
     if options.tree and options.output:
@@ -12376,7 +12410,8 @@ def check_options(options: Any, probes: Sequence[Probe]) -> None:
     for probe in probes:
         if options.tree and probe.keys is not None:
             at = split_line(probe.text, probe.place.at[1]).keys, len(probe.text)
-            raise InputError('-t shows each call, and a line with h: counts them', at, probe.text, probe.source)
+            raise InputError('-t shows each call, and a line with h: counts them', at, probe.text,
+                             probe.source)
 
 
 def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
@@ -12459,7 +12494,7 @@ def save(options: Any, text: str) -> None:
 
 
 def may_be_replaced(path: str) -> bool:
-    """Tell whether nothing is lost when a script is written there: no file, an empty one, a script of ours."""
+    """Tell whether nothing is lost by a script there: it is no file, an empty one, a script of ours."""
     ours = SCRIPT.partition(';')[0].encode()
     with contextlib.suppress(OSError):                  # writing will say it
         if stat.S_ISREG(os.stat(path).st_mode):

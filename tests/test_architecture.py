@@ -261,7 +261,7 @@ def _opens_for_writing(node: ast.AST) -> list[str]:
 RULES = (rooms_stand_in_order, names_come_from_above, edges_are_in_the_command_line, files_are_written_in_tracefs,
          functions_are_short, classes_are_short, lines_are_narrow, conditions_are_not_nested, elftools_is_imported_late,
          public_things_have_docstrings)
-LEFT = {lines_are_narrow: 60}        # how often a rule is still broken: only ever less
+LEFT: dict[object, int] = {}         # how often a rule is still broken: only ever less
 
 
 @pytest.fixture(scope='module')
