@@ -8024,8 +8024,18 @@ def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine:
         reason = linked_obstacle(symbol, address, vmlinux)
     if traceable is not None and reason in ('', NOT_TRACEABLE):
         whole = symbol.name.partition('.')[0]
-        reason = '' if traceable.intersection((symbol.name, whole)) else NOT_TRACEABLE
+        names = (symbol.name, whole)
+        listed = traceable.intersection(names) or traceable.intersection(aliases(whole, machine))
+        reason = '' if listed else NOT_TRACEABLE
     return reason
+
+
+def aliases(name: str, machine: Machine) -> List[str]:
+    """The names of the running kernel at the same address (a system call's function has two): ftrace lists one
+    of them."""
+    text = machine.read('/proc/kallsyms')
+    found = re.search(rf'^([0-9a-f]*[1-9a-f][0-9a-f]*) \w {re.escape(name)}$', text, re.M)
+    return re.findall(rf'^{found[1]} \w (\S+)$', text, re.M) if found else []
 
 
 def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:

@@ -51,6 +51,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < 8; i++) pthread_create(threads + i, 0, many, 0);
         for (int i = 0; i < 8; i++) pthread_join(threads[i], 0);
     }
+    if (argc > 3)
+        usleep(1000000);        // a stack is told by what the process has mapped
 }'''
 
 
@@ -163,7 +165,7 @@ def test_on_a_terminal_a_table_takes_the_place_of_the_last_one(program):
 
 
 def test_calls_by_who_called(program):
-    out, _ = traced([f'P {program}:other h:stack'], program, 'handle', 10)
+    out, _ = traced([f'P {program}:other h:stack'], program, 'handle', 10, 'stay')
     assert rows(out)[0] == ['10'] and any('other+0x0' in line for line in out)
 
 
