@@ -8031,8 +8031,8 @@ def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine:
 
 
 def aliases(name: str, machine: Machine) -> List[str]:
-    """The names of the running kernel at the same address (a system call's function has two): ftrace lists one
-    of them."""
+    """The names of the running kernel at the same address (a system call's function has two): ftrace lists
+    one of them."""
     text = machine.read('/proc/kallsyms')
     found = re.search(rf'^([0-9a-f]*[1-9a-f][0-9a-f]*) \w {re.escape(name)}$', text, re.M)
     return re.findall(rf'^{found[1]} \w (\S+)$', text, re.M) if found else []
