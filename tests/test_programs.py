@@ -550,7 +550,7 @@ def test_a_path_with_a_blank_is_written_in_quotes_and_refused_by_s(tmp_path: Pat
 @pytest.mark.parametrize('line, words', [
     ('P {}/script:main', 'script'), ('P {}/text:main', 'no ELF file'), ('P {}:main', 'no program or library'), ('P {}/nix:main', 'no program'),
     ('P bash', 'OBJ:FUNC expected'), ('P bash:', 'OBJ:FUNC expected'), ('P :x', 'OBJ:FUNC expected'), ('u bash', 'OBJ:PROVIDER:NAME expected'),
-    ('P', 'OBJ:FUNC expected')])
+    ('P', 'the place is missing')])
 def test_what_is_no_program_is_refused_with_a_caret(line: str, words: str, tmp_path: Path) -> None:
     (tmp_path / 'script').write_text('#!/bin/sh\n')
     (tmp_path / 'text').write_text('text')
