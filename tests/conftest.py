@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cache import Unavailable
@@ -43,17 +44,24 @@ ORACLES = {f'test_{name}' for name in (
     'types_elsewhere').split()}
 
 
-@pytest.hookimpl(tryfirst=True)                         # before xdist looks at the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A file's tests that are neither live nor in a virtual machine are units or oracles. One worker has all live tests, which
-    would only wait for one another; they and the virtual machines take longest, and come first."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests that are neither live nor in a virtual machine are units or oracles. Those take longest, and come first."""
     for item in items:
-        layer = next(filter(item.get_closest_marker, ('live', 'vm')), '')
-        if item.path.stem in ORACLES and not layer:
+        if item.path.stem in ORACLES and not any(map(item.get_closest_marker, ('live', 'vm'))):
             item.add_marker('oracle')
-        if config.pluginmanager.hasplugin('xdist'):
-            item.add_marker(pytest.mark.xdist_group('live' if layer == 'live' else item.path.stem))
     items.sort(key=lambda item: next((i for i, layer in enumerate(('live', 'vm')) if item.get_closest_marker(layer)), 2))
+
+
+@pytest.hookimpl(optionalhook=True)                     # xdist's
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker has all tests of a file, which share a boot, and one all live files, which would only wait for one another."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition('::')[0]
+            return 'live' if Path(file).name.startswith('test_live') else file
+    return ByFile(config, log)
 
 
 # A test says what it cannot have by raising Unavailable, from wherever: that is a skip with the reason, or, where the
