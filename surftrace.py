@@ -7556,6 +7556,11 @@ class Column(NamedTuple):
         """Tell whether it is added up."""
         return self.how in ('sum', 'avg')
 
+    @property
+    def is_stack(self) -> bool:
+        """Tell whether it is the record's stack."""
+        return self.title == 'stack' and self.field < 0
+
     def heading(self, title: str) -> str:
         """What stands above it."""
         return f'{title} ({self.unit})' if self.unit else title
@@ -8739,8 +8744,7 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
 
 def told(fields: Sequence[Field], word: str, entry_name: str) -> str:
     """The word behind #! at a return by which it finds its entry."""
-    names = '+'.join(field.name for field in fields)
-    return f"{'=' * (names in ('f', 'h'))}{names}:{word}({entry_name})"
+    return f"{'+'.join(field.name for field in fields)}:{word}({entry_name})"
 
 
 TIME_UNITS = {'ns': 1, 'us': 1000, 'ms': 1000000, 's': 1000000000}
@@ -8785,10 +8789,11 @@ def in_nanoseconds(filter_: Filter, known: Mapping[str, Field]) -> Filter:
     field = known.get(filter_.field)
     if not field or field.when != 'dur':
         return filter_
-    time = re.fullmatch(r'(\d{1,9}(?:\.\d{1,9})?)(ns|us|ms|s)', filter_.value)
+    time = re.fullmatch(r'(\d{1,9})(?:\.(\d{1,9}))?(ns|us|ms|s)', filter_.value)
     if not time or filter_.op in ('&', '~'):
         refuse('a time is compared with a number and its unit: ns, us, ms or s', filter_.value_at)
-    return filter_._replace(value=str(int(float(time[1]) * TIME_UNITS[time[2]])))
+    billionths = int(time[1] + (time[2] or '').ljust(9, '0'))       # not as a float: 1.001ms is 1001us
+    return filter_._replace(value=str(billionths * TIME_UNITS[time[3]] // 10**9))
 
 
 def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]],
@@ -8796,10 +8801,11 @@ def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Seque
     """What -S adds: the words behind #!, what is counted by, the filter as it was written; not that (None) at
     an entry, whose return has it."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
+    words += [entry] if entry else []
     words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # no filter, no keys
     counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
     filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')
-    return ' '.join(filter(None, [*words, entry or '', counted, filter_ * (entry is not None)]))
+    return ' '.join(filter(None, [*words, counted, filter_ * (entry is not None)]))
 
 
 # which: calls in a tree
@@ -8945,8 +8951,7 @@ def column(fields: Sequence[Field], key: Key, number: int) -> Column:
 
 def unique(fields: List[Field], probe: Probe) -> List[Field]:
     """The fields with names of their own: a name that was left out gives way to one that was written."""
-    args = [*probe.args, *(key.arg for key in probe.keys or ())]
-    written = {arg.at: arg.name for arg in args if arg.name}
+    written = {arg.at: arg.name for arg in probe.all_args if arg.name}
     seen: Set[str] = set()
     renamed = []
     for field in fields:
@@ -9319,7 +9324,7 @@ class Table:
     def _drawn(self, grid: Sequence[Sequence[str]], weights: Sequence[int]) -> List[str]:
         """The lines of a grid, whose first row are titles, each with its bar; a stack stands below its
         row."""
-        stack = next((i for i, column in enumerate(self.keys) if column.title == 'stack'), None)
+        stack = next((i for i, column in enumerate(self.keys) if column.is_stack), None)
         left = [not column.numbers for column in self.keys] + [False] * (1 + len(self.sums))
         widths = [max(map(len, column)) for column in zip(*grid)]
         lines, most = [], max(weights)
@@ -9335,7 +9340,7 @@ class Table:
 
 def by_stack(event: Event) -> bool:
     """Tell whether it is counted by the stack."""
-    return any(column.title == 'stack' and column.field < 0 for column in event.columns or ())
+    return any(column.is_stack for column in event.columns or ())
 
 
 def event_label(event: Event) -> str:
@@ -9422,16 +9427,16 @@ class Counting:
         columns, table = event.columns or (), self._tables[event.head]
         texts = []
         for column in columns:
-            of_field = values[column.field].strip('"' * (column.title == 'comm')) if column.field >= 0 else ''
-            texts.append(of_field if column.field >= 0 else of_head(column.title, head))
+            text = values[column.field] if column.field >= 0 else of_head(column.title, head)
+            quoted = column.title == 'comm' and column.field >= 0 and text[:1] == '"'
+            texts.append(text[1:-1] if quoted else text)
         if not by_stack(event):
             table.add(event, texts, times, totals)
             return None
 
         def with_stack(frames: Sequence[str]) -> None:
             stack = '\n'.join(own_frames(event, frames))
-            table.add(event, [stack if column.title == 'stack' and column.field < 0 else text
-                              for column, text in zip(columns, texts)])
+            table.add(event, [stack if column.is_stack else text for column, text in zip(columns, texts)])
         return with_stack
 
     def text(self, top: Optional[int] = None, unsure: str = '') -> str:
@@ -10094,9 +10099,9 @@ class Decoder:
         """What is no record: lost events, the lines of a stack."""
         for lost in LOST.finditer(text):
             self.too_big += bool(lost[2])
+            self.calls.lost()
             if lost[1]:
                 self.counting.incomplete = True
-                self.calls.lost()
                 self._without_stack(int(lost[1]))
         return b''.join(visible(self._frame(line) + b'\n') for line in text.split(b'\n')[:-1])
 
@@ -10158,7 +10163,7 @@ class Decoder:
         pairs = list(zip(fields, readings))
         if self.counting.counts(event):
             return self._settled(head, event, counted_values(pairs))
-        text = b''.join(b' %s=%s' % (field.name.encode(), visible(reading.text)) for field, reading in pairs)
+        text = b''.join(b' ' + visible(value) for value in with_names(pairs))
         return self._settled(head, event, (), visible(head[0]) + visible(match[1]) + text + b'\n')
 
     def _in_tree(self, head: re.Match[bytes], event: Event, match: re.Match[bytes],

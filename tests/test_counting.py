@@ -165,6 +165,17 @@ def test_texts_stand_by_their_size_and_numbers_in_their_order():
     assert [row.split()[0] for row in rows(table([address], data))] == ['0xa', '0x1', '0x9']
 
 
+def test_a_field_called_stack_is_a_number_like_any_other():
+    event, = sealed('p f stack=%di:u32 h:stack')
+    assert rows(table([event], text_of(event, {'stack': 7}) * 2)) == ['7      2']
+
+
+def test_a_tasks_name_keeps_its_own_quotes():
+    event, = sealed('p f h:comm')
+    data = text_of(event, {'comm': b'"a"'}) + text_of(event, {'comm': b'a'}) * 2
+    assert [row.split() for row in rows(table([event], data))] == [['a', '2'], ['"a"', '1']]
+
+
 def test_only_the_largest_rows():
     number, = sealed('p f h:n=%di:u32')
     data = b''.join(text_of(number, {'n': n}) * (n + 1) for n in range(10))

@@ -70,6 +70,24 @@ def test_what_is_behind_a_null_pointer_at_the_entry():
     assert shown((entry, back), *records) == ['users=(null) dur=1us']
 
 
+@pytest.mark.parametrize('microseconds', [1, 1001, 1009, 4035, 299792, 999999])
+@pytest.mark.parametrize(('unit', 'places'), [('ns', 0), ('us', 0), ('ms', 3), ('s', 6)])
+def test_a_time_in_a_filter_is_exact(microseconds, unit, places):
+    number = microseconds * 1000 if unit == 'ns' else microseconds
+    text = f'{number // 10**places}.{number % 10**places:0{places}}' if places else str(number)
+    events = pair(f'{LINE} f:dur=={text}{unit}')
+    records = [record for n, dur in ((1, microseconds - 1), (2, microseconds), (3, microseconds + 1))
+               for record in call(events, n, start=100 * n, dur=dur / 1e6)]
+    assert [line.split()[0] for line in shown(events, *records)] == ['n=2']
+
+
+def test_after_a_record_too_long_to_print_nothing_older_makes_a_pair():
+    """It may have been the entry that took the place of one whose return was missed."""
+    events = pair()
+    first, second = call(events, 1), call(events, 2, start=2.0)
+    assert shown(events, first[0], b'[LINE TOO BIG]\n', second[1]) == []
+
+
 @pytest.mark.parametrize(('filter_', 'kernel', 'expected'), [
     ('n>1', '', [2, 3]), ('dur>=2us', '', [2, 3]), ('dur==2us', '', [2]), ('dur<2us', '', [1]), ('!(dur<2us)', '', [2, 3]),
     ('dur>0.002ms', '', [3]), ('dur<1s&&n!=2', '', [1, 3]), ('n==1||dur>2us', '', [1, 3]), ('n&1', '', [1, 3]),
