@@ -331,9 +331,10 @@ class Qualified(NamedTuple):
 
 
 class Pointer(NamedTuple):
-    """A pointer of `size` bytes."""
+    """A pointer of `size` bytes, or a reference of C++, which is one to the machine ('&', '&&')."""
     size: int
     written: Callable[[], Written]
+    mark: str = '*'
 
     def target(self) -> Type:
         """The type it points to."""
@@ -372,7 +373,7 @@ class Struct(NamedTuple):
 
     def declares(self, name: str) -> bool:
         """Tell whether the name is one of its own, of whatever sort."""
-        return name in self.others() or self.own_member(name) is not None
+        return self.size is not None and (name in self.others() or self.own_member(name) is not None)
 
 
 class Location(NamedTuple):
@@ -496,7 +497,8 @@ def declaration(type_: Written, declarator: str = '', plain: bool = False) -> st
             return f'{type_.name} {declaration(inner, declarator)}'
         declarator = f'{type_.name} {declarator}'.rstrip()
     elif isinstance(type_, Pointer):
-        declarator = f'(*{declarator})' if isinstance(inner, (Array, Function)) else f'*{declarator}'
+        declarator = f'{type_.mark}{declarator}'
+        declarator = f'({declarator})' if isinstance(inner, (Array, Function)) else declarator
     elif isinstance(type_, Array):
         declarator += '[]' if type_.length is None else f'[{type_.length}]'
     else:
@@ -514,7 +516,7 @@ def spell(type_: Type) -> str:
 def unqualified(text: str) -> str:
     """A declaration without qualifiers and without blanks that mean nothing, to be compared."""
     text = re.sub(r'\b(const|volatile|restrict|_Atomic) ?', '', text)
-    return re.sub(r'\s*([*(),\[\]])\s*', r'\1', text).strip()
+    return re.sub(r'\s*([*&(),\[\]])\s*', r'\1', text).strip()
 
 
 def takes(function: Function, wanted: str) -> bool:
@@ -573,7 +575,7 @@ def bases(struct_: Struct, way: Tuple[Member, ...] = ()) -> Iterator[Base]:
         type_ = member.type() if member.base else None
         if isinstance(type_, Struct):
             yield Base(type_, (*way, member))
-            yield from bases(type_, (*way, member))
+            yield from bases(type_, (*way, member)) if type_.size is not None else ()
 
 
 def bases_declaring(struct_: Struct, name: str) -> List[Base]:
@@ -594,6 +596,10 @@ def find_member(struct_: Struct, name: str) -> Optional[Member]:
     own, hidden = struct_.own_member(name), name in struct_.others()
     found = [] if own or hidden else bases_declaring(struct_, name)
     if own or not found and not hidden:
+        unknown = [spell(base.struct) for base in bases(struct_) if base.struct.size is None]
+        if unknown and not own:
+            raise InputError(f"'{name}' is in no class that is known here of which {spell(struct_)} is made; "
+                             f'{unknown[0]} is declared, but the debug information has no definition of it')
         return own
     if len(found) > 1:
         found = [base for base in found if not is_empty(base.struct.own_member(name))] or found
@@ -617,6 +623,21 @@ def is_empty(member: Optional[Member]) -> bool:
         bool(inner.base) and is_empty(inner) for inner in type_.members())
 
 
+def size_within(member: Member) -> int:
+    """The bytes that a member takes where it is: of a base class without that one's own virtual bases, which
+    are elsewhere in the whole object."""
+    type_ = member.type()
+    if not member.base or not isinstance(type_, Struct) or not has_virtual_base(type_):
+        return size_of(type_) or 0
+    inner = [each for each in type_.members() if each.base != 'virtual']
+    return max((each.bit // 8 + size_within(each) for each in inner), default=0)
+
+
+def has_virtual_base(struct_: Struct) -> bool:
+    """Tell whether only an object tells where a part of the class is."""
+    return any(base.way[-1].base == 'virtual' for base in bases(struct_))
+
+
 def base_offset(derived: Struct, base: Struct) -> Optional[int]:
     """How many bits from the start of a class its base is; None where it is none of its."""
     found = {each.same: each for each in bases(derived) if spell(each.struct) == spell(base)}
@@ -631,7 +652,8 @@ def member_names(struct_: Struct) -> List[str]:
     names: Dict[str, None] = {}
     for member in struct_.members():
         inner = None if member.name else member.type()
-        names.update(dict.fromkeys(member_names(inner) if isinstance(inner, Struct) else [member.name]))
+        whole = inner if isinstance(inner, Struct) and inner.size is not None else None
+        names.update(dict.fromkeys(member_names(whole) if whole else [member.name]))
     names.pop('', None)
     return list(names)
 
@@ -1670,7 +1692,8 @@ KEYWORD_TAGS = {'struct': CLASS_TAGS, 'class': CLASS_TAGS, 'union': ('DW_TAG_uni
 SCOPED_TAGS = (*STRUCT_TAGS, 'DW_TAG_enumeration_type')     # which C++ names without a keyword
 QUALIFIERS = {f'DW_TAG_{word}_type': word for word in ('const', 'volatile', 'restrict')}
 QUALIFIERS['DW_TAG_atomic_type'] = '_Atomic'
-POINTER_TAGS = ('DW_TAG_pointer_type', 'DW_TAG_reference_type', 'DW_TAG_rvalue_reference_type')
+POINTER_TAGS = {'DW_TAG_pointer_type': '*', 'DW_TAG_reference_type': '&',
+                'DW_TAG_rvalue_reference_type': '&&'}
 MEMBER_TAGS = ('DW_TAG_member', 'DW_TAG_inheritance')
 TEMPLATE_TAGS = ('DW_TAG_template_type_param', 'DW_TAG_template_value_param',
                  'DW_TAG_GNU_template_template_param', 'DW_TAG_GNU_template_parameter_pack')
@@ -2525,7 +2548,7 @@ class DwarfTypes:
         if tag in QUALIFIERS:
             return Qualified(QUALIFIERS[tag], self.lazy(die))
         if tag in POINTER_TAGS:
-            return Pointer(size or self._arch.word, self.lazy(die))
+            return Pointer(size or self._arch.word, self.lazy(die), POINTER_TAGS[tag])
         if name and tag in SCOPED_TAGS and die.unit.language == 'C++':
             name = self._whole_name(die)
         if tag in STRUCT_TAGS:
@@ -5229,7 +5252,7 @@ class Token(NamedTuple):
 
 
 NUMBER = r'(?:0[xX][0-9a-fA-F]+|\d+)'
-ARGUMENTS = r'(?:<(?:[^<>]|<(?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*>)*>)?'         # of a template
+ARGUMENTS = r'(?:<(?:[^<>]|<(?:[^<>]|<(?:[^<>]|<[^<>]*>)*>)*>)*>)'          # of a template
 TOKENS = regex(rf'''
     (?P<blank>\s+)
   | (?P<immediate>\\(?:[-+]?{NUMBER}|"[^"\s]*"))
@@ -5237,7 +5260,7 @@ TOKENS = regex(rf'''
   | @\+(?P<fileoffset>{NUMBER})  | @(?P<address>{NUMBER})
   | @(?P<global>[A-Za-z_]\w*(?:\.\d+)*(?:[-+]{NUMBER})?)
   | (?P<offset>[-+]u?{NUMBER}(?=\())
-  | (?P<number>{NUMBER})         | (?P<name>(?:::)?[A-Za-z_]\w*{ARGUMENTS}(?:::[A-Za-z_]\w*{ARGUMENTS})*)
+  | (?P<number>{NUMBER})         | (?P<name>(?:::)?[A-Za-z_]\w*{ARGUMENTS}?(?:::[A-Za-z_]\w*{ARGUMENTS}?)*)
   | (?P<mark>-?->|[-+()\[\].*&!,:=@/])
 ''', re.X | re.A)
 FILTER_TOKENS = regex(r'''
@@ -5985,17 +6008,42 @@ def text_format(most: Optional[int] = None) -> Format:
     becomes 0 and those behind it are old (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a
     zero is not shown."""
     def show(values: Sequence[str]) -> str:
-        length = number(values[0])
-        if not 0 <= length < (1 << 31 if most is None else most + 1):
-            return f'(no text: its length is {length})'
-        data = bytes(int(byte, 16) for part in values[1:] for byte in part[1:-1].split(','))
-        whole, more = data[:length].split(b'\0')[0], ''
-        if len(whole) < min(length, len(data)):
-            more = f' ({length - len(whole)} more, from a NUL or an unreadable byte on)'
-        elif length > len(data):
-            more = f'... ({length} bytes)'
-        return '"' + whole.decode('utf-8', 'surrogateescape') + '"' + more
+        return counted_text(number(values[0]), array_bytes(values[1:]), most)
     return Format('text' if most is None else f'text[{most}]', (INTEGER, *[r'x8\[64\]'] * TEXT_CHUNKS), show)
+
+
+def array_bytes(values: Sequence[str]) -> bytes:
+    """The bytes of arrays of x8."""
+    return bytes(int(byte, 16) for part in values for byte in part[1:-1].split(','))
+
+
+def counted_text(length: int, data: bytes, most: Optional[int] = None) -> str:
+    """As much of it as there is."""
+    if not 0 <= length < (1 << 31 if most is None else most + 1):
+        return f'(no text: its length is {length})'
+    whole, more = data[:length].split(b'\0')[0], ''
+    if len(whole) < min(length, len(data)):
+        more = f' ({length - len(whole)} more, from a NUL or an unreadable byte on)'
+    elif length > len(data):
+        more = f'... ({length} bytes)'
+    return '"' + whole.decode('utf-8', 'surrogateescape') + '"' + more
+
+
+# libc++'s std::string where bytes are little-endian: the lowest bit of the first byte is set where a text is
+# elsewhere, its length in the second word; else the rest of that byte is its length, and it is behind it.
+OBJECT_BYTES = 24
+HELD = tuple(f'{{{2 * length:#x},' for length in range(OBJECT_BYTES - 1))       # how such an object begins
+
+
+def string_text(values: Sequence[str]) -> str:
+    """The text of an object of libc++'s std::string; the others are the bytes that it may point to."""
+    data = array_bytes(values[:1])
+    if data[0] & 1:
+        return counted_text(int.from_bytes(data[8:16], 'little'), array_bytes(values[1:]))
+    return counted_text(data[0] >> 1, data[1:])
+
+
+STRING_OBJECT = Format('libc++', (rf'x8\[{OBJECT_BYTES}\]', *[r'x8\[64\]'] * TEXT_CHUNKS), string_text)
 
 
 SIZED_FORMATS = ((r'text\[(\d{1,9})\]', text_format), (r'cut\((\d{1,9})\)', cut_format),
@@ -6017,7 +6065,7 @@ def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
         return enum_format(word[5:-1], tuple((name, int(value)) for name, value in pairs), bit_width(kind))
     sized = ((make, re.fullmatch(pattern, word)) for pattern, make in SIZED_FORMATS)
     found = next((make(int(match[1])) for make, match in sized if match), None)
-    return found or {'X': HEX, 'text': text_format()}.get(word)
+    return found or {'X': HEX, 'text': text_format(), 'libc++': STRING_OBJECT}.get(word)
 
 
 # ---- Resolve -----------------------------------------------------------------------------------------------
@@ -6073,7 +6121,7 @@ class Guard(NamedTuple):
     low: int
     high: int
     word: str = ''
-    unless: str = ''                        # where the value begins so, the number may be any
+    unless: Tuple[str, ...] = ()            # where the value begins so, the number may be any
     name: str = ''                          # what it is fetched under
 
     def verdict(self, value: int) -> str:
@@ -6481,6 +6529,10 @@ TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
     (r'String', 'vec.buf.inner.ptr.pointer.pointer', 'vec.len'),
     (r'(std::)?(\w+::)*basic_string_view<char,.*', '_M_str', '_M_len'),  # libstdc++
     (r'(std::)?(\w+::)*basic_string<char,.*', '_M_dataplus._M_p', '_M_string_length'),
+    (r'(std::)?(\w+::)*basic_string_view<char,.*', '__data', '__size'),  # libc++, of old and new
+    (r'(std::)?(\w+::)*basic_string_view<char,.*', '__data_', '__size_'),
+    (r'(std::)?(\w+::)*basic_string<char,.*', '__r_.__value_.__l.__data_', '__r_.__value_.__s.__data_'),
+    (r'(std::)?(\w+::)*basic_string<char,.*', '__rep_.__l.__data_', '__rep_.__s.__data_'),
     (r'qstr', 'name', 'len'), (r'Symbol', '_body', '_length'))  # the kernel; HotSpot
 
 
@@ -6768,7 +6820,12 @@ class Walk(Leaves):
         with located(at=expr.at):
             if expr.kind in self.refused:
                 refuse(self.refused[expr.kind])
-            return walk(expr)
+            return self._referred(walk(expr))
+
+    def _referred(self, lvalue: Lvalue) -> Lvalue:
+        """What a reference of C++ refers to: its name means that."""
+        is_reference = isinstance(lvalue.type, Pointer) and lvalue.type.mark != '*'
+        return self.pointee(lvalue) if is_reference else lvalue
 
     def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
@@ -6846,6 +6903,8 @@ class Walk(Leaves):
         if inner.packet and expr.inner.kind == 'packet' and name in PAYLOAD:
             return self._payload(inner, inner.packet, expr)
         if expr.arrow:
+            if isinstance(inner.type, Struct):
+                refuse(f'{spell(inner.type)} is no pointer: write .{name}')
             inner = self.pointee(inner)
         elif isinstance(inner.type, Pointer):
             refuse(f'{spell(inner.type)} is a pointer: write ->{name}')
@@ -7056,17 +7115,18 @@ class Resolver(Walk):
         first, fetches = field.fetches[0], field.fetches
         if any(abs(offset) >= 1 << 31 for fetch in fetches for offset, _ in fetch.derefs):
             refuse('the offset is wider than any kernel object', field.at)
-        unless: Dict[Tuple[Fetch, str], str] = {}
-        if field.format and field.format.word == 'text':  # of no bytes, wherever it is
-            unless = dict.fromkeys(fetches[1].pointers()[-1:], '0')
-            unless.update(dict.fromkeys(first.pointers(), ''))
+        unless: Dict[Tuple[Fetch, str], Tuple[str, ...]] = {}
+        elsewhere = {'text': ('0',), 'libc++': HELD}.get(field.format.word if field.format else '')
+        if elsewhere:  # of no bytes, or held in the object: wherever its pointer leads
+            unless = dict.fromkeys(fetches[1].pointers()[-1:], elsewhere)
+            unless.update(dict.fromkeys(first.pointers(), ()))
         elif first.kind.startswith(('string[', 'ustring[')):  # the first pointer was read, and leads nowhere
-            unless[first.pointers()[-1]] = '{(fault)'
+            unless[first.pointers()[-1]] = ('{(fault)',)
         ends = [fetch.derefs[-1][0] + fetch.size() for fetch in fetches
                 if fetch.derefs and fetch.derefs[:-1] == first.derefs[:-1]]
         conditions = packet.guards(self.arch.order, max(ends)) if packet else []
         everything = (*fetches, *(guard.fetch for guard in conditions))
-        guards = {pointer: self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ''))
+        guards = {pointer: self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ()))
                   for fetch in everything for pointer in fetch.pointers()}
         words = tuple(shown.word for shown in (field.format, packet) if shown)
         return field._replace(guards=(*guards.values(), *conditions), words=words)
@@ -7282,10 +7342,8 @@ class Resolver(Walk):
         else:
             counted = self.value(length)
             size = size_of(lvalue.type) if isinstance(lvalue.type, Array) else None
-        scalar = self._scalar(counted)
-        if not scalar or not isinstance(scalar.type, (Int, Enum)):
-            refuse(f'the length is {spell(counted.type)}, and not a number')
-        count, _ = self._number(scalar, '')
+        held = isinstance(counted.type, Array) and length is None
+        count = self._object_of(lvalue, counted) if held else self._count(counted)
         type_ = lvalue.type
         element, text = innermost(type_), lvalue
         if not isinstance(type_, Array):
@@ -7295,7 +7353,22 @@ class Resolver(Walk):
         if text.how != 'memory' or text.user or odd:
             refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(type_)}')
         chunks = tuple(text.read('x8[64]', 64 * i) for i in range(TEXT_CHUNKS))
-        return (count._replace(kind=re.sub('^x', 'u', count.kind)), *chunks), text_format(size or None)
+        return (count, *chunks), STRING_OBJECT if held else text_format(size or None)
+
+    def _count(self, length: Lvalue) -> Fetch:
+        scalar = self._scalar(length)
+        if not scalar or not isinstance(scalar.type, (Int, Enum)):
+            refuse(f'the length is {spell(length.type)}, and not a number')
+        fetch = self._number(scalar, '')[0]
+        return fetch._replace(kind=re.sub('^x', 'u', fetch.kind))
+
+    def _object_of(self, pointer: Lvalue, held: Lvalue) -> Fetch:
+        """The object whose text is behind a pointer, or held in it (libc++), by the places of both."""
+        begin = held.bit - 8
+        little = (self.arch.bits, self.arch.order) == (64, 'little')
+        if held.how != 'memory' or pointer.bit != begin + 128 or not little:
+            refuse('this is no std::string as libc++ has it where words have 64 bits; name a member')
+        return held._replace(bit=begin).read(f'x8[{OBJECT_BYTES}]')
 
     def _text_parts(self, lvalue: Lvalue) -> Optional[Tuple[Lvalue, Lvalue]]:
         """(the text, its length) in an object of a type that is known to be text."""
@@ -8844,9 +8917,13 @@ def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
         return annotated([resolver.field(arg) for arg in probe.back.args], probe.back, resolver)
     type_ = function.returns() if function and not function.changed else Void()
     if isinstance(type_, (Int, Enum, Pointer)):
-        word, at = f'x{resolver.arch.bits}' * isinstance(type_, Pointer), probe.place.at
+        at = probe.place.at
+        word, expr = '', Expr('special', at, '$retval')
+        if isinstance(type_, Pointer):
+            word = f'x{resolver.arch.bits}'
+            expr = expr if type_.mark == '*' else Expr('addressof', at, inner=expr)
         with contextlib.suppress(InputError):
-            return [resolver.field(Arg('retval', '', Expr('special', at, '$retval'), word, at, at))]
+            return [resolver.field(Arg('retval', '', expr, word, at, at))]
     return []
 
 
@@ -10312,7 +10389,7 @@ def readings_of(event: Event, match: re.Match[bytes]) -> List[Reading]:
 def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
     """The word to show instead of a value by its guards, '' where it can be trusted."""
     for guard in field.guards:
-        if not guard.unless or not value.startswith(guard.unless.encode()):
+        if not value.startswith(tuple(map(str.encode, guard.unless))):
             word = guard.verdict(int(match[guard.name], 0))
             if word:
                 return word
@@ -10572,7 +10649,8 @@ def event_layout(name: str, machine: Machine) -> List[str]:
 
 def list_type(text: str, machine: Machine) -> List[str]:
     """`struct NAME`, `union NAME`, `enum NAME`, a typedef, with a path down to a member; or a pattern."""
-    match = re.match(r'\s*(?:(struct|union|enum)\s+)?([\w:*?\[\]]+?)((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
+    match = re.match(rf'\s*(?:(struct|class|union|enum)\s+)?((?:[\w:*?\[\]]|{ARGUMENTS})+?)'
+                     r'((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
     if not match:
         refuse(f'a type, struct NAME or struct NAME.member expected; {WAYS}', (0, len(text)))
     keyword, name, path, info = match[1] or '', match[2], match[3], machine.kernel
@@ -10677,9 +10755,10 @@ def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
             continue
         lines += hole(indent, member.bit - end) if not union else []
         lines += member_lines(member, indent, base)
-        bits = member.width if member.width is not None else 8 * (size_of(member.type()) or 0)
+        bits = member.width if member.width is not None else 8 * size_within(member)
         end = max(end, member.bit + bits)
-    return lines + (hole(indent, 8 * (struct_.size or 0) - end, 'padding') if not union and lines else [])
+    rest = 'virtual bases' if has_virtual_base(struct_) else 'padding'
+    return lines + (hole(indent, 8 * (struct_.size or 0) - end, rest) if not union and lines else [])
 
 
 def is_union(struct_: Struct) -> bool:
@@ -10697,7 +10776,7 @@ def hole(indent: str, bits: int, word: str = 'hole') -> List[str]:
 def member_lines(member: Member, indent: str, base: int) -> List[str]:
     """A member, and what is in it where it is of an anonymous struct or union."""
     type_, bit = member.type(), base + member.bit
-    size, whole = size_of(type_) or 0, innermost(type_)
+    size, whole = size_within(member), innermost(type_)
     before, braces, after = declaration(member.written(), member.name).partition('{...}')
     place = f'{bit // 8:5} {size:5}'
     if member.width is not None:                        # its bit is counted in its type, as C declares it
@@ -10720,7 +10799,7 @@ def commented(text: str, comment: str) -> str:
 
 LISTINGS: Dict[str, Callable[[str, Machine], List[str]]] = {
     **dict.fromkeys(('p', 'r', 'P', 'R', 'u'), list_functions), 'e': list_events,
-    **dict.fromkeys(('struct', 'union', 'enum'), list_type)}
+    **dict.fromkeys(('struct', 'class', 'union', 'enum'), list_type)}
 
 
 # inside a function: -F and -l
@@ -11820,7 +11899,7 @@ An expression is made of
   *)x->m`.
 - `(ns::T *)x`, `(Box<int, 3> *)x`: C++'s types, with or without `struct`: a name means what it does in the
   probed function. A cast to a base class, or back, moves the pointer; one of several bases that have a member
-  is said so: `((Base *)x)->m`.
+  is said so: `((Base *)x)->m`. A reference is what it refers to: `x.m`, `x` itself, and `&x` its address.
 - `container_of(x, struct T, m)`: the enclosing struct.
 - `@(struct iphdr *)l3%0->saddr`: a header in the packet of an sk_buff whose data points at layer l2, l3 (left
   out: l3) or l4: ethhdr iphdr ipv6hdr icmphdr tcphdr udphdr. Behind the header: `cdata sdata ldata qdata[n]`

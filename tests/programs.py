@@ -243,19 +243,32 @@ NOINLINE int shared(std::shared_ptr<D> *p) { SAY((*p)->v); }
 NOINLINE int vector(std::vector<int> *p) { SAY((*p)[1]); }
 NOINLINE int box(void *p) { SAY(((Box<int, 3> *)p)->held); }
 NOINLINE int alias(Name *p) { SAY(p->x); }
+#define SAYREF(x) asm volatile("" :: "r"(&p) : "memory"); printf("%d\n", int(x)); return x
+struct Refs { VD &whole; A *&pointer; const int &number; };
+NOINLINE int object(D &p) { SAYREF(p.v); }
+NOINLINE int pointer(B *&p) { SAYREF(p->w); }
+NOINLINE int number(const int &p) { SAYREF(p); }
+NOINLINE int moved(M &&p) { SAYREF(p.x); }
+NOINLINE int refs(Refs &p) { SAYREF(p.pointer->v + p.number - p.number); }
+NOINLINE int part(Refs &p) { SAYREF(p.whole.c); }
+NOINLINE int element(int (&p)[6]) { SAYREF(p[5]); }
 int main() {
   D d; M m; Mid mid; Static s; Method me; VD vd; Twice tw; a::Node an; b::Node bn; b::Cls c; b::Cls::Node cn; Box<int, 3> bx; b::Fresh fr;
   b::Later la; auto u = std::make_unique<D>(); auto sh = std::make_shared<D>();
   std::vector<int> ve{ 31, 32 }; int in[6] = { 0, 0, 0, 0, 0, 25 };
   derived(&d); both(&m); middle(&mid); back(&m); hidden(&s); method(&me); diamond(&vd); virt(&vd); twice(&tw); unique(&u); shared(&sh);
-  vector(&ve); box(&bx); a::fa(&an); b::fb(&bn); c.m(&cn); b::local(in); b::fresh(&fr); alias(&bn);
+  A *pa = &d; B *pb = &m; Refs re{ vd, pa, in[5] };
+  vector(&ve); object(d); pointer(pb); number(in[5]); moved(M()); refs(re); part(re); element(in);
+  box(&bx); a::fa(&an); b::fb(&bn); c.m(&cn); b::local(in); b::fresh(&fr); alias(&bn);
   return a::later((a::Later *)&la) + s.v + me.v();
 }
 '''
 SCOPED = {      # what is asked; all the program prints one number each, and the probe has to show that
     'derived': 'p->v', 'both': '((struct B *)p)->v', 'middle': 'p->only', 'back': '((M *)p)->x', 'hidden': 'p->q', 'method': 'p->only',
     'diamond': 'p->seen', 'virt': 'p->a', 'twice': '((A *)(L *)p)->v', 'unique': 'p->_M_t._M_t._M_head_impl->v', 'shared': 'p->_M_ptr->v',
-    'vector': 'p->_M_impl._M_start[1]', 'box': '((Box<int,3> *)p)->held', 'a::fa': '((Node *)p)->x', 'b::fb': '((struct Node *)p)->x',
+    'vector': 'p->_M_impl._M_start[1]', 'object': 'p.v', 'pointer': 'p->w',
+    'number': 'p', 'moved': 'p.x', 'refs': 'p.pointer->v', 'part': 'p.whole.c', 'element': 'p[5]',
+    'box': '((Box<int,3> *)p)->held', 'a::fa': '((Node *)p)->x', 'b::fb': '((struct Node *)p)->x',
     'b::Cls::m': '((Node *)p)->x', 'b::local': '((Node *)p)->x', 'b::fresh': '((b::Fresh *)p)->n', 'alias': '((Name *)p)->x',
 }
 NAMES = [

@@ -712,10 +712,10 @@ def test_the_queries_of_a_postgresql_server() -> None:
 
 def test_cpp_by_its_names(compile_c: Compile) -> None:
     program = compile_c(CPP, '-x', 'c++', '-g', '-O2', compiler='g++')
-    lines = traced([f'P:a {program}:shop::Cart::add count what:text this->items this->tag this->where->y', f'P:o {program}:shop::Cart::add this->owner:text',
-                    f'P:s {program}:shop::total*string* s:text n', f'P:p {program}:"shop::total(shop::Point const&, int)" p->x n',
+    lines = traced([f'P:a {program}:shop::Cart::add count what:text this->items this->tag this->where.y', f'P:o {program}:shop::Cart::add this->owner:text',
+                    f'P:s {program}:shop::total*string* s:text n', f'P:p {program}:"shop::total(shop::Point const&, int)" p.x n',
                     f'P:b {program}:shop::byvalue p.x p.y n', f'P:t {program}:shop::twice<long> v', f'R:l {program}:shop::Cart::label $retval:text',
-                    f'P:c {program}:shop::paint c shiny wide', f'P:m {program}:shop::make n', f'P:q {program}:shop::Cart::operator== other->items',
+                    f'P:c {program}:shop::paint c shiny wide', f'P:m {program}:shop::make n', f'P:q {program}:shop::Cart::operator== other.items',
                     f'P:u {program}:shop::owned n', f'R:ar {program}:shop::Cart::add $retval'], lambda: ran(program))
     found = {name: shown(lines, name) for name in 'a o p b t l c m q u ar'.split()}
     assert found == {
@@ -734,6 +734,28 @@ def test_members_and_types_of_cpp_are_those_the_program_takes(compiler: str, fla
     lines = traced([f'P {program}:{place} v={asked}' for place, asked in SCOPED.items()], lambda: said.extend(ran(program).stdout.split()))
     values = [match[1] for line in lines for match in [re.search(r' v=(\S+)$', line)] if match]
     assert len(said) == len(SCOPED) and dict(zip(SCOPED, values)) == dict(zip(SCOPED, said))
+
+
+STRINGS = r'''
+#include <string>
+#include <string_view>
+struct S { int n; std::string inside; };
+__attribute__((noinline)) int take(std::string s, const std::string &r, std::string_view v, S *p, std::string *q) {
+  asm volatile("" :: "r"(&s), "r"(&r), "r"(v.data()), "r"(p), "r"(q) : "memory"); return 1; }
+int main() {
+  std::string empty, held(22, 'a'), longer(23, 'b'), wide(300, 'c'); S one{1, "inside"}, two{2, "inside that is longer than it could be"};
+  take(empty, held, "view", &one, nullptr); take(longer, wide, std::string_view(), &two, &held); }
+'''
+
+
+@pytest.mark.parametrize('library', ['', '-stdlib=libc++'])
+def test_strings_of_two_libraries(library: str, compile_c: Compile) -> None:
+    need('clang++')
+    program = compile_c(STRINGS, *library.split(), '-std=c++17', '-x', 'c++', '-g', '-O1', compiler='clang++')
+    lines = traced([f'P {program}:take s r v in=p->inside *q'], lambda: ran(program))
+    assert shown(lines) == [
+        f's="" r="{"a" * 22}" v="view" in="inside" q=(null)',
+        f's="{"b" * 23}" r="{"c" * 256}"... (300 bytes) v="" in="inside that is longer than it could be" q="{"a" * 22}"']
 
 
 FORTRAN = r'''

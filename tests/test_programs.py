@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+import struct
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -603,12 +604,12 @@ def counted(name: str, length: str, pointer: str) -> str:
 
 
 CPP_LINES = [   # the function, its symbol, what is asked, what must come of it
-    ('shop::Cart::add', '_ZN4shop4Cart3addEiSt17basic_string_viewIcSt11char_traitsIcEE', 'count this->items this->tag this->where->x',
+    ('shop::Cart::add', '_ZN4shop4Cart3addEiSt17basic_string_viewIcSt11char_traitsIcEE', 'count this->items this->tag this->where.x',
      'count=%si:s32 items=+16(%di):s32 tag=+8(%di):s64 x=+0(+56(%di)):s32'),
     ('shop::Cart::add', '_ZN4shop4Cart3addEiSt17basic_string_viewIcSt11char_traitsIcEE', 'what:text', counted('what', '%dx:u64', '%cx')),
     ('shop::Cart::add', '_ZN4shop4Cart3addEiSt17basic_string_viewIcSt11char_traitsIcEE', 'this->owner:text',
      counted('owner', '+32(%di):u64', '+24(%di)')),
-    ('"shop::total(shop::Point const&, int)"', '_ZN4shop5totalERKNS_5PointEi', 'p->y n', 'y=+4(%di):s32 n=%si:s32'),
+    ('"shop::total(shop::Point const&, int)"', '_ZN4shop5totalERKNS_5PointEi', 'p.y n', 'y=+4(%di):s32 n=%si:s32'),
     (f'"shop::total({STRING}, int)"', '_ZN4shop5totalENSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEi', 's:text',
      counted('s', '+8(%di):u64', '+0(%di)')),
     (f'"shop::total({STRING}, int)"', '_ZN4shop5totalENSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEEi', 'n', 'n=%si:s32'),
@@ -618,7 +619,7 @@ CPP_LINES = [   # the function, its symbol, what is asked, what must come of it
     ('shop::twice<int>', '_ZN4shop5twiceIiEET_S1_', 'v', 'v=%di:s32'),
     ('"int shop::twice<int>(int)"', '_ZN4shop5twiceIiEET_S1_', 'v', 'v=%di:s32'),
     ('shop::twice<long>', '_ZN4shop5twiceIlEET_S1_', 'v', 'v=%di:s64'),
-    ('shop::Cart::operator==', '_ZNK4shop4CarteqERKS0_', 'other->items', 'items=+16(%si):s32'),
+    ('shop::Cart::operator==', '_ZNK4shop4CarteqERKS0_', 'other.items', 'items=+16(%si):s32'),
     ('shop::Cart::made', '_ZN4shop4Cart4madeEi', 'n', 'n=%di:s32'),         # static: no this
     ('shop::Cart::label', '_ZNK4shop4Cart5labelB5cxx11Ev', 'this->items', 'items=+16(%si):s32'),
     ('shop::paint', '_ZN4shop5paintENS_6ColourEbDs', 'c shiny wide', 'c=%di:u8 shiny=%si:u8 wide=%dx:u16 #! c:enum(shop::Colour)'),
@@ -650,7 +651,7 @@ def test_dwarf_4_does_not_tell_how_cpp_passes_a_class(compile_c: Compile) -> Non
 
 @pytest.mark.parametrize('line, words', [
     ('P {}:shop::total', '"shop::total(shop::Point const&, int)"'), ('P {}:shop::Cart::ad', "did you mean 'shop::Cart::add'"),
-    ('P {}:shop::Cart::add this->where.x', 'is a pointer: write ->x'), ('R {}:shop::make $retval', 'name a member'),
+    ('P {}:shop::Cart::add this->where->x', 'is no pointer: write .x'), ('R {}:shop::make $retval', 'name a member'),
     ('P {}:shop::owned p', None), ('P {}:shop::twice<char>', None)])
 def test_what_cannot_be_had_of_cpp_is_refused(line: str, words: str, compile_c: Compile) -> None:
     program = compile_c(CPP, '-x', 'c++', '-g', '-O0', compiler='g++')
@@ -673,10 +674,32 @@ def test_names_that_are_one_in_the_source_are_told_apart(compile_c: Compile) -> 
     ('twice p->v', "say which: ((struct L *)x)->v or ((struct R *)x)->v"), ('twice ((A *)p)->v', 'struct A is several times in struct Twice'),
     ('derived ((Node *)p)->x', "'Node' may be a::Node or b::Cls::Node or b::Node"), ('derived ((::Node *)p)->x', "no type '::Node'"),
     ('derived container_of(p, Node, x)->pad', 'say which'), ('a::later p->z', 'struct a::Later is declared, but'),
-    ('derived ((c::Node *)p)->x', "no type 'c::Node'")])
+    ('derived ((c::Node *)p)->x', "no type 'c::Node'"), ('object p->v', 'struct D is no pointer: write .v'),
+    ('number *p', 'no pointer, but int')])
 def test_what_cpp_would_refuse_is_refused(line: str, words: str, compile_c: Compile) -> None:
     program = compile_c(SCOPES, '-x', 'c++', '-g', '-O1', compiler='g++')
     assert words in refusal(f'P {program}:{line}')[0]
+
+
+def test_a_base_class_is_listed_without_its_own_virtual_bases(compile_c: Compile) -> None:
+    program = compile_c(SCOPES, '-x', 'c++', '-g', '-O1', compiler='g++')
+    lines = told('-v', str(program), '-L', 'struct VD').out
+    assert [' '.join(line.split()) for line in lines] == [
+        'struct VD { /* 56 bytes */', 'struct V1; /* 0 12 */', '/* hole: 4 bytes */', 'struct V2; /* 16 16 */', 'int c; /* 32 4 */',
+        '/* virtual bases: 20 bytes */', '};']
+    lines = told('-v', str(program), '-L', 'struct Refs').out
+    assert [line.split(';')[0].strip() for line in lines[1:4]] == ['struct VD &whole', 'struct A *&pointer', 'const int &number']
+    assert told('-v', str(program), '-L', 'struct Box<int, 3>.held').out[0].split()[:2] == ['int', 'held;']
+
+
+def test_a_base_class_that_is_only_declared_hides_no_other_member(compile_c: Compile) -> None:
+    """As the classes of libstdc++ are, where its own debug information is not there."""
+    program = compile_c('''#include <sstream>
+        __attribute__((noinline)) int f(std::stringstream &s) { asm volatile("" :: "r"(&s) : "memory"); return 1; }
+        int main() { std::stringstream s; return f(s); }''', '-x', 'c++', '-g', '-O1', compiler='clang++')
+    assert value(shown(f'P {program}:f s._M_gcount')[0]) == '_M_gcount=+8(%di):s64'
+    assert 'in the virtual base class std::basic_ios' in refusal(f'P {program}:f s._M_fill')[0]
+    assert "'nosuch' is in no class that is known here" in refusal(f'P {program}:f s.nosuch')[0]
 
 
 @pytest.mark.parametrize('version', [4, 5])
@@ -946,6 +969,15 @@ def chunks(data: bytes) -> list[str]:
     (4, 'é€'.encode()[:4], '"é\udce2\udc82"'), (2, b'\xff\xfe', '"\udcff\udcfe"')])
 def test_text_is_as_long_as_it_says_and_no_longer(length: int, data: bytes, wanted: str) -> None:
     assert surftrace.text_format().show([str(length), *chunks(data)]) == wanted
+
+
+@pytest.mark.parametrize('begins, wanted', [
+    (b'\0', '""'), (b'\x0ahello', '"hello"'), (b'\x2c' + b'a' * 22, '"' + 'a' * 22 + '"'),
+    (struct.pack('<QQ', 49, 23), '"the text that is elsewh"'), (struct.pack('<QQ', 49, 1 << 40), f'(no text: its length is {1 << 40})')])
+def test_a_string_of_libcxx_is_held_in_the_object_or_elsewhere(begins: bytes, wanted: str) -> None:
+    whole = '{' + ','.join(f'{byte:#x}' for byte in begins.ljust(24, b'\0')) + '}'
+    assert surftrace.STRING_OBJECT.show([whole, *chunks(b'the text that is elsewhere')]) == wanted
+    assert whole.startswith(surftrace.HELD) == (begins[0] % 2 == 0)
 
 
 # ---- what is damaged
