@@ -5222,6 +5222,9 @@ class Place(NamedTuple):
     semaphore: int = 0                      # where it is in the file
 
 
+UNSEEN_WORD = 'unseen'                      # behind #!, of what is fetched for histograms alone
+
+
 class Probe(NamedTuple):
     """One line, as written: `words` are what stands behind #!, (names, word, span) each."""
     text: str
@@ -5704,6 +5707,9 @@ def parse_probe(text: str) -> Probe:
         args.append(parser.arg())
     parsed = parse_filter(text, parts.filter + 2, len(text.rstrip())) if parts.filter < parts.end else None
     annotations = parse_words(text, parts.words + 2, parts.keys) if parts.words < parts.keys else ()
+    unseen = {name for names, word, _ in annotations if word == UNSEEN_WORD for name in names}
+    args = [arg for arg in args if arg.name not in unseen]              # they follow from the others
+    annotations = tuple(words for words in annotations if words[1] != UNSEEN_WORD)
     keys = parse_keys(text, parts.keys + 2, parts.filter) if parts.keys < parts.filter else None
     probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations, keys)
     check_names(probe)
@@ -7681,12 +7687,18 @@ class Event(NamedTuple):
             return f'sys{call[2]}{"(" if call[1] == "enter" else " -> "}'.encode()
         return f'{self.name}: '.encode()
 
-    def lines(self) -> List[str]:
-        """What -S prints."""
+    def folder(self, group: str) -> str:
+        """Where its files are in an instance, if it is an event of ours in that group."""
+        return f'events/{self.system or group}/{self.name}'
+
+    def lines(self, whole: bool = False) -> List[str]:
+        """What -S prints; `whole`: with what is fetched unseen."""
         if not self.definitions:
             return [f'#! e {self.system}/{self.name} {self.annotation}'.rstrip()]
-        tail = f' #! {self.annotation}' if self.annotation else ''
-        return [definition._replace(unseen=()).definition() + tail for definition in self.definitions]
+        unseen = '+'.join(name for name, _ in self.definitions[0].unseen) if whole else ''
+        words = ' '.join(filter(None, [f'{unseen}:{UNSEEN_WORD}' * bool(unseen), self.annotation]))
+        shown = [each if whole else each._replace(unseen=()) for each in self.definitions]
+        return [definition.definition() + f' #! {words}' * bool(words) for definition in shown]
 
 
 class Machine(NamedTuple):
@@ -9598,13 +9610,15 @@ def kernel_key(column: Column) -> str:
 
 
 def histograms(event: Event, filters: Sequence[str]) -> List[Histogram]:
-    """The histograms that count an event as its table wants it, each record in one of them; none where only
-    user space can."""
+    """The histograms that count an event as its table wants it, each record in one of them. InputError: only
+    user space can, and why."""
     columns = event.columns or ()
-    if event.columns is None or event.pair or event.role or not event.definitions:
-        return []
-    if not all(is_for_histograms(event, column) for column in columns):
-        return []
+    if event.pair or event.role:
+        refuse(f'{ONLY_HERE} by what was fetched at the entry of a call, or the time since')
+    for column, key in zip(columns, event.probe.keys or ()):
+        obstacle = not_for_histograms(event, column)
+        if obstacle:
+            refuse(f'{ONLY_HERE} by {obstacle}', key.arg.at)
     made = []
     for case in cases(event):
         tests = [test for test in (*case.tests, *filters) if test]
@@ -9613,30 +9627,41 @@ def histograms(event: Event, filters: Sequence[str]) -> List[Histogram]:
         sums = {column.field for column in own if column.adds} - {key.field for key in keys if not key.how}
         filter_ = '&&'.join(f'({test})' for test in tests) if len(tests) > 1 else ''.join(tests)
         made.append(Histogram(event, filter_, keys, tuple(sorted(sums)), case.words))
-    texts = max(sum(is_text(event, key) for key in each.keys) for each in made)
-    possible = all(len(each.keys) <= 3 and len(each.trigger()) < 4000 for each in made)
-    return made if possible and texts < 2 and len(made) <= MOST_HISTOGRAMS else []
+    for too_much, possible in (
+            ('so many keys, with sums of what may be large', all(len(each.keys) <= 3 for each in made)),
+            ('two texts', all(sum(is_text(event, key) for key in each.keys) < 2 for each in made)),
+            ('so much that is behind pointers, or with so long a filter',
+             len(made) <= MOST_HISTOGRAMS and all(len(each.trigger()) < 4000 for each in made))):
+        if not possible:
+            refuse(f'{ONLY_HERE} by {too_much}')
+    return made
 
 
-def is_for_histograms(event: Event, column: Column) -> bool:
-    """Tell whether the kernel counts by it as user space does: no texts but the task's name, and no numbers
-    in the memory of a program, which may not be there."""
+ONLY_HERE = 'only surftrace itself, not the kernel, can count'
+
+
+def not_for_histograms(event: Event, column: Column) -> str:
+    """What it is that the kernel does not count by as user space does: texts but the task's name, numbers in
+    the memory of a program, which may not be there; '' where it does."""
     if column.field < 0:
-        return column.title in ('cpu', 'common_pid')
+        task = "the task of an event that is not ours; with an argument (comm=$comm h:comm) it is"
+        return {'stack': 'the stack', 'comm': task}.get(column.title, '')
     field = event.fields[column.field]
     args = [arg for definition in event.definitions for arg in definition.args]
     fetches = [fetch for name, fetch in args if name == field.name]
-    if column.title in NO_KEYS or len(field.fetches) > 1 or any(guard.unless for guard in field.guards):
-        return False
+    if column.title in NO_KEYS:
+        return f"an argument called '{column.title}', a word of its own; another name (n=...) will do"
+    if len(field.fetches) > 1 or any(guard.unless for guard in field.guards):
+        return 'a value of several numbers'
     if all(fetch.base == '$comm' and not fetch.derefs for fetch in fetches):
-        return True
+        return ''
     in_program = event.definitions[0].letter[0] in 'PR'
     if any(user or in_program for fetch in fetches for _, user in fetch.derefs):
-        return False
+        return 'the memory of a program, which need not be there'
     if any('(' in fetch.base for fetch in fetches) or not re.fullmatch(INTEGER, field.kind):
-        return False
+        return 'a value that is no plain number'
     wide = column.how == 'log2' and number_range(field)[1] >> event.arch.bits or column.step >> 63
-    return not wide and not (column.how and field.format)
+    return 'buckets of such values' if wide or column.how and field.format else ''
 
 
 def number_range(field: Field) -> Tuple[int, int]:
@@ -11311,10 +11336,10 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
             steps.append(Step(made, None if count else removal, definition.name))
     counted = run_histograms(events, run)
     for event in sorted(events, key=lambda event: event.role != 'return'):  # of a call that is seen to begin
-        folder = f'{instance}/events/{event.system or run.group}/{event.name}'
+        folder = f'{instance}/{event.folder(run.group)}'
         filters = filters_of(event, run)
-        triggers, file = [each.trigger() for each in counted if each.event is event], f'{folder}/trigger'
-        steps += [Step(Write(file, text), Write(file, f'!{text}')) for text in triggers]
+        triggers = [Write(f'{folder}/trigger', each.trigger()) for each in counted if each.event is event]
+        steps += [Step(write, write._replace(text=f'!{write.text}')) for write in triggers]
         if triggers:                                    # they need no enable, and their filters are their own
             continue
         if filters:
@@ -11331,8 +11356,11 @@ def filters_of(event: Event, run: Run) -> List[str]:
 
 def run_histograms(events: Sequence[Event], run: Run) -> List[Histogram]:
     """The histograms of a run, each as large as it may be; texts take twice the memory."""
-    counted = events if run.entries else ()
-    made = [each for event in counted for each in histograms(event, filters_of(event, run))]
+    made: List[Histogram] = []
+    for event in events:
+        if run.entries and event.columns is not None:
+            with contextlib.suppress(InputError):
+                made += histograms(event, filters_of(event, run))
     shares = [1 + each.has_text for each in made if each.keys]
     sized = []
     for each in made:
@@ -11340,6 +11368,28 @@ def run_histograms(events: Sequence[Event], run: Run) -> List[Histogram]:
         entries = max(SMALLEST_HISTOGRAM, min(LARGEST_HISTOGRAM, 1 << max(1, entries).bit_length() - 1))
         sized.append(each._replace(entries=entries))
     return sized
+
+
+ENTRIES_ELSEWHERE = 1 << 14                 # of the histograms of -S and -o: 10 MB
+GROUPS = {'kprobe_events': 'kprobes', 'uprobe_events': 'uprobes', 'dynamic_events': 'eprobes'}  # without one
+
+
+def shown_lines(events: Sequence[Event], run: Run) -> List[str]:
+    """What -S prints: the definitions, and behind those of a line that counts, as comments, what makes the
+    kernel count, or why it cannot."""
+    made, lines = run_histograms(events, run), []
+    for event in events:
+        own = [each for each in made if each.event is event]
+        lines += event.lines(whole=bool(own))
+        group = GROUPS[event.definitions[0].file] if event.definitions else ''
+        file = f'{event.folder(group)}/trigger'
+        lines += [f'# {shown_command(Write(file, each.trigger()))}' for each in own]
+        if event.columns is not None and not own:
+            try:
+                histograms(event, filters_of(event, run))
+            except InputError as error:
+                lines.append(f'# {event.name}: {error.message}')
+    return lines
 
 
 def record_kb(event: Event) -> int:
@@ -11384,11 +11434,11 @@ def shell_command(write: Write) -> str:
     return f"{'maybe' if write.optional else 'put'} {shell_quote(write.path)} {shell_quote(write.text)}"
 
 
-def shown_command(write: Write, root: str) -> str:
-    """The change as a command that one could type."""
+def shown_command(write: Write, root: str = '') -> str:
+    """The change as a command that one could type, in tracefs itself without its root."""
     quoted = "'" + write.text.replace("'", "'\\''") + "'"
     adds = write.path.endswith(('_events', '/trigger'))
-    return f"echo {quoted} {'>>' if adds else '>'} {root}/{write.path}"
+    return f"echo {quoted} {'>>' if adds else '>'} {os.path.join(root, write.path)}"
 
 
 SCRIPT = r'''#!/bin/sh
@@ -11941,7 +11991,8 @@ of the cost: functions by numbers (not those behind a pointer to user memory), `
 sums, without `-n`, `-p` and `-s`. A note says so. What finds no room in its memory is said too.
 
 `-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot
-be told. The kernel takes that for a comment; surftrace reads it back.
+be told. The kernel takes that for a comment; surftrace reads it back. Behind a line with `h:` stand the
+commands that make the kernel count, or why it cannot, each as a comment (`# `) of its own.
 '''
 SILENCE = 5.0                               # seconds without an event before a guess why
 
@@ -12117,7 +12168,7 @@ def note(text: str) -> None:
 
 def read_lines(options: Any) -> List[Probe]:
     """The probes of the command line and of the files."""
-    texts = [(line, '') for line in options.lines]
+    texts = [(line, '') for line in options.lines if line[:2] != '# ']
     for name in options.file:
         try:
             with open(0 if name == '-' else name, encoding='utf-8', errors='surrogateescape', newline='\n',
@@ -12471,7 +12522,7 @@ def run_lines(options: Any) -> int:
         events = make_events(probes, machine_for(options, kernel, in_kernel))
         if options.show:
             shown = printable if sys.stdout.isatty() else str           # elsewhere it can be read back
-            put_out('\n'.join(shown(line) for event in events for line in event.lines()))
+            put_out('\n'.join(map(shown, shown_lines(events, Run('', entries=ENTRIES_ELSEWHERE)))))
         if options.output:
             save(options, script(events, wanted_run(options, events), options.duration, options.count))
         return 0
@@ -12646,24 +12697,37 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
 
 
 def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Tracefs) -> int:
-    """Do a live run; the exit status."""
+    """Do a live run; the exit status. Where the kernel refuses to count for it, it begins anew without."""
     with ENDING.waiting(False):
         check_abilities(probes, tracefs)
         for name in sweep(tracefs):
             note(f'removed what the killed run {name} had left')
         events = make_events(probes, machine)
-        run = wanted_run(options, events)
+        run = wanted_run(options, events)._replace(entries=MOST_ENTRIES)
+    undone: Dict[str, str] = {}
+    again: Dict[str, str] = {}
+    try:
+        trace_events(options, events, run, machine, tracefs, undone)
+    except NoHistogram as refusal:
+        note(f'not counted by the kernel, which refuses a histogram: {refusal}')
+        trace_events(options, events, run._replace(entries=0), machine, tracefs, again)
+    return int(any((*undone.values(), *again.values())))
+
+
+def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machine, tracefs: Tracefs,
+                 undone: Dict[str, str]) -> None:
+    """Do a live run of these events."""
     function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
     decoder = Decoder(events, frozenset(() if options.children else run.pids), function_at, options.stack)
     refusals = Refusals(events, machine, tracefs)
-    undone: Dict[str, str] = {}
 
     def show(command: str) -> None:
         if not options.quiet:
             say(with_paths(command, events))
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
-        run = run._replace(group=instance.group, entries=entries_of_histograms(options, tracefs, instance))
+        entries = min(run.entries, entries_of_histograms(options, tracefs, instance))
+        run = run._replace(group=instance.group, entries=entries)
         if counted_by_the_kernel('self') and not options.self:
             run = run._replace(own=(os.getpid(), stream.reader.process))
         stream.tallies = tallies(run_histograms(events, run))
@@ -12684,19 +12748,18 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
         conclude(events, run, stream, options.top)
     if stream.failure:
         raise SurftraceError(stream.failure)
-    return int(any(undone.values()))
 
 
 MOST_ENTRIES = 1 << 17                      # of all histograms of a run; 0: there are none
 
 
 def entries_of_histograms(options: Any, tracefs: Tracefs, instance: Instance) -> int:
-    """So many entries, of some 600 bytes each that the kernel takes at once, as leave most of the memory to
-    others; none where each event is wanted here, or this kernel has no histograms."""
+    """So many entries at the most, of some 600 bytes each that the kernel takes at once, as leave most of the
+    memory to others; none where each event is wanted here, or this kernel has no histograms."""
     if options.stack or options.pid or options.count or not has_histograms(tracefs, instance):
         return 0
     free = re.search(r'^MemAvailable: +(\d+) kB', read_text('/proc/meminfo'), re.M)
-    return min(MOST_ENTRIES, int(free[1]) // 16 if free else 0)
+    return int(free[1]) // 16 if free else 0
 
 
 def say_undone(undone: Mapping[str, str], show: Callable[[str], None]) -> None:
@@ -12923,7 +12986,7 @@ class Stream:
         """Take over what the kernel has counted, at the end when it counts no more."""
         assert self._instance
         for tally in self.tallies:
-            folder = f'{self._instance.path}/events/{self._instance.group}/{tally.event.name}'
+            folder = f'{self._instance.path}/{tally.event.folder(self._instance.group)}'
             for made in tally.histograms if last else ():
                 self._tracefs.write(Write(f'{folder}/trigger', made.trigger(':pause'), optional=True))
             text = self._tracefs.read(f'{folder}/hist').encode('utf-8', 'surrogateescape')
@@ -13043,9 +13106,13 @@ def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
         yield notes
 
 
+class NoHistogram(SurftraceError):
+    """The kernel refuses to count, and says so."""
+
+
 class Refusals:
-    """What the kernel refuses: one of several places of an event, which costs no more than that place, or
-    what ends a run."""
+    """What the kernel refuses: one of several places of an event, which costs no more than that place, a
+    histogram, or what ends a run."""
 
     def __init__(self, events: Sequence[Event], machine: Machine, tracefs: Tracefs) -> None:
         self._events = {definition.name: event for event in events for definition in event.definitions}
@@ -13056,6 +13123,9 @@ class Refusals:
         """Keep the kernel's words about one of several places; raise the error in the user's terms where none
         remains."""
         event = self._events.get(step.event)
+        if step.do.path.endswith('/trigger'):
+            log = re.sub('/events/.*', '/error_log', step.do.path)
+            raise NoHistogram(self._tracefs.last_error(log)[0] or os.strerror(error.errno))
         if not event:
             raise SurftraceError(f'{error}{lockdown()}') from None
         text, (reason, column) = with_paths(step.do.text, [event]), self._reason(step.do, error)

@@ -7,7 +7,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from helpers import KERNEL, sealed, text_of
+from helpers import KERNEL, events_of, sealed, text_of
 
 from surftrace import (
     Column,
@@ -30,6 +30,7 @@ from surftrace import (
     plan,
     run_histograms,
     shown_command,
+    shown_lines,
     tallies,
 )
 
@@ -345,20 +346,44 @@ def test_the_histograms_of_a_line(line, expected):
         assert triggers(line) == expected
 
 
-@pytest.mark.parametrize('line', [
-    'p f n=%di:u32', 'p f s=+0(%di):string h:s', 'p f h:stack', 'p f n=+u8(%di):u32 h:n', 'p f n=+0(+u8(%di)):u32 h:n',
-    'p f a=+0(%di):x8[4] h:a', 'p f h:hitcount=%di:u32', 'p f h:cpu=%di:u32', 'p f h:a=$comm b=$comm', 'e system/event h:comm', 'p f h:n=%di:symbol',
-    'p f n=%di:u64 m=%si:u64 h:comm cpu sum(n) sum(m)', 'p f n=%di:u64 h:comm cpu common_pid sum(n)',
+@pytest.mark.parametrize(('line', 'words', 'at'), [
+    ('p f s=+0(%di):string h:s', 'no plain number', 's'), ('p f h:stack', 'by the stack', 'stack'),
+    ('p f n=+u8(%di):u32 h:n', 'memory of a program', 'n'), ('p f n=+0(+u8(%di)):u32 m=%di h:m n', 'memory of a program', 'n'),
+    ('p f a=+0(%di):x8[4] h:a', 'no plain number', 'a'), ('p f h:hitcount=%di:u32', "called 'hitcount'", 'hitcount=%di:u32'),
+    ('p f h:cpu=%di:u32', "called 'cpu'", 'cpu=%di:u32'), ('p f h:a=$comm b=$comm', 'two texts', None),
+    ('e system/event h:cpu comm', 'not ours', 'comm'), ('p f h:n=%di:symbol', 'no plain number', 'n=%di:symbol'),
+    ('p f n=%di:u64 m=%si:u64 h:comm cpu sum(n) sum(m)', 'so many keys', None),
+    ('p f n=%di:u64 h:comm cpu common_pid sum(n)', 'so many keys', None),
 ])
-def test_what_only_user_space_counts(line):
-    assert triggers(line) == []
+def test_what_only_user_space_counts_is_told_with_its_reason(line, words, at):
+    event, = sealed(line)
+    with pytest.raises(InputError, match=words) as caught:
+        histograms(event, [])
+    assert (caught.value.at and line[slice(*caught.value.at)]) == at
+    assert run_histograms([event], Run('g', entries=1 << 17)) == []
+    assert shown_lines([event], Run('', entries=1 << 14)) == [*event.lines(), f'# {event.name}: {caught.value.message}']
 
 
 def test_numbers_in_the_memory_of_a_program_are_counted_in_user_space():
     event, = sealed('p f n=+8(%di):u32 h:n')
     assert histograms(event, [])
-    assert not histograms(event._replace(definitions=(event.definitions[0]._replace(letter='P'),)), [])
-    assert not histograms(event._replace(pair=Pair('f_in')), [])
+    for other in event._replace(definitions=(event.definitions[0]._replace(letter='P'),)), event._replace(pair=Pair('f_in')):
+        with pytest.raises(InputError, match='only surftrace itself'):
+            histograms(other, [])
+
+
+def test_what_is_shown_is_what_one_would_type():
+    events = events_of(KERNEL, 'p f users=+84(+2272(%di)):s32 h:users', 'e system/event h:', 'p f h:stack', 'p:plain f n=%di:u32')
+    lines = shown_lines(events, Run('', entries=1 << 14))
+    file = '>> events/kprobes/f0/trigger'
+    assert [re.sub(r" if .*(?=')", '', line) for line in lines] == [
+        'p:f0 f users=+84(+2272(%di)):s32 ptr1=%di:x64 ptr2=+2272(%di):x64 #! ptr1+ptr2:unseen h:users',
+        f"# echo 'hist:keys=users:size=16384' {file}", *[f"# echo 'hist:keys=common_type:size=128' {file}"] * 2,
+        '#! e system/event h:', "# echo 'hist:keys=common_type:size=128' >> events/system/event/trigger",
+        'p:f2 f #! h:stack', '# f2: only surftrace itself, not the kernel, can count by the stack', 'p:plain f n=%di:u32']
+    again = events_of(KERNEL, *[line for line in lines if line[:2] != '# '])
+    assert shown_lines(again, Run('', entries=1 << 14)) == lines
+    assert [(event.columns, event.definitions) for event in again] == [(event.columns, event.definitions) for event in events]
 
 
 def holds(filter_: str, values: dict[str, int]) -> bool:

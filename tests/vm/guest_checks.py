@@ -646,7 +646,7 @@ COUNTED = (
     'p:bad do_faccessat h:*(long *)filename f:comm==badly', 'p:odd do_faccessat name=user(filename) h:mode f:name~"/non*"',
     'r:back do_sys_openat2 h:$retval comm f:comm==loader', f'P:own {LIBC}:access h:%1 comm f:comm==loader',
     f'R:done {LIBC}:access h:S$retval f:comm==loader', 'p:pids do_sys_openat2 h:common_pid sum(dfd) f:comm==loader',
-    f'e:forks sched/sched_process_fork h:child_pid {OF_LOAD}')
+    f'e:forks sched/sched_process_fork h:child_pid {OF_LOAD}', 'e raw_syscalls/sys_exit h: f:comm==loader')
 
 
 def load_for_tables() -> None:
@@ -679,7 +679,7 @@ def tables_are_the_same_whoever_counts() -> None:
             os._exit(0)
         os.wait()
     names = re.search(r'counted by the kernel: (.*)', theirs.err)
-    wanted = None if label.startswith('5.10-') else [line.split()[0].split(':')[1] for line in lines]
+    wanted = None if label.startswith('5.10-') else [re.split('[:/ ]', line)[2 if line[:2] == 'e ' else 1] for line in lines]
     equal(names and names[1].split(', '), wanted, theirs.err)
     holds('counted by the kernel' not in ours.err, ours.err)
     holds('at least' not in ours.out + theirs.out, ours.out + theirs.out)
@@ -702,6 +702,12 @@ def keys_that_find_no_room_are_said() -> None:
     holds(dropped, run.out)
     equal(calls + int(dropped[1]), 600, run.out)
     contains(run.err, f'f0 {calls} events, {dropped[1]} with keys that found no room')
+    before = snapshot()
+    with tracing(line, before=lambda: setattr(surftrace, 'SMALLEST_HISTOGRAM', 1 << 20)) as run:    # more than one may have
+        in_child(lambda: (set_comm(b'loader'), [ctypes.CDLL(None).openat(i % 3, b'/nonexistent', 0) for i in range(60)]))
+    contains(run.err, 'note: not counted by the kernel, which refuses a histogram: Invalid argument', 'f0 60 events, none lost')
+    equal(rows(run.out), [['0', '20'], ['1', '20'], ['2', '20']])
+    equal(snapshot(), before)
 
 
 @check('7-amd64')
