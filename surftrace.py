@@ -5102,7 +5102,7 @@ FORMAT  := S | U | X                            only before a character that can
 EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
 POSTFIX := START { ->m | .m | [n] }     START := ATOM | !(CTYPE)ATOM | @(struct HEADER *)[l2|l3|l4]ATOM
 ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | RAW
-         | container_of(EXPR, CTYPE, member) | user(EXPR)
+         | container_of(EXPR, CTYPE, member) | user(EXPR) | $dur(NAME{,FIELD[=FIELD]})
 RAW     := [+|-][u]N(EXPR) | \N | @+N
 KEY     := ARG | [NAME=](log2(EXPR) | step(EXPR,N)) | sum(EXPR) | avg(EXPR)
          | comm | common_pid | cpu | stack
@@ -5110,7 +5110,7 @@ FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTE
 OP      := == != < <= > >= & ~
 
 Behind ' #! ' surftrace tells itself what the kernel cannot be told:
-WORDS   := { NAME{+NAME}:WORD } [h:{ KEY }] [f:FILTER]
+WORDS   := { NAME{+NAME}:WORD | NAME:$dur(...) } [h:{ KEY }] [f:FILTER]
 '''
 
 
@@ -5127,6 +5127,7 @@ class Expr(NamedTuple):
     argument     %N: number
     register     %REG: name
     special      $retval, $comm, $stack, $stackN, $argN; in an event's probe $FIELD: name
+    since        $dur(NAME{,FIELD[=ITS]}), a time: name, member (FIELD or FIELD=ITS each)
     name         a parameter, or an event's field: name
     global       @SYM[+-N], the memory at a symbol: name, number
     address      @0xADDR, the memory at an address: number
@@ -5546,6 +5547,8 @@ class Parser:
             return self.made('offset', token.at, inner, number=offset, user='u' in token.value)
         if token.kind == 'name' and self.here.text == '(' and not self.spaced():
             return self.call(token)
+        if token.value == '$dur' and self.here.text == '(' and not self.spaced():
+            return self.since(token)
         return Expr(token.kind, token.at, token.value)
 
     def call(self, name: Token) -> Expr:
@@ -5569,6 +5572,19 @@ class Parser:
             self.fail("a member's name expected in container_of(x, struct T, member)")
         self.expect(')', 'to close container_of(')
         return self.made('containerof', name.at, inner, type=type_, member=tuple(path))
+
+    def since(self, start: Token) -> Expr:
+        """$dur(NAME{,FIELD[=FIELD]})"""
+        self.take()
+        names: List[str] = []
+        while not names or self.accept(','):
+            if self.here.kind != 'name':
+                self.fail(f"the name of {'a field' if names else 'the event of another line'} expected")
+            names.append(self.take().text)
+            if len(names) > 1 and self.accept('='):
+                names[-1] += f'={self.take().text}'
+        self.expect(')', 'to close $dur(')
+        return self.made('since', start.at, None, name=names[0], member=tuple(names[1:]))
 
     # keys
 
@@ -5710,6 +5726,10 @@ def parse_probe(text: str) -> Probe:
     unseen = {name for names, word, _ in annotations if word == UNSEEN_WORD for name in names}
     args = [arg for arg in args if arg.name not in unseen]              # they follow from the others
     annotations = tuple(words for words in annotations if words[1] != UNSEEN_WORD)
+    for (name, *_), format_, at in annotations:
+        if format_.startswith('$dur('):
+            args.append(Parser(TOKENS, text, at[1] - len(format_), at[1]).arg()._replace(name=name))
+    annotations = tuple(words for words in annotations if not words[1].startswith('$dur('))
     keys = parse_keys(text, parts.keys + 2, parts.filter) if parts.keys < parts.filter else None
     probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations, keys)
     check_names(probe)
@@ -6144,6 +6164,13 @@ class Guard(NamedTuple):
         return [low] + [f'{self.name}<={self.high:#x}'] * (self.high + 1 < 1 << int(self.fetch.kind[1:]))
 
 
+class Since(NamedTuple):
+    """What a time counts from, $dur(NAME{,FIELD[=ITS]}): the last event NAME of the same task, or the last
+    one whose fields ITS are what the fields here are."""
+    event: str
+    fields: Tuple[Tuple[str, str], ...] = ()            # (here, there)
+
+
 class Field(NamedTuple):
     """One value shown, of one fetch, or of as many as its format has parts."""
     name: str
@@ -6152,7 +6179,8 @@ class Field(NamedTuple):
     guards: Tuple[Guard, ...] = ()          # the outermost pointer first
     words: Tuple[str, ...] = ()             # for -S, behind #!
     at: Span = (0, 1)
-    when: str = ''                          # of a return: 'entry' what is fetched there, 'dur' the time since
+    when: str = ''              # 'entry': fetched at the entry of a return; 'dur': a time, of a call or since
+    since: Optional[Since] = None
 
     @property
     def kind(self) -> str:
@@ -7033,6 +7061,9 @@ class Walk(Leaves):
             inner = inner._replace(bit=inner.bit + had - bits)
         return inner._replace(type=type_, width=inner.width and bits)
 
+    def _since(self, expr: Expr) -> Lvalue:
+        refuse('$dur() is a time, in microseconds: it stands alone, as an argument or a key')
+
     def _containerof(self, expr: Expr) -> Lvalue:
         inner, type_ = self._address_in(self.value(expr.inner)), self.type_named(expr.type)
         if not isinstance(type_, Struct):
@@ -7101,6 +7132,8 @@ class Resolver(Walk):
 
     def field(self, arg: Arg) -> Field:
         """The Field of an argument: what the kernel is asked, and how the answer is shown."""
+        if arg.expr.kind == 'since':
+            return time_field(arg)
         lvalue = self.value(arg.expr)
         fetch, packet = lvalue.fetch, lvalue.packet
         if packet and lvalue.how == 'value':
@@ -7535,6 +7568,21 @@ def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = fro
     return (InProgram if isinstance(target.module, Program) else Resolver)(target, kind, abilities)
 
 
+TIME = Field('dur', (Fetch('$dur', kind='u64'),), at=(-1, -1), when='dur')     # nothing is fetched for it
+
+
+def time_field(arg: Arg) -> Field:
+    """The Field of a time, $dur or $dur(NAME{,FIELD[=ITS]})."""
+    if arg.format + arg.word:
+        refuse('a time has its own type and format', arg.at)
+    field, expr = TIME._replace(name=arg.name or 'dur', at=arg.at), arg.expr
+    if expr.kind != 'since':
+        return field
+    pairs = [pair.partition('=') for pair in expr.member]
+    since = Since(expr.name, tuple((here, there or here) for here, _, there in pairs))
+    return field._replace(words=(f"$dur({','.join([expr.name, *expr.member])})",), since=since)
+
+
 class InPair(Resolver):
     """The same for a return whose call was seen as well: what the return has not is fetched at the entry."""
 
@@ -7544,8 +7592,8 @@ class InPair(Resolver):
 
     def field(self, arg: Arg) -> Field:
         """The Field of an argument; `when` says at which of the two."""
-        if arg.expr.kind == 'special' and arg.expr.name == '$dur' and not arg.format + arg.word:
-            return Field(arg.name or 'dur', (Fetch('$dur', kind='u64'),), at=arg.at, when='dur')
+        if arg.expr.kind == 'special' and arg.expr.name == '$dur':
+            return time_field(arg)
         if not arg.name or arg.name not in self._at_entry:
             try:
                 return self._back.field(arg)
@@ -7654,11 +7702,26 @@ class Pair(NamedTuple):
     """What makes pairs of two events, the entries of a function and its returns: `stack` is the stack
     pointer, fetched unseen, which is the same at both. Of the returns, `entry` is the event of the entries,
     `fields` are what is shown of both, in the user's order, and `condition` is the part of the filter that is
-    judged when both are known."""
+    judged when both are known. Of an event with the time since another one, $dur(NAME), the same without an
+    entry and a stack pointer."""
     entry: str = ''
     fields: Tuple[Field, ...] = ()
     condition: Optional[Filter] = None
     stack: str = ''
+
+    @property
+    def ends(self) -> bool:
+        """Tell whether it is that of an event with which something ends."""
+        return bool(self.entry) or any(field.since for field in self.fields)
+
+
+class Begin(NamedTuple):
+    """That an event is what a field of another one counts from; the fields by which it is found; whether
+    that one is counted."""
+    event: str
+    field: str
+    fields: Tuple[str, ...]
+    counted: bool
 
 
 class Event(NamedTuple):
@@ -7676,6 +7739,7 @@ class Event(NamedTuple):
     program: Optional[Program] = None
     columns: Optional[Tuple[Column, ...]] = None        # of one that is counted and not shown
     pair: Optional[Pair] = None             # of the entries and returns that make pairs
+    begins: Tuple[Begin, ...] = ()
     role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
     label: str = ''                         # what it is called there
 
@@ -7686,6 +7750,13 @@ class Event(NamedTuple):
         if call:
             return f'sys{call[2]}{"(" if call[1] == "enter" else " -> "}'.encode()
         return f'{self.name}: '.encode()
+
+    @property
+    def unshown(self) -> bool:
+        """Tell whether its records are there for others only: entries, what times that are counted begin
+        with."""
+        only_begins = self.columns is None and self.begins and all(begin.counted for begin in self.begins)
+        return bool(only_begins or self.pair and not self.pair.ends and not self.role)
 
     def folder(self, group: str) -> str:
         """Where its files are in an instance, if it is an event of ours in that group."""
@@ -8404,7 +8475,54 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
                 events.append(event)
     whole = [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
              for events in made.values()]
-    return in_tree(whole) if machine.tree else whole
+    return with_begins(in_tree(whole) if machine.tree else whole)
+
+
+def with_begins(events: Sequence[Event]) -> List[Event]:
+    """The events with what $dur(NAME) of others counts from."""
+    begins: Dict[int, List[Begin]] = {}
+    for event in events:
+        for field in event.pair.fields if event.pair else ():
+            if not field.since:
+                continue
+            with located(event.probe.text, event.probe.source, field.at):
+                if event.role:
+                    refuse('with -t calls have their own times: $dur(NAME) is for a run without it')
+                for i in beginnings(event, field.since, events):
+                    there = tuple(there for _, there in field.since.fields)
+                    begin = Begin(event.name, field.name, there, event.columns is not None)
+                    begins.setdefault(i, []).append(begin)
+    return [event._replace(begins=tuple(begins.get(i, ()))) for i, event in enumerate(events)]
+
+
+def beginnings(event: Event, since: Since, events: Sequence[Event]) -> List[int]:
+    """The numbers of the events that a time counts from, whose fields have the types of those here."""
+    found = [i for i, other in enumerate(events) if since.event in (other.name, other.probe.event)
+             and not (other.pair and not other.pair.ends)]
+    if not found:
+        names = [other.probe.event or other.name for other in events]
+        refuse(f"no other line has the name '{since.event}'{near(since.event, names)}: "
+               f'p:{since.event} FUNC gives it to one')
+    for here, there in since.fields:
+        own = kinds_of(event, here)
+        for other in (events[i] for i in found):
+            if kinds_of(other, there) != own:
+                refuse(f"'{here}' and '{there}' of {since.event} differ in type, {' '.join(own)} and "
+                       f"{' '.join(kinds_of(other, there))}; a type behind one of them makes them alike")
+    return found
+
+
+def kinds_of(event: Event, name: str) -> List[str]:
+    """The types of a field of an event, or of the record itself: what can be compared is alike in it."""
+    fields = event.pair.fields if event.pair and event.pair.fields else event.fields
+    found = [field for field in fields if field.name == name and field.when != 'dur']
+    if not found and name in ('common_pid', 'cpu'):
+        return [name]
+    if not found:
+        names = [field.name for field in fields]
+        refuse(f"the line of {event.name} fetches no '{name}'{near(name, names)}: "
+               'it is named there in front of h: and f:')
+    return [re.sub(r'^x(?=\d)', 'u', fetch.kind or 'string') for fetch in found[0].fetches]
 
 
 AFTER = regex(r'(after|both)\((\w+)\)')
@@ -8467,8 +8585,9 @@ def assembled(events: Sequence[Event], seal: int = 0) -> Event:
             names[fetches] = names.get(fetches) or fresh_name('hdr' if guard.word else 'ptr', taken)
             guards.append(guard._replace(name=names[fetches]))
         fields.append(same[0]._replace(guards=tuple(guards)))
-    pair = first.pair and first.pair._replace(stack=fresh_name('sp', taken))
-    if pair:
+    pair = first.pair
+    if pair and (pair.entry or not pair.ends):
+        pair = pair._replace(stack=fresh_name('sp', taken))
         names[(Fetch('$stack', kind=f'x{first.arch.bits}'),) * len(events)] = pair.stack
     end = fresh_name('end', taken) if seal else ''
     if seal:
@@ -8734,7 +8853,11 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
               pair: Optional[Pair] = None) -> Event:
     """An event of ours: fields in the user's order, then what is fetched unseen."""
     fields, columns = fields_and_columns(probe, resolver)
-    event = defined(probe, name, letter, place, fields, resolver.arch)
+    own, in_kernel = fields, probe.filter
+    if any(field.since for field in fields):
+        in_kernel, condition = divided(probe.filter, fields)
+        own, pair = [field for field in fields if not field.when], Pair('', tuple(fields), condition)
+    event = defined(probe._replace(filter=in_kernel), name, letter, place, own, resolver.arch)
     annotation = annotation_of(fields, probe, columns)
     return sealed(event._replace(columns=columns, annotation=annotation, pair=pair), seal)
 
@@ -8770,7 +8893,8 @@ def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
     timed = wants_time(probe)
     if probe.kind not in 'rR':
         if timed:
-            refuse('$dur is the time a call takes: a return has it (r, R)', timed)
+            refuse('$dur is the time a call takes: a return has it (r, R); $dur(NAME) is the time since the '
+                   'event of another line', timed)
         return False
     if timed or probe.entry:
         return True
@@ -8790,7 +8914,7 @@ def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
 def wants_time(probe: Probe) -> Optional[Span]:
     """Where a line names the time of a call, if it does."""
     exprs = [part for arg in probe.all_args for part in arg.expr.parts()]
-    named = {arg.name for arg in probe.args}
+    named = {arg.name or 'dur' * (arg.expr.kind == 'since') for arg in probe.all_args}
     spans = [expr.at for expr in exprs if (expr.kind, expr.name) == ('special', '$dur')]
     spans += [each.at for each in comparisons(probe.filter) if each.field == 'dur' and 'dur' not in named]
     return spans[0] if spans else None
@@ -8813,7 +8937,7 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     resolver = InPair(resolver_in(target), resolver_in(target, 'r'), at_entry)
     fields, columns = fields_and_columns(probe, resolver)
     if wants_time(probe) and not any(field.when == 'dur' for field in fields):
-        fields = unique([*fields, Field('dur', (Fetch('$dur', kind='u64'),), when='dur')], probe)
+        fields = unique([*fields, TIME._replace(at=(0, 1))], probe)
     in_kernel, condition = divided(probe.filter, fields)
     entry_name = f'{name[:60]}_in'
     of_entry = [field for field in fields if field.when == 'entry']
@@ -8822,7 +8946,8 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     own = [field for field in fields if not field.when]
     event = defined(probe._replace(filter=in_kernel), name, letter, target.place, own, resolver.arch)
     event = event._replace(columns=columns, pair=Pair(entry_name, tuple(fields), condition),
-                           annotation=annotation_of(own, probe, columns, told(fields, 'after', entry_name)))
+                           annotation=annotation_of([field for field in fields if field.when != 'entry'],
+                                                    probe, columns, told(fields, 'after', entry_name)))
     entry = entry._replace(pair=Pair(), annotation=annotation_of(of_entry, probe, None, None))
     return [sealed(each, machine.seal) for each in (entry, event)]
 
@@ -8843,8 +8968,8 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
     if isinstance(filter_, Junction) and filter_.op == '&&':
         parts = filter_.parts
     own = {field.name for field in fields if not field.when}
-    known = {field.when: field for field in fields if field.when == 'dur'}
-    known.update({field.name: field for field in fields})
+    times = [field for field in fields if field.when == 'dur']
+    known = {**dict(zip(['dur'], times)), **{field.name: field for field in fields}}
     kernel, ours = [], []
     for part in parts:
         names = [each.field.split('.')[0] for each in comparisons(part)]
@@ -8909,8 +9034,7 @@ def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> Li
     of_entry, _ = fields_and_columns(probe, resolver)
     condition = judged_here(back.filter, of_entry)
     values = [field._replace(at=(-1, -1)) for field in returned(probe, target, machine)]
-    time = Field('dur', (Fetch('$dur', kind='u64'),), at=(-1, -1), when='dur')
-    fields = unique([*of_entry, *values, time], probe)
+    fields = unique([*of_entry, *values, TIME], probe)
     of_entry, values = fields[:len(of_entry)], fields[len(of_entry):-1]
     pair, kind = Pair('', tuple(of_entry), condition), {'p': 'r', 'P': 'R'}[probe.kind]
     entry = defined(probe._replace(filter=None), name, probe.kind, target.place, of_entry, resolver.arch)
@@ -9613,7 +9737,7 @@ def histograms(event: Event, filters: Sequence[str]) -> List[Histogram]:
     """The histograms that count an event as its table wants it, each record in one of them. InputError: only
     user space can, and why."""
     columns = event.columns or ()
-    if event.pair or event.role:
+    if event.pair or event.begins or event.role:
         refuse(f'{ONLY_HERE} by what was fetched at the entry of a call, or the time since')
     for column, key in zip(columns, event.probe.keys or ()):
         obstacle = not_for_histograms(event, column)
@@ -9855,13 +9979,10 @@ class OpenCalls:
     def __init__(self) -> None:
         self.seen: Dict[str, int] = {}                  # entries and returns, by their event
         self.alone: Dict[str, int] = {}                 # returns not shown: their entry is unknown
+        self.begun = Begun()
         self._open: Dict[bytes, List[OpenCall]] = {}    # by task, the innermost last
         self._begun: Set[str] = set()                   # what entries have come of
         self._popped: Dict[bool, int] = {}              # how far the stack is up at a return, by in_program
-
-    @staticmethod
-    def _task(head: re.Match[bytes]) -> bytes:
-        return head['pid'] if head['pid'] != b'0' else head['cpu'] + b'/0'
 
     @staticmethod
     def _here(event: Event, head: re.Match[bytes], match: Optional[re.Match[bytes]], entry: str) -> OpenCall:
@@ -9871,13 +9992,12 @@ class OpenCalls:
         if match and event.pair and event.pair.stack:
             stack = int(match[event.pair.stack], 0)
             function = match[1].rpartition(b'<- ')[2].strip(b'()').partition(b'+')[0]
-        time = int(head['time'].replace(b'.', b''))
-        return OpenCall((entry, function.decode()), stack, letter in 'PR', time)
+        return OpenCall((entry, function.decode()), stack, letter in 'PR', time_of(head))
 
     def _reach(self, head: re.Match[bytes], here: OpenCall) -> List[OpenCall]:
         """The calls that are open when that is reached: not what was deeper in its stack; when a program runs
         nothing of its task is in the kernel, and when what was interrupted runs, no interrupt."""
-        calls, still, over = self._open.get(self._task(head), []), [], False
+        calls, still, over = self._open.get(task_of(head), []), [], False
         last = max((i for i, call in enumerate(calls) if call.shares_stack(here)), default=len(calls))
         for i, call in enumerate(calls):
             if call.shares_stack(here):
@@ -9904,9 +10024,9 @@ class OpenCalls:
 
     def _keep(self, head: re.Match[bytes], calls: List[OpenCall]) -> int:
         if calls:
-            self._open[self._task(head)] = calls
+            self._open[task_of(head)] = calls
         else:
-            self._open.pop(self._task(head), None)
+            self._open.pop(task_of(head), None)
         return sum(call.shown for call in calls)
 
     def enter(self, event: Event, head: re.Match[bytes], match: re.Match[bytes], readings: Sequence[Reading],
@@ -9929,7 +10049,7 @@ class OpenCalls:
         assert event.pair
         here = self._here(event, head, match, event.pair.entry or event.label)
         self.seen[event.name] = self.seen.get(event.name, 0) + 1
-        found = [call for call in self._open.get(self._task(head), ()) if call.key == here.key]
+        found = [call for call in self._open.get(task_of(head), ()) if call.key == here.key]
         stack, word = here.stack, event.arch.word
         if stack < 0:
             found = found[-1:]
@@ -9958,19 +10078,99 @@ class OpenCalls:
 
     def complete(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
                  readings: List[Reading]) -> List[Reading]:
-        """What is known of the call that returns, in the order in which it is shown; [] where its entry was
-        not seen."""
-        left = self.leave(event, head, match)
-        if not left or not event.pair:
-            return []
-        call, dur = left
-        by_place = {'entry': iter(call.readings), '': iter(readings),
-                    'dur': itertools.repeat(Reading(time_text(dur).encode(), (b'%d' % (1000 * dur),)))}
-        return [next(by_place[field.when]) for field in event.pair.fields]
+        """What is known of what ends, in the order in which it is shown; [] where the entry of a call that
+        returns was not seen."""
+        assert event.pair
+        by_place = {'': iter(readings)}
+        if event.pair.entry:
+            left = self.leave(event, head, match)
+            if not left:
+                return []
+            by_place.update(entry=iter(left[0].readings), dur=itertools.repeat(time_reading(left[1])))
+        known = {field.name: next(by_place[field.when]) for field in event.pair.fields if not field.since}
+        return [self.begun.since(event, field, head, known) if field.since else known[field.name]
+                for field in event.pair.fields]
+
+    def begin(self, event: Event, head: re.Match[bytes], known: Mapping[str, Reading],
+              let_through: bool = True) -> None:
+        """Keep a record that times count from; one that its filter stops is none, but for its own times."""
+        for begin in event.begins:
+            if let_through or begin.event == event.name:
+                self.begun.begin(begin, event, head, known)
+        if event.unshown:
+            self.seen[event.name] = self.seen.get(event.name, 0) + 1
 
     def lost(self) -> None:
         """Something was lost: it may have been a return and another entry of the same stack pointer."""
         self._open.clear()
+        self.begun.lost()
+
+
+class Begun:
+    """The events that times count from, $dur(NAME). Each is the beginning of one time for each that names
+    it: one that ends again after an end, or without a beginning, has none."""
+    MOST = 1 << 16                                      # that are kept; what begins and never ends has an end
+
+    def __init__(self) -> None:
+        self.given_up = 0
+        self._times: Dict[Tuple[object, ...], int] = {}     # when it began, the oldest first
+        self._ended: Dict[Tuple[object, ...], int] = {}     # when an end came without a beginning
+
+    @staticmethod
+    def _key(begin: Tuple[str, str], names: Iterable[str], head: re.Match[bytes],
+             known: Mapping[str, Reading]) -> Optional[Tuple[object, ...]]:
+        """What both ends have in common, None where it could not be read."""
+        readings = [known.get(name) or Reading(b'', (of_head(name, head).encode(),)) for name in names]
+        if not all(reading.sure for reading in readings):
+            return None
+        texts = [part.decode('utf-8', 'surrogateescape') for reading in readings for part in reading.parts]
+        values = [text if amount(text) is None else amount(text) for text in texts]     # in whichever base
+        return (*begin, *values) if values else (*begin, task_of(head))
+
+    def _keep(self, times: Dict[Tuple[object, ...], int], key: Tuple[object, ...], time: int) -> bool:
+        """Keep a time; whether an older one had to go."""
+        times.pop(key, None)
+        times[key] = time
+        return len(times) > self.MOST and bool(times.pop(next(iter(times))))
+
+    def begin(self, begin: Begin, event: Event, head: re.Match[bytes], known: Mapping[str, Reading]) -> None:
+        """Keep a record that others count from; not one that is read late, behind its end (of two processors'
+        buffers the kernel reads the one that has something)."""
+        key, time = self._key(begin[:2], begin.fields, head, known), time_of(head)
+        if key and (self._ended.pop(key, -1) < time or begin.event == event.name):
+            self.given_up += self._keep(self._times, key, time)
+
+    def since(self, event: Event, field: Field, head: re.Match[bytes], known: Mapping[str, Reading]
+              ) -> Reading:
+        """The time since what begins this record."""
+        assert field.since
+        names = [here for here, _ in field.since.fields]
+        key, time = self._key((event.name, field.name), names, head, known), time_of(head)
+        if key and self._times.get(key, time + 1) <= time:
+            return time_reading(time - self._times.pop(key))
+        if key:
+            self._keep(self._ended, key, time)
+        return Reading(f'(no {field.since.event})'.encode(), (b'0',), False)
+
+    def lost(self) -> None:
+        """Something was lost: an end, and the next beginning."""
+        self._times.clear()
+        self._ended.clear()
+
+
+def task_of(head: re.Match[bytes]) -> bytes:
+    """The thread of a record; each processor has an idle one, with the number 0."""
+    return head['pid'] if head['pid'] != b'0' else head['cpu'] + b'/0'
+
+
+def time_of(head: re.Match[bytes]) -> int:
+    """When a record was written, in microseconds."""
+    return int(head['time'].replace(b'.', b''))
+
+
+def time_reading(microseconds: int) -> Reading:
+    """A time as what came of a field, in nanoseconds."""
+    return Reading(time_text(microseconds).encode(), (b'%d' % (1000 * microseconds),))
 
 
 def time_text(microseconds: int) -> str:
@@ -10059,7 +10259,7 @@ def no_stack(frames: Sequence[str]) -> None:
 
 def counted_values(pairs: Iterable[Tuple[Field, Reading]]) -> List[str]:
     """What a table shows of each field: times in microseconds."""
-    return [str(int(reading.parts[0]) // 1000) if field.when == 'dur' else
+    return [str(int(reading.parts[0]) // 1000) if field.when == 'dur' and reading.sure else
             reading.text.decode('utf-8', 'surrogateescape') for field, reading in pairs]
 
 
@@ -10128,7 +10328,7 @@ class Decoder:
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
-        hidden = any(event.pair or event.columns is not None for event in events)
+        hidden = any(event.pair or event.unshown or event.columns is not None for event in events)
         self._takes_stacks = self.counting.stacks or stacks and hidden
         # records whose stacks come next, by processor
         self._waiting: Dict[int, List[Tuple[Event, Optional[TakesStack]]]] = {}
@@ -10255,14 +10455,19 @@ class Decoder:
         fields, readings = event.fields, readings_of(event, match)
         if event.role:
             return self._in_tree(head, event, match, readings)
-        if event.pair and not event.pair.entry:
+        if event.pair and not event.pair.ends:
             self.calls.enter(event, head, match, readings)
             return self._settled(head, event)
         if event.pair:
             fields, readings = event.pair.fields, self.calls.complete(event, head, match, readings)
-            if not readings or not judged(event.pair, head, readings):
+            if not readings:
                 return self._settled(head, event)
         pairs = list(zip(fields, readings))
+        let_through = not event.pair or judged(event.pair, head, readings)
+        if event.begins:
+            self.calls.begin(event, head, {field.name: reading for field, reading in pairs}, let_through)
+        if event.unshown or not let_through:
+            return self._settled(head, event)
         if self.counting.counts(event):
             return self._settled(head, event, counted_values(pairs))
         text = b''.join(b' ' + visible(value) for value in with_names(pairs))
@@ -10316,6 +10521,10 @@ class Decoder:
         """A record of one of the kernel's own events, or a stack."""
         head = record.head
         if record.event:
+            if record.event.begins:
+                self.calls.begin(record.event, head, {})
+            if record.event.unshown:
+                return self._settled(head, record.event)
             text = head[0] + rest
             if self._tree:
                 text = in_column(head, self.calls.pass_by(record.event, head), (head['event'] or b'') + rest)
@@ -10351,10 +10560,10 @@ class Decoder:
         text = visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
         if not event:
             return text
-        if event.pair and not event.pair.entry and event.role in ('', 'entry'):
+        if event.begins or event.pair and not event.pair.ends and event.role in ('', 'entry'):
             self.calls.lost()
-            if not event.role:
-                return self._settled(head, event)
+        if event.unshown:
+            return self._settled(head, event)
         fields = event.pair.fields if event.pair else event.fields
         return self._settled(head, event, ['(not decoded)'] * len(fields), text)
 
@@ -10424,7 +10633,7 @@ def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
 def fast_pattern(event: Event) -> bytes:
     """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with
     formats that rewrite, one that matches nothing."""
-    if event.columns is not None or event.pair or event.role:
+    if event.columns is not None or event.pair or event.begins or event.role:
         return rb'(?!)()'
     head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
     if not event.definitions:
@@ -10460,7 +10669,7 @@ def fast_unseen(event: Event) -> bytes:
 def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
     """A pattern for the plain records of all events that differ in nothing but their names; its groups are
     what is counted by. None at all where not every event is counted, or one by its stack."""
-    if any(event.columns is None or event.pair or by_stack(event) for event in events):
+    if any(event.columns is None or event.pair or event.begins or by_stack(event) for event in events):
         return []
     names: Dict[bytes, List[bytes]] = {}
     for event in events:
@@ -11942,6 +12151,10 @@ An expression is made of
   too, and what the return does not know (parameters, `%0`) is fetched there, as it was when the call began. A
   kernel that keeps the arguments (Linux 6.9) has them at a return without `$dur` as well; what they point to
   is then read at the return.
+- `$dur(NAME)`: the time since the last event of the line called NAME (`p:NAME ...`) of the same thread;
+  `$dur(NAME,FIELD,FIELD=ITS)`: since the last one whose fields were what the fields of this line are, of any
+  thread. The first event behind NAME ends the time; one that has no beginning shows `(no NAME)`. What a
+  counted time begins with is not shown.
 - `@symbol`, `@0xADDR`: the memory at a global (of the kernel, or of the program itself), or at an address.
 - `user(x)`: `x` points to user memory.
 - `a->b  a.b  a[3]  *a  &a->b`: as in C; anonymous structs and unions are looked through.
@@ -13211,12 +13424,15 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     gone, hidden = losses(run, stream), unaccounted(events, run, stream)
     if not gone and not hidden:
         gone = ['none lost']
-    shown = [event.name for event in events if not event.pair or event.pair.entry or event.role]
+    shown = [event.name for event in events if not event.unshown]
     counts = ', '.join(f'{name} {count}' for name, count in folded(shown, stream.decoder.counts))
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
     calls = stream.decoder.calls
     alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not '
              'seen' for name, count in calls.alone.items()]
+    if calls.begun.given_up:
+        alone.append(f'surftrace: {calls.begun.given_up} events that $dur() counts from were given up: more '
+                     f'than {calls.begun.MOST} had no end')
     return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *alone, *missed]
 
 

@@ -243,3 +243,15 @@ def test_a_call_that_began_before_is_not_timed(program):
     finally:
         process.kill()
         process.wait()
+
+
+def test_the_time_since_another_line(program):
+    """Of handle() to the next other(), by the thread; of two calls of slow(), 20 ms apart at least."""
+    out, err = traced([f'P:h {program}:handle o->id', f'P:o {program}:other $dur(h) n'], program, 'handle', 6)
+    assert [re.sub(r'^.*: (h|o): .*\) (dur=\d+us )?', r'\1 ', line) for line in out] == [
+        text for i in range(6) for text in (f'h id={i % 5 - 2}', f'o n={i % 2}')]
+    assert 'h 6, o 6 events, none lost' in err
+    out, err = traced([f'P:s {program}:slow ms $dur(s) f:dur>19ms'], program, 'slow', 7)
+    assert ['ms=1 ' in line for line in out] == [True] * 3
+    out, err = traced([f'P:s {program}:slow', f'P:e {program}:slow ms h:ms log2($dur(s,cpu))'], program, 'slow', 4)
+    assert sum(int(row[-1]) for row in rows(out)) == 4 and 'e 4 events' in err

@@ -124,7 +124,7 @@ def test_every_kind_of_value_is_compared(args, values, filter_, lets):
     ('r f $dur f:dur>10', 'a number and its unit', '10'), ('r f $dur f:dur~1ms', 'a number and its unit', '1ms'),
     ('r f n=%0:s32 $dur f:n==1||foo==2', "'foo' is no argument of this line", 'foo'),
     ('r f n=%0:s32 $dur f:n==1||comm==x', "'comm' is no argument of this line", 'comm'),
-    ('r f n=%0:s32 $dur f:n==x', "'x' is no number", 'x'), ('r f $dur:u32', 'the variables are', '$dur'),
+    ('r f n=%0:s32 $dur f:n==x', "'x' is no number", 'x'), ('r f $dur:u32', 'a time has its own type', '$dur'),
     ('r f $retval #! retval:after(nobody)', 'names no line', 'retval:after'),
 ])
 def test_what_cannot_be_asked_of_a_pair(line, message, at):
