@@ -11654,13 +11654,13 @@ SCRIPT = r'''#!/bin/sh
 # Made by surftrace; it needs root, tracefs and nothing else. The lines it was made from:
 {lines}
 # Values come as the kernel prints them: enumerators, addresses and network byte order as raw numbers.{guards}
-LC_ALL=C group= done=0 left={count}
+LC_ALL=C group= done=0 left={count} before= nap=
 export LC_ALL
 
 fail() {{ echo "$0: $*" >&2; exit 1; }}
 put() {{
     case $1 in
-        *_events) printf '%s\n' "$2" >>"$tracefs/$1" ;;
+        *_events | */trigger) printf '%s\n' "$2" >>"$tracefs/$1" ;;
         *) printf '%s\n' "$2" >"$tracefs/$1" ;;
     esac
 }}
@@ -11692,11 +11692,12 @@ show() {{        # of the lines that come, $left events with what belongs to the
         printf '%s\n' "$line"
     done
 }}
-ending() {{
+{tables}ending() {{
     trap '[ -z "$counter" ] || kill "$counter"' INT TERM HUP QUIT
     trap '' PIPE
     [ -z "$group" ] || echo 0 >"$tracefs/instances/$group/tracing_on"
     [ -z "$timer" ] || kill "$timer" 2>/dev/null
+    [ -z "$nap" ] || kill "$nap" 2>/dev/null
     if [ -n "$reader" ]; then           # it ends by itself when all is written; not on every kernel
         {{ sleep 1 & trap "kill $!; exit" TERM; wait; kill "$reader"; }} >/dev/null 2>&1 3<&- &
         timer=$!
@@ -11706,7 +11707,7 @@ ending() {{
     fi
     if [ -n "$group" ] && [ -d "$tracefs/instances/$group" ]; then
         if [ -z "$counter" ]; then trace; else wait "$counter"; fi
-        exec 3<&-
+{last}        exec 3<&-
 {undo}
         for attempt in 1 2 3; do
             [ ! -d "$tracefs/instances/$group" ] || rmdir "$tracefs/instances/$group" 2>/dev/null || sleep 1
@@ -11739,7 +11740,7 @@ claim || claim || claim || fail "cannot keep an instance: another surftrace remo
     watch=$!
 fi
 echo "tracing; Ctrl-C ends it" >&2
-wait "${{counter:-$reader}}" 2>/dev/null
+{wait}
 exit 0
 '''
 
@@ -11763,23 +11764,293 @@ def in_seconds(seconds: float) -> str:
     return f'{seconds:f}'.rstrip('0').rstrip('.')
 
 
-def check_scriptable(events: Sequence[Event]) -> None:
+UNTIL_THE_END = 'wait "${counter:-$reader}" 2>/dev/null'
+HISTOGRAMS_NEEDED = '''triggers=$tracefs/instances/$group/events/sched/sched_switch/trigger
+case $(sed '' "$triggers" "$tracefs/README") in
+    *" hist"*.buckets=*) ;;
+    *) fail "this kernel has no histograms (CONFIG_HIST_TRIGGERS, Linux 5.14): it cannot count by itself" ;;
+esac
+'''
+EVERY_SO_OFTEN = '''while sleep {} 3<&- 4>&- & nap=$!; wait "$nap"; do
+    if [ -t 1 ]; then printf '\\033[H\\033[2J'; fi
+    date +%T
+    table
+    echo
+done'''
+# What histograms have counted becomes tables: numbers of 64 bits are three of seven digits, as awk's have 53.
+TABLES = r'''tables='
+function digits(text, i) { return ("1" substr(text, i, 7)) - 10000000 }    # not octal in any awk
+function three(text, sign) {        # the digits of a number: high, middle, low
+    sign = sub(/^-/, "", text) ? -1 : 1
+    text = "000000000000000000000" text
+    text = substr(text, length(text) - 20)
+    high = sign * digits(text, 1); middle = sign * digits(text, 8); low = sign * digits(text, 15)
+}
+function floor(x, whole) { whole = int(x); return whole > x ? whole - 1 : whole }
+function number(a, b, c, more, text) {
+    more = floor(c / 10000000); c -= more * 10000000; b += more
+    more = floor(b / 10000000); b -= more * 10000000; a += more
+    if (a < 0) return "-" number(-a, -b, -c)
+    text = sprintf("%.0f%07.0f%07.0f", a, b, c)
+    sub(/^0+/, "", text)
+    return text == "" ? "0" : text
+}
+function plus(text, more) { three(text); return number(high, middle, low + more) }
+function below(a, b) { return length(a) < length(b) || length(a) == length(b) && (a "") < (b "") }
+function signed(text, bits, a, b, c) {
+    if (!bits || below(text, two[bits - 1])) return text
+    three(two[bits]); a = high; b = middle; c = low
+    three(text)
+    return number(high - a, middle - b, low - c)
+}
+function hex(text, a, b, c, out) {
+    three(text); a = high; b = middle; c = low
+    do {
+        b += a % 16 * 10000000; c += b % 16 * 10000000
+        out = substr("0123456789abcdef", c % 16 + 1, 1) out
+        a = int(a / 16); b = int(b / 16); c = int(c / 16)
+    } while (a || b || c)
+    return "0x" out
+}
+function power(n) { n += 0; return n > 1 ? plus(two[n - 1], 1) "-" two[n] : n ? "2" : "0-1" }
+function range(text, step, i, rest) {
+    for (i = 1; i <= length(text); i++) rest = (rest * 10 + substr(text, i, 1)) % step
+    text = plus(text, -rest)
+    return step > 1 ? text "-" plus(text, step - 1) : text
+}
+function visible(text, out, char) {
+    for (; match(text, /[[:cntrl:]]/); text = substr(text, RSTART + 1)) {
+        char = substr(text, RSTART, 1)
+        out = out substr(text, 1, RSTART - 1) sprintf("\\x%02x", code[char])
+    }
+    return out text
+}
+function cell(item, part, text, n) {
+    if (item ~ /^=/) return substr(item, 3)
+    split(item, part, " "); text = value[part[2]]
+    if (part[1] == "comm") return visible(text)
+    if (part[1] == "text") return """ visible(text) """
+    if (part[1] == "power") return power(substr(text, 3))
+    if (part[1] == "range") { split(text, part, "-"); return part[1] == part[2] ? part[1] : text }
+    if (part[1] == "hex") return hex(text)
+    text = signed(text, part[3])
+    if (part[1] == "number" || text ~ /^-/) return text
+    if (part[1] == "to_range") return range(text, part[4])
+    for (n = 0; n < 64 && below(two[n], text); n++);
+    return power(n)
+}
+function entry(line, more, i, n, row, times, t, part) {
+    line = substr($0, 3); t = item[2]; row = t
+    for (i = 1; i <= item[4]; i++) {
+        line = substr(line, index(line, ": ") + 2)
+        if (i == item[4] && item[5]) {          # 50 characters of any kind
+            while (length(line) < 50 && (getline more) > 0) line = line "\n" more
+            value[i] = substr(line, 1, 50); sub(/ +$/, "", value[i]); line = substr(line, 51)
+        } else {
+            n = match(line, /[,}]/)
+            value[i] = substr(line, 1, n - 1); gsub(/[ ~]/, "", value[i]); line = substr(line, n)
+        }
+    }
+    sub(/^[ }]*hitcount: */, "", line)
+    if (split(line, field, / +/) < 1 || field[1] !~ /^[0-9]+$/) return
+    for (i = 1; i <= keys[t]; i++) row = row SUBSEP cell(item[5 + i])
+    times = now ? field[1] : -field[1]
+    hits += now * times; calls[row] += times
+    for (i = 1; i <= sums[t]; i++) {
+        split(item[5 + keys[t] + i], part, " ")
+        if (part[1] == "unread") { unsure[row, i] += times; continue }
+        three(signed(part[1] == "sum" ? field[2 * part[2] + 1] : value[part[2]], part[3]))
+        n = part[1] != "sum" ? times : now ? 1 : -1
+        highs[row, i] += n * high; middles[row, i] += n * middle; lows[row, i] += n * low
+    }
+}
+function total(row, i) { return highs[row, i] * 100000000000000 + middles[row, i] * 10000000 + lows[row, i] }
+function added(row, i, title, text, count) {
+    text = number(highs[row, i], middles[row, i], lows[row, i])
+    count = calls[row] - unsure[row, i]
+    if (title ~ /^avg\(/) text = count ? sprintf("%.1f", total(row, i) / count) : "-"
+    return unsure[row, i] ? text sprintf(" (+%.0f not read)", unsure[row, i]) : text
+}
+function later(a, b) { return weight[a] == weight[b] ? a > b : weight[a] < weight[b] }
+function sink(i, n, j, row) {       # the last comes to the top of the heap
+    for (; (j = 2 * i) <= n; i = j) {
+        if (j < n && later(rows[j + 1], rows[j])) j++
+        if (!later(rows[j], rows[i])) return
+        row = rows[i]; rows[i] = rows[j]; rows[j] = row
+    }
+}
+function show(t, title, n, i, j, row, sum, shown, part, grid, width, form, line, left) {
+    split(titles[t], title)
+    for (row in calls) if (index(row, t SUBSEP) == 1 && calls[row]) {
+        rows[++n] = row; sum += calls[row]
+        weight[row] = sums[t] ? total(row, 1) : calls[row]
+    }
+    for (i = int(n / 2); i >= 1; i--) sink(i, n)
+    for (i = n; i > 1; i--) { row = rows[1]; rows[1] = rows[i]; rows[i] = row; sink(1, i - 1) }
+    shown = top && top < n ? top : n + 0
+    left = sum
+    for (i = 0; i <= shown; i++) {
+        row = rows[i]; split(row, part, SUBSEP)
+        if (i) left -= calls[row]
+        for (j = 1; j <= keys[t]; j++) grid[i, j] = i ? part[j + 1] : substr(title[4 + j], 2)
+        grid[i, j] = i ? sprintf("%.0f", calls[row]) : title[3]
+        for (j = 1; j <= sums[t]; j++) {
+            line = title[4 + keys[t] + j]
+            grid[i, keys[t] + 1 + j] = i ? added(row, j, line) : line
+        }
+        for (j = 1; j <= keys[t] + 1 + sums[t]; j++) {
+            if (length(grid[i, j]) > width[j]) width[j] = length(grid[i, j])
+            form[j] = (j > 1 ? "  %" : "%") (j <= keys[t] && title[4 + j] ~ /^</ ? "-" : "") width[j] "s"
+        }
+    }
+    for (i = 0; i <= shown; i++) {
+        line = ""
+        for (j = 1; j <= keys[t] + 1 + sums[t]; j++) line = line sprintf(form[j], grid[i, j])
+        row = weight[rows[1]] > 0 ? int(weight[rows[i]] * 40 / weight[rows[1]]) : 0
+        print line (i ? " |" substr("########################################", 1, row) : "")
+    }
+    line = left ? sprintf(", %.0f of them in %d more rows", left, n - shown) : ""
+    printf "%.0f %s%s\n", sum, title[3], line
+    line = dropped[t] ? sprintf(", %.0f with keys that found no room in the kernel", dropped[t]) : ""
+    if (last && unread[t] > 0) line = line sprintf(", %.0f in entries that cannot be read", unread[t])
+    for (i in layout) {
+        split(layout[i], part)
+        if (part[2] == t && !(i in seen)) line = line ", what the kernel does not show of " part[3]
+    }
+    if (missed) line = line ", missed by the probes: " missed
+    if (line) print "at least: " substr(line, 3)
+}
+BEGIN {
+    FS = "\t"
+    for (i = 1; n <= 64; i *= 2) two[n++] = sprintf("%.0f", i)
+    for (i = 1; i < 128; i++) code[sprintf("%c", i)] = i
+}
+/^table\t/ && !begun { count = $2; titles[count] = $0; keys[count] = $4; sums[count] = NF - 4 - $4; next }
+/^histogram\t/ && !begun { i = $3; line = $0; getline filter; layout[i, filter] = line; next }
+$0 == "before" || $0 == "now" { begun = 1; now = $0 == "now"; next }
+/^event / { event = substr($0, 7); next }
+/^# trigger info: / {
+    i = index($0, " if "); filter = i ? substr($0, i + 4) : ""
+    sub(/ \[[a-z]+\]$/, "", filter)
+    known = (event, filter) in layout; hits = 0
+    if (known) split(layout[event, filter], item)
+    if (known && now) seen[event, filter] = 1
+}
+substr($0, 1, 2) == "{ " && known { entry() }
+/^ +Hits: / && known && now { split($0, part, ": "); unread[item[2]] += part[2] - hits }
+/^ +Dropped: / && known && now { split($0, part, ": "); dropped[item[2]] += part[2] }
+END { for (t = 1; t <= count; t++) { if (t > 1) print ""; show(t) } }
+'
+layout() {      # the tables; the histograms, each with its filter below it
+    printf '%s\n' \
+{layout}
+}
+counts() {      # what is read of it lasts, whatever signal comes
+    trap '' INT TERM HUP QUIT
+    for event in {events}; do
+        echo "event $event"
+        sed '' "$tracefs/instances/$group/events/$event/hist"
+    done
+}
+missed() {      # what no probe saw: the rows of the profile are those of the definitions
+    awk -v group="$group" '
+        FNR == NR { split($1, part, "[:/]"); if (part[2] == group) name[FNR] = part[3]; next }
+        FNR in name { missed[name[FNR]] += $3 }
+        END { for (i in missed) if (missed[i]) { printf "%s%s %.0f", comma, i, missed[i]; comma = ", " } }
+    ' "$tracefs/kprobe_events" "$tracefs/kprobe_profile" 2>/dev/null
+}
+table() {       # of what has come since the last one; the numbers of all since the first
+    now=$(counts)
+    { layout; echo before; printf '%s\n' "$before"; echo now; printf '%s\n' "$now"; } |
+        (trap '' INT TERM HUP QUIT; awk -v top={top} -v last="$1" -v missed="$(missed)" "$tables")
+    before=$now
+}
+'''
+
+
+def table_layout(events: Sequence[Event], made: Sequence[Histogram]) -> List[str]:
+    """What a script is told of its tables (number, unit, keys, titles) and of what each histogram means for
+    one: its event, how many keys it has, whether the last is a text, what stands in each column; the
+    filter."""
+    lines, numbers = [], {}
+    for number, table in enumerate(Counting(events).tables, 1):
+        keys = table.keys or [Column('event', '')]
+        titles = ['<>'[key.numbers] + key.heading(key.title) for key in keys]
+        titles += [column.heading(column.source()) for column in table.sums]
+        lines.append('\t'.join(['table', str(number), table.unit, str(len(keys)), *titles]))
+        numbers.update(dict.fromkeys(table.labels, (str(number), table)))
+    for each in made:
+        number_, table = numbers[each.event.head]
+        columns = each.event.columns or ()
+        items = [f'= {table.labels[each.event.head]}'] * (len(table.labels) > 1 or not table.keys)
+        items += [key_item(each, column) for column in columns if not column.adds]
+        items += [sum_item(each, column) for column in columns if column.adds]
+        event, keys_ = each.event.folder(GROUP_IN_SCRIPT)[len('events/'):], str(len(each.keys) or 1)
+        lines.append('\t'.join(['histogram', number_, event, keys_, str(int(each.has_text)), *items]))
+        lines.append(each.filter)
+    return lines
+
+
+def key_item(made: Histogram, column: Column) -> str:
+    """What stands in the column of a key: a word, or how, by which key, of how many bits with a sign, within
+    what step."""
+    if column.field in made.words:
+        return f'= {made.words[column.field]}'
+    number, key = next((number, key) for number, key in enumerate(made.keys, 1)
+                       if (key.field, key.title) == (column.field, column.title))
+    field = made.event.fields[column.field]
+    if column.field < 0:
+        return f'number {number}'
+    if is_text(made.event, key):
+        return f"{'comm' if column.title == 'comm' else 'text'} {number}"
+    if key.how:
+        return f"{'power' if key.how == 'log2' else 'range'} {number}"
+    if column.how == 'step' and column.step > 9 * 10**14:
+        refuse('a script cannot tell by so large steps')
+    if not column.how and not field.format and field.kind[0] == 'x':
+        return f'hex {number}'
+    way = {'log2': 'to_power', 'step': 'to_range'}.get(column.how, 'number')
+    return f'{way} {number} {sign_bits(field)} {column.step}'
+
+
+def sum_item(made: Histogram, column: Column) -> str:
+    """What is added to a column: a sum of the histogram, its key so many times, or it could not be read."""
+    field = made.event.fields[column.field]
+    if column.field in made.words:
+        return 'unread'
+    if column.field in made.sums:
+        return f'sum {made.sums.index(column.field) + 1} {sign_bits(field)}'
+    number = next(number for number, key in enumerate(made.keys, 1)
+                  if key.field == column.field and not key.how)
+    return f'times {number} {sign_bits(field)}'
+
+
+def sign_bits(field: Field) -> int:
+    """How many bits the kernel's number has that may be negative; 0: it is not."""
+    return field.format.signed if field.format and field.format.signed else 64 * (field.kind[0] == 's')
+
+
+def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) -> None:
     """Refuse what is done with the records that are read, by no script."""
     for event in events:
         with located(event.probe.text, event.probe.source, event.probe.place.at):
             if event.columns is not None:
-                refuse('a script shows each event and cannot count; without h: it can be made')
-            if event.pair:
+                histograms(event, filters_of(event, run))
+                if count:
+                    refuse('-n counts what is shown, and a script does not see what the kernel counts')
+            elif event.pair:
                 refuse('a script cannot make a pair of a return and its entry ($dur, and what only the entry '
                        'has); it can show each of them, by a line of its own')
 
 
-def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None,
-           count: Optional[int] = None) -> str:
-    """A shell script that does the whole run: for any sh, with mkdir, mkfifo, sed and dd."""
-    check_scriptable(events)
-    do, undo = [], []
-    for number, step in enumerate(plan(events, run._replace(group=GROUP_IN_SCRIPT)), 1):
+def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None,
+           interval: Optional[float] = None, top: Optional[int] = None) -> str:
+    """A shell script that does the whole run: for any sh, with mkdir, mkfifo, sed and dd; with awk where the
+    kernel counts."""
+    run = run._replace(group=GROUP_IN_SCRIPT, entries=ENTRIES_ELSEWHERE)
+    check_scriptable(events, run, count)
+    do, undo, made = [], [], run_histograms(events, run)
+    for number, step in enumerate(plan(events, run), 1):
         done = f'done={number}; ' if step.undo else ''      # before the change: an interrupted one is undone
         failed = shell_quote(f'cannot do: {step.do.text} > {step.do.path}')
         do.append(f'{done}{shell_command(step.do)} || fail {failed}')
@@ -11792,8 +12063,27 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None,
         lines='\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events)),
         guards=GUARDS_IN_SCRIPT.format(unseen) if unseen else '',
         needs='\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files),
-        do='\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
-        start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''))
+        tables=tables_in_script(events, made, top) if made else '',
+        last=''.join(f'        {line}\n' for line in last_in_script(made, run)),
+        do=HISTOGRAMS_NEEDED * bool(made) + '\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
+        start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''),
+        wait=EVERY_SO_OFTEN.format(in_seconds(interval)) if interval else UNTIL_THE_END)
+
+
+def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: Optional[int]) -> str:
+    """The functions that show tables."""
+    names = [each.event.folder(GROUP_IN_SCRIPT)[len('events/'):] for each in made]
+    parts = {'layout': ' \\\n'.join(f'        {shell_quote(line)}' for line in table_layout(events, made)),
+             'events': ' '.join(map(shell_quote, dict.fromkeys(names))), 'top': str(top or 0)}
+    return re.sub(r'\{(layout|events|top)\}', lambda match: parts[match[1]], TABLES)
+
+
+def last_in_script(made: Sequence[Histogram], run: Run) -> List[str]:
+    """The last table, of what is not counted on."""
+    folder = f'instances/{run.group}'
+    stops = [Write(f'{folder}/{each.event.folder(run.group)}/trigger', each.trigger(':pause'), optional=True)
+             for each in made]
+    return [*map(shell_command, stops), '[ -z "$reader" ] || table 1'] if made else []
 
 
 # ---- Tracefs -----------------------------------------------------------------------------------------------
@@ -12737,7 +13027,8 @@ def run_lines(options: Any) -> int:
             shown = printable if sys.stdout.isatty() else str           # elsewhere it can be read back
             put_out('\n'.join(map(shown, shown_lines(events, Run('', entries=ENTRIES_ELSEWHERE)))))
         if options.output:
-            save(options, script(events, wanted_run(options, events), options.duration, options.count))
+            save(options, script(events, wanted_run(options, events), options.duration, options.count,
+                                 options.interval, options.top))
         return 0
     if options.vmlinux and in_kernel:
         notes = [check_same_kernel(kernel, kernel.path)] if kernel.path else []

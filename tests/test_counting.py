@@ -2,14 +2,18 @@
 blocks of plain records are counted another way than single ones: both must say the same."""
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
-from helpers import KERNEL, events_of, sealed, text_of
+from helpers import KERNEL, events_of, need, sealed, text_of
 
 from surftrace import (
+    ENTRIES_ELSEWHERE,
     Column,
     Counting,
     Decoder,
@@ -28,7 +32,9 @@ from surftrace import (
     number_range,
     parse_probe,
     plan,
+    printable,
     run_histograms,
+    script,
     shown_command,
     shown_lines,
     tallies,
@@ -469,6 +475,74 @@ def test_a_table_of_histograms_is_that_of_the_records(line):
         assert decoder.block(text_of(event, {**own, **text}, {name: values[name] for name in pointers})) == b''
     decoder.finish()
     assert counting.text() == decoder.counting.text()
+
+
+AWKS = ['busybox awk', 'mawk']
+
+
+def table_by_awk(awk: str, events: list[Event], files: dict[str, bytes], folder: Path, arguments: str = '', **options) -> list[str]:
+    """The tables that a script makes of the files of histograms, of BEFORE and then those of NOW."""
+    need(awk.split()[0])
+    text = script(events, Run(''), **options)
+    functions = text[text.index("tables='"):text.index('counts() {')]
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    made = subprocess.run(['sh'], capture_output=True, cwd=folder, env={**os.environ, 'LC_ALL': 'C'}, input=(
+        f'group=G\n{functions}' "{ layout; echo before; cat before 2>/dev/null; echo now; cat now; } | "
+        f'{awk} -v last=1 {arguments} "$tables"').encode('utf-8', 'surrogateescape'))
+    assert made.stderr == b''
+    return made.stdout.decode('utf-8', 'surrogateescape').splitlines()
+
+
+def same_cells(lines: list[str], counting: Counting) -> bool:
+    """Whether a script's table has the rows of ours, and the largest first."""
+    table, = counting.tables
+    wanted = [[*map(printable, map(key_text, table.keys, key)), *table._amounts(row)] if key else
+              [*table.labels.values(), *table._amounts(row)] for key, row in table.rows.items()]
+    bars = [line.count('#', line.rindex(' |')) for line in lines[1:-1] if ' |' in line]
+    rounded = re.compile(r'\d{15,}\.\d')             # an average, of 53 bits
+    texts = ['  '.join(filter(None, row)) for row in wanted], [re.sub(' {2,}', '  ', line.split(' |')[0].strip()) for line in lines[1:-1]]
+    ours, its = (sorted(rounded.sub(lambda match: f'{float(match[0]):.12g}', text) for text in each) for each in texts)
+    assert its == ours
+    return bars == sorted(bars, reverse=True) and lines[-1] == f'{table.calls} {table.unit}'
+
+
+def of_event(event: Event, text: bytes) -> bytes:
+    """The file as a script reads it."""
+    return f'event {event.folder("G")[7:]}\n'.encode() + text + b'\n'
+
+
+@pytest.mark.parametrize('awk', AWKS)
+@pytest.mark.parametrize('line', LINES)
+def test_a_table_of_a_script_is_that_of_surftrace(line, awk, tmp_path):
+    event, = sealed(line)
+    random, made = Random(line), run_histograms([event], Run('', entries=ENTRIES_ELSEWHERE))
+    names = ['bash', 'a b', '', '} hitcount: 9', '\nTotals:\n', '"', 'a, n: 7', '\nnow\n', '# event\n#', '\x1b[2J']
+    records = [(numbers_of(event, random), random.choice(names)) for _ in range(600)]
+    half, whole = histogram_file(made, records[:300]), histogram_file(made, records)
+    tally, counting = tallies(made)[0], Counting([event])
+    tally.take(half, counting)
+    assert same_cells(table_by_awk(awk, [event], {'now': of_event(event, half)}, tmp_path), counting)
+    counting.clear()
+    tally.take(whole, counting)
+    files = {'before': of_event(event, half), 'now': of_event(event, whole)}
+    assert same_cells(table_by_awk(awk, [event], files, tmp_path), counting)
+
+
+@pytest.mark.parametrize('awk', AWKS)
+def test_what_a_table_of_a_script_lacks_is_said(awk, tmp_path):
+    events = sealed('p f n=%di:s32 h:log2(n) f:comm!="a\tb\\c if d [x]"', 'p:other f n=%di:s32 h:log2(n)', 'e system/event h:')
+    made = [histograms(event, [event.filter] if event.filter else []) for event in events]
+    bare, condition = [each._replace(filter='') for each in made[0][:1]], made[0][0].filter
+    text = histogram_file(bare, [({'n': 5}, '')] * 7, dropped=2).replace(b' [paused]', f' if {condition} [paused]'.encode())
+    files = {'now': of_event(events[0], text.replace(b'Hits: 7', b'Hits: 9')) + of_event(events[1], histogram_file(
+        made[1], [({'n': n}, '') for n in (5, 5, 5, 1, 0)])) + of_event(events[2], histogram_file(made[2], [({}, '')] * 3))}
+    lines = table_by_awk(awk, events, files, tmp_path, '-v missed="f0 3" -v top=2', seconds=2.5)
+    assert lines == [
+        'event    n  calls', 'f      5-8      7 |########################################', 'other  5-8      3 |#################',
+        '12 calls, 2 of them in 1 more rows', 'at least: 2 with keys that found no room in the kernel, 2 in entries that cannot be read, '
+        'what the kernel does not show of G/f0, missed by the probes: f0 3', '',
+        'event  events', 'event       3 |########################################', '3 events', 'at least: missed by the probes: f0 3']
 
 
 def test_what_histograms_lack_is_said():

@@ -204,7 +204,7 @@ def test_nothing_wrong_is_ever_shown(seed, popped):
     assert len(lines) + decoder.calls.alone.get('f0', 0) == len(right)
 
 
-@pytest.mark.parametrize(('line', 'words'), [('r f $dur', 'cannot make a pair'), ('p f h:comm', 'cannot count'),
+@pytest.mark.parametrize(('line', 'words'), [('r f $dur', 'cannot make a pair'), ('p f h:stack', 'only surftrace itself, not the kernel, can count by the stack'),
                                              ('r f n=%0:s32 f:n>1', 'cannot make a pair')])
 def test_a_script_does_not_leave_out_in_silence_what_it_cannot_do(line, words):
     with pytest.raises(InputError, match=words) as caught:
