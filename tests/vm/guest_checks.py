@@ -635,7 +635,7 @@ def calls_are_counted_by_what_they_were() -> None:
     equal(rows(run.out), [['0-1', '0-2', '2'], ['2', '0-2', '1'], ['3-4', '3-5', '1'], ['5-8', '6-8', '2']], run.out)
 
 
-OF_LOAD = 'f:comm!=python3&&comm!=kthreadd'
+OF_LOAD = 'f:comm!=python3&&comm!=kthreadd&&comm!=dash'
 COUNTED = (
     'p:dfd do_sys_openat2 h:dfd f:comm==loader', 'p:logs do_sys_openat2 h:log2(dfd) comm sum(dfd) avg(dfd) f:comm==loader',
     'p:steps do_sys_openat2 h:step(dfd,7) cpu common_pid f:comm==loader', 'p:both do_sys_openat2 h:dfd log2(dfd) f:comm==loader',
@@ -668,7 +668,7 @@ def load_for_tables() -> None:
 def tables_are_the_same_whoever_counts() -> None:
     before, lines = snapshot(), COUNTED[:4] if label.startswith('5.10-') else COUNTED
     alone = {'before': lambda: setattr(surftrace, 'MOST_ENTRIES', 0)}
-    with tracing('-b', '8000', *lines, **alone) as ours, tracing(*lines) as theirs:
+    with script('dash', 'tables.sh') as (process, out), tracing('-b', '8000', *lines, **alone) as ours, tracing(*lines) as theirs:
         in_child(load_for_tables)
         in_child(access_badly)
         in_child(lambda: (set_comm(b' } hitcount: 9'), threads_one_after_another(2)))
@@ -678,13 +678,20 @@ def tables_are_the_same_whoever_counts() -> None:
             threads_one_after_another(2)
             os._exit(0)
         os.wait()
+        ours.end(signal.SIGINT), theirs.end(signal.SIGINT), process.send_signal(signal.SIGINT)
+        equal(process.wait(30), 0)
     names = re.search(r'counted by the kernel: (.*)', theirs.err)
     wanted = None if label.startswith('5.10-') else [re.split('[:/ ]', line)[2 if line[:2] == 'e ' else 1] for line in lines]
     equal(names and names[1].split(', '), wanted, theirs.err)
     holds('counted by the kernel' not in ours.err, ours.err)
     holds('at least' not in ours.out + theirs.out, ours.out + theirs.out)
-    for mine, its in zip(ours.out.split('\n\n'), theirs.out.split('\n\n')):
+    for mine, its, of_script in zip(*(text.split('\n\n') for text in (ours.out, theirs.out, out.read_text()))):
         equal(its, mine)
+        if ' |' in mine:
+            at = [word in ('calls', 'events') for word in mine.split('\n')[0].split()].index(True)
+            equal(sorted(rows(of_script)), sorted(row for row in rows(mine) if row[at] != '0'), of_script)
+        else:
+            equal([row[1:] for row in rows(of_script)], [re.findall(r' (-?\d+\.?\d*)', mine)], of_script)
     contains(theirs.out, '-100', 'loader')
     if wanted:
         contains(theirs.out, '(null)', '(fault)', f'{(1 << 63) + 1}-{1 << 64}', 'terminal')
@@ -743,6 +750,29 @@ def histograms_of_a_killed_run_are_swept() -> None:
     with tracing(*lines) as run:
         pass
     contains(run.err, f'removed what the killed run surftrace_{killed.pid}_')
+    equal(snapshot(), before)
+
+
+@check('5.10-amd64', '6.1-amd64')
+def a_script_that_counts_leaves_nothing() -> None:
+    before, line = snapshot(), 'p do_sys_openat2 h:comm log2(dfd)'
+    if label.startswith('5.10-'):
+        try:
+            with script('busybox', 'tables.sh'):
+                pass
+        except AssertionError as failure:
+            contains(str(failure), 'this kernel has no histograms (CONFIG_HIST_TRIGGERS, Linux 5.14): it cannot count by itself\n')
+        equal((snapshot(), Path('/run/script.out').read_text()), (before, ''))
+        return
+    with script('busybox', 'tables.sh') as (process, _):
+        process.kill()
+        wait_until(lambda: snapshot() == before, 20, 'its end')
+    with script('busybox', 'tables.sh') as (process, _):
+        os.killpg(process.pid, signal.SIGKILL)
+    wait_until(lambda: f'surftrace_{process.pid}_' in snapshot()['instances'], 5, 'its rest')
+    with tracing(line) as run:
+        pass
+    contains(run.err, f'removed what the killed run surftrace_{process.pid}_')
     equal(snapshot(), before)
 
 
@@ -1142,7 +1172,7 @@ def script(shell: str, name: str) -> Iterator[tuple[subprocess.Popen[bytes], Pat
     out, err = Path('/run/script.out'), Path('/run/script.err')
     command = [*([shutil.which('busybox'), 'sh'] if shell == 'busybox' else [shutil.which(shell)]), str(folder / name)]
     with open(out, 'wb') as to_out, open(err, 'wb') as to_err, \
-            subprocess.Popen(command, stdout=to_out, stderr=to_err, env={'PATH': str(tools)}) as process:
+            subprocess.Popen(command, stdout=to_out, stderr=to_err, env={'PATH': str(tools)}, start_new_session=True) as process:
         wait_until(lambda: b'tracing' in err.read_bytes() or process.poll() is not None, 20, 'the script')
         if process.poll() is not None:
             raise AssertionError(err.read_text())
