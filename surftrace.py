@@ -12491,7 +12491,8 @@ its own, `(null)` or `(fault)`. Numbers stand in their order, all else the large
 microseconds.
 A kernel with histograms (Linux 5.14, CONFIG_HIST_TRIGGERS) counts by itself what it counts alike, at a tenth
 of the cost: functions by numbers (not those behind a pointer to user memory), `comm`, `common_pid`, `cpu` and
-sums, without `-n`, `-p` and `-s`. A note says so. What finds no room in its memory is said too.
+sums, without `-n`, `-p` and `-s`. A note says so. What finds no room in its memory is said too. A script
+of `-o` counts so alone, and prints its tables, the largest rows first, at the end or every `-i` seconds.
 
 `-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot
 be told. The kernel takes that for a comment; surftrace reads it back. Behind a line with `h:` stand the
