@@ -5106,8 +5106,8 @@ ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | RAW
 RAW     := [+|-][u]N(EXPR) | \N | @+N
 KEY     := ARG | [NAME=](log2(EXPR) | step(EXPR,N)) | sum(EXPR) | avg(EXPR)
          | comm | common_pid | cpu | stack
-FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | FIELD OP VALUE
-OP      := == != < <= > >= & ~
+FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTER ) | LEFT OP VALUE
+LEFT    := FIELD | [FORMAT]EXPR[:TYPE]          OP := == != < <= > >= & ~
 
 Behind ' #! ' surftrace tells itself what the kernel cannot be told:
 WORDS   := { NAME{+NAME}:WORD | NAME:$dur(...) } [h:{ KEY }] [f:FILTER]
@@ -5185,13 +5185,15 @@ class Key(NamedTuple):
 
 
 class Compare(NamedTuple):
-    """FIELD OP VALUE; a quoted value has lost its quotes."""
+    """LEFT OP VALUE; a quoted value has lost its quotes. `arg` is what stands on the left where that is more
+    than a name."""
     field: str
     op: str
     value: str
     quoted: bool
-    at: Span                # of the field
+    at: Span                # of the left side
     value_at: Span
+    arg: Optional[Arg] = None
 
 
 class Not(NamedTuple):
@@ -5271,7 +5273,7 @@ FILTER_TOKENS = regex(r'''
     (?P<blank>\s+)
   | (?P<mark>&&|\|\||==|!=|<=|>=|[=<>&~!()])
   | (?P<string>"[^"]*"|'[^']*')  | (?P<unclosed>["'].*)
-  | (?P<word>CPUS\{[^}]*\}|[^\s()&|!=<>~"']+)
+  | (?P<word>CPUS\{[^}]*\}|(?:->|[^\s()&|!=<>~"'])+)
 ''', re.X)
 TYPE_WORDS = {'struct', 'union', 'enum', 'class', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short',
               'int', 'long', 'void', 'bool', '_Bool', 'float', 'double'}
@@ -5407,7 +5409,7 @@ class Parser:
             else:
                 word, word_at = self.type_word()
         if self.here.kind != 'end' and not self.spaced():
-            self.fail(ADVICE_BEHIND.get(self.here.text, 'the argument is complete before this'))
+            self.fail(ADVICE_BEHIND.get(self.here.text, 'the expression is complete before this'))
         return Arg(name, format_, expr, word, self.span(start), word_at, length)
 
     def counted_text(self) -> Tuple[str, Span, Expr]:
@@ -5612,7 +5614,9 @@ class Parser:
             self.fail('the key is complete before this')
         return Key(how, Arg(name, '', expr, '', self.span(start), self.here.at), step)
 
-    # filters
+
+class FilterParser(Parser):
+    """The same for the tokens of a filter."""
 
     def filter(self) -> Filter:
         """FILTER"""
@@ -5628,9 +5632,14 @@ class Parser:
     def negation(self) -> Filter:
         """NOT"""
         self.deeper()
-        if self.accept('!'):
+        negates = self.accept('!')
+        if negates and self.here.text == '(' and not self.opens_filter():
+            self.fail("'!' negates the comparison in the bracket behind it; a cast is ((struct T *)x)->m",
+                      negates.at)
+        if negates:
             inner: Filter = Not(self.negation())
-        elif self.accept('('):
+        elif self.here.text == '(' and self.opens_filter():
+            self.take()
             inner = self.filter()
             self.expect(')', 'to close the bracket')
         else:
@@ -5638,13 +5647,46 @@ class Parser:
         self._depth -= 1
         return inner
 
+    def opens_filter(self) -> bool:
+        """Tell whether the bracket here holds comparisons, and is none of an expression."""
+        end = self.closing()
+        inside = {self.ahead(i).text for i in range(end)}
+        return self.ahead(end + 1).text in ('', ')', '&&', '||') or bool(
+            inside & {'==', '!=', '&&', '||', '~'})
+
+    def closing(self) -> int:
+        """How far ahead the bracket here is closed."""
+        depth = count = 0
+        while True:
+            token = self.ahead(count)
+            depth += (token.text == '(') - (token.text == ')')
+            if not depth or token.kind == 'end':
+                return count
+            count += 1
+
+    def left_side(self) -> Tuple[Span, Optional[Arg]]:
+        """LEFT, up to a blank or an operator outside brackets; as an argument where it is more than a
+        name."""
+        start = self.here.at
+        if self.here.kind in ('end', 'string', 'unclosed') or self.here.text in ('&&', '||', ')'):
+            self.fail("a field's name, or an expression, expected in the filter")
+        self.accept('&')
+        while self.here.kind == 'word' or self.here.text == '(':
+            if self.spaced() and self.here.at != start:
+                break
+            self._at = min(self._at + self.closing() + 1, len(self._tokens))
+        at = self.span(start) if self.here.at != start else start
+        if re.fullmatch(r'[A-Za-z_]\w*(\.(ustring|function))?', self._text[at[0]:at[1]]):
+            return at, None
+        parser = Parser(TOKENS, self._text, *at)
+        arg = parser.arg()
+        if arg.name or parser.here.kind != 'end':
+            parser.fail('the left side of a comparison is complete before this')
+        return at, arg
+
     def comparison(self) -> Compare:
-        """FIELD OP VALUE"""
-        if self.here.kind != 'word':
-            self.fail("a field's name expected in the filter")
-        field = self.take()
-        if not re.fullmatch(r'[A-Za-z_]\w*(\.(ustring|function))?', field.text):
-            self.fail("the left side of a comparison is a field's name", field.at)
+        """LEFT OP VALUE"""
+        at, arg = self.left_side()
         if self.here.text not in ('==', '!=', '<', '<=', '>', '>=', '&', '~') or self.here.kind != 'mark':
             known = 'an operator expected: == != < <= > >= & ~'
             self.fail("'==' compares" if self.here.text == '=' else known)
@@ -5653,12 +5695,13 @@ class Parser:
             self.fail('the string is not closed' if self.here.kind == 'unclosed' else 'a value expected')
         value = self.take()
         quoted = value.kind == 'string'
-        return Compare(field.text, op, value.text[1:-1] if quoted else value.text, quoted, field.at, value.at)
+        text = value.text[1:-1] if quoted else value.text
+        return Compare(self._text[at[0]:at[1]], op, text, quoted, at, value.at, arg)
 
 
 def parse_filter(text: str, start: int, end: int) -> Filter:
     """The filter in text[start:end]."""
-    parser = Parser(FILTER_TOKENS, text, start, end)
+    parser = FilterParser(FILTER_TOKENS, text, start, end)
     parsed = parser.filter()
     if parser.here.kind != 'end':
         parser.fail('the filter is complete before this; join comparisons with && or ||')
@@ -6171,6 +6214,9 @@ class Since(NamedTuple):
     fields: Tuple[Tuple[str, str], ...] = ()            # (here, there)
 
 
+HIDDEN = 'hidden'                           # behind #!, of a field that is not shown
+
+
 class Field(NamedTuple):
     """One value shown, of one fetch, or of as many as its format has parts."""
     name: str
@@ -6181,6 +6227,11 @@ class Field(NamedTuple):
     at: Span = (0, 1)
     when: str = ''              # 'entry': fetched at the entry of a return; 'dur': a time, of a call or since
     since: Optional[Since] = None
+    hidden: bool = False                    # fetched for the filter alone, behind what is shown
+
+    def unshown(self) -> Field:
+        """The same, for the filter alone."""
+        return self._replace(hidden=True, words=(*self.words, HIDDEN))
 
     @property
     def kind(self) -> str:
@@ -7620,9 +7671,12 @@ def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Fie
             if header and header[1] in HEADERS and fetches[0].derefs:
                 data = Fetch(fetches[0].base, fetches[0].derefs[:-1])
                 packet = Packet(data, header[1], header[3], int(header[4]), bool(header[2]))
+            elif word == HIDDEN:
+                field = field._replace(hidden=True)
             else:
                 field = field._replace(format=_word_format(word, field, resolver, at))
         joined = resolver.guarded(field, packet)
+        joined = joined.unshown() if field.hidden else joined
         fields = [joined if each is parts[0] else each for each in fields if each not in parts[1:]]
     return fields
 
@@ -8838,6 +8892,10 @@ def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event
     if probe.args or not all(of_record(key, fields or ()) for key in probe.keys or ()):
         own = f'{name}_{own}'[:63] if probe.place.glob else name
         return own_event(probe, own, 'e', event, InEvent(machine.kernel, fields))
+    for each in comparisons(probe.filter):
+        if each.arg:
+            refuse('an event as it is can be filtered by its fields alone; with an argument before f: (then '
+                   'it is an event probe) expressions can stand here', each.at)
     filter_ = FilterText((), fields).text(probe.filter) if probe.filter else ''
     columns = None if probe.keys is None else tuple(column((), key, -1) for key in probe.keys)
     annotation = annotation_of((), probe, columns)
@@ -8852,7 +8910,7 @@ def part_names(field: Field) -> Tuple[str, ...]:
 def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0,
               pair: Optional[Pair] = None) -> Event:
     """An event of ours: fields in the user's order, then what is fetched unseen."""
-    fields, columns = fields_and_columns(probe, resolver)
+    probe, fields, columns = looked_up(probe, resolver)
     own, in_kernel = fields, probe.filter
     if any(field.since for field in fields):
         in_kernel, condition = divided(probe.filter, fields)
@@ -8862,14 +8920,79 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     return sealed(event._replace(columns=columns, annotation=annotation, pair=pair), seal)
 
 
-def fields_and_columns(probe: Probe, resolver: Resolver) -> Tuple[List[Field], Optional[Tuple[Column, ...]]]:
-    """What is fetched for a line, and what it is counted by."""
+Found = Tuple[Probe, List[Field], Optional[Tuple[Column, ...]]]
+
+
+def looked_up(probe: Probe, resolver: Resolver) -> Found:
+    """A line whose filter has only names, what is fetched for it, and what it is counted by."""
     fields = annotated([resolver.field(arg) for arg in probe.args], probe, resolver)
-    fields, keys = with_keys(fields, probe, resolver)
-    fields = unique(fields, probe)
+    hidden = [field for field in fields if field.hidden]
+    fields, keys = with_keys([field for field in fields if not field.hidden], probe, resolver)
+    probe, fields = with_hidden(unique([*fields, *hidden], probe), probe, resolver)
     if probe.keys is None:
-        return fields, None
-    return fields, tuple(map(functools.partial(column, fields), probe.keys, keys))
+        return probe, fields, None
+    return probe, fields, tuple(map(functools.partial(column, fields), probe.keys, keys))
+
+
+def with_hidden(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[Probe, List[Field]]:
+    """The line with what its filter compares by names, and the fields with what is fetched for that alone."""
+    names: Dict[str, str] = {}                          # by the left side
+    for compare in unnamed(probe.filter, [field.name for field in fields]):
+        if compare.field in names or not compare.arg and not is_here(compare, resolver):
+            continue
+        with located(at=compare.at):
+            field = resolver.field(expression(compare))._replace(at=compare.at)
+        alike = [other for other in fields if (other.fetches, other.since) == (field.fetches, field.since)]
+        same = [other.name for other in alike if other.when == field.when
+                and field.words == tuple(word for word in other.words if word != HIDDEN)]
+        if not same:
+            fields = unique([*fields, field if field.when == 'dur' else field.unshown()], probe)
+        names[compare.field] = (same or [fields[-1].name])[0]
+    if names and probe.filter:
+        filter_ = mapped(probe.filter, lambda each: each._replace(field=names.get(each.field, each.field)))
+        probe = probe._replace(filter=filter_)
+    return probe, hidden_last(fields)
+
+
+def hidden_last(fields: Iterable[Field]) -> List[Field]:
+    """The fields, those that are not shown behind the others."""
+    return sorted(fields, key=lambda field: field.hidden)
+
+
+def unnamed(filter_: Optional[Filter], names: Container[str]) -> Iterator[Compare]:
+    """The comparisons in a filter whose left side is none of those names."""
+    return (each for each in comparisons(filter_) if each.arg or each.field.split('.')[0] not in names)
+
+
+def expression(compare: Compare) -> Arg:
+    """The left side of a comparison as an argument."""
+    at = compare.at
+    return compare.arg or Arg('', '', Expr('name', at, compare.field), '', at, at)
+
+
+def is_here(compare: Compare, resolver: Resolver) -> bool:
+    """Tell whether a name is one of a parameter, a variable or an event's field, refused where it is one that
+    every event has, too."""
+    name, function = compare.field, resolver.function
+    variables = [*function.parameters, *function.locals] if function else []
+    here = name in (resolver.fields or [variable.name for variable in variables])
+    if here and name in GENERIC_FIELDS:
+        try:
+            resolver.field(expression(compare))
+        except InputError:
+            return False
+        refuse(f"'{name}' is something every event has, and a variable here: {name.upper()} means the first; "
+               'an argument before f: with another name has the second', compare.at)
+    return here
+
+
+def mapped(filter_: Filter, change: Callable[[Compare], Compare]) -> Filter:
+    """The filter with each comparison changed."""
+    if isinstance(filter_, Not):
+        return Not(mapped(filter_.inner, change))
+    if isinstance(filter_, Junction):
+        return Junction(filter_.op, tuple(mapped(part, change) for part in filter_.parts))
+    return change(filter_)
 
 
 def defined(probe: Probe, name: str, letter: str, place: str, fields: Sequence[Field], arch: Arch) -> Event:
@@ -8899,21 +9022,25 @@ def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
     if timed or probe.entry:
         return True
     back, entry = resolver_at(target, probe, machine), resolver_in(target)
-    for arg in probe.all_args:
-        if arg.expr.kind == 'name' and arg.expr.name in OF_RECORD:
-            continue
+    names = {*GENERIC_FIELDS}                           # what a filter means by a name, as far as is known
+
+    def only_at_entry(arg: Arg) -> bool:
         try:
-            back.field(arg)
+            names.add(back.field(arg).name)
         except InputError:
             with contextlib.suppress(InputError):
                 entry.field(arg)
                 return True
-    return False
+        return False
+    args = [arg for arg in probe.all_args if arg.expr.kind != 'name' or arg.expr.name not in OF_RECORD]
+    return any(map(only_at_entry, args)) or any(
+        only_at_entry(expression(compare)) for compare in unnamed(probe.filter, names))
 
 
 def wants_time(probe: Probe) -> Optional[Span]:
     """Where a line names the time of a call, if it does."""
-    exprs = [part for arg in probe.all_args for part in arg.expr.parts()]
+    args = (*probe.all_args, *map(expression, comparisons(probe.filter)))
+    exprs = [part for arg in args for part in arg.expr.parts()]
     named = {arg.name or 'dur' * (arg.expr.kind == 'since') for arg in probe.all_args}
     spans = [expr.at for expr in exprs if (expr.kind, expr.name) == ('special', '$dur')]
     spans += [each.at for each in comparisons(probe.filter) if each.field == 'dur' and 'dur' not in named]
@@ -8935,9 +9062,9 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     """The event of the entries, then that of the returns."""
     at_entry = frozenset(arg.name for arg in probe.entry.args) if probe.entry else frozenset()
     resolver = InPair(resolver_in(target), resolver_in(target, 'r'), at_entry)
-    fields, columns = fields_and_columns(probe, resolver)
+    probe, fields, columns = looked_up(probe, resolver)
     if wants_time(probe) and not any(field.when == 'dur' for field in fields):
-        fields = unique([*fields, TIME._replace(at=(0, 1))], probe)
+        fields = hidden_last(unique([*fields, TIME._replace(at=(0, 1))], probe))
     in_kernel, condition = divided(probe.filter, fields)
     entry_name = f'{name[:60]}_in'
     of_entry = [field for field in fields if field.when == 'entry']
@@ -8981,7 +9108,7 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
                 refuse(f"'{each.field}' is no argument of this line: only those, common_pid and cpu can be "
                        'compared in one part with what is known of the call (parts are joined with &&)',
                        each.at)
-        ours.append(in_nanoseconds(part, known))
+        ours.append(mapped(part, functools.partial(in_nanoseconds, known)))
     both = [Junction('&&', tuple(part)) if len(part) > 1 else next(iter(part), None)
             for part in (kernel, ours)]
     if both[1]:
@@ -8990,20 +9117,16 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
     return both[0], both[1]
 
 
-def in_nanoseconds(filter_: Filter, known: Mapping[str, Field]) -> Filter:
-    """The filter with times as numbers."""
-    if isinstance(filter_, Not):
-        return Not(in_nanoseconds(filter_.inner, known))
-    if isinstance(filter_, Junction):
-        return Junction(filter_.op, tuple(in_nanoseconds(part, known) for part in filter_.parts))
-    field = known.get(filter_.field)
+def in_nanoseconds(known: Mapping[str, Field], compare: Compare) -> Compare:
+    """The comparison of a time with a number."""
+    field = known.get(compare.field)
     if not field or field.when != 'dur':
-        return filter_
-    time = re.fullmatch(r'(\d{1,9})(?:\.(\d{1,9}))?(ns|us|ms|s)', filter_.value)
-    if not time or filter_.op in ('&', '~'):
-        refuse('a time is compared with a number and its unit: ns, us, ms or s', filter_.value_at)
+        return compare
+    time = re.fullmatch(r'(\d{1,9})(?:\.(\d{1,9}))?(ns|us|ms|s)', compare.value)
+    if not time or compare.op in ('&', '~'):
+        refuse('a time is compared with a number and its unit: ns, us, ms or s', compare.value_at)
     billionths = int(time[1] + (time[2] or '').ljust(9, '0'))       # not as a float: 1.001ms is 1001us
-    return filter_._replace(value=str(billionths * TIME_UNITS[time[3]] // 10**9))
+    return compare._replace(value=str(billionths * TIME_UNITS[time[3]] // 10**9))
 
 
 def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]],
@@ -9014,7 +9137,10 @@ def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Seque
     words += [entry] if entry else []
     words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # no filter, no keys
     counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
-    filter_ = split_line(probe.text, probe.place.at[1]).source(probe.text, 'filter')
+    text = probe.text
+    for each in reversed(list(comparisons(probe.filter))):      # expressions have names by now
+        text = text[:each.at[0]] + each.field + text[each.at[1]:]
+    filter_ = split_line(text, probe.place.at[1]).source(text, 'filter')
     return ' '.join(filter(None, [*words, counted, filter_ * (entry is not None)]))
 
 
@@ -9031,7 +9157,8 @@ def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> Li
     """The event of the entries, then that of the returns, both of which are shown. The filter takes or leaves
     whole calls, so it is judged here, at the entry."""
     resolver, back = resolver_at(target, probe, machine), probe.back or probe
-    of_entry, _ = fields_and_columns(probe, resolver)
+    named, of_entry, _ = looked_up(probe._replace(filter=back.filter), resolver)
+    back = back._replace(filter=named.filter)
     condition = judged_here(back.filter, of_entry)
     values = [field._replace(at=(-1, -1)) for field in returned(probe, target, machine)]
     fields = unique([*of_entry, *values, TIME], probe)
@@ -9170,7 +9297,8 @@ def unique(fields: List[Field], probe: Probe) -> List[Field]:
     for field in fields:
         first, taken = field.name, seen
         if field.at not in written:
-            first, taken = field.name + '_' * (field.name in RESERVED), seen.union(written.values())
+            names_of_all = {*GENERIC_FIELDS, 'dur'} if field.hidden else RESERVED
+            first, taken = field.name + '_' * (field.name in names_of_all), seen.union(written.values())
         names = itertools.chain([first[:29]], (f'{field.name[:27]}_{i}' for i in itertools.count(2)))
         field = field._replace(name=next(name for name in names if name not in taken))
         seen.update(part_names(field))
@@ -10280,13 +10408,13 @@ UNSEEN = b'  (its entry was not seen)'
 
 def with_names(pairs: Iterable[Tuple[Field, Reading]]) -> List[bytes]:
     """What is shown of each field."""
-    return [b'%s=%s' % (field.name.encode(), reading.text) for field, reading in pairs]
+    return [b'%s=%s' % (field.name.encode(), reading.text) for field, reading in pairs if not field.hidden]
 
 
 def called(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
     """A function as a tree shows it, with what was fetched."""
-    values = b'(%s)' % b', '.join(with_names(pairs)) if pairs else b''
-    return event.label.encode('utf-8', 'surrogateescape') + values
+    values = with_names(pairs)
+    return event.label.encode('utf-8', 'surrogateescape') + (b'(%s)' % b', '.join(values) if values else b'')
 
 
 def result(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
@@ -10481,7 +10609,7 @@ class Decoder:
         if event.role == 'entry':
             shown = judged(pair, head, readings)
             depth = self.calls.enter(event, head, match, readings, shown)
-            text = b'-> ' + called(event, pairs) + b'()' * (not pairs)
+            text = b'-> ' + called(event, pairs) + b'()' * (not with_names(pairs))
         elif event.role == 'return':
             left = self.calls.leave(event, head, match)
             shown = left[0].shown if left else self.calls.stands_alone(event)
@@ -10642,10 +10770,12 @@ def fast_pattern(event: Event) -> bytes:
 
 
 def fast_values(event: Event, named: Container[int]) -> bytes:
-    """The values of a plain record; those of the named fields are groups, v0, v1, ..."""
+    """The values that are shown of a plain record; those of the named fields are groups, v0, v1, ..."""
     parts = [rb'\([ -(*-~]*\)']
     for number, field in enumerate(event.fields):
         format_ = field.format
+        if field.hidden:
+            continue
         if format_ and not format_.word.startswith('cut('):
             return rb'(?!)'
         for name, fetch in zip(part_names(field), field.fetches):
@@ -10659,10 +10789,12 @@ def fast_values(event: Event, named: Container[int]) -> bytes:
 
 def fast_unseen(event: Event) -> bytes:
     """What is fetched unseen behind the values, where each can be trusted."""
+    values = [b' %s=%s' % (name.encode(), value_patterns(fetch)[1]) for field in event.fields if field.hidden
+              for name, fetch in zip(part_names(field), field.fetches)]
     guards: Dict[str, List[Guard]] = {}
     for guard in (guard for field in event.fields for guard in field.guards):
         guards.setdefault(guard.name, []).append(guard)
-    values = [b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items()]
+    values += [b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items()]
     return b''.join(values) + event.seal.encode()
 
 
@@ -12481,7 +12613,9 @@ many bytes, of which up to 256 are shown; a filter can compare only the length. 
 
 A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes;
 addresses, numbers in network byte order and enumerators are written as they are shown. Beside the line's own
-names there are `common_pid`, `comm` and `cpu`. A time has its unit: `f:dur>10ms` (`ns us ms s`).
+names there are `common_pid`, `comm` and `cpu`. Any other expression may stand on the left, and is fetched for
+the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096` (`-S` calls it `hidden`); not where an
+`e` line shows the event as it is. A time has its unit: `f:dur>10ms` (`ns us ms s`).
 
 A line with `h:` counts, and shows a table at the end. Behind it stand up to three keys and up to two of
 `sum(x)` and `avg(x)`; without a key it counts the calls of each function. A key is an argument, or the name

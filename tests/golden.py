@@ -614,9 +614,14 @@ LINES = [   # with what other lines have: names, filters, formats, several value
     'p take_void @held:u64 @held+8:x32 \\5 \\-1:s8',
     'p give_*', 'r give_s* f:common_pid!=1', 'p take_s24 v.a v.b (&v)->c',
     'p take_scalars p->fn p->address:symbol f:fn.function==main',
+    'p take_bits f:p->a==1', 'p take_bits S(p->c) f:c<0&&!(p->h==SOME)||p->g!=NINE', 'p take_text f:p->s~"a*"&&p->c==65',
+    'p take_arrays comm=p->text f:p->text==abc&&comm!=x', 'p take_eight a f:a<0||h==-1', 'r give_enum f:$retval==SOME',
+    'p take_scalars f:p->us:be16==80&&p->u:ip!=10.0.0.1', 'p give_* $comm f:%0>3', 'r take_scalars $dur f:p->i>1&&$dur>1ms',
+    'r take_scalars h:log2(p->i) f:p->u>1&&p->i<3&&$dur>3us', 'r take_scalars f:p->i>1&&dur>1ms', 'p take_scalars h:p->i f:p->i>3&&p->u<2',
 ]
 EVENTS = ['e system/event', 'e system/event f:prev_pid==1&&prev_comm=="a b"',
-          'e:name system/event prev_pid c=$prev_comm f:prev_pid<0', ARGS, f'{ARGS} f:sb<0&&a==10.0.0.1']
+          'e:name system/event prev_pid c=$prev_comm f:prev_pid<0',
+          'e system/event prev_pid f:prev_comm==a&&comm==b&&flags&1', ARGS, f'{ARGS} f:sb<0&&a==10.0.0.1']
 HOSTILE = ['$(touch owned)', '`touch owned`', '$HOME', '${x}', '\\', '\\\\', "'", "a'b'c", '!', '*', ';', '&&', '|', '>x',
            '%s%n', '\\n', '-n', '~', '#', '$$', '"$@', '\t', 'é',
            '$group', '\x1b[2J', '\udcff', '{}', '{lines}', '\\x41', '(', ')', '\r', "'\"'\"'", 'EOF', '\\$x', '\\`x', "$'x'",

@@ -48,6 +48,15 @@ def test_a_number_behind_a_bad_pointer_is_not_shown(pointers, expected):
     assert shown([CHAIN], line).startswith(b'            bash-77      [001]   421.123456: f0: (f+0x0/0x40) ')
 
 
+def test_what_only_the_filter_wants_is_not_shown():
+    event, = sealed('p f a=%si:u32 c=$comm f:+84(+2272(%di)):s32<4||%dx:s32 != 1||$comm~x*||+0(%cx):string==x||a==1')
+    values = {'a': 1, 'c': b'abc', 'mem': 7, 'dx': -1, 'mem_2': b'x" a=3 c="y'}
+    plain = text_of(event, {**values, 'mem_2': b'x'})
+    assert re.fullmatch(Decoder([event])._fast.pattern, plain[:-1])
+    for line in (plain, text_of(event, values), text_of(event, values, {'ptr2': 0})):
+        assert fields_of(shown([event], line)) == 'a=1 c="abc"'
+
+
 @pytest.mark.parametrize(('line', 'values', 'expected'), [
     ('p f a=%di:s32 b=%si:x64 c=%dx:u8', {'a': -5, 'b': 255, 'c': 7}, 'a=-5 b=0xff c=7'),
     ('p f a=+0(%di):b5@3/8 #! a:S(5)', {'a': 31}, 'a=-1'), ('p f a=+0(%di):b5@3/8 #! a:S(5)', {'a': 15}, 'a=15'),

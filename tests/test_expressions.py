@@ -136,6 +136,12 @@ def test_an_argument_is_the_same_among_others(text, tree):
 
 FILTERS = [
     ('x==1', 'x==1'), ('x == 1', 'x==1'), ('x<=-5', 'x<=-5'), ('x&0x10', 'x&0x10'), ('x~*a?', 'x~*a?'), ('x=="a b"', "x=='a b'"),
+    ('p->x==1', 'p->x==1'), ('*p&4', '*p&4'), ('&p->x!=1', '&p->x!=1'), ('(struct T *)p->x<2', '(struct T *)p->x<2'),
+    ('((struct T *)%0)->x>=-1', '((struct T *)%0)->x>=-1'), ('(B<i> *)x->y>1', '(B<i> *)x->y>1'), ('(p)->x==1', '(p)->x==1'),
+    ('!(p->x==1)', '(! p->x==1)'), ('(p->x>1)&&%1->y[2].z~ab*', '(&& p->x>1 %1->y[2].z~ab*)'),
+    ('user(f):string==a&&S(p->x)<3', '(&& user(f):string==a S(p->x)<3)'), ('+8(%di):u32&3', '+8(%di):u32&3'),
+    ('(a->b==1||(c)->d==2)&&e<3', '(&& (|| a->b==1 (c)->d==2) e<3)'), ('!@g==1', '(! @g==1)'), ('$retval<-1', '$retval<-1'),
+    ('(a<4)&&c>1', '(&& a<4 c>1)'),
     ("x=='a\"b'", "x=='a\"b'"), ('x==a.b-c:d/e*', 'x==a.b-c:d/e*'), ('x==::1', 'x==::1'), ('x==CPUS{1-3,5}', 'x==CPUS{1-3,5}'),
     ('x.ustring=="a"', "x.ustring=='a'"), ('x.function==schedule', 'x.function==schedule'), ('!x==1', '(! x==1)'),
     ('!!x==1', '(! (! x==1))'),
@@ -231,7 +237,7 @@ ERRORS = [
     (f"p f a[^{'9' * 5000}]", 'is no number'), (f"p f +{'9' * 5000}(%di)", 'is no number'),
     (f"p f @{'9' * 5000}", 'is no number'),
     # filters
-    ('p f f:^', "a field's name expected"), ('p f f:x^', 'an operator expected'), ('p f f:x==^', 'a value expected'),
+    ('p f f:^', "a field's name, or an expression"), ('p f f:x^', 'an operator expected'), ('p f f:x==^', 'a value expected'),
     ('p f f:x^=1', "'==' compares"), ('p f f:x==1&&y==^"', "the string is not closed"),
     ('p f f:x==1 ^y==2', 'join comparisons with && or ||'), ('p f f:x==1 ^f:y==2', 'join comparisons'),
     ('p f f:x==1&&^', "a field's name"),
@@ -242,10 +248,12 @@ ERRORS = [
     ('p f ^/a==x/', 'behind f:'), ('p:^f', "'f' is the event's name here, and its place is missing: p f, or p:NAME FUNC"),
     ('p:^f %0->x', 'p f, or'), ('p:^f a=%0', 'p f, or'), ('e:^x', 'e:NAME SYSTEM/EVENT'), ('P:^x', 'P:NAME OBJ:FUNC'),
     ('p^', "'p FUNC ...', in quotes"), ('e^ ', "'e SYSTEM/EVENT ...', in quotes"),
-    ('p f f:^1==x', 'left side'),
+    ('p f f:^1==x', 'an expression expected'), ('p f f:a->^==x', "a member's name"),
+    ('p f f:a->b ^c==1', 'an operator'), ('p f f:^!(struct T *)p->a==1', "'!' negates"),
+    ('p f f:(^struct )p->a==1', 'the name of the struct'), ('p f f:a->b:^==1', 'a type expected'),
     ('p f f:^"x"==1', "a field's name"), ('p f f:x==^==1', 'a value'), ('p f f:!^', "a field's name"),
     ('p f f:x ^y', 'an operator'),
-    ('p f f:x==1^|y==1', 'means nothing'), ('p f f:x<^>1', 'a value'), ('p f f:^x-y==1', 'left side'),
+    ('p f f:x==1^|y==1', 'means nothing'), ('p f f:x<^>1', 'a value'), ('p f f:x^-y==1', 'the expression is complete'),
     ('p f f:x==1 ^&y', 'complete before this'), ('p f f:x==^&&y==1', 'a value'),
     # kinds and places
     ('^', 'begins with the kind'), ('^x f', 'begins with the kind'), ('  ^pf', 'begins with the kind'),

@@ -14,7 +14,7 @@ from random import Random
 from typing import NamedTuple, Optional
 
 import pytest
-from helpers import ARGS, KERNEL, events_of
+from helpers import ARGS, KERNEL, events_of, machine_of
 from imitation import Old, Value, passes
 
 import surftrace
@@ -137,12 +137,44 @@ def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
     ('p f comm=$comm f:^comn==x', "did you mean 'comm'?"), ('p f f:^pid==1', 'common_pid is the thread, and -p PID'),
     ('e system/event f:^mac==1', 'is an array'),
     ('e system/event f:prev_pid==^99999999999', 'has 32 bits'), ('e system/event f:prev_pid==^abc', 'no number'),
-    ('e system/event p=prev_pid f:^prev_pid==1', "no field 'prev_pid'; there are p"), ('p f c=$comm f:c==^"\'\\""', None),
+    ('e system/event p=prev_pid f:^prev_pidd==1', "no field 'prev_pidd'; there are p"), ('e system/event f:^$prev_pid==1', 'as it is'),
+    ('p f c=$comm f:c==^"\'\\""', None),
 ])
 def test_a_field_has_to_be_there(line, message):
     with pytest.raises(InputError) as caught:
         events_of(KERNEL, line.replace('^', ''))
     assert message is None or (message in caught.value.message and caught.value.at[0] == line.index('^'))
+
+
+HIDDEN = 'p f n=%si:u32 f:+84(+2272(%di)):s32<4&&n>1&&(+0(%dx):string==a||%cx!=3)'
+
+
+def test_an_expression_is_fetched_for_the_filter_alone():
+    event, = events_of(KERNEL, HIDDEN)
+    assert event.lines() == ['p:f0 f n=%si:u32 mem=+84(+2272(%di)):s32 mem_2=+0(%dx):string cx=%cx:x64 '
+                             '#! mem:hidden mem_2:hidden cx:hidden f:mem<4&&n>1&&(mem_2==a||cx!=3)']
+    assert event.filter == ('(ptr1>=0xff00000000000000&&ptr1<=0xfffffffffffff000&&ptr2>=0xff00000000000000&&'
+                            'ptr2<=0xfffffffffffff000&&mem<4)&&n>1&&((ptr3>4095&&mem_2~"*"&&mem_2=="a")||cx!=3)')
+    again, = events_of(KERNEL, *event.lines())
+    assert (again.definitions, again.filter, again.lines()) == (event.definitions, event.filter, event.lines())
+
+
+@pytest.mark.parametrize(('line', 'names'), [
+    # what the line fetches comes first; one expression is fetched once; names are no one else's
+    ('p f n=%di:s32 f:n==1&&%di:s32<3', 'n'), ('p f f:%di:s32==1||%di:s32==3||%di:s32&4', 'di'), ('p f f:%di==1||%di:s32==3', 'di di_2'),
+    ('p f f:+0(%di):string==a||$comm==b', 'mem comm_'), ('p f di=%si f:di==1&&%di==2', 'di di_2'), ('p f f:comm==x&&cpu==1', ''),
+    ('p f h:%di:u32 f:%di:u32>3', 'di'),
+])
+def test_what_a_filter_names_is_fetched_once(line, names):
+    assert [field.name for field in events_of(KERNEL, line)[0].fields] == names.split()
+
+
+def test_a_name_that_means_two_things_is_refused(info):
+    with pytest.raises(InputError, match="'cpu' is something every event has") as caught:
+        events_of(machine_of(info), 'p take_cpu f:cpu==1')
+    assert caught.value.at == (13, 16)
+    assert not events_of(machine_of(info), 'p take_cpu f:CPU==1')[0].fields
+    assert [field.name for field in events_of(machine_of(info), 'p take_cpu f:%0==1')[0].fields] == ['cpu_']
 
 
 def test_of_a_text_in_a_packet_only_the_beginning_is_compared():

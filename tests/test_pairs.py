@@ -45,7 +45,17 @@ def test_a_call():
     assert shown((entry, back), *call((entry, back), 7, dur=0.000012)) == ['n=7 retval=7 dur=12us']
 
 
+def test_what_only_the_filter_wants_is_judged_and_not_shown():
+    events = pair('r f $retval:s32 f:%0:s32>5&&$dur>10us&&$retval:s32>0||$dur>1s')
+    assert [event.definitions[0].definition() for event in events] == [
+        'p:f0_in f arg0=%di:s32 sp1=$stack:x64', 'r:f0 f retval=$retval:s32 sp1=$stack:x64']
+    records = [written(event, {'arg0': n, 'retval': n}, 0x1000 + 8 * n, start + when) for n, start, dur in (
+        (7, 1.0, 0.000012), (7, 2.0, 0.000009), (4, 3.0, 0.000012), (-1, 4.0, 2.0)) for event, when in zip(events, (0, dur))]
+    assert shown(events, *records) == ['retval=7 dur=12us', 'retval=-1 dur=2.000000s']
+
+
 @pytest.mark.parametrize(('line', 'at_entry', 'at_return', 'told'), [
+    ('r take_eight f:h>3', 'h=+16($stack):u64', '', '=h:after(f0_in) f:h>3'), ('r take_eight a=h f:a>3', 'a=+16($stack):u64', '', 'a:after(f0_in) f:a>3'),
     ('r take_eight h', 'h=+16($stack):u64', '', '=h:after(f0_in)'), ('r take_s12 v.a', 'a=%di:s32', '', 'a:after(f0_in)'),
     ('r take_eight h $comm a', 'h=+16($stack):u64 a=%di:s8', 'comm=$comm', 'h+comm+a:after(f0_in)'),
     ('r take_eight $dur d f:d>0', 'd=%cx:s64', '', 'dur+d:after(f0_in) f:d>0'),
