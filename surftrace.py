@@ -3684,7 +3684,7 @@ class Variables:
             if entry:
                 return self._at_entry(found, die.unit, start is None)
             if start is not None:
-                return self._on_stack(found)
+                return self._on_stack(found, pc)
             return self._kept(self._places.place(operations, Location('frame')), found, die, spot)
         if entry and self._is_handed_over(holder):
             return None
@@ -3708,9 +3708,19 @@ class Variables:
         below = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
         if found.how == 'frame' and below:
             return None
-        argument = found.how == 'register' and self._arch.dwarf.get(found.number) in self._arch.arguments
-        moved = found.how in ('memory', 'register') and not argument and unit.is_gnu
+        moved = found.how in ('memory', 'register') and not self._is_argument(found) and unit.is_gnu
         return None if only and (moved or found.how == 'gone') else found
+
+    def _is_argument(self, found: Location) -> bool:
+        """Say whether it is a register of arguments."""
+        return found.how == 'register' and self._arch.dwarf.get(found.number) in self._arch.arguments
+
+    @staticmethod
+    def _follows(spot: Spot) -> bool:
+        """Say whether the compiler could follow the variables of a function: then one of them has a list of
+        places."""
+        dies = (die for scope in spot.scope.whole() for die in scope.variables)
+        return any(isinstance(die.values.get('DW_AT_location'), int) for die in dies)
 
     def _is_by_address(self, die: Die, low: int) -> bool:
         """Say whether, from the entry on, a register or a word of the frame points to a parameter."""
@@ -3730,9 +3740,10 @@ class Variables:
         """Say whether a place is counted from the stack pointer."""
         return place.how == 'memory' and self._arch.dwarf.get(place.number) == self._arch.stack_pointer
 
-    def _on_stack(self, found: Location) -> Location:
-        """The Location, refused where it is below the stack pointer: what is there belongs to nobody."""
-        if self._is_stack(found) and found.offset < 0:
+    def _on_stack(self, found: Location, pc: int) -> Location:
+        """The Location, refused where it is below the stack pointer, and what is there belongs to nobody: in
+        a function that calls none the 128 bytes below it do (x86-64's psABI, 3.2.2)."""
+        if self._is_stack(found) and found.offset < 0 and not self._frames.usual_stack(pc):
             return gone('its place on the stack is not there at this instruction')
         return found
 
@@ -3740,7 +3751,8 @@ class Variables:
         """The only place that a variable ever has (`bare`: with the frame base left open), where that is so:
         after the first instructions for a parameter in the frame; while the stack pointer is where it is in
         most of the function; and not where gcc, which cannot follow variables, names where it is at some
-        time."""
+        time. Where it can, a parameter that has only one is in that from the call on (dw_loc_list() in
+        gcc/dwarf2out.cc: as soon as it leaves it, there is a list)."""
         if bare.how == 'frame':
             cfa = self._frames.cfa(spot.address)
             below = bare.offset < 0 or self._is_stack(found) and found.offset < cfa.offset
@@ -3748,8 +3760,10 @@ class Variables:
                 low, end = self._places.low(spot.home) or 0, self._prologue_end(spot.home)
                 if low <= spot.address < end:
                     return gone('the first instructions put it in its place')
-            return self._on_stack(found)
+            return self._on_stack(found, spot.address)
         if bare.how not in ('memory', 'register') or not die.unit.is_gnu:
+            return found
+        if self._is_argument(bare) and die.tag in PARAMETER_TAGS and not spot.inlined and self._follows(spot):
             return found
         if self._arch.dwarf.get(bare.number) != self._arch.stack_pointer:
             return gone('the compiler did not say from where on it is in its place')
