@@ -2314,6 +2314,9 @@ def gone(why: str) -> Location:
     return Location('gone', why=why)
 
 
+NOWHERE = gone('it is optimised out')
+
+
 class Places:
     """The addresses of entries' code, and where variables are: range lists, location lists and
     expressions."""
@@ -2441,7 +2444,7 @@ class Places:
                 if len(names) == 1:
                     return gone(f'DWARF has it as {names[0]}')
                 return gone(f"it is computed ({' '.join(names)})")
-        return stack[0] if len(stack) == 1 else gone('it is optimised out')
+        return stack[0] if len(stack) == 1 else NOWHERE
 
     def _step(self, stack: List[Location], operation: Any, frame: Location, entry: bool) -> bool:
         """One operation on the stack; False where a probe cannot do it. (DWARF 5, 2.5 and 2.6)"""
@@ -3421,14 +3424,18 @@ class Frames:
         found = (place for start, end, place in self.rows(pc) if start <= pc < end)
         return next(found, gone('no call frame information tells where its frame is'))
 
-    def usual_stack(self, pc: int) -> bool:
-        """Say whether the stack pointer is where it is in most of the function's code."""
+    def usual(self, pc: int) -> Location:
+        """The call frame address in most of the code of the function at an instruction."""
         lengths: Dict[Location, int] = {}
         for start, end, place in self.rows(pc):
             lengths[place] = lengths.get(place, 0) + end - start
+        return max(lengths, key=lambda place: lengths[place], default=self.cfa(pc))
+
+    def usual_stack(self, pc: int) -> bool:
+        """Say whether the stack pointer is where it is in most of the function's code."""
         here = self.cfa(pc)
         known = here.how == 'memory' and self._arch.dwarf.get(here.number) == self._arch.stack_pointer
-        return known and here == max(lengths, key=lambda place: lengths[place])
+        return known and here == self.usual(pc)
 
     @functools.cached_property
     def _descriptions(self) -> List[Tuple[int, int, str, int]]:
@@ -3686,30 +3693,32 @@ class Variables:
             if start is not None:
                 return self._on_stack(found, pc)
             return self._kept(self._places.place(operations, Location('frame')), found, die, spot)
-        if entry and self._is_handed_over(holder):
-            return None
-        return gone('the compiler has it nowhere at this instruction')
+        handed = self._handed_over(holder) if entry else None
+        return handed or gone('the compiler has it nowhere at this instruction')
 
-    def _is_handed_over(self, holder: Die) -> bool:
-        """Say whether a parameter is where the caller put it on the stack, in a list of places that begins
-        behind the first instructions (clang's)."""
+    def _handed_over(self, holder: Die) -> Optional[Location]:
+        """Where on the stack the caller put a parameter, of a list of places that begins behind the first
+        instructions (clang's)."""
         for start, _, operations in self._places.of(holder):
             place, cfa = self._places.place(operations, gone('')), self._frames.cfa(start or 0)
-            above = place.offset - cfa.offset >= self._arch.stack - self._arch.frame
+            offset = place.offset - cfa.offset
+            above = offset >= self._arch.stack - self._arch.frame
             if cfa.how == 'memory' and above and place == cfa._replace(offset=place.offset):
-                return True
-        return False
+                return Location('frame', offset=offset)
+        return None
 
     def _at_entry(self, found: Location, unit: Unit, only: bool) -> Optional[Location]:
         """The place of a parameter at the call; None where the function puts it there later: below its
         arguments on the stack (on ppc64le also room that the caller left), or in the `only` place that it
-        ever has. Where gcc cannot follow variables (ip_rt_update_pmtu in every x86 kernel), that is any
-        register it is moved to at some time, which is right at entry for the registers of arguments alone."""
+        ever has; and where its value must be computed (clang's bool, one bit of a register). Where gcc cannot
+        follow variables (ip_rt_update_pmtu in every x86 kernel), the only place is any register it is moved
+        to at some time, which is right at entry for the registers of arguments alone."""
         below = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
         if found.how == 'frame' and below:
             return None
         moved = found.how in ('memory', 'register') and not self._is_argument(found) and unit.is_gnu
-        return None if only and (moved or found.how == 'gone') else found
+        computed = found.how == 'gone' and (only or found != NOWHERE)
+        return None if computed or only and moved else found
 
     def _is_argument(self, found: Location) -> bool:
         """Say whether it is a register of arguments."""
@@ -3777,19 +3786,21 @@ class Variables:
         return min(behind, default=low + 1)
 
     def _frame(self, spot: Spot, entry: bool = False) -> Location:
-        """The frame base of a function at an instruction, as a place in memory; at entry left open."""
+        """The frame base of a function at an instruction, as a place in memory; at entry as one counted from
+        the call frame address, by where the register that it will be in is in most of the function."""
         base = spot.home.holding('DW_AT_frame_base').values.get('DW_AT_frame_base')
         operations = self._places.operations(spot.home.unit, base)
         if [operation.op_name for operation in operations] == ['DW_OP_call_frame_cfa']:
             return Location('frame') if entry else self._frames.cfa(spot.address)
-        if entry or not operations:
-            return gone('where its frame is, is not known')
-        found = self._places.place(operations, gone('it has no frame base'))
+        found = self._places.place(operations, gone('it has no frame base')) if operations else gone('')
         if found.how != 'register':
-            return found
-        place, address = Location('memory', found.number), self._frames.cfa(spot.address)
+            return gone('where its frame is, is not known') if entry or not operations else found
+        address = (self._frames.usual if entry else self._frames.cfa)(spot.address)
+        place = Location('memory', found.number)
         if address.how != 'memory' or address.number != found.number:   # clang's frame pointer, not one yet
             return gone('its frame is not set up, or not any more, at this instruction')
+        if entry:
+            return Location('frame', offset=-address.offset)
         if self._is_stack(place) and not self._frames.usual_stack(spot.address):
             return gone('the stack pointer is elsewhere at this instruction')
         return place

@@ -40,11 +40,11 @@ def in_c(fetch: surftrace.Fetch, symbol: Callable[[str], int]) -> tuple[str, int
     return text, bits
 
 
-def answered_by_gdb(program: Path, questions: list[list[Any]], folder: Path) -> list[list[Any]]:
+def answered_by_gdb(program: Path, questions: list[list[Any]], folder: Path, jump: str = '') -> list[list[Any]]:
     """See gdb_values.py."""
     need('gdb')
     (folder / 'questions').write_text(json.dumps(questions))
     run = subprocess.run(['gdb', '-nx', '-batch', '-x', HERE / 'gdb_values.py', program], capture_output=True, text=True,
-                         env={**os.environ, 'SURFTRACE_VALUES': str(folder / 'questions')})
+                         env={**os.environ, 'SURFTRACE_VALUES': str(folder / 'questions'), 'SURFTRACE_JUMP': jump})
     assert 'Traceback' not in run.stderr, run.stderr
     return [json.loads(line[7:]) for line in run.stdout.splitlines() if line.startswith('ANSWER ')]
