@@ -5296,7 +5296,7 @@ TOKENS = regex(rf'''
 ''', re.X | re.A)
 FILTER_TOKENS = regex(r'''
     (?P<blank>\s+)
-  | (?P<mark>&&|\|\||==|!=|<=|>=|[=<>&~!()])
+  | (?P<mark>&&|\|\||<<|>>|==|!=|<=|>=|[=<>&|~!()])
   | (?P<string>"[^"]*"|'[^']*')  | (?P<unclosed>["'].*)
   | (?P<word>CPUS\{[^}]*\}|(?:->|[^\s()&|!=<>~"'])+)
 ''', re.X)
@@ -5336,6 +5336,64 @@ def whole_number(text: str) -> int:
     if not re.fullmatch(r'[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)', text):
         raise ValueError(text)
     return int(text, 8) if re.match(r'[-+]?0[0-9]', text) else int(text, 0)
+
+
+UNITS = {'k': 1 << 10, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
+OPERATIONS: Tuple[Dict[str, Callable[[int, int], int]], ...] = (     # C's, those that bind least first
+    {'|': operator.or_}, {'^': operator.xor}, {'&': operator.and_},
+    {'<<': operator.lshift, '>>': operator.rshift}, {'+': operator.add, '-': operator.sub},
+    {'*': operator.mul, '/': operator.floordiv, '%': operator.mod})
+
+
+def computed(text: str, named: Callable[[str], int]) -> int:
+    """The number that a constant expression is: names, numbers, also as 4k, 10M, 1G (of 1024), and C's
+    operators; ValueError where it is none."""
+    left = re.findall(r'<<|>>|[-+*/%|&^()~]|[\w.:]+|\S', text)[::-1]
+
+    def junction(level: int) -> int:
+        if level == len(OPERATIONS):
+            return atom()
+        value = junction(level + 1)
+        while left and left[-1] in OPERATIONS[level]:
+            op = left.pop()
+            other = junction(level + 1)
+            if op in ('<<', '>>') and not 0 <= other < 64 or op in '/%' and (other <= 0 or value < 0):
+                raise ValueError(text)
+            value = OPERATIONS[level][op](value, other)
+        return value
+
+    def atom() -> int:
+        token = left.pop() if left else ''
+        if token in ('-', '~'):
+            return -atom() if token == '-' else ~atom()
+        if token == '(':
+            value = junction(0)
+            if not left or left.pop() != ')':
+                raise ValueError(text)
+            return value
+        size = re.fullmatch(r'(\d+)([kKMG])', token)
+        if size:
+            return int(size[1]) * UNITS[size[2]]
+        return whole_number(token) if token[:1].isdigit() else named(token)
+    if len(left) > 4 * DEEPEST or left.count('(') > DEEPEST // 4:
+        raise ValueError(text)
+    value = junction(0)
+    if left:
+        raise ValueError(text)
+    return value
+
+
+def numbers_of(text: str, parse: Callable[[str], Tuple[int, ...]]) -> Tuple[int, ...]:
+    """The numbers that a value is to `parse`, or that what it comes to is."""
+    try:
+        return parse(text)
+    except (ValueError, OverflowError):
+        return parse(str(computed(text, lambda name: parse(name)[0])))
+
+
+def plain_number(text: str) -> Tuple[int]:
+    """A number as the parts of a value."""
+    return (whole_number(text),)
 
 
 def tokens(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Token]:
@@ -5699,7 +5757,7 @@ class FilterParser(Parser):
         while self.here.kind == 'word' or self.here.text == '(':
             if self.spaced() and self.here.at != start:
                 break
-            self._at = min(self._at + self.closing() + 1, len(self._tokens))
+            self.pass_word()
         at = self.span(start) if self.here.at != start else start
         if re.fullmatch(r'[A-Za-z_]\w*(\.(ustring|function))?', self._text[at[0]:at[1]]):
             return at, None
@@ -5716,12 +5774,28 @@ class FilterParser(Parser):
             known = 'an operator expected: == != < <= > >= & ~'
             self.fail("'==' compares" if self.here.text == '=' else known)
         op = self.take().text
-        if self.here.kind not in ('word', 'string'):
-            self.fail('the string is not closed' if self.here.kind == 'unclosed' else 'a value expected')
-        value = self.take()
-        quoted = value.kind == 'string'
-        text = value.text[1:-1] if quoted else value.text
-        return Compare(self._text[at[0]:at[1]], op, text, quoted, at, value.at, arg)
+        quoted, value_at = self.here.kind == 'string', self.value()
+        value = self._text[value_at[0] + quoted:value_at[1] - quoted]
+        return Compare(self._text[at[0]:at[1]], op, value, quoted, at, value_at, arg)
+
+    def value(self) -> Span:
+        """VALUE: a string, or what a number is computed from, without blanks outside brackets but at a
+        shift."""
+        start = self.here.at
+        if self.here.kind == 'string':
+            return self.take().at
+        while True:
+            if self.here.kind != 'word' and self.here.text != '(':
+                self.fail('the string is not closed' if self.here.kind == 'unclosed' else 'a value expected')
+            self.pass_word()
+            while not self.spaced() and (self.here.kind == 'word' or self.here.text == '('):
+                self.pass_word()
+            if not self.accept('<<', '>>'):
+                return self.span(start)
+
+    def pass_word(self) -> None:
+        """Pass a word, or a bracket with what is in it."""
+        self._at = min(self._at + self.closing() + 1, len(self._tokens))
 
 
 def parse_filter(text: str, start: int, end: int) -> Filter:
@@ -9463,14 +9537,14 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
     if compare.quoted or op == '~':
         refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
     try:
-        numbers = format_.parse(compare.value)
+        wanted = numbers_of(compare.value, format_.parse)
     except (ValueError, OverflowError):
         refuse(f"'{compare.value}' is no value of '{name}' ({word})", compare.value_at)
     if op in ORDERING and not format_.ordered:
-        return ordered(compare, op, format_, numbers[0])
-    if len(numbers) > 1 and op not in ('==', '!='):
+        return ordered(compare, op, format_, wanted[0])
+    if len(wanted) > 1 and op not in ('==', '!='):
         refuse(f"'{name}' can be compared only with == and !=")
-    values = [in_range(compare, part.kind, value) for part, value in zip(field.fetches, numbers)]
+    values = [in_range(compare, part.kind, value) for part, value in zip(field.fetches, wanted)]
     join = '&&' if op == '==' else '||'
     return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), values))
 
@@ -9523,6 +9597,8 @@ def constant(compare: Compare, op: str, kind: str) -> str:
         refuse(f"'{name}' is an array, which the kernel's filters cannot compare; fetch one element")
     if kind in STRINGS or compare.quoted and not kind:
         return text_constant(compare, op)
+    if not kind and re.search(r'[()]|<<|>>', value):
+        kind = 's64'                                    # computed: no text is written so
     if value.startswith('CPUS{') or name.endswith('.function') or not kind:
         return value if not re.search(r'[^\w{},.*?/:+-]', value) else text_constant(compare, op)
     if op == '~':
@@ -9530,7 +9606,7 @@ def constant(compare: Compare, op: str, kind: str) -> str:
     if compare.quoted and not (kind == 'char' and len(value) == 1):
         refuse(f"'{name}' is a number ({kind})", compare.value_at)
     try:
-        number_ = ord(value) if compare.quoted else whole_number(value)
+        number_ = ord(value) if compare.quoted else numbers_of(value, plain_number)[0]
     except ValueError:
         refuse(f"'{value}' is no number, and '{name}' is one ({kind})", compare.value_at)
     return str(in_range(compare, kind, number_))
@@ -9539,6 +9615,8 @@ def constant(compare: Compare, op: str, kind: str) -> str:
 def text_constant(compare: Compare, op: str) -> str:
     """The text, in quotes."""
     text, at = compare.value, compare.value_at
+    if not compare.quoted and re.search(r'[()]|<<|>>', text):
+        refuse('a text with brackets or arrows needs quotes', at)
     if op not in ('==', '!=', '~'):
         refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it")
     if len(encoded(text)) > 255 or re.search('[\0\n]', text):
@@ -10360,7 +10438,7 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
     if kind == 'char' and compare.quoted:
         wanted: Tuple[int, ...] = (ord(compare.value),)
     else:
-        wanted = format_.parse(compare.value) if format_ else (whole_number(compare.value),)
+        wanted = numbers_of(compare.value, format_.parse if format_ else plain_number)
     if op in ('==', '!='):
         sizes = [8 * fetch.size() for fetch in field.fetches] if field else [64]
         alike = all((one - other) % (1 << size) == 0 for one, other, size in zip(parts, wanted, sizes))
@@ -12637,10 +12715,12 @@ many bytes, of which up to 256 are shown; a filter can compare only the length. 
 `b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and `:be16` in hexadecimal.
 
 A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes;
-addresses, numbers in network byte order and enumerators are written as they are shown. Beside the line's own
-names there are `common_pid`, `comm` and `cpu`. Any other expression may stand on the left, and is fetched for
-the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096` (`-S` calls it `hidden`); not where an
-`e` line shows the event as it is. A time has its unit: `f:dur>10ms` (`ns us ms s`).
+addresses, numbers in network byte order and enumerators are written as they are shown. A number may end in
+`k`, `M` or `G` (of 1024), and be computed of others and of enumerators by C's operators, without blanks
+outside brackets: `f:size>4*4k&&flags&(1|1<<4)`. A time has its unit: `f:dur>10ms` (`ns us ms s`). Beside the
+line's own names there are `common_pid`, `comm` and `cpu`. Any other expression may stand on the left, and is
+fetched for the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096` (`-S` calls it `hidden`);
+not where an `e` line shows the event as it is.
 
 A line with `h:` counts, and shows a table at the end. Behind it stand up to three keys and up to two of
 `sum(x)` and `avg(x)`; without a key it counts the calls of each function. A key is an argument, or the name

@@ -142,6 +142,7 @@ FILTERS = [
     ('user(f):string==a&&S(p->x)<3', '(&& user(f):string==a S(p->x)<3)'), ('+8(%di):u32&3', '+8(%di):u32&3'),
     ('(a->b==1||(c)->d==2)&&e<3', '(&& (|| a->b==1 (c)->d==2) e<3)'), ('!@g==1', '(! @g==1)'), ('$retval<-1', '$retval<-1'),
     ('(a<4)&&c>1', '(&& a<4 c>1)'),
+    ('x==(1|2)<<3&&y<4', '(&& x==(1|2)<<3 y<4)'), ('x==1 << 2', 'x==1 << 2'), ('x<2*(3+4)||y>1>>2', '(|| x<2*(3+4) y>1>>2)'), ('(x==(1))', 'x==(1)'),
     ("x=='a\"b'", "x=='a\"b'"), ('x==a.b-c:d/e*', 'x==a.b-c:d/e*'), ('x==::1', 'x==::1'), ('x==CPUS{1-3,5}', 'x==CPUS{1-3,5}'),
     ('x.ustring=="a"', "x.ustring=='a'"), ('x.function==schedule', 'x.function==schedule'), ('!x==1', '(! x==1)'),
     ('!!x==1', '(! (! x==1))'),
@@ -253,7 +254,7 @@ ERRORS = [
     ('p f f:(^struct )p->a==1', 'the name of the struct'), ('p f f:a->b:^==1', 'a type expected'),
     ('p f f:^"x"==1', "a field's name"), ('p f f:x==^==1', 'a value'), ('p f f:!^', "a field's name"),
     ('p f f:x ^y', 'an operator'),
-    ('p f f:x==1^|y==1', 'means nothing'), ('p f f:x<^>1', 'a value'), ('p f f:x^-y==1', 'the expression is complete'),
+    ('p f f:x==1^|y==1', 'join comparisons with'), ('p f f:x==^~0', 'a value'), ('p f f:x==1<<^', 'a value'), ('p f f:x<^>1', 'a value'), ('p f f:x^-y==1', 'the expression is complete'),
     ('p f f:x==1 ^&y', 'complete before this'), ('p f f:x==^&&y==1', 'a value'),
     # kinds and places
     ('^', 'begins with the kind'), ('^x f', 'begins with the kind'), ('  ^pf', 'begins with the kind'),

@@ -39,6 +39,10 @@ def event_of(filter_: str, args: str = ARGS) -> Event:
     ('n>2147483647', 'n>2147483647'), ('fn==-1', 'fn==18446744073709551615'), ('ch==116', 'ch==116'), ('ch=="t"', 'ch==116'),
     ('ch==-1', 'ch==255'),
     ('x.function==schedule', 'x.function==schedule'), ('fn.function!=f.cold', 'fn.function!=f.cold'),
+    # computed ones, of 1024 where they have a letter
+    ('u==4k', 'u==4096'), ('x<3K', 'x<3072'), ('u>=10M||u!=1G', 'u>=10485760||u!=1073741824'), ('u>4*4k+1', 'u>16385'), ('u==1<<20', 'u==1048576'),
+    ('u==(1<<4|3)^1 << 2', 'u==23'), ('u&(1|2|0x10)', 'u&19'), ('n==-(2+3)*-4', 'n==20'), ('x==(~0)', 'x==18446744073709551615'),
+    ('u==100-7*8/3>>1', 'u==41'), ('e==(A+B)*2', 'e==2'), ('port==79+1', 'port==20480'), ('sb==(1-2)', f'({DX}sb==31)'), ('u==(010)', 'u==8'),
     # strings: quotes may be left out; the kernel has no escapes, but two kinds of quotes; one that cannot be read fulfils nothing
     ('s==abc', f'({S}s=="abc")'), ('s=="a b"', f'({S}s=="a b")'), ("s=='a b'", f'({S}s=="a b")'), ('s==\'a"b\'', f'({S}s==\'a"b\')'),
     ('s=="a\'b"', f'({S}s=="a\'b")'),
@@ -92,7 +96,7 @@ def test_a_filter_of_an_event_is_the_kernels(text, kernels):
 @pytest.mark.parametrize(('text', 'kernels'), [
     ('delay>1000', 'delay>1000'), ('name==abc', 'name==abc'), ('name=="a b"', 'name=="a b"'), ('name~a*', 'name~a*'),
     ("name=='$x'", 'name=="$x"'),
-    ('name==a$x', 'name=="a$x"'), ('!(delay<-5)', 'delay>=-5'),
+    ('name==a$x', 'name=="a$x"'), ('delay>(2<<3)', 'delay>16'), ('!(delay<-5)', 'delay>=-5'),
 ])
 def test_a_filter_of_an_event_that_is_not_known_here_is_passed_on(text, kernels):
     assert event_of(text, 'e system/unknown').filter == kernels
@@ -104,6 +108,10 @@ def test_a_filter_of_an_event_that_is_not_known_here_is_passed_on(text, kernels)
     ('n<^0xfffffffb', 'has 32 bits'),
     ('n==^0x100000005', 'has 32 bits'), ('u8==^256', 'has 8 bits'), ('u8==^-129', 'no sign'), ('u8<^-1', 'no sign'),
     ('u8&^-1', 'no sign'), ('b==^32', 'has 5 bits'),
+    ('n==^5/0', 'no number'), ('n==^-7/2', 'no number'), ('n==^1<<64', 'no number'), ('n==^(1<<31)', 'it is never (1<<31)'), ('n==^1+', 'no number'),
+    ('n==^(1', 'no number'), ('n==^(1)2', 'no number'), ('n==^4kk', 'no number'), ('n==^0x4k', 'no number'), ('n==^(x)', 'no number'), ('e==^(A|C)', 'no value'),
+    ('a==^127.0.0.1+1', 'no value'), ('s==^(a)', 'needs quotes'), ('s~^a<<b', 'needs quotes'), (f"n==^{'(' * 5000}1{')' * 5000}", 'no number'),
+    (f"n==^{'-' * 5000}1", 'no number'), (f"n==^{'1+' * 5000}1", 'no number'),
     ('s8==^128', 'has 8 bits'), ('x==^0x1ffffffffffffffff', 'has 64 bits'), ('n==^08', 'no number'), ('n==^1.5', 'no number'),
     ('n==^abc', 'no number'), ('n==^1_0', 'no number'),
     ('n==^٣', 'no number'), ('n==^"1"', 'is a number'), ('^n~1', '~ is for strings'), ('ch==^t', 'no number'),

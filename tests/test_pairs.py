@@ -46,7 +46,7 @@ def test_a_call():
 
 
 def test_what_only_the_filter_wants_is_judged_and_not_shown():
-    events = pair('r f $retval:s32 f:%0:s32>5&&$dur>10us&&$retval:s32>0||$dur>1s')
+    events = pair('r f $retval:s32 f:%0:s32>(1<<2)+1&&$dur>10us&&$retval:s32>0||$dur>1s')
     assert [event.definitions[0].definition() for event in events] == [
         'p:f0_in f arg0=%di:s32 sp1=$stack:x64', 'r:f0 f retval=$retval:s32 sp1=$stack:x64']
     records = [written(event, {'arg0': n, 'retval': n}, 0x1000 + 8 * n, start + when) for n, start, dur in (
