@@ -461,23 +461,25 @@ class Prototype(NamedTuple):
     holders: Tuple[str, ...] = ()           # some of these, with their files
 
 
-NETWORK_ORDER = {f'__be{bits}': f'be{bits}' for bits in (16, 32, 64)}   # include/uapi/linux/types.h
+# Integers whose names say how they are to be shown: include/uapi/linux/types.h, include/linux/kdev_t.h
+NETWORK_ORDER = {f'__be{bits}': f'be{bits}' for bits in (16, 32, 64)}
+TELLING = {**NETWORK_ORDER, 'dev_t': 'dev'}
 
 
 def bare(type_: Written) -> Type:
     """The type behind typedefs and qualifiers; one that has no name takes that of its innermost typedef, and
-    an integer in network order keeps the name that says so."""
-    alias = order = ''
+    an integer whose name tells how to show it keeps that."""
+    alias = telling = ''
     for _ in range(64):
         if not isinstance(type_, (Alias, Qualified)):
             break
         alias = type_.name if isinstance(type_, Alias) else alias
-        order = alias if alias in NETWORK_ORDER else order
+        telling = alias if alias in TELLING else telling
         type_ = type_.written()
     if isinstance(type_, (Alias, Qualified)):                   # of a damaged file: it leads back to itself
         return Void(type_.name)
-    if order and isinstance(type_, Int):
-        return type_._replace(name=order)
+    if telling and isinstance(type_, Int) and (telling != 'dev_t' or type_.size == 4):  # 8: the C library's
+        return type_._replace(name=telling)
     if alias and isinstance(type_, Struct) and not type_.name:
         return type_._replace(keyword='', name=alias)
     return type_._replace(name=alias) if alias and isinstance(type_, Enum) and not type_.name else type_
@@ -5122,7 +5124,7 @@ def running_code(address: int, size: int) -> bytes:
 GRAMMAR = r'''
 line    := KIND[:EVENT] PLACE { ARG } [h:{ KEY }] [f:FILTER]    h: and f: begin a word
 KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
-ARG     := [NAME=][FORMAT]EXPR[:TYPE]           ends at a blank outside ( ) [ ] " " once EXPR is complete
+ARG     := [NAME=][FORMAT]EXPR[:TYPE] | *       ends at a blank outside ( ) [ ] " " once EXPR is complete
 FORMAT  := S | U | X                            only before a character that cannot continue a name
 EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
 POSTFIX := START { ->m | .m | [n] }     START := ATOM | !(CTYPE)ATOM | @(struct HEADER *)[l2|l3|l4]ATOM
@@ -5157,6 +5159,7 @@ class Expr(NamedTuple):
     global       @SYM[+-N], the memory at a symbol: name, number
     address      @0xADDR, the memory at an address: number
     fileoffset   @+N, the memory at an offset that the kernel counts from a program's probe: number
+    every        *, each parameter
     immediate    \\N or \\"text", for the kernel as it stands: name
 
     or it is made of another, `inner`:
@@ -5471,6 +5474,8 @@ class Parser:
     def arg(self) -> Arg:
         """ARG"""
         start, name, format_, self._depth = self.here.at, '', '', 0
+        if self.here.text == '*' and (self.ahead().kind == 'end' or self.ahead().at[0] > start[1]):
+            return Arg('', '', Expr('every', self.take().at), '', start, start)
         if self.here.kind == 'name' and self.ahead().text == '=':
             name = self.take().text
             self.take()
@@ -6010,6 +6015,7 @@ class Format(NamedTuple):
     parse: Callable[[str], Tuple[int, ...]] = no_value      # ValueError where the text is no such value
     ordered: bool = False                               # whether < means the same for the kernel
     signed: int = 0                                     # bits of a signed bit-field, unsigned to the kernel
+    missing: Tuple[str, ...] = ()                       # of a struct: the members that are not shown
 
 
 class Layout(NamedTuple):
@@ -6042,7 +6048,7 @@ class Layout(NamedTuple):
                 data = data[size:]
             return tuple(numbers)
         takes = tuple(rf'[ux]{8 * size}|b{8 * size}@\d+/\d+' for size in sizes)
-        return Format(word, takes, show, parse, order == 'big' and word[:2] in ('be', 'BE'))
+        return Format(word, takes, show, parse, order == 'big' and word[:2] in ('be', 'BE', 'de'))
 
 
 def number(text: str) -> int:
@@ -6086,15 +6092,31 @@ def float_data(text: str) -> bytes:
                      'do not stand')
 
 
+def device_text(data: bytes) -> str:
+    """A kernel's dev_t (include/linux/kdev_t.h): twelve bits of major number, twenty of minor."""
+    value = int.from_bytes(data, 'big')
+    return f'{value >> 20}:{value & 0xfffff}'
+
+
+def device_data(text: str) -> bytes:
+    """Its bytes."""
+    major, minor = map(int, text.split(':'))
+    if not (0 <= major < 1 << 12 and 0 <= minor < 1 << 20):
+        raise ValueError(text)
+    return (major << 20 | minor).to_bytes(4, 'big')
+
+
 FORMATS = {
     'float': Layout(('x32',), float_text, float_data, True),
     'double': Layout(('x64',), float_text, float_data, True),
+    'dev': Layout(('u32',), device_text, device_data, True),
     'ip': Layout(('u32',), ip_text, ip_data),
     'ip6': Layout(('x64', 'x64'), ip_text, ip_data),    # two words: no filter of the kernel compares arrays
     'mac': Layout(('x32', 'x16'), lambda data: data.hex(':'),
                   lambda text: bytes(int(byte, 16) for byte in text.split(':'))),
     **{f'be{bits}': network_order(bits, 'd') for bits in (16, 32, 64)},
     **{f'BE{bits}': network_order(bits, '#x') for bits in (16, 32, 64)}}
+OWN_WORDS = ('text', 'path', 'errno')       # those whose fetches are as the value needs
 ADDRESSES = {'in_addr': 'ip', 'in6_addr': 'ip6'}     # structs that are one
 PREFIX_FORMATS = {'ip_': 'ip', **{f'{letter}{bits}_': f'{end}{bits}'
                                   for letter, end in (('b', 'be'), ('B', 'BE')) for bits in (16, 32, 64)}}
@@ -6160,12 +6182,49 @@ def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) 
                   lambda text: (whole_number(numbers.get(text, text)),), True)
 
 
+# Those of uapi/asm-generic/errno.h, by their first names, and the kernel's own (include/linux/errno.h)
+ERRORS = {**errno.errorcode, errno.EDEADLK: 'EDEADLK', errno.EOPNOTSUPP: 'EOPNOTSUPP', **{
+    512 + i: name for i, name in enumerate(
+        '''ERESTARTSYS ERESTARTNOINTR ERESTARTNOHAND ENOIOCTLCMD ERESTART_RESTARTBLOCK EPROBE_DEFER
+        EOPENSTALE ENOPARAM - EBADHANDLE ENOTSYNC EBADCOOKIE ENOTSUPP ETOOSMALL ESERVERFAULT EBADTYPE EJUKEBOX
+        EIOCBQUEUED ERECALLCONFLICT ENOGRACE'''.split()) if name != '-'}}
+
+
+def error_format(kind: str) -> Format:
+    """An error by its name where the value of that fetch type is one, from -4095 to -1 (include/linux/err.h);
+    any other number as it is."""
+    end, numbers = 1 << int(kind[1:]), {f'-{name}': -value for value, name in ERRORS.items()}
+
+    def show(values: Sequence[str]) -> str:
+        value = number(values[0])
+        value -= end * (value >= end - 4095)
+        if -4096 < value < 0:
+            return f'-{ERRORS[-value]}' if -value in ERRORS else str(value)
+        return values[0]
+
+    def parse(text: str) -> Tuple[int, ...]:
+        return (numbers[text] if text in numbers else whole_number(text),)
+    return Format('errno', (r'[sx](?:32|64)',), show, parse, ordered=True)
+
+
 def each(format_: Format) -> Format:
     """The format of an array of such."""
     def show(values: Sequence[str]) -> str:
         return '{' + ','.join(format_.show([value]) for value in values[0][1:-1].split(',')) + '}'
     return format_._replace(takes=(rf'(?:{format_.takes[0]})\[\d+\]',), show=show, parse=no_value,
                             ordered=False, signed=0)
+
+
+def struct_format(members: Sequence[Tuple[str, Optional[Format]]], missing: Sequence[str] = ()) -> Format:
+    """Members of a struct, each by its name."""
+    def show(values: Sequence[str]) -> str:
+        rest = iter(values)
+        texts = [format_.show([next(rest) for _ in format_.takes]) if format_ else next(rest)
+                 for _, format_ in members]
+        return '{' + ' '.join(f'{name}={text}' for (name, _), text in zip(members, texts)) + '}'
+    takes = tuple(kind for _, format_ in members for kind in (format_.takes if format_ else ('.*',)))
+    words = (f'{name}:{format_.word}' if format_ else name for name, format_ in members)
+    return Format('{' + ';'.join(words) + '}', takes, show, missing=tuple(missing))
 
 
 TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftrace fetches
@@ -6214,6 +6273,81 @@ def string_text(values: Sequence[str]) -> str:
 STRING_OBJECT = Format('libc++', (rf'x8\[{OBJECT_BYTES}\]', *[r'x8\[64\]'] * TEXT_CHUNKS), string_text)
 
 
+# Of a file's path: the names on its own file system that are fetched, at most, then those on the file systems
+# that this is mounted on. The last has none: below the root of most machines there is rootfs.
+PATH_NAMES = (8, 4, 3, 0)
+UNNAMED = (0, 0xeffffff7)   # numbers of mount namespaces that nobody is in: those of fsmount(2), open_tree(2)
+
+
+class FilePath(NamedTuple):
+    """What is fetched of a file's path: for each way up, from a dentry to the root of its mount, the names,
+    their dentries and the one above them, and that root; then the mounts that the ways behind the first are
+    in, and the one above; the mount's namespace, by its address and number; the link that is null where the
+    last name was taken from its directory; the file system's name. Of a dentry alone, one way and that
+    name."""
+    ways: List[Tuple[List[Any], List[Any], Any]]
+    mounts: List[Any]
+    namespace: List[Any]
+    hashed: List[Any]
+    system: Any
+
+    @classmethod
+    def of(cls, counts: Sequence[int], values: Iterable[Any]) -> FilePath:
+        """From what stands for each part, in the order in which they are fetched."""
+        rest, mounted = iter(values), len(counts) > 1
+
+        def take(count: int) -> List[Any]:
+            return list(itertools.islice(rest, count))
+        ways = [(take(count), take(count + 1), next(rest)) for count in counts]
+        return cls(ways, take(len(counts) * mounted), take(2 * mounted), take(mounted), next(rest))
+
+    def values(self) -> List[Any]:
+        """The parts in that order."""
+        ways = [part for names, dentries, root in self.ways for part in (*names, *dentries, root)]
+        return [*ways, *self.mounts, *self.namespace, *self.hashed, self.system]
+
+    def text(self, is_address: Callable[[str], bool]) -> str:
+        """As the kernel would write it (fs/d_path.c, prepend_path), from the root of the mount namespace on;
+        '...' stands for names that were not fetched."""
+        path: List[str] = []
+        before = '' if self.mounts else f'{self.system[1:-1]}:'
+        for level, (names, dentries, root) in enumerate(self.ways):
+            good = list(itertools.takewhile(is_address, dentries))
+            ends = (i for i, dentry in enumerate(good) if dentry == root or [dentry] == good[i + 1:i + 2])
+            top = next(ends, len(good))
+            read = list(itertools.takewhile(lambda name: name[0] == '"', names[:top]))
+            path += [name[1:-1] for name in read]
+            if good[top:top + 1] != [root] or len(read) < top:
+                alone = not level and not top and len(good) > 1     # of a pipe, a socket, a memfd
+                if alone:
+                    return f'"{self.system[1:-1]}:{names[0][1:-1]}"'
+                before += '...'
+                break
+            if not self.mounts or level and self.mounts[level] == self.mounts[level - 1]:
+                break
+            if not is_address(self.mounts[level]) or level == len(self.ways) - 1:
+                before = '...'
+                break
+        dentries = self.ways[0][1]
+        deleted = bool(self.hashed) and number(self.hashed[0]) == 0 and dentries[0] != dentries[1]
+        adrift = bool(self.mounts) and (
+            not is_address(self.namespace[0]) or number(self.namespace[1]) in UNNAMED)
+        text = f'"{before}/{"/".join(reversed(path))}"'
+        return text + ' (deleted)' * deleted + ' (not mounted)' * adrift
+
+
+def path_format(counts: Tuple[int, ...], arch: Arch) -> Format:
+    """A file's path with up to so many names on each of its file systems."""
+    def is_address(text: str) -> bool:
+        return arch.kernel_from <= number(text) <= arch.last_address
+    address = f'x{arch.bits}'
+    ways = [([STRING] * count, [address] * (count + 1), address) for count in counts]
+    mounts = [address] * len(counts) * (len(counts) > 1)
+    takes = FilePath(ways, mounts, [address, 'u32'] * bool(mounts), [address] * bool(mounts), STRING).values()
+    return Format(f"path({','.join(map(str, counts))})", tuple(takes),
+                  lambda values: FilePath.of(counts, values).text(is_address))
+
+
 SIZED_FORMATS = ((r'text\[(\d{1,9})\]', text_format), (r'cut\((\d{1,9})\)', cut_format),
                  (r'packet\((\d{1,9})\)', packet_format), (r'S\(([1-9]\d?)\)', signed_format))
 
@@ -6223,11 +6357,15 @@ def bit_width(kind: str) -> int:
     return int(kind[1:kind.index('@')]) if '@' in kind else 0
 
 
-def format_named(word: str, order: str, kind: str = '') -> Optional[Format]:
+def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
     """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain
     it."""
     if word in FORMATS:
-        return FORMATS[word].format(word, order)
+        return FORMATS[word].format(word, arch.order)
+    if word == 'errno' and re.fullmatch(r'[sx](32|64)', kind):
+        return error_format(kind)
+    if re.fullmatch(r'path\(\d(,\d)*\)', word):
+        return path_format(tuple(map(int, word[5:-1].split(','))), arch)
     if re.fullmatch(r'enum\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
         pairs = (pair.split('=') for pair in word[5:-1].split(','))
         return enum_format(word[5:-1], tuple((name, int(value)) for name, value in pairs), bit_width(kind))
@@ -6397,6 +6535,13 @@ def is_char(type_: Type) -> bool:
 def is_untyped(type_: Type) -> bool:
     """Tell whether nothing is known of what is there: a register's word, or memory at an address."""
     return isinstance(type_, Void) or isinstance(type_, Int) and not type_.name
+
+
+def as_text(type_: Type) -> Type:
+    """A pointer to bytes, or an array of them, as one of char."""
+    if isinstance(type_, Array):
+        return type_._replace(written=lambda: CHAR)
+    return type_._replace(written=lambda: CHAR) if isinstance(type_, Pointer) else type_
 
 
 def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
@@ -6720,6 +6865,10 @@ TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
     (r'qstr', 'name', 'len'), (r'Symbol', '_body', '_length'))  # the kernel; HotSpot
 
 
+# Members that hold a file's name, though of unsigned char (include/linux/dcache.h); others need not be text
+NAME_MEMBERS = {('qstr', 'name'), ('dentry', 'd_iname'), ('shortname_store', 'string')}
+
+
 # Operands of USDT probes
 
 
@@ -6757,6 +6906,15 @@ class Leaves:
         self.info, self.function, self.entry = target.module, target.function, target.entry
         self.arch = target.module.arch
         self.word = Int('', self.arch.word, False)
+
+    def every(self, at: Span) -> List[Expr]:
+        """What '*' stands for: the parameters."""
+        if not self.function:
+            refuse('no debug information for this function tells its parameters', at)
+        return [Expr('argument', at, number=i) for i, _ in enumerate(self.function.parameters)]
+
+    def _every(self, expr: Expr) -> NoReturn:
+        refuse('* is every parameter, and an argument by itself: p FUNC *')
 
     def _argument(self, expr: Expr) -> Lvalue:
         if not self.function:
@@ -7102,7 +7260,8 @@ class Walk(Leaves):
         type_ = self._defined(type_)
         found = find_member(type_, name)
         if found:
-            return inner._replace(type=found.type(), bit=inner.bit + found.bit, width=found.width, name=name)
+            wanted = as_text(found.type()) if (type_.name, name) in NAME_MEMBERS else found.type()
+            return inner._replace(type=wanted, bit=inner.bit + found.bit, width=found.width, name=name)
         if name in MEMBER_MACROS:
             with contextlib.suppress(InputError):  # a macro is for one kind of struct
                 return self._path(inner, MEMBER_MACROS[name])._replace(name=name)
@@ -7204,7 +7363,7 @@ class Walk(Leaves):
             if signed and isinstance(type_, (Int, Enum)) and not type_.signed:
                 refuse(f'{spell(inner.type)} as {spell(type_)} makes large numbers of negative ones, '
                        'which ftrace cannot do')
-            if isinstance(inner.type, Int) and inner.type.name in NETWORK_ORDER:
+            if isinstance(inner.type, Int) and inner.type.name in TELLING:
                 return inner._replace(type=inner.type._replace(name=spell(type_)))
             return inner
         if self.arch.order == 'big' and inner.how == 'memory':
@@ -7275,9 +7434,107 @@ class Walk(Leaves):
 
 
 Shown = Tuple[Tuple[Fetch, ...], Optional[Format]]
+FETCH_ROOM, FETCH_DEPTH = 63, 13            # characters of a fetch-arg, up to Linux 6.18; its dereferences
 
 
-class Resolver(Walk):
+class PathWalk(Walk):
+    """From a file to the parts of its path (include/linux/dcache.h, fs/mount.h): a dentry has a name and a
+    parent, which of a root is itself; so has a mount, which lies around a struct vfsmount."""
+
+    def _file_path(self, lvalue: Lvalue, at: Span) -> Shown:
+        """Of a struct file, path or dentry, or of what points to one."""
+        whole = self.pointee(lvalue) if isinstance(lvalue.type, Pointer) else lvalue
+        name = whole.type.name if isinstance(whole.type, Struct) else ''
+        if self.in_program or whole.user or name not in ('file', 'path', 'dentry'):
+            refuse('a path is that of a struct file, path or dentry in the kernel, and this is '
+                   f'{spell(lvalue.type)}')
+        whole = self._member(whole, 'f_path') if name == 'file' else whole
+        dentry = whole._replace(type=self._pointer_to(whole.type), how='value')
+        dentry = dentry if name == 'dentry' else self._member(whole, 'dentry')
+        super_block = self.pointee(self._path(self.pointee(dentry), 'd_sb'))
+        parts = FilePath([], [], [], [], self._member(super_block, 's_id').read('string'))
+        if name == 'dentry':
+            parts.ways.append(self._way_up(dentry, self._member(super_block, 's_root'), PATH_NAMES[0]))
+        else:
+            self._add_mounts(parts, dentry, self._member(whole, 'mnt'), at)
+        return tuple(parts.values()), path_format(tuple(len(way[0]) for way in parts.ways), self.arch)
+
+    def _add_mounts(self, parts: FilePath, dentry: Lvalue, mnt: Lvalue, at: Span) -> None:
+        """The ways up through the mounts that a file is on, and whether these are anywhere."""
+        mount = self.type_named(TypeName('struct mount', 0, at))
+        inside = self._member(Lvalue(mount, 'memory', mnt.fetch), 'mnt').bit
+        here = self._loaded(mnt)._replace(type=mount, how='memory', bit=-inside)
+        namespace = self._member(here, 'mnt_ns')
+        number_ = self._path(self.pointee(namespace), 'ns.inum').read('u32')
+        parts.namespace.extend([self._pointer(namespace), number_])
+        parts.hashed.append(self._pointer(self._path(self.pointee(dentry), 'd_hash.pprev')))
+        for most in PATH_NAMES:
+            parts.ways.append(self._way_up(dentry, self._path(here, 'mnt.mnt_root'), most))
+            dentry, above = self._member(here, 'mnt_mountpoint'), self._member(here, 'mnt_parent')
+            parts.mounts.append(self._pointer(above))
+            here = self.pointee(above)
+
+    def _way_up(self, dentry: Lvalue, root: Lvalue, most: int) -> Tuple[List[Fetch], List[Fetch], Fetch]:
+        """The names from a dentry on, as many as an expression reaches, their dentries, the root. Since 2026
+        the kernel has a stack of dereferences, in struct traceprobe_parse_context."""
+        names: List[Fetch] = []
+        dentries, depth = [self._pointer(dentry)], FETCH_DEPTH
+        context = self.info.named('struct', 'traceprobe_parse_context')
+        stack = find_member(context, 'stack') if isinstance(context, Struct) else None
+        if stack:
+            depth = (size_of(stack.type()) or 0) // (size_of(innermost(stack.type())) or 1) - 1
+        while len(names) < most:
+            inner = self.pointee(dentry)
+            name = self.pointee(self._path(inner, 'd_name.name')).read('string')
+            if names and (len(name.text()) > FETCH_ROOM or len(name.derefs) > depth):
+                break
+            dentry = self._member(inner, 'd_parent')
+            names.append(name)
+            dentries.append(self._pointer(dentry))
+        return names, dentries, self._pointer(root)
+
+    def _pointer(self, lvalue: Lvalue) -> Fetch:
+        """What fetches an address."""
+        return self._fetched(lvalue)._replace(kind=f'x{self.arch.bits}')
+
+
+class Guards(PathWalk):
+    """The conditions on which a field means something."""
+
+    def guarded(self, field: Field, packet: Optional[Packet] = None) -> Field:
+        """The field with a guard for each pointer it goes through, and those of the packet it is in."""
+        first, fetches = field.fetches[0], field.fetches
+        if any(abs(offset) >= 1 << 31 for fetch in fetches for offset, _ in fetch.derefs):
+            refuse('the offset is wider than any kernel object', field.at)
+        unless: Dict[Tuple[Fetch, str], Tuple[str, ...]] = {}
+        elsewhere = {'text': ('0',), 'libc++': HELD}.get(field.format.word if field.format else '')
+        if elsewhere:  # of no bytes, or held in the object: wherever its pointer leads
+            unless = dict.fromkeys(fetches[1].pointers()[-1:], elsewhere)
+            unless.update(dict.fromkeys(first.pointers(), ()))
+        elif first.kind.startswith(('string[', 'ustring[')):  # the first pointer was read, and leads nowhere
+            unless[first.pointers()[-1]] = ('{(fault)',)
+        ends = [fetch.derefs[-1][0] + fetch.size() for fetch in fetches
+                if fetch.derefs and fetch.derefs[:-1] == first.derefs[:-1]]
+        conditions = packet.guards(self.arch.order, max(ends)) if packet else []
+        if field.format and field.format.word.startswith('path('):  # which judges what is above the last name
+            fetches = fetches[:1] + fetches[2 * int(field.format.word[5]) + 1:][:1]
+        everything = (*fetches, *(guard.fetch for guard in conditions))
+        guards = {pointer: self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ()))
+                  for fetch in everything for pointer in fetch.pointers()}
+        words = tuple(shown.word for shown in (field.format, packet) if shown)
+        return field._replace(guards=(*guards.values(), *conditions), words=words)
+
+    def _pointer_guard(self, pointer: Fetch, space: str) -> Guard:
+        arch = self.arch
+        low, high = 4096, (1 << arch.bits) - 1
+        if space == 'kernel' and not self.in_program:
+            low, high = arch.kernel_from, arch.last_address
+        elif space != 'any':
+            high = (1 << 63) - 1 if arch.bits == 64 else arch.last_address
+        return Guard(pointer._replace(kind=f'x{arch.bits}'), low, high)
+
+
+class Resolver(Guards):
     """From expressions to fields, at one target."""
 
     def field(self, arg: Arg) -> Field:
@@ -7299,36 +7556,6 @@ class Resolver(Walk):
             fetches = (*fetches, packet.in_skb())
         return self.guarded(Field(arg.name or lvalue.name or 'arg', fetches, format_, at=arg.at), packet)
 
-    def guarded(self, field: Field, packet: Optional[Packet] = None) -> Field:
-        """The field with a guard for each pointer it goes through, and those of the packet it is in."""
-        first, fetches = field.fetches[0], field.fetches
-        if any(abs(offset) >= 1 << 31 for fetch in fetches for offset, _ in fetch.derefs):
-            refuse('the offset is wider than any kernel object', field.at)
-        unless: Dict[Tuple[Fetch, str], Tuple[str, ...]] = {}
-        elsewhere = {'text': ('0',), 'libc++': HELD}.get(field.format.word if field.format else '')
-        if elsewhere:  # of no bytes, or held in the object: wherever its pointer leads
-            unless = dict.fromkeys(fetches[1].pointers()[-1:], elsewhere)
-            unless.update(dict.fromkeys(first.pointers(), ()))
-        elif first.kind.startswith(('string[', 'ustring[')):  # the first pointer was read, and leads nowhere
-            unless[first.pointers()[-1]] = ('{(fault)',)
-        ends = [fetch.derefs[-1][0] + fetch.size() for fetch in fetches
-                if fetch.derefs and fetch.derefs[:-1] == first.derefs[:-1]]
-        conditions = packet.guards(self.arch.order, max(ends)) if packet else []
-        everything = (*fetches, *(guard.fetch for guard in conditions))
-        guards = {pointer: self._pointer_guard(*pointer)._replace(unless=unless.get(pointer, ()))
-                  for fetch in everything for pointer in fetch.pointers()}
-        words = tuple(shown.word for shown in (field.format, packet) if shown)
-        return field._replace(guards=(*guards.values(), *conditions), words=words)
-
-    def _pointer_guard(self, pointer: Fetch, space: str) -> Guard:
-        arch = self.arch
-        low, high = 4096, (1 << arch.bits) - 1
-        if space == 'kernel' and not self.in_program:
-            low, high = arch.kernel_from, arch.last_address
-        elif space != 'any':
-            high = (1 << 63) - 1 if arch.bits == 64 else arch.last_address
-        return Guard(pointer._replace(kind=f'x{arch.bits}'), low, high)
-
     def _shown(self, lvalue: Lvalue, arg: Arg) -> Shown:
         word, type_ = arg.word, lvalue.type
         if not word:
@@ -7337,6 +7564,10 @@ class Resolver(Walk):
             refuse(f"'{arg.format}' and ':{word}' both say how to show it")
         if word == 'text':
             return self._counted_text(lvalue, arg.length)
+        if word == 'path':
+            return self._file_path(lvalue, arg.word_at)
+        if word == 'errno':
+            return self._error(lvalue)
         match, size = KERNEL_TYPE.fullmatch(word), None
         if not match:
             return self._formatted(lvalue, word, arg.format)
@@ -7363,8 +7594,41 @@ class Resolver(Walk):
                 return (self._read_behind(lvalue, 'string'),), None
             if isinstance(type_.target(), Function) and self.kind != 'e' and not self.in_program:
                 return (self._fetched(lvalue)._replace(kind='symbol'),), None
-        fetch, format_ = self._number(self._scalar(lvalue) or self._refuse_whole(lvalue), letter)
+        scalar = self._scalar(lvalue)
+        if not scalar and isinstance(type_, Struct) and not letter:
+            return self._members(lvalue, self._defined(type_))
+        fetch, format_ = self._number(scalar or self._refuse_whole(lvalue), letter)
         return (fetch,), format_
+
+    def _members(self, lvalue: Lvalue, struct_: Struct) -> Shown:
+        """The members of a struct that are numbers, arrays of such, or text within it, and pointers as
+        numbers: all is read from one place. As many as leave room for other arguments (see limits)."""
+        shown: Dict[str, Shown] = {}
+        missing, count, length = [], 0, 0
+        for name in member_names(struct_):
+            try:
+                fetches, format_ = self._member_alone(self._member(lvalue, name))
+            except InputError:
+                missing.append(name)
+                continue
+            count, length = count + len(fetches), length + sum(len(fetch.text()) + 16 for fetch in fetches)
+            if count > 100 or length > 3600:
+                missing.append(name)
+            else:
+                shown[name] = fetches, format_
+        if not shown:
+            self._refuse_whole(lvalue)
+        format_ = struct_format([(name, format_) for name, (_, format_) in shown.items()], missing)
+        return tuple(fetch for fetches, _ in shown.values() for fetch in fetches), format_
+
+    def _member_alone(self, lvalue: Lvalue) -> Shown:
+        type_ = lvalue.type
+        if isinstance(type_, Struct) and type_.name not in ADDRESSES and not self._scalar(lvalue):
+            self._refuse_whole(lvalue)
+        if isinstance(type_, Pointer) and is_char(type_.target()):
+            fetch, format_ = self._number(lvalue, '')
+            return (fetch,), format_
+        return self._default(lvalue, '', '')
 
     @staticmethod
     def _size(lvalue: Lvalue) -> int:
@@ -7386,11 +7650,12 @@ class Resolver(Walk):
         type_, format_ = lvalue.type, None
         if isinstance(type_, Float):
             return self._floating(lvalue, type_, letter)
-        if isinstance(type_, Int) and type_.name in NETWORK_ORDER and lvalue.width is None:
-            if letter == 'S':
+        if isinstance(type_, Int) and type_.name in TELLING and lvalue.width is None:
+            if letter == 'S' and type_.name in NETWORK_ORDER:
                 refuse(f'{type_.name} is in network order and has no sign; :s{8 * type_.size} shows it raw')
-            (fetch,), format_ = self._formatted(lvalue, NETWORK_ORDER[type_.name], letter)
-            return fetch, format_
+            if not letter or type_.name in NETWORK_ORDER:
+                (fetch,), format_ = self._formatted(lvalue, TELLING[type_.name], letter)
+                return fetch, format_
         assert isinstance(type_, (Int, Enum, Pointer))
         if type_.size not in (1, 2, 4, 8):
             refuse(f'{spell(type_)} has {type_.size} bytes, and ftrace fetches 1, 2, 4 or 8')
@@ -7559,6 +7824,15 @@ class Resolver(Walk):
             refuse('this is no std::string as libc++ has it where words have 64 bits; name a member')
         return held._replace(bit=begin).read(f'x8[{OBJECT_BYTES}]')
 
+    def _error(self, lvalue: Lvalue) -> Shown:
+        """A number or a pointer that may be an error."""
+        type_ = lvalue.type
+        if not isinstance(type_, (Int, Pointer)) or type_.size not in (4, 8) or lvalue.width is not None:
+            refuse(f'an error is an int, a long or a pointer, and this is {spell(type_)}')
+        signed = isinstance(type_, Int) and type_.signed
+        fetch, _ = self._number(lvalue, 'S' if signed else 'X')
+        return (fetch,), error_format(fetch.kind)
+
     def _text_parts(self, lvalue: Lvalue) -> Optional[Tuple[Lvalue, Lvalue]]:
         """(the text, its length) in an object of a type that is known to be text."""
         for pattern, text, length in TEXT_TYPES:
@@ -7574,10 +7848,10 @@ class Resolver(Walk):
             refuse('how a number is shown is a letter before it: S(x) signed, U(x) unsigned, X(x) '
                    'hexadecimal')
         if not layout_:
-            known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', 'text', *FORMATS])
+            known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', *OWN_WORDS, *FORMATS])
             refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring "
                    "symbol symstr b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64 float "
-                   'double text')
+                   'double dev text path errno')
         kinds, sizes, format_ = layout_.kinds, layout_.sizes, layout_.format(word, self.arch.order)
         wanted, size, untyped = sum(sizes), self._size(lvalue), is_untyped(lvalue.type)
         if isinstance(lvalue.type, Pointer) and wanted > 8:
@@ -7588,8 +7862,9 @@ class Resolver(Walk):
             refuse(f'{spell(lvalue.type)} is an address: * before it means what it points to')
         if lvalue.how == 'memory':
             return tuple(lvalue.read(kind, sum(sizes[:i])) for i, kind in enumerate(kinds)), format_
-        if len(kinds) > 1 or layout_.native and not isinstance(lvalue.type, Float):
-            refuse(f'{word} needs something in memory' + f': {NO_FLOATS}' * layout_.native)
+        floats = word in ('float', 'double')
+        if len(kinds) > 1 or floats and not isinstance(lvalue.type, Float):
+            refuse(f'{word} needs something in memory' + f': {NO_FLOATS}' * floats)
         fetch = self._fetched(lvalue)
         return (fetch if fetch.kind else fetch._replace(kind=kinds[0]),), format_
 
@@ -7635,6 +7910,9 @@ class InProgram(Resolver):
 
 class InUsdt(InProgram):
     """The same for a USDT probe."""
+
+    def every(self, at: Span) -> List[Expr]:
+        return [Expr('argument', at, number=i) for i, _ in enumerate(self.target.operands or ())]
 
     def _argument(self, expr: Expr) -> Lvalue:
         """An operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
@@ -7696,6 +7974,11 @@ class InEvent(Resolver):
     def __init__(self, info: Module, fields: Optional[Dict[str, EventField]] = None) -> None:
         super().__init__(Target(info), 'e')
         self.fields = fields
+
+    def every(self, at: Span) -> List[Expr]:
+        if self.fields is None:
+            refuse('the fields of this event are not known here', at)
+        return [Expr('name', at, name) for name in self.fields]
 
     def _special(self, expr: Expr) -> Lvalue:
         own = self.fields is None or expr.name[1:] in self.fields  # its field comes first
@@ -7781,7 +8064,9 @@ def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Fie
 
 
 def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Format:
-    format_, info = format_named(word, resolver.arch.order, field.kind), resolver.info
+    if re.fullmatch(r'{.*}', word):
+        return _members_format(word, field, resolver, at)
+    format_, info = format_named(word, resolver.arch, field.kind), resolver.info
     if not format_ and re.fullmatch(r'enum\([\w:]+\)', word):
         name = word[5:-1]
         type_ = info.named('enum', name, resolver.function) or info.named('', name, resolver.function)
@@ -7795,6 +8080,20 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
         wanted = ' and '.join(FORMATS[word].kinds) if word in FORMATS else 'another type'
         refuse(f"{word} wants {wanted}, and this is {' and '.join(kinds)}", at)
     return format_
+
+
+def _members_format(word: str, field: Field, resolver: Resolver, at: Span) -> Format:
+    members, fetches = [], field.fetches
+    for text in word[1:-1].split(';'):
+        name, _, own = text.partition(':')
+        count = len(FORMATS[own].kinds) if own in FORMATS else 1
+        parts, fetches = field._replace(fetches=fetches[:count]), fetches[count:]
+        if len(parts.fetches) < count:
+            refuse(f"'{word}' has more members than there are arguments", at)
+        members.append((name, _word_format(own, parts, resolver, at) if own else None))
+    if fetches:
+        refuse(f"'{word}' has fewer members than there are arguments", at)
+    return struct_format(members)
 
 
 # ---- Events ------------------------------------------------------------------------------------------------
@@ -8614,7 +8913,9 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
     heads: Dict[bytes, Event] = {}
     for index, probe in enumerate(with_entries(probes, machine.tree)):
         with located(probe.text, probe.source, probe.place.at), finite():
+            missing: Dict[str, None] = {}
             for event in probe_events(probe, index, machine):
+                missing.update(dict.fromkeys(map(missing_note, event.fields)))
                 other = heads.setdefault(event.head, event)
                 if other.system != event.system and (other.definitions or event.definitions):
                     refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, "
@@ -8626,6 +8927,8 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
                     refuse(f"the event '{event.name}' has several places: they need the same kind, names, "
                            'types, formats and filter')
                 events.append(event)
+            for text in filter(None, missing):
+                machine.note(text)
     whole = [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
              for events in made.values()]
     return with_begins(in_tree(whole) if machine.tree else whole)
@@ -8676,6 +8979,13 @@ def kinds_of(event: Event, name: str) -> List[str]:
         refuse(f"the line of {event.name} fetches no '{name}'{near(name, names)}: "
                'it is named there in front of h: and f:')
     return [re.sub(r'^x(?=\d)', 'u', fetch.kind or 'string') for fetch in found[0].fetches]
+
+
+def missing_note(field: Field) -> str:
+    """What is not shown of a struct."""
+    names = field.format.missing if field.format else ()
+    why = 'each more than one value, or without room'
+    return f"'{field.name}' is shown without {first_of(names, 12)}: {why}" if names else ''
 
 
 AFTER = regex(r'(after|both)\((\w+)\)')
@@ -8830,6 +9140,7 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
     hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
     for hint in filter(None, hints):
         machine.note(hint)
+    probe = with_every(probe, resolver_in(target), machine)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     if wants_pair(probe, target, machine):
         events = pair_events(probe, name, letter, target, machine)
@@ -8844,6 +9155,21 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
     program = target.module if isinstance(target.module, Program) else None
     events = [event._replace(program=program) for event in events]
     return with_roles(events, target) if machine.tree else events
+
+
+def with_every(probe: Probe, resolver: Resolver, machine: Machine) -> Probe:
+    """The line with the parameters in the place of '*'; a note names those that cannot be fetched."""
+    args = []
+    for arg in probe.args:
+        for expr in resolver.every(arg.at) if arg.expr.kind == 'every' else [arg.expr]:
+            own = arg._replace(expr=expr)
+            try:
+                if expr is not arg.expr:
+                    resolver.field(own)
+                args.append(own)
+            except InputError as refusal:
+                machine.note(f"of '{probe.place.text} *' one is left out: {refusal.message}")
+    return probe._replace(args=tuple(args))
 
 
 def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
@@ -8988,6 +9314,7 @@ def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event
     """A trace event as it is, or with arguments an event probe on it."""
     fields = fields_of_event(event, machine)
     system, _, own = event.partition('/')
+    probe = with_every(probe, InEvent(machine.kernel, fields), machine)
     if probe.args or not all(of_record(key, fields or ()) for key in probe.keys or ()):
         own = f'{name}_{own}'[:63] if probe.place.glob else name
         return own_event(probe, own, 'e', event, InEvent(machine.kernel, fields))
@@ -9380,6 +9707,8 @@ def column(fields: Sequence[Field], key: Key, number: int) -> Column:
     if number < 0:
         return Column(key.arg.expr.name, '', numbers=key.arg.expr.name == 'cpu')
     field = fields[number]
+    if field.format and field.format.word[0] == '{':
+        refuse(f"'{field.name}' is a struct: count by a member of it", key.arg.at)
     countable = len(field.fetches) == 1 and re.fullmatch(INTEGER, field.kind) is not None and (
         not field.format or COUNTABLE.fullmatch(field.format.word) is not None)
     if key.how and not countable:
@@ -9394,11 +9723,11 @@ def unique(fields: List[Field], probe: Probe) -> List[Field]:
     seen: Set[str] = set()
     renamed = []
     for field in fields:
-        first, taken = field.name, seen
+        first, taken, room = field.name, seen, 29 - (len(field.fetches) > 9)
         if field.at not in written:
             names_of_all = {*GENERIC_FIELDS, 'dur'} if field.hidden else RESERVED
             first, taken = field.name + '_' * (field.name in names_of_all), seen.union(written.values())
-        names = itertools.chain([first[:29]], (f'{field.name[:27]}_{i}' for i in itertools.count(2)))
+        names = itertools.chain([first[:room]], (f'{field.name[:room - 2]}_{i}' for i in itertools.count(2)))
         field = field._replace(name=next(name for name in names if name not in taken))
         seen.update(part_names(field))
         renamed.append(field)
@@ -9413,9 +9742,12 @@ def limits(probe: Probe, fields: Sequence[Field], definition: EventDef, filter_:
     count = len(definition.args) + len(definition.unseen)
     if count > 128:
         refuse(f'{count} arguments, with those that guard pointers; the kernel takes 128')
+    line = len(definition.definition('surftrace_1234567_12'))
+    if line > 4094:
+        refuse(f'the definition becomes {line} characters; the kernel takes 4094')
     for fetch, at in ((fetch, field.at) for field in fields for fetch in field.fetches):
-        if len(fetch.derefs) > 13:
-            refuse('a chain of more than 13 pointers is longer than the kernel takes', at)
+        if len(fetch.derefs) > FETCH_DEPTH:
+            refuse(f'a chain of more than {FETCH_DEPTH} pointers is longer than the kernel takes', at)
         size = len(fetch.text())
         if size > 254:
             refuse(f'this becomes {size} characters; the kernel takes 254 (up to Linux 6.18, 63)', at)
@@ -9524,6 +9856,11 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
         return in_function(compare, op, kind)
     if format_ and word == 'packet':
         return begins(compare, op, field, sized(format_))
+    if word[:1] == '{':
+        refuse(f"'{name}' is a struct, and a filter compares numbers and texts: fetch the member by itself")
+    if word == 'path' and '/' in compare.value[1:]:
+        refuse(f"of a path the kernel compares the last name: {name}=={compare.value.rpartition('/')[2]}",
+               compare.value_at)
     if format_ and word == 'cut' and op != '~':         # of one that is full the kernel reads on
         size = sized(format_)
         if len(encoded(compare.value)) >= size:
@@ -10429,7 +10766,8 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
     """Judge a comparison with a value that could be read."""
     kind, op = field.kind or 'string' if field else 's64', compare.op
     if kind in STRINGS:
-        text = reading.text.decode('utf-8', 'surrogateescape')[1:-1]
+        is_path = field and field.format and field.format.word.startswith('path(')
+        text = (reading.parts[0] if is_path else reading.text).decode('utf-8', 'surrogateescape')[1:-1]
         if op == '~':
             return fnmatch.fnmatchcase(text, compare.value)
         return (text == compare.value) == (op == '==')
@@ -11559,7 +11897,7 @@ PLACES: Dict[str, Callable[[str, int, Machine], Offer]] = {
 
 
 TYPE_NAMES = [*(f'{letter}{bits}' for letter in 'usx' for bits in (8, 16, 32, 64)), 'char', 'string',
-              'ustring', 'symbol', 'symstr', *(word for word in FORMATS if word.islower()), 'text']
+              'ustring', 'symbol', 'symstr', *(word for word in FORMATS if word.islower()), *OWN_WORDS]
 
 
 def argument_offer(text: str, machine: Machine) -> Offer:
@@ -12668,6 +13006,7 @@ An expression is made of
 
 - `%0 %1 ...`: the argument with that number, by the calling convention; beyond the registers, on the stack;
   of a USDT probe as the compiler placed it.
+- `*`, alone: every parameter (of an event, every field), as an argument each.
 - `name`: the parameter of that name; inside a function with DWARF the local variable (of the innermost block,
   then of what is inlined there); a static one, at entry too, or a global; with `e`, the event's field.
 - `%di %x0 ...`: a register, by the kernel's name for it.
@@ -12705,14 +13044,25 @@ An expression is made of
 | bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
 | Go's `string`, Rust's `&str`, `String`, `std::string`, `std::string_view`, `qstr` | text with a length |
 | `__be16 __be32 __be64` | the number in the machine's order, as with `:be16`; `:u16` is raw |
+| the kernel's `dev_t` | `8:1`, as with `:dev`; `U(x)` is the number |
 | `struct in_addr`, `in6_addr` | the address, as with `:ip`, `:ip6` |
 | `float`, `double`, in memory | `x32`, `x64`, shown as the number; a filter cannot compare it |
-| other structs, `long double`, `__int128` | refused, with the members that could be meant |
+| other structs (`*file`, `file->f_path`) | `{mnt=0x... dentry=0x...}`: numbers, arrays, text within it |
+| `long double`, `__int128` | refused |
 
 `:TYPE` behind an expression may be any fetch type of the kernel (`x32`, `string`, `ustring`, `symbol`,
-`x8[6]`), or one of surftrace's: `ip ip6 mac be16 be32 be64 float double`, and `text(LENGTH)`: a pointer to so
-many bytes, of which up to 256 are shown; a filter can compare only the length. A name that begins with `ip_`,
-`b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and `:be16` in hexadecimal.
+`x8[6]`), or one of surftrace's: `ip ip6 mac be16 be32 be64 float double dev`;
+
+- `text(LENGTH)`: a pointer to so many bytes, of which up to 256 are shown; a filter can compare only the
+  length.
+- `path`, of a `struct file`, `path` or `dentry`: `"/etc/passwd"`, from the root of the mount namespace on.
+  `...` stands for names that are not fetched: at most 8 are on the file's own file system (6 since Linux
+  7.3), 4 and 3 on those that it is mounted on. Of a dentry and of what has no path the file system is said:
+  `"vda1:/etc/passwd"`, `"sockfs:TCP"`. A filter compares the last name, as the file's own file system has it.
+- `errno`: -2 as `-ENOENT`, in values and filters; what is no error is a number.
+
+A name that begins with `ip_`, `b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and
+`:be16` in hexadecimal.
 
 A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes;
 addresses, numbers in network byte order and enumerators are written as they are shown. A number may end in

@@ -19,6 +19,7 @@ def compact(node) -> str:
         'register': lambda: f'%{node.name}',
         'special': lambda: node.name,
         'name': lambda: node.name,
+        'every': lambda: '*',
         'global': lambda: f'@{node.name}{node.number:+}' if node.number else f'@{node.name}',
         'address': lambda: f'@{node.number:#x}',
         'immediate': lambda: node.name,
@@ -56,7 +57,7 @@ ARGUMENTS = [
     ('@sym->x', '(-> @sym x)'), ('@sym.x', '(. @sym x)'), ('p[ 3 ]', '([3] p)'),
     # prefixes bind weaker, as in C
     ('*p', '(* p)'), ('**p->x', '(* (* (-> p x)))'), ('&p->x', '(& (-> p x))'), ('*&p->x[3]', '(* (& ([3] (-> p x))))'),
-    ('(*p).x', '(. (* p) x)'), ('* p', '(* p)'), ('& p->x', '(& (-> p x))'),
+    ('(*p).x', '(. (* p) x)'), ('(* p)', '(* p)'), ('& p->x', '(& (-> p x))'),
     # casts: in C the cast comes last, in the old spelling first
     ('(struct T *)x->y', '((struct T*) (-> x y))'), ('((struct T *)x)->y', '(-> ((struct T*) x) y)'),
     ('!(struct T *)x->y', '(-> ((struct T*) x) y)'), ('!(struct T *)(x->y)->z', '(-> ((struct T*) (-> x y)) z)'),
@@ -111,6 +112,8 @@ def test_an_argument_is_parsed(text, tree):
 @pytest.mark.parametrize(('text', 'trees'), [
     pytest.param('p->x q', ['(-> p x)', 'q'], id='a blank ends an argument'),
     pytest.param('a *b', ['a', '(* b)'], id='a star begins the next one'),
+    pytest.param('* p *p', ['*', 'p', '(* p)'], id='a star and a blank is every parameter'),
+    pytest.param('p *', ['p', '*'], id='at the end too'),
     pytest.param('a &b->c', ['a', '(& (-> b c))'], id='an ampersand begins the next one'),
     pytest.param('a (struct T *)b', ['a', '((struct T*) b)'], id='a cast begins the next one'),
     pytest.param('(a) b', ['a', 'b'], id='a name in brackets and a blank is no cast'),
@@ -321,7 +324,7 @@ def larger(inner):
         st.builds(lambda x, name: (f'({x[0]})->{name}', f'(-> {x[1]} {name})'), inner, NAMES),
         st.builds(lambda x, name: (f'({x[0]}).{name}', f'(. {x[1]} {name})'), inner, NAMES),
         st.builds(lambda x, n: (f'({x[0]})[{n}]', f'([{n}] {x[1]})'), inner, st.integers(0, 99)),
-        st.builds(lambda x, blank: (f'*{blank}{x[0]}', f'(* {x[1]})'), inner, BLANKS),
+        st.builds(lambda x: (f'*{x[0]}', f'(* {x[1]})'), inner),
         st.builds(lambda x, blank: (f'&{blank}{x[0]}', f'(& {x[1]})'), inner, BLANKS),
         st.builds(lambda x, t: (f'({t}){x[0]}', f"(({bare(t)}) {x[1]})"), inner, TYPES),
         st.builds(lambda x: (f'user({x[0]})', f'(user {x[1]})'), inner),

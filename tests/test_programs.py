@@ -234,7 +234,7 @@ def test_globals_are_counted_from_where_the_file_begins(name: str, compile_c: Co
 
 REFUSED = [     # what is asked; what is said; what is marked
     ('P {}:handle o->own.u.f f:f==1.5', 'the kernel compares integers', 'f'), ('P {}:handle S(o->own.u.f)', ':x32 shows the bits', 'S(o->own.u.f)'),
-    ('P {}:handle o->own', 'is more than one value; name a member: a, b, c, d, u', 'o->own'),
+    ('P {}:handle X(o->own)', 'is more than one value; name a member: a, b, c, d, u', 'X(o->own)'),
     ('P {}:handle o->nmae', "no member 'nmae'; did you mean 'name'", 'nmae'),
     ('P {}:handle o.name', 'is a pointer: write ->name', 'name'),
     ('P {}:handle di', "no parameter 'di'; its parameters are id, o", 'di'), ('P {}:eight aa', "no parameter 'aa'", 'aa'),

@@ -52,7 +52,7 @@ ARRAYS = {'p->points': '(short *)p->points', 'p->points[2]': '(short *)&p->point
 
 def in_c(case: Case) -> str:
     """The expression of a case in C, without format letter and type; '' where C has no word for it."""
-    asked = case.place[0] == 'p' and case.place[2:] in CALLS and case.dwarf[0] != '!'
+    asked = case.place[0] == 'p' and case.place[2:] in CALLS and case.dwarf[0] != '!' and '{' not in case.dwarf
     if not asked or re.search(r'[%$@\\]|^[-+]', case.expression):
         return ''
     text = re.sub(r':\w+(@.*|\[\d+\])?$', '', case.expression)
