@@ -5123,7 +5123,8 @@ def running_code(address: int, size: int) -> bytes:
 
 GRAMMAR = r'''
 line    := KIND[:EVENT] PLACE { ARG } [h:{ KEY }] [f:FILTER]    h: and f: begin a word
-KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | P uprobe | R uretprobe | u USDT probe
+KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | t raw tracepoint
+         | P uprobe | R uretprobe | u USDT probe
 ARG     := [NAME=][FORMAT]EXPR[:TYPE] | *       ends at a blank outside ( ) [ ] " " once EXPR is complete
 FORMAT  := S | U | X                            only before a character that cannot continue a name
 EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
@@ -5305,9 +5306,9 @@ FILTER_TOKENS = regex(r'''
 ''', re.X)
 TYPE_WORDS = {'struct', 'union', 'enum', 'class', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short',
               'int', 'long', 'void', 'bool', '_Bool', 'float', 'double'}
-KIND_PATTERN = regex(r'\s*(?P<kind>[prePRu])(?P<maxactive>\d*)'
+KIND_PATTERN = regex(r'\s*(?P<kind>[pretPRu])(?P<maxactive>\d*)'
                      r'(?::(?:(?P<group>[\w-]+)/)?(?P<event>[^\s/]*))?(?=\s|$)', re.A)
-KINDS = 'p kprobe, r kretprobe, e trace event, P uprobe, R uretprobe, u USDT probe'
+KINDS = 'p kprobe, r kretprobe, e trace event, t raw tracepoint, P uprobe, R uretprobe, u USDT probe'
 # How the kernel itself writes a place in a program (uprobetracer.rst), with the offset of a semaphore
 PROGRAM_PLACE = regex(rf'(?P<path>/.*):(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
 PLACE_PATTERN = regex(r'''(?:(?P<module>[\w-]+):(?=\D))?(?P<function>[A-Za-z_.*?\[][\w.*?\[\]!^$-]*)
@@ -5885,7 +5886,7 @@ def parse_probe(text: str) -> Probe:
 
 def refuse_no_place(kind: str, event: str, at: Span) -> NoReturn:
     """Refuse a line that ends behind its kind: the shell has split it, or a colon is before the place."""
-    form = {'e': 'SYSTEM/EVENT', 'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}.get(kind, 'FUNC')
+    form = {'e': 'SYSTEM/EVENT', 't': 'TRACEPOINT', 'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}.get(kind, 'FUNC')
     if event:
         raise InputError(f"'{event}' is the event's name here, and its place is missing: {kind} {event}, or "
                          f'{kind}:NAME {form}', at)
@@ -5916,6 +5917,10 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
         if not event:
             raise InputError(NO_SYSTEM, at)
         return Place(text, at, event[2], system=event[1] or '', glob=bool(re.search(r'[*?\[]', text)))
+    if kind == 't':
+        if not re.fullmatch(r'[\w*?\[\]-]+', text):
+            raise InputError('a raw tracepoint is a name alone, as in t sched_switch, or a pattern', at)
+        return Place(text, at, text, glob=GLOB.search(text) is not None)
     object_, rest = split_object(kind, text, at, is_file) if kind in 'PRu' else ('', text)
     if kind == 'u':
         provider, _, name = rest.rpartition(':')
@@ -6959,11 +6964,17 @@ class Leaves:
         if '$arg' not in self.abilities:
             refuse("at return the argument's register holds something else, and this kernel keeps no "
                    'arguments ($argN in return probes: Linux 6.9); trace it at entry with p')
-        location, type_ = location.pieces[0][0] if len(location.pieces) == 1 else location, parameter.type()
-        register = self.arch.dwarf.get(location.number, '') if location.how == 'register' else ''
-        if register not in self.arch.arguments or (size_of(type_) or 99) > self.arch.word:
+        number = self._register_number(parameter, location)
+        if number < 0:
             refuse('the kernel keeps only arguments passed in one register each; trace it at entry with p')
-        return self._whole(type_, Fetch(f'$arg{self.arch.arguments.index(register) + 1}'), parameter.name)
+        return self._whole(parameter.type(), Fetch(f'$arg{number + 1}'), parameter.name)
+
+    def _register_number(self, parameter: Parameter, location: Location) -> int:
+        """Which of the registers of arguments it is passed in, -1 where it is not in one alone."""
+        location = location.pieces[0][0] if len(location.pieces) == 1 else location
+        register = self.arch.dwarf.get(location.number, '') if location.how == 'register' else ''
+        fits = register in self.arch.arguments and (size_of(parameter.type()) or 99) <= self.arch.word
+        return self.arch.arguments.index(register) if fits else -1
 
     def _whole(self, type_: Type, fetch: Fetch, name: str) -> Lvalue:
         """A value that one fetch reads."""
@@ -7994,8 +8005,35 @@ class InEvent(Resolver):
         return Lvalue(CHARS if field.string else field.type, 'value', Fetch('$' + name), name=name)
 
 
+class InTracepoint(Resolver):
+    """The same for a raw tracepoint. What is called for it has data of its own in front of the arguments, that
+    $argN does not count (kernel/trace/trace_probe.c, parse_probe_vars)."""
+    refused = {**Leaves.refused, 'register': 'a raw tracepoint has no registers: %0, %1, ... are its arguments'}
+
+    def _parameter(self, index: int) -> Lvalue:
+        assert self.function
+        data = Parameter('__data', lambda: Pointer(self.arch.word, Void))
+        called, parameter = (data, *self.function.parameters), self.function.parameters[index]
+        location = convention(self.arch, self.function._replace(parameters=called))[index + 1]
+        number = self._register_number(parameter, location)
+        if number < 0:
+            refuse('ftrace reads only arguments of a tracepoint that are passed in one register each'
+                   + f': {location.why}' * bool(location.why))
+        return self._whole(parameter.type(), Fetch(f'$arg{number}'), parameter.name)
+
+    def _word_argument(self, index: int) -> Lvalue:
+        return Lvalue(self.word, 'value', Fetch(f'$arg{index + 1}'), name=f'arg{index}')
+
+    def _special(self, expr: Expr) -> Lvalue:
+        if expr.name.startswith(('$stack', '$retval')):
+            refuse('of a raw tracepoint the variables are $comm, $current and $argN; -s shows the stack')
+        return super()._special(expr)
+
+
 def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> Resolver:
     """The Resolver for a target that is no event."""
+    if kind == 't':
+        return InTracepoint(target, kind, abilities)
     if target.operands is not None:
         return InUsdt(target, kind, abilities)
     return (InProgram if isinstance(target.module, Program) else Resolver)(target, kind, abilities)
@@ -8099,7 +8137,7 @@ def _members_format(word: str, field: Field, resolver: Resolver, at: Span) -> Fo
 # ---- Events ------------------------------------------------------------------------------------------------
 
 class EventDef(NamedTuple):
-    """One definition line of an event: its letter ('p', 'r' with its maxactive, 'e', 'P' or 'R'), its place,
+    """One definition line of an event: its letter ('p', 'r' with its maxactive, 'e', 't', 'P', 'R'), its place,
     its arguments, and what is fetched unseen behind them: guards and the seal."""
     letter: str
     name: str
@@ -8110,7 +8148,7 @@ class EventDef(NamedTuple):
     @property
     def file(self) -> str:
         """The file of tracefs that takes it."""
-        files = {'e': 'dynamic_events', 'P': 'uprobe_events', 'R': 'uprobe_events'}
+        files = {'e': 'dynamic_events', 't': 'dynamic_events', 'P': 'uprobe_events', 'R': 'uprobe_events'}
         return files.get(self.letter, 'kprobe_events')
 
     def definition(self, group: str = '') -> str:
@@ -8238,10 +8276,9 @@ class Machine(NamedTuple):
 
     @property
     def abilities(self) -> FrozenSet[str]:
-        """'$arg': return probes keep the arguments of the call; 'ref_ctr': semaphores are counted."""
-        readme = self.read('README')
-        marks = {'$arg': r'kernel return probes support:.*\$arg<N>', 'ref_ctr': 'ref_ctr_offset'}
-        return frozenset(ability for ability, mark in marks.items() if not readme or re.search(mark, readme))
+        """The ABILITIES that the README of its tracefs tells of, which a vmlinux has too; all of them where
+        neither is there."""
+        return abilities_of(self.read('README') or readme_in(self.kernel.file))
 
     def event_names(self) -> Iterable[str]:
         """Every SYSTEM/EVENT: of the running kernel, else those that the file has."""
@@ -8250,6 +8287,26 @@ class Machine(NamedTuple):
     def functions(self) -> Optional[FrozenSet[str]]:
         """The functions that ftrace lists as traceable, None where it lists none."""
         return first_words(self.read('available_filter_functions')) or None
+
+
+ABILITIES = {                               # and the words of the README (kernel/trace/trace.c, readme_msg)
+    '$arg': r'kernel return probes support:.*\$arg<N>',         # return probes keep the call's arguments
+    'ref_ctr': 'ref_ctr_offset',            # semaphores are counted
+    't': r't\[:\[<group>/',                 # raw tracepoints are traced
+    '$current': r'\$current'}
+
+
+@functools.lru_cache(2)
+def abilities_of(readme: str) -> FrozenSet[str]:
+    """The ABILITIES that a README tells of, all where there is none."""
+    return frozenset(word for word, mark in ABILITIES.items() if not readme or re.search(mark, readme))
+
+
+@functools.lru_cache(2)
+def readme_in(vmlinux: Optional[Executable]) -> str:
+    """The README that a kernel has in its tracefs, '' where no file tells."""
+    found = vmlinux.symbols('readme_msg') if vmlinux else []
+    return vmlinux.bytes_at(found[0].address, found[0].size).decode() if vmlinux and found else ''
 
 
 @functools.lru_cache(2)
@@ -8284,6 +8341,9 @@ def locate(probe: Probe, machine: Machine) -> List[Target]:
 def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
     """The Targets of a line, whatever the kernel says of them."""
     place = probe.place
+    if probe.kind == 't':
+        names = capped(raw_tracepoints(place, machine), place.text, 'tracepoints', machine)
+        return [tracepoint_target(name, machine.kernel) for name in names]
     if isinstance(module, Program):
         if module.is_go and probe.kind == 'R' and not machine.force:
             refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves '
@@ -8822,6 +8882,30 @@ def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Targe
     return targets
 
 
+STUB = '__probestub_'                       # what a tracepoint calls for a probe (include/linux/tracepoint.h)
+
+
+def raw_tracepoints(place: Place, machine: Machine) -> List[str]:
+    """The raw tracepoints, of the kernel and the modules it has loaded, that a t line means."""
+    if 't' not in machine.abilities:
+        refuse('this kernel takes no probes of raw tracepoints (CONFIG_FPROBE_EVENTS, Linux 6.5); '
+               'e SYSTEM/EVENT traces what it makes of one')
+    table = machine.kernel.symbols
+    names = table.beginning(STUB, True) if table else machine.kernel.function_names()
+    known = [name[len(STUB):] for name in names if name.startswith(STUB)]
+    found = sorted(fnmatch.filter(known, place.function))
+    return found or refuse(f"no raw tracepoint '{place.function}'{near(place.function, known)}", place.at)
+
+
+def tracepoint_target(name: str, kernel: Module) -> Target:
+    """The Target of a raw tracepoint; its function has the parameters behind the one that is the probe's."""
+    holders = [symbol.module for symbol in kernel.functions_named(STUB + name)]
+    module = kernel.module(''.join(holders[:1]))
+    stub = module.function(STUB + name)
+    function = stub and stub._replace(name=name, parameters=stub.parameters[1:])
+    return Target(module, function, place=name, name=name)
+
+
 def check_boundary(symbol: Symbol, place: Place, module: Module, certain: bool = False) -> None:
     """Refuse an offset behind the function's end or inside an instruction. A row of the line table begins
     one; from the last before it on the code is disassembled. Where that is not possible the kernel will, for
@@ -9150,7 +9234,7 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
         place, resolver = probe.place, resolver_at(target, probe, machine)
         if machine.tree and probe.kind in 'pP' and place.offset is place.line is None and not target.whole:
             name = f'{name[:58]}_copy'                  # beside the calls of the function's own code
-        pair = Pair() if machine.tree and probe.kind != 'u' else None
+        pair = Pair() if machine.tree and probe.kind not in 'tu' else None
         events = [own_event(probe, name, letter, target.place, resolver, machine.seal, pair)]
     program = target.module if isinstance(target.module, Program) else None
     events = [event._replace(program=program) for event in events]
@@ -9174,7 +9258,7 @@ def with_every(probe: Probe, resolver: Resolver, machine: Machine) -> Probe:
 
 def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
     """The Resolver of expressions at a target."""
-    return resolver_in(target, 'r' if probe.kind in 'rR' else 'p', machine.abilities)
+    return resolver_in(target, {'r': 'r', 'R': 'r', 't': 't'}.get(probe.kind, 'p'), machine.abilities)
 
 
 def matching_events(place: Place, machine: Machine) -> List[str]:
@@ -11385,6 +11469,19 @@ def function_comments(name: str, prototype: Prototype, known: int, symbols: Sequ
     return comments + [f"in module {', '.join(modules)}"] * bool(modules)
 
 
+def list_tracepoints(text: str, machine: Machine) -> List[str]:
+    """`t GLOB`: raw tracepoints with their arguments; or the types of a line's arguments."""
+    probe = parse_probe(text)
+    if probe.args:
+        return list_expressions(probe, machine)
+    lines = []
+    for name in raw_tracepoints(probe.place, machine):
+        target = tracepoint_target(name, machine.kernel)
+        text = declaration(target.function, name)[len('void '):] if target.function else f'{name}()'
+        lines.append(f'{text};' + '  // no prototype in the debug information' * (not target.function))
+    return lines
+
+
 def usdt_lines(notes: Sequence[UsdtNote]) -> List[str]:
     """USDT probes with their operands at each place, and whether they count who listens."""
     places: Dict[Tuple[str, str], int] = {}
@@ -11605,7 +11702,7 @@ def commented(text: str, comment: str) -> str:
 
 
 LISTINGS: Dict[str, Callable[[str, Machine], List[str]]] = {
-    **dict.fromkeys(('p', 'r', 'P', 'R', 'u'), list_functions), 'e': list_events,
+    **dict.fromkeys(('p', 'r', 'P', 'R', 'u'), list_functions), 'e': list_events, 't': list_tracepoints,
     **dict.fromkeys(('struct', 'class', 'union', 'enum'), list_type)}
 
 
@@ -11873,6 +11970,11 @@ def event_offer(text: str, start: int, machine: Machine) -> Offer:
     return offered(text, start + len(system) + 1, own or known)
 
 
+def tracepoint_offer(text: str, start: int, machine: Machine) -> Offer:
+    """Raw tracepoints."""
+    return offered(text, start, raw_tracepoints(Place('', (0, 0), '*'), machine))
+
+
 def program_offer(text: str, start: int, machine: Machine) -> Offer:
     """Programs and libraries, and behind the colon functions, or USDT probes."""
     typed = text[start:].lstrip('"')
@@ -11889,7 +11991,7 @@ def program_offer(text: str, start: int, machine: Machine) -> Offer:
 
 
 PLACES: Dict[str, Callable[[str, int, Machine], Offer]] = {
-    'p': function_offer, 'r': function_offer, 'e': event_offer,
+    'p': function_offer, 'r': function_offer, 'e': event_offer, 't': tracepoint_offer,
     'P': program_offer, 'R': program_offer, 'u': program_offer}
 
 
@@ -12186,7 +12288,8 @@ def record_kb(event: Event) -> int:
 # Whether it was an interrupt and not the task (include/linux/trace_events.h, trace_flag_type: 8 hard,
 # 16 soft, 64 NMI). A kprobe's int3 looks like an NMI that interrupts itself (arch/x86/kernel/traps.c); no
 # uprobe is in an interrupt.
-IN_INTERRUPT = {'e': 'common_flags&88', 'p': 'common_flags&16||common_flags&8&&!(common_flags&64)'}
+IN_INTERRUPT = {'e': 'common_flags&88', 't': 'common_flags&88',
+                'p': 'common_flags&16||common_flags&8&&!(common_flags&64)'}
 
 
 def of_others(event: Event, own: Sequence[int]) -> str:
