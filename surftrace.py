@@ -5130,7 +5130,8 @@ FORMAT  := S | U | X                            only before a character that can
 EXPR    := (* | &) EXPR | (CTYPE)EXPR | POSTFIX
 POSTFIX := START { ->m | .m | [n] }     START := ATOM | !(CTYPE)ATOM | @(struct HEADER *)[l2|l3|l4]ATOM
 ATOM    := %N | %REG | $VAR | NAME | @SYM[+-N] | @0xADDR | (EXPR) | RAW
-         | container_of(EXPR, CTYPE, member) | user(EXPR) | $dur(NAME{,FIELD[=FIELD]})
+         | container_of(EXPR, CTYPE, member) | user(EXPR) | this_cpu_ptr(EXPR) | this_cpu_read(EXPR)
+         | $dur(NAME{,FIELD[=FIELD]})
 RAW     := [+|-][u]N(EXPR) | \N | @+N
 KEY     := ARG | [NAME=](log2(EXPR) | step(EXPR,N)) | sum(EXPR) | avg(EXPR)
          | comm | common_pid | cpu | stack
@@ -5154,7 +5155,7 @@ class Expr(NamedTuple):
 
     argument     %N: number
     register     %REG: name
-    special      $retval, $comm, $stack, $stackN, $argN; in an event's probe $FIELD: name
+    special      $retval, $comm, $current, $stack, $stackN, $argN; in an event's probe $FIELD: name
     since        $dur(NAME{,FIELD[=ITS]}), a time: name, member (FIELD or FIELD=ITS each)
     name         a parameter, or an event's field: name
     global       @SYM[+-N], the memory at a symbol: name, number
@@ -5173,6 +5174,7 @@ class Expr(NamedTuple):
     cast         (type)inner
     containerof  container_of(inner, type, member)
     usermemory   user(inner): it points to user memory
+    this_cpu_ptr, this_cpu_read  (inner): where, or what it is of the processor that it happens on
     packet       @(struct name *)layer inner: a header in an sk_buff, whose data points at layer
     """
     kind: str
@@ -5322,6 +5324,9 @@ OFFSET_PATTERN = regex(rf'(?P<offset>{NUMBER})(?:\((?P<semaphore>{NUMBER})\))?')
 PROGRAM_PATTERN = regex(rf'(?:"(?P<exact>[^"]*)"|(?P<function>.+?))(?:@(?P<file>[^@:]*\.[A-Za-z]\w*|\*))?'
                         rf'(?:\+(?P<offset>{NUMBER})|:(?P<line>\d{{1,9}}))?$')
 NO_SYSTEM = 'an event is SYSTEM/EVENT, as in e sched/sched_switch'
+NAME_ALONE = 'a raw tracepoint is a name alone, as in t sched_switch, or a pattern'
+FUNCTIONS = {'user': 'usermemory', 'container_of': 'containerof', 'this_cpu_ptr': 'this_cpu_ptr',
+             'this_cpu_read': 'this_cpu_read'}  # and the kinds of their Expr
 COUNTED_BY = ('log2', 'step', 'sum', 'avg')
 DEEPEST = 64                                # levels of an expression or a filter
 RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid', 'common_tgid', '__probe_ip',
@@ -5643,15 +5648,15 @@ class Parser:
         return Expr(token.kind, token.at, token.value)
 
     def call(self, name: Token) -> Expr:
-        """container_of(EXPR, CTYPE, member) | user(EXPR)"""
-        if name.text not in ('container_of', 'user'):
-            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member) and "
-                      'user(x) are', name.at)
+        """container_of(EXPR, CTYPE, member) | user(EXPR) | this_cpu_ptr(EXPR) | this_cpu_read(EXPR)"""
+        if name.text not in FUNCTIONS:
+            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member), "
+                      'user(x), this_cpu_ptr(&x) and this_cpu_read(x) are', name.at)
         self.take()
         inner = self.expr()
-        if name.text == 'user':
-            self.expect(')', 'to close user(')
-            return self.made('usermemory', name.at, inner)
+        if name.text != 'container_of':
+            self.expect(')', f'to close {name.text}(')
+            return self.made(FUNCTIONS[name.text], name.at, inner)
         self.expect(',', 'in container_of(x, struct T, member)')
         type_, path = self.type_name(), []
         self.expect(',', 'in container_of(x, struct T, member)')
@@ -5886,7 +5891,9 @@ def parse_probe(text: str) -> Probe:
 
 def refuse_no_place(kind: str, event: str, at: Span) -> NoReturn:
     """Refuse a line that ends behind its kind: the shell has split it, or a colon is before the place."""
-    form = {'e': 'SYSTEM/EVENT', 't': 'TRACEPOINT', 'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}.get(kind, 'FUNC')
+    forms = {'e': 'SYSTEM/EVENT', 't': 'TRACEPOINT', 'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC',
+             'u': 'OBJ:PROVIDER:NAME'}
+    form = forms.get(kind, 'FUNC')
     if event:
         raise InputError(f"'{event}' is the event's name here, and its place is missing: {kind} {event}, or "
                          f'{kind}:NAME {form}', at)
@@ -5912,15 +5919,11 @@ def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
 
 def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] = os.path.isfile) -> Place:
     """PLACE"""
-    if kind == 'e':
+    if kind in 'et':
         event = re.fullmatch(r'(?:([\w*?\[\]-]+)[/:.])?([\w*?\[\]-]+)', text)
-        if not event:
-            raise InputError(NO_SYSTEM, at)
-        return Place(text, at, event[2], system=event[1] or '', glob=bool(re.search(r'[*?\[]', text)))
-    if kind == 't':
-        if not re.fullmatch(r'[\w*?\[\]-]+', text):
-            raise InputError('a raw tracepoint is a name alone, as in t sched_switch, or a pattern', at)
-        return Place(text, at, text, glob=GLOB.search(text) is not None)
+        if not event or kind == 't' and event[1]:
+            raise InputError(NO_SYSTEM if kind == 'e' else NAME_ALONE, at)
+        return Place(text, at, event[2], system=event[1] or '', glob=GLOB.search(text) is not None)
     object_, rest = split_object(kind, text, at, is_file) if kind in 'PRu' else ('', text)
     if kind == 'u':
         provider, _, name = rest.rpartition(':')
@@ -6382,27 +6385,31 @@ def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
 # ---- Resolve -----------------------------------------------------------------------------------------------
 
 class Fetch(NamedTuple):
-    """A fetch-arg: a base, dereferences (offset, of user memory or not) from the inside out, a fetch type.
-    The base is a value ('%di', '\\5'), or an address ('@symbol', '@0x..') for the first dereference."""
+    """A fetch-arg: a base, dereferences (offset, space) from the inside out, a fetch type. The base is a
+    value ('%di', '\\5'), or an address ('@symbol', '@0x..') for the first dereference. The space is '' for
+    the memory of what is probed, 'u' for user memory; 'cpu' reads nothing: it leads to this processor's
+    copy of a per-cpu variable."""
     base: str
-    derefs: Tuple[Tuple[int, bool], ...] = ()
+    derefs: Tuple[Tuple[int, str], ...] = ()
     kind: str = ''
 
-    def at(self, offset: int, user: bool = False) -> Fetch:
+    def at(self, offset: int, space: str = '') -> Fetch:
         """The memory that many bytes from where this points."""
-        return self._replace(derefs=(*self.derefs, (offset, user)))
+        own = ((0, 'cpu'),) * (space == 'cpu')
+        return self._replace(derefs=(*self.derefs, *own, (offset, space if not own else '')))
 
     def text(self) -> str:
         """The text the kernel reads (kprobetrace.rst, FETCHARGS)."""
         text, derefs = self.base, self.derefs
-        if text.startswith('@') and derefs:
+        if text.startswith('@') and derefs and derefs[0][1] != 'cpu':
             offset, derefs = derefs[0][0], derefs[1:]
             if text[1] == '+' or text[1].isdigit():
                 text = f"@{'+' * (text[1] == '+')}{int(text[1:], 0) + offset:#x}"
             elif offset:
                 text = f'{text}{offset:+d}'
-        for offset, user in derefs:
-            text = f"{'-' if offset < 0 else '+'}{'u' if user else ''}{abs(offset)}({text})"
+        for offset, space in derefs:
+            step = f"{'-' if offset < 0 else '+'}{space}{abs(offset)}"
+            text = f'this_cpu_ptr({text})' if space == 'cpu' else f'{step}({text})'
         return f'{text}:{self.kind}' if self.kind else text
 
     def size(self) -> int:
@@ -6412,16 +6419,18 @@ class Fetch(NamedTuple):
 
     def pointers(self) -> List[Tuple[Fetch, str]]:
         """The pointers that its dereferences start from, the register first, and the memory each must point
-        to: 'kernel', 'user', or 'any' where the kernel says (fault) itself: in the last step to a string
-        (fetch_store_string in kernel/trace/trace_probe_kernel.h). Fixed addresses can always be read."""
-        spaces = ['user' if user else 'kernel' for _, user in self.derefs]
+        to: 'kernel', 'user', 'cpu' for a per-cpu pointer, or 'any' where the kernel says (fault) itself: in
+        the last step to a string (fetch_store_string in kernel/trace/trace_probe_kernel.h). Fixed addresses
+        can always be read."""
+        spaces = [{'u': 'user', '': 'kernel'}.get(space, space) for _, space in self.derefs]
         if self.kind in ('string', 'ustring'):
             spaces[-1:] = ['any'] * bool(spaces)
         if self.kind in ('%pd', '%pD'):  # the kernel reads on from the value (traceprobe_expand_dentry_args)
             spaces.append('kernel')
         if self.kind.startswith(('string[', 'ustring[')):  # the value is the first of several pointers
             spaces.append('any')
-        fixed = self.base.startswith('@') or self.base in ('$stack', '%sp')
+        fixed = int(self.base.startswith('@') or self.base in ('$stack', '%sp', '$current'))
+        fixed += spaces[:1] == ['cpu'] if fixed else 0
         return [(Fetch(self.base, self.derefs[:i]), space) for i, space in enumerate(spaces)][fixed:]
 
 
@@ -6484,20 +6493,25 @@ class Field(NamedTuple):
 class Lvalue(NamedTuple):
     """An object of a type, found while walking C, `bit` bits from 'memory': the address that `fetch` gives;
     'value': the value that it gives (a pointer's bits / 8 are added to it); 'pieces': the first of several
-    registers. `width` is a bit-field's."""
+    registers. `width` is a bit-field's. `space` is that of a Fetch, of a pointer's value the one it points
+    into; 'each': that of a per-cpu variable of no one processor."""
     type: Type
     how: str
     fetch: Fetch
     bit: int = 0
     width: Optional[int] = None
-    user: bool = False
+    space: str = ''
     pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()    # (None where it cannot be read, bytes) each
     name: str = ''
     packet: Optional[Packet] = None                         # that it is in
 
     def read(self, kind: str = '', offset: int = 0) -> Fetch:
         """The memory that it is in, or so many bytes behind its beginning."""
-        return self.fetch.at(self.bit // 8 + offset, self.user)._replace(kind=kind)
+        if self.space == 'each':
+            name = self.fetch.base[1:]
+            refuse(f"'{name}' is a per-cpu variable, each processor has its own: this_cpu_read({name}) is "
+                   'that of the processor that the probe is hit on (Linux 7.3)')
+        return self.fetch.at(self.bit // 8 + offset, self.space)._replace(kind=kind)
 
 
 class EventField(NamedTuple):
@@ -7054,32 +7068,44 @@ class Leaves:
         name = expr.name
         if name in ('$comm', '$COMM'):
             return Lvalue(CHARS, 'value', Fetch('$comm'), name='comm')
+        if name == '$current':
+            return self._current()
         if name == '$retval':
             return self._returned()
         if re.fullmatch(r'\$stack\d*', name):
             return Lvalue(self.word, 'value', Fetch(name), name=name[1:])
         return self._numbered(expr)
 
+    def _current(self) -> Lvalue:
+        """The running task."""
+        if self.in_program:
+            refuse('$current is for the kernel: a program cannot be told where its task is')
+        if '$current' not in self.abilities:
+            refuse('this kernel has no $current (Linux 7.3): where a parameter is the task, or leads to it, '
+                   'that can be named; $comm and common_pid are always there')
+        task = self.info.named('struct', 'task_struct') or Void()
+        return Lvalue(Pointer(self.arch.word, lambda: task), 'value', Fetch('$current'), name='current')
+
     def _numbered(self, expr: Expr) -> Lvalue:
-        """$argN counts registers: the parameter that is in that one. At return it is the only way to write
-        the others as well, for who says the type (as -S does)."""
-        name, match, at_return = expr.name, re.fullmatch(r'\$arg([1-9]\d?)', expr.name), self.kind == 'r'
+        """$argN counts registers: the parameter that is in that one. At return and of a tracepoint it is the
+        only way to write the others as well, for who says the type (as -S does)."""
+        name, match, only = expr.name, re.fullmatch(r'\$arg([1-9]\d?)', expr.name), self.kind in 'rt'
         if not match:
-            refuse('the variables are $retval, $comm, $stack, $stackN and $argN')
+            refuse('the variables are $retval, $comm, $current, $stack, $stackN and $argN')
         if not self.entry:
             refuse(f"{name} is an argument only at the function's entry; name a register (%REG)")
-        if at_return and '$arg' not in self.abilities:
+        if self.kind == 'r' and '$arg' not in self.abilities:
             refuse('this kernel has no $argN in return probes (Linux 6.9)')
         index, word = int(match[1]) - 1, Lvalue(self.word, 'value', Fetch(name), name=name[1:])
         if not self.function:
             return word
         register, place = ''.join(self.arch.arguments[index:index + 1]), None
-        unkept = (InputError,) if at_return else ()  # passed in no register
+        unkept = (InputError,) if only else ()  # passed in no register
         with contextlib.suppress(*unkept):
             place = self._argument(Expr('argument', expr.at, number=index))
         if place and place.how == 'value' and place.fetch in (Fetch('%' + register), word.fetch):
             return place._replace(fetch=word.fetch)
-        if at_return and register:
+        if only and register:
             return word
         return refuse(f'{name} counts registers, and this argument is not in the one it means; '
                       f'write %{index}')
@@ -7114,7 +7140,7 @@ class Leaves:
         if not function:
             unread = self.info.dwarf.unread if self.info.dwarf else ''
             refuse(f"no debug information for this function: {unread}'{name}' cannot be looked up; "
-                   '%0 or a register (%REG) can')
+                   f'%0 or a register (%REG) can, and a global (@{name})')
         names = [parameter.name for parameter in function.parameters]
         if name in names:
             return self._parameter(names.index(name))
@@ -7136,11 +7162,9 @@ class Leaves:
 
     def _global(self, expr: Expr) -> Lvalue:
         variable, name = self.info.variable(expr.name), expr.name
-        if variable and variable.per_cpu:
-            refuse(f"'{name}' is a per-cpu variable: each processor has its own, and ftrace cannot tell "
-                   'whose to read')
         type_ = variable.type if variable and not expr.number else Void()
-        return Lvalue(type_, 'memory', self._symbol(name), 8 * expr.number, name=name)
+        space = 'each' if variable and variable.per_cpu else ''
+        return Lvalue(type_, 'memory', self._symbol(name), 8 * expr.number, space=space, name=name)
 
     def _symbol(self, name: str) -> Fetch:
         """The memory at a symbol."""
@@ -7185,7 +7209,7 @@ class Walk(Leaves):
         if expr.inner.kind == 'special' and inner.how == 'memory':  # $retval of a struct is where it lies
             inner = Lvalue(self.word, 'value', inner.fetch)
         place = self._address_in(inner)._replace(type=self.word, how='memory', name='mem')
-        return place._replace(bit=place.bit + 8 * expr.number, user=expr.user or place.user)
+        return place._replace(bit=place.bit + 8 * expr.number, space='u' if expr.user else place.space)
 
     def _address_in(self, lvalue: Lvalue) -> Lvalue:
         """The value of what is to be used as an address: a pointer, or an integer as wide as one."""
@@ -7202,7 +7226,8 @@ class Walk(Leaves):
             return lvalue
         if lvalue.width is not None:
             refuse('a bit-field is no address')
-        return lvalue._replace(how='value', fetch=self._fetched(lvalue), bit=0)
+        space = lvalue.space if lvalue.space == 'u' else ''
+        return lvalue._replace(how='value', fetch=self._fetched(lvalue), bit=0, space=space)
 
     def _fetched(self, lvalue: Lvalue) -> Fetch:
         """The fetch of a scalar that is no bit-field; its kind is left open."""
@@ -7214,6 +7239,8 @@ class Walk(Leaves):
         if lvalue.bit:
             refuse(f'ftrace cannot add: this is {fetch.text()} {lvalue.bit // 8:+d}; trace the pointer '
                    'alone, or a member it points to')
+        if lvalue.space == 'cpu':
+            return fetch._replace(derefs=(*fetch.derefs, (0, 'cpu')))
         if fetch.base.startswith('@') and not fetch.derefs:
             refuse('ftrace reads what is at a symbol; the address itself is in /proc/kallsyms')
         return fetch
@@ -7228,8 +7255,8 @@ class Walk(Leaves):
             if not fetch or fetch.base[0] == '@' and not fetch.derefs:  # an address itself cannot be read
                 break
             if fetch.derefs and not bits % 8 and not start % 8:
-                (*before, (offset, user)) = fetch.derefs
-                return fetch._replace(derefs=(*before, (offset + start // 8, user)))
+                (*before, (offset, space)) = fetch.derefs
+                return fetch._replace(derefs=(*before, (offset + start // 8, space)))
             if fetch.derefs:
                 break
             # what is in a register is at its end
@@ -7397,7 +7424,33 @@ class Walk(Leaves):
 
     def _usermemory(self, expr: Expr) -> Lvalue:
         place = self._address_in(self.value(expr.inner))
-        return place._replace(user=not self.in_program)  # where there is no other memory
+        return place._replace(space='u' * (not self.in_program))     # where there is no other memory
+
+    def _this_cpu_ptr(self, expr: Expr) -> Lvalue:
+        """A per-cpu pointer, or the address of a per-cpu variable, as that of this processor's."""
+        place = self.value(expr.inner)
+        if expr.inner.kind == 'global':                                 # the kernel's own way to write it
+            place = place._replace(type=self._pointer_to(place.type), how='value')
+        return self._own(self._address_in(place))
+
+    def _this_cpu_read(self, expr: Expr) -> Lvalue:
+        """A per-cpu variable, or a part of it, of this processor; what is at a per-cpu address, as the kernel
+        has it, where that is what is written."""
+        place = self.value(expr.inner)
+        if expr.inner.kind == 'offset' or place.how == 'value':
+            place = self._loaded(place)._replace(type=self.word, how='memory')
+        return self._own(place)
+
+    def _own(self, place: Lvalue) -> Lvalue:
+        """This processor's."""
+        if self.in_program or self.kind == 'e':
+            refuse('per-cpu variables are for probes in the kernel (p, r, t)')
+        plain = place.space != 'each' and place.fetch.text()[0] == '@'  # whose address the kernel would take
+        if plain or place.how == 'pieces' or place.space == 'u':
+            refuse('this is no per-cpu variable, and no pointer to one that ftrace could follow')
+        if 'this_cpu' not in self.abilities:
+            refuse('this kernel cannot read the per-cpu variables of the processor that it is on (Linux 7.3)')
+        return place._replace(space='cpu')
 
     def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
         """The one scalar that a struct of one member holds (atomic_t, kuid_t), or the scalar itself."""
@@ -7540,6 +7593,8 @@ class Guards(PathWalk):
         low, high = 4096, (1 << arch.bits) - 1
         if space == 'kernel' and not self.in_program:
             low, high = arch.kernel_from, arch.last_address
+        elif space == 'cpu':
+            low = 1
         elif space != 'any':
             high = (1 << 63) - 1 if arch.bits == 64 else arch.last_address
         return Guard(pointer._replace(kind=f'x{arch.bits}'), low, high)
@@ -7720,7 +7775,7 @@ class Resolver(Guards):
             many = type_.length or 'an unknown number'
             refuse(f'ftrace fetches arrays of 1 to 64 elements, and this has {many}; name an element ([0]), '
                    'or say how many (:x8[16])')
-        if lvalue.how != 'memory' or lvalue.user:
+        if lvalue.how != 'memory' or lvalue.space == 'u':
             refuse('ftrace fetches arrays of numbers from kernel memory only; name an element: [0]')
         fetch, format_ = self._number(element, letter)
         fetch = fetch._replace(kind=f'{fetch.kind}[{type_.length}]')
@@ -7754,7 +7809,7 @@ class Resolver(Guards):
         """A string or an array; what the kernel knows as a string ($comm, an event's field) as it is."""
         place = self._behind(lvalue, kind)
         if place.how == 'memory':
-            return place._replace(user=place.user and not kind.startswith('ustring')).read(kind)
+            return place._replace(space=place.space * (not kind.startswith('ustring'))).read(kind)
         return place.fetch._replace(kind='' if place.fetch.base == '$comm' and self.kind != 'e' else kind)
 
     def _behind(self, lvalue: Lvalue, kind: str) -> Lvalue:
@@ -7815,7 +7870,7 @@ class Resolver(Guards):
             text = self._behind(lvalue, 'text')
             element = type_.target() if isinstance(type_, Pointer) else type_
         odd = size_of(element) != 1 and not is_untyped(element)
-        if text.how != 'memory' or text.user or odd:
+        if text.how != 'memory' or text.space == 'u' or odd:
             refuse(f'text is bytes in memory that the probe can read as an array, and this is {spell(type_)}')
         chunks = tuple(text.read('x8[64]', 64 * i) for i in range(TEXT_CHUNKS))
         return (count, *chunks), STRING_OBJECT if held else text_format(size or None)
@@ -7995,6 +8050,8 @@ class InEvent(Resolver):
         own = self.fields is None or expr.name[1:] in self.fields  # its field comes first
         if expr.name in ('$comm', '$COMM') and not own:
             return super()._special(expr)
+        if expr.name == '$current' and not own:
+            refuse('an event probe has no $current; t TRACEPOINT and p FUNC have')
         return self._name(Expr('name', expr.at, expr.name[1:]))
 
     def _name(self, expr: Expr) -> Lvalue:
@@ -8006,16 +8063,20 @@ class InEvent(Resolver):
 
 
 class InTracepoint(Resolver):
-    """The same for a raw tracepoint. What is called for it has data of its own in front of the arguments, that
-    $argN does not count (kernel/trace/trace_probe.c, parse_probe_vars)."""
-    refused = {**Leaves.refused, 'register': 'a raw tracepoint has no registers: %0, %1, ... are its arguments'}
+    """The same for a raw tracepoint. What is called for it has data of its own in front of the arguments,
+    which $argN does not count (kernel/trace/trace_probe.c, parse_probe_vars)."""
+    refused = {**Leaves.refused,
+               'register': 'a raw tracepoint has no registers: %0, %1, ... are its arguments'}
 
     def _parameter(self, index: int) -> Lvalue:
         assert self.function
         data = Parameter('__data', lambda: Pointer(self.arch.word, Void))
-        called, parameter = (data, *self.function.parameters), self.function.parameters[index]
-        location = convention(self.arch, self.function._replace(parameters=called))[index + 1]
-        number = self._register_number(parameter, location)
+        whole = self.function._replace(parameters=(data, *self.function.parameters))
+        location, parameter = convention(self.arch, whole)[index + 1], whole.parameters[index + 1]
+        number, arch = self._register_number(parameter, location), self.arch
+        on_stack = location.how == 'memory' and arch.dwarf.get(location.number) == arch.stack_pointer
+        if on_stack and arch.name == 'x86_64' and (size_of(parameter.type()) or 99) <= arch.word:
+            number = len(arch.arguments) + (location.offset - arch.stack) // arch.word
         if number < 0:
             refuse('ftrace reads only arguments of a tracepoint that are passed in one register each'
                    + f': {location.why}' * bool(location.why))
@@ -8137,8 +8198,8 @@ def _members_format(word: str, field: Field, resolver: Resolver, at: Span) -> Fo
 # ---- Events ------------------------------------------------------------------------------------------------
 
 class EventDef(NamedTuple):
-    """One definition line of an event: its letter ('p', 'r' with its maxactive, 'e', 't', 'P', 'R'), its place,
-    its arguments, and what is fetched unseen behind them: guards and the seal."""
+    """One definition line of an event: its letter ('p', 'r' with its maxactive, 'e', 't', 'P', 'R'), its
+    place, its arguments, and what is fetched unseen behind them: guards and the seal."""
     letter: str
     name: str
     place: str
@@ -8293,7 +8354,7 @@ ABILITIES = {                               # and the words of the README (kerne
     '$arg': r'kernel return probes support:.*\$arg<N>',         # return probes keep the call's arguments
     'ref_ctr': 'ref_ctr_offset',            # semaphores are counted
     't': r't\[:\[<group>/',                 # raw tracepoints are traced
-    '$current': r'\$current'}
+    '$current': r'\$current', 'this_cpu': r'this_cpu_ptr\('}
 
 
 @functools.lru_cache(2)
@@ -9531,7 +9592,7 @@ def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
         return False
     if timed or probe.entry:
         return True
-    back, entry = resolver_at(target, probe, machine), resolver_in(target)
+    back, entry = resolver_at(target, probe, machine), resolver_in(target, 'p', machine.abilities)
     names = {*GENERIC_FIELDS}                           # what a filter means by a name, as far as is known
 
     def only_at_entry(arg: Arg) -> bool:
@@ -9571,7 +9632,8 @@ def comparisons(filter_: Optional[Filter]) -> Iterator[Compare]:
 def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: Machine) -> List[Event]:
     """The event of the entries, then that of the returns."""
     at_entry = frozenset(arg.name for arg in probe.entry.args) if probe.entry else frozenset()
-    resolver = InPair(resolver_in(target), resolver_in(target, 'r'), at_entry)
+    known = machine.abilities - {'$arg'}
+    resolver = InPair(resolver_in(target, 'p', known), resolver_in(target, 'r', known), at_entry)
     probe, fields, columns = looked_up(probe, resolver)
     if wants_time(probe) and not any(field.when == 'dur' for field in fields):
         fields = hidden_last(unique([*fields, TIME._replace(at=(0, 1))], probe))
@@ -10432,7 +10494,7 @@ def not_for_histograms(event: Event, column: Column) -> str:
     if all(fetch.base == '$comm' and not fetch.derefs for fetch in fetches):
         return ''
     in_program = event.definitions[0].letter[0] in 'PR'
-    if any(user or in_program for fetch in fetches for _, user in fetch.derefs):
+    if any(space == 'u' or in_program for fetch in fetches for _, space in fetch.derefs):
         return 'the memory of a program, which need not be there'
     if any('(' in fetch.base for fetch in fetches) or not re.fullmatch(INTEGER, field.kind):
         return 'a value that is no plain number'
@@ -11367,7 +11429,7 @@ def visible(line: bytes) -> bytes:
 # -L: lines of C, with comments; a kind of probe or of type has one function in LISTINGS. Then -F and -l.
 
 COLUMN = 58                                 # where the comments of a layout begin
-WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 'struct task_struct', "
+WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 't sched_*', 'struct task_struct', "
         "'struct task_struct.mm', 'enum pid_type', 'p wake_up_new_task %0->mm'")
 
 
@@ -12074,7 +12136,7 @@ def resolver_for(text: str, machine: Machine) -> Resolver:
     if resolver.function:
         parameters = (parameter._replace(location=None) for parameter in resolver.function.parameters)
         function = resolver.function._replace(parameters=tuple(parameters))
-    resolver.function, resolver.abilities = function, frozenset(['$arg'])
+    resolver.function, resolver.abilities = function, resolver.abilities | {'$arg'}
     return resolver
 
 
@@ -12091,12 +12153,13 @@ def names_for(node: Expr, before: str, resolver: Resolver) -> Iterable[str]:
     if kind == 'register':
         return [*resolver.arch.registers, *map(str, range(len(resolver.target.operands or parameters)))]
     if kind == 'special':
-        return ['comm', 'stack'] + ['retval', 'dur'] * (resolver.kind == 'r')
+        current = '$current' in resolver.abilities and not resolver.in_program
+        return ['comm', 'stack'] + ['current'] * current + ['retval', 'dur'] * (resolver.kind == 'r')
     if kind == 'global':
         typed = node.name.replace(CURSOR, '')
         return info.symbols.beginning(typed, False) if info.symbols and typed else ()
     names = [*(resolver.fields or ()), *(parameter.name for parameter in parameters)]
-    names += ['$retval'] * (resolver.kind == 'r') + ['user(', 'container_of('] * (resolver.kind != 'e')
+    names += ['$retval'] * (resolver.kind == 'r') + [f'{word}(' for word in FUNCTIONS if resolver.kind != 'e']
     if before.endswith('('):
         names += ['struct ', 'union ', 'enum ', 'unsigned ', 'char ', 'void ']
     return names + ['f:'] * (not before)
@@ -13068,6 +13131,8 @@ Trace functions and events of the kernel, functions and USDT probes of programs,
                                             only the slow calls, with what they were asked for
   surftrace 'e sched/sched_switch f:prev_comm==bash'
                                             a trace event
+  surftrace 't sched_switch prev->comm next->prio f:comm==bash'
+                                            a raw tracepoint: its arguments and what they lead to
   surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
                                             a packet header in an sk_buff
   surftrace -L 'p tcp_send*'                functions and their parameters; -L 'struct task_struct': a layout
@@ -13096,6 +13161,8 @@ A place is one of
   `FUNC@*`: all of them.
 - `tcp_send*`: every function that matches, one event each (`f0_tcp_sendmsg`), at most 100.
 - `SYSTEM/EVENT`, `SYSTEM:EVENT`: a trace event (`e`), or a pattern.
+- `TRACEPOINT`: a raw tracepoint (`t`), or a pattern: what the kernel calls it with, of which a trace event
+  shows only what its author chose. Linux 6.5, with CONFIG_FPROBE_EVENTS.
 - `OBJ:FUNC`: the entry (`P`) or return (`R`) of a program's function. OBJ is a path, a program in `$PATH`
   (`bash`) or a library's soname, whole or up to `.so` (`libc`). C++ and Rust names are as in the source, in
   `"..."` where they have blanks; a pattern stands for all that match.
@@ -13114,6 +13181,7 @@ An expression is made of
   then of what is inlined there); a static one, at entry too, or a global; with `e`, the event's field.
 - `%di %x0 ...`: a register, by the kernel's name for it.
 - `$retval $comm $stack $stackN $argN`: the kernel's variables; `$retval` has the function's return type.
+- `$current`: the running task, as in `$current->real_parent->comm` (`p`, `r` and `t`; Linux 7.3).
 - `$dur`: at a return, the time since the entry, to the microsecond. surftrace sets the probe at the entry
   too, and what the return does not know (parameters, `%0`) is fetched there, as it was when the call began. A
   kernel that keeps the arguments (Linux 6.9) has them at a return without `$dur` as well; what they point to
@@ -13123,6 +13191,8 @@ An expression is made of
   thread. The first event behind NAME ends the time; one that has no beginning shows `(no NAME)`. What a
   counted time begins with is not shown.
 - `@symbol`, `@0xADDR`: the memory at a global (of the kernel, or of the program itself), or at an address.
+- `this_cpu_read(x)`, `this_cpu_ptr(&x)->m`: a per-cpu variable, of the processor that the probe is hit on;
+  `this_cpu_ptr(p->stats)->m` where a pointer is a per-cpu one (`p`, `r` and `t`; Linux 7.3).
 - `user(x)`: `x` points to user memory.
 - `a->b  a.b  a[3]  *a  &a->b`: as in C; anonymous structs and unions are looked through.
 - `(struct T *)x->m`: as in C, casts the member; `((struct T *)x)->m` casts `x`, and so does `!(struct T
@@ -13213,8 +13283,8 @@ OPTION_TYPES = {        # by what stands for the value in the help
     'N': COUNT, 'EVENTS': COUNT, 'KB': COUNT}
 OPTIONS = {             # groups of (names, the value with ... if it may be repeated, what it is for)
     'what to trace': (
-        ('lines', 'LINE', 'p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, P PROGRAM:FUNCTION, '
-         'R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter'),
+        ('lines', 'LINE', 'p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, t TRACEPOINT, '
+         'P PROGRAM:FUNCTION, R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter'),
         ('-f --file', 'FILE...', "read lines from FILE ('-': standard input); # begins a comment"),
         ('-p --pid', 'PID[,PID]', 'only these processes, with all their threads'),
         ('-c --children', '', 'with -p: their children too')),

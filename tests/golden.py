@@ -397,7 +397,7 @@ _TABLE = [
     ('p take_bits', '$retval', '!$retval is there when a function returns: use r'),
     ('p take_bits', '$arg1->h', 'h=+20($arg1):b8@13/32 #! =h:enum(negative)'),
     ('p take_bits', '$arg2', '!take_bits has one parameter, %0'),
-    ('p take_bits', '$nonsense', '!the variables are $retval, $comm, $stack, $stackN and $argN'),
+    ('p take_bits', '$nonsense', '!the variables are $retval, $comm, $current, $stack, $stackN and $argN'),
     ('p take_bits', '\\5', 'imm=\\5:x64'),
     ('p take_bits', '@held', 'held=@held:u32 held_2=@held+32:x64 #! held+held_2:{id;s}', "!no type is known for 'held'"),
     ('p take_bits', '@nope', "!the kernel has no symbol 'nope'"),

@@ -893,6 +893,70 @@ def an_event_probe() -> None:
     equal([event.values['child'] for event in run.events if event.pid == os.getpid()], [str(pid)], run.out)
 
 
+# Words of newer kernels
+
+SHRINK = 'shrink nr_objects_to_shrink cache_items delta total_scan priority'.split()
+SHRUNK = re.compile(r'objects to shrink (\d+) .* cache items (\d+) delta (\d+) total_scan (\d+) priority (\d+) *$', re.M)
+
+
+@check('6.12-amd64', '7-amd64')
+def a_raw_tracepoint_has_what_its_event_is_made_of() -> None:
+    """Also behind the arguments in registers, of which mm_shrink_slab_start has too many."""
+    fork = 'sched_process_fork parent->pid child=child->pid child->comm kernel=child->mm->mm_users'
+    with tracing('e sched/sched_process_fork', 'e vmscan/mm_shrink_slab_start', f't:fork {fork}',
+                 f't:shrink mm_shrink_slab_start {" ".join(SHRINK[1:])}', 't:some task_newtask task->pid task->comm f:comm~"kw*"',
+                 't:count sched_process_exit h:comm') as run:
+        pids = [in_child(lambda: set_comm(b'known')) for _ in range(10)]
+        start_kernel_threads()
+        Path('/proc/sys/vm/drop_caches').write_text('2')
+    ours = [event.values for event in run.events if event.name == 'fork']
+    theirs = [event.values for event in run.events if event.name == 'sched_process_fork']
+    equal([(e['pid'], e['child'], e['comm'].strip('"')) for e in ours], [(e['pid'], e['child_pid'], e['child_comm']) for e in theirs])
+    holds({str(pid) for pid in pids} <= {e['child'] for e in ours}, run.out)
+    equal({e['kernel'] for e in ours if e['pid'] == '2'}, {'(null)'}, run.out)
+    of_events = [tuple(map(int, match)) for match in SHRUNK.findall(run.out)]
+    raw = [tuple(int(event.values[name]) for name in SHRINK[1:]) for event in run.events if event.name == 'shrink']
+    equal(raw, of_events, run.out)
+    holds(len({one[3:] for one in raw}) > 1, raw)
+    some = [event.values['comm'] for event in run.events if event.name == 'some']
+    holds(all(comm.startswith('"kw') for comm in some), some)
+    equal([int(row[1]) for row in rows(run.out) if row[0] == 'known'], [10], run.out)
+
+
+def as_another_user() -> None:
+    set_comm(b'known')
+    os.setuid(1234)
+    os.getppid()
+
+
+@check('7-amd64')
+def the_running_task_and_processor() -> None:
+    task = 'uid=$current->cred->uid.val $current->tgid name=$current->comm parent=$current->real_parent->tgid'
+    here = ('cpu=this_cpu_read(@cpu_number) task=this_cpu_read(@current_task)->pid count=this_cpu_read(@runqueues.nr_running) '
+            'curr=this_cpu_ptr(&@runqueues)->curr->pid')
+    with tracing(f'p:entry __x64_sys_getppid {task} {here} f:uid==1234', f'r:back __x64_sys_getppid {task} {here} f:uid==1234',
+                 f't:raw sys_enter nr=id {task} {here} f:uid==1234&&nr==110',
+                 'p:lo loopback_xmit dev->name sent=this_cpu_ptr(dev->lstats)->packets:u64') as run:
+        pid = in_child(as_another_user)
+        sent = int(Path('/proc/net/dev').read_text().split('lo:')[1].split()[9])
+        send_udp(b'one')
+    mine = {event.name: event.values for event in run.events if event.pid == pid}
+    wanted = {**dict.fromkeys(('tgid', 'task', 'curr'), str(pid)), 'uid': '1234', 'name': '"known"', 'parent': str(os.getpid()), 'cpu': '0'}
+    equal(sorted(mine), ['back', 'entry', 'raw'], run.out)
+    for values in mine.values():
+        equal({name: values[name] for name in wanted}, wanted, run.out)
+        holds(1 <= int(values['count']) < 20, values)
+    equal([event.values for event in run.events if event.name == 'lo'][0], {'name': '"lo"', 'sent': str(sent)}, run.out)
+
+
+@check('6.1-amd64', '6.12-amd64')
+def what_this_kernel_has_no_word_for_is_refused() -> None:
+    asked = {'p do_exit $current->pid': 'no $current (Linux 7.3)', 'p do_exit this_cpu_read(runqueues.nr_running)': '(Linux 7.3)'}
+    asked.update({'t sched_switch prev->pid': 'Linux 6.5'} if label.startswith('6.1-') else {})
+    for line, reason in asked.items():
+        contains(said(line, status=2), reason, '^~~~')
+
+
 # Made outside, by DWARF
 
 DWARF = (
