@@ -7509,7 +7509,7 @@ class PathWalk(Walk):
         """Of a struct file, path or dentry, or of what points to one."""
         whole = self.pointee(lvalue) if isinstance(lvalue.type, Pointer) else lvalue
         name = whole.type.name if isinstance(whole.type, Struct) else ''
-        if self.in_program or whole.user or name not in ('file', 'path', 'dentry'):
+        if self.in_program or whole.space or name not in ('file', 'path', 'dentry'):
             refuse('a path is that of a struct file, path or dentry in the kernel, and this is '
                    f'{spell(lvalue.type)}')
         whole = self._member(whole, 'f_path') if name == 'file' else whole
