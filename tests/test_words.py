@@ -86,7 +86,6 @@ def lines(info: surftrace.Module, text: str, kernel: str = '7') -> list[str]:
     ('p work &runqueues', '!ftrace reads what is at a symbol'),
     ('p work this_cpu_read(jiffies)', '!this is no per-cpu variable'),
     ('p work this_cpu_ptr(@jiffies)', '!this is no per-cpu variable'),
-    ('p work this_cpu_read(runqueues)', '!struct rq is more than one value'),
     ('p work this_cpu_ptr(user(c)->slab)->nr_running', '!this is no per-cpu variable'),
     ('p work this_cpu_ptr(user(c->slab))->curr', '!this is no per-cpu variable'),
     ('e sched/sched_switch this_cpu_read(@runqueues.nr_running)', '!per-cpu variables are for probes in the kernel'),
