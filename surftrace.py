@@ -12700,8 +12700,11 @@ missed() {      # what no probe saw: the rows of the profile are those of the de
 }
 table() {       # of what has come since the last one; the numbers of all since the first
     now=$(counts)
-    { layout; echo before; printf '%s\n' "$before"; echo now; printf '%s\n' "$now"; } |
-        (trap '' INT TERM HUP QUIT; awk -v top={top} -v last="$1" -v missed="$(missed)" "$tables")
+    (
+        trap '' INT TERM HUP QUIT
+        { layout; echo before; printf '%s\n' "$before"; echo now; printf '%s\n' "$now"; } |
+            awk -v top={top} -v last="$1" -v missed="$(missed)" "$tables"
+    )
     before=$now
 }
 '''
@@ -12774,7 +12777,10 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
     for event in events:
         with located(event.probe.text, event.probe.source, event.probe.place.at):
             if event.columns is not None:
-                histograms(event, filters_of(event, run))
+                try:
+                    histograms(event, filters_of(event, run))
+                except InputError as error:
+                    refuse(f'{error.message}; a script leaves counting to the kernel', error.at)
                 if count:
                     refuse('-n counts what is shown, and a script does not see what the kernel counts')
             elif event.pair:

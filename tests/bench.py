@@ -3,6 +3,7 @@
 asserts nothing.
 
     python3 tests/bench.py [VMLINUX]        (left out: Debian's 6.1, fetched as the tests do)
+    python3 tests/bench.py counting         only what a counted call costs, in a guest (bpftrace where it is installed)
 
 Draining needs root and uprobes: an event that looks like a kprobe's is made with a uprobe in a small program."""
 from __future__ import annotations
@@ -11,6 +12,8 @@ import functools
 import os
 import re
 import resource
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -23,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / 'tests' / 'vm')]
 
 import kernels  # noqa: E402
+import machine  # noqa: E402
 
 import surftrace  # noqa: E402
 
@@ -183,10 +187,65 @@ def by_us(events: Sequence[surftrace.Event], instance: surftrace.Instance, trace
     assert decoder.counts['f0'] == EVENTS, decoder.counts
 
 
+OPEN = '''#include <fcntl.h>
+#include <stdlib.h>
+int main(int n, char **argv) { for (int i = atoi(argv[1]); i; i--) openat(i % 7, "/nonexistent", 0); }'''
+OPENS = 10_000
+
+
+def counting() -> None:
+    """What a call costs that is counted, or shown, in a guest with kprobes."""
+    with tempfile.TemporaryDirectory(dir=PROJECT) as folder:
+        program = Path(folder, 'opens')
+        program.with_suffix('.c').write_text(OPEN)
+        subprocess.run(['gcc', '-O1', '-static', '-o', program, program.with_suffix('.c')], check=True)
+        print(machine.run('6.1-amd64', f"python3 tests/bench.py in-guest '{program}'", timeout=900).output, end='')
+
+
+def in_guest(program: str) -> None:
+    """Each way of tracing in turn: from the first call to the end of the tracer, which then has taken all; beyond what it
+    takes without a call, and what the calls alone take."""
+    ours, line = [sys.executable, 'surftrace.py', '-q', '-b', '20000'], 'p do_sys_openat2 dfd filename=user(filename)'
+    ways = {'nobody': [], 'shown': [*ours, line], 'counted in user space': [*ours, '-n', '1000000000', f'{line} h:dfd'],
+            'counted by the kernel': [*ours, f'{line} h:dfd']}
+    if shutil.which('bpftrace'):
+        ways['counted by bpftrace'] = ['bpftrace', '-e', 'kprobe:do_sys_openat2 { @[arg0] = count(); }']
+    else:
+        print('counting: no bpftrace here (apt-get install bpftrace)')
+    costs: dict[str, float] = {}
+    for way, command in ways.items():
+        few, many = (statistics.median(traced_opens(command, program, count)[0] for _ in range(3)) for count in (0, OPENS))
+        costs[way] = (many - few) / OPENS - costs.get('nobody', 0)
+        ratio = f': {costs[way] / costs["shown"]:.3f} of one that is shown' if len(costs) > 2 else ''
+        print(f'a call, {way}{ratio}: {1e6 * costs[way]:.1f} us', flush=True)
+    _, out = traced_opens([*ours, f'{line} h:dfd f:comm==opens'], program, 1_000_000)
+    print('a million calls, counted by the kernel:', out.splitlines()[-1])
+
+
+def traced_opens(command: Sequence[str], program: str, count: int) -> Tuple[float, str]:
+    """(seconds, what is printed)"""
+    with tempfile.TemporaryFile('w+') as out, tempfile.NamedTemporaryFile('w+') as err:
+        tracer = subprocess.Popen(command or ['sleep', '1000'], stdout=out, stderr=subprocess.STDOUT if not command else err)
+        while command and not re.search('tracing|Attaching', Path(err.name).read_text() + os.pread(out.fileno(), 100, 0).decode()):
+            assert tracer.poll() is None, Path(err.name).read_text()
+            time.sleep(0.1)
+        time.sleep(2)
+        start = time.perf_counter()
+        subprocess.run([program, str(count)], check=True)
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        seconds = time.perf_counter() - start
+        out.seek(0)
+        return seconds, out.read()
+
+
 if __name__ == '__main__':
+    if sys.argv[1:2] in (['counting'], ['in-guest']):
+        sys.exit(counting() if sys.argv[1] == 'counting' else in_guest(sys.argv[2]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     image = sys.argv[1] if len(sys.argv) > 1 else str(kernels.kernel('6.1-amd64') / 'vmlinux')
     starting()
     listing(image)
     resolving(image)
     draining()
+    counting()

@@ -57,7 +57,7 @@ def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
     file = vmlinux('6.1-arm64')
     line = 'p:status proc_pid_status name=%3->comm pid=%3->pid parent=%3->real_parent->pid f:name==known'
     definition = made('-S', '-v', file, line).strip()
-    made('-v', file, '-o', str(tmp_path / 'script.sh'), line)
+    made('-v', file, '-o', str(tmp_path / 'script.sh'), line, 'p:counted proc_pid_status h:comm %3->pid f:comm==grep')
     (tmp_path / 'known').write_text("printf known >/proc/$$/comm; grep -E '^(Name|Pid|PPid):' /proc/$$/status\n")
     status, output = machine.run('6.1-arm64', f"""
         {guest_snapshot}
@@ -82,6 +82,7 @@ def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
     for part in output.split('== the script\n'):
         pid, parent = re.search(r'^Name:\tknown\nPid:\t(\d+)\nPPid:\t(\d+)$', part, re.M).groups()
         assert re.search(rf'name="known" pid={pid} parent={parent}', part), output
+    assert re.search(rf'^comm +pid  calls\ngrep +{pid} +1 \|#+\n1 calls$', output, re.M), output
     assert 'failed' not in output, output
     assert output.endswith('nothing left\n'), output
 
