@@ -10276,7 +10276,7 @@ def event_label(event: Event) -> str:
     if event.probe.event or not event.definitions:
         return event.name
     own = re.sub(r'^f\d+_', '', event.name) if place.glob else ''
-    if not place.object and event.probe.kind != 'e':
+    if not place.object and event.probe.kind != 'e' and len(event.definitions) == 1:
         return event.definitions[0].place
     return own or place.function or place.text
 
@@ -10938,20 +10938,271 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
 # The lines of trace_pipe.
 
 
+# what is shown
+
+
 # What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ". The task's name is at
 # most 15 bytes of any kind, too few for a head of its own; a frame of a user stack may read like one.
 HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]+)\) +)?'
         rb'\[(?P<cpu>\d{3,})\] (?:\S{5} )? *(?P<time>\d+\.\d{6}): (?P<event>\w+(?:: |\(| -> ))?')
 HEADS = regex(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
-SHOWN_HEADS = regex(rb'^' + HEAD.replace(rb'(?s:.{15})', rb'(?:\\x[0-9a-f]{2}|.){15}'), re.M)
+WIDEST_LABEL = 24                           # the names of events that are shown in a column
+BOLD, CYAN, PLAIN_AGAIN = b'\x1b[1m', b'\x1b[36m', b'\x1b[0m'
+IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}| (\w+)=')
+Pairs = Sequence[Tuple[Field, Reading]]
+
+
+def visible(line: bytes) -> bytes:
+    """printable() of the bytes of a line, whose end stays."""
+    end = b'\n' * line.endswith(b'\n')
+    return printable(line[:len(line) - len(end)].decode('utf-8', 'surrogateescape')).encode() + end
+
+
+def with_names(pairs: Pairs) -> List[bytes]:
+    """What is shown of each field."""
+    return [b'%s=%s' % (field.name.encode(), reading.text) for field, reading in pairs if not field.hidden]
+
+
+class Raw:
+    """The kernel's own lines, in which only values that cannot be trusted, and formats, are other."""
+
+    def label(self, event: Event) -> str:
+        """What an event is called."""
+        return event.name
+
+    def titles(self) -> str:
+        """What stands above the columns, where these are named."""
+        return ''
+
+    def head(self, head: re.Match[bytes]) -> bytes:
+        """What a line begins with: the task, the processor, the time."""
+        return visible(head[0][:head.start('event') - head.start()] if head['event'] else head[0])
+
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+        """A record: its place, or what the kernel prints of an event of its own; its values."""
+        values = b''.join(b' ' + visible(value) for value in with_names(pairs))
+        return visible(head[0] + place) + values + b'\n'
+
+    def rows(self, found: Sequence[Tuple[bytes, ...]]) -> List[bytes]:
+        """Plain records: of each its task, its processor and its time, then of each event, where it is that,
+        its name with the place, and the values."""
+        task, cpu, time, *events = zip(*found)
+        behind, end = itertools.repeat(b': '), itertools.repeat(b'\n')
+        return list(map(b''.join, zip(task, cpu, time, behind, *events, end)))
+
+    def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
+        """A word in the place of a record's values, or a record of nobody's."""
+        return self.head(head) + (head['event'] or b'') + visible(text) + b'\n'
+
+    def stack(self, head: re.Match[bytes], title: bytes, frames: Sequence[bytes]) -> bytes:
+        """A stack; the title says whose."""
+        return b''.join([self.remark(head, title), *(visible(frame) + b'\n' for frame in frames)])
+
+    def lost(self) -> None:
+        """Something was lost: what comes need not belong to what came."""
+
+
+class Text(Raw):
+    """A line for people and pipes: the time, in seconds since the first record, since the one before (`clock`
+    is 'delta'), or the time of day ('wall': `zero`, in microseconds, is added to a record's); the task with
+    its number, the event, its place where that says more, the values."""
+
+    def __init__(self, events: Sequence[Event], clock: str = '', zero: int = 0, cpu: bool = False,
+                 colour: bool = False) -> None:
+        self._events, self._labels = {event.head: event for event in events}, labels(events)
+        self._clock, self._zero, self._cpu, self._colour = clock, zero, cpu, colour
+        self._since: Optional[float] = None             # the time of the first record, or the one before
+        self._task = functools.lru_cache(1 << 12)(task_text)
+        self._where = functools.lru_cache(1 << 12)(self._event_and_place)
+        self._second = functools.lru_cache(8)(time_of_day)
+        widths = [len(label) for label in self._labels.values() if len(label) <= WIDEST_LABEL]
+        self._width = max(widths, default=0) + 1 if len(self._labels) > 1 else 0
+        self._above: Tuple[bytes, ...] = ()             # the task and processor of the line above
+
+    def label(self, event: Event) -> str:
+        return self._labels.get(event.head, event.name)
+
+    def titles(self) -> str:
+        """What stands above the columns."""
+        time = 'TIME'.rjust(15 if self._clock == 'wall' else 10)
+        return f"{time} {'TASK-PID':18} {'CPU   ' * self._cpu}EVENT\n"
+
+    def head(self, head: re.Match[bytes]) -> bytes:
+        text = head[0][:head.start('time') - head.start()]
+        task, _, cpu = text.rpartition(b'[')
+        time, = self._times([head['time']])
+        return time + self._task(task) + (b'[' + cpu.split(b' ')[0] + b' ') * self._cpu
+
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+        self._above = head['pid'], head['cpu']
+        if not event.definitions:
+            return self.head(head) + self._where(event.head) + visible(place) + b'\n'
+        before, behind = (CYAN, PLAIN_AGAIN) if self._colour else (b'', b'')
+        values = [b' %s%s%s=%s' % (before, field.name.encode(), behind, visible(reading.text))
+                  for field, reading in pairs if not field.hidden]
+        return b''.join([self.head(head), self._where(event.head + place), *values, b'\n'])
+
+    def rows(self, found: Sequence[Tuple[bytes, ...]]) -> List[bytes]:
+        task, cpu, time, *events = zip(*found)
+        names, values = events if len(events) == 2 else (map(b''.join, zip(*events[i::2])) for i in (0, 1))
+        if self._colour:
+            values = map(functools.partial(IN_COLOUR.sub, in_colour), values)
+        columns: List[Iterable[bytes]] = [self._times(time), map(self._task, task)]
+        columns += [[text.split(b' ')[0] + b' ' for text in cpu]] * self._cpu
+        self._above = re.findall(rb'\d+', task[-1][17:])[0], re.findall(rb'\d+', cpu[-1])[0]
+        return list(map(b''.join, zip(*columns, map(self._where, names), values, itertools.repeat(b'\n'))))
+
+    def stack(self, head: re.Match[bytes], title: bytes, frames: Sequence[bytes]) -> bytes:
+        text = super().stack(head, title, frames)
+        follows = self._above == (head['pid'], head['cpu'])
+        self.lost()
+        return text.partition(b'\n')[2] if follows else text
+
+    def lost(self) -> None:
+        self._above = ()
+
+    def _times(self, times: Sequence[bytes]) -> Iterable[bytes]:
+        """What is shown of times, with a blank behind it."""
+        if self._clock == 'wall':
+            return map(self._of_day, times)
+        seconds = list(map(float, times))               # exact to the microsecond for 285 years
+        since = seconds[0] if self._since is None else self._since
+        self._since = seconds[-1] if self._clock == 'delta' else since
+        before = [since, *seconds] if self._clock == 'delta' else itertools.repeat(since)
+        return map(b'%10.6f '.__mod__, map(operator.sub, seconds, before))
+
+    def _of_day(self, time: bytes) -> bytes:
+        second, micros = divmod(int(time.replace(b'.', b'')) + self._zero, 1000000)
+        return b'%s.%06d ' % (self._second(second), micros)
+
+    def _event_and_place(self, text: bytes) -> bytes:
+        """What is shown of the name of an event with its place."""
+        event = self._events.get(text[:text.find(b': ') + 2])
+        if not event:
+            return text                                 # a system call, which looks like C
+        label = f'{self._labels[event.head]}:'
+        pad = ' ' * (self._width - len(label))
+        place = shown_place(event, text[len(event.head):]) if event.definitions else ''
+        texts = [label, pad, f' ({place})' if place else ' ' * (not event.definitions)]
+        if event.definitions and not event.fields:
+            texts[1:] = [''.join(texts[1:]).rstrip()]
+        shown = [visible(each.encode('utf-8', 'surrogateescape')) for each in texts]
+        return b''.join([BOLD, shown[0], PLAIN_AGAIN, *shown[1:]] if self._colour else shown)
+
+
+def in_colour(match: re.Match[bytes]) -> bytes:
+    """The name of a value, in colour; what is no name as it is."""
+    return b' %s%s%s=' % (CYAN, match[1], PLAIN_AGAIN) if match[1] else match[0]
+
+
+def task_text(text: bytes) -> bytes:
+    """A task as it is shown: its name, the number of its thread and, where that is another, of its process,
+    from what the kernel prints."""
+    name, _, numbers = text.rpartition(b'-') if b'(' not in text[17:] else (text[:16], b'-', text[17:])
+    thread, *process = re.findall(rb'\d+', numbers)
+    more = b'(%s)' % process[0] if process and process[0] != thread else b''
+    return b'%s ' % visible(b'%s-%s%s' % (name.lstrip(b' '), thread, more)).ljust(18)
+
+
+def time_of_day(second: int) -> bytes:
+    """The time of day, here."""
+    import time
+    return time.strftime('%H:%M:%S', time.localtime(second)).encode()
+
+
+def labels(events: Sequence[Event]) -> Dict[bytes, str]:
+    """What events are called, by what their records begin with: those without a name of their own by their
+    function; where two would be called alike, by both."""
+    shown = {event.head: own_label(event) for event in events if not event.unshown}
+    alike = collections.Counter(shown.values())
+    return {event.head: shown[event.head] if alike[shown[event.head]] < 2 else
+            f'{event.name} {shown[event.head]}' for event in events if event.head in shown}
+
+
+def own_label(event: Event) -> str:
+    """What an event is called: its name, else its function, in a program with that, behind an arrow where it
+    returns."""
+    if event.probe.event or not event.definitions:
+        return event.name
+    program = f" ({os.path.basename(event.program.path).split('.so')[0]})" if event.program else ''
+    return '<- ' * (event.probe.kind in 'rR') + place_label(event) + program
+
+
+def place_label(event: Event) -> str:
+    """The function, or place in one, that the user has named."""
+    place = event.probe.place
+    if place.function and not place.glob and place.line is None:
+        return f'{place.function}+{place.offset:#x}' if place.offset else place.function
+    label = event_label(event)
+    if event.program or len(event.definitions) > 1:
+        return label
+    return re.sub(r'\+(\d+)$', lambda offset: f'+{int(offset[1]):#x}', label.rpartition(':')[2])
+
+
+def shown_place(event: Event, text: bytes) -> str:
+    """What the place of a record says beyond the event: '' for a function at its entry that is called so;
+    of a return, from where the call was."""
+    if event.probe.kind in 'eu':
+        return ''
+    caller, here = caller_and_place(event, text)
+    alike = here == place_label(event)
+    if event.probe.kind in 'rR':
+        return caller if alike and not event.probe.event else f'{caller} <- {here}'
+    return '' if alike and not event.probe.event else here
+
+
+def caller_and_place(event: Event, text: bytes) -> Tuple[str, str]:
+    """From where a function was called ('' but at a return), and where it was hit, as names with offsets."""
+    *caller, here = text[1:-1].decode().split(' <- ')
+    if not event.program:
+        short = [re.sub(r'(?:\+0x0)?/0x[0-9a-f]+', '', each) for each in (*caller, here)]
+        return ''.join(short[:-1]), short[-1].partition(' [')[0]
+    bias = load_bias(event, int(here, 16))
+    if bias is None:
+        return ''.join(caller), here
+    names = [function_and_offset(event.program, int(each, 16) - bias) or each for each in (*caller, here)]
+    place = event.probe.place
+    single = len(event.definitions) == 1 and place.function and place.line is None
+    return ''.join(names[:-1]), place_label(event) if single else names[-1]
+
+
+def load_bias(event: Event, address: int) -> Optional[int]:
+    """How far from its link-time address a program is in memory, by the place of the event that is there;
+    None where it may be one of several. Memory is mapped in pages."""
+    assert event.program
+    found = set()
+    for definition in event.definitions:
+        offset = re.search(r':(0x[0-9a-f]+)(?:\(0x[0-9a-f]+\))?$', definition.place)
+        linked = event.program.executable.code_at(int(offset[1], 16)) if offset else None
+        if linked is not None and (address - linked) % 4096 == 0:
+            found.add(address - linked)
+    return found.pop() if len(found) == 1 else None
+
+
+def function_and_offset(program: Program, address: int, start: str = '') -> str:
+    """function+0x12 for a link-time address in the code of a program, with `start` for its first; '' where
+    nothing has a name."""
+    in_code = any(part.code and part.address <= address < part.address + part.size
+                  for part in program.executable.segments)
+    symbol = program.symbols.symbol_at(address) if in_code else None
+    if not symbol:
+        return ''
+    name = demangled(symbol.name) or symbol.name
+    return name + (f'+{address - symbol.address:#x}' if address != symbol.address else start)
+
+
+# the records
+
+
 STACK = regex(rb'<(user )?stack trace>\n')
 FRAME = regex(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
 LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
 BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
-NO_COLON = rb'[ -9;-~]'
+FAST_PLACE = rb'\([ -(*-~]*\)'
+FAST_HEAD = rb'^(?! =>)( [ -~]{15}-(?=[\d ]{6})\d+ +(?:\([ \d-]+\) +)?)(\[\d{3,}\] (?:\S{5} )? *)([\d.]+): '
 UNFINISHED = 1 << 16                                    # bytes of a record whose end is still waited for
 
 
@@ -10993,11 +11244,6 @@ def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bo
 UNSEEN = b'  (its entry was not seen)'
 
 
-def with_names(pairs: Iterable[Tuple[Field, Reading]]) -> List[bytes]:
-    """What is shown of each field."""
-    return [b'%s=%s' % (field.name.encode(), reading.text) for field, reading in pairs if not field.hidden]
-
-
 def called(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
     """A function as a tree shows it, with what was fetched."""
     values = with_names(pairs)
@@ -11011,11 +11257,6 @@ def result(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
     return called(event, pairs)
 
 
-def in_column(head: re.Match[bytes], depth: int, text: bytes) -> bytes:
-    """A line of a tree, that deep."""
-    return head[0][:head.start('event') - head.start()] + b'  ' * depth + text
-
-
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched
     unseen taken away, control characters made visible. `counts` are those shown of each event, `records` all
@@ -11027,18 +11268,23 @@ class Decoder:
     record has, but not the seal at its end."""
 
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
-                 function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True) -> None:
+                 function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True,
+                 view: Optional[Raw] = None) -> None:
+        self.view = view or Raw()
         self.counting, self.calls = Counting(events), OpenCalls()
         self.counts = {event.name: 0 for event in events}
         self.records = self.too_big = 0
         self._events = {event.head: event for event in events}
         self._seals = {event.head: f'{event.seal}\n'.encode() for event in events if event.seal}
         self._patterns = {event.head: record_pattern(event) for event in events if event.definitions}
-        self._fast = re.compile(rb'^(?:' + rb'|'.join(fast_pattern(event) for event in events) + rb')$', re.M)
+        self._fast = re.compile(FAST_HEAD + rb'(?:' + rb'|'.join(map(fast_pattern, events)) + rb')$', re.M)
         self._plain = counting_patterns(events)
         self._names = [event.name for event in events]
         self._tree = any(event.role for event in events)
-        self._in_block: List[str] = []                  # of a tree: the events of the lines of the last block
+        # of the last block each text, with the event that is counted: '' with a record that is no event, None
+        # without one
+        self._shown: Iterable[Tuple[bytes, Optional[str]]] = ()
+        self._of: Optional[str] = None                  # the event of the record that is being shown
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
@@ -11051,32 +11297,38 @@ class Decoder:
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
-        count, self._in_block = data.count(b'\n'), []
+        count = data.count(b'\n')
         simple = not self._tasks and not self._pending and not self._takes_stacks
         if simple and (limit is None or limit > count):
             if self._plain and self._count(data, count):
+                self._shown = ()
                 return b''
             found = self._fast.findall(data)
             if len(found) == count:
                 return self._counted(found)
         data, self._pending = self._pending + data, b''
         heads = list(self._heads.finditer(data))
-        out = [self._between(data[:heads[0].start() if heads else len(data)])]
+        self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), None)]
         last = None if limit is None else limit + sum(self.counts.values())
         for record in self._split(data, heads):
             if last is not None and record.head['event'] and sum(self.counts.values()) >= last:
                 break
-            out.append(self._decoded(record))
-        return b''.join(out)
+            self._of = None
+            out.append((self._decoded(record), self._of))
+        return b''.join(text for text, _ in out)
 
-    def _counted(self, found: List[Any]) -> bytes:
+    def _counted(self, found: List[Tuple[bytes, ...]]) -> bytes:
+        """Count plain records, and show them."""
+        if not found:
+            return b''
         self.records += len(found)
-        if len(self._names) == 1:
-            self.counts[self._names[0]] += len(found)
-            return b'\n'.join(found) + b'\n' if found else b''
-        for name, column in zip(self._names, zip(*found)):
+        columns = list(zip(*found))[3::2]
+        for name, column in zip(self._names, columns):
             self.counts[name] += len(found) - column.count(b'')
-        return b''.join(map(b''.join, zip(map(b''.join, found), (b'\n',) * len(found))))
+        rows = self.view.rows(found)
+        self._shown = zip(rows, (next(name for name, text in zip(self._names, texts) if text)
+                                 for texts in zip(*columns)))
+        return b''.join(rows)
 
     def _count(self, data: bytes, lines: int) -> bool:
         """Count whole lines, if all of them are plain records."""
@@ -11093,30 +11345,34 @@ class Decoder:
                 self.counting.record(event, texts, values, times)
         return True
 
-    def take_back(self, lines: bytes) -> None:
-        """Count no more what is in lines that could not be written."""
-        for head in SHOWN_HEADS.finditer(lines):
-            self.records -= 1
-            event = self._events.get(head['event'] or b'')
-            if self._in_block and not STACK.match(lines, head.end()):
-                self.counts[self._in_block.pop()] -= 1
-            elif event:
-                self.counts[event.name] -= 1
+    def take_back(self, size: int) -> None:
+        """Count no more what is in the last so many bytes that came, which could not be written."""
+        for text, name in reversed(list(self._shown)):
+            if len(text) > size:
+                break
+            size -= len(text)
+            self.records -= text != b'' and name is not None
+            if name and text:
+                self.counts[name] -= 1
 
     def finish(self) -> bytes:
         """What is left of a record that never ended."""
         rest, self._pending = self._pending, b''
-        records = self._split(rest, list(self._heads.finditer(rest))[:1])
-        text = b''.join(self._broken(record) for record in records if self._is_wanted(record))
+        out: List[Tuple[bytes, Optional[str]]] = []
+        for record in self._split(rest, list(self._heads.finditer(rest))[:1]):
+            self._of = None
+            out.append((self._broken(record) if self._is_wanted(record) else b'', self._of))
         for cpu in list(self._waiting):
             self._without_stack(cpu)
-        return text
+        self._shown = [*self._shown, *out]
+        return b''.join(text for text, _ in out)
 
     def _between(self, text: bytes) -> bytes:
         """What is no record: lost events, the lines of a stack."""
         for lost in LOST.finditer(text):
             self.too_big += bool(lost[2])
             self.calls.lost()
+            self.view.lost()
             if lost[1]:
                 self.counting.incomplete = True
                 self._without_stack(int(lost[1]))
@@ -11185,8 +11441,7 @@ class Decoder:
             return self._settled(head, event)
         if self.counting.counts(event):
             return self._settled(head, event, counted_values(pairs))
-        text = b''.join(b' ' + visible(value) for value in with_names(pairs))
-        return self._settled(head, event, (), visible(head[0]) + visible(match[1]) + text + b'\n')
+        return self._settled(head, event, (), self.view.line(head, event, match[1], pairs))
 
     def _in_tree(self, head: re.Match[bytes], event: Event, match: re.Match[bytes],
                  readings: List[Reading]) -> bytes:
@@ -11211,10 +11466,13 @@ class Decoder:
             text = b'<- ' + called(event, pairs)
         else:
             shown, depth = True, self.calls.pass_by(event, head, match)
-            text = head['event'] + match[1] + b''.join(b' ' + value for value in with_names(pairs))
-        if not shown:
-            return self._settled(head, event)
-        return self._settled(head, event, (), visible(in_column(head, depth, text + b'\n')))
+            text = b' '.join([head['event'] + match[1], *with_names(pairs)])
+        return self._settled(head, event, (), self._in_column(head, depth, text)) if shown else \
+            self._settled(head, event)
+
+    def _in_column(self, head: re.Match[bytes], depth: int, text: bytes) -> bytes:
+        """A line of a tree, that deep."""
+        return self.view.head(head) + b'  ' * depth + visible(text) + b'\n'
 
     def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None,
                  text: bytes = b'') -> bytes:
@@ -11227,7 +11485,7 @@ class Decoder:
             counted = self.counting.counts(event)
             take = (self.counting.record(event, head, values) or no_stack) if counted else None
             text = b'' if counted else text
-            self._in_block += [event.name] * self._tree
+            self._of = event.name if text else None
         if self._takes_stacks:
             self._waiting.setdefault(int(head['cpu']), []).append((event, take))
         return text
@@ -11240,21 +11498,24 @@ class Decoder:
                 self.calls.begin(record.event, head, {})
             if record.event.unshown:
                 return self._settled(head, record.event)
-            text = head[0] + rest
+            rest, text = rest[:-1] if rest.endswith(b'\n') else rest, b''
             if self._tree:
-                text = in_column(head, self.calls.pass_by(record.event, head), (head['event'] or b'') + rest)
-            return self._settled(head, record.event, (), visible(text))
+                depth = self.calls.pass_by(record.event, head)
+                text = self._in_column(head, depth, (head['event'] or b'') + rest)
+            return self._settled(head, record.event, (), text or self.view.line(head, record.event, rest, ()))
+        title, _, frames = rest.partition(b'\n')
         stack = STACK.match(rest)
+        self._of = ''
         if not stack:
-            return visible(head[0]) + self._between(rest)
+            return self.view.remark(head, title) + self._between(frames)
         waiting = self._waiting.get(int(head['cpu']), [])
         take = waiting[-1][1] if waiting else None
+        shown = [self._frame(line) for line in frames.split(b'\n') if line]
         if waiting and (waiting[-1][0].probe.kind in 'PRu') == bool(stack[1]):
             waiting.pop()
             if take:
-                frames = [self._frame(line)[len(b' => '):] for line in rest.split(b'\n')[1:] if line]
-                take([frame.decode('utf-8', 'surrogateescape') for frame in frames])
-        return b'' if take or not self._stacks else visible(head[0]) + self._between(rest)
+                take([frame[len(b' => '):].decode('utf-8', 'surrogateescape') for frame in shown])
+        return b'' if take or not self._stacks else self.view.stack(head, title, shown)
 
     def _without_stack(self, cpu: int) -> None:
         """Give up the stacks that records wait for there: they were lost."""
@@ -11272,7 +11533,7 @@ class Decoder:
     def _broken(self, record: Record) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
         head, event = record.head, record.event
-        text = visible(head[0]) + b'(a string in it reads like other values: not decoded)\n'
+        text = self.view.remark(head, b'(a string in it reads like other values: not decoded)')
         if not event:
             return text
         if event.begins or event.pair and not event.pair.ends and event.role in ('', 'entry'):
@@ -11346,19 +11607,18 @@ def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
 
 
 def fast_pattern(event: Event) -> bytes:
-    """A whole line of the event that needs nothing but its unseen part taken away; for an event of ours with
-    formats that rewrite, one that matches nothing."""
+    """A record of the event that needs nothing but its unseen part taken away: the name with the place, and
+    the values; for an event of ours with formats that rewrite, one that matches nothing."""
     if event.columns is not None or event.pair or event.begins or event.role:
-        return rb'(?!)()'
-    head = rb'((?! =>)' + NO_COLON + rb'*: ' + re.escape(event.head)
+        return rb'(?!)()()'
     if not event.definitions:
-        return head + PLAIN + rb'*)'
-    return head + fast_values(event, ()) + rb')' + fast_unseen(event)
+        return rb'(%s)(%s*)' % (re.escape(event.head), PLAIN)
+    return rb'(%s%s)(%s)%s' % (re.escape(event.head), FAST_PLACE, fast_values(event, ()), fast_unseen(event))
 
 
 def fast_values(event: Event, named: Container[int]) -> bytes:
     """The values that are shown of a plain record; those of the named fields are groups, v0, v1, ..."""
-    parts = [rb'\([ -(*-~]*\)']
+    parts = []
     for number, field in enumerate(event.fields):
         format_ = field.format
         if field.hidden:
@@ -11397,7 +11657,9 @@ def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
         task, pid, cpu = (rb'(?P<%s>' % name.encode() if title in of_record else rb'(?:'
                           for title, name in OF_HEAD.items())
         fields = {column.field for column in columns}
-        values = fast_values(event, fields) + fast_unseen(event) if event.definitions else PLAIN + b'*'
+        values = PLAIN + b'*'
+        if event.definitions:
+            values = FAST_PLACE + fast_values(event, fields) + fast_unseen(event)
         head = rb'^ ' + task + rb'[ -~]{15})-(?=[\d ]{6})' + pid + rb'\d+) +(?:\([ \d-]+\) +)?\[' + cpu
         head += rb'\d{3,})\] (?:\S{5} )? *[\d.]+: '
         pattern = head + rb'(?P<event>%s)()' + values.replace(b'%', b'%%') + rb'$'
@@ -11417,12 +11679,6 @@ def good_pattern(guards: Sequence[Guard]) -> bytes:
         stem = digits.rstrip('0')
         return rb'0x(?!f{13})' + stem.encode() + rb'[0-9a-f]{%d}' % (16 - len(stem))
     return rb'(?!)'
-
-
-def visible(line: bytes) -> bytes:
-    """printable() of the bytes of a line, whose end stays."""
-    end = b'\n' * line.endswith(b'\n')
-    return printable(line[:len(line) - len(end)].decode('utf-8', 'surrogateescape')).encode() + end
 
 
 # ---- Listing -----------------------------------------------------------------------------------------------
@@ -12260,6 +12516,7 @@ class Run(NamedTuple):
     pids: Tuple[int, ...] = ()              # thread ids to trace, those they start included
     own: Tuple[int, ...] = ()               # and those of surftrace itself, which are left out
     entries: int = 0                        # of all histograms of the kernel together; 0: it counts nothing
+    wall: bool = False                      # whether its clock is to tell the time of day
 
 
 def plan(events: Sequence[Event], run: Run) -> List[Step]:
@@ -12269,7 +12526,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
                 'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
     across = any(event.pair or event.role for event in events)      # a call may end on another processor
-    needed = {'trace_clock': 'global' * across,
+    needed = {'trace_clock': 'mono' * run.wall or 'global' * across,
               'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
               'options/userstacktrace': '1' * run.user_stacks, 'options/sym-userobj': '1' * run.user_stacks,
               'options/record-tgid': '1' * bool(run.pids), 'options/event-fork': '1' * bool(run.pids),
@@ -13325,9 +13582,17 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('-n --count', 'EVENTS', 'end after so many events'),
         ('--self', '', 'do not leave out what surftrace itself does'),
         ('-b --buffer', 'KB', 'size of the buffer of each processor'),
-        ('-q --quiet', '', 'do not show the commands'),
         ('--force', '', 'set probes in programs that may crash them; with -o, overwrite what is no script of '
          'surftrace')),
+    'how to show it': (
+        ('-T --time-of-day', '', 'the time of day of each event, to the microsecond, instead of the seconds '
+         'since the first one'),
+        ('--delta', '', 'the seconds since the event before'),
+        ('--cpu', '', 'the processor of each event'),
+        ('-H --header', '', 'titles above the columns'),
+        ('--raw', '', "the kernel's own lines, with values that can be trusted"),
+        ('-q --quiet', '', 'show events, notes and the summary, nothing else'),
+        ('--verbose', '', 'show each change of the machine as a command, and what undoes it')),
     'help': (
         ('-h --help', '', 'show this and exit'),
         ('--help-language', '', 'print what a LINE may be, whole'),
@@ -13820,6 +14085,14 @@ def check_options(options: Any, probes: Sequence[Probe]) -> None:
     if options.output and not options.force and not may_be_replaced(options.output):
         raise SurftraceError(f'{options.output} is there, and no script of surftrace: -o writes a script, '
                              'not a recording (for that, > FILE); --force overwrites it')
+    columns = {'-T': options.time_of_day, '--delta': options.delta, '--cpu': options.cpu,
+               '-H': options.header}
+    wanted = [name for name, value in columns.items() if value]
+    if wanted and (options.raw or options.output):
+        what = 'a script shows' if options.output else '--raw is'
+        raise InputError(f"{what} the kernel's own lines: {wanted[0]} does not go with that")
+    if options.time_of_day and options.delta:
+        raise InputError('-T and --delta: one time is shown')
     if (options.interval or options.top) and all(probe.keys is None for probe in probes):
         raise InputError('-i and --top are for tables: a line with h: counts')
     if options.tree and options.output:
@@ -13832,11 +14105,18 @@ def check_options(options: Any, probes: Sequence[Probe]) -> None:
                              probe.source)
 
 
+def has_colours() -> bool:
+    """Tell whether standard output is a terminal with colours, and NO_COLOR (https://no-color.org) does not
+    say no."""
+    environ = os.environ
+    return sys.stdout.isatty() and not environ.get('NO_COLOR') and environ.get('TERM') != 'dumb'
+
+
 def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
-    """Print lines; on a terminal in colours (unless NO_COLOR says no, https://no-color.org), through $PAGER
-    or less, which ends by itself where they fit on one screen."""
+    """Print lines; on a terminal in colours, through $PAGER or less, which ends by itself where they fit on
+    one screen."""
     terminal = sys.stdout.isatty()
-    if terminal and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb':
+    if has_colours():
         lines = [colour(line) for line in lines]
     text = '\n'.join(lines) + '\n'
     if terminal:
@@ -13966,7 +14246,7 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
         except OSError:
             raise SurftraceError(f'there is no process {pid}') from None
     stacks = {event.probe.kind in 'PRu' for event in events if options.stack or by_stack(event)}
-    return Run('', False in stacks, True in stacks, options.buffer, tuple(threads))
+    return Run('', False in stacks, True in stacks, options.buffer, tuple(threads), wall=options.time_of_day)
 
 
 def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Tracefs) -> int:
@@ -13991,11 +14271,12 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                  undone: Dict[str, str]) -> None:
     """Do a live run of these events."""
     function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
-    decoder = Decoder(events, frozenset(() if options.children else run.pids), function_at, options.stack)
+    tasks = frozenset(() if options.children else run.pids)
+    decoder = Decoder(events, tasks, function_at, options.stack, view_of(options, events))
     refusals = Refusals(events, machine, tracefs)
 
     def show(command: str) -> None:
-        if not options.quiet:
+        if options.verbose:
             say(with_paths(command, events))
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
@@ -14009,8 +14290,7 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                          stream.drain, undone):
                 refusals.note()
                 if not stream.stopped():
-                    how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
-                    say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
+                    begin(options, events, decoder.view)
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
                                   changes(events, machine.kernel).__next__,
                                   Report(options.interval, options.top))
@@ -14023,6 +14303,41 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
         raise SurftraceError(stream.failure)
 
 
+def view_of(options: Any, events: Sequence[Event]) -> Raw:
+    """How records are to be shown."""
+    if options.raw:
+        return Raw()
+    clock = 'wall' if options.time_of_day else 'delta' * options.delta
+    return Text(events, clock, time_of_day_offset() if options.time_of_day else 0, options.cpu, has_colours())
+
+
+def time_of_day_offset() -> int:
+    """Microseconds from the kernel's clock 'mono', which is CLOCK_MONOTONIC, to the time of day: to less than
+    one, until somebody sets the clock. A time namespace has a CLOCK_MONOTONIC of its own."""
+    import time
+    own = re.search(r'^monotonic +(-?\d+) +(\d+)', read_text('/proc/self/timens_offsets'), re.M)
+    shift = int(own[1]) * 10**9 + int(own[2]) if own else 0
+    found = []
+    for _ in range(9):
+        before, now, behind = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        found.append((behind - before, now - (before + behind) // 2 + shift))
+    return (min(found)[1] + 500) // 1000
+
+
+def begin(options: Any, events: Sequence[Event], view: Raw) -> None:
+    """Say what is traced, as the kernel takes it, and how it ends."""
+    if not options.quiet:
+        lines = [re.sub('^#! ', '', with_paths(line, [event])) for event in events for line in event.lines()]
+        more = [f'... and {len(lines) - MOST_SAID} more (--verbose shows all)'] * (len(lines) > MOST_SAID)
+        for line in [] if options.verbose else [*lines[:MOST_SAID], *more]:
+            say(line)
+        how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
+        say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
+    if options.header:
+        put_out(view.titles())
+
+
+MOST_SAID = 8                               # definitions that are shown at the beginning
 MOST_ENTRIES = 1 << 17                      # of all histograms of a run; 0: there are none
 
 
@@ -14065,12 +14380,9 @@ def frame_function(program: Callable[[str], Optional[Program]], path: str, behin
     """function+0x12 for a place that many bytes behind where a file's code is mapped."""
     with contextlib.suppress(SurftraceError):
         found = program(path)
-        segments = [segment for segment in found.executable.segments if segment.code] if found else []
-        if found and segments:
-            address = (segments[0].address & ~0xfff) + behind
-            symbol = found.symbols.symbol_at(address)
-            if symbol:
-                return f'{demangled(symbol.name) or symbol.name}+{address - symbol.address:#x}'
+        code = [segment for segment in found.executable.segments if segment.code] if found else []
+        if found and code:
+            return function_and_offset(found, (code[0].address & ~0xfff) + behind, '+0x0')
     return ''
 
 
@@ -14242,8 +14554,8 @@ class Stream:
     def _report(self, report: Report, now: float) -> None:
         """Show the tables where they are due: on a terminal those of each interval in the place of the last
         ones."""
-        due = report.due(now)
-        if due or report.asked:
+        due = not self._unwritten and report.due(now)
+        if due or report.asked and not self._unwritten:
             import time
             self._tally()
             lost = ', '.join(['some lost (a larger buffer: -b KB)'] * self.decoder.counting.incomplete
@@ -14295,7 +14607,7 @@ class Stream:
             self.why, self.failure = ': the output fails', f'standard output: {error.strerror}'
         if self.why:
             self._stop = self._done = True
-            self.decoder.take_back(self._unwritten)
+            self.decoder.take_back(len(self._unwritten))
             self._unwritten = b''
 
     def read_to_the_end(self) -> None:
@@ -14485,7 +14797,9 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     if not gone and not hidden:
         gone = ['none lost']
     shown = [event.name for event in events if not event.unshown]
-    counts = ', '.join(f'{name} {count}' for name, count in folded(shown, stream.decoder.counts))
+    names = {event.name: stream.decoder.view.label(event) for event in events}
+    counts = ', '.join(f'{names.get(name, name)} {count}'
+                       for name, count in folded(shown, stream.decoder.counts))
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
     calls = stream.decoder.calls
     alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not '

@@ -13,6 +13,7 @@ from typing import List, Optional
 
 PROJECT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, str(PROJECT / 'surftrace.py')]
+PARSED = ('--raw', '--verbose')         # the tests read the kernel's lines, and the commands
 FORK = 'e sched/sched_process_fork'
 
 
@@ -21,6 +22,7 @@ class Running:
     started: List['Running'] = []
 
     def __init__(self, *arguments: str, stdout: Optional[int] = None, command: Optional[List[str]] = None) -> None:
+        arguments = (*PARSED, *(word for word in arguments if word != '-q'))        # which would not say when it traces
         self.process = subprocess.Popen(command or [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=stdout or subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, errors='surrogateescape', start_new_session=bool(command))
         self.started.append(self)
@@ -60,7 +62,7 @@ class Running:
 
 def surftrace(*arguments: str, text: str = '') -> 'subprocess.CompletedProcess[str]':
     """A run that ends by itself."""
-    return subprocess.run([*COMMAND, *arguments], input=text, capture_output=True, text=True, timeout=60)
+    return subprocess.run([*COMMAND, *PARSED[:1], *arguments], input=text, capture_output=True, text=True, timeout=60)
 
 
 def children(count: int) -> List[int]:

@@ -54,7 +54,7 @@ def test_the_options_are_those_of_the_help(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize('command', [c for c, _ in commands() if 'surftrace ' in c.split('&&')[0]])
 def test_every_line_of_an_example_can_be_parsed(command: str) -> None:
-    words = shlex.split(command)
+    words = shlex.split(command.split(' && ')[0])
     words = words[words.index('surftrace') + 1:]
     parsed = surftrace.arguments().parse_args(words)
     for line in parsed.lines:

@@ -142,7 +142,7 @@ def test_what_could_not_be_written_is_not_counted():
     decoder = Decoder(events, stacks=False)
     event = b'            bash-77      [001]   1.300000: event: a=5\n'
     lines = decoder.block(b''.join([*calls(events, 'b>90'), event, *calls(events, 'b<90')])).splitlines(True)
-    decoder.take_back(b''.join(lines[1:]))
+    decoder.take_back(len(b''.join(lines[1:])))
     assert decoder.counts == {'b': 1, 'b_out': 0, 'event': 0} and decoder.records == 1
 
 

@@ -129,7 +129,7 @@ def _be_surftrace(arguments: tuple[str, ...], stdin: int, stdout: int, stderr: i
         os.closerange(3, 64)
         faulthandler.register(signal.SIGUSR2)
         before()
-        status = surftrace.main(['-m', 'btf', *arguments])
+        status = surftrace.main(['-m', 'btf', '--raw', '--verbose', *arguments])   # the checks read the kernel's lines
     except SystemExit as end:
         status = end.code
     except BaseException:
