@@ -13404,6 +13404,8 @@ Trace functions and events of the kernel, functions and USDT probes of programs,
                                             a line inside a function, its variables
   surftrace 'R bash:readline line=!(char *)$retval'
                                             what a program's function returns
+  surftrace 'P libc:fopen64 file=%0:string' -- id
+                                            a command and its children, from their first instruction on
   surftrace -p 1234 'P ./server:handle id=req->id name=req->user.name f:id>10'
                                             a program's function, its types from its debug information
   surftrace 'u python3.11:function__entry file=!(char *)%0 func=!(char *)%1'
@@ -13547,7 +13549,8 @@ OPTION_TYPES = {        # by what stands for the value in the help
 OPTIONS = {             # groups of (names, the value with ... if it may be repeated, what it is for)
     'what to trace': (
         ('lines', 'LINE', 'p FUNCTION, r FUNCTION (its return), e SYSTEM/EVENT, t TRACEPOINT, '
-         'P PROGRAM:FUNCTION, R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter'),
+         'P PROGRAM:FUNCTION, R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter. Behind '
+         'all, -- COMMAND ARG...: run it, trace it and its children alone, and end with it'),
         ('-f --file', 'FILE...', "read lines from FILE ('-': standard input); # begins a comment"),
         ('-p --pid', 'PID[,PID]', 'only these processes, with all their threads'),
         ('-c --children', '', 'with -p: their children too')),
@@ -13604,7 +13607,7 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
 def arguments() -> Any:
     """The argument parser."""
     import argparse
-    usage = ('surftrace [options] LINE...   '
+    usage = ('surftrace [options] LINE... [-- COMMAND ARG...]   '
              'LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]')
     parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -13620,7 +13623,7 @@ def arguments() -> Any:
                 how.update({'nargs': '*'} if names == 'lines' else {})
                 how.update({'action': 'append', 'default': []} if value != word else {})
             group.add_argument(*names.split(), help=purpose, **how)
-    parser.set_defaults(mode='auto', pid=())
+    parser.set_defaults(mode='auto', pid=(), command=())
     return parser
 
 
@@ -14016,12 +14019,18 @@ def check_descriptors() -> None:
 
 def parsed(argv: Optional[Sequence[str]]) -> Any:
     """Parse the options; help is printed and ends here."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    end = words.index('--') if '--' in words else len(words)
     try:
-        return arguments().parse_args(argv)
+        options = arguments().parse_args(words[:end])
     except SystemExit:
         with standard_output():
             pass                                        # what argparse has written leaves now, or never
         raise
+    options.command = words[end + 1:]
+    if words[end:] == ['--']:
+        raise InputError("a command belongs behind --, as in surftrace 'p vfs_read count' -- ls")
+    return options
 
 
 def run(options: Any) -> int:
@@ -14034,6 +14043,10 @@ def run(options: Any) -> int:
         page(f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'.split('\n'), printable)
     elif options.children and not options.pid:
         raise InputError('-c goes with -p PID')
+    elif options.command and any((options.show, options.output, options.list, options.disassemble,
+                                  options.line, options.export_types, options.pid)):
+        raise InputError('a command behind -- is run and traced alone: not with -p, nor with -S, -o and '
+                         'others that trace nothing')
     elif options.list:
         in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
         machine = machine_for(options, debug_info(options, in_kernel), in_kernel)
@@ -14235,11 +14248,11 @@ def counted_by_the_kernel(*processes: str) -> Optional[bool]:
 def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     """The Run that the options describe, without its group; a process stands for its threads."""
     threads: List[int] = []
-    if options.pid and counted_by_the_kernel('1', 'self') is False:
+    if (options.pid or options.command) and counted_by_the_kernel('1', 'self') is False:
         raise SurftraceError(
-            '-p: in a PID namespace (a container) processes have other numbers than the kernel traces by. '
-            'Run surftrace outside, with the PID that the process has there, or in a container with '
-            '--pid=host')
+            '-p, and a command behind --: in a PID namespace (a container) processes have other numbers than '
+            'the kernel traces by. Run surftrace outside, with the PID that the process has there, or in a '
+            'container with --pid=host')
     for pid in options.pid:
         try:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
@@ -14259,19 +14272,21 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
         run = wanted_run(options, events)._replace(entries=MOST_ENTRIES)
     undone: Dict[str, str] = {}
     again: Dict[str, str] = {}
-    try:
-        trace_events(options, events, run, machine, tracefs, undone)
-    except NoHistogram as refusal:
-        note(f'not counted by the kernel, which refuses a histogram: {refusal}')
-        trace_events(options, events, run._replace(entries=0), machine, tracefs, again)
-    return int(any((*undone.values(), *again.values())))
+    with contextlib.closing(Command(options.command)) as command:
+        run = run._replace(pids=run.pids or command.processes)
+        try:
+            trace_events(options, events, run, machine, tracefs, undone, command)
+        except NoHistogram as refusal:
+            note(f'not counted by the kernel, which refuses a histogram: {refusal}')
+            trace_events(options, events, run._replace(entries=0), machine, tracefs, again, command)
+    return command.status or int(any((*undone.values(), *again.values())))
 
 
 def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machine, tracefs: Tracefs,
-                 undone: Dict[str, str]) -> None:
+                 undone: Dict[str, str], command: Command) -> None:
     """Do a live run of these events."""
     function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
-    tasks = frozenset(() if options.children else run.pids)
+    tasks = frozenset(() if options.children or options.command else run.pids)
     decoder = Decoder(events, tasks, function_at, options.stack, view_of(options, events))
     refusals = Refusals(events, machine, tracefs)
 
@@ -14290,10 +14305,10 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                          stream.drain, undone):
                 refusals.note()
                 if not stream.stopped():
-                    begin(options, events, decoder.view)
+                    begin(options, events, decoder.view, command)
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
                                   changes(events, machine.kernel).__next__,
-                                  Report(options.interval, options.top))
+                                  Report(options.interval, options.top), command)
         finally:
             with ENDING.waiting(False):
                 say_undone(undone, show)
@@ -14324,7 +14339,7 @@ def time_of_day_offset() -> int:
     return (min(found)[1] + 500) // 1000
 
 
-def begin(options: Any, events: Sequence[Event], view: Raw) -> None:
+def begin(options: Any, events: Sequence[Event], view: Raw, command: Command) -> None:
     """Say what is traced, as the kernel takes it, and how it ends."""
     if not options.quiet:
         lines = [re.sub('^#! ', '', with_paths(line, [event])) for event in events for line in event.lines()]
@@ -14332,7 +14347,7 @@ def begin(options: Any, events: Sequence[Event], view: Raw) -> None:
         for line in [] if options.verbose else [*lines[:MOST_SAID], *more]:
             say(line)
         how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
-        say(f'surftrace: tracing{how_long}; Ctrl-C ends it')
+        say(f'surftrace: tracing{command.name}{how_long}; Ctrl-C ends it')
     if options.header:
         put_out(view.titles())
 
@@ -14344,7 +14359,8 @@ MOST_ENTRIES = 1 << 17                      # of all histograms of a run; 0: the
 def entries_of_histograms(options: Any, tracefs: Tracefs, instance: Instance) -> int:
     """So many entries at the most, of some 600 bytes each that the kernel takes at once, as leave most of the
     memory to others; none where each event is wanted here, or this kernel has no histograms."""
-    if options.stack or options.pid or options.count or not has_histograms(tracefs, instance):
+    each = options.stack or options.pid or options.command or options.count
+    if each or not has_histograms(tracefs, instance):
         return 0
     free = re.search(r'^MemAvailable: +(\d+) kB', read_text('/proc/meminfo'), re.M)
     return int(free[1]) // 16 if free else 0
@@ -14384,6 +14400,83 @@ def frame_function(program: Callable[[str], Optional[Program]], path: str, behin
         if found and code:
             return function_and_offset(found, (code[0].address & ~0xfff) + behind, '+0x0')
     return ''
+
+
+class CannotRun(SurftraceError):
+    """A command that is not there or cannot be executed, with a shell's exit status for that."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def executable_file(name: str) -> str:
+    """The path of a command, looked for as a shell does."""
+    paths = [name] if '/' in name else [os.path.join(folder or '.', name) for folder in folders_of_programs()]
+    found = [path for path in paths if os.path.exists(path)]
+    good = [path for path in found if os.path.isfile(path) and os.access(path, os.X_OK)]
+    if not good:
+        raise CannotRun(f"'{name}' cannot be executed" if found else f"there is no command '{name}'",
+                        126 if found else 127)
+    return good[0]
+
+
+class Command:
+    """The command that is traced, or none: a process that waits until all is set, and then becomes it. It
+    waits before the probes are there, so nothing of the command is missed; when we end, it never begins.
+    `status` is a shell's for how it ended."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.status, self.processes, self.name = 0, (), ''  # type: int, Tuple[int, ...], str
+        if not words:
+            return
+        path, (wait, self._go) = executable_file(words[0]), os.pipe()
+        process = os.fork()
+        if not process:
+            os.close(self._go)
+            become(path, words, wait)
+        os.close(wait)
+        self.processes, self.name = (process,), f" '{words[0]}' ({process})"
+
+    def begin(self) -> None:
+        """Let it begin."""
+        if self.processes:
+            os.write(self._go, b'!')
+
+    def ended(self, how: int = os.WNOHANG) -> bool:
+        """Tell whether it has ended; with 0, when it has."""
+        for process in self.processes:
+            ended, status = os.waitpid(process, how)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+                self.processes, self.status = (), code if code >= 0 else 128 - code
+                return True
+        return False
+
+    def close(self) -> None:
+        """End it with us, as perf does, and wait for it: it is no longer traced, and may be interrupted."""
+        if self.name:
+            os.close(self._go)
+        for process in () if self.ended() else self.processes:
+            os.kill(process, signal.SIGTERM)
+            with ENDING.waiting(False):
+                note(f'the command{self.name} ends with surftrace (SIGTERM)')
+                self.ended(0)
+
+
+def become(path: str, words: Sequence[str], wait: int) -> NoReturn:
+    """Be the process of a command: wait for a byte, not for the end, then execute it with the signals that it
+    would have had."""
+    try:
+        for name in (signal.SIGPIPE, signal.SIGXFSZ, *ENDS):
+            if signal.getsignal(name) != signal.SIG_IGN or name != signal.SIGHUP:
+                signal.signal(name, signal.SIG_DFL)
+        if os.read(wait, 1):
+            os.execv(path, list(words))
+    except OSError as error:
+        say(f'surftrace: {path}: {error.strerror}')
+    finally:
+        os._exit(126)
 
 
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032     # linux/fcntl.h; in the module fcntl since Python 3.10
@@ -14522,8 +14615,9 @@ class Stream:
         return self.stopped() or self._done or self.left() <= 0
 
     def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]],
-               report: Report) -> None:
-        """Read and write until the end; a note when nothing comes, and when what is traced changes."""
+               report: Report, command: Command) -> None:
+        """Let the command begin, read and write until the end; a note when nothing comes, and when what is
+        traced changes."""
         import gc
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
@@ -14535,7 +14629,8 @@ class Stream:
             signal.signal(signal.SIGQUIT, report.ask)
         gc.freeze()                                         # what there is stays; what comes may run for days
         gc.enable()
-        while not self.ended():
+        command.begin()
+        while not self.ended() and not command.ended():
             now = time.monotonic() - start
             if now >= looked + 1:
                 looked = now

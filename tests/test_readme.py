@@ -56,6 +56,7 @@ def test_the_options_are_those_of_the_help(monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_line_of_an_example_can_be_parsed(command: str) -> None:
     words = shlex.split(command.split(' && ')[0])
     words = words[words.index('surftrace') + 1:]
+    words = words[:next((at for at, word in enumerate(words) if word in ('--', '&&')), len(words))]
     parsed = surftrace.arguments().parse_args(words)
     for line in parsed.lines:
         try:

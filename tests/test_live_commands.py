@@ -1,0 +1,141 @@
+"""surftrace LINE -- COMMAND: the command is traced, with its children and nobody else, from its first instruction to its end."""
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from live import COMMAND, FORK, PROJECT, Running, children, forked, surftrace
+
+from surftrace import CannotRun, Command
+
+EXEC = 'e sched/sched_process_exec'
+traced = pytest.mark.live
+
+
+@pytest.mark.parametrize(('command', 'status'), [
+    (['true'], 0), (['sh', '-c', 'exit 7'], 7), (['sh', '-c', 'kill -9 $$'], 137), (['sh', '-c', 'kill -TERM $$'], 143)])
+@traced
+def test_the_exit_status_is_the_commands(command: list[str], status: int, tracefs: Path) -> None:
+    run = surftrace('-q', EXEC, '--', *command)
+    assert run.returncode == status
+    assert re.search(rf'sched_process_exec: filename=\S*/{command[0]} ', run.stdout), run.stderr
+    assert len(run.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(('command', 'status', 'message'), [
+    ('surftrace-no-such', 127, "there is no command 'surftrace-no-such'"), ('./no/such', 127, 'no command'),
+    (str(PROJECT / 'README.md'), 126, 'cannot be executed'), ('/tmp', 126, 'cannot be executed')])
+@traced
+def test_a_command_that_cannot_run_is_refused_before_anything_is_set(command: str, status: int, message: str, tracefs: Path) -> None:
+    run = surftrace(EXEC, '--', command)
+    assert (run.returncode, run.stdout) == (status, '')
+    assert message in run.stderr and 'mkdir' not in run.stderr
+
+
+@traced
+def test_what_is_found_only_as_it_is_executed(tracefs: Path, tmp_path: Path) -> None:
+    broken = tmp_path / 'broken'
+    broken.write_text('#!/no/such/interpreter\n')
+    broken.chmod(0o755)
+    run = surftrace('-q', EXEC, '--', str(broken))
+    assert run.returncode == 126 and f'{broken}: No such file' in run.stderr
+
+
+@traced
+def test_children_are_traced_and_others_are_not(tracefs: Path) -> None:
+    run = Running('-q', EXEC, FORK, '--', 'sh', '-c', 'sleep 1; (true; /bin/true); env true; :')
+    others = children(5)
+    shown = run.ended()
+    assert [re.sub(r'.*filename=\S*/(\w+) .*', r'\1', line) for line in shown if 'exec' in line] == ['sh', 'sleep', 'true', 'env', 'true']
+    assert len(forked(shown)) >= 3 and not set(others) & set(forked(shown))
+
+
+@traced
+def test_a_line_of_a_program_from_its_first_instruction_on(tracefs: Path, compile_c: Callable[..., Path]) -> None:
+    program = compile_c('int f(int n) { return n + 1; }\nint main(int count, char **words) { return f(count) - 3; }\n')
+    run = surftrace('-q', f'P {program}:_start', f'P {program}:f n=%0:s32', f'R {program}:main $retval:s32', '--', str(program), 'a', 'b')
+    assert [re.sub(r'.*(f\d): \(.*?\)', r'\1', line) for line in run.stdout.splitlines()] == ['f0', 'f1 n=3', 'f2 retval=1']
+    assert run.returncode == 1 and 'f0 1, f1 1, f2 1 events, none lost' in run.stderr
+
+
+@pytest.mark.parametrize('key', [b'\x03', b''], ids=['Ctrl-C', 'the terminal hangs up'])
+@traced
+def test_an_end_from_the_terminal_goes_to_both(key: bytes, tracefs: Path) -> None:
+    pid, master = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [*COMMAND, '-q', EXEC, '--', 'sh', '-c', 'sleep 100; echo never'])
+    said = b''
+    while b'sleep' not in said:
+        said += os.read(master, 4096)
+    if key:
+        os.write(master, key)
+    else:
+        os.close(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in ((130,) if key else (129, 143))
+    if key:
+        os.close(master)
+
+
+@pytest.mark.parametrize('how', [['-d', '0.3'], ['-n', '1']])
+@traced
+def test_what_ends_before_the_command_ends_it(how: list[str], tracefs: Path) -> None:
+    run = surftrace('-q', *how, EXEC, '--', 'sleep', '100')
+    assert run.returncode == 143 and "the command 'sleep' (" in run.stderr
+
+
+@traced
+def test_a_table_of_a_command(tracefs: Path) -> None:
+    run = surftrace('-q', 'P libc:fopen64 h:comm %0:string', '--', 'sh', '-c', 'id >/dev/null')
+    assert '"/etc/passwd"' in run.stdout and {line.split()[0] for line in run.stdout.splitlines()[1:-1]} == {'id'}
+    assert run.returncode == 0
+
+
+@pytest.mark.parametrize('arguments', [['-S', 'e sched/x', '--', 'true'], ['-p', '1', 'e sched/x', '--', 'true'], ['e sched/x', '--'],
+                                       ['-L', 'p x', '--', 'true'], ['-o', '-', 'e sched/x', '--', 'true']])
+def test_a_command_is_for_a_run(arguments: list[str]) -> None:
+    run = surftrace(*arguments)
+    assert run.returncode == 2 and 'command' in run.stderr
+
+
+def test_a_command_waits_and_never_begins_where_surftrace_ends(tmp_path: Path) -> None:
+    for begins in (True, False):
+        file = tmp_path / f'{begins}'
+        command = Command(['touch', str(file)])
+        assert not command.ended() and not file.exists()
+        if begins:
+            command.begin()
+            command.ended(0)
+        command.close()
+        assert file.exists() == begins
+
+
+def test_a_command_that_waits_ends_with_a_killed_surftrace(tmp_path: Path) -> None:
+    code = f"import surftrace, os, signal; c = surftrace.Command(['touch', {str(tmp_path / 'x')!r}]); print(c.processes[0], flush=True); os.kill(os.getpid(), 9)"
+    run = subprocess.run([sys.executable, '-c', code], cwd=PROJECT, capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL
+    pid = int(run.stdout)
+    while Path(f'/proc/{pid}').exists() and 'Z' not in Path(f'/proc/{pid}/stat').read_text().split()[2]:
+        pass
+    assert not (tmp_path / 'x').exists()
+
+
+def test_a_command_has_the_signals_that_it_would_have(tmp_path: Path) -> None:
+    command = Command([sys.executable, '-c', f'import signal; open({str(tmp_path / "x")!r}, "w").write(str(signal.getsignal(signal.SIGINT)))'])
+    command.begin()
+    command.ended(0)
+    assert 'default_int_handler' in (tmp_path / 'x').read_text() and command.status == 0
+    command.close()
+    broken = Command(['sh', '-c', 'yes | head -n 1; kill -PIPE $$'])
+    broken.begin()
+    broken.ended(0)
+    assert broken.status == 128 + signal.SIGPIPE
+    broken.close()
+    with pytest.raises(CannotRun):
+        Command([''])
