@@ -15,7 +15,7 @@ from helpers import sealed, text_of
 from imitation import passes
 
 import surftrace
-from surftrace import Decoder, Event, Report, Run, Stream, Tracefs, Write, plan, probe_profile, summary
+from surftrace import Command, Decoder, Event, Report, Run, Stream, Tracefs, Write, plan, probe_profile, summary
 
 EVENT, = sealed('p f s=+0(%si):string n=%di:u32')
 STATS = 'entries: {}\noverrun: {}\ncommit overrun: {}\nbytes: 9\noldest event ts: 1.2\nnow ts: 3.4\ndropped events: {}\nread events: {}\n'
@@ -84,7 +84,7 @@ class Fed:
         self._into = os.open(path, os.O_WRONLY)
         fcntl.fcntl(self._into, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.stream = Stream(tracefs, self.decoder, None, count, output)
-        self.follower = threading.Thread(target=self.stream.follow, args=(self._instance, lambda: '', lambda: [], Report()))
+        self.follower = threading.Thread(target=self.stream.follow, args=(self._instance, lambda: '', lambda: [], Report(), Command(())))
         self.follower.start()
         self.fed = 0
 
