@@ -359,6 +359,7 @@ class Struct(NamedTuple):
     members: Callable[[], Tuple[Member, ...]]
     passed: Callable[[], str] = str                         # in C++: 'reference', 'value', '' not known
     others: Callable[[], FrozenSet[str]] = frozenset        # its static members, functions and types
+    variants: Callable[[], Variants] = lambda: Variants(None, ())       # of an enum of Rust
 
     def own_member(self, name: str) -> Optional[Member]:
         """Its own member of that name, also within anonymous structs and unions, its bit from here."""
@@ -443,6 +444,19 @@ class Member(NamedTuple):
     def type(self) -> Type:
         """Its type."""
         return bare(self.written())
+
+
+class Variant(NamedTuple):
+    """What an enum of Rust may hold: where its discriminant has that value, without one where it has none of
+    the others'."""
+    value: Optional[int]
+    member: Member
+
+
+class Variants(NamedTuple):
+    """What an enum of Rust may be, and the number that tells what it is."""
+    discriminant: Optional[Member]
+    each: Tuple[Variant, ...]
 
 
 class Variable(NamedTuple):
@@ -2609,7 +2623,21 @@ class DwarfTypes:
             child.name for child in die.children() if child.tag != 'DW_TAG_member' or not is_in_object(child)
             ) - {''})
         return Struct(keyword, name, size, members, functools.partial(self._passed, die),
-                      others if die.unit.language else frozenset)
+                      others if die.unit.language else frozenset, self._once(lambda: self._variants(die)))
+
+    def _variants(self, die: Die) -> Variants:
+        """The variants of an enum of Rust (DWARF 5, 5.7.10)."""
+        part = next(die.children(('DW_TAG_variant_part',)), None) if die.unit.language == 'Rust' else None
+        told = list(part.children(('DW_TAG_variant',))) if part else []
+        listed = any('DW_AT_discr_list' in each.values for each in told)
+        if not part or 'DW_AT_discr' not in part.values or listed:
+            return Variants(None, ())
+        discriminant = self._member(part.refer('DW_AT_discr'))
+        mask = (1 << 8 * (size_of(discriminant.type()) or 0)) - 1
+        values = [each.values.get('DW_AT_discr_value') for each in told]
+        return Variants(discriminant, tuple(
+            Variant(None if value is None else value & mask, self._member(member))
+            for each, value in zip(told, values) for member in each.children(MEMBER_TAGS)))
 
     def _declared(self, keyword: str, name: str, die: Die) -> Type:
         """A type this unit only declares: the one definition that the other units have."""
@@ -3792,7 +3820,8 @@ class Variables:
         the call frame address, by where the register that it will be in is in most of the function."""
         base = spot.home.holding('DW_AT_frame_base').values.get('DW_AT_frame_base')
         operations = self._places.operations(spot.home.unit, base)
-        if [operation.op_name for operation in operations] == ['DW_OP_call_frame_cfa']:
+        is_cfa = [operation.op_name for operation in operations] == ['DW_OP_call_frame_cfa']
+        if is_cfa or isinstance(base, int) and spot.home.unit.is_gnu:   # DWARF 2, convert_cfa_to_fb_loc_list
             return Location('frame') if entry else self._frames.cfa(spot.address)
         found = self._places.place(operations, gone('it has no frame base')) if operations else gone('')
         if found.how != 'register':
@@ -6356,6 +6385,21 @@ def path_format(counts: Tuple[int, ...], arch: Arch) -> Format:
                   lambda values: FilePath.of(counts, values).text(is_address))
 
 
+def variant_format(text: str) -> Format:
+    """The variant of an enum of Rust by its discriminant, the first part, and what it holds where that is one
+    number, another part: 'None=0,Some=1/1'; '*': any other value, '/': it holds more than a number."""
+    known = {}
+    for name, value, held in re.findall(r'(\w+)=(\d+|\*)(/?\d*)', text):
+        known[value] = name, held
+
+    def show(values: Sequence[str]) -> str:
+        name, held = known.get(str(number(values[0])), known.get('*', ('', '')))
+        inner = {'': '', '/': '(..)'}.get(held) if held in ('', '/') else f'({values[int(held[1:])]})'
+        return f'{name}{inner}' if name else f'(no variant: {values[0]})'
+    parts = max([int(held[1:] or 0) for _, held in known.values() if held], default=0)
+    return Format(f'variant({text})', (INTEGER,) * (1 + parts), show)
+
+
 SIZED_FORMATS = ((r'text\[(\d{1,9})\]', text_format), (r'cut\((\d{1,9})\)', cut_format),
                  (r'packet\((\d{1,9})\)', packet_format), (r'S\(([1-9]\d?)\)', signed_format))
 
@@ -6377,6 +6421,9 @@ def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
     if re.fullmatch(r'enum\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
         pairs = (pair.split('=') for pair in word[5:-1].split(','))
         return enum_format(word[5:-1], tuple((name, int(value)) for name, value in pairs), bit_width(kind))
+    variant = re.fullmatch(r'variant\((\w+=(?:\d+|\*)(?:/\d?)?(?:,\w+=(?:\d+|\*)(?:/\d?)?)*)\)', word)
+    if variant:
+        return variant_format(variant[1])
     sized = ((make, re.fullmatch(pattern, word)) for pattern, make in SIZED_FORMATS)
     found = next((make(int(match[1])) for make, match in sized if match), None)
     return found or {'X': HEX, 'text': text_format(), 'libc++': STRING_OBJECT}.get(word)
@@ -6624,9 +6671,9 @@ class Call:
         if not isinstance(type_, (Struct, Array)) and (size or 0) <= word:
             return self._scalar(size or word)
         if self.language == 'Rust':
-            words = rust_words(type_)
-            if 0 < words <= len(self.free):
-                return self._in_registers(words, word)
+            parts = rust_parts(type_)
+            if 0 < len(parts) <= len(self.free):
+                return self._in_registers(parts)
             return self._unsettled(f'where Rust passes {spell(type_)} here is not settled')
         if self.language == 'C++' and isinstance(type_, Struct) and type_.passed() != 'value':
             if type_.passed() == 'reference':
@@ -6654,9 +6701,9 @@ class Call:
         address = self._scalar(self.arch.word)
         return address._replace(how='memory') if address.how == 'register' else address._replace(derefs=(0,))
 
-    def _in_registers(self, words: int, size: int) -> Location:
-        registers = [Location('register', number=number_) for number_ in self._take(words)]
-        return Location('pieces', pieces=tuple((register, size) for register in registers))
+    def _in_registers(self, sizes: Sequence[int]) -> Location:
+        registers = [Location('register', number=number_) for number_ in self._take(len(sizes))]
+        return Location('pieces', pieces=tuple(zip(registers, sizes)))
 
     def _on_stack(self, size: int) -> Location:
         """The next words of the stack; big-endian machines put a narrow value at the end of its word."""
@@ -6690,7 +6737,7 @@ class Call:
         if abi.larger == 'reference' and (size > abi.largest or odd):
             return self._at_address()
         if words <= len(self.free) and size <= (abi.largest or size):
-            return self._in_registers(words, min(size, word))
+            return self._in_registers([min(size, word)] * words)
         if abi.short == 'split' and self.free:
             self._take(words)
             return Location('gone', why='a part of it is in registers, and the rest on the stack')
@@ -6718,7 +6765,7 @@ def _hidden_pointer(arch: Arch, function: Function) -> int:
         return -1 if type_.size > 16 and abi != 'aapcs64' or _is_complex(type_) and arch.bits == 32 else 0
     if isinstance(type_, Array) or isinstance(type_, Void) and type_.name != 'void':
         return -1  # a vector, a C++ pointer to a member
-    if not isinstance(type_, Struct) or function.language == 'Rust' and rust_words(type_):
+    if not isinstance(type_, Struct) or function.language == 'Rust' and rust_parts(type_):
         return 0
     if function.language == 'Rust' or cxx and not type_.passed() and (size or 0) <= 16:
         return -1
@@ -6733,16 +6780,36 @@ def _hidden_pointer(arch: Arch, function: Function) -> int:
     return int(size > BY_VALUE[abi].returned)
 
 
-def rust_words(type_: Type) -> int:
-    """The registers of a Rust value where they are plain (rustc_ty_utils::abi, ScalarPair): one for a number
-    or pointer, also as a struct's only member, two for a reference that carries a length; else 0."""
+def rust_parts(type_: Type) -> Tuple[int, ...]:
+    """The bytes of a Rust value in each of its registers, where these are plain (rustc_abi: Scalar,
+    ScalarPair): one for a number or pointer, also as a struct's only member, two for a reference that carries
+    a length, and for an enum with its discriminant and a number at one place; else none."""
     if not isinstance(type_, Struct):
-        return int(not isinstance(type_, (Array, Float)) and (size_of(type_) or 0) <= 8)
+        return (8,) * (not isinstance(type_, (Array, Float)) and (size_of(type_) or 0) <= 8)
+    discriminant, each = type_.variants()
+    if discriminant:
+        held = {place for variant in each for place in scalars_in(variant.member)}
+        held -= {(discriminant.bit, type_.size or 0)}
+        first, size = (held or {(0, 0)}).pop()
+        if not held and discriminant.bit == 0 and size_of(discriminant.type()) == type_.size:
+            return (8,)
+        return (first // 8, size) if not held and discriminant.bit == 0 < first and size else ()
     members = [member for member in type_.members() if size_of(member.type()) != 0] if type_.size else []
     if [member.name for member in members] == ['data_ptr', 'length']:
-        return 2
+        return 8, 8
     only = members[0].type() if len(members) == 1 else None
-    return rust_words(only) if only and size_of(only) == type_.size else 0
+    return rust_parts(only) if only and size_of(only) == type_.size else ()
+
+
+def scalars_in(member: Member, bit: int = 0) -> Iterator[Tuple[int, int]]:
+    """(bit, bytes) of all numbers in a member; (-1, 0) of what is none."""
+    type_ = member.type()
+    if isinstance(type_, Struct) and not type_.variants().discriminant:
+        for inner in type_.members():
+            yield from scalars_in(inner, bit + member.bit)
+    elif size_of(type_):
+        number_ = isinstance(type_, (Int, Enum, Pointer))
+        yield (bit + member.bit, size_of(type_) or 0) if number_ else (-1, 0)
 
 
 def _is_plain(struct_: Struct) -> bool:
@@ -7126,11 +7193,16 @@ class Leaves:
             refuse(f'{name} returns a {spell(type_)}: {NO_FLOATS}')
         if isinstance(type_, Struct):
             passed = {'': 'value', 'C++': type_.passed()}.get(function.language, '')
+            second = Fetch('%dx') if self.arch.by_value == 'sysv' else None
+            parts = rust_parts(type_) if function.language == 'Rust' else ()
+            if len(parts) == 1 or parts and second:
+                pieces = tuple(zip((word.fetch, second), parts))
+                return word._replace(type=type_, how='pieces', pieces=pieces)
             if self.arch.by_value != 'sysv' or not passed or passed == 'value' and not _is_plain(type_):
                 refuse(f'{name} returns {spell(type_)} by value: where it is then is not settled')
             if passed == 'reference' or size > 16:
                 return word._replace(type=type_, how='memory')
-            return word._replace(type=type_, how='pieces', pieces=((word.fetch, 8), (None, 8)))
+            return word._replace(type=type_, how='pieces', pieces=((word.fetch, 8), (second, 8)))
         if size > self.arch.word:
             refuse(f'{name} returns {spell(type_)}: wider than a register')
         return word._replace(type=type_)
@@ -7296,14 +7368,33 @@ class Walk(Leaves):
             ways = {Pointer: ': write *x before ->', Void: ': cast the pointer first, ((struct T *)x)->m'}
             refuse(f"{spell(type_)} has no members{ways.get(type(type_), '')}")
         type_ = self._defined(type_)
+        variant = next((each for each in type_.variants().each if each.member.name == name), None)
+        if variant:
+            return self._in_variant(inner, type_, variant)
         found = find_member(type_, name)
         if found:
             wanted = as_text(found.type()) if (type_.name, name) in NAME_MEMBERS else found.type()
-            return inner._replace(type=wanted, bit=inner.bit + found.bit, width=found.width, name=name)
+            return self._part_of(inner, found)._replace(type=wanted, name=name)
         if name in MEMBER_MACROS:
             with contextlib.suppress(InputError):  # a macro is for one kind of struct
                 return self._path(inner, MEMBER_MACROS[name])._replace(name=name)
         return refuse(f"'{spell(type_)}' has no member '{name}'{near(name, member_names(type_))}")
+
+    def _in_variant(self, inner: Lvalue, type_: Struct, variant: Variant) -> Lvalue:
+        """What an enum of Rust holds, where it says itself whether it does: a pointer that is else 0."""
+        discriminant, each = type_.variants()
+        place = self._part_of(inner, variant.member)
+        held, values = self._scalar(place), {other.value for other in each}
+        is_null = held and discriminant and isinstance(held.type, Pointer) and (variant.value, values) == (
+            None, {None, 0}) and held.bit == inner.bit + discriminant.bit
+        if not is_null:
+            refuse(f'whether it is {variant.member.name}, only the object tells: without a member '
+                   f'{spell(type_)} is shown by its variant')
+        return place
+
+    def _part_of(self, inner: Lvalue, member: Member) -> Lvalue:
+        bit = inner.bit + member.bit
+        return inner._replace(type=member.type(), bit=bit, width=member.width, name=member.name)
 
     def _path(self, inner: Lvalue, path: str) -> Lvalue:
         return functools.reduce(self._member, path.split('.'), inner)
@@ -7464,6 +7555,31 @@ class Walk(Leaves):
                 return None
             lvalue = lvalue._replace(type=members[0].type(), bit=lvalue.bit + members[0].bit)
         return lvalue if isinstance(lvalue.type, (Int, Float, Enum, Pointer)) else None
+
+    def _object_of(self, pointer: Lvalue, held: Lvalue) -> Fetch:
+        """The object whose text is behind a pointer, or held in it (libc++), by the places of both."""
+        begin = held.bit - 8
+        little = (self.arch.bits, self.arch.order) == (64, 'little')
+        if held.how != 'memory' or pointer.bit != begin + 128 or not little:
+            refuse('this is no std::string as libc++ has it where words have 64 bits; name a member')
+        return held._replace(bit=begin).read(f'x8[{OBJECT_BYTES}]')
+
+    def _error(self, lvalue: Lvalue) -> Shown:
+        """A number or a pointer that may be an error."""
+        type_ = lvalue.type
+        if not isinstance(type_, (Int, Pointer)) or type_.size not in (4, 8) or lvalue.width is not None:
+            refuse(f'an error is an int, a long or a pointer, and this is {spell(type_)}')
+        signed = isinstance(type_, Int) and type_.signed
+        fetch, _ = self._number(lvalue, 'S' if signed else 'X')
+        return (fetch,), error_format(fetch.kind)
+
+    def _text_parts(self, lvalue: Lvalue) -> Optional[Tuple[Lvalue, Lvalue]]:
+        """(the text, its length) in an object of a type that is known to be text."""
+        for pattern, text, length in TEXT_TYPES:
+            if isinstance(lvalue.type, Struct) and re.fullmatch(pattern, lvalue.type.name):
+                with contextlib.suppress(InputError):
+                    return self._path(lvalue, text), self._path(lvalue, length)
+        return None
 
     def _packet(self, expr: Expr) -> Lvalue:
         header, name = HEADERS.get(expr.name), expr.name
@@ -7655,6 +7771,8 @@ class Resolver(Guards):
             return (self._read_behind(lvalue, 'string'),), cut_format(bounded) if bounded > 1 else None
         if not letter and self._text_parts(lvalue):
             return self._counted_text(lvalue, None)
+        if isinstance(type_, Struct) and not letter and self.complete(type_).variants().discriminant:
+            return self._by_variant(lvalue, self.complete(type_))
         if isinstance(type_, Pointer) and not letter:
             if is_char(type_.target()):
                 return (self._read_behind(lvalue, 'string'),), None
@@ -7699,6 +7817,25 @@ class Resolver(Guards):
     @staticmethod
     def _size(lvalue: Lvalue) -> int:
         return size_of(lvalue.type) or 0 if lvalue.width is None else 0
+
+    def _by_variant(self, lvalue: Lvalue, type_: Struct) -> Shown:
+        """An enum of Rust: its discriminant, and the number that a variant holds."""
+        discriminant, each = type_.variants()
+        assert discriminant
+        fetches, texts = [self._number(self._part_of(lvalue, discriminant), 'U')[0]], []
+        for value, member in each:
+            place = self._part_of(lvalue, member)
+            inner = place.type.members() if isinstance(place.type, Struct) else ()
+            scalar, held = self._scalar(place), ''
+            if any(size_of(part.type()) for part in inner):
+                only = [part for part in inner if size_of(part.type())]
+                if not scalar and len(only) == 1:
+                    scalar = self._scalar(self._part_of(place, only[0]))
+                fetch, format_ = self._number(scalar, '') if scalar else (fetches[0], HEX)
+                held = f'/{len(fetches)}' if not format_ else '/'
+                fetches += [fetch] * (not format_)
+            texts.append(f"{member.name}={'*' if value is None else value}{held}")
+        return tuple(fetches), variant_format(','.join(texts))
 
     def _refuse_whole(self, lvalue: Lvalue) -> NoReturn:
         type_, name = lvalue.type, lvalue.name
@@ -7801,6 +7938,8 @@ class Resolver(Guards):
         fixed = lvalue.how == 'pieces' or fetch.base[:1] == '@' and not fetch.derefs
         if not scalar and isinstance(type_, Struct) and fixed and not lvalue.bit:
             scalar = lvalue._replace(type=self.word)  # the kernel's own %REG, $retval or @SYM
+            if lvalue.how == 'pieces' and lvalue.fetch.base:
+                scalar = Lvalue(self.word, 'value', lvalue.fetch, name=lvalue.name)
         if scalar and isinstance(scalar.type, Float) and kind != f'x{8 * scalar.type.size}':
             refuse(f'{spell(scalar.type)} is no integer; :x{8 * scalar.type.size} shows its bits')
         return self._narrowed(scalar or self._refuse_whole(lvalue), kind, bits)
@@ -7881,31 +8020,6 @@ class Resolver(Guards):
             refuse(f'the length is {spell(length.type)}, and not a number')
         fetch = self._number(scalar, '')[0]
         return fetch._replace(kind=re.sub('^x', 'u', fetch.kind))
-
-    def _object_of(self, pointer: Lvalue, held: Lvalue) -> Fetch:
-        """The object whose text is behind a pointer, or held in it (libc++), by the places of both."""
-        begin = held.bit - 8
-        little = (self.arch.bits, self.arch.order) == (64, 'little')
-        if held.how != 'memory' or pointer.bit != begin + 128 or not little:
-            refuse('this is no std::string as libc++ has it where words have 64 bits; name a member')
-        return held._replace(bit=begin).read(f'x8[{OBJECT_BYTES}]')
-
-    def _error(self, lvalue: Lvalue) -> Shown:
-        """A number or a pointer that may be an error."""
-        type_ = lvalue.type
-        if not isinstance(type_, (Int, Pointer)) or type_.size not in (4, 8) or lvalue.width is not None:
-            refuse(f'an error is an int, a long or a pointer, and this is {spell(type_)}')
-        signed = isinstance(type_, Int) and type_.signed
-        fetch, _ = self._number(lvalue, 'S' if signed else 'X')
-        return (fetch,), error_format(fetch.kind)
-
-    def _text_parts(self, lvalue: Lvalue) -> Optional[Tuple[Lvalue, Lvalue]]:
-        """(the text, its length) in an object of a type that is known to be text."""
-        for pattern, text, length in TEXT_TYPES:
-            if isinstance(lvalue.type, Struct) and re.fullmatch(pattern, lvalue.type.name):
-                with contextlib.suppress(InputError):
-                    return self._path(lvalue, text), self._path(lvalue, length)
-        return None
 
     def _formatted(self, lvalue: Lvalue, word: str, letter: str) -> Shown:
         word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
@@ -13481,6 +13595,7 @@ An expression is made of
 | a struct or union of one scalar (`atomic_t`) | that scalar |
 | bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
 | Go's `string`, Rust's `&str`, `String`, `std::string`, `std::string_view`, `qstr` | text with a length |
+| an enum of Rust (`Option<u32>`, `Result`) | its variant: `Some(5)`, `None`; `Some(..)` of more than a number |
 | `__be16 __be32 __be64` | the number in the machine's order, as with `:be16`; `:u16` is raw |
 | the kernel's `dev_t` | `8:1`, as with `:dev`; `U(x)` is the number |
 | `struct in_addr`, `in6_addr` | the address, as with `:ip`, `:ip6` |

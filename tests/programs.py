@@ -298,6 +298,32 @@ fn main() {
     println!("{} {}", it.name, it.neg);
 }
 '''
+RUST_ENUMS = '''
+use std::num::NonZeroU32;
+#[derive(Clone, Copy)] pub enum Shape { Circle(u32), Rect { w: u16, h: u16 }, Empty }
+pub struct Item { pub price: u32 }
+pub struct Node { pub next: Option<Box<Node>>, pub val: u64, pub opt: Option<u32>, pub name: Option<String>, pub shape: Shape }
+fn keep<T: Copy>(x: T) -> T { unsafe { std::ptr::read_volatile(&x) } }
+#[inline(never)] pub fn opt_u32(o: Option<u32>) -> u32 { keep(o.unwrap_or(9)) }
+#[inline(never)] pub fn opt_ref(o: Option<&Item>) -> u32 { keep(match o { Some(i) => i.price, None => 77 }) }
+#[inline(never)] pub fn result(r: Result<u32, u32>) -> u32 { keep(match r { Ok(v) => v, Err(e) => e + 100 }) }
+#[inline(never)] pub fn unlike(u: Result<u32, u64>) -> u64 { keep(match u { Ok(v) => v as u64, Err(e) => e + 100 }) }
+#[inline(never)] pub fn node(n: &Node) -> u64 { keep(n.val + n.opt.unwrap_or(1) as u64) }
+#[inline(never)] pub fn small(b: Option<bool>, c: Option<char>, p: Option<NonZeroU32>) -> bool {
+    keep(b.is_some() || c.is_some() || p.is_some()) }
+#[inline(never)] pub fn twice(n: u32) -> Option<u32> { keep(if n > 1 { Some(2 * n) } else { None }) }
+#[inline(never)] pub fn word(n: u32) -> &'static str { if keep(n) > 1 { "big" } else { "small" } }
+fn main() {
+    let it = Item { price: 7 };
+    let inner = Node { next: None, val: 1, opt: None, name: Some("inner".to_string()), shape: Shape::Rect { w: 3, h: 4 } };
+    let n = Node { next: Some(Box::new(inner)), val: 5, opt: Some(6), name: None, shape: Shape::Circle(8) };
+    let empty = Node { next: None, val: 2, opt: None, name: None, shape: Shape::Empty };
+    let sum = opt_u32(Some(5)) + opt_u32(None) + opt_ref(Some(&it)) + opt_ref(None) + result(Ok(3)) + result(Err(4)) + word(2).len() as u32;
+    let more = node(&n) + node(n.next.as_ref().unwrap()) + node(&empty) + unlike(Ok(1)) + unlike(Err(2));
+    let yes = small(Some(true), Some('x'), None) ^ small(None, None, NonZeroU32::new(4)) ^ twice(3).is_some() ^ twice(0).is_some();
+    println!("{} {} {}", sum, more, yes);
+}
+'''
 GO = '''package main
 
 import "fmt"

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from helpers import need, output
 from live import COMMAND, Running, surftrace
-from programs import APP, CPP, HAND, OTHER, RUST, SCOPED, SCOPES, USDT, Compile, build, go, of_two_files, stripped
+from programs import APP, CPP, HAND, OTHER, RUST, RUST_ENUMS, SCOPED, SCOPES, USDT, Compile, build, go, of_two_files, stripped
 
 import surftrace as module
 
@@ -819,6 +819,22 @@ def test_rust_by_its_names(flags: str, compile_c: Compile) -> None:
     assert shown(lines, 'b') == [f'count={i + 2} who="customer" price={7 + 3 * i} neg=-3 name="lamp"' for i in range(2)]
     assert shown(lines, 'p') == ['a=-5 b=6 c=1'] * 2
     assert shown(lines, 'r') == [f'retval={(7 + 3 * i) * (i + 2) + 8}' for i in range(2)]
+
+
+@pytest.mark.parametrize('flags', ['-Copt-level=0', '-Copt-level=2'])
+def test_enums_of_rust_by_their_variant(flags: str, compile_c: Compile) -> None:
+    need('rustc', optional=True)
+    program = compile_c(RUST_ENUMS, '--crate-name', 'rs', '-g', flags, compiler='rustc')
+    returned = [f'R:g {program}:rs::twice $retval', f'R:h {program}:rs::word $retval'] if '=0' in flags else []
+    lines = traced([f'P:a {program}:rs::opt_u32 o', f'P:b {program}:rs::opt_ref o', f'P:c {program}:rs::result r', f'P:f {program}:rs::small b c p',
+                    f'P:d {program}:rs::node n->opt n->next n->name n->shape n->next.Some.__0->val', *returned], lambda: ran(program))
+    hidden = [re.sub('0x[0-9a-f]+', 'X', line) for name in 'bd' for line in shown(lines, name)]
+    assert (shown(lines, 'a'), shown(lines, 'c')) == (['o=Some(5)', 'o=None'], ['r=Ok(3)', 'r=Err(4)'])
+    assert hidden == ['o=Some(X)', 'o=None', 'opt=Some(6) next=Some(X) name=None shape=Circle(8) val=1',
+                      'opt=None next=None name=Some(..) shape=Rect(..) val=(null)', 'opt=None next=None name=None shape=Empty val=(null)']
+    assert shown(lines, 'f') == [f'b=Some(1) c=Some({ord("x")}) p=None', 'b=None c=None p=Some(4)']
+    if returned:
+        assert (shown(lines, 'g'), shown(lines, 'h')) == (['retval=Some(6)', 'retval=None'], ['retval="big"'])
 
 
 GO = '''package main

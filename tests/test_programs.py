@@ -24,6 +24,7 @@ from programs import (
     NAMES,
     OTHER,
     RUST,
+    RUST_ENUMS,
     SCOPES,
     USDT,
     Compile,
@@ -208,7 +209,7 @@ def test_members_and_arguments_are_where_the_abi_has_them(name: str, compile_c: 
         assert value(line) == wanted, asked
 
 
-RETURNS = [('retbig $retval.a $retval.c', 'a=+0($retval):s64 c=+16($retval):s64'), ('retpair $retval.a', 'a=$retval:s64'),
+RETURNS = [('retbig $retval.a $retval.c', 'a=+0($retval):s64 c=+16($retval):s64'), ('retpair $retval.a $retval.b', 'a=$retval:s64 b=%dx:s64'),
            ('paint $retval', 'retval=$retval:s32 #! retval:enum(color)'), ('handle $retval f:retval<0', 'retval=$retval:s64 #! f:retval<0'),
            ('handle v=$retval:u8', 'v=$retval:u8'), ('text', '')]
 
@@ -255,7 +256,6 @@ REFUSED = [     # what is asked; what is said; what is marked
     ('P {}:withfloat x=f:x32', 'ftrace reads no floating-point registers', None), ('P {}:withfloat %0:double', 'floating-point registers', '%0'),
     ('P {}:variadic %1', 'variadic function', '%1'),
     ('P {}:wide w', 'is not available here', 'w'),
-    ('R {}:retpair $retval.b', 'in no single register', None),
     ('R {}:retdouble $retval', 'floating-point', '$retval'), ('R {}:nothing $retval', 'returns nothing', '$retval'),
     ('R {}:handle @counter+1', None, None), ('R {}:handle+3', 'no offset', '{}:handle+3'),
     ('P {}:printf', "calls 'printf' and has it not: it is in libc.so.6, write libc.so.6:printf", '{}:printf'),
@@ -752,6 +752,33 @@ def rust(compile_c: Compile, *flags: str) -> Path:
     """The program of RUST."""
     need('rustc', optional=True)
     return compile_c(RUST, '--crate-name', 'rs', '-g', *flags, compiler='rustc')
+
+
+ENUMS_LINES = [
+    ('P opt_u32 o', 'o=%di:u32 o_2=%si:u32 #! o+o_2:variant(None=0,Some=1/1)'), ('P opt_ref o', 'o=%di:u64 o_2=%di:x64 #! o+o_2:variant(None=0,Some=*/1)'),
+    ('P result r', 'r=%di:u32 r_2=%si:u32 r_3=%si:u32 #! r+r_2+r_3:variant(Ok=0/1,Err=1/2)'), ('P node n->next.Some.__0->val', r'val=+\d+(+\d+(%di)):u64'),
+    ('P node *n->next.Some.__0->shape', None), ('R twice $retval', 'retval=$retval:u32 retval_2=%dx:u32 #! retval+retval_2:variant(None=0,Some=1/1)'),
+    ('P node n->opt.Some.__0', 'only the object tells'), ('P unlike u', 'is not available here'), ('P node n->shape.Circle', 'only the object tells')]
+
+
+@pytest.mark.parametrize('line, wanted', ENUMS_LINES)
+def test_an_enum_of_rust_is_read_by_its_discriminant(line: str, wanted: str | None, compile_c: Compile) -> None:
+    need('rustc', optional=True)
+    program = compile_c(RUST_ENUMS, '--crate-name', 'rs', '-g', '-Copt-level=0', compiler='rustc')
+    text = re.sub(r'^(\w) ', rf'\1 {program}:rs::', line)
+    if wanted and '=' in wanted:
+        assert re.fullmatch(re.sub(r'(?<!\\d)([+()$*])', r'\\\1', wanted), value(shown(text)[0])), shown(text)
+    else:
+        assert (wanted or 'no pointer') in refusal(text)[0]
+
+
+@pytest.mark.parametrize('text, values, wanted', [
+    ('None=0,Some=1/1', ['1', '-5'], 'Some(-5)'), ('None=0,Some=1/1', ['0', '7'], 'None'), ('None=0,Some=1/1', ['2', '7'], '(no variant: 2)'),
+    ('None=0,Some=*/1', ['4096', '0x1000'], 'Some(0x1000)'), ('A=255,B=*/,C=3', ['4'], 'B(..)'), ('A=255,B=*/,C=3', ['255'], 'A'),
+    ('Ok=0/1,Err=1/2', ['1', '8', '9'], 'Err(9)')])
+def test_a_variant_is_shown_with_what_it_holds(text: str, values: list[str], wanted: str) -> None:
+    format_ = surftrace.format_named(f'variant({text})', AMD64)
+    assert format_ and format_.show(values) == wanted and len(format_.takes) == len(values)
 
 
 @pytest.mark.parametrize('flags', ['-Copt-level=0', '-Copt-level=2', '-Copt-level=0 -Csymbol-mangling-version=v0'])
