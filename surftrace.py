@@ -7564,15 +7564,6 @@ class Walk(Leaves):
             refuse('this is no std::string as libc++ has it where words have 64 bits; name a member')
         return held._replace(bit=begin).read(f'x8[{OBJECT_BYTES}]')
 
-    def _error(self, lvalue: Lvalue) -> Shown:
-        """A number or a pointer that may be an error."""
-        type_ = lvalue.type
-        if not isinstance(type_, (Int, Pointer)) or type_.size not in (4, 8) or lvalue.width is not None:
-            refuse(f'an error is an int, a long or a pointer, and this is {spell(type_)}')
-        signed = isinstance(type_, Int) and type_.signed
-        fetch, _ = self._number(lvalue, 'S' if signed else 'X')
-        return (fetch,), error_format(fetch.kind)
-
     def _text_parts(self, lvalue: Lvalue) -> Optional[Tuple[Lvalue, Lvalue]]:
         """(the text, its length) in an object of a type that is known to be text."""
         for pattern, text, length in TEXT_TYPES:
@@ -8020,6 +8011,15 @@ class Resolver(Guards):
             refuse(f'the length is {spell(length.type)}, and not a number')
         fetch = self._number(scalar, '')[0]
         return fetch._replace(kind=re.sub('^x', 'u', fetch.kind))
+
+    def _error(self, lvalue: Lvalue) -> Shown:
+        """A number or a pointer that may be an error."""
+        type_ = lvalue.type
+        if not isinstance(type_, (Int, Pointer)) or type_.size not in (4, 8) or lvalue.width is not None:
+            refuse(f'an error is an int, a long or a pointer, and this is {spell(type_)}')
+        signed = isinstance(type_, Int) and type_.signed
+        fetch, _ = self._number(lvalue, 'S' if signed else 'X')
+        return (fetch,), error_format(fetch.kind)
 
     def _formatted(self, lvalue: Lvalue, word: str, letter: str) -> Shown:
         word = 'BE' + word[2:] if letter == 'X' and word[:2] == 'be' else word
