@@ -21,7 +21,7 @@ Documentation/trace/kprobetrace.rst); a Field is one value shown, made of one or
 the definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; a Guard
 is a number that tells whether a value means anything; Steps are changes of the machine, each with its undo.
 """
-from __future__ import annotations
+from __future__ import annotations  # surftrace needs Python 3.9 or later
 
 import signal  # first: until main() hears it, Ctrl-C ends the imports without a traceback
 
@@ -30,6 +30,8 @@ if __name__ == '__main__':
 
 import sys
 
+if sys.version_info < (3, 9):
+    sys.exit('surftrace needs Python 3.9 or later, and this is %d.%d' % sys.version_info[:2])
 if __name__ == '__main__' and not (sys.flags.isolated or getattr(sys.flags, 'safe_path', False)):
     del sys.path[0]     # the folder of this file, or the current one: root imports nothing that lies there
 
@@ -142,7 +144,7 @@ class Regex:
     """A regular expression that is compiled when it is first used: many runs use few of them."""
 
     def __init__(self, text: AnyStr, flags: int) -> None:
-        self._made: Tuple[Any, int] = text, flags
+        self._made: Tuple[Any, int] = (text, flags)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(re.compile(*self._made), name)
@@ -1743,6 +1745,16 @@ ABBREVIATION = regex(rb'(%(n)s)(%(n)s[\x00\x01](?:(?!\x00\x00)%(n)s(?:\x21%(n)s|
 
 Bytes = Union[bytes, memoryview]
 FormReader = Callable[[Bytes, int], Tuple[Any, int]]        # gives the value at a place, and where that ends
+
+
+@functools.lru_cache(None)
+def reads_dwarf() -> bool:
+    """Tell whether DWARF can be read: pyelftools is there."""
+    try:
+        import elftools  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 @functools.lru_cache(None)
@@ -4507,6 +4519,7 @@ class Module(TypeInfo):
         self.build_id = build_id or (file.build_id if file else '')             # '' where nothing tells it
         self.base: Optional[Module] = None              # a module's kernel
         self.loaded = loaded                            # None where that is not the running one
+        self.unread = ''                                # a file whose DWARF would be read with pyelftools
         self.given: Tuple[str, ...] = ()                # modules whose files were named
         self._modules: Callable[[str], Module] = lambda name: Module(self.arch, self.symbols, ())
 
@@ -4627,9 +4640,10 @@ def types_in(file: Executable, mode: str, kernel: Optional[Module] = None) -> Li
     """The DWARF and the BTF of a file, as far as the mode of -m allows; of a kernel's module one is
     enough."""
     sources: List[Source] = []
-    if mode != 'btf' and file.size('.debug_info'):
+    has_btf = mode != 'dwarf' and file.size('.BTF')
+    if mode != 'btf' and file.size('.debug_info') and (not has_btf or reads_dwarf()):
         sources.append(functools.partial(Dwarf, file))
-    if mode != 'dwarf' and file.size('.BTF') and not (kernel and sources):
+    if has_btf and not (kernel and sources):
         sources.append(functools.partial(btf_in, file, kernel))
     if not sources:
         wanted = {'dwarf': 'DWARF', 'btf': 'BTF'}.get(mode, 'debug information: neither .debug_info nor .BTF')
@@ -4691,12 +4705,14 @@ def running_debug_info(mode: str, arch: Arch, release: str) -> Module:
         raise SurftraceError(f'{missing} for the running kernel {release}; install its debug package '
                              f'(Debian: linux-image-{release}-dbg) or name a file with -v')
     sources: List[Source] = []
+    has_btf = mode != 'dwarf' and os.path.exists(RUNNING_BTF)
     vmlinux = find_vmlinux(arch, release) if mode != 'btf' else None
-    if vmlinux:
+    if vmlinux and (not has_btf or reads_dwarf()):
         sources.append(functools.partial(Dwarf, vmlinux))
-    if mode != 'dwarf' and os.path.exists(RUNNING_BTF):
+    if has_btf:
         sources.append(lambda: Btf(read_file(RUNNING_BTF), RUNNING_BTF, arch))
     kernel = Module(arch, running_symbols(), sources or [no_types], build_id=running_build_id(arch))
+    kernel.unread = vmlinux.path if vmlinux and not reads_dwarf() else ''
     return kernel.with_modules(functools.partial(running_module, mode, kernel, release))
 
 
@@ -4704,8 +4720,10 @@ def running_module(mode: str, kernel: Module, release: str, name: str) -> Module
     """A module of the running kernel: the DWARF of its file, and the BTF that the kernel has of it, or its
     file where it is not loaded."""
     debug, whole = installed_module(name, kernel.arch, release)
-    sources: List[Source] = [functools.partial(Dwarf, debug)] if debug and mode != 'btf' else []
-    if mode != 'dwarf' and os.path.exists(RUNNING_BTF):
+    has_btf = mode != 'dwarf' and os.path.exists(RUNNING_BTF)
+    wanted = debug if mode != 'btf' and (not has_btf or reads_dwarf()) else None
+    sources: List[Source] = [functools.partial(Dwarf, wanted)] if wanted else []
+    if has_btf:
         sources += loaded_btf(kernel, name)
         if whole and not is_loaded(name) and whole.size('.BTF'):
             sources.append(functools.partial(btf_in, whole, kernel))
@@ -4770,7 +4788,9 @@ def given_debug_info(path: str, mode: str, asked: Optional[Arch], arch: Arch) ->
     if asked and asked != file.arch:
         raise InputError(f'{path} is for {file.arch.name}, but -a {asked.name} was asked for')
     symbols = Symbols([file]) if '.symtab' in file.sections else None
-    return Module(file.arch, symbols, types_in(file, mode), file, path)
+    module = Module(file.arch, symbols, types_in(file, mode), file, path)
+    module.unread = path if mode == 'auto' and file.size('.debug_info') and not reads_dwarf() else ''
+    return module
 
 
 def given_debug_files(paths: Sequence[str], mode: str, asked: Optional[Arch], arch: Arch, release: str,
@@ -4989,13 +5009,14 @@ class Program(Module):
     executable: Executable              # the file that was read; its probes are set in `path`
 
     def __init__(self, executable: Executable, debug: Sequence[Executable], path: str) -> None:
-        sources: List[Source] = []
-        for file in (executable, *debug):
-            sources += program_types(file, executable) if file.size('.debug_info') else []
+        with_dwarf = [file for file in (executable, *debug) if file.size('.debug_info')]
+        readable = with_dwarf if with_dwarf and reads_dwarf() else []
+        sources = [source for file in readable for source in program_types(file, executable)]
         arch = executable.arch
         if arch.name == 'i386':
             arch = arch._replace(arguments=())                          # all on the stack
         super().__init__(arch, Symbols([executable, *debug]), sources, executable, path)
+        self.unread = '' if readable or not with_dwarf else with_dwarf[0].path
 
     @property
     def is_go(self) -> bool:
@@ -13493,40 +13514,31 @@ def probe_profile(tracefs: Tracefs, group: str) -> Dict[str, Tuple[int, int]]:
 
 # ---- Command line ------------------------------------------------------------------------------------------
 
-DESCRIPTION = '''\
-Trace functions and events of the kernel, functions and USDT probes of programs, with C expressions.
-
-  surftrace 'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users'
-                                            a function's argument, its members
-  surftrace 'r do_sys_openat2 fd=$retval'   what a function returns
-  surftrace 'p do_sys_openat2 file=user(filename) f:file~"/etc/*"'
-                                            a parameter by name, a string of the user's, a filter
-  surftrace -d 5 -s 'p tcp_sendmsg size f:size>1000'
-                                            for five seconds, with kernel stacks
-  surftrace 'p vfs_read h:comm log2(count)' a table: how often, by whom, of what size
-  surftrace 'r vfs_read count $retval $dur f:dur>10ms'
-                                            only the slow calls, with what they were asked for
-  surftrace 'e sched/sched_switch f:prev_comm==bash'
-                                            a trace event
-  surftrace 't sched_switch prev->comm next->prio f:comm==bash'
-                                            a raw tracepoint: its arguments and what they lead to
-  surftrace 'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'
-                                            a packet header in an sk_buff
-  surftrace -L 'p tcp_send*'                functions and their parameters; -L 'struct task_struct': a layout
-  surftrace -F do_filp_open                 the code of a function: where to probe, what is available there
-  surftrace 'p fs/namei.c:3861 name=pathname->name'
-                                            a line inside a function, its variables
-  surftrace 'R bash:readline line=!(char *)$retval'
-                                            what a program's function returns
-  surftrace 'P libc:fopen64 file=%0:string' -- id
-                                            a command and its children, from their first instruction on
-  surftrace -p 1234 'P ./server:handle id=req->id name=req->user.name f:id>10'
-                                            a program's function, its types from its debug information
-  surftrace 'u python3.11:function__entry file=!(char *)%0 func=!(char *)%1'
-                                            a USDT probe
-  surftrace -S -v vmlinux 'p ...'           print the ftrace expressions, for another machine
-  surftrace -o run.sh -v vmlinux 'p ...'    a shell script that does the whole run
-'''
+PURPOSE = ('Trace functions and events of the kernel, functions and USDT probes of programs, with C '
+           'expressions.')
+EXAMPLES = (            # what stands behind surftrace, and what it does; those of -h first
+    ("'p wake_up_new_task comm=%0->comm'", 'an argument, its member'),
+    ("'p do_sys_openat2 user(filename)'", "a parameter, the user's string"),
+    ("'r do_sys_openat2 $retval f:retval<0'", 'what a function returns, a filter'),
+    ("'r vfs_read count $retval $dur f:dur>10ms'", 'only slow calls, with parameters'),
+    ("'p vfs_read h:comm log2(count)'", 'a table: by whom, of what size'),
+    ("'e sched/sched_switch f:prev_comm==bash'", 'a trace event'),
+    ("'R bash:readline line=$retval:string'", "what a program's function returns"),
+    ("-L 'p tcp_send*'", 'functions and their parameters'),
+    ("-L 'struct task_struct'", 'a layout'),
+    ("-d 5 -s 'p tcp_sendmsg size f:size>1000'", 'for five seconds, with kernel stacks'),
+    ("'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users prio=%0->prio'", 'members through pointers'),
+    ("'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'", 'a packet header in an sk_buff'),
+    ('-F do_filp_open', 'the code of a function: where to probe, what is available there'),
+    ("'t sched_switch prev->comm next->prio f:comm==bash'",
+     'a raw tracepoint: its arguments and what they lead to'),
+    ("'p fs/namei.c:3861 name=pathname->name'", 'a line inside a function, its variables'),
+    ("'P libc:fopen64 file=%0:string' -- id", 'a command and its children, from the first instruction on'),
+    ("-p 1234 'P ./server:handle id=req->id name=req->user.name f:id>10'",
+     "a program's function, its types from its debug information"),
+    ("'u python3.11:function__entry file=!(char *)%0 func=!(char *)%1'", 'a USDT probe'),
+    ("-S -v vmlinux 'p ...'", 'print the ftrace expressions, for another machine'),
+    ("-o run.sh -v vmlinux 'p ...'", 'a shell script that does the whole run'))
 LANGUAGE = r'''
 A place is one of
 
@@ -13712,24 +13724,49 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('-q --quiet', '', 'show events, notes and the summary, nothing else'),
         ('--verbose', '', 'show each change of the machine as a command, and what undoes it')),
     'help': (
-        ('-h --help', '', 'show this and exit'),
+        ('-h', '', 'show the options of every day'),
+        ('--help', '', 'show this and exit'),
         ('--help-language', '', 'print what a LINE may be, whole'),
-        ('--completion', '{bash,zsh}', 'print what makes the shell complete lines: eval "$(surftrace '
-         '--completion bash)"'),
+        ('--completion', '{bash,zsh,fish}', 'print what makes the shell complete lines: eval '
+         '"$(surftrace --completion bash)"'),
         ('--version', '', "show program's version number and exit"))}
+
+
+EVERY_DAY = '-L -S -F -o -v -p -t -s -d -n -q'.split()
+USAGE = ('surftrace [options] LINE... [-- COMMAND ARG...]',
+         'LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]')
+
+
+def examples(most: Optional[int] = None) -> str:
+    """The examples, so many of them, each on a line where there is room."""
+    return '\n'.join(f'  {command:<43}' + f'\n{"":<45}' * (len(command) > 43) + f' {what}'
+                     for command, what in EXAMPLES[:most])
+
+
+def first_help() -> str:
+    """What -h shows, on one screen: the kinds of lines, examples, the options of every day in a few words."""
+    import textwrap
+    known = {names.split()[0]: (names.split(), value, purpose)
+             for options in OPTIONS.values() for names, value, purpose in options}
+    kinds = textwrap.wrap(f"KIND PLACE: {known['lines'][2].partition(';')[0]}", 78)
+    rows = []
+    for names, value, purpose in map(known.__getitem__, EVERY_DAY):
+        words = ' '.join((', '.join(names), value.replace('...', ''))).strip()
+        rows.append(f"  {words:<26}{re.split(r' ?[(:;]', purpose)[0]}")
+    return '\n'.join((f'usage: {USAGE[0]}', USAGE[1], *kinds, '', 'surftrace ...', examples(8), '', *rows, '',
+                      '--help shows all options, --help-language the whole language'))
 
 
 def arguments() -> Any:
     """The argument parser."""
     import argparse
-    usage = ('surftrace [options] LINE... [-- COMMAND ARG...]   '
-             'LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]')
-    parser = argparse.ArgumentParser(prog='surftrace', description=DESCRIPTION, add_help=False, usage=usage,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='surftrace', description=f'{PURPOSE}\n\nsurftrace ...\n{examples()}', usage='   '.join(USAGE),
+        add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     for title, options in OPTIONS.items():
         group = parser.add_argument_group(title)
         for names, value, purpose in options:
-            how: Dict[str, Any] = {'action': 'help' if '--help' in names.split() else 'store_true'}
+            how: Dict[str, Any] = {'action': 'help' if names == '--help' else 'store_true'}
             if value.startswith('{'):
                 how = {'choices': value[1:-1].split(',')}
             elif value:
@@ -13902,11 +13939,16 @@ def progress(what: str, done: int, total: int) -> None:
         print(f'\r{what}: {state}', end='\n' if done in (-1, total) else '', file=sys.stderr, flush=True)
 
 
+UNREAD = '{}: its DWARF is not read, pyelftools is not installed'
+
+
 def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
                 tracefs: Optional[Tracefs] = None) -> Machine:
     """The machine that the options choose: its kernel, the running one through tracefs, and the programs
     here, whose debug file -v names where nothing is traced in the kernel."""
     program = functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel))
+    if kernel.unread:
+        note(UNREAD.format(kernel.unread))
     machine = Machine(kernel, note, program=program, program_names=program_names,
                       live=not (options.show or options.output), force=options.force, tree=options.tree)
     if isinstance(kernel.symbols, Kallsyms) or not (options.vmlinux or options.build_id):
@@ -13976,6 +14018,8 @@ def checked_program(program: Program, given: Optional[Executable], options: Any)
         raise SurftraceError(f'{program.path} has {word} bits and the kernel has not: ftrace would read its '
                              "pointers and its stack as the kernel's own are; -S and -o, for a machine of "
                              'its kind, take it')
+    if program.unread:
+        note(UNREAD.format(program.unread))
     return program
 
 
@@ -14017,6 +14061,20 @@ _surftrace() {
 }
 compdef _surftrace surftrace surftrace.py
 '''
+FISH_GLUE = r'''# surftrace's completion for fish: surftrace --completion fish | source
+function __surftrace
+    set -lx COMP_LINE (commandline -cp)
+    set -lx COMP_POINT (string length -- "$COMP_LINE")
+    set -lx COMP_TYPE 9
+    set -lx _ARGCOMPLETE 1
+    set -lx _ARGCOMPLETE_IFS \n
+    set -lx _ARGCOMPLETE_SHELL fish
+    set -lx _ARGCOMPLETE_SUPPRESS_SPACE 1
+    set -l words (commandline -opc)
+    $words[1] 8>&1 9>/dev/null 1>/dev/null 2>/dev/null
+end
+complete -c surftrace -f -a '(__surftrace)'
+'''
 
 
 def complete(parser: Any) -> int:
@@ -14026,7 +14084,8 @@ def complete(parser: Any) -> int:
     except ImportError:
         return 1
     asked: List[Tuple[str, Offer]] = []
-    zsh = os.environ.get('_ARGCOMPLETE_SHELL') == 'zsh_quoted'
+    shell = os.environ.get('_ARGCOMPLETE_SHELL', '')
+    zsh = shell == 'zsh_quoted'
     finder: Any = argcomplete.CompletionFinder()  # type: ignore[attr-defined,unused-ignore]
     quoted_by_argcomplete = finder.quote_completions
 
@@ -14039,6 +14098,8 @@ def complete(parser: Any) -> int:
         return []
 
     def quoted(words: List[str], quote: str, at: Optional[int]) -> List[str]:
+        if shell == 'fish' and not quote:
+            return words                                # it quotes by itself
         if asked and words:
             return in_quotes(*asked[-1], words, quote, zsh)
         return ['0', *words] if zsh else list(quoted_by_argcomplete(words, quote, at))
@@ -14153,7 +14214,10 @@ def run(options: Any) -> int:
     if options.completion:
         check_completion()
     if options.version or options.completion:
-        put_out({'bash': BASH_GLUE, 'zsh': ZSH_GLUE}.get(options.completion, f'surftrace {__version__}'))
+        glue = {'bash': BASH_GLUE, 'zsh': ZSH_GLUE, 'fish': FISH_GLUE}
+        put_out(glue.get(options.completion, f'surftrace {__version__}'))
+    elif options.h:
+        put_out(first_help())
     elif options.help_language:
         page(f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'.split('\n'), printable)
     elif options.children and not options.pid:

@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -219,7 +220,20 @@ def test_nothing_a_person_may_have_typed_raises(fixture_kernel: surftrace.Machin
         assert isinstance(surftrace.completions(whole[:at], fixture_kernel, True), surftrace.Offer)
 
 
-@pytest.mark.parametrize('name', ['bash', 'zsh'])
+@pytest.mark.parametrize(('typed', 'offered'), [
+    ("surftrace 'p wake_up_new_task comm=%0->co", "p wake_up_new_task comm=%0->comm"), ('surftrace --vml', '--vmlinux'),
+    ("surftrace 'p wake_up_new_ta", 'p wake_up_new_task'), ('surftrace -m dw', 'dwarf'), ('surftrace -q r', 'r ')])
+def test_fish_offers(typed: str, offered: str, tmp_path: Path) -> None:
+    need('fish', optional=True)
+    needs_btf()
+    (tmp_path / 'surftrace').write_text(f'#!/bin/sh\nexec {sys.executable} {surftrace.__file__} "$@"\n')
+    (tmp_path / 'surftrace').chmod(0o755)
+    script = 'surftrace --completion fish | source; complete -C $argv[1]'
+    done = subprocess.run(['fish', '-c', script, typed], capture_output=True, text=True, env={**os.environ, 'PATH': f'{tmp_path}:{os.environ["PATH"]}'})
+    assert offered in done.stdout.split('\n'), done
+
+
+@pytest.mark.parametrize('name', ['bash', 'zsh', 'fish'])
 def test_the_glue_is_printed(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert surftrace.main(['--completion', name]) == 0
     assert '_surftrace' in capfd.readouterr().out

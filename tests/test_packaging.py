@@ -1,0 +1,88 @@
+"""What is installed, and how: the file alone, the man page, Pythons that are too old, a Debian that has nothing yet."""
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import man_page
+import pytest
+from helpers import need, outcome
+
+import surftrace
+
+FILE = Path(surftrace.__file__)
+
+
+def test_the_man_page_has_every_option_and_the_whole_language() -> None:
+    page = man_page.man_page().replace('\\-', '-').replace('\\e', '\\')
+    plain = re.sub(r'\\f[BR]', '', page)
+    for options in surftrace.OPTIONS.values():
+        for names, _, purpose in options:
+            assert purpose in plain
+            assert all(f'\\fB{name}\\fR' in page for name in names.split() if name.startswith('-'))
+    assert all(command in plain for command, _ in surftrace.EXAMPLES)
+    language = surftrace.LANGUAGE.replace('| C type | becomes |\n|---|---|\n', '') + surftrace.GRAMMAR
+    assert set(re.sub(r'[`|]', '', language).split()) <= {'-', *re.sub(r'[`|]|\\&', '', plain).split()}
+
+
+@pytest.mark.parametrize('command', [('groff', '-man', '-Tutf8', '-ww', '-z'), ('mandoc', '-T', 'lint', '-W', 'warning')])
+def test_the_man_page_has_no_mistakes(command: tuple[str, ...], tmp_path: Path) -> None:
+    need(command[0], optional=True)
+    page = tmp_path / 'surftrace.1'
+    page.write_text(man_page.man_page())
+    done = subprocess.run([*command, page], capture_output=True, text=True, check=False)
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if 'missing date' not in line]    # it has a version
+    assert not complaints
+
+
+@pytest.mark.oracle
+def test_what_pip_installs(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '-w', tmp_path, man_page.PROJECT],
+                          capture_output=True, text=True, check=False, cwd=tmp_path)
+    if 'setuptools' in done.stderr and done.returncode:
+        pytest.skip('pip cannot fetch setuptools')
+    assert done.returncode == 0, done.stderr
+    wheel = zipfile.ZipFile(next(tmp_path.glob('surftrace-*.whl')))
+    assert {'surftrace.py', f'surftrace-{surftrace.__version__}.data/data/share/man/man1/surftrace.1'} <= set(wheel.namelist())
+
+
+def test_the_first_help_fits_a_screen() -> None:
+    done = outcome('-h')
+    lines = done.out.splitlines()
+    assert done.status == 0 and 24 <= len(lines) <= 30 and max(map(len, lines)) <= 80
+    assert all(line.split()[0].rstrip(',') in surftrace.EVERY_DAY for line in lines if line.startswith('  -') and "'" not in line)
+    assert outcome('--help').out.count('\n') > 80
+
+
+@pytest.mark.parametrize('line', [command for command, _ in surftrace.EXAMPLES])
+def test_the_examples_of_the_help_are_commands(line: str) -> None:
+    import shlex
+    for text in surftrace.arguments().parse_args(shlex.split(line.partition(' -- ')[0])).lines:
+        assert text == 'p ...' or surftrace.parse_probe(text)
+
+
+def test_an_older_python_is_refused_in_a_sentence() -> None:
+    ast.parse(FILE.read_text(), feature_version=(3, 7))         # or it would be a SyntaxError
+    older = [path for version in ('3.7', '3.8') for path in
+             [shutil.which(f'python{version}'), *map(str, Path.home().glob(f'.pyenv/versions/{version}.*/bin/python'))] if path]
+    ran = [subprocess.run([path, FILE, '--version'], capture_output=True, text=True, check=False) for path in older]
+    ran = [done for done in ran if 'version' not in done.stderr]         # pyenv's name for one that is not chosen
+    if not ran:
+        pytest.skip('no Python 3.7 or 3.8 is installed')
+    for done in ran:
+        assert re.fullmatch(r'surftrace needs Python 3.9 or later, and this is 3.[78]\n', done.stderr) and done.returncode == 1
+
+
+def test_the_file_alone_traces_functions_of_programs_by_symbol(tmp_path: Path) -> None:
+    copy = tmp_path / 'surftrace'
+    copy.write_bytes(FILE.read_bytes())
+    done = subprocess.run([sys.executable, '-I', '-S', copy, '-S', 'P libc:fopen64 file=%0:string'], capture_output=True, text=True,
+                          check=False, env={'PATH': os.environ['PATH']})
+    assert re.fullmatch(r'(surftrace: note: /\S+: its DWARF is not read, pyelftools is not installed\n)?', done.stderr)
+    assert re.fullmatch(r'p:f0 /\S*libc\S*:0x[0-9a-f]+ file=\+0\(%di\):string\n', done.stdout), done.stderr
