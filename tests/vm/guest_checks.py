@@ -548,6 +548,60 @@ def a_task_is_what_proc_says_of_it() -> None:
     equal([proc[1]['Threads'], first['uid']], ['3', '1234'])
 
 
+FILES = ['p:path vfs_read file:path f:count==77', 'p:every vfs_read * f:count==77',
+         'p:whole vfs_read *file dev=file->f_inode->i_rdev f:count==77',
+         'r:error do_sys_openat2 name=user(filename) $retval:errno f:name=="/run/nosuch"']
+
+
+def open_files_of_all_kinds() -> None:
+    """Reads 77 bytes of each, in a mount namespace of its own; /run/links says what the kernel calls them."""
+    libc, deep = ctypes.CDLL(None, use_errno=True), Path('/mnt/1/2/3/4/5/6/7/8/9')
+    equal([libc.unshare(0x20000), libc.mount(b'tmpfs', b'/mnt', b'tmpfs', 0, None)], [0, 0], os.strerror(ctypes.get_errno()))
+    deep.mkdir(parents=True)
+    files = [Path('/etc/passwd'), Path('/proc/self/stat'), Path('/dev/zero'), *(parent / 'file' for parent in (deep, *deep.parents[:-2])),
+             Path('/mnt/' + 'n' * 255), Path('/mnt/bound'), Path('/mnt/gone')]
+    for file in files[3:]:
+        file.write_text('x' * 100)
+    equal(libc.mount(bytes(deep / 'file'), b'/mnt/bound', None, 4096, None), 0, os.strerror(ctypes.get_errno()))
+    opened = [os.open(file, os.O_RDONLY) for file in files]
+    Path('/mnt/gone').unlink()
+    (reader, writer), memory, (one, other) = os.pipe(), os.memfd_create('known'), socket.socketpair()
+    for descriptor in (writer, memory, other.fileno()):
+        os.write(descriptor, b'x' * 100)
+    os.lseek(memory, 5, os.SEEK_SET)
+    links = []
+    for descriptor in (*opened, reader, memory, one.fileno()):
+        equal(len(os.read(descriptor, 77)), 77)
+        links.append(os.readlink(f'/proc/self/fd/{descriptor}'))
+    with contextlib.suppress(OSError):
+        os.open('/run/nosuch', os.O_RDONLY)
+    Path('/run/links').write_text('\n'.join(links))
+
+
+@check(*ALL)
+def a_path_is_what_the_kernel_itself_calls_the_file() -> None:
+    with tracing(*FILES) as run:
+        pid = in_child(open_files_of_all_kinds)
+    mine = [line for line in run.out.splitlines() if f'-{pid} ' in line]
+    shown = [line.partition(' file=')[2] for line in mine if ': path: ' in line]
+    links = Path('/run/links').read_text().split('\n')
+    root = shown[0].removesuffix('/etc/passwd"')          # the tests run in a chroot
+    wanted = [f'{root}{link}"' for link in links]
+    most = 6 if label.startswith('7') else 8
+    wanted = [f'".../{"/".join(text[:-1].split("/")[-most:])}"' if text.count('/') > root.count('/') + 1 + most else text
+              for text in wanted]
+    wanted = [text.replace(' (deleted)"', '" (deleted)').replace(f'{root}/mnt/bound', '".../mnt/bound') for text in wanted]
+    wanted[-3:-1] = ['"pipefs:"', '"tmpfs:memfd:known"']
+    equal(shown[:-1], wanted[:-1], run.out)
+    holds(re.fullmatch('"sockfs:UNIX.*"', shown[-1]), shown[-1])
+    whole = [event.values for event in run.events if event.pid == pid and event.name == 'whole']
+    contains(whole[-2]['file'], ' f_pos=5 ', ' f_flags=32770 ')         # O_RDWR, O_LARGEFILE
+    equal(whole[2]['dev'], '1:5')
+    every = [list(event.values) for event in run.events if event.pid == pid and event.name == 'every']
+    equal(every, [['file', 'buf', 'count', 'pos']] * len(links), run.out)
+    equal([event.values for event in run.events if event.name == 'error'], [{'name': '"/run/nosuch"', 'retval': '-ENOENT'}], run.out)
+
+
 SIGNAL = 'p:signal do_send_sig_info sig type to=%2->pid f:type==PIDTYPE_TGID'
 
 
