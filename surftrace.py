@@ -12648,7 +12648,8 @@ class Run(NamedTuple):
     stacks: bool = False
     user_stacks: bool = False
     buffer_kb: Optional[int] = None         # for each processor
-    pids: Tuple[int, ...] = ()              # thread ids to trace, those they start included
+    pids: Tuple[int, ...] = ()              # thread ids to trace
+    alone: bool = False                     # without those that they start
     own: Tuple[int, ...] = ()               # and those of surftrace itself, which are left out
     entries: int = 0                        # of all histograms of the kernel together; 0: it counts nothing
     wall: bool = False                      # whether its clock is to tell the time of day
@@ -12664,7 +12665,8 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     needed = {'trace_clock': 'mono' * run.wall or 'global' * across,
               'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
               'options/userstacktrace': '1' * run.user_stacks, 'options/sym-userobj': '1' * run.user_stacks,
-              'options/record-tgid': '1' * bool(run.pids), 'options/event-fork': '1' * bool(run.pids),
+              'options/record-tgid': '1' * bool(run.pids),
+              'options/event-fork': '1' * (bool(run.pids) > run.alone),
               'set_event_pid': ' '.join(map(str, run.pids))}
     steps = [Step(Write(f'{instance}/{path}', text, settings is optional), None)
              for settings in (optional, needed) for path, text in settings.items() if text]
@@ -13668,7 +13670,8 @@ def checked(name: str, convert: Callable[[str], Any], good: Callable[[Any], obje
 
 COUNT = checked('positive number', int, lambda number: 0 < number < 1 << 31)
 OPTION_TYPES = {        # by what stands for the value in the help
-    'PID[,PID]': checked('list of process ids', lambda text: tuple(map(COUNT, text.split(','))), bool),
+    'PROCESS': checked('list of process ids and names', lambda text: tuple(text.split(',')), all),
+    'TID[,TID]': checked('list of thread ids', lambda text: tuple(map(COUNT, text.split(','))), bool),
     'FILE': checked('file name', str, bool),                    # an unset variable is no option left out
     'HEX': checked('build-id', str.lower, lambda text: re.fullmatch('([0-9a-f]{2}){4,64}', text)),
     'SECONDS': checked('positive number', float, lambda number: 0 < number < 1 << 31),
@@ -13679,8 +13682,10 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
          'P PROGRAM:FUNCTION, R PROGRAM:FUNCTION, u PROGRAM:PROBE; what to fetch; f: and a filter. Behind '
          'all, -- COMMAND ARG...: run it, trace it and its children alone, and end with it'),
         ('-f --file', 'FILE...', "read lines from FILE ('-': standard input); # begins a comment"),
-        ('-p --pid', 'PID[,PID]', 'only these processes, with all their threads'),
-        ('-c --children', '', 'with -p: their children too')),
+        ('-p --pid', 'PROCESS...', 'only these processes, with all their threads: ids, or names, of all that '
+         'have one now (1234,nginx)'),
+        ('-c --children', '', 'with -p: their children too'),
+        ('--tid', 'TID[,TID]', 'only these threads')),
     'what to do instead': (
         ('-L --list', 'WHAT...', "list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', "
          "'struct task_struct', 'struct task_struct.mm', 'enum pid_type'"),
@@ -13775,7 +13780,7 @@ def arguments() -> Any:
                 how.update({'nargs': '*'} if names == 'lines' else {})
                 how.update({'action': 'append', 'default': []} if value != word else {})
             group.add_argument(*names.split(), help=purpose, **how)
-    parser.set_defaults(mode='auto', pid=(), command=())
+    parser.set_defaults(mode='auto', tid=(), command=())
     return parser
 
 
@@ -13984,7 +13989,8 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     """Find a program or library: what the processes of -p have mapped so, else a path, a program in $PATH, a
     library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of that name
     from another machine."""
-    inside = {identity(path): path for path in (object_of_process(pid, name) for pid in options.pid) if path}
+    inside = {identity(path): path for path in (
+        object_of_process(pid, name) for pid in process_ids(*options.pid)) if path}
     if len(inside) > 1:
         raise InputError(f"'{name}' is another file in each of these processes "
                          f"({', '.join(inside.values())}): trace them one by one")
@@ -14006,6 +14012,32 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
         found = ', '.join(program.path for program in programs)
         raise InputError(f"'{name}' may be {found}: name one by its path or soname")
     return checked_program(programs[0], given, options) if programs else None
+
+
+@functools.lru_cache(None)
+def process_ids(*lists: Tuple[str, ...]) -> Tuple[int, ...]:
+    """The processes that -p means, in the order of its words; a name by the task's or the program's file."""
+    found: Dict[int, None] = {}
+    for word in itertools.chain(*lists):
+        is_id = word.isdigit() and os.path.exists(f'/proc/{word}')      # a thread's stands for its process
+        called = [int(word)] if is_id else [pid for pid in processes() if word in names_of_process(pid)]
+        if not called:
+            raise SurftraceError(f'there is no process {word}')
+        found.update(dict.fromkeys(called))
+    return tuple(found)
+
+
+def processes() -> List[int]:
+    """All of this machine but ourselves."""
+    return sorted(int(name) for name in os.listdir('/proc') if name.isdigit() and int(name) != os.getpid())
+
+
+def names_of_process(pid: int) -> List[str]:
+    """Its first thread's name, up to 15 bytes long, and that of the file it runs."""
+    names = [read_text(f'/proc/{pid}/comm')[:-1]]
+    with contextlib.suppress(OSError):                  # a kernel thread runs none
+        names.append(os.path.basename(os.readlink(f'/proc/{pid}/exe')).replace(' (deleted)', ''))
+    return names
 
 
 def checked_program(program: Program, given: Optional[Executable], options: Any) -> Program:
@@ -14220,12 +14252,12 @@ def run(options: Any) -> int:
         put_out(first_help())
     elif options.help_language:
         page(f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'.split('\n'), printable)
-    elif options.children and not options.pid:
-        raise InputError('-c goes with -p PID')
+    elif options.children and not options.pid or options.tid and options.pid:
+        raise InputError('-c goes with -p, and --tid with neither')
     elif options.command and any((options.show, options.output, options.list, options.disassemble,
-                                  options.line, options.export_types, options.pid)):
-        raise InputError('a command behind -- is run and traced alone: not with -p, nor with -S, -o and '
-                         'others that trace nothing')
+                                  options.line, options.export_types, options.pid, options.tid)):
+        raise InputError('a command behind -- is run and traced alone: not with -p or --tid, nor with -S, -o '
+                         'and others that trace nothing')
     elif options.list:
         in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
         machine = machine_for(options, debug_info(options, in_kernel), in_kernel)
@@ -14374,7 +14406,7 @@ def export(options: Any) -> None:
 
 def save(options: Any, text: str) -> None:
     """Write the script into its file, executable."""
-    if options.pid:
+    if options.pid or options.tid:
         raise InputError('-p names processes of this machine; a script cannot take them along')
     if options.output == '-':
         put_out(text)
@@ -14426,19 +14458,23 @@ def counted_by_the_kernel(*processes: str) -> Optional[bool]:
 
 def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     """The Run that the options describe, without its group; a process stands for its threads."""
-    threads: List[int] = []
-    if (options.pid or options.command) and counted_by_the_kernel('1', 'self') is False:
+    if (options.pid or options.tid or options.command) and counted_by_the_kernel('1', 'self') is False:
         raise SurftraceError(
-            '-p, and a command behind --: in a PID namespace (a container) processes have other numbers than '
-            'the kernel traces by. Run surftrace outside, with the PID that the process has there, or in a '
+            'in a PID namespace (a container) processes have other numbers than the kernel traces by (-p, --tid, '
+            'a command behind --). Run surftrace outside, with the PID that the process has there, or in a '
             'container with --pid=host')
-    for pid in options.pid:
+    threads = list(options.tid)
+    for tid in threads:
+        if not os.path.exists(f'/proc/{tid}'):
+            raise SurftraceError(f'there is no thread {tid}')
+    for pid in process_ids(*options.pid):
         try:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
         except OSError:
             raise SurftraceError(f'there is no process {pid}') from None
     stacks = {event.probe.kind in 'PRu' for event in events if options.stack or by_stack(event)}
-    return Run('', False in stacks, True in stacks, options.buffer, tuple(threads), wall=options.time_of_day)
+    return Run('', False in stacks, True in stacks, options.buffer, tuple(threads), wall=options.time_of_day,
+               alone=bool(options.tid))
 
 
 def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Tracefs) -> int:
@@ -14449,6 +14485,8 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
             note(f'removed what the killed run {name} had left')
         events = make_events(probes, machine)
         run = wanted_run(options, events)._replace(entries=MOST_ENTRIES)
+        for name in (word for words in options.pid for word in words if not word.isdigit()):
+            note(f"-p {name}: {', '.join(map(str, process_ids((name,))))}")
     undone: Dict[str, str] = {}
     again: Dict[str, str] = {}
     with contextlib.closing(Command(options.command)) as command:
@@ -14465,7 +14503,7 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                  undone: Dict[str, str], command: Command) -> None:
     """Do a live run of these events."""
     function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
-    tasks = frozenset(() if options.children or options.command else run.pids)
+    tasks = frozenset(() if options.children or options.command or run.alone else run.pids)
     decoder = Decoder(events, tasks, function_at, options.stack, view_of(options, events))
     refusals = Refusals(events, machine, tracefs)
 
@@ -14538,7 +14576,7 @@ MOST_ENTRIES = 1 << 17                      # of all histograms of a run; 0: the
 def entries_of_histograms(options: Any, tracefs: Tracefs, instance: Instance) -> int:
     """So many entries at the most, of some 600 bytes each that the kernel takes at once, as leave most of the
     memory to others; none where each event is wanted here, or this kernel has no histograms."""
-    each = options.stack or options.pid or options.command or options.count
+    each = options.stack or options.pid or options.tid or options.command or options.count
     if each or not has_histograms(tracefs, instance):
         return 0
     free = re.search(r'^MemAvailable: +(\d+) kB', read_text('/proc/meminfo'), re.M)

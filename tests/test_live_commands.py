@@ -97,6 +97,43 @@ def test_a_table_of_a_command(tracefs: Path) -> None:
     assert run.returncode == 0
 
 
+NAPPER = """
+import os, sys, threading, time
+def nap():
+    print(threading.get_native_id(), flush=True)
+    while True:
+        os.getppid(), time.sleep(0.02)
+open('/proc/self/comm', 'w').write(sys.argv[1])
+threading.Thread(target=nap).start()
+nap()
+"""
+
+
+@traced
+def test_processes_by_name_and_threads(tracefs: Path) -> None:
+    nappers = [subprocess.Popen([sys.executable, '-c', NAPPER, name], stdout=subprocess.PIPE, text=True)
+               for name in ('surf-nap', 'surf-nap', 'surf-other')]
+    try:
+        threads = [int(napper.stdout.readline()) for napper in nappers for _ in (0, 1)]
+
+        def shown(*arguments: str) -> set[int]:
+            run = surftrace('-n', '60', '--raw', *arguments, 'P libc:getppid')
+            assert run.returncode == 0, run.stderr
+            said.append(run.stderr)
+            return {int(pid) for pid in re.findall(r'-(\d+) .*: f0: ', run.stdout)}
+        said: list[str] = []
+        assert shown('-p', 'surf-nap') == set(threads[:4])
+        assert f'note: -p surf-nap: {nappers[0].pid}, {nappers[1].pid}\n' in said[0] or nappers[0].pid > nappers[1].pid
+        assert shown('-p', f'surf-other,{nappers[0].pid}') == shown('-p', 'surf-other', '-p', str(threads[1])) == {*threads[:2], *threads[4:]}
+        assert shown('--tid', f'{threads[0]},{threads[3]}') == {threads[0], threads[3]}
+    finally:
+        for napper in nappers:
+            napper.kill()
+            napper.communicate()
+    assert surftrace('-p', 'surf-nap', 'P libc:getppid').stderr == 'surftrace: there is no process surf-nap\n'
+    assert 'no thread' in surftrace('--tid', str(threads[0]), 'P libc:getppid').stderr
+
+
 @pytest.mark.parametrize('arguments', [['-S', 'e sched/x', '--', 'true'], ['-p', '1', 'e sched/x', '--', 'true'], ['e sched/x', '--'],
                                        ['-L', 'p x', '--', 'true'], ['-o', '-', 'e sched/x', '--', 'true']])
 def test_a_command_is_for_a_run(arguments: list[str]) -> None:
