@@ -14460,9 +14460,9 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     """The Run that the options describe, without its group; a process stands for its threads."""
     if (options.pid or options.tid or options.command) and counted_by_the_kernel('1', 'self') is False:
         raise SurftraceError(
-            '-p: in a PID namespace (a container) processes have other numbers than the kernel traces by (--tid '
-            'and a command behind -- too). Run surftrace outside, with the PID that the process has there, or '
-            'in a container with --pid=host')
+            '-p: in a PID namespace (a container) processes have other numbers than the kernel traces by (so '
+            'with --tid, and a command behind --). Run surftrace outside, with the PID that the process has '
+            'there, or in a container with --pid=host')
     threads = list(options.tid)
     for tid in threads:
         if not os.path.exists(f'/proc/{tid}'):
