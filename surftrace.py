@@ -559,7 +559,8 @@ def size_of(type_: Type) -> Optional[int]:
 def shape(type_: Type) -> object:
     """A value that is equal for types that are laid out alike, looking one level into structs."""
     if isinstance(type_, Struct):
-        return (type_.keyword, type_.size, tuple((m.name, m.bit, m.width) for m in type_.members()))
+        members = type_.members() if type_.size is not None else ()
+        return (type_.keyword, type_.size, tuple((m.name, m.bit, m.width) for m in members))
     if isinstance(type_, Enum):
         return (type_.size, type_.enumerators())
     return spell(type_)
@@ -2821,9 +2822,15 @@ class DwarfTypes:
     def variable(self, name: str, address: int) -> Optional[Type]:
         """The type of the variable of that name at that address."""
         for die in itertools.islice(self.entries.by_name(name, ('DW_TAG_variable',)), 66):
-            if self._is_at(die, address):
+            if any(self._is_at(each, address) for each in (die, *self._linked(die))):
                 return bare(self.lazy(die.origin)())
         return None
+
+    def _linked(self, die: Die) -> Iterable[Die]:
+        """The entries with the place of a variable that is linked in another unit (gcc's LTO)."""
+        if 'DW_AT_location' in die.values or '-flto' not in die.unit.producer:
+            return ()
+        return self.entries.beginning(die.offset, ORIGINS[:1], 'ref_addr', ('DW_TAG_variable',))
 
     def _is_at(self, die: Die, address: int) -> bool:
         """Tell whether the variable is the one at that address, by its location, or declares it."""
@@ -11845,13 +11852,14 @@ def list_functions(text: str, machine: Machine) -> List[str]:
     taken = re.fullmatch(r'(\s*[pr]\S*\s+[^\s("]*)\(([^()]*)\)\s*', text)
     probe = parse_probe(re.sub(r'(^\s*[pr]\S*\s+|:)$', r'\1*', taken[1] if taken else text.rstrip()))
     place = probe.place
-    if probe.args or place.file or place.offset is not None or place.line is not None:
+    if probe.args or place.offset is not None or place.line is not None:
         return list_expressions(probe, machine)
     module = module_of(place, machine)
     if probe.kind == 'u' and isinstance(module, Program):
         return usdt_lines(usdt_notes(place, module))
     lines = function_lines(place, unqualified(taken[2]) if taken else '', module, machine)
     if not lines and not taken and (place.object or not place.glob):
+        functions_of(place, module, machine)            # may know better: it is in other files
         refuse_missing(place, module, machine)
     if not lines:
         with_type = f" with a parameter '{taken[2]}'" if taken else ''
@@ -11882,8 +11890,12 @@ def function_lines(place: Place, taken: str, module: Module, machine: Machine) -
         read(module.module(holder))
     lines = []
     for name in sorted(names, key=lambda name: (demangled(name), name)):
-        known, symbols = prototypes.get(base_name(name), {}), table.get(name, [])
-        for prototype in known or [Prototype(name, demangled(name) or f'{name}()')]:
+        known, symbols = list(prototypes.get(base_name(name), ())), table.get(name, [])
+        if place.file and module.dwarf:
+            known = [prototype for prototype in known if f'/{prototype.file}'.endswith(f'/{place.file}')]
+            symbols = in_file(symbols, place.file, module.dwarf)
+        unknown = [Prototype(name, demangled(name) or f'{name}()')] if symbols else []
+        for prototype in known or unknown:
             comments = function_comments(name, prototype, len(known), symbols, module, machine)
             if place.module and not loaded:
                 comments = [f"no probe: the module '{place.module}' is not loaded"]

@@ -136,6 +136,12 @@ def test_a_line_of_a_file_of_any_suffix(place: str, function: str, two_files: Pa
     assert said.status == 0 and place in said.out[0]
 
 
+def test_a_function_of_a_file_is_listed_alone(two_files: Path) -> None:
+    assert told('-L', f'P {two_files}:helper@uses.c').out == ['int helper(int x);']
+    assert len(told('-L', f'P {two_files}:helper').out) == 2
+    assert told('-L', f'P {two_files}:helper@none.c').status == 2
+
+
 def test_a_file_that_is_not_there_is_no_function_either(two_files: Path) -> None:
     assert 'gram.q: no line numbers for a function or source file of that name' in refusal(f'P {two_files}:gram.q:12')[0]
     assert 'line 11 of this function' not in refusal(f'P {two_files}:gram.y:1')[0]
