@@ -2750,8 +2750,8 @@ class DwarfTypes:
         tags = KEYWORD_TAGS[keyword] if keyword else (*KEYWORD_TAGS[''], *SCOPED_TAGS)
         found: Dict[str, List[Die]] = {}
         dies = [die for text in template_spellings(last[0] if last else name)
-                for die in self._sample(self.entries.by_name(text, tags, unit, defined=True))
-                if keyword or die.tag not in SCOPED_TAGS or die.unit.language]
+                for die in self._sample(each for each in self.entries.by_name(text, tags, unit, defined=True)
+                                        if keyword or each.tag not in SCOPED_TAGS or each.unit.language)]
         if len(dies) == 1 and not dies[0].unit.language:            # of C, where only functions are scopes
             return {name: dies}
         for die in dies:

@@ -142,6 +142,23 @@ def test_a_function_of_a_file_is_listed_alone(two_files: Path) -> None:
     assert told('-L', f'P {two_files}:helper@none.c').status == 2
 
 
+def test_a_typedef_that_only_one_file_has_of_a_struct_that_all_have(tmp_path: Path) -> None:
+    for number in range(12):
+        text = f'struct twin {{ int a, b; }};\nint use{number}(struct twin *p) {{ return p->b; }}\n'
+        (tmp_path / f'f{number:02}.c').write_text(text)
+    (tmp_path / 'main.c').write_text('typedef struct twin twin; struct twin { int a, b; };\n'
+                                     'int main(int n, char **v) { return ((twin *)v)->b; }\n')
+    output('gcc', '-g', '-O1', *sorted(tmp_path.glob('*.c')), '-o', tmp_path / 'twins')
+    assert value(shown(f'P {tmp_path}/twins:main ((twin *)v)->b')[0]) == 'b=+4(%si):s32'
+
+
+def test_a_static_that_is_linked_in_another_unit_has_its_type(compile_c: Compile) -> None:
+    """gcc's LTO: where a variable is stands in another unit than its name and type."""
+    program = compile_c('static volatile struct pair { int a; short b; } table[2] = { { 1, 2 }, { 3, 4 } };\n'
+                        'int main(int n, char **v) { return table[n].b + table[0].a; }\n', '-flto', '-O2', '-g')
+    assert re.fullmatch(r'b=@\+0x[0-9a-f]+:s16', value(shown(f'P {program}:main @table[1].b')[0]))
+
+
 def test_a_file_that_is_not_there_is_no_function_either(two_files: Path) -> None:
     assert 'gram.q: no line numbers for a function or source file of that name' in refusal(f'P {two_files}:gram.q:12')[0]
     assert 'line 11 of this function' not in refusal(f'P {two_files}:gram.y:1')[0]
