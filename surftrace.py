@@ -12799,7 +12799,7 @@ SCRIPT = r'''#!/bin/sh
 # Made by surftrace; it needs root, tracefs and nothing else. The lines it was made from:
 {lines}
 # Values come as the kernel prints them: enumerators, addresses and network byte order as raw numbers.{guards}
-LC_ALL=C group= done=0 left={count} before= nap=
+LC_ALL=C group= done=0 left={count} before= nap= over=
 export LC_ALL
 
 fail() {{ echo "$0: $*" >&2; exit 1; }}
@@ -12918,9 +12918,12 @@ esac
 '''
 EVERY_SO_OFTEN = '''while sleep {} 3<&- 4>&- & nap=$!; wait "$nap"; do
     if [ -t 1 ]; then printf '\\033[H\\033[2J'; fi
+    trap 'over=1' INT TERM HUP QUIT PIPE       # not between a table and what the next one begins with
     date +%T
     table
     echo
+    trap 'exit 0' INT TERM HUP QUIT PIPE
+    [ -z "$over" ] || exit 0
 done'''
 # What histograms have counted becomes tables: numbers of 64 bits are three of seven digits, as awk's have 53.
 TABLES = r'''tables='
@@ -12974,7 +12977,7 @@ function cell(item, part, text, n) {
     if (item ~ /^=/) return substr(item, 3)
     split(item, part, " "); text = value[part[2]]
     if (part[1] == "comm") return visible(text)
-    if (part[1] == "text") return """ visible(text) """
+    if (part[1] == "text") return "\"" visible(text) "\""
     if (part[1] == "power") return power(substr(text, 3))
     if (part[1] == "range") { split(text, part, "-"); return part[1] == part[2] ? part[1] : text }
     if (part[1] == "hex") return hex(text)
@@ -13131,7 +13134,8 @@ def table_layout(events: Sequence[Event], made: Sequence[Histogram]) -> List[str
         number_, table = numbers[each.event.head]
         columns = each.event.columns or ()
         items = [f'= {table.labels[each.event.head]}'] * (len(table.labels) > 1 or not table.keys)
-        items += [key_item(each, column) for column in columns if not column.adds]
+        with located(each.event.probe.text, each.event.probe.source, each.event.probe.place.at):
+            items += [key_item(each, column) for column in columns if not column.adds]
         items += [sum_item(each, column) for column in columns if column.adds]
         event, keys_ = each.event.folder(GROUP_IN_SCRIPT)[len('events/'):], str(len(each.keys) or 1)
         lines.append('\t'.join(['histogram', number_, event, keys_, str(int(each.has_text)), *items]))

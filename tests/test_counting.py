@@ -408,7 +408,7 @@ def entry(histogram: Histogram, values: dict[str, int], comm: str) -> tuple[str,
         elif how == 'step':
             texts.append(f'{key.title}: ~ {value - value % key.step}-{value - value % key.step + key.step - 1}')
         else:
-            texts.append(f'{key.title}: {comm:<50}' if key.title == 'comm' else f'{key.title}: {value:>10}')
+            texts.append(f'{key.title}: {comm:<50}' if key.title in ('comm', 'who') else f'{key.title}: {value:>10}')
     sums = [values[histogram.event.fields[number].name] % (1 << 64) for number in histogram.sums]
     return ', '.join(texts), [1, *sums]
 
@@ -436,7 +436,8 @@ def histogram_file(made: list[Histogram], records: list[tuple[dict[str, int], st
 LINES = ('p f n=%di:s32 h:log2(n) sum(n) comm', 'p f n=%di:u64 h:log2(n) sum(n) avg(n)', 'p f n=%di:s64 m=%si:u8 h:step(n,100) m sum(n)',
          'p f n=+8(%di):s64 h:n', 'p f n=+84(+2272(%di)):u32 m=%si:s16 h:log2(n) comm sum(m)', 'p f n=+84(+2272(%di)):u64 h:sum(n) avg(n)',
          'p f n=+8(%di):x32 m=+8(%si):s8 h:n m', 'p f n=%di:u16 h:n log2(n) sum(n)', 'p f n=+8(%di):u64 h:comm log2(n) avg(n)',
-         'p f n=%di:u32 h:step(n,7) step(n,1000)', 'p f n=+8(%di):b3@5/16 h:comm n', 'p f n=%di:u64 m=%si:s64 h:n sum(n) sum(m)')
+         'p f n=%di:u32 h:step(n,7) step(n,1000)', 'p f n=+8(%di):b3@5/16 h:comm n', 'p f n=%di:u64 m=%si:s64 h:n sum(n) sum(m)',
+         'p f who=$comm n=%di:u32 h:who step(n,1)')
 NUMBERS = (0, 1, 2, 3, 4, 5, 99, 100, 127, 1 << 15, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 63) + 1,
            (1 << 64) - 1, (1 << 64) - 100)
 POINTERS = (0, 1, 4095, 4096, 0x7f0000001000, 0xff00000000000000, 0xffff888000000000, 0xfffffffffffff000, 0xfffffffffffffff5)
@@ -471,8 +472,8 @@ def test_a_table_of_histograms_is_that_of_the_records(line):
         assert (total, tally.losses()) == (count, [])
     for values, comm in records:
         own = {name: value for name, value in values.items() if name not in pointers}
-        text = {'comm': comm.encode('utf-8', 'surrogateescape')} if any(name == 'comm' for name, _ in event.definitions[0].args) else {}
-        assert decoder.block(text_of(event, {**own, **text}, {name: values[name] for name in pointers})) == b''
+        texts = {name: comm.encode('utf-8', 'surrogateescape') for name, fetch in event.definitions[0].args if fetch.base == '$comm'}
+        assert decoder.block(text_of(event, {**own, **texts}, {name: values[name] for name in pointers})) == b''
     decoder.finish()
     assert counting.text() == decoder.counting.text()
 
@@ -492,6 +493,15 @@ def table_by_awk(awk: str, events: list[Event], files: dict[str, bytes], folder:
         f'{awk} -v last=1 {arguments} "$tables"').encode('utf-8', 'surrogateescape'))
     assert made.stderr == b''
     return made.stdout.decode('utf-8', 'surrogateescape').splitlines()
+
+
+def test_a_script_refuses_what_awk_cannot_tell():
+    line = 'p f n=%di:u64 h:step(n,1000000000000000) sum(n)'
+    with pytest.raises(InputError, match='so large steps') as caught:
+        script(sealed(line), Run(''))
+    assert line in str(caught.value)
+    with pytest.raises(InputError, match='-n counts what is shown'):
+        script(sealed('p f h:'), Run(''), count=5)
 
 
 def same_cells(lines: list[str], counting: Counting) -> bool:
