@@ -6339,8 +6339,9 @@ STRING_OBJECT = Format('libc++', (rf'x8\[{OBJECT_BYTES}\]', *[r'x8\[64\]'] * TEX
 
 
 # Of a file's path: the names on its own file system that are fetched, at most, then those on the file systems
-# that this is mounted on. The last has none: below the root of most machines there is rootfs.
-PATH_NAMES = (8, 4, 3, 0)
+# that this is mounted on. The last has none: below the root of most machines there is rootfs. Two paths find
+# room in a line of the kernel's.
+PATH_NAMES = (8, 4, 2, 0)
 UNNAMED = (0, 0xeffffff7)   # numbers of mount namespaces that nobody is in: those of fsmount(2), open_tree(2)
 
 
@@ -13640,7 +13641,7 @@ An expression is made of
   length.
 - `path`, of a `struct file`, `path` or `dentry`: `"/etc/passwd"`, from the root of the mount namespace on.
   `...` stands for names that are not fetched: at most 8 are on the file's own file system (6 since Linux
-  7.3), 4 and 3 on those that it is mounted on. Of a dentry and of what has no path the file system is said:
+  7.3), 4 and 2 on those that it is mounted on. Of a dentry and of what has no path the file system is said:
   `"vda1:/etc/passwd"`, `"sockfs:TCP"`. A filter compares the last name, as the file's own file system has it.
 - `errno`: -2 as `-ENOENT`, in values and filters; what is no error is a number.
 

@@ -81,7 +81,7 @@ def memory_of(nodes: list[Node], inum: int = 0xf0000001) -> dict[int, bytes]:
     return memory
 
 
-def d_path(dentry: Node, mount: Node, most: tuple[int, ...] = (8, 4, 3, 0)) -> str:
+def d_path(dentry: Node, mount: Node, most: tuple[int, ...] = (8, 4, 2, 0)) -> str:
     """The path, by the kernel's own way (fs/d_path.c), with as many names as are fetched."""
     names: list[str] = []
     for count in most:
@@ -220,10 +220,17 @@ def test_a_path_is_that_of_a_file(kernel: Module, line: str, message: str) -> No
         event_of(kernel, line)
 
 
+def test_two_paths_find_room_in_a_line(kernel: Module) -> None:
+    line = 'p take_file file_in=file:path file_out=path:path dev'
+    assert len(event_of(kernel, line).definitions[0].args) == 2 * 44 + 1
+    with pytest.raises(InputError, match='the kernel takes (128|4094)'):
+        event_of(kernel, line + ' third=file:path')
+
+
 def test_a_long_way_to_the_file_leaves_fewer_names(kernel: Module) -> None:
     long = '((struct file *)dentry->d_parent->d_parent->d_parent->d_inode)'
     event = event_of(kernel, f'p take_file f={long}:path')
-    assert event.annotation.endswith(':path(4,4,3,0)')
+    assert event.annotation.endswith(':path(4,4,2,0)')
     assert max(len(fetch.text()) for _, fetch in event.definitions[0].args) <= 63
 
 
