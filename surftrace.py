@@ -7026,7 +7026,7 @@ class Leaves:
         """What '*' stands for: the parameters."""
         if not self.function:
             refuse('no debug information for this function tells its parameters', at)
-        return [Expr('argument', at, number=i) for i, _ in enumerate(self.function.parameters)]
+        return [Expr('argument', at, each.name, i) for i, each in enumerate(self.function.parameters)]
 
     def _every(self, expr: Expr) -> NoReturn:
         refuse('* is every parameter, and an argument by itself: p FUNC *')
@@ -8121,7 +8121,7 @@ class InUsdt(InProgram):
     """The same for a USDT probe."""
 
     def every(self, at: Span) -> List[Expr]:
-        return [Expr('argument', at, number=i) for i, _ in enumerate(self.target.operands or ())]
+        return [Expr('argument', at, f'%{i}', i) for i, _ in enumerate(self.target.operands or ())]
 
     def _argument(self, expr: Expr) -> Lvalue:
         """An operand as the compiler wrote it (facts: systemtap's sdt.h, and gas for each architecture)."""
@@ -9456,7 +9456,8 @@ def with_every(probe: Probe, resolver: Resolver, machine: Machine) -> Probe:
                     resolver.field(own)
                 args.append(own)
             except InputError as refusal:
-                machine.note(f"of '{probe.place.text} *' one is left out: {refusal.message}")
+                place = '' if resolver.entry else f' at {resolver.target.place}'
+                machine.note(f"'*' leaves '{expr.name}' out{place}: {refusal.message}")
     return probe._replace(args=tuple(args))
 
 

@@ -291,7 +291,7 @@ def test_a_star_alone_is_every_parameter(kernel: Module) -> None:
     assert made['p take_many *'] == [f'{every} #! pair+pair_2:{{mnt;dentry}}']
     assert made['p take_many count * f:count>3'][0].startswith('count=%si:s32 many=%di:x64 count_2=%si:s32 name')
     assert made['p take_many * *many'][0].startswith(every + ' many_2=+0(%di):s32')
-    assert notes == ["of 'take_many *' one is left out: 'real' is not available here: ftrace reads no floating-point registers"] * 3 + [
+    assert notes == ["'*' leaves 'real' out: 'real' is not available here: ftrace reads no floating-point registers"] * 3 + [
         "'many_2' is shown without path: each more than one value, or without room"]
 
 
