@@ -773,6 +773,7 @@ class Symbol(NamedTuple):
 
 
 PROGBITS, NOTE, NOBITS = 1, 7, 8            # sh_type of ELF's gABI
+RELATIVE = {'x86_64': 8, 'aarch64': 1027, 'riscv64': 3, 's390x': 12, 'ppc64le': 22, 'loongarch64': 3}  # elf.h
 DT_NEEDED, DT_SONAME = 1, 14                # tags of .dynamic
 
 
@@ -1215,6 +1216,14 @@ class Executable:
             if section.address and 0 <= at <= section.size - size and section.kind == PROGBITS:
                 return bytes(self.contents(section.name)[at:at + size])
         return b''
+
+    @functools.cached_property
+    def relocated(self) -> Mapping[int, int]:
+        """The words, by their link-time addresses, that are filled in when a relocatable file is loaded."""
+        kind, entry = RELATIVE.get(self.arch.name), struct.Struct(self.mark + 'QQQ')
+        data = self.contents('.rela.dyn') if kind else b''
+        with reading(self.path):
+            return {place: addend for place, info, addend in entry.iter_unpack(data) if info == kind}
 
     def table(self, start: str, stop: str, layout: str = '') -> List[int]:
         """The words between two symbols, as linkers make tables of them; of entries with a layout the address
@@ -9530,7 +9539,9 @@ def event_format(name: str, machine: Machine) -> str:
 
 
 def number_at(file: Executable, address: int, size: int) -> int:
-    """The number of so many bytes at a link-time address."""
+    """The number of so many bytes at a link-time address, when the kernel has booted."""
+    if size == file.arch.word and address in file.relocated:
+        return file.relocated[address]
     return int.from_bytes(file.bytes_at(address, size), file.arch.order)  # type: ignore[arg-type]
 
 
