@@ -773,7 +773,6 @@ class Symbol(NamedTuple):
 
 
 PROGBITS, NOTE, NOBITS = 1, 7, 8            # sh_type of ELF's gABI
-RELATIVE = {'x86_64': 8, 'aarch64': 1027, 'riscv64': 3, 's390x': 12, 'ppc64le': 22, 'loongarch64': 3}  # elf.h
 DT_NEEDED, DT_SONAME = 1, 14                # tags of .dynamic
 
 
@@ -1216,14 +1215,6 @@ class Executable:
             if section.address and 0 <= at <= section.size - size and section.kind == PROGBITS:
                 return bytes(self.contents(section.name)[at:at + size])
         return b''
-
-    @functools.cached_property
-    def relocated(self) -> Mapping[int, int]:
-        """The words, by their link-time addresses, that are filled in when a relocatable file is loaded."""
-        kind, entry = RELATIVE.get(self.arch.name), struct.Struct(self.mark + 'QQQ')
-        data = self.contents('.rela.dyn') if kind else b''
-        with reading(self.path):
-            return {place: addend for place, info, addend in entry.iter_unpack(data) if info == kind}
 
     def table(self, start: str, stop: str, layout: str = '') -> List[int]:
         """The words between two symbols, as linkers make tables of them; of entries with a layout the address
@@ -8546,8 +8537,9 @@ def locate(probe: Probe, machine: Machine) -> List[Target]:
         count = len(found) - len(possible)
         machine.note(f"{count} of the {len(found)} places of '{place.text}' are left out: {obstacles}")
     elif obstacles:
-        name = found[0].name if len(found) == 1 else place.text
-        machine.note(f"'{name}' is {obstacles}; the kernel will refuse a probe there")
+        name = f"'{found[0].name}'"
+        name = name if len(found) == 1 else f"each of the {len(found)} places of '{place.text}'"
+        machine.note(f'{name} is {obstacles}; the kernel will refuse a probe there')
     return possible or found
 
 
@@ -8681,7 +8673,9 @@ def all_of_several(place: Place, found: List[Symbol], module: Module) -> List[Sy
     """All functions of a name: the kernel's at link-time addresses, which tell them apart, and those of
     modules."""
     linked = [symbol for symbol in module.functions_named(place.function) if symbol.module == place.module]
-    if not module.dwarf or place.module:
+    if not module.linked:
+        refuse(f"'{place.function}' is there {len(found)} times, and only a vmlinux tells where each is")
+    if place.module:
         one_of_several(place._replace(file=''), found, module)          # says why they cannot be told apart
     others = [symbol for symbol in found if symbol.module]
     if len({symbol.module for symbol in others}) < len(others):
@@ -9538,10 +9532,22 @@ def event_format(name: str, machine: Machine) -> str:
     return '\n'.join('field:{} {};\toffset:{};\tsize:{};\tsigned:{};'.format(*field) for field in fields)
 
 
+RELATIVE = {'x86_64': 8, 'aarch64': 1027, 'riscv64': 3, 's390x': 12, 'ppc64le': 22, 'loongarch64': 3}  # elf.h
+
+
+@functools.lru_cache(2)
+def relocated(file: Executable) -> Mapping[int, int]:
+    """The words, by their link-time addresses, that a relocatable kernel fills in as it boots."""
+    kind, entry = RELATIVE.get(file.arch.name), struct.Struct(file.mark + 'QQQ')
+    data = file.contents('.rela.dyn') if kind else b''
+    with reading(file.path):
+        return {place: addend for place, info, addend in entry.iter_unpack(data) if info == kind}
+
+
 def number_at(file: Executable, address: int, size: int) -> int:
     """The number of so many bytes at a link-time address, when the kernel has booted."""
-    if size == file.arch.word and address in file.relocated:
-        return file.relocated[address]
+    if size == file.arch.word and address in relocated(file):
+        return relocated(file)[address]
     return int.from_bytes(file.bytes_at(address, size), file.arch.order)  # type: ignore[arg-type]
 
 
@@ -12823,6 +12829,9 @@ put() {{
     esac
 }}
 maybe() {{ [ ! -e "$tracefs/$1" ] || put "$1" "$2" 2>/dev/null || :; }}
+place() {{       # one of several of an event, of which the kernel has to take one
+    if put "$1" "$2" 2>/dev/null; then took=1; else echo "$0: left out, the kernel refuses it: $2" >&2; fi
+}}
 pipe() {{        # 4 is a pipe without a name
     mkfifo "${{TMPDIR:-/tmp}}/$group" && exec 4<>"${{TMPDIR:-/tmp}}/$group" && rm "${{TMPDIR:-/tmp}}/$group"
 }}
@@ -13217,13 +13226,10 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
     kernel counts."""
     run = run._replace(group=GROUP_IN_SCRIPT, entries=ENTRIES_ELSEWHERE)
     check_scriptable(events, run, count)
-    do, undo, made = [], [], run_histograms(events, run)
-    for number, step in enumerate(plan(events, run), 1):
-        done = f'done={number}; ' if step.undo else ''      # before the change: an interrupted one is undone
-        failed = shell_quote(f'cannot do: {step.do.text} > {step.do.path}')
-        do.append(f'{done}{shell_command(step.do)} || fail {failed}')
-        if step.undo:
-            undo.append(f'        [ $done -lt {number} ] || undo {shell_command(step.undo)}')
+    steps, made = plan(events, run), run_histograms(events, run)
+    do = shell_steps(steps)
+    undo = [f'        [ $done -lt {number} ] || undo {shell_command(step.undo)}'
+            for number, step in enumerate(steps, 1) if step.undo]
     definitions = [definition for event in events for definition in event.definitions]
     files = sorted({definition.file for definition in definitions})
     unseen = ', '.join(dict.fromkeys(name for definition in definitions for name, _ in definition.unseen))
@@ -13236,6 +13242,25 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
         do=HISTOGRAMS_NEEDED * bool(made) + '\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
         start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''),
         wait=EVERY_SO_OFTEN.format(in_seconds(interval)) if interval else UNTIL_THE_END)
+
+
+def shell_steps(steps: Sequence[Step]) -> List[str]:
+    """The steps as commands; one that fails ends the script, of the places of an event only if none is
+    taken."""
+    left = collections.Counter(step.event for step in steps)
+    several = {event for event, count in left.items() if event and count > 1}
+    commands = []
+    for number, step in enumerate(steps, 1):
+        done = f'done={number}; ' if step.undo else ''      # before the change: an interrupted one is undone
+        command, failed = shell_command(step.do), f'cannot do: {step.do.text} > {step.do.path}'
+        ends = f' || fail {shell_quote(failed)}'
+        left[step.event] -= 1
+        if step.event in several:
+            done += 'took=; ' * (step.undo is not None)
+            command, failed = f"place{command[len('put'):]}", f"the kernel takes no place of '{step.event}'"
+            ends = f'; [ "$took" ] || fail {shell_quote(failed)}' * (not left[step.event])
+        commands.append(done + command + ends)
+    return commands
 
 
 def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: Optional[int]) -> str:
@@ -15070,6 +15095,8 @@ class Refusals:
         """Why the kernel refuses a definition, and the column that it points at, -1 where it has not said."""
         said, command, column = self._tracefs.last_error('error_log')   # no other run's command has our group
         reason, column = (said, column) if write.text == command else (os.strerror(error.errno), -1)
+        if write.text[:2] == 't:' and error.errno == errno.EEXIST:
+            reason = 'the tracepoint has a probe already, and this kernel takes one at a time'
         symbol = re.sub(r'\+\d+$', '', write.text.split(' ')[1].split(':')[-1])
         obstacle = ''
         if write.path == 'kprobe_events':

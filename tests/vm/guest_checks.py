@@ -1009,6 +1009,8 @@ def what_this_kernel_has_no_word_for_is_refused() -> None:
     asked.update({'t sched_switch prev->pid': 'Linux 6.5'} if label.startswith('6.1-') else {})
     for line, reason in asked.items():
         contains(said(line, status=2), reason, '^~~~')
+    if label.startswith('6.12-'):
+        contains(said('t:one sched_switch', 't:two sched_switch', status=1), 'has a probe already, and this kernel takes one at a time')
 
 
 # Made outside, by DWARF
@@ -1095,6 +1097,11 @@ def a_refused_place_costs_no_more_than_that_place() -> None:
     contains(run.err, f'3 of the 4 places of \'__x64_sys_getppid\' are left out ({", ".join(places)}), the kernel refuses them: ')
     text = said(*(f'p:x {place}' for place in places), status=2)
     contains(text, 'the kernel refuses', places[2])
+    for ours, status in ((['p:x __x64_sys_getppid'], 0), ([], 1)):
+        said('-o', '/run/places.sh', '-d', '0.5', '--force', *ours, *(f'p:x {place}' for place in places), status=0)
+        done = subprocess.run(['sh', '/run/places.sh'], capture_output=True, text=True)
+        equal((done.returncode, done.stderr.count('left out, the kernel refuses it: p:surftrace_')), (status, 3), done.stderr)
+        contains(done.stderr, 'tracing' if ours else "the kernel takes no place of 'x'")
     equal(snapshot(), before, text)
 
 
