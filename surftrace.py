@@ -6968,6 +6968,7 @@ class Packet(NamedTuple):
 # Texts that carry their length: (the type's name, the member that is or points to the text, its length)
 TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
     (r'string', 'str', 'len'), (r'\[\]uint8', 'array', 'len'),  # Go
+    (r'string|const\(char\)\[\]|char\[\]', 'ptr', 'length'),  # D
     (r'&(mut )?(str|\[u8\])', 'data_ptr', 'length'),  # Rust
     (r'String', 'vec.buf.ptr.pointer.pointer', 'vec.len'),
     (r'String', 'vec.buf.inner.ptr.pointer.pointer', 'vec.len'),
@@ -13662,7 +13663,7 @@ An expression is made of
 | array of numbers | `TYPE[N]`, up to 64 |
 | a struct or union of one scalar (`atomic_t`) | that scalar |
 | bit-field | `b<width>@<offset>/<container>`; signed ones with their sign |
-| Go's `string`, Rust's `&str`, `String`, `std::string`, `std::string_view`, `qstr` | text with a length |
+| Go's and D's `string`, Rust's `&str`, `String`, `std::string`, `std::string_view`, `qstr` | text with a length |
 | an enum of Rust (`Option<u32>`, `Result`) | its variant: `Some(5)`, `None`; `Some(..)` of more than a number |
 | `__be16 __be32 __be64` | the number in the machine's order, as with `:be16`; `:u16` is raw |
 | the kernel's `dev_t` | `8:1`, as with `:dev`; `U(x)` is the number |
