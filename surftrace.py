@@ -6406,12 +6406,16 @@ def path_format(counts: Tuple[int, ...], arch: Arch) -> Format:
     """A file's path with up to so many names on each of its file systems."""
     def is_address(text: str) -> bool:
         return arch.kernel_from <= number(text) <= arch.last_address
+
+    @functools.lru_cache(1 << 10)                       # the same files come again and again
+    def text(values: Tuple[str, ...]) -> str:
+        return FilePath.of(counts, values).text(is_address)
     address = f'x{arch.bits}'
     ways = [([STRING] * count, [address] * (count + 1), address) for count in counts]
     mounts = [address] * len(counts) * (len(counts) > 1)
     takes = FilePath(ways, mounts, [address, 'u32'] * bool(mounts), [address] * bool(mounts), STRING).values()
     return Format(f"path({','.join(map(str, counts))})", tuple(takes),
-                  lambda values: FilePath.of(counts, values).text(is_address))
+                  lambda values: text(tuple(values)))
 
 
 def variant_format(text: str) -> Format:
@@ -11439,6 +11443,7 @@ class Decoder:
         self._events = {event.head: event for event in events}
         self._seals = {event.head: f'{event.seal}\n'.encode() for event in events if event.seal}
         self._patterns = {event.head: record_pattern(event) for event in events if event.definitions}
+        self._inner = {event.head: inner_strings(event) for event in events if event.definitions}
         self._fast = re.compile(FAST_HEAD + rb'(?:' + rb'|'.join(map(fast_pattern, events)) + rb')$', re.M)
         self._plain = counting_patterns(events)
         self._names = [event.name for event in events]
@@ -11579,7 +11584,7 @@ class Decoder:
         rest = text[match.end():] if match else b''
         sure = match and (event.seal or b'"' not in match[0] or not BETWEEN.sub(b'', rest))
         wanted = self._is_wanted(record)
-        if not match or not sure or ambiguous(event, match):
+        if not match or not sure or ambiguous(self._inner[event.head], match):
             return self._broken(record) if wanted else b''
         return (self._known(record.head, event, match) if wanted else b'') + self._between(rest)
 
@@ -11732,13 +11737,18 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
     return re.compile(b''.join(parts) + rb'\n', re.S)
 
 
-def ambiguous(event: Event, match: re.Match[bytes]) -> bool:
+def inner_strings(event: Event) -> List[Tuple[str, re.Pattern[bytes]]]:
+    """The strings with another one behind them, and what could be the end of each and the next value."""
+    args = event.definitions[0].args
+    strings = [i for i, (_, fetch) in enumerate(args) if is_string(fetch)]
+    return [(args[i][0], re.compile(rb'["}] ' + args[i + 1][0].encode() + b'=')) for i in strings[:-1]]
+
+
+def ambiguous(strings: Sequence[Tuple[str, re.Pattern[bytes]]], match: re.Match[bytes]) -> bool:
     """Tell whether a string holds what could be its end and the next value, with another string behind it
     that could be the rest: each was matched as long as possible, but what is behind the last one is the
     kernel's."""
-    args = event.definitions[0].args
-    strings = [i for i, (_, fetch) in enumerate(args) if is_string(fetch)]
-    return any(re.search(rb'["}] ' + args[i + 1][0].encode() + b'=', match[args[i][0]]) for i in strings[:-1])
+    return any(pattern.search(match[name]) for name, pattern in strings)
 
 
 def readings_of(event: Event, match: re.Match[bytes]) -> List[Reading]:
