@@ -5179,7 +5179,7 @@ def running_code(address: int, size: int) -> bytes:
 # ---- Expressions -------------------------------------------------------------------------------------------
 
 GRAMMAR = r'''
-line    := KIND[:EVENT] PLACE { ARG } [h:{ KEY }] [f:FILTER]    h: and f: begin a word
+line    := KIND[:EVENT] PLACE { ARG | +stack | +ustack } [h:{ KEY }] [f:FILTER]    h: and f: begin a word
 KIND    := p kprobe | r[MAXACTIVE] kretprobe | e trace event | t raw tracepoint
          | P uprobe | R uretprobe | u USDT probe
 ARG     := [NAME=][FORMAT]EXPR[:TYPE] | *       ends at a blank outside ( ) [ ] " " once EXPR is complete
@@ -5196,7 +5196,7 @@ FILTER  := AND { || AND }      AND := NOT { && NOT }      NOT := ! NOT | ( FILTE
 LEFT    := FIELD | [FORMAT]EXPR[:TYPE]          OP := == != < <= > >= & ~
 
 Behind ' #! ' surftrace tells itself what the kernel cannot be told:
-WORDS   := { NAME{+NAME}:WORD | NAME:$dur(...) } [h:{ KEY }] [f:FILTER]
+WORDS   := { NAME{+NAME}:WORD | NAME:$dur(...) | +stack | +ustack } [h:{ KEY }] [f:FILTER]
 '''
 
 
@@ -5330,6 +5330,7 @@ class Probe(NamedTuple):
     source: str = ''                                    # the file and line that it is from
     entry: Optional[Probe] = None           # of a return: the line that says what its entry fetches
     back: Optional[Probe] = None                        # of an entry in a tree: the line of its return
+    stacks: Tuple[str, ...] = ()                        # that are shown of it, '+stack', '+ustack'
 
     @property
     def all_args(self) -> Tuple[Arg, ...]:
@@ -5928,11 +5929,11 @@ def parse_probe(text: str) -> Probe:
         raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
     place = parse_place(kind, word[1], (word.start(1), max(word.end(1), word.start(1) + 1)))
     parts = split_line(text, word.end())
-    parser, args = Parser(TOKENS, text, parts.args, parts.words), []
-    while parser.here.kind != 'end':
-        args.append(parser.arg())
+    args, stacks = parse_args(text, parts.args, parts.words)
     parsed = parse_filter(text, parts.filter + 2, len(text.rstrip())) if parts.filter < parts.end else None
     annotations = parse_words(text, parts.words + 2, parts.keys) if parts.words < parts.keys else ()
+    stacks.update((marked, at) for _, marked, at in annotations if marked in STACK_WORDS)
+    annotations = tuple(words for words in annotations if words[1] not in STACK_WORDS)
     unseen = {name for names, word, _ in annotations if word == UNSEEN_WORD for name in names}
     args = [arg for arg in args if arg.name not in unseen]              # they follow from the others
     annotations = tuple(words for words in annotations if words[1] != UNSEEN_WORD)
@@ -5941,9 +5942,33 @@ def parse_probe(text: str) -> Probe:
             args.append(Parser(TOKENS, text, at[1] - len(format_), at[1]).arg()._replace(name=name))
     annotations = tuple(words for words in annotations if not words[1].startswith('$dur('))
     keys = parse_keys(text, parts.keys + 2, parts.filter) if parts.keys < parts.filter else None
-    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations, keys)
+    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations, keys,
+                  stacks=tuple(stacks))
     check_names(probe)
+    check_stacks(probe, stacks)
     return probe
+
+
+def parse_args(text: str, start: int, end: int) -> Tuple[List[Arg], Dict[str, Span]]:
+    """The arguments in text[start:end], and the words for stacks."""
+    parser, args = Parser(TOKENS, text, start, end), []
+    stacks: Dict[str, Span] = {}
+    while parser.here.kind != 'end':
+        word = parser.here.text + parser.ahead().text
+        if word in STACK_WORDS:
+            stacks[word] = parser.take().at[0], parser.take().at[1]
+        else:
+            args.append(parser.arg())
+    return args, stacks
+
+
+def check_stacks(probe: Probe, stacks: Mapping[str, Span]) -> None:
+    """Refuse stacks that are not shown, or say nothing."""
+    for at in stacks.values() if probe.keys is not None else ():
+        raise InputError('a line that counts shows no stacks: h:stack counts by them', at)
+    if probe.kind in 'PRu' and '+stack' in stacks:
+        raise InputError("the kernel's stack at a probe in a program is that of the probe itself; +ustack is "
+                         "the program's", stacks['+stack'])
 
 
 def refuse_no_place(kind: str, event: str, at: Span) -> NoReturn:
@@ -6035,12 +6060,18 @@ def place_number(text: str, at: Span, base: int = 0) -> int:
         raise InputError('no number is so long, or begins with 0 and has an 8 or a 9', at) from None
 
 
+STACK_WORDS = {'+stack': 'kernel', '+ustack': 'user'}       # and whose they are
+
+
 def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:
     """WORDS behind #!"""
     annotations = []
     for match in re.finditer(r'\S+', text[start:end]):
         at = (start + match.start(), start + match.end())
         pair = re.fullmatch(r'=?(\w+(?:\+\w+)*):(\S+)', match[0])
+        if match[0] in STACK_WORDS:
+            annotations.append(((), match[0], at))
+            continue
         if not pair:
             raise InputError('NAME:FORMAT expected behind #!', at)
         annotations.append((tuple(pair[1].split('+')), pair[2], at))
@@ -9873,6 +9904,7 @@ def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Seque
     an entry, whose return has it."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words += [entry] if entry else []
+    words += probe.stacks
     words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # no filter, no keys
     counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
     text = probe.text
@@ -11385,6 +11417,35 @@ class Record(NamedTuple):
 TakesStack = Callable[[Sequence[str]], None]
 
 
+class Awaited(NamedTuple):
+    """A record whose stacks of some kinds come next, with its task, and who takes them, where they are not
+    shown."""
+    event: Event
+    pid: bytes
+    take: Optional[TakesStack]
+    kinds: Set[str]
+
+    def give(self, kind: str, frames: Sequence[str]) -> None:
+        """Give it a stack; what is counted is counted by the own one alone."""
+        self.kinds.discard(kind)
+        if self.take and kind == own_stack(self.event):
+            self.take(frames)
+
+
+MOST_AWAITED = 8                            # of a task and what interrupts it; kernel threads have no +ustack
+
+
+def own_stack(event: Event) -> str:
+    """Whose stack says something about it."""
+    return 'user' if event.probe.kind in 'PRu' else 'kernel'
+
+
+def stacks_of(event: Event, every: bool) -> FrozenSet[str]:
+    """The kinds of stacks that are wanted of an event, where `every` event's own is to be shown."""
+    own = [own_stack(event)] * (every or by_stack(event))
+    return frozenset([*own, *(STACK_WORDS[word] for word in event.probe.stacks)])
+
+
 def no_stack(frames: Sequence[str]) -> None:
     """Take a stack that nobody wants."""
 
@@ -11457,9 +11518,12 @@ class Decoder:
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
         hidden = any(event.pair or event.unshown or event.columns is not None for event in events)
-        self._takes_stacks = self.counting.stacks or stacks and hidden
+        self._takes_stacks = self.counting.stacks or stacks and hidden or any(
+            event.probe.stacks for event in events)
+        # those that the kernel records of each event
+        self._kinds = {kind for event in events for kind in stacks_of(event, stacks)}
         # records whose stacks come next, by processor
-        self._waiting: Dict[int, List[Tuple[Event, Optional[TakesStack]]]] = {}
+        self._waiting: Dict[int, List[Awaited]] = {}
         self._pending = b''                             # a record that is not whole yet
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
@@ -11654,7 +11718,10 @@ class Decoder:
             text = b'' if counted else text
             self._of = event.name if text else None
         if self._takes_stacks:
-            self._waiting.setdefault(int(head['cpu']), []).append((event, take))
+            waiting = self._waiting.setdefault(int(head['cpu']), [])
+            same = [each for each in waiting if each.pid == head['pid']]
+            self._give_up([each for each in waiting if each.pid != head['pid']] + same[:1 - MOST_AWAITED])
+            waiting[:] = [*same[1 - MOST_AWAITED:], Awaited(event, head['pid'], take, set(self._kinds))]
         return text
 
     def _unknown(self, record: Record, rest: bytes) -> bytes:
@@ -11675,20 +11742,26 @@ class Decoder:
         self._of = ''
         if not stack:
             return self.view.remark(head, title) + self._between(frames)
-        waiting = self._waiting.get(int(head['cpu']), [])
-        take = waiting[-1][1] if waiting else None
+        kind, waiting = 'user' if stack[1] else 'kernel', self._waiting.get(int(head['cpu']), [])
         shown = [self._frame(line) for line in frames.split(b'\n') if line]
-        if waiting and (waiting[-1][0].probe.kind in 'PRu') == bool(stack[1]):
-            waiting.pop()
-            if take:
-                take([frame[len(b' => '):].decode('utf-8', 'surrogateescape') for frame in shown])
-        return b'' if take or not self._stacks else self.view.stack(head, title, shown)
+        own = [each for each in waiting if kind in each.kinds and each.pid == head['pid']]
+        owner, wanted = own[-1] if own else None, self._stacks
+        if owner:
+            owner.give(kind, [frame[len(b' => '):].decode('utf-8', 'surrogateescape') for frame in shown])
+            wanted = not owner.take and (wanted or kind in stacks_of(owner.event, False))
+            waiting[:] = [each for each in waiting if each.kinds]
+        return self.view.stack(head, title, shown) if wanted else b''
 
     def _without_stack(self, cpu: int) -> None:
         """Give up the stacks that records wait for there: they were lost."""
-        for _, take in self._waiting.pop(cpu, []):
-            if take:
-                take(['(no stack)'])
+        self._give_up(self._waiting.pop(cpu, []))
+
+    @staticmethod
+    def _give_up(awaited: Sequence[Awaited]) -> None:
+        """No stack of these comes any more."""
+        for each in awaited:
+            for kind in [*each.kinds]:
+                each.give(kind, ['(no stack)'])
 
     def _is_wanted(self, record: Record) -> bool:
         """Count a record; tell whether it is of a task that is to be shown."""
@@ -13219,6 +13292,8 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
     """Refuse what is done with the records that are read, by no script."""
     for event in events:
         with located(event.probe.text, event.probe.source, event.probe.place.at):
+            if event.probe.stacks != events[0].probe.stacks:
+                refuse('a script shows the stacks of all its lines, or of none')
             if event.columns is not None:
                 try:
                     histograms(event, filters_of(event, run))
@@ -13703,6 +13778,9 @@ outside brackets: `f:size>4*4k&&flags&(1|1<<4)`. A time has its unit: `f:dur>10m
 line's own names there are `common_pid`, `comm` and `cpu`. Any other expression may stand on the left, and is
 fetched for the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096` (`-S` calls it `hidden`);
 not where an `e` line shows the event as it is.
+
+`+stack` among the arguments shows the kernel's stack of each event of that line, `+ustack` the program's,
+also where the kernel is traced; `-s` shows one of the two for every line.
 
 A line with `h:` counts, and shows a table at the end. Behind it stand up to three keys and up to two of
 `sum(x)` and `avg(x)`; without a key it counts the calls of each function. A key is an argument, or the name
@@ -14537,9 +14615,9 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
         except OSError:
             raise SurftraceError(f'there is no process {pid}') from None
-    stacks = {event.probe.kind in 'PRu' for event in events if options.stack or by_stack(event)}
-    return Run('', False in stacks, True in stacks, options.buffer, tuple(threads), wall=options.time_of_day,
-               alone=bool(options.tid))
+    stacks = {kind for event in events for kind in stacks_of(event, options.stack)}
+    return Run('', 'kernel' in stacks, 'user' in stacks, options.buffer, tuple(threads),
+               wall=options.time_of_day, alone=bool(options.tid))
 
 
 def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Tracefs) -> int:

@@ -472,3 +472,41 @@ def test_no_string_changes_what_is_said_of_its_neighbours():
         assert len(known) == len(expected), (seed, out)
         assert all(have in (None, want) for have, want in zip(known, expected)), (seed, known, expected)
         assert known.count(None) <= len(known) // 2
+
+
+# ---- stacks of some lines
+
+
+def stack(kind: str, frame: str, pid: int = 77, cpu: int = 1) -> bytes:
+    """A stack as the kernel prints it."""
+    return b'            bash-%-7d      [%03d]   421.123456: <%sstack trace>\n => %s\n' % (pid, cpu, kind.encode(), frame.encode())
+
+
+def test_stacks_of_one_line_alone_are_shown():
+    one, other = sealed('p:one f n=%di:s32 +stack', 'p:other f n=%di:s32')
+    first, second = text_of(one, {'n': 1}), text_of(other, {'n': 2})
+    out = shown([one, other], first + stack('', 'f') + second + stack('', 'g'), stacks=False)
+    assert b' => f\n' in out and b'=> g' not in out and out.count(b'stack trace') == 1
+    # an interrupt between an event and its stack, on the same processor
+    out = shown([one, other], first + second + stack('', 'g') + stack('', 'f'), stacks=False)
+    assert b' => f\n' in out and b'=> g' not in out
+    assert b'=> g' in shown([one, other], first + stack('', 'f') + second + stack('', 'g'))
+
+
+def test_both_stacks_of_a_line():
+    one, other = sealed('p:one f n=%di:s32 +ustack +stack', 'p:other f n=%di:s32 +ustack')
+    first, second = text_of(one, {'n': 1}), text_of(other, {'n': 2})
+    data = first + second + stack('', 'k2') + stack('user ', 'u2') + stack('', 'k1') + stack('user ', 'u1')
+    assert re.findall(rb'=> (\w+)', shown([one, other], data, stacks=False)) == [b'u2', b'k1', b'u1']
+    # one whose stack never came does not get that of another task, or of another processor
+    data = first + text_of(other, {'n': 3}, pid=88) + stack('', 'k3', 88) + stack('user ', 'u3', 88)
+    assert re.findall(rb'=> (\w+)', shown([one, other], data, stacks=False)) == [b'u3']
+    data = first + stack('', 'k4', 77, 2) + stack('', 'k1') + stack('user ', 'u9', 99) + stack('user ', 'u1')
+    assert re.findall(rb'=> (\w+)', shown([one, other], data, stacks=False)) == [b'k1', b'u1']
+
+
+def test_what_has_no_stack_is_not_kept_for_ever():
+    one, = sealed('p:one f n=%di:s32 +ustack')
+    decoder = Decoder([one], stacks=False)
+    decoder.block(text_of(one, {'n': 1}) * 1000)
+    assert len(decoder._waiting[1]) == surftrace.MOST_AWAITED

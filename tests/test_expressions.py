@@ -240,6 +240,9 @@ ERRORS = [
     (f"p f ^%{'9' * 5000}", 'is no number'),
     (f"p f a[^{'9' * 5000}]", 'is no number'), (f"p f +{'9' * 5000}(%di)", 'is no number'),
     (f"p f @{'9' * 5000}", 'is no number'),
+    # stacks
+    ('p f a ^+stack h:a', 'h:stack counts'), ('P /bin/sh:f ^+stack', "+ustack is the program's"), ('p f ^+stacks', 'an expression'),
+    ('p f a #! ^+stack h:a', 'h:stack counts'),
     # filters
     ('p f f:^', "a field's name, or an expression"), ('p f f:x^', 'an operator expected'), ('p f f:x==^', 'a value expected'),
     ('p f f:x^=1', "'==' compares"), ('p f f:x==1&&y==^"', "the string is not closed"),

@@ -420,6 +420,19 @@ def stacks_and_sizes_of_tcp_sendmsg() -> None:
 
 
 @check()
+def stacks_of_one_line_alone() -> None:
+    run = Run('-d', '2', 'p:large tcp_sendmsg size +stack +ustack f:size>1000&&sk->sk_family==2', 'p:all tcp_sendmsg size sk->sk_family')
+    run.wait_for('surftrace: tracing for 2 seconds')
+    in_child(lambda: send_tcp(500, 1001, 4096, 1000))
+    run.end()
+    equal(run.status, 0, run.err)
+    equal((run.values('size', 'large'), run.values('size', 'all')), (['1001', '4096'], ['500', '1001', '4096', '1000']), run.out)
+    order = re.findall(r': (large|all): |<(user )?stack trace>\n => (.*)', run.out)
+    equal([(before[0], user) for before, (_, user, frame) in zip(order, order[1:]) if frame], [('large', ''), ('', 'user ')] * 2, run.out)
+    equal([frame for _, user, frame in order if frame and not user], ['tcp_sendmsg'] * 2, run.out)
+
+
+@check()
 def sched_stat_wait_needs_a_setting_and_comes_with_it() -> None:
     setting = Path('/proc/sys/kernel/sched_schedstats')
     line = 'e sched/sched_stat_wait f:delay>1000000'
