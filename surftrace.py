@@ -8470,6 +8470,7 @@ class Event(NamedTuple):
     columns: Optional[Tuple[Column, ...]] = None        # of one that is counted and not shown
     pair: Optional[Pair] = None             # of the entries and returns that make pairs
     begins: Tuple[Begin, ...] = ()
+    next_task: Optional[Fetch] = None       # unseen, of a raw sched_switch: who runs behind it
     role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
     label: str = ''                         # what it is called there
 
@@ -9379,6 +9380,8 @@ def assembled(events: Sequence[Event], seal: int = 0) -> Event:
     if pair and (pair.entry or not pair.ends):
         pair = pair._replace(stack=fresh_name('sp', taken))
         names[(Fetch('$stack', kind=f'x{first.arch.bits}'),) * len(events)] = pair.stack
+    if first.next_task and all(event.next_task for event in events):
+        names[(first.next_task,) * len(events)] = fresh_name('next', taken)
     end = fresh_name('end', taken) if seal else ''
     if seal:
         names[(Fetch(f'\\{seal}', kind='u32'),) * len(events)] = end
@@ -9684,8 +9687,16 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
         in_kernel, condition = divided(probe.filter, fields)
         own, pair = [field for field in fields if not field.when], Pair('', tuple(fields), condition)
     event = defined(probe._replace(filter=in_kernel), name, letter, place, own, resolver.arch)
-    annotation = annotation_of(fields, probe, columns)
-    return sealed(event._replace(columns=columns, annotation=annotation, pair=pair), seal)
+    event = event._replace(annotation=annotation_of(fields, probe, columns), columns=columns, pair=pair)
+    return sealed(event._replace(next_task=next_task(resolver) if seal else None), seal)
+
+
+def next_task(resolver: Resolver) -> Optional[Fetch]:
+    """What tells, of a raw sched_switch, whether surftrace itself is next (see of_others)."""
+    if isinstance(resolver, InTracepoint) and resolver.target.name == 'sched_switch':
+        with contextlib.suppress(InputError):           # nothing tells its arguments
+            return resolver.field(Parser(TOKENS, 'next->pid', 0, 9).arg()).fetches[0]
+    return None
 
 
 Found = Tuple[Probe, List[Field], Optional[Tuple[Column, ...]]]
@@ -12870,6 +12881,9 @@ def of_others(event: Event, own: Sequence[int]) -> str:
         return '&&'.join(f'{field}!={task}' for task in tasks)
     if not own:
         return ''
+    unseen = {fetch: name for definition in event.definitions for name, fetch in definition.unseen}
+    if event.next_task in unseen:
+        return f'{is_other("common_pid", (0, *own))}||{is_other(unseen[event.next_task], (0, *own))}'
     if (event.system, event.name) == ('sched', 'sched_switch'):
         return f'{is_other("prev_pid", (0, *own))}||{is_other("next_pid", (0, *own))}'
     interrupt = IN_INTERRUPT.get(event.probe.kind.replace('r', 'p'))

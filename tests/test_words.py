@@ -151,6 +151,20 @@ def test_raw_tracepoints_are_listed_and_offered(info: surftrace.Module) -> None:
         assert surftrace.completions(typed, machine).names == wanted, typed
 
 
+def test_switches_to_surftrace_itself_are_left_out(info: surftrace.Module) -> None:
+    """As of the event; in a live run, whose own tasks are known."""
+    run = surftrace.Run('surftrace_1_00000000', own=(7, 8))
+    filters = {}
+    for line in ('t sched_switch', 't sched_switch next1=next->pid f:next1>1', 't sched_many'):
+        event, = events_of(machine_of(info, live=True, seal=5), line)
+        filters[line] = [step.do.text for step in surftrace.plan([event], run) if step.do.path.endswith('/filter')]
+    switch = 'common_pid!=0&&common_pid!=7&&common_pid!=8||{0}!=0&&{0}!=7&&{0}!=8'
+    assert filters == {'t sched_switch': [switch.format('next1')],
+                       't sched_switch next1=next->pid f:next1>1': [f"((ptr1>=0xff00000000000000&&ptr1<=0xfffffffffffff000&&next1>1))&&({switch.format('next2')})"],
+                       't sched_many': ['common_pid!=7&&common_pid!=8||common_flags&88']}
+    assert events_of(machine_of(info), 't sched_switch')[0].definitions[0].unseen == ()
+
+
 def test_a_program_has_neither() -> None:
     for expression, reason in {'$current->pid': '$current is for the kernel', 'this_cpu_read(%0)': 'are for probes in the kernel'}.items():
         done = outcome('-S', f'P libc:getppid {expression}')

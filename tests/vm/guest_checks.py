@@ -972,6 +972,7 @@ def a_raw_tracepoint_has_what_its_event_is_made_of() -> None:
     fork = 'sched_process_fork parent->pid child=child->pid child->comm kernel=child->mm->mm_users'
     with tracing('e sched/sched_process_fork', 'e vmscan/mm_shrink_slab_start', f't:fork {fork}',
                  f't:shrink mm_shrink_slab_start {" ".join(SHRINK[1:])}', 't:some task_newtask task->pid task->comm f:comm~"kw*"',
+                 't:switch sched_switch next->pid',
                  't:count sched_process_exit h:comm') as run:
         pids = [in_child(lambda: set_comm(b'known')) for _ in range(10)]
         start_kernel_threads()
@@ -987,6 +988,9 @@ def a_raw_tracepoint_has_what_its_event_is_made_of() -> None:
     holds(len({one[3:] for one in raw}) > 1, raw)
     some = [event.values['comm'] for event in run.events if event.name == 'some']
     holds(all(comm.startswith('"kw') for comm in some), some)
+    switches = [event for event in run.events if event.name == 'switch']
+    holds(switches, run.out)
+    equal([event for event in switches if event.values['pid'] == str(run.pid) and event.pid == 0], [], run.out)
     equal([int(row[1]) for row in rows(run.out) if row[0] == 'known'], [10], run.out)
 
 
