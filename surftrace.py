@@ -196,6 +196,11 @@ class Arch(NamedTuple):
         return self.bits // 8
 
     @property
+    def popped(self) -> Optional[int]:
+        """How much higher the stack pointer is at a return than at the entry; None: not known here."""
+        return {'x86_64': 8, 'aarch64': 0}.get(self.name)
+
+    @property
     def last_address(self) -> int:
         """The highest address that is not an error pointer (include/linux/err.h: MAX_ERRNO is 4095)."""
         return (1 << self.bits) - 4096
@@ -8377,8 +8382,8 @@ def _members_format(word: str, field: Field, resolver: Resolver, at: Span) -> Fo
 # ---- Events ------------------------------------------------------------------------------------------------
 
 class EventDef(NamedTuple):
-    """One definition line of an event: its letter ('p', 'r' with its maxactive, 'e', 't', 'P', 'R'), its
-    place, its arguments, and what is fetched unseen behind them: guards and the seal."""
+    """One definition line of an event: its letter ('p', 'r' with its maxactive, 'e', 't', 'P', 'R'; 's': made
+    of others), its place, its arguments, and what is fetched unseen behind them: guards and the seal."""
     letter: str
     name: str
     place: str
@@ -8388,11 +8393,16 @@ class EventDef(NamedTuple):
     @property
     def file(self) -> str:
         """The file of tracefs that takes it."""
-        files = {'e': 'dynamic_events', 't': 'dynamic_events', 'P': 'uprobe_events', 'R': 'uprobe_events'}
+        files = {**dict.fromkeys('ets', 'dynamic_events'), 'P': 'uprobe_events', 'R': 'uprobe_events'}
         return files.get(self.letter, 'kprobe_events')
 
     def definition(self, group: str = '') -> str:
-        """The line as the kernel reads it (kprobetrace.rst, uprobetracer.rst, eprobetrace.rst)."""
+        """The line as the kernel reads it (kprobetrace.rst, uprobetracer.rst, eprobetrace.rst; histogram.rst,
+        2.2)."""
+        if self.letter == 's':
+            fields = [f"{fetch.kind.replace('x', 'u') if fetch.base != '$comm' else 'char[]'} {name}"
+                      for name, fetch in self.args]
+            return f"s:{self.name} {'; '.join(fields)}"
         words = [f"{self.letter.lower()}:{group + '/' if group else ''}{self.name}", self.place]
         return ' '.join(words + [f'{name}={fetch.text()}' for name, fetch in (*self.args, *self.unseen)])
 
@@ -10608,19 +10618,26 @@ HISTOGRAM = regex(rb'# event histogram\n#\n# trigger info: hist:\S+(?: if (?P<fi
 class Histogram(NamedTuple):
     """A histogram that the kernel keeps of an event (Documentation/trace/histogram.rst): of the records that
     its filter lets in, by keys, with the sums of fields. `words` stand for the fields that these could not
-    read."""
+    read; `keeps` are variables beside each key, and what is done with them."""
     event: Event
     filter: str
     keys: Tuple[Column, ...]
     sums: Tuple[int, ...]
     words: Mapping[int, str]
     entries: int = SMALLEST_HISTOGRAM
+    keeps: str = ''
 
-    def trigger(self, more: str = '') -> str:
-        """The line that makes it; with ':pause', stops it."""
+    def folder(self, group: str) -> str:
+        """The folder of the event, below an instance."""
+        made = made_of_others(self.event)
+        return f'events/synthetic/{made.name}' if made else self.event.folder(group)
+
+    def trigger(self) -> str:
+        """The line that makes it."""
         sums = ','.join(self.event.fields[number].name for number in self.sums)
         keys = ','.join(map(kernel_key, self.keys)) or 'common_type'
-        line = f"hist:keys={keys}{':vals=' * bool(sums)}{sums}:size={self.entries}{more}"
+        values = ':vals=' * bool(sums) + sums + ':' * bool(self.keeps) + self.keeps
+        line = f'hist:keys={keys}{values}:size={self.entries}'
         return f'{line} if {self.filter}' if self.filter else line
 
     @property
@@ -10635,6 +10652,11 @@ class Histogram(NamedTuple):
         values = b', '.join(rb'[\w.]+: ' + key for key in keys or [rb' *\d+'])
         sums = rb' +\w+: +(\d+)' * len(self.sums)
         return re.compile(rb'^\{ ' + values + rb' \} hitcount: +(\d+)' + sums + rb' *$', re.M)
+
+
+def made_of_others(event: Event) -> Optional[EventDef]:
+    """The definition of an event that is made of others, a synthetic one."""
+    return next((made for made in event.definitions if made.letter == 's'), None)
 
 
 class Case(NamedTuple):
@@ -10668,12 +10690,10 @@ def histograms(event: Event, filters: Sequence[str]) -> List[Histogram]:
             refuse(f'{ONLY_HERE} by {obstacle}', key.arg.at)
     made = []
     for case in cases(event):
-        tests = [test for test in (*case.tests, *filters) if test]
         own = [column for column in columns if column.field < 0 or column.field not in case.words]
         keys = keys_of(own, case.alone, event)
         sums = {column.field for column in own if column.adds} - {key.field for key in keys if not key.how}
-        filter_ = '&&'.join(f'({test})' for test in tests) if len(tests) > 1 else ''.join(tests)
-        made.append(Histogram(event, filter_, keys, tuple(sorted(sums)), case.words))
+        made.append(Histogram(event, all_of((*case.tests, *filters)), keys, tuple(sorted(sums)), case.words))
     for too_much, possible in (
             ('so many keys, with sums of what may be large', all(len(each.keys) <= 3 for each in made)),
             ('two texts', all(sum(is_text(event, key) for key in each.keys) < 2 for each in made)),
@@ -10682,6 +10702,12 @@ def histograms(event: Event, filters: Sequence[str]) -> List[Histogram]:
         if not possible:
             refuse(f'{ONLY_HERE} by {too_much}')
     return made
+
+
+def all_of(tests: Iterable[str]) -> str:
+    """A filter of all that are not empty."""
+    tests = [test for test in tests if test]
+    return '&&'.join(f'({test})' for test in tests) if len(tests) > 1 else ''.join(tests)
 
 
 ONLY_HERE = 'only surftrace itself, not the kernel, can count'
@@ -10785,6 +10811,77 @@ def keys_of(columns: Sequence[Column], alone: Container[int], event: Event) -> T
     return tuple(sorted(keys, key=functools.partial(is_text, event)))
 
 
+def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List[Histogram]:
+    """The histograms by which the kernel makes pairs of a function's entries and returns, and counts them.
+    InputError: only user space can, and why. The first keeps, by task and place in its stack, when a call
+    began and what was fetched then; the last makes an event of that and its own (histogram.rst, 2.2), which
+    the others count. No entry is filtered: before a return came the entry of its call, and if that found no
+    room, nothing is there; a time that was made is used up."""
+    pair, popped, fields = back.pair or Pair(), back.arch.popped, kept_fields(back)
+    several = len(entry.definitions) + len(back.definitions) > 2
+    if popped is None or several or entry.begins or back.begins or not entry.pair:
+        refuse(f'{ONLY_HERE} the times of calls {"at several places" if several else "here"}')
+    made = EventDef('s', f'{group}_pair', '', tuple((field.name, field.fetches[0]) for field in fields))
+    whole = back._replace(fields=pair.fields, definitions=(made,), pair=None)
+    exact = pair.condition and in_microseconds(pair.condition, named_in(pair))
+    condition = FilterText(fields, {}).text(exact) if exact else ''
+    counted = histograms(whole, [condition])
+    task = (Column('common_pid', ''),) * (back.definitions[0].letter == 'R')    # in the kernel by its stack
+    less = f'-{popped}' * bool(popped)
+    first, last = [(*task, Column(stack, '')) for stack in (entry.pair.stack, pair.stack + less)]
+    kept = [f',kept_{field.name}={field.name}' for field in fields if field.when == 'entry']
+    begins = f"began=common_timestamp.usecs{''.join(kept)}"
+    ways = {'': '{}', 'entry': '$kept_{}', 'dur': '$took'}
+    parts = ','.join([made.name, *(ways[field.when].format(field.name) for field in fields)])
+    ends = f'took=common_timestamp.usecs-$began:onmatch({group}.{entry.name}).trace({parts})'
+    return [Histogram(entry, '', first, (), {}, keeps=begins), *counted,
+            Histogram(back, all_of(filters), last, (), {}, keeps=ends)]
+
+
+def named_in(pair: Pair) -> Dict[str, Field]:
+    """The fields of a pair by the names that a filter has for them."""
+    named = {field.when: field for field in pair.fields if field.when == 'dur'}
+    named.update((field.name, field) for field in pair.fields)
+    return named
+
+
+def kept_fields(back: Event) -> List[Field]:
+    """The fields of a pair that its keys and its filter want, which the kernel can keep as they were: numbers
+    for which nothing had to be read, the task's name at the return, and a time, of which it makes pairs."""
+    pair = back.pair or Pair()
+    named = named_in(pair)
+    wanted = {pair.fields[column.field].name for column in back.columns or () if column.field >= 0}
+    wanted |= {named[each.field].name for each in comparisons(pair.condition) if each.field in named}
+    fields = [field for field in pair.fields if field.name in wanted]
+    if all(field.when != 'dur' for field in fields):
+        refuse(f'{ONLY_HERE} by what was fetched at the entry of a call, without its time')
+    for field in fields:
+        fetch, number = field.fetches[0], re.fullmatch(r'[sux]\d+', field.kind)
+        read = fetch.derefs or field.guards or field.since or '(' in fetch.base
+        plain = len(field.fetches) == 1 and not read
+        if not plain or not (number or fetch.base == '$comm' and not field.when):
+            refuse(f"{ONLY_HERE} by '{field.name}' of a call: that is no plain number", field.at)
+        if len(field.name) == 1 and not field.when:     # trace_events_hist.c, parse_action_params
+            refuse(f"{ONLY_HERE} returns by a name of one letter, '{field.name}'", field.at)
+    return fields
+
+
+def in_microseconds(filter_: Filter, known: Mapping[str, Field]) -> Filter:
+    """The same about times in whole microseconds, which is what the kernel has of them here."""
+    if isinstance(filter_, Not):
+        return Not(in_microseconds(filter_.inner, known))
+    if isinstance(filter_, Junction):
+        return Junction(filter_.op, tuple(in_microseconds(part, known) for part in filter_.parts))
+    field = known.get(filter_.field)
+    if not field or field.when != 'dur':
+        return filter_
+    whole, rest = divmod(int(filter_.value), 1000)
+    if rest and filter_.op in ('==', '!='):
+        refuse(f'{ONLY_HERE} by times that are no whole microseconds', filter_.value_at)
+    more = rest > 0 and filter_.op in ('<', '>=')
+    return filter_._replace(field=field.name, value=str(whole + more))
+
+
 def as_shown(field: Field, value: int) -> str:
     """What is shown of a number that a histogram has, where all are unsigned and of 64 bits."""
     text = hex(value) if field.kind[0] == 'x' else str(signed(field, value))
@@ -10799,10 +10896,10 @@ def signed(field: Field, value: int) -> int:
 class Tally:
     """What the histograms of an event have counted, brought into its table as it grows: they are not cleared,
     since what came meanwhile would be lost. `dropped` are calls with keys that found no room, `unread` those
-    in no entry that could be read."""
+    in no entry that could be read. Pairs have found theirs in those that `keep` something."""
 
-    def __init__(self, made: Sequence[Histogram]) -> None:
-        self.event, self.histograms = made[0].event, made
+    def __init__(self, made: Sequence[Histogram], keep: Sequence[Histogram] = ()) -> None:
+        self.event, self.histograms, self.keep = made[0].event, made, keep
         self.dropped = self.unread = 0
         self.missing = False                            # whether the kernel did not show all of them
         self._patterns = {encoded(each.filter): (each, each.pattern()) for each in made}
@@ -10827,6 +10924,10 @@ class Tally:
         self.dropped = sum(int(each['dropped']) for each in found)
         self.unread = max(0, hits - sum(now[0] for now in entries.values()))
         return sum(self._count(key, now, counting) for key, now in entries.items())
+
+    def take_kept(self, text: bytes) -> None:
+        """Take what found no room before it could be a pair, from the file of a histogram that keeps."""
+        self.dropped += sum(int(each['dropped']) for each in HISTOGRAM.finditer(text))
 
     def _count(self, key: Tuple[bytes, ...], now: List[int], counting: Counting) -> int:
         """Count what an entry has more than before."""
@@ -10857,14 +10958,18 @@ class Tally:
 
     def losses(self, last: bool = True) -> List[str]:
         """What is not in the table."""
-        lost = [f'{self.dropped} with keys that found no room in the kernel'] if self.dropped else []
+        up_to = 'up to ' if self.keep else ''           # of entries also those whose returns are not wanted
+        lost = [f'{up_to}{self.dropped} with keys that found no room in the kernel'] if self.dropped else []
         lost += [f'{self.unread} in entries that cannot be read'] if last and self.unread else []
         return lost + [f'what the kernel does not show of the histograms of {self.event.name}'] * self.missing
 
 
 def tallies(made: Sequence[Histogram]) -> List[Tally]:
-    """One for each event that has histograms."""
-    return [Tally(list(same)) for _, same in itertools.groupby(made, lambda histogram: histogram.event.head)]
+    """One for each event that is counted by histograms."""
+    keep = [each for each in made if each.keeps]
+    counted = [each for each in made if not each.keeps]
+    alike = [list(same) for _, same in itertools.groupby(counted, lambda each: each.event.head)]
+    return [Tally(same, keep if made_of_others(same[0].event) else ()) for same in alike]
 
 
 # ---- Pairs -------------------------------------------------------------------------------------------------
@@ -12779,6 +12884,7 @@ class Run(NamedTuple):
     own: Tuple[int, ...] = ()               # and those of surftrace itself, which are left out
     entries: int = 0                        # of all histograms of the kernel together; 0: it counts nothing
     wall: bool = False                      # whether its clock is to tell the time of day
+    tasks: int = 0                          # that there are, each with a stack in the kernel
 
 
 def plan(events: Sequence[Event], run: Run) -> List[Step]:
@@ -12802,12 +12908,11 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
             removal = Write(definition.file, f'-:{run.group}/{definition.name}')
             steps.append(Step(made, None if count else removal, definition.name))
     counted = run_histograms(events, run)
+    steps += counting_steps(counted, run.group, f'{instance}/')
     for event in sorted(events, key=lambda event: event.role != 'return'):  # of a call that is seen to begin
         folder = f'{instance}/{event.folder(run.group)}'
         filters = filters_of(event, run)
-        triggers = [Write(f'{folder}/trigger', each.trigger()) for each in counted if each.event is event]
-        steps += [Step(write, write._replace(text=f'!{write.text}')) for write in triggers]
-        if triggers:                                    # they need no enable, and their filters are their own
+        if any(each.event.name == event.name for each in counted):
             continue
         if filters:
             text = ')&&('.join(filters)
@@ -12816,25 +12921,70 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     return steps
 
 
+def counting_steps(histograms: Sequence[Histogram], group: str, folder: str = '') -> List[Step]:
+    """What makes histograms, and the events that are made of others, in that folder of an instance; they need
+    no enable, and their filters are their own."""
+    steps = []
+    for made in filter(None, dict.fromkeys(made_of_others(each.event) for each in histograms)):
+        steps.append(Step(Write(made.file, made.definition()), Write(made.file, f'-:synthetic/{made.name}')))
+    for each in histograms:
+        file, text = f'{folder}{each.folder(group)}/trigger', each.trigger()
+        steps.append(Step(Write(file, text), Write(file, f'!{text}')))
+    return steps
+
+
+def paused(trigger: Write) -> Write:
+    """What stops a histogram. They go on where tracing is off, and then by another clock: a call that began
+    before would take any time (trace_events.c, trace_event_buffer_lock_reserve, temp_buffer)."""
+    keys, join, filter_ = trigger.text.partition(' if ')
+    return trigger._replace(text=f'{keys}:pause{join}{filter_}')
+
+
 def filters_of(event: Event, run: Run) -> List[str]:
     """What its records are filtered by."""
     return [text for text in (event.filter, of_others(event, run.own)) if text]
 
 
 def run_histograms(events: Sequence[Event], run: Run) -> List[Histogram]:
-    """The histograms of a run, each as large as it may be; texts take twice the memory."""
+    """The histograms of a run, each as large as it may be; those of a pair come first, not where its room is
+    surely too small: there is one for each task that ever called, and place of its stack where it did."""
+    pair: List[Histogram] = []
     made: List[Histogram] = []
     for event in events:
         if run.entries and event.columns is not None:
             with contextlib.suppress(InputError):
-                made += histograms(event, filters_of(event, run))
+                found = histograms_of(event, events, run)
+                pair, made = (found, made) if event.pair else (pair, made + found)
+    all_ = in_room(pair + made, run.entries)
+    in_kernel = any(each.event.definitions[0].letter[0] == 'r' for each in pair)
+    too_small = in_kernel and all_[0].entries < run.tasks * PLACES_IN_STACK
+    return in_room(made, run.entries) if too_small else all_
+
+
+PLACES_IN_STACK = 32                        # a few, which system calls move at random by up to 1 KB
+
+
+def histograms_of(event: Event, events: Sequence[Event], run: Run) -> List[Histogram]:
+    """Those of an event that is counted. InputError: only user space can, and why. A histogram with times
+    sets the clock of its instance (hist_register_trigger), and for a moment nothing is recorded there: a call
+    that returned then would lend its entry to the next. So there is one pair in a run."""
+    filters = filters_of(event, run)
+    if not event.pair or not event.pair.entry:
+        return histograms(event, filters)
+    pairs = [each for each in events if each.pair and each.pair.entry and each.columns is not None]
+    if len(pairs) > 1 or run.wall:
+        refuse(f'{ONLY_HERE} the times of several lines, or beside the time of day')
+    entry = next(each for each in events if event.pair and each.name == event.pair.entry)
+    return timed(entry, event, filters, run.group or GROUPS[entry.definitions[0].file])
+
+
+def in_room(made: Sequence[Histogram], entries: int) -> List[Histogram]:
+    """The histograms with so many entries in all; texts take twice the memory."""
     shares = [1 + each.has_text for each in made if each.keys]
-    sized = []
-    for each in made:
-        entries = run.entries // sum(shares) if each.keys else 1
-        entries = max(SMALLEST_HISTOGRAM, min(LARGEST_HISTOGRAM, 1 << max(1, entries).bit_length() - 1))
-        sized.append(each._replace(entries=entries))
-    return sized
+    share = entries // sum(shares) if shares else 0
+    sizes = [1 << max(1, share if each.keys else 1).bit_length() - 1 for each in made]
+    return [each._replace(entries=max(SMALLEST_HISTOGRAM, min(LARGEST_HISTOGRAM, size)))
+            for each, size in zip(made, sizes)]
 
 
 ENTRIES_ELSEWHERE = 1 << 14                 # of the histograms of -S and -o: 10 MB
@@ -12846,14 +12996,13 @@ def shown_lines(events: Sequence[Event], run: Run) -> List[str]:
     kernel count, or why it cannot."""
     made, lines = run_histograms(events, run), []
     for event in events:
-        own = [each for each in made if each.event is event]
+        own = [each for each in made if each.event.name == event.name]
         lines += event.lines(whole=bool(own))
         group = GROUPS[event.definitions[0].file] if event.definitions else ''
-        file = f'{event.folder(group)}/trigger'
-        lines += [f'# {shown_command(Write(file, each.trigger()))}' for each in own]
+        lines += [f'# {shown_command(step.do)}' for step in counting_steps(own, group)]
         if event.columns is not None and not own:
             try:
-                histograms(event, filters_of(event, run))
+                histograms_of(event, events, run)
             except InputError as error:
                 lines.append(f'# {event.name}: {error.message}')
     return lines
@@ -13308,14 +13457,14 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
         with located(event.probe.text, event.probe.source, event.probe.place.at):
             if event.probe.stacks != events[0].probe.stacks:
                 refuse('a script shows the stacks of all its lines, or of none')
-            if event.columns is not None:
+            if event.columns is not None and not event.pair:
                 try:
                     histograms(event, filters_of(event, run))
                 except InputError as error:
                     refuse(f'{error.message}; a script leaves counting to the kernel', error.at)
                 if count:
                     refuse('-n counts what is shown, and a script does not see what the kernel counts')
-            elif event.pair:
+            if event.pair:
                 refuse('a script cannot make a pair of a return and its entry ($dur, and what only the entry '
                        'has); it can show each of them, by a line of its own')
 
@@ -13373,9 +13522,8 @@ def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: Op
 
 def last_in_script(made: Sequence[Histogram], run: Run) -> List[str]:
     """The last table, of what is not counted on."""
-    folder = f'instances/{run.group}'
-    stops = [Write(f'{folder}/{each.event.folder(run.group)}/trigger', each.trigger(':pause'), optional=True)
-             for each in made]
+    stops = [paused(step.do)._replace(optional=True)
+             for step in counting_steps(made, run.group, f'instances/{run.group}/')]
     return [*map(shell_command, stops), '[ -z "$reader" ] || table 1'] if made else []
 
 
@@ -13566,17 +13714,31 @@ def sweep(tracefs: Tracefs) -> List[str]:
         with contextlib.suppress(TracefsError):
             lock = tracefs.lock(path)
             try:
+                remove_triggers(tracefs, path)
                 tracefs.rmdir(path)
                 swept.append(os.path.basename(path))
             finally:
                 os.close(lock)
     for file in ('kprobe_events', 'uprobe_events', 'dynamic_events'):
-        for group, event in dict.fromkeys(re.findall(rf'^\w+:({OUR_NAME})/(\S+)', tracefs.read(file), re.M)):
+        ours = re.findall(rf'^\w+:((?:synthetic/)?({OUR_NAME})[/_]\S+)', tracefs.read(file), re.M)
+        for event, group in dict.fromkeys(ours):
             if not tracefs.has(f'instances/{group}'):
                 with contextlib.suppress(TracefsError):
-                    tracefs.write(Write(file, f'-:{group}/{event}'))
+                    tracefs.write(Write(file, f'-:{event}'))
                     swept += [group] if group not in swept else []
     return swept
+
+
+def remove_triggers(tracefs: Tracefs, instance: str) -> None:
+    """Remove those of our events in an instance, which would keep it or, of a synthetic event, that for ever
+    (hist-triggers hold what they refer to). The kernel refuses in silence while another refers to one's
+    variables, so all are removed twice. To open it so removes all triggers of an event."""
+    group = os.path.basename(instance)
+    folders = [f'{instance}/events/{system}/{event}' for system in (group, 'synthetic')
+               for event in tracefs.names(f'{instance}/events/{system}') if system == group or group in event]
+    for folder in folders * 2:
+        with contextlib.suppress(TracefsError):
+            os.close(tracefs.open(f'{folder}/trigger', os.O_WRONLY | os.O_TRUNC))
 
 
 @contextlib.contextmanager
@@ -13601,9 +13763,11 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
                 refused(step, error)
         yield
     finally:
-        for file in ('events/enable', 'tracing_on'):        # in this order every hit is recorded
+        halts = [paused(step.do) for step in reversed(steps) if step.do.text.startswith('hist:')]
+        halts += [Write(f'{instance.path}/{file}', '0') for file in ('events/enable', 'tracing_on')]
+        for halt in halts:                              # in this order every hit is recorded
             with contextlib.suppress(TracefsError):
-                tracefs.write(Write(f'{instance.path}/{file}', '0'))
+                tracefs.write(halt)
         try:
             drain()
         finally:
@@ -13804,7 +13968,8 @@ its own, `(null)` or `(fault)`. Numbers stand in their order, all else the large
 microseconds.
 A kernel with histograms (Linux 5.14, CONFIG_HIST_TRIGGERS) counts by itself what it counts alike, at a tenth
 of the cost: functions by numbers (not those behind a pointer to user memory), `comm`, `common_pid`, `cpu` and
-sums, without `-n`, `-p` and `-s`. A note says so. What finds no room in its memory is said too. A script
+sums, and one line by the time of calls (`$dur`) and plain numbers of both ends, at a quarter of it; without
+`-n`, `-p` and `-s`. A note says so. What finds no room in its memory is said too. A script
 of `-o` counts so alone, and prints its tables, the largest rows first, at the end or every `-i` seconds.
 
 `-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot
@@ -14641,7 +14806,8 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
         for name in sweep(tracefs):
             note(f'removed what the killed run {name} had left')
         events = make_events(probes, machine)
-        run = wanted_run(options, events)._replace(entries=MOST_ENTRIES)
+        tasks = re.search(r'/(\d+) ', read_text('/proc/loadavg'))
+        run = wanted_run(options, events)._replace(entries=MOST_ENTRIES, tasks=int(tasks[1]) if tasks else 0)
         for name in (word for words in options.pid for word in words if not word.isdigit()):
             note(f"-p {name}: {', '.join(map(str, process_ids((name,))))}")
     undone: Dict[str, str] = {}
@@ -15038,13 +15204,15 @@ class Stream:
 
     def _tally(self, last: bool = False) -> None:
         """Take over what the kernel has counted, at the end when it counts no more."""
-        assert self._instance
+        def folder(made: Histogram) -> str:
+            assert self._instance
+            return f'{self._instance.path}/{made.folder(self._instance.group)}'
+
         for tally in self.tallies:
-            folder = f'{self._instance.path}/{tally.event.folder(self._instance.group)}'
-            for made in tally.histograms if last else ():
-                self._tracefs.write(Write(f'{folder}/trigger', made.trigger(':pause'), optional=True))
-            text = self._tracefs.read(f'{folder}/hist').encode('utf-8', 'surrogateescape')
+            text = encoded(self._tracefs.read(f'{folder(tally.histograms[0])}/hist'))
             self.decoder.counts[tally.event.name] += tally.take(text, self.decoder.counting)
+            for made in tally.keep if last else ():
+                tally.take_kept(encoded(self._tracefs.read(f'{folder(made)}/hist')))
 
     def _take(self, seconds: float) -> None:
         """Read on, unless something waits to be written, and write what is taken."""
@@ -15177,7 +15345,7 @@ class Refusals:
         """Keep the kernel's words about one of several places; raise the error in the user's terms where none
         remains."""
         event = self._events.get(step.event)
-        if step.do.path.endswith('/trigger'):
+        if step.do.path.endswith('/trigger') or step.do.text.startswith('s:'):
             log = re.sub('/events/.*', '/error_log', step.do.path)
             raise NoHistogram(self._tracefs.last_error(log)[0] or os.strerror(error.errno))
         if not event:

@@ -25,12 +25,14 @@ from surftrace import (
     Run,
     Step,
     Write,
+    arch_named,
     bucket,
     histograms,
     key_text,
     make_events,
     number_range,
     parse_probe,
+    paused,
     plan,
     printable,
     run_histograms,
@@ -376,6 +378,100 @@ def test_numbers_in_the_memory_of_a_program_are_counted_in_user_space():
     for other in event._replace(definitions=(event.definitions[0]._replace(letter='P'),)), event._replace(pair=Pair('f_in')):
         with pytest.raises(InputError, match='only surftrace itself'):
             histograms(other, [])
+
+
+# ---- pairs that the kernel makes
+
+
+BEGAN, TOOK = 'began=common_timestamp.usecs', 'took=common_timestamp.usecs-$began:onmatch(g.f0_in).trace'
+
+
+@pytest.mark.parametrize(('line', 'expected'), [
+    ('r f h:comm log2($dur)', [
+        's:g_pair char[] comm; u64 dur', f'f0_in hist:keys=sp1:{BEGAN}:size=2048',
+        'g_pair hist:keys=dur.log2,comm:size=2048 if dur>=1&&dur<=9223372036854775808',
+        'g_pair hist:keys=dur,comm:size=2048 if dur<1||dur>9223372036854775808',
+        f'f0 hist:keys=sp1-8:{TOOK}(g_pair,comm,$took):size=2048']),
+    ('r f name=+0(%0):string $retval h:$dur f:dur>1500us&&retval>0', [         # what is not counted by is not kept
+        's:g_pair u64 dur', f'f0_in hist:keys=sp1:{BEGAN}:size=4096', 'g_pair hist:keys=dur:size=4096 if dur>1500',
+        f'f0 hist:keys=sp1-8:{TOOK}(g_pair,$took):size=4096 if retval>0']),
+    ('r f n=%1:u32 ret=$retval:u32 h:n step($dur,10) sum(ret) f:!(dur<1001ns||n==3||cpu>1)', [
+        's:g_pair u32 n; u32 ret; u64 dur', f'f0_in hist:keys=sp1:{BEGAN},kept_n=n:size=4096',
+        'g_pair hist:keys=n,dur.buckets=10:vals=ret:size=4096 if dur>=2&&n!=3&&cpu<=1',
+        f'f0 hist:keys=sp1-8:{TOOK}(g_pair,$kept_n,ret,$took):size=4096']),
+])
+def test_a_pair_is_made_of_what_both_know(line, expected):
+    steps = [step.do for step in plan(sealed(line), Run('g', entries=1 << 14))]
+    made = [step.text if step.path == 'dynamic_events' else f"{step.path.split('/')[-2]} {step.text}"
+            for step in steps if step.path == 'dynamic_events' or step.path.endswith('/trigger')]
+    assert made == expected
+    assert not [step for step in steps if step.path.endswith('/enable')]
+    assert {step.path for step in steps if 'g_pair ' in step.path} <= {'instances/g/events/synthetic/g_pair/trigger'}
+
+
+@pytest.mark.parametrize(('op', 'time', 'whole'), [
+    ('>', '1ns', '>0'), ('>', '1us', '>1'), ('>', '1999ns', '>1'), ('>=', '1us', '>=1'), ('>=', '1001ns', '>=2'), ('<', '1us', '<1'),
+    ('<', '1001ns', '<2'), ('<=', '1999ns', '<=1'), ('<=', '2us', '<=2'), ('==', '2us', '==2'), ('!=', '1.5ms', '!=1500')])
+def test_times_are_compared_in_whole_microseconds(op, time, whole):
+    *_, entry, counted, back = run_histograms(sealed(f'r f h:$dur f:dur{op}{time}'), Run('g', entries=1 << 14))
+    assert counted.filter == f'dur{whole}'
+    nanoseconds = int(whole.lstrip('<=>!')) * 1000 if op in ('==', '!=') else int(
+        float(time[:-2]) * {'ns': 1, 'us': 1000, 'ms': 1000000}[time[-2:]])
+    for dur in range(5):
+        assert eval(f'{dur}{whole}') == eval(f'{1000 * dur}{op}{nanoseconds}')
+
+
+@pytest.mark.parametrize(('lines', 'words'), [
+    (['r f n=+8(%0):u32 h:n $dur'], "'n' of a call: that is no plain number"), (['r f h:$dur stack'], 'by the stack'),
+    (['r f s=+0($retval):string h:s $dur'], "'s' of a call"), (['r f h:n=$retval $dur'], "a name of one letter, 'n'"),
+    (['r f n=%1 h:n'], 'without its time'), (['r f h:$dur', 'r:other f h:$dur'], 'the times of several lines'),
+    (['r f h:$dur f:dur==1500ns'], 'no whole microseconds'), (['r f h:$dur', 'p:then f h:$dur(f0)'], 'here'),
+])
+def test_pairs_that_only_user_space_makes(lines, words):
+    events = sealed(*lines)
+    lines = shown_lines(events, Run('', entries=1 << 14))
+    assert any(re.search(words, line) for line in lines if line[0] == '#'), lines
+    assert not [each for each in run_histograms(events, Run('g', entries=1 << 17)) if each.keeps]
+
+
+def test_pairs_are_made_where_the_stack_pointer_is_known_and_each_task_has_room():
+    events = sealed('r f h:$dur')
+    kept = [each for each in run_histograms(events, Run('g', entries=1 << 14, tasks=100)) if each.keeps]
+    assert [each.entries for each in kept] == [4096, 4096]
+    assert run_histograms(events, Run('g', entries=1 << 14, tasks=200)) == []
+    for name, key in ('aarch64', 'sp1'), ('i386', None), ('riscv64', None):
+        there = [event._replace(arch=arch_named(name)) for event in events]
+        made = run_histograms(there, Run('g', entries=1 << 14))
+        assert [each.keys[-1].title for each in made[-1:]] == [key] * bool(key)
+
+
+def test_pairs_come_before_what_else_is_counted_since_they_set_the_clock():
+    events = sealed('p:a f h:', 'r f h:$dur', 'p:b f')
+    paths = [step.do.path for step in plan(events, Run('g', entries=1 << 14))]
+    order = [path.rsplit('/', 2)[1] for path in paths if path.endswith(('/trigger', '/enable'))]
+    assert order == ['f1_in', 'g_pair', 'f1', 'a', 'b']
+
+
+def test_what_found_no_room_before_it_was_a_pair_is_said():
+    events = sealed('r f n=%1:u32 h:n sum($dur)')
+    made, counting = run_histograms(events, Run('g', entries=1 << 14)), Counting(events)
+    tally, = tallies(made)
+    assert (tally.event.name, [each.event.name for each in tally.keep]) == ('f0', ['f0_in', 'f0'])
+    records = [({'n': 5, 'dur': 1200}, '')] * 3 + [({'n': 7, 'dur': 1 << 33}, '')]
+    assert tally.take(histogram_file(list(tally.histograms), records), counting) == 4
+    assert tally.losses() == []
+    for kept, dropped in zip(tally.keep, (3, 1)):
+        tally.take_kept(histogram_file([kept._replace(keys=())], [({}, '')], dropped=dropped))
+    assert tally.losses() == ['up to 4 with keys that found no room in the kernel']
+    assert counting.text().splitlines()[1:3] == [f"5      3           3600 |{'':40}".rstrip(), f"7      1     {1 << 33} |{'#' * 40}"]
+
+
+def test_a_histogram_is_paused_with_its_filter():
+    assert paused(Write('f/trigger', 'hist:keys=a:size=128 if b if c')).text == 'hist:keys=a:size=128:pause if b if c'
+    assert paused(Write('f/trigger', 'hist:keys=a:size=128')).text == 'hist:keys=a:size=128:pause'
+
+
+# ---- what -S and a script have of it
 
 
 def test_what_is_shown_is_what_one_would_type():
