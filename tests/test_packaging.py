@@ -12,7 +12,8 @@ from pathlib import Path
 
 import man_page
 import pytest
-from helpers import need, outcome
+from cache import Unavailable, once
+from helpers import made, need, outcome, vmlinux
 
 import surftrace
 
@@ -86,3 +87,28 @@ def test_the_file_alone_traces_functions_of_programs_by_symbol(tmp_path: Path) -
                           check=False, env={'PATH': os.environ['PATH']})
     assert re.fullmatch(r'(surftrace: note: /\S+: its DWARF is not read, pyelftools is not installed\n)?', done.stderr)
     assert re.fullmatch(r'p:f0 /\S*libc\S*:0x[0-9a-f]+ file=\+0\(%di\):string\n', done.stdout), done.stderr
+
+
+def make_debian(folder: Path) -> None:
+    """A Debian that has Python and nothing else."""
+    done = subprocess.run(['debootstrap', '--variant=minbase', '--include=python3', 'bookworm', folder, 'http://deb.debian.org/debian'],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f'debootstrap: {done.stdout[-300:]}')
+
+
+@pytest.mark.oracle
+def test_two_commands_on_a_fresh_debian(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip('chroot needs root')
+    need('debootstrap', optional=True)
+    root, types = once('root-bookworm', make_debian), tmp_path / 'types'
+    made('--export-types', str(types), '-v', vmlinux())
+    (root / 'types').write_bytes(types.read_bytes())
+    (root / 'surftrace.py').write_bytes(FILE.read_bytes())
+    script = """install -m755 surftrace.py /usr/local/bin/surftrace
+        surftrace -S 'P libc:fopen64 file=%0:string'; surftrace -S -v /types 'p wake_up_new_task comm=%0->comm'"""
+    done = subprocess.run(['chroot', root, 'sh', '-ec', f'cd /; {script}'], capture_output=True, text=True, check=False)
+    program, kernel = done.stdout.splitlines()
+    assert re.fullmatch(r'p:f0 /\S+/libc.so.6:0x[0-9a-f]+ file=\+0\(%di\):string', program), done.stderr
+    assert re.fullmatch(r'p:f0 wake_up_new_task comm=\+\d+\(%di\):string #! comm:cut\(16\)', kernel), done.stderr
