@@ -92,6 +92,13 @@ def build_wheel(folder: str, *settings: Any) -> str:
     return build_meta.build_wheel(folder, *settings)
 
 
+def build_editable(folder: str, *settings: Any) -> str:
+    """See PEP 660."""
+    from setuptools import build_meta
+    _made()
+    return build_meta.build_editable(folder, *settings)
+
+
 def build_sdist(folder: str, *settings: Any) -> str:
     """See PEP 517; this file goes with it."""
     from setuptools import build_meta
