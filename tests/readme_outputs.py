@@ -113,30 +113,30 @@ sleep 1'''
 
 # By the command behind 'surftrace', or its beginning; what is not here needs nothing.
 EXAMPLES = {
-    "-q 'p wake_up_new_task": Example('busybox insmod $KERNEL/modules/kernel/drivers/md/md-mod.ko; ' + THREADS, 4, whole=True),
-    "-q 'p:open do_sys_openat2": Example('cat /etc/hosts'),
-    "-q 'r:open do_sys_openat2": Example('LC_ALL=C cat /etc/nosuch', 2),
-    "-q 'e:kill": Example('sleep 9 & sleep 0.1; busybox kill -9 $!'),
-    "-q 'r vfs_read": Example(READS, 2),
-    "-q 'p kfree_skb_reason reason": Example(REFUSED),
-    "-q 'p ip_rcv": Example('ping -c 1 127.0.0.1'),
-    "-q -n 1 -s 'p tcp_sendmsg": Example(SEND, 5),
-    "-q 'p:open fs/namei.c": Example('cat /etc/wiki_nosuch', dwarf=True),
-    "-q -t 'p do_sys_openat2": Example('LC_ALL=C sleep 0.1', 5, shown=' sleep-'),
-    "-q 'p tcp_send* h:'": Example(SEND),
-    "-q 'p vfs_write h:": Example('for many in 4k 500; do dd if=/dev/zero of=/tmp/zeros bs=$many count=9 status=none; done'),
-    "-q 'e:in raw_syscalls": Example(SEND),
-    "-q 'r hrtimer_nanosleep": Example(SLEEPS),
-    "-q 'R:cmd": Example("""script -qc 'bash --norc' /dev/null <<'END'
+    "'p wake_up_new_task": Example('busybox insmod $KERNEL/modules/kernel/drivers/md/md-mod.ko; ' + THREADS, 4, whole=True),
+    "'p:open do_sys_openat2": Example('cat /etc/hosts'),
+    "'r:open do_sys_openat2": Example('LC_ALL=C cat /etc/nosuch', 2),
+    "'e:kill": Example('sleep 9 & sleep 0.1; busybox kill -9 $!'),
+    "'r vfs_read": Example(READS, 2),
+    "'p kfree_skb_reason reason": Example(REFUSED),
+    "'p ip_rcv": Example('ping -c 1 127.0.0.1'),
+    "-n 1 -s 'p tcp_sendmsg": Example(SEND, 5),
+    "'p:open fs/namei.c": Example('cat /etc/wiki_nosuch', dwarf=True),
+    "-t 'p do_sys_openat2": Example('LC_ALL=C sleep 0.1', 5, shown=' sleep-'),
+    "'p tcp_send* h:'": Example(SEND),
+    "'p vfs_write h:": Example('for many in 4k 500; do dd if=/dev/zero of=/tmp/zeros bs=$many count=9 status=none; done'),
+    "'e:in raw_syscalls": Example(SEND),
+    "'r hrtimer_nanosleep": Example(SLEEPS),
+    "'R:cmd": Example("""script -qc 'bash --norc' /dev/null <<'END'
 echo hello world
 exit
 END
 """),
-    "-q 'R:dns": Example('getent ahosts localhost; getent ahosts www.nosuch.invalid'),
-    "-q 'P:send libssl": Example('curl -sk https://localhost:44330/secret -o /dev/null', 2, before=TLS),
-    "-q 'u:sql": Example('psql -h $PWD -U postgres -c "select count(*) from pg_class where relname = \'x\'"', before=SQL),
-    "-q -t 'u libjvm": Example('sleep 2', 2, before=GC),
-    "-q 'P ./server": Example('./server', before=SERVER),
+    "'R:dns": Example('getent ahosts localhost; getent ahosts www.nosuch.invalid'),
+    "'P:send libssl": Example('curl -sk https://localhost:44330/secret -o /dev/null', 2, before=TLS),
+    "'u:sql": Example('psql -h $PWD -U postgres -c "select count(*) from pg_class where relname = \'x\'"', before=SQL),
+    "-t 'u libjvm": Example('sleep 2', 2, before=GC),
+    "'P ./server": Example('./server', before=SERVER),
 }
 
 
@@ -188,7 +188,8 @@ def cut(example: Example, out: list[str], err: list[str]) -> list[str]:
     if len(lines) > example.most:
         lines = [*lines[:example.most], '...']
     if example.whole:
-        lines += ['^C', *(line for line in err if line.startswith('surftrace: ') and READY not in line)]
+        begun = next(at for at, line in enumerate(err) if READY in line) + 1
+        return [*err[:begun], *lines, '^C', *err[begun:]]
     return [line.rstrip() for line in notes + lines]
 
 
@@ -238,8 +239,8 @@ def of_the_kernel(wanted: Sequence[str]) -> dict[str, tuple[list[str], list[str]
     with tempfile.TemporaryDirectory() as name:
         done_as, notes = {command: command for command in wanted}, {}
         for number, command in enumerate(command for command in wanted if example_of(command).dwarf):
-            lines, notes[command] = of_files(command.replace('sudo surftrace -q', 'surftrace -S -v vmlinux'))
-            done_as[command] = f'sudo surftrace -q -f {name}/{number}'
+            lines, notes[command] = of_files(command.replace('sudo surftrace', 'surftrace -S -v vmlinux'))
+            done_as[command] = f'sudo surftrace -f {name}/{number}'
             Path(name, str(number)).write_text('\n'.join(lines) + '\n')
         file = Path(name, 'commands')
         file.write_text(json.dumps(done_as))
