@@ -6498,6 +6498,23 @@ def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
     return found or {'X': HEX, 'text': text_format(), 'libc++': STRING_OBJECT}.get(word)
 
 
+def missing(text: str) -> Optional[Dict[str, str]]:
+    """For JSON, a word in the place of a value."""
+    return None if text == '(null)' else {'error': text.strip('()')}
+
+
+def value_shown(text: str) -> object:
+    """What a format, or a table, shows: a text in quotes, a number, a name."""
+    if text[:1] == '"':
+        whole, _, more = text[1:].rpartition('"')
+        return {'text': whole, 'more': more.strip()} if more else whole
+    if text[:1] == '(':
+        return missing(text)
+    if re.fullmatch(r'-?(\d+|0x[0-9a-f]+)', text):
+        return int(text, 0)
+    return float(text) if re.fullmatch(r'-?\d[\d.]*(e[+-]?\d+)?', text) and text.count('.') < 2 else text
+
+
 # ---- Resolve -----------------------------------------------------------------------------------------------
 
 class Fetch(NamedTuple):
@@ -10429,6 +10446,21 @@ class Table:
         more = f', {rest} of them in {len(self.rows) - len(largest)} more rows' if rest else ''
         return [*lines, f'{self.calls} {self.unit}{more}']
 
+    def objects(self, top: Optional[int]) -> Iterator[Dict[str, object]]:
+        """The rows as keys and values for JSON."""
+        largest = sorted(self.rows, key=lambda key: -self.rows[key].weight)[:top] if self.keys else [()]
+        for key in self._arranged(largest):
+            row = self.rows.get(key, Row(len(self.sums)))
+            sums: Dict[str, object] = {}
+            for column, total, unread in zip(self.sums, row.sums, row.unread):
+                read = row.calls - unread
+                average = total / read if read else None
+                sums[column.source()] = average if column.how == 'avg' else total
+                sums.update({f'unread {column.source()}': unread} if unread else {})
+            keys = {column.source(): key_value(column, part) for column, part in zip(self.keys, key)}
+            event = keys.pop('event') if len(self.labels) > 1 else next(iter(self.labels.values()))
+            yield {'event': event, 'keys': keys, self.unit: row.calls, **sums}
+
     def _amounts(self, row: Row) -> List[str]:
         """The numbers of a row: its calls, the sums and averages of what could be read."""
         texts = [str(row.calls)]
@@ -10522,12 +10554,25 @@ def bucket(column: Column, text: str) -> Union[int, str]:
 def key_text(column: Column, key: Union[int, str]) -> str:
     """How a key is shown."""
     if isinstance(key, str):
-        return key
+        return key[1:-1] if column.title == 'comm' and column.field >= 0 and key[:1] == '"' else key
     if key >= 0 and column.how == 'step' and column.step > 1:
         return f'{key}-{key + column.step - 1}'
     if key >= 0 and column.how == 'log2' and key != 2:
         return f'{key // 2 + 1}-{key}' if key > 1 else '0-1'
     return str(key)
+
+
+def key_value(column: Column, key: Union[int, str]) -> object:
+    """The same for JSON: of a bucket its bounds."""
+    if isinstance(key, str):
+        if column.is_stack:
+            return key.split('\n')
+        return key if column.field < 0 and column.title in ('comm', 'event') else value_shown(key)
+    if key >= 0 and column.how == 'step':
+        return [key, key + column.step - 1]
+    if key >= 0 and column.how == 'log2':
+        return [key // 2 + 1, key] if key > 1 else [0, 1]
+    return key
 
 
 OF_HEAD = {'comm': 'task', 'common_pid': 'pid', 'cpu': 'cpu'}     # what a record begins with, and its group
@@ -10573,9 +10618,7 @@ class Counting:
         columns, table = event.columns or (), self._tables[event.head]
         texts = []
         for column in columns:
-            text = values[column.field] if column.field >= 0 else of_head(column.title, head)
-            quoted = column.title == 'comm' and column.field >= 0 and text[:1] == '"'
-            texts.append(text[1:-1] if quoted else text)
+            texts.append(values[column.field] if column.field >= 0 else of_head(column.title, head))
         if not by_stack(event):
             table.add(event, texts, times, totals)
             return None
@@ -11262,6 +11305,8 @@ HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]
 HEADS = regex(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
 WIDEST_LABEL = 24                           # the names of events that are shown in a column
+TEMPLATE = regex(r'(?P<text>(?:[^{}]|\{\{|\}\})+)|\{(?P<name>\w+)(?::(?P<width>[<>^]?\d{1,3}))?\}|[{}]')
+NO_STACK = ['(no stack)']
 BOLD, CYAN, PLAIN_AGAIN = b'\x1b[1m', b'\x1b[36m', b'\x1b[0m'
 IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}| (\w+)=')
 Pairs = Sequence[Tuple[Field, Reading]]
@@ -11280,6 +11325,8 @@ def with_names(pairs: Pairs) -> List[bytes]:
 
 class Raw:
     """The kernel's own lines, in which only values that cannot be trusted, and formats, are other."""
+    in_blocks = True                                    # whether rows() shows plain records
+    holds_stacks = False                                # whether an event is shown when its stack has come
 
     def label(self, event: Event) -> str:
         """What an event is called."""
@@ -11312,6 +11359,19 @@ class Raw:
     def stack(self, head: re.Match[bytes], title: bytes, frames: Sequence[bytes]) -> bytes:
         """A stack; the title says whose."""
         return b''.join([self.remark(head, title), *(visible(frame) + b'\n' for frame in frames)])
+
+    def with_stacks(self, shown: bytes, stacks: Mapping[str, Sequence[str]]) -> bytes:
+        """What is shown of an event with its stacks, where it waits for them."""
+        raise NotImplementedError
+
+    def other(self, line: bytes) -> bytes:
+        """A line that is no record, and no frame that belongs to one."""
+        return visible(line) + b'\n'
+
+    def tables(self, counting: Counting, top: Optional[int], unsure: str, time: str = '',
+               begin: str = '') -> str:
+        """The tables, with the time where they are not the last ones; `unsure` says what is missing."""
+        return f'{begin}{time}\n' * bool(time) + counting.text(top, unsure) + '\n' * bool(time)
 
     def lost(self) -> None:
         """Something was lost: what comes need not belong to what came."""
@@ -11367,6 +11427,10 @@ class Text(Raw):
         self._above = re.findall(rb'\d+', task[-1][17:])[0], re.findall(rb'\d+', cpu[-1])[0]
         return list(map(b''.join, zip(*columns, map(self._where, names), values, itertools.repeat(b'\n'))))
 
+    def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
+        name = self._where(head['event']) if head['event'] else b''
+        return self.head(head) + name.rstrip() + b' ' * bool(name) + visible(text) + b'\n'
+
     def stack(self, head: re.Match[bytes], title: bytes, frames: Sequence[bytes]) -> bytes:
         text = super().stack(head, title, frames)
         follows = self._above == (head['pid'], head['cpu'])
@@ -11388,7 +11452,7 @@ class Text(Raw):
 
     def _of_day(self, time: bytes) -> bytes:
         second, micros = divmod(int(time.replace(b'.', b'')) + self._zero, 1000000)
-        return b'%s.%06d ' % (self._second(second), micros)
+        return self._second(second) % micros
 
     def _event_and_place(self, text: bytes) -> bytes:
         """What is shown of the name of an event with its place."""
@@ -11397,12 +11461,115 @@ class Text(Raw):
             return text                                 # a system call, which looks like C
         label = f'{self._labels[event.head]}:'
         pad = ' ' * (self._width - len(label))
-        place = shown_place(event, text[len(event.head):]) if event.definitions else ''
+        kernels = text[len(event.head):] if event.definitions else b''
+        place = shown_place(event, kernels) if kernels else ''
         texts = [label, pad, f' ({place})' if place else ' ' * (not event.definitions)]
         if event.definitions and not event.fields:
             texts[1:] = [''.join(texts[1:]).rstrip()]
         shown = [visible(each.encode('utf-8', 'surrogateescape')) for each in texts]
         return b''.join([BOLD, shown[0], PLAIN_AGAIN, *shown[1:]] if self._colour else shown)
+
+
+class Json(Text):
+    """An object a line; its keys tell what it is: an event has `values`, one of the kernel's own `text`, what
+    is none `lost`, `stack` or `error`."""
+    in_blocks, holds_stacks = False, True
+
+    def __init__(self, events: Sequence[Event], clock: str = '', zero: int = 0) -> None:
+        import json
+        super().__init__(events, clock, zero)
+        self._dumps = json.dumps
+        self._second = functools.lru_cache(8)(date_and_time)
+
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+        known = {**self._known(head), 'event': self.label(event)}
+        if not event.definitions:
+            return self._line({**known, 'text': decoded(head['event'] + place)})
+        if event.probe.kind not in 'eu':
+            caller, known['function'] = caller_and_place(event, place)
+            known.update({'caller': caller} if caller else {})
+        values = {field.name: typed(field, reading) for field, reading in pairs if not field.hidden}
+        return self._line({**known, 'values': values})
+
+    def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
+        event = self._events.get(head['event'] or b'')
+        named = {'event': self.label(event)} if event else {}
+        return self._line({**self._known(head), **named, 'error': decoded(text).strip('()')})
+
+    def stack(self, head: re.Match[bytes], title: bytes, frames: Sequence[bytes]) -> bytes:
+        lines = [decoded(frame).replace(' => ', '', 1) for frame in frames]
+        return self._line({**self._known(head), 'user_stack' if b'user' in title else 'stack': lines})
+
+    def with_stacks(self, shown: bytes, stacks: Mapping[str, Sequence[str]]) -> bytes:
+        named = {{'kernel': 'stack', 'user': 'user_stack'}[kind]: None if frames == NO_STACK else frames
+                 for kind, frames in stacks.items()}
+        return b'%s, %s\n' % (shown[:-2], self._dumps(named).encode()[1:])
+
+    def other(self, line: bytes) -> bytes:
+        lost = re.match(rb'CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]', line)
+        if lost:
+            return self._line({'lost': int(lost[2]) if lost[2] else None, 'cpu': int(lost[1])})
+        return self._line({'error': decoded(line)})
+
+    def tables(self, counting: Counting, top: Optional[int], unsure: str, time: str = '',
+               begin: str = '') -> str:
+        more = {name: text for name, text in (('at', time), ('missing', unsure)) if text}
+        rows = [{**row, **more} for table in counting.tables for row in table.objects(top)]
+        return ''.join(self._dumps(row) + '\n' for row in rows)
+
+    def _line(self, known: Mapping[str, object]) -> bytes:
+        return self._dumps(known).encode() + b'\n'
+
+    def _known(self, head: re.Match[bytes]) -> Dict[str, object]:
+        """What the head of a record says."""
+        text, = self._times([head['time']])
+        time = text.decode()[:-1] if self._clock == 'wall' else float(text)
+        process = {'tgid': int(head['tgid'])} if (head['tgid'] or b'-').isdigit() else {}
+        return {'time': time, 'comm': decoded(head['task']).lstrip(' '), 'pid': int(head['pid']), **process,
+                'cpu': int(head['cpu'])}
+
+
+OF_LINE = ('time', 'task', 'comm', 'pid', 'tgid', 'cpu', 'event', 'function', 'caller', 'text')
+
+
+class Template(Text):
+    """Lines as --format wants them: {NAME} is a value of the event, else what is known of the record."""
+    in_blocks = False
+
+    def __init__(self, template: str, events: Sequence[Event], clock: str = '', zero: int = 0) -> None:
+        super().__init__(events, clock, zero)
+        pairs = [event.pair.fields if event.pair else event.fields for event in events if not event.unshown]
+        self._named = {field.name for fields in pairs for field in fields if not field.hidden}
+        self._parts = []
+        for match in TEMPLATE.finditer(template):
+            with located(template, '--format', (match.start(), match.end())):
+                if not (match['text'] or match['name']):
+                    refuse('{NAME} stands for a value; {{ and }} are braces')
+                if match['name'] and match['name'] not in (*OF_LINE, *self._named):
+                    names = dict.fromkeys((*sorted(self._named), *OF_LINE))
+                    hint = near(match['name'], names) or f"; there are {', '.join(names)}"
+                    refuse(f"nothing is called '{match['name']}'{hint}")
+            text = (match['text'] or '').replace('{{', '{').replace('}}', '}')
+            self._parts.append((text, match['name'], match['width'] or ''))
+
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+        self._above = head['pid'], head['cpu']
+        known = dict.fromkeys(self._named, '')
+        known = {**self._of_line(head, event, place, pairs), **known}
+        known.update((field.name, decoded(reading.text)) for field, reading in pairs)
+        parts = (text or format(printable(known[name] or '-'), width) for text, name, width in self._parts)
+        return ''.join(parts).encode() + b'\n'
+
+    def _of_line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> Dict[str, str]:
+        """What is known of every record."""
+        caller, function, text, (time,) = '', '', head['event'] + place, self._times([head['time']])
+        if event.definitions:
+            caller, function = caller_and_place(event, place)
+            text = b' '.join(with_names(pairs))
+        task = task_text(head[0][:head.start('cpu') - head.start() - 1])
+        texts = time, task, head['task'], head['pid'], head['tgid'] or b'', b'%d' % int(head['cpu'])
+        return dict(zip(OF_LINE, (*(decoded(each).strip(' ') for each in texts), self.label(event), function,
+                                  caller, decoded(text))))
 
 
 def in_colour(match: re.Match[bytes]) -> bytes:
@@ -11420,9 +11587,16 @@ def task_text(text: bytes) -> bytes:
 
 
 def time_of_day(second: int) -> bytes:
-    """The time of day, here."""
+    """The time of day, here, but for the microseconds."""
     import time
-    return time.strftime('%H:%M:%S', time.localtime(second)).encode()
+    return time.strftime('%H:%M:%S.%%06d ', time.localtime(second)).encode()
+
+
+def date_and_time(second: int) -> bytes:
+    """The same with the date and the zone (RFC 3339)."""
+    import time
+    text = time.strftime('%Y-%m-%dT%H:%M:%S.%%06d%z ', time.localtime(second))
+    return f'{text[:-3]}:{text[-3:]}'.encode()
 
 
 def labels(events: Sequence[Event]) -> Dict[bytes, str]:
@@ -11506,6 +11680,43 @@ def function_and_offset(program: Program, address: int, start: str = '') -> str:
     return name + (f'+{address - symbol.address:#x}' if address != symbol.address else start)
 
 
+def decoded(text: bytes) -> str:
+    """The text of bytes, with surrogates for those that are no UTF-8 (PEP 383)."""
+    return text.decode('utf-8', 'surrogateescape')
+
+
+def typed(field: Field, reading: Reading) -> object:
+    """A value for JSON: a number, a text, an array, None for (null), an object where there is no value."""
+    text = decoded(reading.text)
+    kind, _, count = (field.kind or 'string').partition('[')
+    if not reading.sure or field.when == 'dur':
+        return int(reading.parts[0]) // 1000 if reading.sure else missing(text)
+    if field.format and count and text[0] == '{':
+        return [value_shown(each) for each in text[1:-1].split(',')]
+    if field.format:
+        return value_shown(text)
+    return elements(text[1:-1], kind, int(count[:-1])) if count else element(text, kind)
+
+
+def element(text: str, kind: str) -> object:
+    """A value of that fetch type, as the kernel prints it."""
+    if kind in STRINGS or kind == 'char':
+        return text[1:-1]
+    return text if kind == 'symbol' else int(text, 0)
+
+
+def elements(text: str, kind: str, count: int) -> object:
+    """Those of an array, without its braces; texts may hold anything."""
+    if kind == 'char':
+        return list(text[1::4])
+    if kind not in STRINGS:
+        return [element(each, kind) for each in text.split(',')]
+    parts = re.split(r',(?=["(])', text)
+    if len(parts) != count or not all(re.fullmatch(r'(?s)".*"|\(fault\)', part) for part in parts):
+        return {'error': 'a string in it reads like other values', 'text': text}
+    return [missing(part) if part[0] == '(' else part[1:-1] for part in parts]
+
+
 # the records
 
 
@@ -11540,10 +11751,13 @@ class Awaited(NamedTuple):
     pid: bytes
     take: Optional[TakesStack]
     kinds: Set[str]
+    held: List[bytes]                                   # what is shown of it when they have come
+    stacks: Dict[str, Sequence[str]]                    # those that have
 
     def give(self, kind: str, frames: Sequence[str]) -> None:
         """Give it a stack; what is counted is counted by the own one alone."""
         self.kinds.discard(kind)
+        self.stacks[kind] = frames
         if self.take and kind == own_stack(self.event):
             self.take(frames)
 
@@ -11625,16 +11839,15 @@ class Decoder:
         self._plain = counting_patterns(events)
         self._names = [event.name for event in events]
         self._tree = any(event.role for event in events)
-        # of the last block each text, with the event that is counted: '' with a record that is no event, None
-        # without one
-        self._shown: Iterable[Tuple[bytes, Optional[str]]] = ()
-        self._of: Optional[str] = None                  # the event of the record that is being shown
+        # each text of the last block, and the records that begin in it: their events, '' for what is none
+        self._shown: Iterable[Tuple[bytes, Sequence[str]]] = ()
+        self._begun: List[str] = []                     # those of the text that is being made
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
         hidden = any(event.pair or event.unshown or event.columns is not None for event in events)
-        self._takes_stacks = self.counting.stacks or stacks and hidden or any(
+        self._takes_stacks = self.counting.stacks or stacks and (hidden or self.view.holds_stacks) or any(
             event.probe.stacks for event in events)
         # those that the kernel records of each event
         self._kinds = {kind for event in events for kind in stacks_of(event, stacks)}
@@ -11645,23 +11858,24 @@ class Decoder:
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
         count = data.count(b'\n')
-        simple = not self._tasks and not self._pending and not self._takes_stacks
+        simple = not (self._tasks or self._pending or self._takes_stacks)
         if simple and (limit is None or limit > count):
             if self._plain and self._count(data, count):
                 self._shown = ()
                 return b''
-            found = self._fast.findall(data)
+            found = self._fast.findall(data) if self.view.in_blocks else []
             if len(found) == count:
                 return self._counted(found)
         data, self._pending = self._pending + data, b''
         heads = list(self._heads.finditer(data))
-        self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), None)]
+        self._begun = []
+        self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), self._begun)]
         last = None if limit is None else limit + sum(self.counts.values())
         for record in self._split(data, heads):
             if last is not None and record.head['event'] and sum(self.counts.values()) >= last:
                 break
-            self._of = None
-            out.append((self._decoded(record), self._of))
+            self._begun = []
+            out.append((self._decoded(record), self._begun))
         return b''.join(text for text, _ in out)
 
     def _counted(self, found: List[Tuple[bytes, ...]]) -> bytes:
@@ -11673,7 +11887,7 @@ class Decoder:
         for name, column in zip(self._names, columns):
             self.counts[name] += len(found) - column.count(b'')
         rows = self.view.rows(found)
-        self._shown = zip(rows, (next(name for name, text in zip(self._names, texts) if text)
+        self._shown = zip(rows, ([name for name, text in zip(self._names, texts) if text]
                                  for texts in zip(*columns)))
         return b''.join(rows)
 
@@ -11694,36 +11908,42 @@ class Decoder:
 
     def take_back(self, size: int) -> None:
         """Count no more what is in the last so many bytes that came, which could not be written."""
-        for text, name in reversed(list(self._shown)):
+        for text, begun in reversed(list(self._shown)):
             if len(text) > size:
                 break
             size -= len(text)
-            self.records -= text != b'' and name is not None
-            if name and text:
+            self.records -= len(begun)
+            for name in filter(None, begun):
                 self.counts[name] -= 1
 
     def finish(self) -> bytes:
         """What is left of a record that never ended."""
         rest, self._pending = self._pending, b''
-        out: List[Tuple[bytes, Optional[str]]] = []
+        out: List[Tuple[bytes, Sequence[str]]] = []
         for record in self._split(rest, list(self._heads.finditer(rest))[:1]):
-            self._of = None
-            out.append((self._broken(record) if self._is_wanted(record) else b'', self._of))
-        for cpu in list(self._waiting):
-            self._without_stack(cpu)
+            self._begun = []
+            out.append((self._broken(record) if self._is_wanted(record) else b'', self._begun))
+        for awaited in itertools.chain(*self._waiting.values()):
+            self._begun = []
+            out.append((self._give_up([awaited]), self._begun))
+        self._waiting.clear()
         self._shown = [*self._shown, *out]
         return b''.join(text for text, _ in out)
 
     def _between(self, text: bytes) -> bytes:
         """What is no record: lost events, the lines of a stack."""
-        for lost in LOST.finditer(text):
-            self.too_big += bool(lost[2])
-            self.calls.lost()
-            self.view.lost()
-            if lost[1]:
+        out = []
+        for line in text.split(b'\n')[:-1]:
+            lost = LOST.match(line + b'\n')
+            if lost:
+                self.too_big += bool(lost[2])
+                self.calls.lost()
+                self.view.lost()
+            if lost and lost[1]:
                 self.counting.incomplete = True
-                self._without_stack(int(lost[1]))
-        return b''.join(visible(self._frame(line) + b'\n') for line in text.split(b'\n')[:-1])
+                out.append(self._without_stack(int(lost[1])))
+            out.append(self.view.other(self._frame(line)))
+        return b''.join(out)
 
     def _frame(self, line: bytes) -> bytes:
         """A line of a user stack with the function in it (trace_output.c, seq_print_user_ip: the file, and
@@ -11832,12 +12052,17 @@ class Decoder:
             counted = self.counting.counts(event)
             take = (self.counting.record(event, head, values) or no_stack) if counted else None
             text = b'' if counted else text
-            self._of = event.name if text else None
+        begun = [event.name] * bool(text)
         if self._takes_stacks:
             waiting = self._waiting.setdefault(int(head['cpu']), [])
             same = [each for each in waiting if each.pid == head['pid']]
-            self._give_up([each for each in waiting if each.pid != head['pid']] + same[:1 - MOST_AWAITED])
-            waiting[:] = [*same[1 - MOST_AWAITED:], Awaited(event, head['pid'], take, set(self._kinds))]
+            others = [each for each in waiting if each.pid != head['pid']]
+            held = [text] if text and self.view.holds_stacks and stacks_of(event, self._stacks) else []
+            text = self._give_up(others + same[:1 - MOST_AWAITED]) + (b'' if held else text)
+            begun = [] if held else begun
+            own = Awaited(event, head['pid'], take, set(self._kinds), held, {})
+            waiting[:] = [*same[1 - MOST_AWAITED:], own]
+        self._begun += begun
         return text
 
     def _unknown(self, record: Record, rest: bytes) -> bytes:
@@ -11855,29 +12080,39 @@ class Decoder:
             return self._settled(head, record.event, (), text or self.view.line(head, record.event, rest, ()))
         title, _, frames = rest.partition(b'\n')
         stack = STACK.match(rest)
-        self._of = ''
         if not stack:
+            self._begun += ['']
             return self.view.remark(head, title) + self._between(frames)
         kind, waiting = 'user' if stack[1] else 'kernel', self._waiting.get(int(head['cpu']), [])
         shown = [self._frame(line) for line in frames.split(b'\n') if line]
         own = [each for each in waiting if kind in each.kinds and each.pid == head['pid']]
         owner, wanted = own[-1] if own else None, self._stacks
         if owner:
-            owner.give(kind, [frame[len(b' => '):].decode('utf-8', 'surrogateescape') for frame in shown])
+            owner.give(kind, [decoded(frame[len(b' => '):]) for frame in shown])
             wanted = not owner.take and (wanted or kind in stacks_of(owner.event, False))
             waiting[:] = [each for each in waiting if each.kinds]
+            kinds = stacks_of(owner.event, self._stacks)
+            if owner.held and kind in kinds:
+                return self._released(owner) if kinds <= set(owner.stacks) else b''
+        self._begun += [''] * wanted
         return self.view.stack(head, title, shown) if wanted else b''
 
-    def _without_stack(self, cpu: int) -> None:
+    def _without_stack(self, cpu: int) -> bytes:
         """Give up the stacks that records wait for there: they were lost."""
-        self._give_up(self._waiting.pop(cpu, []))
+        return self._give_up(self._waiting.pop(cpu, []))
 
-    @staticmethod
-    def _give_up(awaited: Sequence[Awaited]) -> None:
-        """No stack of these comes any more."""
+    def _give_up(self, awaited: Sequence[Awaited]) -> bytes:
+        """No stack of these comes any more; what is shown of those that have waited for it."""
         for each in awaited:
             for kind in [*each.kinds]:
-                each.give(kind, ['(no stack)'])
+                each.give(kind, NO_STACK)
+        return b''.join(self._released(each) for each in awaited if each.held)
+
+    def _released(self, awaited: Awaited) -> bytes:
+        """An event that has waited for its stacks."""
+        self._begun += [awaited.event.name]
+        return self.view.with_stacks(awaited.held.pop(), {
+            kind: awaited.stacks[kind] for kind in sorted(stacks_of(awaited.event, self._stacks))})
 
     def _is_wanted(self, record: Record) -> bool:
         """Count a record; tell whether it is of a task that is to be shown."""
@@ -13975,6 +14210,21 @@ of `-o` counts so alone, and prints its tables, the largest rows first, at the e
 `-S` prints for each place the line exactly as the kernel takes it, and behind ` #! ` what the kernel cannot
 be told. The kernel takes that for a comment; surftrace reads it back. Behind a line with `h:` stand the
 commands that make the kernel count, or why it cannot, each as a comment (`# `) of its own.
+
+`--json` prints an object a line. An event has its `time` in seconds (with `-T` the date and time), `comm`,
+`pid` (of the thread), `tgid` (of its process, where that is known), `cpu`, `event`, `function`, at a return
+`caller`, and `values`: numbers, texts (bytes that are no UTF-8 as `\udcXX`), arrays. `null` is `(null)`;
+`{"error": "fault"}` and the like stand where there is no value; `{"text": ..., "more": ...}` is a text that
+is longer, or could not be read whole; `$dur` is in microseconds. A trace event has the kernel's `text`. With
+`-s` there is a `stack` (of a program `user_stack`), `null` where that was lost. A line of its own is
+`{"lost": 57, "cpu": 0}` (or `null`: nobody knows how many), and what could not be printed or told has an
+`error`. A row of a table has `event`, `keys` (of `log2` and `step` the bounds), `calls` or `events`, its
+sums, `at` with `-i`, and `missing` where it is less than all.
+
+`--format` prints its text for each event, with values in the place of `{NAME}` as a line shows them, or of
+`{time}`, `{task}`, `{comm}`, `{pid}`, `{tgid}`, `{cpu}`, `{event}`, `{function}`, `{caller}`, `{text}` (all
+values), where no value is called so; `{comm:>8}` pads, `{{` is a brace, `-` stands for what an event has
+not.
 '''
 SILENCE = 5.0                               # seconds without an event before a guess why
 
@@ -14047,6 +14297,8 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('--delta', '', 'the seconds since the event before'),
         ('--cpu', '', 'the processor of each event'),
         ('-H --header', '', 'titles above the columns'),
+        ('--json', '', 'an object a line, with typed values'),
+        ('--format', 'TEMPLATE', "lines like '{time} {comm} {pid} {file}', with the values' names"),
         ('--raw', '', "the kernel's own lines, with values that can be trusted"),
         ('-q --quiet', '', 'show events, notes and the summary, nothing else'),
         ('--verbose', '', 'show each change of the machine as a command, and what undoes it')),
@@ -14631,14 +14883,19 @@ def check_options(options: Any, probes: Sequence[Probe]) -> None:
     if options.output and not options.force and not may_be_replaced(options.output):
         raise SurftraceError(f'{options.output} is there, and no script of surftrace: -o writes a script, '
                              'not a recording (for that, > FILE); --force overwrites it')
-    columns = {'-T': options.time_of_day, '--delta': options.delta, '--cpu': options.cpu,
-               '-H': options.header}
-    wanted = [name for name, value in columns.items() if value]
-    if wanted and (options.raw or options.output):
-        what = 'a script shows' if options.output else '--raw is'
-        raise InputError(f"{what} the kernel's own lines: {wanted[0]} does not go with that")
-    if options.time_of_day and options.delta:
-        raise InputError('-T and --delta: one time is shown')
+    ways = {'--raw': options.raw, '--json': options.json, '--format': options.format is not None}
+    columns = {'--cpu': options.cpu, '-H': options.header}
+    times = {'-T': options.time_of_day, '--delta': options.delta}
+    given = [name for name, value in {**ways, **columns, **times}.items() if value]
+    for wrong, message in (
+            (options.output and given not in ([], ['--raw']), "a script shows the kernel's own lines"),
+            (sum(map(bool, ways.values())) > 1, 'one way to show an event'),
+            (options.raw and len(given) > 1, "--raw are the kernel's own lines"),
+            (not options.raw and any(ways.values()) and any(columns.values()), 'columns are of text'),
+            (options.tree and any(ways.values()) and not options.raw, 'a tree is text'),
+            (all(times.values()), 'one time is shown')):
+        if wrong:
+            raise InputError(f"{message}: {', '.join([*given, *['-t'] * options.tree])} do not go together")
     if (options.interval or options.top) and all(probe.keys is None for probe in probes):
         raise InputError('-i and --top are for tables: a line with h: counts')
     if options.tree and options.output:
@@ -14863,7 +15120,12 @@ def view_of(options: Any, events: Sequence[Event]) -> Raw:
     if options.raw:
         return Raw()
     clock = 'wall' if options.time_of_day else 'delta' * options.delta
-    return Text(events, clock, time_of_day_offset() if options.time_of_day else 0, options.cpu, has_colours())
+    zero = time_of_day_offset() if options.time_of_day else 0
+    if options.json:
+        return Json(events, clock, zero)
+    if options.format is not None:
+        return Template(options.format, events, clock, zero)
+    return Text(events, clock, zero, options.cpu, has_colours())
 
 
 def time_of_day_offset() -> int:
@@ -15196,7 +15458,8 @@ class Stream:
             lost = ', '.join(['some lost (a larger buffer: -b KB)'] * self.decoder.counting.incomplete
                              + [text for tally in self.tallies for text in tally.losses(False)])
             begin = '\033[H\033[2J' * (due and os.isatty(self._output))
-            text = f'{begin}{time.strftime("%H:%M:%S")}\n{self.decoder.counting.text(report.top, lost)}\n'
+            now_ = time.strftime('%H:%M:%S')
+            text = self.decoder.view.tables(self.decoder.counting, report.top, lost, now_, begin)
             self._unwritten += text.encode('utf-8', 'surrogateescape')
             report.asked = False
         if due:
@@ -15409,7 +15672,7 @@ def conclude(events: Sequence[Event], run: Run, stream: Stream, top: Optional[in
     try:
         if stream.decoder.counting.tables and not stream.why:
             unseen = ', '.join(losses(run, stream) + missed_hits(stream.profile))
-            put_out(stream.decoder.counting.text(top, unseen))
+            put_out(stream.decoder.view.tables(stream.decoder.counting, top, unseen))
     finally:
         for line in summary(events, run, stream):
             say(line)

@@ -6,7 +6,7 @@ import re
 from random import Random
 
 import pytest
-from helpers import GOOD, SEAL, sealed, text_of
+from helpers import SEAL, SETS, sealed, some_records, text_of
 from imitation import Old
 
 import surftrace
@@ -349,36 +349,6 @@ def test_of_two_strings_none_lends_its_end_to_the_other():
 
 
 # ---- blocks
-
-def some_records(random: Random, events: list[Event], count: int) -> list[bytes]:
-    """Records and lines between them, in which now and then something is not as usual."""
-    lines = []
-    for _ in range(count):
-        event = random.choice(events)
-        values, rare = {}, random.random() < 0.05
-        for name, fetch in event.definitions[0].args if event.definitions else ():
-            text = bytes(random.choice(b'ab"\n\x1b\xc3 =') for _ in range(random.randint(0, 6))) if rare else b'ab'
-            number = random.randint(0, 7) if fetch.kind[:1] == 'b' else random.randint(0, 100)
-            values[name] = text if (fetch.kind or 'string') == 'string' else [number] * 3 if fetch.kind.endswith(']') else number
-        names = [guard.name for field in event.fields for guard in field.guards]
-        pointers = {name: random.choice([0, 5000, GOOD]) for name in names} if random.random() < 0.1 else {}
-        head = {'comm': random.choice([b'bash', b'a b', b'x-1']), 'tgid': random.choice(['', '77'])} if rare else {'tgid': '77'}
-        lines.append(text_of(event, values, pointers, **head)
-                     if event.definitions else b'            bash-77      (     77) [001]   421.123456: b: x=1\n')
-        if random.random() < 0.02:
-            lines.append(random.choice([b'CPU:0 [LOST 5 EVENTS]\n', STACK]))
-    return lines
-
-
-SETS = {
-    'numbers': ('p f users=+84(+2272(%di)):s32 n=%si:x32',),
-    'strings': ('p f s=+0(%si):string n=+4(%di):u32',),
-    'cut strings': ('p f s=+0(%si):string n=%di:u32 #! s:cut(3)',),
-    'arrays': ('p f a=+0(%si):u8[3] c=$comm',),
-    'formats': ('p f a=+0(%di):b3@0/8 e=%si:u32 #! a:S(3) e:enum(A=1,B=2)',),
-    'three events': ('p f users=+84(+2272(%di)):s32', 'p f s=+0(%si):string', 'e a/b'),
-}
-
 
 VIEWS = {
     'raw': lambda events: surftrace.Raw(),
