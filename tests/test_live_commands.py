@@ -176,3 +176,24 @@ def test_a_command_has_the_signals_that_it_would_have(tmp_path: Path) -> None:
     broken.close()
     with pytest.raises(CannotRun):
         Command([''])
+
+
+STACKS = '''#include <unistd.h>
+#define kept __attribute__((noipa))
+kept int leaf(int n) { return getppid() > n; }
+kept int middle(int n) { return leaf(n) + 1; }
+int main(void) { return middle(1) + middle(2) + middle(3) == 0; }
+'''
+
+
+@traced
+def test_stacks_of_one_line_alone(tracefs: Path, compile_c: Callable[..., Path]) -> None:
+    program = compile_c(STACKS, '-O1', '-fno-omit-frame-pointer')
+    run = surftrace('-q', '--raw', f'P {program}:leaf n=%0:s32 +ustack f:n>1', f'P {program}:middle n=%0:s32',
+                    'e syscalls/sys_enter_getppid +stack +ustack', '--', str(program))
+    found = re.findall(r'(f[01]): .* n=(\d)|(sys_getppid)|<(user )?stack trace>\n((?: => .*\n)+)', run.stdout)
+    order = [name or number or call or ('user' if user else 'kernel') for name, number, call, user, frames in found]
+    plain, stacks = ['f1', 'sys_getppid', 'kernel', 'user'], ['f1', 'f0', 'user', 'sys_getppid', 'kernel', 'user']
+    assert order == plain + stacks * 2, run.stdout
+    assert all('do_syscall_64' in frames for *_, user, frames in found if frames and not user) or os.uname().machine != 'x86_64'
+    assert all('(' in frames for *_, user, frames in found if user)
