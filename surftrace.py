@@ -13075,10 +13075,16 @@ def type_offer(text: str, start: int, keyword: str, machine: Machine) -> Offer:
 
 
 def filter_offer(text: str, start: int, machine: Machine) -> Offer:
-    """Fields, and behind an operator the values of an enum."""
+    """Fields, and behind an operator the values of an enum; what an expression may go on with."""
+    left = re.search(r'(?:->|[^\s&|!=<>~])*$', text[start:])
+    if left and re.search(r'[^\w(]', left[0]):
+        begin = start + left.start() + len(left[0]) - len(left[0].lstrip('('))
+        return argument_offer(f"{text[:start - 2]}{' ' * (begin - start + 2)}{text[begin:]}", machine)
     at = len(re.sub(r'\w*$', '', text[start:])) + start
     resolver = resolver_for(text, machine)
     types = {field.name: field.type for field in (resolver.fields or {}).values()}
+    for parameter in resolver.function.parameters if resolver.function else ():
+        types[parameter.name] = parameter.type()
     with contextlib.suppress(InputError):
         probe = parse_probe(text[:start - 2])
         fields = unique([resolver.field(arg) for arg in probe.args], probe)

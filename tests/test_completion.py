@@ -128,6 +128,7 @@ ADDED = [
     ('an arrow', "surftrace 'p wake_up_new_task a=%0", '->'),
     ("an event's field", "surftrace 'e sched/sched_switch prev_st", 'ate'),
     ("an event's field in a filter", "surftrace 'e sched/sched_switch f:prev_co", 'mm'),
+    ('a member in a filter', "surftrace 'p wake_up_new_task f:p->static_pr", 'io'),
     ('a name in a filter', "surftrace 'p wake_up_new_task mine=%0->prio f:mi", 'ne'),
     ('what -L lists', "surftrace -L 'struct task_struct.wake_ent", 'ry'),
     ('the type of what -L lists', "surftrace -L 'un", 'ion'),
@@ -187,7 +188,7 @@ def fixture_kernel(types_file: Callable[[str], Path]) -> surftrace.Machine:
 
 
 @pytest.mark.parametrize(('text', 'names'), [
-    ('', 'P |R |e |p |r |u '), ('q', ''), ('p', 'p '), ('x y z', ''), ('p nope x=%0->', ''), ('p main) a=%', ''),
+    ('', 'P |R |e |p |r |t |u '), ('q', ''), ('p', 'p '), ('x y z', ''), ('p nope x=%0->', ''), ('p main) a=%', ''),
     ('p main a=(str', 'struct '), ('p main a=((struct nested *)%di)->bef', 'before'),
     ('p main a=((struct nested *)%di)->named.deep.', 'y'), ('p main a=*((struct nested *)%di)->befo', 'before'),
     ('p main a=!(struct nested *)%di->ne', 'next'), ('p main a=((struct nested *)%di)->next->next->ne', 'next'),
