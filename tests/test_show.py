@@ -79,6 +79,17 @@ def test_lines_in_a_file_are_those_that_were_shown(tmp_path, capfdbinary, types_
                            ' #! f:')
 
 
+def test_what_is_shown_of_lines_that_count_is_read_again_as_lines_and_as_a_file(tmp_path, capfdbinary, types_file):
+    command = ['-S', '-v', str(types_file('DWARF 5'))]
+    assert surftrace.main([*command, 'p take_scalars h:comm p->i', 'p take_text h:p->s']) == 0
+    said = capfdbinary.readouterr().out
+    assert said.count(b"\n# echo 'hist:keys=i,comm:") == 1 and b':unseen h:comm i\n' in said and b'\n# f1: only surftrace' in said
+    (tmp_path / 'lines').write_bytes(said)
+    for given in said.decode().splitlines(), ['-f', str(tmp_path / 'lines')]:
+        assert surftrace.main([*command, *given]) == 0
+        assert capfdbinary.readouterr().out == said
+
+
 def test_what_is_shown_is_what_the_kernel_reads():
     """A line of kprobe_events: words without blanks, and what is for surftrace behind a #."""
     for line in shown(events_of(KERNEL, ARGS)):
