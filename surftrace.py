@@ -987,6 +987,10 @@ class Executable:
     def _packed(self, section: Section) -> memoryview:
         return memoryview(self._map)[section.offset:section.offset + section.size]
 
+    def named_file(self, section: str) -> str:
+        """The name of another file at the beginning of a section."""
+        return bytes(self.contents(section)).partition(b'\0')[0].decode(errors='replace')
+
     def release(self, name: str) -> None:
         """Take a section's pages out of memory; those that are read again come back."""
         section = self.sections[name]
@@ -2193,8 +2197,9 @@ class Entries:
         """The entry at that place."""
         if offset < 0:
             if not self.shared:
-                path = self.executable.path
-                raise DebugInfoError(f'{path}: the file that it shares entries with is missing')
+                name = self.executable.named_file('.gnu_debugaltlink')
+                raise DebugInfoError(f'{self.executable.path}: the file that it shares entries with (dwz) is '
+                                     f"missing: {name or 'it has no name'}")
             return self.shared.die(~offset)
         unit = self.unit_of(offset)
         return unit.die(offset - unit.offset)
@@ -5056,7 +5061,7 @@ def debug_files(executable: Executable) -> List[Executable]:
     folder, root = os.path.dirname(own), re.match(r'(?:/proc/\d+/root)?', executable.path)
     assert root
     places = [f'{root[0]}{build_id_path(executable.build_id)}'] if executable.build_id else []
-    link = named_file(executable, '.gnu_debuglink')
+    link = executable.named_file('.gnu_debuglink')
     if link and '/' not in link:
         places += [f'{folder}/{link}', f'{folder}/.debug/{link}', f'{DEBUG_FOLDER}{folder}/{link}']
     others = readable_files(place for place in places if os.path.realpath(place) != own)
@@ -5068,11 +5073,6 @@ def debug_files(executable: Executable) -> List[Executable]:
             data = inflated(packed, lzma.LZMADecompressor)
             found.append(Executable(f'{executable.path} (.gnu_debugdata)', data))
     return found
-
-
-def named_file(executable: Executable, section: str) -> str:
-    """The name of another file at the beginning of a section."""
-    return bytes(executable.contents(section)).partition(b'\0')[0].decode(errors='replace')
 
 
 def is_debug_file_of(other: Executable, executable: Executable) -> bool:
@@ -5087,7 +5087,7 @@ def is_debug_file_of(other: Executable, executable: Executable) -> bool:
 def program_types(file: Executable, code: Executable) -> List[Source]:
     """The DWARF of a program's file or of its debug file, and that which dwz moved out of several such
     (.gnu_debugaltlink: its path)."""
-    name = named_file(file, '.gnu_debugaltlink')
+    name = file.named_file('.gnu_debugaltlink')
     path = os.path.join(os.path.dirname(os.path.realpath(file.path)), name)
     other = next(readable_files([path] if name else []), None)
     if not other:
@@ -7453,7 +7453,8 @@ class Walk(Leaves):
         type_ = inner.type
         if not isinstance(type_, Struct):
             ways = {Pointer: ': write *x before ->', Void: ': cast the pointer first, ((struct T *)x)->m'}
-            refuse(f"{spell(type_)} has no members{ways.get(type(type_), '')}")
+            unread = self.info.dwarf.unread if isinstance(type_, Void) and self.info.dwarf else ''
+            refuse(f"{unread}{spell(type_)} has no members{ways.get(type(type_), '')}")
         type_ = self._defined(type_)
         variant = next((each for each in type_.variants().each if each.member.name == name), None)
         if variant:

@@ -419,7 +419,7 @@ def test_a_debug_file_of_another_program_is_not_taken(wrong: str, compile_c: Com
 
 
 FRAMED = '''#include <stdio.h>
-struct s { int v; };
+struct s { int v; } told;
 __attribute__((noinline)) int work(int n, struct s *p) {
   int twice = n * 2;
   struct s mine = {n};
@@ -468,6 +468,19 @@ def test_debug_information_that_is_not_read_is_named(flags: tuple[str, ...], why
     program = compile_c(FRAMED, '-g', '-O1', *flags)
     assert why in outcome('-S', f'P {program}:work n').err
     assert outcome('-S', f'P {program}:work %0').out.endswith(' arg0=%di:x64\n')
+    assert why in refusal(f'P {program}:work @told.v')[0]
+
+
+def test_the_file_that_dwz_made_of_several_is_named_where_it_is_missing(compile_c: Compile, tmp_path: Path) -> None:
+    need('dwz')
+    common, programs = tmp_path / 'common.debug', [tmp_path / 'one', tmp_path / 'two']
+    for program in programs:
+        shutil.copy(build(compile_c, '-O2'), program)
+    output('dwz', '-m', common, '-M', common, *programs)
+    line = f'P {programs[0]}:handle o->own.a'
+    assert value(shown(line)[0]) == 'a=+16(%si):s32'
+    common.unlink()
+    assert f'is missing: {common}' in outcome('-S', line).err
 
 
 def test_v_names_the_debug_file_and_refuses_one_of_another_program(compile_c: Compile, tmp_path: Path) -> None:
