@@ -987,10 +987,6 @@ class Executable:
     def _packed(self, section: Section) -> memoryview:
         return memoryview(self._map)[section.offset:section.offset + section.size]
 
-    def named_file(self, section: str) -> str:
-        """The name of another file at the beginning of a section."""
-        return bytes(self.contents(section)).partition(b'\0')[0].decode(errors='replace')
-
     def release(self, name: str) -> None:
         """Take a section's pages out of memory; those that are read again come back."""
         section = self.sections[name]
@@ -1359,6 +1355,11 @@ def inflated_section(path: str, section: Section, data: memoryview) -> memoryvie
         if len(found) != section.unpacked:
             raise ValueError(f'{section.name} of {len(found)} bytes says it is one of {section.unpacked}')
         return memoryview(found)
+
+
+def named_file(executable: Executable, section: str) -> str:
+    """The name of another file at the beginning of a section."""
+    return bytes(executable.contents(section)).partition(b'\0')[0].decode(errors='replace')
 
 
 def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
@@ -2197,7 +2198,7 @@ class Entries:
         """The entry at that place."""
         if offset < 0:
             if not self.shared:
-                name = self.executable.named_file('.gnu_debugaltlink')
+                name = named_file(self.executable, '.gnu_debugaltlink')
                 raise DebugInfoError(f'{self.executable.path}: the file that it shares entries with (dwz) is '
                                      f"missing: {name or 'it has no name'}")
             return self.shared.die(~offset)
@@ -5061,7 +5062,7 @@ def debug_files(executable: Executable) -> List[Executable]:
     folder, root = os.path.dirname(own), re.match(r'(?:/proc/\d+/root)?', executable.path)
     assert root
     places = [f'{root[0]}{build_id_path(executable.build_id)}'] if executable.build_id else []
-    link = executable.named_file('.gnu_debuglink')
+    link = named_file(executable, '.gnu_debuglink')
     if link and '/' not in link:
         places += [f'{folder}/{link}', f'{folder}/.debug/{link}', f'{DEBUG_FOLDER}{folder}/{link}']
     others = readable_files(place for place in places if os.path.realpath(place) != own)
@@ -5087,7 +5088,7 @@ def is_debug_file_of(other: Executable, executable: Executable) -> bool:
 def program_types(file: Executable, code: Executable) -> List[Source]:
     """The DWARF of a program's file or of its debug file, and that which dwz moved out of several such
     (.gnu_debugaltlink: its path)."""
-    name = file.named_file('.gnu_debugaltlink')
+    name = named_file(file, '.gnu_debugaltlink')
     path = os.path.join(os.path.dirname(os.path.realpath(file.path)), name)
     other = next(readable_files([path] if name else []), None)
     if not other:
