@@ -6692,9 +6692,9 @@ def is_untyped(type_: Type) -> bool:
 
 def as_text(type_: Type) -> Type:
     """A pointer to bytes, or an array of them, as one of char."""
-    if isinstance(type_, Array):
-        return type_._replace(written=lambda: CHAR)
-    return type_._replace(written=lambda: CHAR) if isinstance(type_, Pointer) else type_
+    if isinstance(type_, (Array, Pointer)):
+        return type_._replace(written=lambda: Int('char', 1, False))
+    return type_
 
 
 def refuse(message: str, at: Optional[Span] = None) -> NoReturn:

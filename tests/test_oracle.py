@@ -69,6 +69,8 @@ def asked(label: str, mode: str, function: str, text: str) -> Union[Answer, Refu
     except surftrace.SurftraceError as error:
         assert str(error).strip(), f'{function} {text}: refused without a word'
         return Refusal(str(error).split('\n')[0])
+    if field.format and field.format.word.startswith('{'):
+        return Refusal('a struct, shown by its members')
     assert len(field.fetches) == 1
     return understood(field.fetches[0].text(), bool(field.format) and field.format.word.startswith('S('))
 
