@@ -1301,7 +1301,7 @@ def the_program_into_head() -> None:
 def messages_that_cannot_be_written_stop_nothing() -> None:
     before = snapshot()
     for lines in (1, 5, 7):             # at the making of the instance, at the definition, when it traces
-        command = f"'{sys.executable}' surftrace.py -m btf -d 1 '{QUIET}' 2>&1 >/run/shown | head -n {lines}; wait"
+        command = f"'{sys.executable}' surftrace.py -m btf --verbose -d 1 '{QUIET}' 2>&1 >/run/shown | head -n {lines}; wait"
         equal(len(subprocess.run(['sh', '-c', command], capture_output=True, text=True, check=True).stdout.splitlines()), lines)
         wait_until(lambda: snapshot() == before, 60, 'everything to be undone')
     run = Run(QUIET)
