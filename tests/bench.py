@@ -207,7 +207,7 @@ def counting() -> None:
 def in_guest(program: str) -> None:
     """Each way of tracing in turn: processor time of the calls, beyond what they take alone, and that of a tracer which reads
     of each, beyond what it takes without one (bpftrace compiles, which is never the same)."""
-    ours, line = [sys.executable, 'surftrace.py', '-q', '-b', '20000'], 'p do_sys_openat2 dfd'
+    ours, line = [sys.executable, 'surftrace.py', '-b', '20000'], 'p do_sys_openat2 dfd'
     ways = {'nobody': ['sleep', '1000'], 'shown': [*ours, line], 'counted in user space': [*ours, '-n', '1000000000', f'{line} h:dfd'],
             'counted by the kernel': [*ours, f'{line} h:dfd']}
     if shutil.which('bpftrace'):
@@ -230,6 +230,7 @@ def traced_opens(command: Sequence[str], program: str, count: int) -> Tuple[List
     with tempfile.TemporaryFile('w+') as out:
         tracer = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         while command[0] != 'sleep' and not re.search('tracing|Attaching', os.pread(out.fileno(), 10000, 0).decode()):
+            assert tracer.poll() is None, os.pread(out.fileno(), 10000, 0).decode()
             time.sleep(0.1)
         time.sleep(2)
         calls = subprocess.Popen([program, str(count)])
