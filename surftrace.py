@@ -11347,12 +11347,12 @@ class Raw:
         values = b''.join(b' ' + visible(value) for value in with_names(pairs))
         return visible(head[0] + place) + values + b'\n'
 
-    def rows(self, found: Sequence[Tuple[bytes, ...]]) -> List[bytes]:
-        """Plain records: of each its task, its processor and its time, then of each event, where it is that,
-        its name with the place, and the values."""
-        task, cpu, time, *events = zip(*found)
+    def rows(self, columns: Sequence[Sequence[bytes]]) -> List[bytes]:
+        """Plain records: their tasks with the processor and their times, then for each event, of the records
+        that are its, the name with the place, and the values."""
+        task, time, *events = columns
         behind, end = itertools.repeat(b': '), itertools.repeat(b'\n')
-        return list(map(b''.join, zip(task, cpu, time, behind, *events, end)))
+        return list(map(b''.join, zip(task, time, behind, *events, end)))
 
     def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
         """A word in the place of a record's values, or a record of nobody's."""
@@ -11389,7 +11389,7 @@ class Text(Raw):
         self._events, self._labels = {event.head: event for event in events}, labels(events)
         self._clock, self._zero, self._cpu, self._colour = clock, zero, cpu, colour
         self._since: Optional[float] = None             # the time of the first record, or the one before
-        self._task = functools.lru_cache(1 << 12)(task_text)
+        self._task = functools.lru_cache(1 << 12)(self._task_and_cpu)
         self._where = functools.lru_cache(1 << 12)(self._event_and_place)
         self._second = functools.lru_cache(8)(time_of_day)
         widths = [len(label) for label in self._labels.values() if len(label) <= WIDEST_LABEL]
@@ -11405,10 +11405,12 @@ class Text(Raw):
         return f"{time} {'TASK-PID':18} {'CPU   ' * self._cpu}EVENT\n"
 
     def head(self, head: re.Match[bytes]) -> bytes:
-        text = head[0][:head.start('time') - head.start()]
-        task, _, cpu = text.rpartition(b'[')
         time, = self._times([head['time']])
-        return time + self._task(task) + (b'[' + cpu.split(b' ')[0] + b' ') * self._cpu
+        return time + self._task(head[0][:head.start('time') - head.start()])
+
+    def _task_and_cpu(self, text: bytes) -> bytes:
+        task, _, cpu = text.rpartition(b'[')
+        return task_text(task) + (b'[' + cpu.split(b' ')[0] + b' ') * self._cpu
 
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
         self._above = head['pid'], head['cpu']
@@ -11419,15 +11421,15 @@ class Text(Raw):
                   for field, reading in pairs if not field.hidden]
         return b''.join([self.head(head), self._where(event.head + place), *values, b'\n'])
 
-    def rows(self, found: Sequence[Tuple[bytes, ...]]) -> List[bytes]:
-        task, cpu, time, *events = zip(*found)
+    def rows(self, columns: Sequence[Sequence[bytes]]) -> List[bytes]:
+        task, time, *events = columns
         names, values = events if len(events) == 2 else (map(b''.join, zip(*events[i::2])) for i in (0, 1))
         if self._colour:
             values = map(functools.partial(IN_COLOUR.sub, in_colour), values)
-        columns: List[Iterable[bytes]] = [self._times(time), map(self._task, task)]
-        columns += [[text.split(b' ')[0] + b' ' for text in cpu]] * self._cpu
-        self._above = re.findall(rb'\d+', task[-1][17:])[0], re.findall(rb'\d+', cpu[-1])[0]
-        return list(map(b''.join, zip(*columns, map(self._where, names), values, itertools.repeat(b'\n'))))
+        pid, *_, cpu = re.findall(rb'\d+', task[-1][17:])
+        self._above = pid, cpu
+        shown = self._times(time), map(self._task, task), map(self._where, names), values
+        return list(map(b''.join, zip(*shown, itertools.repeat(b'\n'))))
 
     def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
         name = self._where(head['event']) if head['event'] else b''
@@ -11442,15 +11444,16 @@ class Text(Raw):
     def lost(self) -> None:
         self._above = ()
 
-    def _times(self, times: Sequence[bytes]) -> Iterable[bytes]:
+    def _times(self, times: Sequence[bytes]) -> Sequence[bytes]:
         """What is shown of times, with a blank behind it."""
         if self._clock == 'wall':
-            return map(self._of_day, times)
+            return list(map(self._of_day, times))
         seconds = list(map(float, times))               # exact to the microsecond for 285 years
         since = seconds[0] if self._since is None else self._since
         self._since = seconds[-1] if self._clock == 'delta' else since
         before = [since, *seconds] if self._clock == 'delta' else itertools.repeat(since)
-        return map(b'%10.6f '.__mod__, map(operator.sub, seconds, before))
+        all_at_once = b'%10.6f \n' * len(seconds) % tuple(map(operator.sub, seconds, before))
+        return all_at_once.split(b'\n')[:-1]
 
     def _of_day(self, time: bytes) -> bytes:
         second, micros = divmod(int(time.replace(b'.', b'')) + self._zero, 1000000)
@@ -11729,7 +11732,7 @@ LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', r
 BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 FAST_PLACE = rb'\([ -(*-~]*\)'
-FAST_HEAD = rb'^(?! =>)( [ -~]{15}-(?=[\d ]{6})\d+ +(?:\([ \d-]+\) +)?)(\[\d{3,}\] (?:\S{5} )? *)([\d.]+): '
+FAST_HEAD = rb'^(?! =>)( [ -~]{15}-(?=[\d ]{6})\d+ +(?:\([ \d-]+\) +)?\[\d{3,}\] (?:\S{5} )? *)([\d.]+): '
 UNFINISHED = 1 << 16                                    # bytes of a record whose end is still waited for
 
 
@@ -11885,12 +11888,12 @@ class Decoder:
         if not found:
             return b''
         self.records += len(found)
-        columns = list(zip(*found))[3::2]
-        for name, column in zip(self._names, columns):
+        columns = list(zip(*found))
+        for name, column in zip(self._names, columns[2::2]):
             self.counts[name] += len(found) - column.count(b'')
-        rows = self.view.rows(found)
+        rows = self.view.rows(columns)
         self._shown = zip(rows, ([name for name, text in zip(self._names, texts) if text]
-                                 for texts in zip(*columns)))
+                                 for texts in zip(*columns[2::2])))
         return b''.join(rows)
 
     def _count(self, data: bytes, lines: int) -> bool:
