@@ -8499,7 +8499,7 @@ class Event(NamedTuple):
     columns: Optional[Tuple[Column, ...]] = None        # of one that is counted and not shown
     pair: Optional[Pair] = None             # of the entries and returns that make pairs
     begins: Tuple[Begin, ...] = ()
-    next_task: Optional[Fetch] = None       # unseen, of a raw sched_switch: who runs behind it
+    next_task: Optional[Fetch] = None       # unseen, of a probe of sched_switch: who runs behind it
     role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
     label: str = ''                         # what it is called there
 
@@ -9691,7 +9691,9 @@ def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event
     probe = with_every(probe, InEvent(machine.kernel, fields), machine)
     if probe.args or not all(of_record(key, fields or ()) for key in probe.keys or ()):
         own = f'{name}_{own}'[:63] if probe.place.glob else name
-        return own_event(probe, own, 'e', event, InEvent(machine.kernel, fields))
+        made = own_event(probe, own, 'e', event, InEvent(machine.kernel, fields))
+        next_ = Fetch('$next_pid', kind='s32') if event == 'sched/sched_switch' and machine.live else None
+        return sealed(made._replace(next_task=next_), 0)
     for each in comparisons(probe.filter):
         if each.arg:
             refuse('an event as it is can be filtered by its fields alone; with an argument before f: (then '
@@ -12243,6 +12245,8 @@ def fast_unseen(event: Event) -> bytes:
     for guard in (guard for field in event.fields for guard in field.guards):
         guards.setdefault(guard.name, []).append(guard)
     values += [b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items()]
+    values += [b' %s=-?[0-9]+' % name.encode() for name, fetch in event.definitions[0].unseen
+               if fetch == event.next_task]
     return b''.join(values) + event.seal.encode()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import sealed, text_of
+from helpers import KERNEL, record, sealed, text_of
 from imitation import passes
 
 import surftrace
@@ -275,6 +275,21 @@ def test_what_surftrace_does_itself_is_left_out_but_not_interrupts(line: str, ta
 def test_a_switch_is_left_out_where_it_is_between_surftrace_and_idleness(from_: int, to: int, passing: bool) -> None:
     event = Event('sched_switch', 'sched', (), (), (), '', '', sealed('e a/b')[0].probe, EVENT.arch)
     assert passes(surftrace.of_others(event, OWN), {'prev_pid': ('s32', from_), 'next_pid': ('s32', to)}) is passing
+
+
+@pytest.mark.parametrize(('task', 'to', 'passing'), [
+    (7, 8, False), (0, 7, False), (8, 0, False), (7, OTHER, True), (OTHER, 7, True), (OTHER, 0, True), (0, OTHER, True)])
+def test_of_a_probe_of_switches_too(task: int, to: int, passing: bool) -> None:
+    """It fetches unseen who is next; a plain record of it is still decoded with others, all at once."""
+    fields = {'events/sched/sched_switch/format': 'field:int prev_prio;\toffset:8;\tsize:4;\tsigned:1;\n'
+              'field:int next_pid;\toffset:16;\tsize:4;\tsigned:1;\n'}
+    machine = KERNEL._replace(live=True, read=lambda path: fields.get(path, ''))
+    event, = surftrace.make_events([surftrace.parse_probe('e:run sched/sched_switch prev_prio')], machine)
+    assert event.definitions[0].definition() == 'e:run sched/sched_switch prev_prio=$prev_prio:s32 next1=$next_pid:s32'
+    assert passes(surftrace.of_others(event, OWN), {'common_pid': ('s32', task), 'next1': ('s32', to)}) is passing
+    line = record('run', [('prev_prio', 's32', 120), ('next1', 's32', to)])
+    decoder = surftrace.Decoder([event], stacks=False)
+    assert decoder._fast.findall(line) and decoder.block(line).endswith(b' prev_prio=120\n')
 
 
 def test_nothing_is_left_out_where_that_is_asked_for() -> None:
