@@ -10858,6 +10858,9 @@ def keys_of(columns: Sequence[Column], alone: Container[int], event: Event) -> T
     return tuple(sorted(keys, key=functools.partial(is_text, event)))
 
 
+PAIR_OF = '{}_pair'                        # a synthetic event has no group of its own
+
+
 def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List[Histogram]:
     """The histograms by which the kernel makes pairs of a function's entries and returns, and counts them.
     InputError: only user space can, and why. The first keeps, by task and place in its stack, when a call
@@ -10868,7 +10871,7 @@ def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List
     several = len(entry.definitions) + len(back.definitions) > 2
     if popped is None or several or entry.begins or back.begins or not entry.pair:
         refuse(f'{ONLY_HERE} the times of calls {"at several places" if several else "here"}')
-    made = EventDef('s', f'{group}_pair', '', tuple((field.name, field.fetches[0]) for field in fields))
+    made = EventDef('s', PAIR_OF.format(group), '', tuple((field.name, field.fetches[0]) for field in fields))
     whole = back._replace(fields=pair.fields, definitions=(made,), pair=None)
     exact = pair.condition and in_microseconds(pair.condition, named_in(pair))
     condition = FilterText(fields, {}).text(exact) if exact else ''
@@ -13960,13 +13963,15 @@ def sweep(tracefs: Tracefs) -> List[str]:
     trace_pipe open: rmdir says EBUSY. A group without an instance is nobody's: that is made first, removed
     last."""
     swept = []
-    for path in (f'instances/{name}' for name in tracefs.names('instances') if re.fullmatch(OUR_NAME, name)):
+    for name in [name for name in tracefs.names('instances') if re.fullmatch(OUR_NAME, name)]:
         with contextlib.suppress(TracefsError):
+            path = f'instances/{name}'
             lock = tracefs.lock(path)
             try:
-                remove_triggers(tracefs, path)
+                if tracefs.has(f'events/synthetic/{PAIR_OF.format(name)}'):     # no script has one
+                    remove_triggers(tracefs, path)
                 tracefs.rmdir(path)
-                swept.append(os.path.basename(path))
+                swept.append(name)
             finally:
                 os.close(lock)
     for file in ('kprobe_events', 'uprobe_events', 'dynamic_events'):

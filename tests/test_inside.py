@@ -69,11 +69,12 @@ def gdb_answers(program: Path, folder: Path) -> tuple[list[list[Any]], int]:
         function = info.dwarf.function_here(spot)
         for name in dict.fromkeys(v.name for v in (*function.parameters, *function.locals)):
             try:
-                fetch = field_of(info, spot, name).fetches[0]
+                field = field_of(info, spot, name)
             except surftrace.InputError:
                 refused += 1
                 continue
-            if fetch.kind != 'string':
+            fetch, = field.fetches[:1]
+            if fetch.kind != 'string' and not (field.format and field.format.word.startswith('{')):     # no struct
                 text, bits = in_c(fetch, lambda name: info.dwarf.executable.symbols(name)[0].address)
                 questions.append([spot.address, spot.function, name, fetch.text(), text, bits])
     return answered_by_gdb(program, questions, folder), refused

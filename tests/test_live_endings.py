@@ -425,7 +425,7 @@ def one_run(choose: random.Random, name: str) -> None:
     catchable = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
     way = choose.choice(['by itself', 'signals', 'signals', 'killed', 'killed early', 'early'])
     seconds = choose.choice([0.01, 0.2, 0.5]) if way == 'by itself' else 60
-    process = subprocess.Popen([*COMMAND, '-q', '-d', str(seconds), PROBE, f'{FORK} f:common_pid==1'], stdin=subprocess.DEVNULL,
+    process = subprocess.Popen([*COMMAND, '-d', str(seconds), PROBE, f'{FORK} f:common_pid==1'], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     err = ''

@@ -390,7 +390,7 @@ def test_a_program_that_is_replaced_before_the_probes_are_set(function: str, app
     """Its offsets are good in the file that was read alone: that one is probed, or none."""
     shutil.copy(build(compile_c, '-O0'), app.with_name('new'))
     with looping(app) as process:
-        said = subprocess.run([sys.executable, '-c', REPLACING, function, app.with_name('new'), app, '-n', '3', f'P {app}:handle id'],
+        said = subprocess.run([sys.executable, '-c', REPLACING, function, app.with_name('new'), app, '--raw', '-n', '3', f'P {app}:handle id'],
                               capture_output=True, text=True, timeout=60, cwd=Path(module.__file__).parent)
         if function == 'program_at':
             assert said.returncode == 1 and f'{app} was replaced or changed while it was read' in said.stderr
@@ -736,7 +736,7 @@ def test_members_and_types_of_cpp_are_those_the_program_takes(compiler: str, fla
     assert len(said) == len(SCOPED) and dict(zip(SCOPED, values)) == dict(zip(SCOPED, said))
 
 
-STRINGS = r'''
+CPP_STRINGS = r'''
 #include <string>
 #include <string_view>
 struct S { int n; std::string inside; };
@@ -751,7 +751,7 @@ int main() {
 @pytest.mark.parametrize('library', ['', '-stdlib=libc++'])
 def test_strings_of_two_libraries(library: str, compile_c: Compile) -> None:
     need('clang++')
-    program = compile_c(STRINGS, *library.split(), '-std=c++17', '-x', 'c++', '-g', '-O1', compiler='clang++')
+    program = compile_c(CPP_STRINGS, *library.split(), '-std=c++17', '-x', 'c++', '-g', '-O1', compiler='clang++')
     lines = traced([f'P {program}:take s r v in=p->inside *q'], lambda: ran(program))
     assert shown(lines) == [
         f's="" r="{"a" * 22}" v="view" in="inside" q=(null)',
