@@ -4432,6 +4432,16 @@ class Kallsyms:
         names = sorted({match[1].decode() for match in matches if match})
         return [symbol for name in names for symbol in self.functions(name)]
 
+    def aliases(self, name: str) -> List[str]:
+        """The names at the address of that one, where it may be seen: a system call's function has two, of
+        which ftrace lists one."""
+        found = []
+        for address in {symbol.address for symbol in self.symbols(name)} - {0}:
+            for at in occurrences(self._data, b'%x ' % address):
+                if not self._data[self._data.rfind(b'\n', 0, at) + 1:at].strip(b'0'):
+                    found.append(self._data[at:self._data.find(b'\n', at)].decode().split()[2])
+        return found
+
     def beginning(self, prefix: str, code: bool) -> Set[str]:
         """The names of functions, or of other symbols, that begin so."""
         kinds = b'tTwW' if code else b'a-su-vx-zA-SU-VX-Z'
@@ -6458,14 +6468,15 @@ def path_format(counts: Tuple[int, ...], arch: Arch) -> Format:
 def variant_format(text: str) -> Format:
     """The variant of an enum of Rust by its discriminant, the first part, and what it holds where that is one
     number, another part: 'None=0,Some=1/1'; '*': any other value, '/': it holds more than a number."""
-    known = {}
-    for name, value, held in re.findall(r'(\w+)=(\d+|\*)(/?\d*)', text):
-        known[value] = name, held
+    known: Dict[str, Tuple[str, str]] = {
+        value: (name, held) for name, value, held in re.findall(r'(\w+)=(\d+|\*)(/?\d*)', text)}
 
     def show(values: Sequence[str]) -> str:
         name, held = known.get(str(number(values[0])), known.get('*', ('', '')))
-        inner = {'': '', '/': '(..)'}.get(held) if held in ('', '/') else f'({values[int(held[1:])]})'
-        return f'{name}{inner}' if name else f'(no variant: {values[0]})'
+        if not name:
+            return f'(no variant: {values[0]})'
+        inner = values[int(held[1:])] if held[1:] else '..'
+        return name + f'({inner})' * bool(held)
     parts = max([int(held[1:] or 0) for _, held in known.values() if held], default=0)
     return Format(f'variant({text})', (INTEGER,) * (1 + parts), show)
 
@@ -8512,6 +8523,11 @@ class Event(NamedTuple):
         return f'{self.name}: '.encode()
 
     @property
+    def every_field(self) -> Tuple[Field, ...]:
+        """What is known of its records in the end: of pairs that of both."""
+        return self.pair.fields if self.pair and self.pair.fields else self.fields
+
+    @property
     def unshown(self) -> bool:
         """Tell whether its records are there for others only: entries, what times that are counted begin
         with."""
@@ -8971,17 +8987,10 @@ def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine:
     if traceable is not None and reason in ('', NOT_TRACEABLE):
         whole = symbol.name.partition('.')[0]
         names = (symbol.name, whole)
-        listed = traceable.intersection(names) or traceable.intersection(aliases(whole, machine))
+        running = Kallsyms(encoded(machine.read('/proc/kallsyms')))
+        listed = traceable.intersection(names) or traceable.intersection(running.aliases(whole))
         reason = '' if listed else NOT_TRACEABLE
     return reason
-
-
-def aliases(name: str, machine: Machine) -> List[str]:
-    """The names of the running kernel at the same address (a system call's function has two): ftrace lists
-    one of them."""
-    text = machine.read('/proc/kallsyms')
-    found = re.search(rf'^([0-9a-f]*[1-9a-f][0-9a-f]*) \w {re.escape(name)}$', text, re.M)
-    return re.findall(rf'^{found[1]} \w (\S+)$', text, re.M) if found else []
 
 
 def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:
@@ -9327,7 +9336,7 @@ def beginnings(event: Event, since: Since, events: Sequence[Event]) -> List[int]
 
 def kinds_of(event: Event, name: str) -> List[str]:
     """The types of a field of an event, or of the record itself: what can be compared is alike in it."""
-    fields = event.pair.fields if event.pair and event.pair.fields else event.fields
+    fields = event.every_field
     found = [field for field in fields if field.name == name and field.when != 'dur']
     if not found and name in ('common_pid', 'cpu'):
         return [name]
@@ -9906,8 +9915,7 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
     if isinstance(filter_, Junction) and filter_.op == '&&':
         parts = filter_.parts
     own = {field.name for field in fields if not field.when}
-    times = [field for field in fields if field.when == 'dur']
-    known = {**dict(zip(['dur'], times)), **{field.name: field for field in fields}}
+    known = named_in(fields)
     kernel, ours = [], []
     for part in parts:
         names = [each.field.split('.')[0] for each in comparisons(part)]
@@ -9926,6 +9934,12 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
         named = [field._replace(name=name) for name, field in known.items()]
         FilterText(named, {}).text(both[1])             # refuses what makes no sense
     return both[0], both[1]
+
+
+def named_in(fields: Sequence[Field]) -> Dict[str, Field]:
+    """The fields of a pair by the names that a filter has for them: 'dur' is also the first time."""
+    times = [field for field in fields if field.when == 'dur']
+    return {**dict(zip(['dur'], times)), **{field.name: field for field in fields}}
 
 
 def in_nanoseconds(known: Mapping[str, Field], compare: Compare) -> Compare:
@@ -10873,7 +10887,8 @@ def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List
         refuse(f'{ONLY_HERE} the times of calls {"at several places" if several else "here"}')
     made = EventDef('s', PAIR_OF.format(group), '', tuple((field.name, field.fetches[0]) for field in fields))
     whole = back._replace(fields=pair.fields, definitions=(made,), pair=None)
-    exact = pair.condition and in_microseconds(pair.condition, named_in(pair))
+    whole_times = functools.partial(in_microseconds, named_in(pair.fields))
+    exact = pair.condition and mapped(pair.condition, whole_times)
     condition = FilterText(fields, {}).text(exact) if exact else ''
     counted = histograms(whole, [condition])
     task = (Column('common_pid', ''),) * (back.definitions[0].letter == 'R')    # in the kernel by its stack
@@ -10888,18 +10903,11 @@ def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List
             Histogram(back, all_of(filters), last, (), {}, keeps=ends)]
 
 
-def named_in(pair: Pair) -> Dict[str, Field]:
-    """The fields of a pair by the names that a filter has for them."""
-    named = {field.when: field for field in pair.fields if field.when == 'dur'}
-    named.update((field.name, field) for field in pair.fields)
-    return named
-
-
 def kept_fields(back: Event) -> List[Field]:
     """The fields of a pair that its keys and its filter want, which the kernel can keep as they were: numbers
     for which nothing had to be read, the task's name at the return, and a time, of which it makes pairs."""
     pair = back.pair or Pair()
-    named = named_in(pair)
+    named = named_in(pair.fields)
     wanted = {pair.fields[column.field].name for column in back.columns or () if column.field >= 0}
     wanted |= {named[each.field].name for each in comparisons(pair.condition) if each.field in named}
     fields = [field for field in pair.fields if field.name in wanted]
@@ -10916,20 +10924,16 @@ def kept_fields(back: Event) -> List[Field]:
     return fields
 
 
-def in_microseconds(filter_: Filter, known: Mapping[str, Field]) -> Filter:
+def in_microseconds(known: Mapping[str, Field], compare: Compare) -> Compare:
     """The same about times in whole microseconds, which is what the kernel has of them here."""
-    if isinstance(filter_, Not):
-        return Not(in_microseconds(filter_.inner, known))
-    if isinstance(filter_, Junction):
-        return Junction(filter_.op, tuple(in_microseconds(part, known) for part in filter_.parts))
-    field = known.get(filter_.field)
+    field = known.get(compare.field)
     if not field or field.when != 'dur':
-        return filter_
-    whole, rest = divmod(int(filter_.value), 1000)
-    if rest and filter_.op in ('==', '!='):
-        refuse(f'{ONLY_HERE} by times that are no whole microseconds', filter_.value_at)
-    more = rest > 0 and filter_.op in ('<', '>=')
-    return filter_._replace(field=field.name, value=str(whole + more))
+        return compare
+    whole, rest = divmod(int(compare.value), 1000)
+    if rest and compare.op in ('==', '!='):
+        refuse(f'{ONLY_HERE} by times that are no whole microseconds', compare.value_at)
+    more = rest > 0 and compare.op in ('<', '>=')
+    return compare._replace(field=field.name, value=str(whole + more))
 
 
 def as_shown(field: Field, value: int) -> str:
@@ -11206,10 +11210,13 @@ class Begun:
         return (*begin, *values) if values else (*begin, task_of(head))
 
     def _keep(self, times: Dict[Tuple[object, ...], int], key: Tuple[object, ...], time: int) -> bool:
-        """Keep a time; whether an older one had to go."""
+        """Keep a time as the newest; whether the oldest had to go."""
         times.pop(key, None)
         times[key] = time
-        return len(times) > self.MOST and bool(times.pop(next(iter(times))))
+        if len(times) <= self.MOST:
+            return False
+        del times[next(iter(times))]
+        return True
 
     def begin(self, begin: Begin, event: Event, head: re.Match[bytes], known: Mapping[str, Reading]) -> None:
         """Keep a record that others count from; not one that is read late, behind its end (of two processors'
@@ -11548,7 +11555,7 @@ class Template(Text):
 
     def __init__(self, template: str, events: Sequence[Event], clock: str = '', zero: int = 0) -> None:
         super().__init__(events, clock, zero)
-        pairs = [event.pair.fields if event.pair else event.fields for event in events if not event.unshown]
+        pairs = [event.every_field for event in events if not event.unshown]
         self._named = {field.name for fields in pairs for field in fields if not field.hidden}
         self._parts = []
         for match in TEMPLATE.finditer(template):
@@ -11798,14 +11805,14 @@ def counted_values(pairs: Iterable[Tuple[Field, Reading]]) -> List[str]:
 
 def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bool:
     """Tell whether a pair is let through by the part of the filter that the kernel could not judge."""
+    if not pair.condition:
+        return True
     known: Dict[str, Tuple[Optional[Field], Reading]] = {
         'common_pid': (None, Reading(b'', (head['pid'],))),
         'cpu': (None, Reading(b'', (b'%d' % int(head['cpu']),)))}
-    for field, reading in zip(pair.fields, readings):
-        known[field.name] = (field, reading)
-        if field.when == 'dur':
-            known.setdefault('dur', (field, reading))
-    return not pair.condition or holds(pair.condition, known)
+    by_name = {field.name: (field, reading) for field, reading in zip(pair.fields, readings)}
+    known.update((name, by_name[field.name]) for name, field in named_in(pair.fields).items())
+    return holds(pair.condition, known)
 
 
 UNSEEN = b'  (its entry was not seen)'
@@ -12044,8 +12051,9 @@ class Decoder:
         else:
             shown, depth = True, self.calls.pass_by(event, head, match)
             text = b' '.join([head['event'] + match[1], *with_names(pairs)])
-        return self._settled(head, event, (), self._in_column(head, depth, text)) if shown else \
-            self._settled(head, event)
+        if not shown:
+            return self._settled(head, event)
+        return self._settled(head, event, (), self._in_column(head, depth, text))
 
     def _in_column(self, head: re.Match[bytes], depth: int, text: bytes) -> bytes:
         """A line of a tree, that deep."""
@@ -12141,7 +12149,7 @@ class Decoder:
             self.calls.lost()
         if event.unshown:
             return self._settled(head, event)
-        fields = event.pair.fields if event.pair else event.fields
+        fields = event.every_field
         return self._settled(head, event, ['(not decoded)'] * len(fields), text)
 
 

@@ -490,3 +490,12 @@ def test_usdt_probes_are_listed_as_readelf_has_them() -> None:
     assert {re.sub(r'(;|  //) \d+ places$', '', line) for line in surftrace.listing('u libstdc++:*', of_programs())} == wanted
     with pytest.raises(surftrace.InputError, match="has no USDT probe 'nosuch'"):
         surftrace.listing('u libstdc++:nosuch', of_programs())
+
+
+@pytest.mark.parametrize(('name', 'names'), [
+    ('__do_sys_a', ['__do_sys_a', '__se_sys_a']), ('b', ['b']), ('c', []), ('hidden', []), ('m', ['m', 'm_too'])])
+def test_other_names_of_a_function_of_the_running_kernel(name: str, names: list[str]) -> None:
+    table = surftrace.Kallsyms(b'ffffffff81000010 T __do_sys_a\nffffffff81000010 t __se_sys_a\nffffffff81000100 T b\n'
+                               b'0000000000000000 T hidden\n0000000000000000 T as_well\nffffffffc0000010 t m\t[mod]\n'
+                               b'ffffffffc0000010 t m_too\t[mod]\n')
+    assert table.aliases(name) == names

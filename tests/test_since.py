@@ -160,3 +160,13 @@ def test_what_is_shown_can_be_read_again(lines):
                  event.pair and [(field.name, field.when, field.since) for field in event.pair.fields]) for event in events]
     first = sealed(*lines)
     assert told(sealed(*[line for event in first for line in event.lines()])) == told(first)
+
+
+def test_the_kernel_judges_the_time_that_is_judged_here():
+    """'dur' in a filter is the first time of the line; the kernel has only that since the entry."""
+    events = sealed(BEGIN, 'r:e f x=$dur(b) y=$dur h:log2(y) f:dur>1ms')
+    with pytest.raises(InputError, match="by 'x' of a call"):
+        surftrace.histograms_of(events[2], events, surftrace.Run('g', entries=1000))
+    events = sealed(BEGIN, 'r:e f y=$dur h:log2(y) f:dur>1ms')
+    assert any('took>1000' in each.filter or 'y>1000' in each.filter
+               for each in surftrace.histograms_of(events[2], events, surftrace.Run('g', entries=1000)))
