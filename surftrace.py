@@ -14285,7 +14285,10 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('-p --pid', 'PROCESS...', 'only these processes, with all their threads: ids, or names, of all that '
          'have one now (1234,nginx)'),
         ('-c --children', '', 'with -p: their children too'),
-        ('--tid', 'TID[,TID]', 'only these threads')),
+        ('--tid', 'TID[,TID]', 'only these threads'),
+        ('--uid', 'USER', 'only the processes that this user has now, and their children'),
+        ('--cgroup', 'PATH', 'only the processes that are now in this cgroup (of a service, a container), or '
+         'below it, and their children')),
     'what to do instead': (
         ('-L --list', 'WHAT...', "list what there is: 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', "
          "'struct task_struct', 'struct task_struct.mm', 'enum pid_type'"),
@@ -14592,7 +14595,7 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
     library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of that name
     from another machine."""
     inside = {identity(path): path for path in (
-        object_of_process(pid, name) for pid in process_ids(*options.pid)) if path}
+        object_of_process(pid, name) for pid in (() if options.uid else chosen(options))) if path}
     if len(inside) > 1:
         raise InputError(f"'{name}' is another file in each of these processes "
                          f"({', '.join(inside.values())}): trace them one by one")
@@ -14627,6 +14630,61 @@ def process_ids(*lists: Tuple[str, ...]) -> Tuple[int, ...]:
             raise SurftraceError(f'there is no process {word}')
         found.update(dict.fromkeys(called))
     return tuple(found)
+
+
+def chosen(options: Any) -> Tuple[int, ...]:
+    """The processes that -p, --uid or --cgroup mean."""
+    if not (options.uid or options.cgroup):
+        return process_ids(*options.pid)
+    if options.uid:
+        found = processes_with('status', rf'^Uid:\t{user_id(options.uid)}\t')           # the real one
+        nobody = f"user '{options.uid}' has no process; one that is to come: -- sudo -u {options.uid} COMMAND"
+    else:
+        path = path_in_cgroups(options.cgroup)
+        found = processes_with('cgroup', rf'^\d+:[^:]*:{re.escape(path)}(/|$)')
+        alike = [each for each in cgroups() if os.path.basename(path) in each]
+        hint = near(path, cgroups()) or f'; there are {first_of(alike or cgroups(), 5)}'
+        nobody = f"no process is in the cgroup '{path}'{hint}"
+    if not found:
+        raise SurftraceError(nobody)
+    return found
+
+
+@functools.lru_cache(None)
+def processes_with(file: str, pattern: str) -> Tuple[int, ...]:
+    """Those whose file of that name has such a line."""
+    return tuple(pid for pid in processes() if re.search(pattern, read_text(f'/proc/{pid}/{file}'), re.M))
+
+
+def user_id(name: str) -> int:
+    """The number of a user."""
+    import pwd
+    if re.fullmatch(r'[0-9]{1,10}', name):
+        return int(name)
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise SurftraceError(f"there is no user '{name}'{near(name, user_names())}") from None
+
+
+def user_names() -> List[str]:
+    """Of the users that are known here."""
+    import pwd
+    return [user.pw_name for user in pwd.getpwall()]
+
+
+def path_in_cgroups(path: str) -> str:
+    """A cgroup's path as /proc has it, '' for the root, from that or the one in the file system."""
+    mounts = re.findall(r'^\S+ (\S+) cgroup2? ', read_text('/proc/mounts'), re.M)
+    above = max((mount for mount in mounts if f'{path}/'.startswith(f'{mount}/')), default='', key=len)
+    return f"/{path[len(above):].strip('/')}".rstrip('/')
+
+
+@functools.lru_cache(None)
+def cgroups() -> List[str]:
+    """The cgroups that processes are in."""
+    texts = [read_text(f'/proc/{pid}/cgroup') for pid in processes()]
+    return sorted({path for text in texts for path in re.findall(r'^\d+:[^:]*:(/.+)$', text, re.M)})
 
 
 def processes() -> List[int]:
@@ -14737,9 +14795,9 @@ def complete(parser: Any) -> int:
         if asked and words:
             return in_quotes(*asked[-1], words, quote, zsh)
         return ['0', *words] if zsh else list(quoted_by_argcomplete(words, quote, at))
+    names = {'uid': lambda **_: user_names(), 'cgroup': lambda **_: cgroups()}
     for action in parser._actions:
-        if action.dest in ('lines', 'list'):
-            action.completer = lines
+        action.completer = {'lines': lines, 'list': lines, **names}.get(action.dest)
     # leave out what stands before our own name: sudo, nice, variables
     line, point = os.environ['COMP_LINE'], int(os.environ['COMP_POINT'])
     command = re.search(r'(?:^|\s)(\S*surftrace(?:\.py)?)\s', line)
@@ -14838,6 +14896,7 @@ def parsed(argv: Optional[Sequence[str]]) -> Any:
             pass                                        # what argparse has written leaves now, or never
         raise
     options.command = words[end + 1:]
+    options.chosen = [name for name in ('pid', 'tid', 'uid', 'cgroup') if getattr(options, name)]
     if words[end:] == ['--']:
         raise InputError("a command belongs behind --, as in surftrace 'p vfs_read count' -- ls")
     return options
@@ -14854,12 +14913,12 @@ def run(options: Any) -> int:
         put_out(first_help())
     elif options.help_language:
         page(f'```\n{GRAMMAR.strip()}\n```\n\n{LANGUAGE.strip()}'.split('\n'), printable)
-    elif options.children and not options.pid or options.tid and options.pid:
-        raise InputError('-c goes with -p, and --tid with neither')
+    elif options.children and not options.pid or len(options.chosen) > 1:
+        raise InputError('-c goes with -p; of -p, --tid, --uid and --cgroup only one is given')
     elif options.command and any((options.show, options.output, options.list, options.disassemble,
-                                  options.line, options.export_types, options.pid, options.tid)):
-        raise InputError('a command behind -- is run and traced alone: not with -p or --tid, nor with -S, -o '
-                         'and others that trace nothing')
+                                  options.line, options.export_types, options.chosen)):
+        raise InputError('a command behind -- is run and traced alone: not with -p and the like, nor with '
+                         '-S, -o and others that trace nothing')
     elif options.list:
         in_kernel = any(text.split(None, 1)[:1] not in (['P'], ['R'], ['u']) for text in options.list)
         machine = machine_for(options, debug_info(options, in_kernel), in_kernel)
@@ -15013,8 +15072,9 @@ def export(options: Any) -> None:
 
 def save(options: Any, text: str) -> None:
     """Write the script into its file, executable."""
-    if options.pid or options.tid:
-        raise InputError('-p names processes of this machine; a script cannot take them along')
+    if options.chosen:
+        raise InputError('-p, --tid, --uid and --cgroup mean processes of this machine; a script cannot take '
+                         'them along')
     if options.output == '-':
         put_out(text)
         return
@@ -15065,7 +15125,7 @@ def counted_by_the_kernel(*processes: str) -> Optional[bool]:
 
 def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     """The Run that the options describe, without its group; a process stands for its threads."""
-    if (options.pid or options.tid or options.command) and counted_by_the_kernel('1', 'self') is False:
+    if (options.chosen or options.command) and counted_by_the_kernel('1', 'self') is False:
         raise SurftraceError(
             '-p: in a PID namespace (a container) processes have other numbers than the kernel traces by (so '
             'with --tid, and a command behind --). Run surftrace outside, with the PID that the process has '
@@ -15074,11 +15134,11 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     for tid in threads:
         if not os.path.exists(f'/proc/{tid}'):
             raise SurftraceError(f'there is no thread {tid}')
-    for pid in process_ids(*options.pid):
-        try:
+    for pid in chosen(options):
+        with contextlib.suppress(OSError):              # it has ended
             threads += [int(name) for name in os.listdir(f'/proc/{pid}/task')]
-        except OSError:
-            raise SurftraceError(f'there is no process {pid}') from None
+    if options.chosen and not threads:
+        raise SurftraceError('the processes have ended')
     stacks = {kind for event in events for kind in stacks_of(event, options.stack)}
     return Run('', 'kernel' in stacks, 'user' in stacks, options.buffer, tuple(threads),
                wall=options.time_of_day, alone=bool(options.tid))
@@ -15095,6 +15155,9 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
         run = wanted_run(options, events)._replace(entries=MOST_ENTRIES, tasks=int(tasks[1]) if tasks else 0)
         for name in (word for words in options.pid for word in words if not word.isdigit()):
             note(f"-p {name}: {', '.join(map(str, process_ids((name,))))}")
+        if options.uid or options.cgroup:
+            note(f'processes: {len(chosen(options))}, and their children. Those that come otherwise (a '
+                 'login, the start of a service, docker exec) are not seen')
     undone: Dict[str, str] = {}
     again: Dict[str, str] = {}
     with contextlib.closing(Command(options.command)) as command:
@@ -15111,7 +15174,8 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                  undone: Dict[str, str], command: Command) -> None:
     """Do a live run of these events."""
     function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
-    tasks = frozenset(() if options.children or options.command or run.alone else run.pids)
+    spread = options.children or options.uid or options.cgroup or options.command
+    tasks = frozenset(() if spread or run.alone else run.pids)
     decoder = Decoder(events, tasks, function_at, options.stack, view_of(options, events))
     refusals = Refusals(events, machine, tracefs)
 
@@ -15120,7 +15184,7 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
             say(with_paths(command, events))
     with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
         instance = claim(tracefs, show)
-        entries = min(run.entries, entries_of_histograms(options, tracefs, instance))
+        entries = min(run.entries, entries_of_histograms(options, run, tracefs, instance))
         run = run._replace(group=instance.group, entries=entries)
         if counted_by_the_kernel('self') and not options.self:
             run = run._replace(own=(os.getpid(), stream.reader.process))
@@ -15186,11 +15250,10 @@ MOST_SAID = 8                               # definitions that are shown at the 
 MOST_ENTRIES = 1 << 17                      # of all histograms of a run; 0: there are none
 
 
-def entries_of_histograms(options: Any, tracefs: Tracefs, instance: Instance) -> int:
+def entries_of_histograms(options: Any, run: Run, tracefs: Tracefs, instance: Instance) -> int:
     """So many entries at the most, of some 600 bytes each that the kernel takes at once, as leave most of the
     memory to others; none where each event is wanted here, or this kernel has no histograms."""
-    each = options.stack or options.pid or options.tid or options.command or options.count
-    if each or not has_histograms(tracefs, instance):
+    if options.stack or run.pids or options.count or not has_histograms(tracefs, instance):
         return 0
     free = re.search(r'^MemAvailable: +(\d+) kB', read_text('/proc/meminfo'), re.M)
     return int(free[1]) // 16 if free else 0

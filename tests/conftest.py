@@ -124,10 +124,11 @@ def _mounted_tracefs() -> Path:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where the tests have mounted tracefs, it is unmounted when the last worker is done."""
-    if MOUNTED.exists() and not hasattr(session.config, 'workerinput'):
+    if not hasattr(session.config, 'workerinput'):
         with _alone('tracefs'), _alone('mount of tracefs'):
-            subprocess.run(['umount', '-l', TRACEFS], check=True)
-            MOUNTED.unlink()
+            if MOUNTED.exists():        # another session may have been here while this one waited
+                subprocess.run(['umount', '-l', TRACEFS], check=True)
+                MOUNTED.unlink()
 
 
 @contextlib.contextmanager

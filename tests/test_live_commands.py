@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from live import COMMAND, FORK, PROJECT, Running, children, forked, surftrace
 
-from surftrace import CannotRun, Command
+from surftrace import CannotRun, Command, SurftraceError, cgroups, chosen, processes_with
 
 EXEC = 'e sched/sched_process_exec'
 traced = pytest.mark.live
@@ -97,13 +98,15 @@ def test_a_table_of_a_command(tracefs: Path) -> None:
     assert run.returncode == 0
 
 
+USER = 60000 + os.getpid() % 5000      # a number that nobody has
 NAPPER = """
 import os, sys, threading, time
 def nap():
-    os.write(1, b'%d\n' % threading.get_native_id())  # print() writes the end of a line apart, behind another thread's number
+    os.write(1, b'%d\\n' % threading.get_native_id())  # print() writes the end of a line apart, behind another thread's number
     while True:
         os.getppid(), time.sleep(0.02)
 open('/proc/self/comm', 'w').write(sys.argv[1])
+os.setresuid(int(sys.argv[2]), 0, 0)
 threading.Thread(target=nap).start()
 nap()
 """
@@ -111,8 +114,9 @@ nap()
 
 @traced
 def test_processes_by_name_and_threads(tracefs: Path) -> None:
-    nappers = [subprocess.Popen([sys.executable, '-c', NAPPER, name], stdout=subprocess.PIPE, text=True)
-               for name in ('surf-nap', 'surf-nap', 'surf-other')]
+    nap, other = f'nap-{os.getpid()}', f'other-{os.getpid()}'       # nobody else's, also where tests run twice
+    nappers = [subprocess.Popen([sys.executable, '-c', NAPPER, name, user], stdout=subprocess.PIPE, text=True)
+               for name, user in ((nap, '0'), (nap, '0'), (other, str(USER)))]
     try:
         threads = [int(napper.stdout.readline()) for napper in nappers for _ in (0, 1)]
 
@@ -122,19 +126,60 @@ def test_processes_by_name_and_threads(tracefs: Path) -> None:
             said.append(run.stderr)
             return {int(pid) for pid in re.findall(r'-(\d+) .*: f0: ', run.stdout)}
         said: list[str] = []
-        assert shown('-p', 'surf-nap') == set(threads[:4])
-        assert f'note: -p surf-nap: {nappers[0].pid}, {nappers[1].pid}\n' in said[0] or nappers[0].pid > nappers[1].pid
-        assert shown('-p', f'surf-other,{nappers[0].pid}') == shown('-p', 'surf-other', '-p', str(threads[1])) == {*threads[:2], *threads[4:]}
+        assert shown('-p', nap) == set(threads[:4])
+        assert f'note: -p {nap}: {nappers[0].pid}, {nappers[1].pid}\n' in said[0] or nappers[0].pid > nappers[1].pid
+        assert shown('-p', f'{other},{nappers[0].pid}') == shown('-p', other, '-p', str(threads[1])) == {*threads[:2], *threads[4:]}
         assert shown('--tid', f'{threads[0]},{threads[3]}') == {threads[0], threads[3]}
+        assert shown('--uid', str(USER)) == {*threads[4:]}        # their real user
+        assert 'note: processes: 1, and their children. Those that come otherwise' in said[-1]
+        mount = re.search(r'^\S+ (\S+) cgroup2 ', Path('/proc/mounts').read_text(), re.M)
+        if mount and os.access(mount[1], os.W_OK):
+            cgroup = Path(mount[1]) / 'surftrace-test' / 'inner'
+            try:
+                cgroup.mkdir(parents=True)
+                (cgroup / 'cgroup.procs').write_text(str(nappers[1].pid))
+                for name in ('surftrace-test', '/surftrace-test/inner/', str(cgroup)):
+                    assert shown('--cgroup', name) == {*threads[2:4]}
+                assert 'there are /surftrace-test/inner\n' in surftrace('--cgroup', 'surftrace', FORK).stderr
+            finally:
+                nappers[1].kill()
+                nappers[1].wait()
+                cgroup.rmdir()
+                cgroup.parent.rmdir()
     finally:
         for napper in nappers:
             napper.kill()
             napper.communicate()
-    assert surftrace('-p', 'surf-nap', 'P libc:getppid').stderr == 'surftrace: there is no process surf-nap\n'
+    assert surftrace('-p', nap, 'P libc:getppid').stderr == f'surftrace: there is no process {nap}\n'
     assert 'no thread' in surftrace('--tid', str(threads[0]), 'P libc:getppid').stderr
+    assert f"user '{USER}' has no process; one that is to come: -- sudo -u {USER} " in surftrace('--uid', str(USER), FORK).stderr
+    assert "there is no user 'noboby'; did you mean 'nobody'?" in surftrace('--uid', 'noboby', FORK).stderr
 
 
-@pytest.mark.parametrize('arguments', [['-S', 'e sched/x', '--', 'true'], ['-p', '1', 'e sched/x', '--', 'true'], ['e sched/x', '--'],
+def test_the_processes_of_a_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /proc says it, with either version of cgroups; the children of a cgroup, not those that begin alike."""
+    files = {'/proc/mounts': 'x /fs/v2 cgroup2 rw 0 0\ny /fs/v2/pids cgroup rw 0 0\nz / ext4 rw 0 0\n',
+             '/proc/1/cgroup': '0::/\n', '/proc/2/cgroup': '1:name=systemd:/a b/x.scope\n0::/\n', '/proc/3/cgroup': '0::/c:d/sub\n',
+             '/proc/4/cgroup': '0::/c:dd\n'}
+    monkeypatch.setattr('surftrace.read_text', lambda path: files.get(path, ''))
+    monkeypatch.setattr('surftrace.processes', lambda: [1, 2, 3, 4])
+    for cached in (processes_with, cgroups):
+        cached.cache_clear()
+    try:
+        for path, found in (('c:d', (3,)), ('/c:d', (3,)), ('/fs/v2/c:d/sub/', (3,)), ('/', (1, 2, 3, 4)), ('/fs/v2', (1, 2, 3, 4)),
+                            ('a b', (2,)), ('/fs/v2/pids/a b/x.scope', (2,)), ('c:d+', ()), ('c:', ()), ('sub', ())):
+            try:
+                assert chosen(Namespace(uid=None, cgroup=path, pid=[])) == found, path
+            except SurftraceError as error:
+                assert not found, error
+                assert str(error).startswith(f"no process is in the cgroup '/{path}'")
+    finally:
+        for cached in (processes_with, cgroups):
+            cached.cache_clear()
+
+
+@pytest.mark.parametrize('arguments', [['-S', 'e sched/x', '--', 'true'], ['-p', '1', 'e sched/x', '--', 'true'],
+                                       ['--uid', '0', 'e sched/x', '--', 'true'], ['e sched/x', '--'],
                                        ['-L', 'p x', '--', 'true'], ['-o', '-', 'e sched/x', '--', 'true']])
 def test_a_command_is_for_a_run(arguments: list[str]) -> None:
     run = surftrace(*arguments)
