@@ -76,7 +76,8 @@ def man_page() -> str:
     lines += ['.SH THE LANGUAGE', *verbatim(surftrace.GRAMMAR.strip()), *roff(surftrace.LANGUAGE)]
     for title in SECTIONS:
         lines += [f'.SH {title.upper()}', *roff(readme.split(f'\n## {title}\n')[1].split('\n## ')[0])]
-    return '\n'.join((*lines, '.SH SEE ALSO', r'.BR perf\-probe (1),', r'.BR bpftrace (8),', r'.BR trace\-cmd (1)', ''))
+    page = '\n'.join((*lines, '.SH SEE ALSO', r'.BR perf\-probe (1),', r'.BR bpftrace (8),', r'.BR trace\-cmd (1)', ''))
+    return re.sub(r'^(\.S[HS] .*\n)\.PP\n', r'\1', page, flags=re.M)      # mandoc warns of a paragraph behind a heading
 
 
 def _made() -> None:
