@@ -13307,7 +13307,7 @@ GROUP_IN_SCRIPT = '\0'                      # the group in the plan of a script:
 
 def shell_quote(text: str) -> str:
     """Quote for any POSIX shell, with the group as its variable."""
-    return '"' + re.sub(r'([\\"$`])', r'\\\1', text).replace(GROUP_IN_SCRIPT, '$group') + '"'
+    return '"' + re.sub(r'([\\"$`])', r'\\\1', text).replace(GROUP_IN_SCRIPT, '${group}') + '"'
 
 
 def shell_command(write: Write) -> str:
@@ -13370,7 +13370,7 @@ show() {{        # of the lines that come, $left events with what belongs to the
 {tables}ending() {{
     trap '[ -z "$counter" ] || kill "$counter"' INT TERM HUP QUIT
     trap '' PIPE
-    [ -z "$group" ] || echo 0 >"$tracefs/instances/$group/tracing_on"
+{halt}    [ -z "$group" ] || echo 0 >"$tracefs/instances/$group/tracing_on"
     [ -z "$timer" ] || kill "$timer" 2>/dev/null
     [ -z "$nap" ] || kill "$nap" 2>/dev/null
     if [ -n "$reader" ]; then           # it ends by itself when all is written; not on every kernel
@@ -13589,7 +13589,8 @@ function show(t, title, n, i, j, row, sum, shown, part, grid, width, form, line,
     }
     line = left ? sprintf(", %.0f of them in %d more rows", left, n - shown) : ""
     printf "%.0f %s%s\n", sum, title[3], line
-    line = dropped[t] ? sprintf(", %.0f with keys that found no room in the kernel", dropped[t]) : ""
+    line = ""
+    if (dropped[t]) line = sprintf(", %s%.0f with keys that found no room in the kernel", upto[t], dropped[t])
     if (last && unread[t] > 0) line = line sprintf(", %.0f in entries that cannot be read", unread[t])
     for (i in layout) {
         split(layout[i], part)
@@ -13605,6 +13606,7 @@ BEGIN {
 }
 /^table\t/ && !begun { count = $2; titles[count] = $0; keys[count] = $4; sums[count] = NF - 4 - $4; next }
 /^histogram\t/ && !begun { i = $3; line = $0; getline filter; layout[i, filter] = line; next }
+/^keeps\t/ && !begun { keeps[$3] = $2; upto[$2] = "up to "; next }
 $0 == "before" || $0 == "now" { begun = 1; now = $0 == "now"; next }
 /^event / { event = substr($0, 7); next }
 /^# trigger info: / {
@@ -13616,7 +13618,9 @@ $0 == "before" || $0 == "now" { begun = 1; now = $0 == "now"; next }
 }
 substr($0, 1, 2) == "{ " && known { entry() }
 /^ +Hits: / && known && now { split($0, part, ": "); unread[item[2]] += part[2] - hits }
-/^ +Dropped: / && known && now { split($0, part, ": "); dropped[item[2]] += part[2] }
+/^ +Dropped: / && now && (known || event in keeps) {
+    split($0, part, ": "); dropped[known ? item[2] : keeps[event]] += part[2]
+}
 END { for (t = 1; t <= count; t++) { if (t > 1) print ""; show(t) } }
 '
 layout() {      # the tables; the histograms, each with its filter below it
@@ -13625,7 +13629,7 @@ layout() {      # the tables; the histograms, each with its filter below it
 }
 counts() {      # what is read of it lasts, whatever signal comes
     trap '' INT TERM HUP QUIT
-    for event in {events}; do
+    for event in {events} ${1:+{keeps}}; do
         echo "event $event"
         sed '' "$tracefs/instances/$group/events/$event/hist"
     done
@@ -13638,7 +13642,7 @@ missed() {      # what no probe saw: the rows of the profile are those of the de
     ' "$tracefs/kprobe_events" "$tracefs/kprobe_profile" 2>/dev/null
 }
 table() {       # of what has come since the last one; the numbers of all since the first
-    now=$(counts)
+    now=$(counts "$1")
     (
         trap '' INT TERM HUP QUIT
         { layout; echo before; printf '%s\n' "$before"; echo now; printf '%s\n' "$now"; } |
@@ -13652,7 +13656,7 @@ table() {       # of what has come since the last one; the numbers of all since 
 def table_layout(events: Sequence[Event], made: Sequence[Histogram]) -> List[str]:
     """What a script is told of its tables (number, unit, keys, titles) and of what each histogram means for
     one: its event, how many keys it has, whether the last is a text, what stands in each column; the
-    filter."""
+    filter. Of one that keeps what pairs are made of only what found no room is in a table."""
     lines, numbers = [], {}
     for number, table in enumerate(Counting(events).tables, 1):
         keys = table.keys or [Column('event', '')]
@@ -13661,13 +13665,17 @@ def table_layout(events: Sequence[Event], made: Sequence[Histogram]) -> List[str
         lines.append('\t'.join(['table', str(number), table.unit, str(len(keys)), *titles]))
         numbers.update(dict.fromkeys(table.labels, (str(number), table)))
     for each in made:
+        event, keys_ = each.folder(GROUP_IN_SCRIPT)[len('events/'):], str(len(each.keys) or 1)
+        if each.keeps:                                  # of a pair, of which there is one
+            of_pair = next(numbers[other.event.head] for other in made if made_of_others(other.event))
+            lines.append('\t'.join(['keeps', of_pair[0], event]))
+            continue
         number_, table = numbers[each.event.head]
         columns = each.event.columns or ()
         items = [f'= {table.labels[each.event.head]}'] * (len(table.labels) > 1 or not table.keys)
         with located(each.event.probe.text, each.event.probe.source, each.event.probe.place.at):
             items += [key_item(each, column) for column in columns if not column.adds]
         items += [sum_item(each, column) for column in columns if column.adds]
-        event, keys_ = each.event.folder(GROUP_IN_SCRIPT)[len('events/'):], str(len(each.keys) or 1)
         lines.append('\t'.join(['histogram', number_, event, keys_, str(int(each.has_text)), *items]))
         lines.append(each.filter)
     return lines
@@ -13718,14 +13726,14 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
         with located(event.probe.text, event.probe.source, event.probe.place.at):
             if event.probe.stacks != events[0].probe.stacks:
                 refuse('a script shows the stacks of all its lines, or of none')
-            if event.columns is not None and not event.pair:
+            if event.columns is not None:
                 try:
-                    histograms(event, filters_of(event, run))
+                    histograms_of(event, events, run)
                 except InputError as error:
                     refuse(f'{error.message}; a script leaves counting to the kernel', error.at)
                 if count:
                     refuse('-n counts what is shown, and a script does not see what the kernel counts')
-            if event.pair:
+            elif event.pair and event.pair.ends:
                 refuse('a script cannot make a pair of a return and its entry ($dur, and what only the entry '
                        'has); it can show each of them, by a line of its own')
 
@@ -13734,21 +13742,25 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
            interval: Optional[float] = None, top: Optional[int] = None) -> str:
     """A shell script that does the whole run: for any sh, with mkdir, mkfifo, sed and dd; with awk where the
     kernel counts."""
-    run = run._replace(group=GROUP_IN_SCRIPT, entries=ENTRIES_ELSEWHERE)
+    pairs = any(event.pair for event in events)         # each task has many entries: PLACES_IN_STACK
+    run = run._replace(group=GROUP_IN_SCRIPT, entries=ENTRIES_ELSEWHERE << 2 * pairs)
     check_scriptable(events, run, count)
     steps, made = plan(events, run), run_histograms(events, run)
     do = shell_steps(steps)
+    halt = [f'    [ $done -lt {number} ] || {shell_command(paused(step.do)._replace(optional=True))}\n'
+            for number, step in enumerate(steps, 1) if step.do.text.startswith('hist:')]
     undo = [f'        [ $done -lt {number} ] || undo {shell_command(step.undo)}'
             for number, step in enumerate(steps, 1) if step.undo]
-    definitions = [definition for event in events for definition in event.definitions]
-    files = sorted({definition.file for definition in definitions})
-    unseen = ', '.join(dict.fromkeys(name for definition in definitions for name, _ in definition.unseen))
+    shown = [event for event in events if event.columns is None and not event.unshown]
+    files = sorted({step.do.path for step in steps if step.do.path.endswith('_events')})
+    unseen = ', '.join(dict.fromkeys(
+        name for event in shown for definition in event.definitions for name, _ in definition.unseen))
     return SCRIPT.format(
         lines='\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events)),
         guards=GUARDS_IN_SCRIPT.format(unseen) if unseen else '',
         needs='\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files),
         tables=tables_in_script(events, made, top) if made else '',
-        last=''.join(f'        {line}\n' for line in last_in_script(made, run)),
+        halt=''.join(reversed(halt)), last='        [ -z "$reader" ] || table 1\n' * bool(made),
         do=HISTOGRAMS_NEEDED * bool(made) + '\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
         start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''),
         wait=EVERY_SO_OFTEN.format(in_seconds(interval)) if interval else UNTIL_THE_END)
@@ -13775,17 +13787,13 @@ def shell_steps(steps: Sequence[Step]) -> List[str]:
 
 def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: Optional[int]) -> str:
     """The functions that show tables."""
-    names = [each.event.folder(GROUP_IN_SCRIPT)[len('events/'):] for each in made]
+    def of_events(wanted: Iterable[Histogram]) -> str:
+        names = [each.folder(GROUP_IN_SCRIPT)[len('events/'):] for each in wanted]
+        return ' '.join(map(shell_quote, dict.fromkeys(names)))
     parts = {'layout': ' \\\n'.join(f'        {shell_quote(line)}' for line in table_layout(events, made)),
-             'events': ' '.join(map(shell_quote, dict.fromkeys(names))), 'top': str(top or 0)}
-    return re.sub(r'\{(layout|events|top)\}', lambda match: parts[match[1]], TABLES)
-
-
-def last_in_script(made: Sequence[Histogram], run: Run) -> List[str]:
-    """The last table, of what is not counted on."""
-    stops = [paused(step.do)._replace(optional=True)
-             for step in counting_steps(made, run.group, f'instances/{run.group}/')]
-    return [*map(shell_command, stops), '[ -z "$reader" ] || table 1'] if made else []
+             'events': of_events(each for each in made if not each.keeps),
+             'keeps': of_events(each for each in made if each.keeps), 'top': str(top or 0)}
+    return re.sub(r'\{(layout|events|keeps|top)\}', lambda match: parts[match[1]], TABLES)
 
 
 # ---- Tracefs -----------------------------------------------------------------------------------------------
@@ -13968,15 +13976,16 @@ def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
 
 def sweep(tracefs: Tracefs) -> List[str]:
     """Remove what killed runs left, and say which. A living run has locked its instance; a script has its
-    trace_pipe open: rmdir says EBUSY. A group without an instance is nobody's: that is made first, removed
-    last."""
+    trace_pipe open: rmdir says EBUSY, which pairs may be the reason of too. A group without an instance is
+    nobody's: that is made first, removed last."""
     swept = []
     for name in [name for name in tracefs.names('instances') if re.fullmatch(OUR_NAME, name)]:
         with contextlib.suppress(TracefsError):
             path = f'instances/{name}'
             lock = tracefs.lock(path)
             try:
-                if tracefs.has(f'events/synthetic/{PAIR_OF.format(name)}'):     # no script has one
+                pair = tracefs.has(f'events/synthetic/{PAIR_OF.format(name)}')
+                if pair and not is_open(f'{path}/trace_pipe'):
                     remove_triggers(tracefs, path)
                 tracefs.rmdir(path)
                 swept.append(name)
@@ -13990,6 +13999,26 @@ def sweep(tracefs: Tracefs) -> List[str]:
                     tracefs.write(Write(file, f'-:{event}'))
                     swept += [group] if group not in swept else []
     return swept
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a process has a file open whose path ends so, or may have it: in a PID namespace not all
+    processes are seen."""
+    import glob
+    for descriptor in glob.iglob('/proc/[0-9]*/fd/*'):
+        with contextlib.suppress(OSError):              # a process that is gone
+            if os.readlink(descriptor).endswith(f'/{path}'):
+                return True
+    return not counted_by_the_kernel('self')
+
+
+def counted_by_the_kernel(*processes: str) -> Optional[bool]:
+    """Tell whether the first of them that /proc has is in the initial PID namespace (include/linux/proc_ns.h,
+    PROC_PID_INIT_INO), and its number the kernel's own; None: /proc has none."""
+    for process in processes:
+        with contextlib.suppress(OSError):
+            return os.stat(f'/proc/{process}/ns/pid').st_ino == 0xEFFFFFFC
+    return None
 
 
 def remove_triggers(tracefs: Tracefs, instance: str) -> None:
@@ -14013,11 +14042,14 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
     ends the run. `stop` asks between steps whether to go on; `drain`, which may take as long as somebody
     reads, is called when no probe is armed any more, and before one is removed, which wipes the buffer."""
     undos = {f'rmdir {tracefs.path(instance.path)}': functools.partial(tracefs.rmdir, instance.path)}
+    halts = [Write(f'{instance.path}/{file}', '0') for file in ('events/enable', 'tracing_on')]
     try:
         for step in steps:
             if stop():
                 break
             show(shown_command(step.do, tracefs.root))
+            if step.do.text.startswith('hist:'):
+                halts.insert(0, paused(step.do))
             if step.undo:                               # before the change: an interrupted one is undone too
                 undos[shown_command(step.undo, tracefs.root)] = functools.partial(tracefs.write, step.undo)
             try:
@@ -14026,8 +14058,6 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
                 refused(step, error)
         yield
     finally:
-        halts = [paused(step.do) for step in reversed(steps) if step.do.text.startswith('hist:')]
-        halts += [Write(f'{instance.path}/{file}', '0') for file in ('events/enable', 'tracing_on')]
         for halt in halts:                              # in this order every hit is recorded
             with contextlib.suppress(TracefsError):
                 tracefs.write(halt)
@@ -15114,15 +15144,6 @@ def write_file(path: str, data: bytes, mode: int) -> None:
         raise SurftraceError(f'{path}: {error.strerror}') from None
 
 
-def counted_by_the_kernel(*processes: str) -> Optional[bool]:
-    """Tell whether the first of them that /proc has is in the initial PID namespace (include/linux/proc_ns.h,
-    PROC_PID_INIT_INO), and its number the kernel's own; None: /proc has none."""
-    for process in processes:
-        with contextlib.suppress(OSError):
-            return os.stat(f'/proc/{process}/ns/pid').st_ino == 0xEFFFFFFC
-    return None
-
-
 def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     """The Run that the options describe, without its group; a process stands for its threads."""
     if (options.chosen or options.command) and counted_by_the_kernel('1', 'self') is False:
@@ -15188,7 +15209,10 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
         run = run._replace(group=instance.group, entries=entries)
         if counted_by_the_kernel('self') and not options.self:
             run = run._replace(own=(os.getpid(), stream.reader.process))
-        stream.tallies = tallies(run_histograms(events, run))
+        made = run_histograms(events, run)
+        stream.tallies = tallies(made)
+        if len(made) < len(run_histograms(events, run._replace(tasks=0))):
+            note(f'times are not counted by the kernel: it has no room for the calls of {run.tasks} tasks')
         try:
             with session(tracefs, instance, plan(events, run), show, refusals.take, stream.stopped,
                          stream.drain, undone):

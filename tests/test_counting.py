@@ -636,6 +636,27 @@ def test_a_table_of_a_script_is_that_of_surftrace(line, awk, tmp_path):
 
 
 @pytest.mark.parametrize('awk', AWKS)
+@pytest.mark.parametrize('line', ['r f n=%1:u32 ret=$retval:s32 h:n log2($dur) sum(ret)', 'r f h:comm step($dur,100) avg($dur)',
+                                  'r f ret=$retval:x64 h:ret sum($dur) f:dur>5us', 'r f n=%1:s16 h:n f:dur>=0us'])
+def test_pairs_in_a_script_are_those_of_surftrace(line, awk, tmp_path):
+    events = sealed(line)
+    random, made = Random(line), run_histograms(events, Run('G', entries=4 * ENTRIES_ELSEWHERE))
+    counted, counting = [each for each in made if not each.keeps], Counting(events)
+    records = [(numbers_of(counted[0].event, random), random.choice(['bash', 'a b', '} hitcount: 9'])) for _ in range(200)]
+    tally, = tallies(made)
+    tally.take(histogram_file(counted, records), counting)
+    kept = [histogram_file([each._replace(keys=())], [({'n': 0, 'ret': 0, 'dur': 0}, '')], dropped=3) for each in tally.keep]
+    for text in kept:
+        tally.take_kept(text)
+    files = [f'event {each.folder("G")[7:]}\n'.encode() + text for each, text in zip(
+        (counted[0], *tally.keep), (histogram_file(counted, records), *kept))]
+    lines = table_by_awk(awk, events, {'now': b'\n'.join(files) + b'\n'}, tmp_path)
+    assert same_cells(lines[:-1], counting)
+    assert lines[-1] == 'at least: up to 6 with keys that found no room in the kernel' == f'at least: {tally.losses()[0]}'
+    assert same_cells(table_by_awk(awk, events, {'now': files[0] + b'\n'}, tmp_path), counting)
+
+
+@pytest.mark.parametrize('awk', AWKS)
 def test_what_a_table_of_a_script_lacks_is_said(awk, tmp_path):
     events = sealed('p f n=%di:s32 h:log2(n) f:comm!="a\tb\\c if d [x]"', 'p:other f n=%di:s32 h:log2(n)', 'e system/event h:')
     made = [histograms(event, [event.filter] if event.filter else []) for event in events]

@@ -156,7 +156,7 @@ def run_sh(*command: str, text: str) -> subprocess.CompletedProcess:
 def test_a_shell_can_read_the_script(shell):
     need(shell[0])
     for lines, *more in (hostile(), None, None), ([ARGS], 2.5, 7), (['e system/event f:prev_pid==1', 'r f $retval'], 1.0, None), (
-            [*counting(), 'e system/event'], None, None, 1.5, 7):
+            [*counting(), 'e system/event', 'r f h:$dur'], None, None, 1.5, 7):
         text = script(events_of(KERNEL, *lines), Run('', stacks=True, buffer_kb=100), *more)
         run = run_sh(*shell, text=text)
         assert (run.returncode, run.stderr) == (0, b'')
@@ -167,7 +167,7 @@ def test_a_shell_can_read_the_script(shell):
 def test_what_a_script_writes_is_what_a_run_writes(shell, tmp_path):
     """Its commands, as that shell understands them, without what they would do."""
     need(shell[0])
-    events = events_of(KERNEL, *hostile(), ARGS, 'e system/event f:prev_comm=="$(x)"', *counting(), 'e system/other h:')
+    events = events_of(KERNEL, *hostile(), ARGS, 'e system/event f:prev_comm=="$(x)"', *counting(), 'e system/other h:', 'r f h:$dur')
     text = script(events, Run(''))
     changes = text[text.index('\nclaim || ') + 1:text.index('\ndd bs=64k')]
     stubs = """group=G; tracefs=/nowhere
@@ -179,9 +179,32 @@ def test_what_a_script_writes_is_what_a_run_writes(shell, tmp_path):
     """
     said = run_sh(*shell, text=f'{stubs}\ncd {tmp_path}\n{changes}')
     told = said.stdout.decode('utf-8', 'surrogateescape').split('\0')[:-1]
-    wanted = [part for step in plan(events, Run('G', entries=surftrace.ENTRIES_ELSEWHERE)) for part in step.do[:2]]
+    wanted = [part for step in plan(events, Run('G', entries=4 * surftrace.ENTRIES_ELSEWHERE)) for part in step.do[:2]]
     assert told == wanted
     assert len(wanted) > 100 and said.stderr == b'' and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('shell', [shell[:-1] for shell in SHELLS], ids=[' '.join(shell[:-1]) for shell in SHELLS])
+def test_a_script_halts_and_undoes_what_it_did(shell, tmp_path):
+    """Histograms are halted while tracing is on, which keeps their clock; only such as were made: to halt one makes it."""
+    need(shell[0])
+    events = events_of(KERNEL, 'r f h:log2($dur)', 'p f h:')
+    text = script(events, Run(''))
+    functions = text[text.index('\nending() {'):text.index('\n[ "$(id -u)"')]
+    (tmp_path / 'instances/G').mkdir(parents=True)
+    steps = plan(events, Run('G', entries=4 * surftrace.ENTRIES_ELSEWHERE))
+    for done in range(len(steps) + 1):
+        (tmp_path / 'instances/G/tracing_on').write_text('1\n')
+        told = run_sh(*shell, text=f"""
+            group=G; tracefs={tmp_path}; done={done}; timer= nap= reader= counter= mounted= watch=
+            put() {{ read -r on <$tracefs/instances/G/tracing_on; printf '%s\\0' "$on" "$1" "$2"; }}
+            maybe() {{ put "$@"; }}; trace() {{ :; }}; rmdir() {{ :; }}; sleep() {{ :; }}{functions}
+            ending""")
+        parts = told.stdout.decode().split('\0')
+        behind = [step for step in reversed(steps[:done]) if step.undo]
+        halts = [('1', *surftrace.paused(step.do)[:2]) for step in behind if step.do.text.startswith('hist:')]
+        assert list(zip(parts[::3], parts[1::3], parts[2::3])) == halts + [('0', *step.undo[:2]) for step in behind], told.stderr
+    assert len(halts) == 5
 
 
 @pytest.mark.parametrize('text', HOSTILE)

@@ -28,6 +28,8 @@ def boot(label: str, checks: list[str], folder: Path) -> dict[str, str]:
     made('-v', file, '-o', str(folder / 'script.sh'), USERS)
     made('-v', file, '-o', str(folder / 'one_second.sh'), '-d', '1', USERS)
     made('-m', 'btf', '-v', file, '-o', str(folder / 'tables.sh'), *guest_checks.COUNTED)
+    pair = guest_checks.pair_line(label)
+    made(*['-v', file] * (pair[0] == 'r'), '-o', str(folder / 'pair.sh'), pair)
     done = machine.run(label, f"python3 tests/vm/guest_checks.py {label} '{folder}' {' '.join(checks)}", timeout=900)
     results = dict(re.findall(r'^(?:PASS|FAIL) (\w+)(.*)$', done.output, re.M))
     passed = set(re.findall(r'^PASS (\w+)', done.output, re.M))

@@ -825,16 +825,16 @@ def a_script_that_counts_leaves_nothing() -> None:
     before, line = snapshot(), 'p do_sys_openat2 h:comm log2(dfd)'
     if label.startswith('5.10-'):
         try:
-            with script('busybox', 'tables.sh'):
+            with script('busybox', 'pair.sh'):
                 pass
         except AssertionError as failure:
             contains(str(failure), 'this kernel has no histograms (CONFIG_HIST_TRIGGERS, Linux 5.14): it cannot count by itself\n')
-        equal((snapshot(), Path('/run/script.out').read_text()), (before, ''))
+        equal((snapshot(), Path('/run/busybox.out').read_text()), (before, ''))
         return
-    with script('busybox', 'tables.sh') as (process, _):
+    with script('busybox', 'pair.sh') as (process, _):
         process.kill()
         wait_until(lambda: snapshot() == before, 20, 'its end')
-    with script('busybox', 'tables.sh') as (process, _):
+    with script('busybox', 'pair.sh') as (process, _):
         os.killpg(process.pid, signal.SIGKILL)
     wait_until(lambda: f'surftrace_{process.pid}_' in snapshot()['instances'], 5, 'its rest')
     with tracing(line) as run:
@@ -878,17 +878,26 @@ WITH_HISTOGRAMS = ('6.1-amd64', '6.12-amd64', '7-amd64')
 
 
 @contextlib.contextmanager
+def calls_recorded(pid: int) -> Iterator[None]:
+    """The entries and returns of a run or script that leaves pairs of them to the kernel are recorded too."""
+    group, = (path.name for path in TRACEFS.glob(f'instances/surftrace_{pid}_*'))
+    events = f'instances/{group}/events/{group}'
+    put(f'{events}/f0/filter', 'comm=="napper"')
+    for on in '10':
+        for event in ('f0_in', 'f0'):
+            put(f'{events}/{event}/enable', on)
+        if on == '1':
+            yield
+
+
+@contextlib.contextmanager
 def counted_twice(line: str) -> Iterator[Run]:
-    """A run by which the kernel counts times of calls (h:$dur); its entries and returns are recorded too, so that
-    surftrace counts them once more, by the same clock: each row has to come out even."""
+    """A run by which the kernel counts times of calls (h:$dur); surftrace counts those that are recorded once more, by the
+    same clock: each row has to come out even."""
     with tracing(line) as run:
         wait_until(lambda: 'counted by the kernel: f0' in run.err, what='the kernel to count')
-        group, = (path.name for path in TRACEFS.glob(f'instances/surftrace_{run.pid}_*'))
-        events = f'instances/{group}/events/{group}'
-        put(f'{events}/f0/filter', 'comm=="napper"')
-        for event in ('f0_in', 'f0'):
-            put(f'{events}/{event}/enable', '1')
-        yield run
+        with calls_recorded(run.pid):
+            yield run
     holds('at least' not in run.out or 'missed' in run.out, run.out)
     equal([row for row in rows(run.out) if int(row[-1]) % 2], [], run.out)
 
@@ -921,6 +930,41 @@ def pairs_of_the_kernel_are_those_of_surftrace() -> None:
     holds(outer > inner, run.out)
 
 
+def pair_line(label: str) -> str:
+    """What pair.sh of the folder counts."""
+    if label.startswith('6.12-'):
+        return f'R {LIBC}:qsort size=%2:u64 h:size $dur f:comm==napper'
+    return 'r hrtimer_nanosleep h:comm S$retval $dur f:comm==napper&&dur>=2ms&&dur<2s'
+
+
+@check(*WITH_HISTOGRAMS)
+def pairs_of_a_script_are_those_of_surftrace() -> None:
+    def calls() -> None:
+        napping([0.001, 0.002, 0.003] * 4)
+        [sort_in_a_sort(3) for _ in range(9)]
+    with script('busybox', 'pair.sh') as (process, out), script('dash', 'pair.sh') as (other, table):
+        with calls_recorded(process.pid):
+            in_child(calls)
+            with tracing('p do_sys_openat2 h:') as run:     # which leaves these two alone
+                pass
+        holds('removed' not in run.err, run.err)
+        for each in (process, other):
+            each.send_signal(signal.SIGINT)
+        equal([each.wait(20) for each in (process, other)], [0, 0])
+
+    def of_records(options: object, events: object, run: object, machine: surftrace.Machine, *_: object) -> None:
+        decoder = surftrace.Decoder(surftrace.make_events([surftrace.parse_probe(pair_line(label))], machine._replace(seal=0)))
+        decoder.block(out.read_bytes()[:out.read_bytes().index(b'calls\n')].rpartition(b'\n')[0] + b'\n')
+        decoder.finish()
+        print(decoder.counting.text())
+    found = said(pair_line(label), status=0, before=lambda: setattr(surftrace, 'trace_events', of_records))
+    holds(len(rows(found)) > 5, found)
+    equal(sorted(rows(out.read_text())), sorted(rows(found)), out.read_text())
+    calls_of = sum(int(row[-1]) for row in rows(table.read_text()))
+    holds(calls_of == 27 if label.startswith('6.12-') else 8 <= calls_of <= 12, table.read_text())   # by another clock
+    holds('at least' not in out.read_text() + table.read_text(), out.read_text())
+
+
 @check('6.12-amd64')
 def pairs_that_find_no_room_are_said() -> None:
     line = f'R {LIBC}:qsort size=%2:u64 h:size f:dur>=0us&&comm==napper'
@@ -929,12 +973,19 @@ def pairs_that_find_no_room_are_said() -> None:
     lost = re.search(r'^at least: up to (\d+) with keys that found no room in the kernel$', run.out, re.M)
     holds(lost and int(lost[1]) >= 3 * 60 - 128, run.out)
     equal(calls(run) + int(lost[1]), 3 * 60, run.out)      # type: ignore[index]
+    with tracing('r hrtimer_nanosleep h:$dur f:comm==napper', before=lambda: setattr(surftrace, 'MOST_ENTRIES', 128)) as run:
+        in_child(lambda: napping([0.001] * 3))
+    holds(re.search(r'note: times are not counted by the kernel: it has no room for the calls of \d+ tasks\n', run.err), run.err)
+    equal(calls(run), 3, run.out)
 
 
 @check(*FULL)
 def pairs_of_killed_runs_are_swept() -> None:
-    """Killed behind each change that makes them; what undoes these goes the same way back."""
+    """Killed behind each change that makes them; what undoes these goes the same way back. So does a run that ends there."""
     before = snapshot()
+
+    def refuse(step: object, error: Exception) -> None:
+        raise error
 
     def killed(options: object, events: list[surftrace.Event], run: surftrace.Run, machine: object,
                tracefs: surftrace.Tracefs, *_: object) -> None:
@@ -949,6 +1000,12 @@ def pairs_of_killed_runs_are_swept() -> None:
             os.wait()
         left = tracefs.read('dynamic_events').count('s:synthetic/surftrace_')
         surftrace.note(f'{left} left, {len(set(surftrace.sweep(tracefs)))} swept')
+        for count in range(names.index('s:') + 1, len(names) + 1):
+            instance, undone = surftrace.claim(tracefs, str), {}        # type: ignore[var-annotated]
+            steps = surftrace.plan(events, run._replace(group=instance.group))
+            with surftrace.session(tracefs, instance, steps, str, refuse, iter([False] * count + [True]).__next__, lambda: None, undone):
+                pass
+            equal(set(undone.values()), {''}, str(undone))
     said_ = said('r hrtimer_nanosleep h:comm $dur f:dur>1us', status=0, before=lambda: setattr(surftrace, 'trace_events', killed))
     contains(said_, '4 left, 4 swept')
     equal(snapshot(), before)
@@ -1413,7 +1470,7 @@ def script(shell: str, name: str) -> Iterator[tuple[subprocess.Popen[bytes], Pat
     for tool in ('dd', 'sed', 'mkdir', 'rmdir', 'id', 'awk', 'sleep', 'mount', 'mkfifo', 'rm'):
         with contextlib.suppress(FileExistsError):
             (tools / tool).symlink_to(shutil.which(tool) or tool)
-    out, err = Path('/run/script.out'), Path('/run/script.err')
+    out, err = Path(f'/run/{shell}.out'), Path(f'/run/{shell}.err')
     command = [*([shutil.which('busybox'), 'sh'] if shell == 'busybox' else [shutil.which(shell)]), str(folder / name)]
     with open(out, 'wb') as to_out, open(err, 'wb') as to_err, \
             subprocess.Popen(command, stdout=to_out, stderr=to_err, env={'PATH': str(tools)}, start_new_session=True) as process:
