@@ -14132,12 +14132,12 @@ PURPOSE = ('Trace functions and events of the kernel, functions and USDT probes 
 EXAMPLES = (            # what stands behind surftrace, and what it does; those of -h first
     ("'p wake_up_new_task comm=%0->comm'", 'an argument, its member'),
     ("'p do_sys_openat2 user(filename)'", "a parameter, the user's string"),
-    ("'r do_sys_openat2 $retval f:retval<0'", 'what a function returns, a filter'),
-    ("'r vfs_read count $retval $dur f:dur>10ms'", 'only slow calls, with parameters'),
+    ("'r vfs_read count $retval $dur f:dur>10ms'", 'the return of slow calls alone'),
     ("'p vfs_read h:comm log2(count)'", 'a table: by whom, of what size'),
     ("'e sched/sched_switch f:prev_comm==bash'", 'a trace event'),
     ("'R bash:readline line=$retval:string'", "what a program's function returns"),
     ("-L 'p tcp_send*'", 'functions and their parameters'),
+    ("'r do_sys_openat2 $retval f:retval<0'", 'failed calls alone'),
     ("-L 'struct task_struct'", 'a layout'),
     ("-d 5 -s 'p tcp_sendmsg size f:size>1000'", 'for five seconds, with kernel stacks'),
     ("'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users prio=%0->prio'", 'members through pointers'),
@@ -14372,7 +14372,7 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('--version', '', "show program's version number and exit"))}
 
 
-EVERY_DAY = '-L -S -F -o -v -p -t -s -d -n -q'.split()
+EVERY_DAY = '-L -S -v -p -t -s -d -n'.split()
 USAGE = ('surftrace [options] LINE... [-- COMMAND ARG...]',
          'LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]')
 
@@ -14384,7 +14384,7 @@ def examples(most: Optional[int] = None) -> str:
 
 
 def first_help() -> str:
-    """What -h shows, on one screen: the kinds of lines, examples, the options of every day in a few words."""
+    """What -h shows, on 80x24: the kinds of lines, examples, the options of every day in a few words."""
     import textwrap
     known = {names.split()[0]: (names.split(), value, purpose)
              for options in OPTIONS.values() for names, value, purpose in options}
@@ -14393,7 +14393,7 @@ def first_help() -> str:
     for names, value, purpose in map(known.__getitem__, EVERY_DAY):
         words = ' '.join((', '.join(names), value.replace('...', ''))).strip()
         rows.append(f"  {words:<26}{re.split(r' ?[(:;]', purpose)[0]}")
-    return '\n'.join((f'usage: {USAGE[0]}', USAGE[1], *kinds, '', 'surftrace ...', examples(8), '', *rows, '',
+    return '\n'.join((f'usage: {USAGE[0]}', USAGE[1], *kinds, '', 'surftrace ...', examples(7), '', *rows,
                       '--help shows all options, --help-language the whole language'))
 
 

@@ -225,7 +225,7 @@ def test_nothing_a_person_may_have_typed_raises(fixture_kernel: surftrace.Machin
     ("surftrace 'p wake_up_new_task comm=%0->co", "p wake_up_new_task comm=%0->comm"), ('surftrace --vml', '--vmlinux'),
     ("surftrace 'p wake_up_new_ta", 'p wake_up_new_task'), ('surftrace -m dw', 'dwarf'), ('surftrace -q r', 'r ')])
 def test_fish_offers(typed: str, offered: str, tmp_path: Path) -> None:
-    need('fish', optional=True)
+    need('fish')
     needs_btf()
     (tmp_path / 'surftrace').write_text(f'#!/bin/sh\nexec {sys.executable} {surftrace.__file__} "$@"\n')
     (tmp_path / 'surftrace').chmod(0o755)

@@ -334,7 +334,7 @@ def test_what_unpacks_to_more_than_can_be_true_is_not_unpacked(how, types_file, 
     if how in ('.gz', '.xz'):
         bomb.write_bytes(gzip.compress(zeros, 1) if how == '.gz' else lzma.compress(zeros, preset=0))
     elif how == '.zst':
-        need('zstd', optional=True)
+        need('zstd')
         bomb.write_bytes(subprocess.run(['zstd', '-1'], input=zeros, capture_output=True, check=True).stdout)
     elif how == '.gnu_debugdata':
         bomb = section_of(types_file('DWARF 5'), tmp_path, lzma.compress(zeros, preset=0), how)

@@ -102,7 +102,7 @@ def test_compressed_files(ending, module, vmlinux, tmp_path, capfd):
     data = module().read_bytes()
     path = tmp_path / f'probe{ending}'
     if ending == '.ko.zst':
-        need('zstd', optional=True)
+        need('zstd')
         subprocess.run(['zstd', '-q', '-o', path, module()], check=True)
     else:
         path.write_bytes({'.ko.xz': lzma.compress, '.ko.gz': gzip.compress, '.ko.debug': bytes}[ending](data))

@@ -23,7 +23,7 @@ class Archive(NamedTuple):
         for folder in ('lists/partial', 'cache/archives/partial', 'etc/sources.list.d', 'log'):
             (self._state / folder).mkdir(parents=True, exist_ok=True)
         (self._state / 'status').touch()
-        main, security = _mirrors()
+        main, security = mirrors()
         (self._state / 'etc/sources.list').write_text(''.join(
             f'deb [arch={self.architecture} signed-by={KEYRING}] '
             f'{security if suite.endswith("-security") else main} {suite} main\n' for suite in self.suites))
@@ -78,7 +78,7 @@ class Archive(NamedTuple):
         return done.stdout
 
 
-def _mirrors() -> tuple[str, str]:
+def mirrors() -> tuple[str, str]:
     """Where this machine gets Debian and its security updates from: (main, security)."""
     if not shutil.which('apt-get') or not KEYRING.exists():
         raise Unavailable("not a Debian machine: no apt-get with Debian's archive keys")
