@@ -6629,6 +6629,12 @@ class Field(NamedTuple):
         """The same, for the filter alone."""
         return self._replace(hidden=True, words=(*self.words, HIDDEN))
 
+    def is_as(self, other: Field) -> bool:
+        """Tell whether it is fetched, and shown where that is, as one that is not hidden."""
+        words = tuple(word for word in self.words if word != HIDDEN)
+        return (self.fetches, self.since, self.when, words) == (
+            other.fetches, other.since, other.when, other.words)
+
     @property
     def kind(self) -> str:
         """The fetch type of its first part."""
@@ -9761,9 +9767,9 @@ def with_hidden(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[
             continue
         with located(at=compare.at):
             field = resolver.field(expression(compare))._replace(at=compare.at)
-        alike = [other for other in fields if (other.fetches, other.since) == (field.fetches, field.since)]
-        same = [other.name for other in alike if other.when == field.when
-                and field.words == tuple(word for word in other.words if word != HIDDEN)]
+        if field.kind == 'symbol':                      # compared by its number
+            field = field._replace(fetches=(field.fetches[0]._replace(kind=f'x{resolver.arch.bits}'),))
+        same = [other.name for other in fields if other.is_as(field)]
         if not same:
             fields = unique([*fields, field if field.when == 'dur' else field.unshown()], probe)
         names[compare.field] = (same or [fields[-1].name])[0]
@@ -9927,6 +9933,7 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
                 refuse(f"'{each.field}' is no argument of this line: only those, common_pid and cpu can be "
                        'compared in one part with what is known of the call (parts are joined with &&)',
                        each.at)
+            check_number(each, known.get(each.field))
         ours.append(mapped(part, functools.partial(in_nanoseconds, known)))
     both = [Junction('&&', tuple(part)) if len(part) > 1 else next(iter(part), None)
             for part in (kernel, ours)]
@@ -10018,8 +10025,9 @@ def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
 
 def judged_here(filter_: Optional[Filter], fields: Sequence[Field]) -> Optional[Filter]:
     """The filter of whole calls: of what a record itself says only what is exact."""
-    known = {field.name for field in fields}
+    known = {field.name: field for field in fields}
     for each in comparisons(filter_):
+        check_number(each, known.get(each.field))
         if each.field not in known and each.field not in ('common_pid', 'cpu'):
             way = '; comm=$comm in front of f: fetches it' * (each.field == 'comm')
             refuse('with -t a filter takes or leaves whole calls, by what the line fetches at their entry, '
@@ -10027,6 +10035,12 @@ def judged_here(filter_: Optional[Filter], fields: Sequence[Field]) -> Optional[
     if filter_:
         FilterText(fields, {}).text(filter_)            # refuses what makes no sense
     return filter_
+
+
+def check_number(compare: Compare, field: Optional[Field]) -> None:
+    """Refuse to judge here what the kernel prints as the name of a function."""
+    if field and field.kind == 'symbol':
+        refuse(f"'{field.name}' comes as a name and no number: {field.name}=...:x64 fetches that", compare.at)
 
 
 def with_roles(events: Sequence[Event], target: Target) -> List[Event]:
@@ -10085,14 +10099,14 @@ def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[Li
     fields, numbers, own = list(fields), [], resolver.fields or ()
     for key in probe.keys or ():
         names = [field.name for field in fields]
-        arg, number = key.arg, -1
+        arg, number, head = key.arg, -1, of_record(key, own)
         if arg.expr.kind == 'name' and arg.expr.name in names and not arg.format + arg.word:
             number = names.index(arg.expr.name)
-        elif not of_record(key, own) or arg.expr.name == 'comm' and not isinstance(resolver, InEvent):
-            expr = arg.expr._replace(kind='special', name='$comm') if of_record(key, own) else arg.expr
+        elif not head or arg.expr.name == 'comm' and (own or not isinstance(resolver, InEvent)):
+            expr = arg.expr._replace(kind='special', name='$comm') if head else arg.expr
             field = resolver.field(arg._replace(expr=expr))
-            same = [i for i, other in enumerate(fields) if arg.name in ('', other.name)
-                    and other._replace(name=field.name, at=field.at) == field]
+            alike = [i for i, other in enumerate(fields) if other.is_as(field)]
+            same = [i for i in alike if arg.name in ('', fields[i].name)]
             number = same[0] if same else len(fields)
             fields += [] if same else [field]
         numbers.append(number)
@@ -10355,13 +10369,22 @@ def text_constant(compare: Compare, op: str) -> str:
     if not compare.quoted and re.search(r'[()]|<<|>>', text):
         refuse('a text with brackets or arrows needs quotes', at)
     if op not in ('==', '!=', '~'):
-        refuse(f"'{compare.field}' is a string: ==, != and ~ (with * and ?) compare it")
+        refuse(f"'{compare.field}' is a string: ==, != and ~ (with *, ? and [a-z]) compare it")
+    if op == '~':
+        text = as_glob(text)
     if len(encoded(text)) > 255 or re.search('[\0\n]', text):
         refuse('a text is up to 255 bytes for the kernel, none of them NUL, and on one line', at)
     quote = '"' if '"' not in text else "'"
     if quote in text:
         refuse('the kernel cannot compare with a text that has both kinds of quotes', at)
     return f'{quote}{text}{quote}'
+
+
+def as_glob(pattern: str) -> str:
+    """The pattern as the kernel is to take it (filter_parse_regex): a ! in front negates, a digit makes it a
+    text, and with a * there an array is looked at as a whole, whose text ends before (comm~"*sh"). Behind a
+    \\ comes what stands for itself."""
+    return re.sub(r'^(?=[!0-9])|^\*+(?=[^*?[\\])', r'\g<0>\\', pattern.replace('\\', '\\\\'))
 
 
 def in_range(compare: Compare, kind: str, value: int) -> int:
@@ -10460,8 +10483,8 @@ class Table:
         for key in shown:
             grid.append([*map(key_text, self.keys, key), *self._amounts(self.rows.get(key, empty))])
         lines = self._drawn(grid, [0, *(self.rows.get(key, empty).weight for key in shown)])
-        rest = self.calls - sum(self.rows[key].calls for key in largest)
-        more = f', {rest} of them in {len(self.rows) - len(largest)} more rows' if rest else ''
+        rest = self.calls - sum(self.rows.get(key, empty).calls for key in shown)
+        more = f', {rest} of them in {len(self.rows.keys() - set(shown))} more rows' if rest else ''
         return [*lines, f'{self.calls} {self.unit}{more}']
 
     def objects(self, top: Optional[int]) -> Iterator[Dict[str, object]]:
@@ -14242,13 +14265,13 @@ An expression is made of
 A name that begins with `ip_`, `b16_ b32_ b64_` or `B16_ B32_ B64_` says the same as `:ip`, `:be16` ... and
 `:be16` in hexadecimal.
 
-A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*` and `?`). Strings may go without quotes;
-addresses, numbers in network byte order and enumerators are written as they are shown. A number may end in
-`k`, `M` or `G` (of 1024), and be computed of others and of enumerators by C's operators, without blanks
-outside brackets: `f:size>4*4k&&flags&(1|1<<4)`. A time has its unit: `f:dur>10ms` (`ns us ms s`). Beside the
-line's own names there are `common_pid`, `comm` and `cpu`. Any other expression may stand on the left, and is
-fetched for the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096` (`-S` calls it `hidden`);
-not where an `e` line shows the event as it is.
+A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*`, `?` and `[a-z]`). Strings may go without
+quotes; addresses, numbers in network byte order and enumerators are written as they are shown. A number may
+end in `k`, `M` or `G` (of 1024), and be computed of others and of enumerators by C's operators, without
+blanks outside brackets: `f:size>4*4k&&flags&(1|1<<4)`. A time has its unit: `f:dur>10ms` (`ns us ms s`).
+Beside the line's own names there are `common_pid`, `comm` and `cpu`. Any other expression may stand on the
+left, and is fetched for the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096` (`-S` calls it
+`hidden`); not where an `e` line shows the event as it is.
 
 `+stack` among the arguments shows the kernel's stack of each event of that line, `+ustack` the program's,
 also where the kernel is traced; `-s` shows one of the two for every line.

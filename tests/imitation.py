@@ -124,7 +124,7 @@ def settled(fields: Sequence[tuple[str, str, Value | list[Value]]]) -> list[tupl
 
 def is_string(kind: str) -> bool:
     """Whether a fetch type is a string or an array of them."""
-    return kind.partition('[')[0] in ('string', 'ustring', 'symstr', '%pd')
+    return kind.partition('[')[0] in ('string', 'ustring', 'symstr', '%pd') or kind == 'char[16]'
 
 
 def printed(kind: str, value: Value | list[Value]) -> bytes:
@@ -198,8 +198,22 @@ def _text_passes(kind: str, value: bytes | None, op: str, constant: str) -> bool
     have, want = value.decode('utf-8', 'surrogateescape'), constant[1:-1]
     if op == '~' and want == '*' and isinstance(value, Old):
         return False
-    equal = fnmatchcase(have, want) if op == '~' else have == want
+    equal = _matches(have, want, kind == 'char[16]') if op == '~' else have == want
     return not equal if op == '!=' else equal
+
+
+def _matches(text: str, pattern: str, array: bool) -> bool:
+    """A pattern (kernel/trace/ftrace.c, filter_parse_regex; trace_events_filter.c, regex_match_end, regex_match_middle; lib/glob.c).
+    Behind the text in an array lies an older one."""
+    if pattern[:1] == '!':
+        return not _matches(text, pattern[1:], array)
+    if pattern[:1].isdigit():                               # MATCH_INDEX, for which it says: should not happen
+        return text == pattern
+    inner = re.fullmatch(r'\*([^*?[\\]+)(\*?)', pattern)
+    if array and inner:
+        bytes_ = f'{text}\0'.ljust(16, 'b')
+        return inner[1] in bytes_ if inner[2] else bytes_[:15].endswith(inner[1])
+    return fnmatchcase(text, re.sub(r'\\(.)', lambda quoted: f'[{quoted[1]}]' if quoted[1] in '*?[' else quoted[1], pattern))
 
 
 def _number_passes(kind: str, value: int | None, op: str, constant: str) -> bool:

@@ -98,6 +98,15 @@ def test_a_name_of_ours_is_that_of_the_line_first():
     assert event.columns == (Column('cpu', '', -1, 0, True),)
     event, = sealed('e system/event h:comm')
     assert not event.definitions and event.columns == (Column('comm', ''),)
+    event, = sealed('e system/event prev_pid h:comm')       # in trace_pipe it may be an older one
+    assert event.lines() == ['e:f0 system/event prev_pid=$prev_pid:s32 comm=$comm:string #! h:comm']
+
+
+def test_what_is_shown_and_counted_by_is_fetched_once():
+    for line in ('r f $retval:errno h:$retval:errno', 'p f a=%di:ip h:%di:ip log2(%si)', 'p f h:%di:x64 %di:x64 f:%di:x64>3'):
+        event, = sealed(line)
+        fetches = [fetch for _, fetch in event.definitions[0].args]
+        assert len(fetches) == len(set(fetches)), line
 
 
 @pytest.mark.parametrize(('line', 'message', 'at'), [
@@ -191,6 +200,14 @@ def test_only_the_largest_rows():
     assert table([number], data, top=2)[1:] == [
         '8      9 |####################################', '9     10 |########################################',
         '55 calls, 36 of them in 8 more rows']
+
+
+def test_a_row_between_the_largest_is_counted_once():
+    size, = sealed('p f n=%di:u32 h:log2(n)')
+    data = b''.join(text_of(size, {'n': n}) * times for n, times in ((4, 5), (8, 1), (16, 3), (64, 1)))
+    assert table([size], data, top=2)[1:] == [
+        ' 3-4      5 |########################################', ' 5-8      1 |########', '9-16      3 |########################',
+        '10 calls, 1 of them in 1 more rows']
 
 
 def test_events_that_count_alike_are_one_table():

@@ -87,7 +87,8 @@ def test_a_filter_is_the_kernels(text, kernels):
     ('prev_comm==bash', 'prev_comm=="bash"'), ('prev_pid==-1&&prev_state!=0', 'prev_pid==-1&&prev_state!=0'),
     ('name~"a*"', 'name~"a*"'),
     ('filename=="x"', 'filename=="x"'), ('filename.ustring~x*', 'filename.ustring~"x*"'), ('flags==-1', 'flags==4294967295'),
-    ('comm==x', 'comm=="x"'),
+    ('comm==x', 'comm=="x"'), ('comm~*sh', r'comm~"*\sh"'), ('prev_comm~*sh*', r'prev_comm~"*\sh*"'), ('name~"!a"', r'name~"\!a"'),
+    ('name~4*', r'name~"\4*"'), (r'name~"a\b*"', r'name~"a\\b*"'), ('name~"[!a]?*"', 'name~"[!a]?*"'),
 ])
 def test_a_filter_of_an_event_is_the_kernels(text, kernels):
     assert event_of(text, 'e system/event').filter == kernels
@@ -280,7 +281,7 @@ def comparison(random: Random) -> tuple[str, Meaning]:
 
 def string(random: Random) -> str:
     """A short text, with what globs and quotes are made of."""
-    return ''.join(random.choice('ab*"? ') for _ in range(random.randint(0, 5)))
+    return ''.join(random.choice('ab*"? !1\\') for _ in range(random.randint(0, 5)))
 
 
 def text_meaning(have: str | None, op: str, value: str) -> bool | None:
@@ -343,7 +344,8 @@ def state(event: Event, text: str, random: Random) -> tuple[dict, dict[str, tupl
             fault = field.name != 'comm' and random.random() < 0.2
             value = string(random)
             have[field.name] = value if there and not fault else None
-            record[field.name] = ('string', Old(value.encode()) if fault else value.encode())
+            kind = 'char[16]' if field.name == 'comm' else 'string'
+            record[field.name] = (kind, Old(value.encode()) if fault else value.encode())
         elif field.name in KINDS:
             value = KINDS[field.name].value(random)
             have[field.name] = value if there else None

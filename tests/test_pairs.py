@@ -45,6 +45,16 @@ def test_a_call():
     assert shown((entry, back), *call((entry, back), 7, dur=0.000012)) == ['n=7 retval=7 dur=12us']
 
 
+def test_a_function_is_compared_by_its_address():
+    events = pair('r f f:%0:symbol!=0&&$dur>10us')
+    records = [written(event, {'arg0': n}, 0x1000 + 8 * n, 1.0 + when) for n in (0, 1) for event, when in zip(events, (0, 0.5))]
+    assert shown(events, *records) == ['dur=500.000ms']
+    for line, at in (('r f fn=%0:symbol $dur f:fn==0&&dur>1us', 24), ('r f fn=%0:symbol $dur f:!(dur>1us||fn!=0)', 35)):
+        with pytest.raises(InputError, match='fn=...:x64') as caught:
+            pair(line)
+        assert caught.value.at[0] == at
+
+
 def test_what_only_the_filter_wants_is_judged_and_not_shown():
     events = pair('r f $retval:s32 f:%0:s32>(1<<2)+1&&$dur>10us&&$retval:s32>0||$dur>1s')
     assert [event.definitions[0].definition() for event in events] == [
