@@ -11079,12 +11079,16 @@ class OpenCall(NamedTuple):
 
 class OpenCalls:
     """The entries whose returns have not come. A pair has the same task, function and stack pointer; what is
-    deeper in the stack than an entry or a return that comes is over, though its return was not seen."""
+    deeper in the stack than an entry or a return that comes is over, though its return was not seen. An entry
+    that is read behind its return (of two processors' buffers the kernel reads the one that has something) is
+    over too."""
 
-    def __init__(self) -> None:
+    def __init__(self, doubtful: Callable[[re.Match[bytes]], bool]) -> None:
         self.seen: Dict[str, int] = {}                  # entries and returns, by their event
         self.alone: Dict[str, int] = {}                 # returns not shown: their entry is unknown
-        self.begun = Begun()
+        self.begun = Begun(doubtful)
+        self._doubtful = doubtful                       # whether something may be lost around a record
+        self._late: Dict[Tuple[bytes, Tuple[str, str]], int] = {}       # when the last of these came
         self._open: Dict[bytes, List[OpenCall]] = {}    # by task, the innermost last
         self._begun: Set[str] = set()                   # what entries have come of
         self._popped: Dict[bool, int] = {}              # how far the stack is up at a return, by in_program
@@ -11144,8 +11148,9 @@ class OpenCalls:
         calls = self._reach(head, here)
         for again in [call for call in calls if call[:2] == here[:2] and here.stack >= 0]:
             calls = self._without(calls, again)
+        over = self._late.pop((task_of(head), here.key), -1) >= here.time
         depth = sum(call.shown for call in calls)
-        self._keep(head, [*calls, here._replace(readings=readings, shown=shown)])
+        self._keep(head, calls if over else [*calls, here._replace(readings=readings, shown=shown)])
         return depth
 
     def leave(self, event: Event, head: re.Match[bytes], match: re.Match[bytes]
@@ -11163,8 +11168,9 @@ class OpenCalls:
             popped = (0, word) if known is None else (known,)       # x86 returns by its stack
             found = [call for call in found if stack - call.stack in popped]
             here = here._replace(stack=found[0].stack if found else here.stack - word)
-        if len(found) != 1:
-            self._keep(head, self._reach(head, here))
+        if len(found) != 1 or self._doubtful(head):
+            self._keep(head, [call for call in self._reach(head, here) if call not in found])
+            self._late[task_of(head), here.key] = here.time
             if not self.stands_alone(event):
                 self.alone[event.name] = self.alone.get(event.name, 0) + 1
             return None
@@ -11208,6 +11214,7 @@ class OpenCalls:
     def lost(self) -> None:
         """Something was lost: it may have been a return and another entry of the same stack pointer."""
         self._open.clear()
+        self._late.clear()
         self.begun.lost()
 
 
@@ -11216,8 +11223,9 @@ class Begun:
     it: one that ends again after an end, or without a beginning, has none."""
     MOST = 1 << 16                                      # that are kept; what begins and never ends has an end
 
-    def __init__(self) -> None:
+    def __init__(self, doubtful: Callable[[re.Match[bytes]], bool]) -> None:
         self.given_up = 0
+        self._doubtful = doubtful
         self._times: Dict[Tuple[object, ...], int] = {}     # when it began, the oldest first
         self._ended: Dict[Tuple[object, ...], int] = {}     # when an end came without a beginning
 
@@ -11255,7 +11263,9 @@ class Begun:
         names = [here for here, _ in field.since.fields]
         key, time = self._key((event.name, field.name), names, head, known), time_of(head)
         if key and self._times.get(key, time + 1) <= time:
-            return time_reading(time - self._times.pop(key))
+            began = self._times.pop(key)
+            if not self._doubtful(head):
+                return time_reading(time - began)
         if key:
             self._keep(self._ended, key, time)
         return Reading(f'(no {field.since.event})'.encode(), (b'0',), False)
@@ -11763,7 +11773,7 @@ def elements(text: str, kind: str, count: int) -> object:
 STACK = regex(rb'<(user )?stack trace>\n')
 FRAME = regex(rb' => (/.*)\[\+0x([0-9a-f]+)\]')
 # In the place of records: those that were overwritten, one whose text is longer than the kernel's own buffer
-LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:\d+ )?EVENTS\]|(\[LINE TOO BIG\]))\n', re.M)
+LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]|\[LINE TOO BIG\])\n', re.M)
 BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 FAST_PLACE = rb'\([ -(*-~]*\)'
@@ -11854,6 +11864,39 @@ def result(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
     return called(event, pairs)
 
 
+class Gaps:
+    """What was lost on a processor before a record of another one, and is told only behind it: with the next
+    record of its own. A thread that was there meanwhile may have ended one call and begun another. `overruns`
+    has what each processor has lost by now."""
+
+    def __init__(self) -> None:
+        self.overruns: Callable[[], Mapping[int, int]] = dict
+        self._told: Dict[int, int] = {}
+        self._records: Sequence[Record] = ()
+        self._around: Optional[Set[int]] = None         # where the records begin that it is true of
+
+    def read(self, records: Sequence[Record]) -> None:
+        """Take the records of the next block."""
+        self._records, self._around = records, None
+
+    def tell(self, cpu: int, count: int) -> None:
+        """So much of what that processor has lost is known."""
+        self._told[cpu] = self._told.get(cpu, 0) + count
+
+    def around(self, head: re.Match[bytes]) -> bool:
+        """Tell whether something may be lost elsewhere, around that record."""
+        if self._around is None:
+            self._around = set()
+            gaps = {cpu for cpu, lost in self.overruns().items() if lost > self._told.get(cpu, 0)}
+            for record in reversed(self._records if gaps else ()):
+                cpu = int(record.head['cpu'])
+                gaps.update(int(lost[1]) for lost in LOST.finditer(record.text) if lost[1])
+                if gaps - {cpu}:
+                    self._around.add(record.head.start())
+                gaps.discard(cpu)
+        return head.start() in self._around
+
+
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched
     unseen taken away, control characters made visible. `counts` are those shown of each event, `records` all
@@ -11867,8 +11910,8 @@ class Decoder:
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
                  function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True,
                  view: Optional[Raw] = None) -> None:
-        self.view = view or Raw()
-        self.counting, self.calls = Counting(events), OpenCalls()
+        self.view, self.gaps = view or Raw(), Gaps()
+        self.counting, self.calls = Counting(events), OpenCalls(self.gaps.around)
         self.counts = {event.name: 0 for event in events}
         self.records = self.too_big = 0
         self._events = {event.head: event for event in events}
@@ -11911,7 +11954,9 @@ class Decoder:
         self._begun = []
         self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), self._begun)]
         last = None if limit is None else limit + sum(self.counts.values())
-        for record in self._split(data, heads):
+        records = list(self._split(data, heads))
+        self.gaps.read(records)
+        for record in records:
             if last is not None and record.head['event'] and sum(self.counts.values()) >= last:
                 break
             self._begun = []
@@ -11976,10 +12021,11 @@ class Decoder:
         for line in text.split(b'\n')[:-1]:
             lost = LOST.match(line + b'\n')
             if lost:
-                self.too_big += bool(lost[2])
+                self.too_big += not lost[1]
                 self.calls.lost()
                 self.view.lost()
             if lost and lost[1]:
+                self.gaps.tell(int(lost[1]), int(lost[2] or 0))
                 self.counting.incomplete = True
                 out.append(self._without_stack(int(lost[1])))
             out.append(self.view.other(self._frame(line)))
@@ -14118,11 +14164,23 @@ def has_histograms(tracefs: Tracefs, instance: Instance) -> bool:
     return re.search(r'^# .*\bhist\b', triggers, re.M) is not None and '.buckets=' in tracefs.read('README')
 
 
+def buffer_stats(tracefs: Tracefs, instance: str) -> Dict[int, List[Tuple[str, int]]]:
+    """What is counted of the buffer of each processor."""
+    folder, counts = f'{instance}/per_cpu', {}
+    for cpu in tracefs.names(folder):
+        found = re.findall(r'^([^:\n]+): (\d+)$', tracefs.read(f'{folder}/{cpu}/stats'), re.M)
+        counts[int(cpu[len('cpu'):])] = [(name, int(count)) for name, count in found]
+    return counts
+
+
+def overruns(tracefs: Tracefs, instance: str) -> Dict[int, int]:
+    """What each processor has overwritten."""
+    return {cpu: dict(counts)['overrun'] for cpu, counts in buffer_stats(tracefs, instance).items()}
+
+
 def buffer_counts(tracefs: Tracefs, instance: str) -> Tuple[int, int]:
     """Records that were overwritten or dropped, and those that were read or still can be."""
-    folder = f'{instance}/per_cpu'
-    stats = ''.join(tracefs.read(f'{folder}/{cpu}/stats') for cpu in tracefs.names(folder))
-    counts = [(name, int(count)) for name, count in re.findall(r'^([^:\n]+): (\d+)$', stats, re.M)]
+    counts = [count for cpu in buffer_stats(tracefs, instance).values() for count in cpu]
     return (sum(count for name, count in counts if name in ('overrun', 'commit overrun', 'dropped events')),
             sum(count for name, count in counts if name in ('entries', 'read events')))
 
@@ -15562,6 +15620,7 @@ class Stream:
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
         self._instance = instance
+        self.decoder.gaps.overruns = functools.partial(overruns, self._tracefs, instance.path)
         self.reader.read(instance.trace_pipe)
         if self.tallies:
             note('counted by the kernel: ' + ', '.join(tally.event.name for tally in self.tallies))
@@ -15585,6 +15644,8 @@ class Stream:
                 self._tally()
                 if not sum(self.decoder.counts.values()):
                     say('surftrace: ' + silence())
+        for text in changes():                              # of the last second
+            note(text)
 
     def _report(self, report: Report, now: float) -> None:
         """Show the tables where they are due: on a terminal those of each interval in the place of the last
@@ -15842,8 +15903,9 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
                        for name, count in folded(shown, stream.decoder.counts))
     missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
     calls = stream.decoder.calls
+    or_lost = ', or another one may have been lost' * bool(stream.lost)
     alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not '
-             'seen' for name, count in calls.alone.items()]
+             f'seen{or_lost}' for name, count in calls.alone.items()]
     if calls.begun.given_up:
         alone.append(f'surftrace: {calls.begun.given_up} events that $dur() counts from were given up: more '
                      f'than {calls.begun.MOST} had no end')

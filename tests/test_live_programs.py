@@ -371,6 +371,11 @@ def test_a_program_that_is_replaced_gets_a_word(app: Path, compile_c: Compile) -
     assert len(notes) == 1 and str(app) in notes[0]
 
 
+def test_what_is_replaced_in_the_last_second_is_said_too(app: Path, tracefs: Path) -> None:
+    run = surftrace('-q', f'P {app}:handle id', '--', 'sh', '-c', 'cp "$0" "$0.new" && mv "$0.new" "$0" && "$0" 2', str(app))
+    assert f'note: {app} has been replaced' in run.stderr and ' 0 events' in run.stderr
+
+
 REPLACING = """
 import os, sys, surftrace
 function, new, old, *arguments = sys.argv[1:]

@@ -224,6 +224,50 @@ def test_nothing_wrong_is_ever_shown(seed, popped):
     assert len(lines) + decoder.calls.alone.get('f0', 0) == len(right)
 
 
+@pytest.mark.parametrize('seed', range(6))
+def test_what_another_processor_has_lost_and_not_told_yet_makes_no_wrong_pair(seed):
+    """Threads go from one processor to another, where some of what they do is overwritten: told with the next record of that one."""
+    random, events, clock = Random(seed), pair(), 100.0
+    threads, cpus = [Thread(random, pid, 8) for pid in (71, 72, 73)], {71: 0, 72: 1, 73: 1}
+    came, untold, lost, right = [], {0: 0, 1: 0}, {0: 0, 1: 0}, {}
+    losing = {0: False, 1: False}
+    for number in range(4000):
+        clock = round(clock + random.randrange(1, 900) / 1e6, 6)
+        thread = random.choice(threads)
+        cpu = cpus[thread.pid] = random.choice((0, 1)) if random.random() < 0.1 else cpus[thread.pid]
+        losing[cpu] ^= random.random() < 0.05
+        record, expected = thread.step(events, clock, number)
+        if losing[cpu]:
+            untold[cpu] += 1
+            lost[cpu] += 1
+            continue
+        if untold[cpu]:
+            came.append(b'CPU:%d [LOST %d EVENTS]\n' % (cpu, untold[cpu]))
+            untold[cpu] = 0
+        if expected:
+            right[expected.split()[0]] = expected
+        came.append(record.replace(b'[001]', b'[%03d]' % cpu))
+    assert any(b'[000]' in record for record in came) and any(b'[001]' in record for record in came)
+
+    def shown_of(overruns):
+        decoder, lines, rest = Decoder(list(events), stacks=False), [], came[:]
+        decoder.gaps.overruns = overruns
+        while rest:
+            count = random.randrange(1, 300)
+            lines += re.findall(r'<- f\) (.*)$', decoder.block(b''.join(rest[:count])).decode(), re.M)
+            del rest[:count]
+        return lines, [line for line in lines if right.get(line.split()[0]) != line]
+    lines, wrong = shown_of(lambda: lost)
+    assert not wrong and len(lines) > len(right) / 5
+    assert shown_of(dict)[1]                            # who does not look ahead makes wrong ones
+
+
+def test_an_entry_that_is_read_behind_its_return_makes_no_pair_with_the_next_one():
+    events = pair()
+    first, second = call(events, 1, start=1.0), call(events, 2, start=2.0)
+    assert shown(events, first[1], first[0], second[1], second[0], *call(events, 3, start=3.0)) == ['n=3 retval=3 dur=500.000ms']
+
+
 @pytest.mark.parametrize(('line', 'words'), [('r f $dur', 'cannot make a pair'), ('p f h:stack', 'only surftrace itself, not the kernel, can count by the stack'),
                                              ('r f n=%0:s32 f:n>1', 'cannot make a pair')])
 def test_a_script_does_not_leave_out_in_silence_what_it_cannot_do(line, words):

@@ -71,6 +71,16 @@ def test_after_what_was_lost_nothing_older_begins(gap, shown):
     assert f'n=1 dur={shown}\n' in text
 
 
+@pytest.mark.parametrize(('gap', 'shown'), [(b'CPU:2 [LOST 9 EVENTS]\n', '(no b)'), (b'', '1.000000s')])
+def test_nor_before_what_another_processor_has_lost_and_tells_with_its_next_record(gap, shown):
+    b, e = events = sealed(BEGIN, END)
+    decoder = Decoder(events, stacks=False)
+    decoder.gaps.overruns = lambda: {1: 0, 2: 9}
+    later = at(b, {'n': 2}, 3).replace(b'[001]', b'[002]')
+    text = decoder.block(at(b, {'n': 1}, 1) + at(e, {'n': 1}, 2) + gap + later).decode()
+    assert f'n=1 dur={shown}\n' in text
+
+
 def test_a_beginning_that_is_read_behind_its_end_begins_nothing():
     b, e = events = sealed(BEGIN, END)
     assert decoded(events, at(e, {'n': 1}, 2), at(b, {'n': 1}, 1.5), at(e, {'n': 1}, 3)) == [
