@@ -5052,6 +5052,13 @@ class Program(Module):
         return '.gopclntab' in self.executable.sections or '.note.go.buildid' in self.executable.sections
 
     @property
+    def has_coroutines(self) -> bool:
+        """Tell whether it makes stacks and switches between them. The kernel takes calls on a stack that is
+        left for ones that are over, and kills the program where such a one returns (SIGILL)."""
+        return any(symbol.sort == 'undefined' for name in ('makecontext', 'jump_fcontext')
+                   for symbol in self.executable.every_symbol(name))
+
+    @property
     def opened(self) -> str:
         """The file that was read, as this process and the kernel on its behalf find it."""
         return f"/proc/{os.readlink('/proc/self')}/fd/{self.executable.descriptor}"
@@ -8641,6 +8648,9 @@ def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
         if module.is_go and probe.kind == 'R' and not machine.force:
             refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves '
                    'its stacks, so it would crash. Probe the entry with P; --force does it all the same')
+        if module.has_coroutines and (probe.kind == 'R' or machine.tree and probe.kind == 'P'):
+            machine.note(f'{module.path} has coroutines (makecontext): a return probe crashes it where the '
+                         'function switches stacks before it returns')
         if probe.kind == 'u':
             return usdt_targets(place, module, machine)
         if not place.function and place.line is None:
@@ -9476,7 +9486,7 @@ def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
     if refusals:
         count, (target, refusal) = len(targets), refusals[0]
         if not events:
-            more = f' (the first of {count} places, {target.place}; the others have none either)'
+            more = f' (the first of {count} places, {place_or_copy(target)}; the others have none either)'
             raise InputError(refusal.message + more * (count > 1), refusal.at)
         left = first_of([target.name if several else place_or_copy(target) for target, _ in refusals], 5)
         machine.note(f"{len(refusals)} of the {count} places of '{probe.place.text}' are left out ({left}): "
@@ -9485,10 +9495,14 @@ def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
 
 
 def place_or_copy(target: Target) -> str:
-    """The name of a copy with a symbol of its own, by which it can be traced; else the place."""
+    """The name of a copy with a symbol of its own, by which it can be traced; else the place, in a program
+    behind the function that it is in."""
     module = target.module
     symbol = module.symbols.symbol_at(target.address) if isinstance(module, Program) else None
-    return symbol.name if symbol and is_changed_copy(symbol.name) else target.place
+    if not symbol:
+        return target.place
+    inside = f'+{target.address - symbol.address:#x}'
+    return symbol.name + ('' if is_changed_copy(symbol.name) else inside)
 
 
 def named_by_kind(events: Sequence[Event]) -> List[Event]:
@@ -15426,6 +15440,7 @@ class Command:
 
     def __init__(self, words: Sequence[str]) -> None:
         self.status, self.processes, self.name = 0, (), ''  # type: int, Tuple[int, ...], str
+        self._begun = False
         if not words:
             return
         path, (wait, self._go) = executable_file(words[0]), os.pipe()
@@ -15438,6 +15453,7 @@ class Command:
 
     def begin(self) -> None:
         """Let it begin."""
+        self._begun = True
         if self.processes:
             os.write(self._go, b'!')
 
@@ -15458,7 +15474,8 @@ class Command:
         for process in () if self.ended() else self.processes:
             os.kill(process, signal.SIGTERM)
             with ENDING.waiting(False):
-                note(f'the command{self.name} ends with surftrace (SIGTERM)')
+                if self._begun:
+                    note(f'the command{self.name} ends with surftrace (SIGTERM)')
                 self.ended(0)
 
 

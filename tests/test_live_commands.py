@@ -186,7 +186,7 @@ def test_a_command_is_for_a_run(arguments: list[str]) -> None:
     assert run.returncode == 2 and 'command' in run.stderr
 
 
-def test_a_command_waits_and_never_begins_where_surftrace_ends(tmp_path: Path) -> None:
+def test_a_command_waits_and_never_begins_where_surftrace_ends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for begins in (True, False):
         file = tmp_path / f'{begins}'
         command = Command(['touch', str(file)])
@@ -195,7 +195,7 @@ def test_a_command_waits_and_never_begins_where_surftrace_ends(tmp_path: Path) -
             command.begin()
             command.ended(0)
         command.close()
-        assert file.exists() == begins
+        assert file.exists() == begins and capfd.readouterr().err == ''
 
 
 def test_a_command_that_waits_ends_with_a_killed_surftrace(tmp_path: Path) -> None:

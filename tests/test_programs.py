@@ -1157,3 +1157,32 @@ def test_the_names_of_copies(compile_c: Compile) -> None:
     assert [symbol.name for symbol in surftrace.Executable(str(program)).copies_of('_Z1fi')] == ['_Z1fi.isra.0']
     lines = ''.join(f'ffffffff8{number:07x} t {name}\n' for number, name in enumerate(names.split())).encode()
     assert sorted(symbol.name for symbol in surftrace.Kallsyms(lines).copies_of('f')) == [name for name in sorted(found) if 'lto' not in name]        # no kernel's
+
+
+SWITCHES = """
+#include <ucontext.h>
+__attribute__((noinline)) int f(int n) { __asm__ volatile("" ::: "memory"); return n; }
+int main(void) { ucontext_t one = {0}; getcontext(&one); makecontext(&one, (void (*)(void))f, 1, 2); return f(1); }
+"""
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [(('R',), True), (('P',), False), (('-t', 'P'), True)])
+def test_a_return_probe_on_what_switches_stacks_is_warned_of(arguments, said, compile_c):
+    *options, kind = arguments
+    for source, expected in ((SWITCHES, said), (SWITCHES.replace('makecontext(', '(void)sizeof('), False)):
+        done = outcome('-S', *options, f'{kind} {compile_c(source, "-g", "-w")}:f')
+        assert done.status == 0 and ('has coroutines (makecontext): a return probe crashes it' in done.err) == expected
+
+
+INLINED = """
+static inline __attribute__((always_inline)) int inner(int k) { __asm__ volatile("nop"); return k * 3; }
+__attribute__((noinline)) int one(int z) { return inner(z) + 1; }
+__attribute__((noinline)) int two(int z) { int s = 0; for (int i = 0; i < z; i++) s += inner(i); return s; }
+int main(int c, char **v) { return one(c) + two(c); }
+"""
+
+
+def test_a_place_that_is_left_out_is_told_by_its_function(compile_c):
+    program = compile_c(INLINED, '-g', '-O2')
+    _, out, err = outcome('-S', f'P {program}:inner k')
+    assert len(out.splitlines()) == 1 and re.search(r"1 of the 2 places of '\S+:inner' are left out \(two\+0x\w+\): 'k' is not", err)
