@@ -53,25 +53,43 @@ import select
 import stat
 import struct
 import zlib
-from typing import (
-    Any,
-    AnyStr,
-    Callable,
-    Container,
-    Dict,
-    FrozenSet,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    NoReturn,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-    Union,
-)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import (
+        Any,
+        AnyStr,
+        Callable,
+        Container,
+        Dict,
+        FrozenSet,
+        Iterable,
+        Iterator,
+        List,
+        Mapping,
+        NamedTuple,
+        NoReturn,
+        Optional,
+        Sequence,
+        Set,
+        Tuple,
+        Union,
+    )
+else:   # typing, and its look at the annotations of each NamedTuple, would take a third of the time to start
+    Any = Callable = Dict = List = Mapping = Optional = Sequence = Tuple = Union = tuple    # within aliases
+
+    class Record(type):
+        """Make a class that is written as a typing.NamedTuple; nothing looks at its annotations."""
+
+        def __new__(cls, name, bases, body):
+            fields = body.pop('__annotations__')
+            defaults = [body.pop(field) for field in fields if field in body]
+            made = collections.namedtuple(name, fields, defaults=defaults, module=body.pop('__module__'))
+            for key, value in body.items():
+                setattr(made, key, value)
+            return made
+
+    NamedTuple = type.__new__(Record, 'NamedTuple', (), {})
 
 __version__ = '0.1.0'
 
@@ -127,8 +145,18 @@ def printable(text: str) -> str:
         return text
 
     def escaped(char: str) -> str:
-        return ''.join(f'\\x{byte:02x}' for byte in char.encode('utf-8', 'surrogateescape'))
+        return ''.join(f'\\x{byte:02x}' for byte in encoded(char))
     return ''.join(char if char.isprintable() else escaped(char) for char in text)
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a text from outside: UTF-8, and what is none as it came (PEP 383)."""
+    return text.encode('utf-8', 'surrogateescape')
+
+
+def decoded(text: bytes) -> str:
+    """The text of such bytes."""
+    return text.decode('utf-8', 'surrogateescape')
 
 
 @contextlib.contextmanager
@@ -4052,7 +4080,7 @@ class BtfRecord(NamedTuple):
         return zip(*[iter(self.words)] * size)
 
 
-class BtfLengths(Dict[int, int]):
+class BtfLengths(dict[int, int]):
     """The words of a type by its info word; few of these differ."""
 
     def __missing__(self, info: int) -> int:
@@ -6249,8 +6277,8 @@ def cut(text: str, count: int) -> str:
     on."""
     if len(text) <= count + 2 and text.isascii() or text[0] != '"':
         return text
-    raw = text.encode('utf-8', 'surrogateescape')
-    return text if len(raw) <= count + 2 else raw[:count + 1].decode('utf-8', 'surrogateescape') + '"'
+    raw = encoded(text)
+    return text if len(raw) <= count + 2 else decoded(raw[:count + 1]) + '"'
 
 
 def cut_format(count: int) -> Format:
@@ -6372,7 +6400,7 @@ def counted_text(length: int, data: bytes, most: Optional[int] = None) -> str:
         more = f' ({length - len(whole)} more, from a NUL or an unreadable byte on)'
     elif length > len(data):
         more = f'... ({length} bytes)'
-    return '"' + whole.decode('utf-8', 'surrogateescape') + '"' + more
+    return f'"{decoded(whole)}"{more}'
 
 
 # libc++'s std::string where bytes are little-endian: the lowest bit of the first byte is set where a text is
@@ -8440,8 +8468,7 @@ class EventDef(NamedTuple):
         return files.get(self.letter, 'kprobe_events')
 
     def definition(self, group: str = '') -> str:
-        """The line as the kernel reads it (kprobetrace.rst, uprobetracer.rst, eprobetrace.rst; histogram.rst,
-        2.2)."""
+        """The line as the kernel reads it (kprobetrace, uprobetracer, eprobetrace, histogram.rst, 2.2)."""
         if self.letter == 's':
             fields = [f"{fetch.kind.replace('x', 'u') if fetch.base != '$comm' else 'char[]'} {name}"
                       for name, fetch in self.args]
@@ -8499,8 +8526,7 @@ class Pair(NamedTuple):
 
 
 class Begin(NamedTuple):
-    """That an event is what a field of another one counts from; the fields by which it is found; whether
-    that one is counted."""
+    """What a time, $dur(NAME), counts from: the event and field that end it, the fields that both have."""
     event: str
     field: str
     fields: Tuple[str, ...]
@@ -8536,15 +8562,19 @@ class Event(NamedTuple):
         return f'{self.name}: '.encode()
 
     @property
+    def counted(self) -> bool:
+        """Tell whether it is counted, not shown."""
+        return self.columns is not None
+
+    @property
     def every_field(self) -> Tuple[Field, ...]:
         """What is known of its records in the end: of pairs that of both."""
         return self.pair.fields if self.pair and self.pair.fields else self.fields
 
     @property
     def unshown(self) -> bool:
-        """Tell whether its records are there for others only: entries, what times that are counted begin
-        with."""
-        only_begins = self.columns is None and self.begins and all(begin.counted for begin in self.begins)
+        """Tell whether its records serve others only: entries, and what times that are counted begin with."""
+        only_begins = not self.counted and self.begins and all(begin.counted for begin in self.begins)
         return bool(only_begins or self.pair and not self.pair.ends and not self.role)
 
     def folder(self, group: str) -> str:
@@ -8575,8 +8605,7 @@ class Machine(NamedTuple):
 
     @property
     def abilities(self) -> FrozenSet[str]:
-        """The ABILITIES that the README of its tracefs tells of, which a vmlinux has too; all of them where
-        neither is there."""
+        """The ABILITIES that its tracefs' README, or that in its vmlinux, tells of; all where neither is."""
         return abilities_of(self.read('README') or readme_in(self.kernel.file))
 
     def event_names(self) -> Iterable[str]:
@@ -8622,8 +8651,7 @@ COPY_CAP = 1000                             # copies of a function or line that 
 
 
 def locate(probe: Probe, machine: Machine) -> List[Target]:
-    """The Targets of a line, in the kernel, one of its modules, a program or a library; those that take no
-    probe are left out with a note, unless none remains."""
+    """The Targets of a line. Those that take no probe are left out with a note, unless none remains."""
     place, module = probe.place, module_of(probe.place, machine)
     found = targets_in(module, probe, machine)
     obstacles = '; '.join(sorted({target.obstacle for target in found} - {''}))
@@ -8689,8 +8717,7 @@ def in_this_folder(place: Place, machine: Machine) -> str:
 
 
 def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]:
-    """The functions that a place names: the one of that name, else all that match; one without an address in
-    a module that is waited for."""
+    """The functions that a place names, else that match it; without an address where a module is awaited."""
     name, table = place.function, module.symbols
     if table is None and not place.module and module.function(name):
         return [Symbol(name, 0, 0, True)]
@@ -8768,8 +8795,7 @@ def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
 
 
 def all_of_several(place: Place, found: List[Symbol], module: Module) -> List[Symbol]:
-    """All functions of a name: the kernel's at link-time addresses, which tell them apart, and those of
-    modules."""
+    """All functions of a name: the kernel's at link-time addresses, which differ, and those of modules."""
     linked = [symbol for symbol in module.functions_named(place.function) if symbol.module == place.module]
     if not module.linked:
         refuse(f"'{place.function}' is there {len(found)} times, and only a vmlinux tells where each is")
@@ -8813,8 +8839,7 @@ def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optiona
 
 
 def ways_to_write(place: Place, found: Sequence[Symbol], program: Program) -> Iterator[str]:
-    """What names each of a program's functions of one name, and none of the others: its parameters, its file,
-    or where it is."""
+    """For each of a program's functions of one name what names it alone: parameters, file or offset."""
     line = f':{place.line}' if place.line else ''
     sources = [demangled(symbol.name) for symbol in found]
     dwarf = program.dwarf
@@ -8834,8 +8859,7 @@ def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
 
 
 def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> List[Target]:
-    """A function's own Target and those of its copies: inlined ones, and variants with other parameters. A
-    note names the copies that are not traced."""
+    """A function's Target and those of its copies, inlined or with other parameters; a note has the rest."""
     place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
     own = function_target(probe, symbol, module, machine)
     if place.offset is not None:
@@ -8989,8 +9013,7 @@ PATCHED = 'on an instruction that the kernel itself rewrites (a jump label, a st
 
 
 def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine: Machine) -> str:
-    """Why no probe can be put at an address of a function, '' where one can: by the running kernel, else by
-    its vmlinux."""
+    """Why no probe can be at an address of a function, '' where one can: by the kernel, else its vmlinux."""
     if isinstance(module, Program):
         return ''
     if not symbol:
@@ -9030,9 +9053,8 @@ def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:
 @functools.lru_cache(4)
 def obstacle_tables(vmlinux: Executable) -> Tuple[List[int], Set[int], List[Tuple[int, int]], Set[int]]:
     """Where ftrace works (kernel/trace/ftrace.c, __start_mcount_loc; a relocatable kernel's are filled in as
-    it boots), the blacklist of kprobes, the sections that they run through (kernel/kprobes.c,
-    populate_kprobe_blacklist), and the instructions that the kernel rewrites (include/linux/jump_label.h,
-    static_call_types.h)."""
+    it boots), the blacklist of kprobes, the sections that they run through (populate_kprobe_blacklist), and
+    the instructions that the kernel rewrites (include/linux/jump_label.h, static_call_types.h)."""
     calls = sorted(filter(None, vmlinux.table('__start_mcount_loc', '__stop_mcount_loc')))
     black = set(vmlinux.table('__start_kprobe_blacklist', '__stop_kprobe_blacklist'))
     spans = []
@@ -9047,8 +9069,7 @@ def obstacle_tables(vmlinux: Executable) -> Tuple[List[int], Set[int], List[Tupl
 
 
 def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
-    """Refuse a function that is not there: it is a copy with other parameters, inlined everywhere, or
-    nowhere."""
+    """Refuse a function that is not there: a copy with other parameters, inlined everywhere, or nowhere."""
     name, names, dwarf = place.function, list(module.function_names()), module.dwarf
     if isinstance(module, Program):
         refuse_other_symbols(place, module, machine)
@@ -9258,8 +9279,7 @@ def with_paths(text: str, events: Sequence[Event]) -> str:
 
 
 def syscall_hint(probe: Probe, target: Target, arch: Arch) -> str:
-    """How to write the arguments of a system call's wrapper, whose one parameter is the caller's
-    registers."""
+    """How to write the arguments of a system call's wrapper, whose parameter is the caller's registers."""
     wrapper = re.match(r'__(x64|ia32|arm64|s390x?|riscv|powerpc)_(compat_)?sys_', target.name)
     bare = any(arg.expr.kind in ('argument', 'name') for arg in probe.args)
     if not wrapper or not arch.syscall or not bare:
@@ -9328,7 +9348,7 @@ def with_begins(events: Sequence[Event]) -> List[Event]:
                     refuse('with -t calls have their own times: $dur(NAME) is for a run without it')
                 for i in beginnings(event, field.since, events):
                     there = tuple(there for _, there in field.since.fields)
-                    begin = Begin(event.name, field.name, there, event.columns is not None)
+                    begin = Begin(event.name, field.name, there, event.counted)
                     begins.setdefault(i, []).append(begin)
     return [event._replace(begins=tuple(begins.get(i, ()))) for i, event in enumerate(events)]
 
@@ -9400,8 +9420,7 @@ def with_entries(probes: Sequence[Probe], tree: bool = False) -> List[Probe]:
 
 @contextlib.contextmanager
 def finite() -> Iterator[None]:
-    """A line is never nested so deeply (DEEPEST), a C type never contains itself; what a damaged file has
-    may."""
+    """A line is never nested so deeply (DEEPEST), no C type is in itself; one in a damaged file may be."""
     try:
         yield
     except RecursionError:
@@ -9409,8 +9428,7 @@ def finite() -> Iterator[None]:
 
 
 def signature(event: Event) -> object:
-    """What the places of one event have in common: their kind, their arguments by name and type, as the
-    kernel wants it, and how these are shown."""
+    """What the places of an event have in common: kind, names and types of arguments, how they are shown."""
     definition = event.definitions[0]
     return definition.letter, [(name, fetch.kind) for name, fetch in definition.args], event.annotation
 
@@ -9523,8 +9541,7 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
 
 
 def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
-    """The event of a line at one place of the kernel or a program; of a return that wants something of its
-    call, that of the entries before it."""
+    """The event of a line at one place; before a return that needs something of its call the entry's."""
     hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
     for hint in filter(None, hints):
         machine.note(hint)
@@ -9539,7 +9556,7 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
         if machine.tree and probe.kind in 'pP' and place.offset is place.line is None and not target.whole:
             name = f'{name[:58]}_copy'                  # beside the calls of the function's own code
         pair = Pair() if machine.tree and probe.kind not in 'tu' else None
-        events = [own_event(probe, name, letter, target.place, resolver, machine.seal, pair)]
+        events = [own_event(probe, name, letter, target.place, resolver, machine, pair)]
     program = target.module if isinstance(target.module, Program) else None
     events = [event._replace(program=program) for event in events]
     return with_roles(events, target) if machine.tree else events
@@ -9720,9 +9737,7 @@ def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event
     probe = with_every(probe, InEvent(machine.kernel, fields), machine)
     if probe.args or not all(of_record(key, fields or ()) for key in probe.keys or ()):
         own = f'{name}_{own}'[:63] if probe.place.glob else name
-        made = own_event(probe, own, 'e', event, InEvent(machine.kernel, fields))
-        next_ = Fetch('$next_pid', kind='s32') if event == 'sched/sched_switch' and machine.live else None
-        return sealed(made._replace(next_task=next_), 0)
+        return own_event(probe, own, 'e', event, InEvent(machine.kernel, fields), machine)
     for each in comparisons(probe.filter):
         if each.arg:
             refuse('an event as it is can be filtered by its fields alone; with an argument before f: (then '
@@ -9738,7 +9753,7 @@ def part_names(field: Field) -> Tuple[str, ...]:
     return (field.name, *(f'{field.name}_{i}' for i in range(2, len(field.fetches) + 1)))
 
 
-def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, seal: int = 0,
+def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, machine: Machine,
               pair: Optional[Pair] = None) -> Event:
     """An event of ours: fields in the user's order, then what is fetched unseen."""
     probe, fields, columns = looked_up(probe, resolver)
@@ -9746,14 +9761,16 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
     if any(field.since for field in fields):
         in_kernel, condition = divided(probe.filter, fields)
         own, pair = [field for field in fields if not field.when], Pair('', tuple(fields), condition)
-    event = defined(probe._replace(filter=in_kernel), name, letter, place, own, resolver.arch)
-    event = event._replace(annotation=annotation_of(fields, probe, columns), columns=columns, pair=pair)
-    return sealed(event._replace(next_task=next_task(resolver) if seal else None), seal)
+    return defined(probe._replace(filter=in_kernel), name, letter, place, own, resolver, machine,
+                   annotation=annotation_of(fields, probe, columns), columns=columns, pair=pair,
+                   next_task=next_task(resolver, place) if machine.live else None)
 
 
-def next_task(resolver: Resolver) -> Optional[Fetch]:
-    """What tells, of a raw sched_switch, whether surftrace itself is next (see of_others)."""
-    if isinstance(resolver, InTracepoint) and resolver.target.name == 'sched_switch':
+def next_task(resolver: Resolver, place: str) -> Optional[Fetch]:
+    """What tells, of a probe of sched_switch, whether surftrace itself is next (see of_others)."""
+    if place == 'sched/sched_switch':
+        return Fetch('$next_pid', kind='s32')
+    if isinstance(resolver, InTracepoint) and place == 'sched_switch':
         with contextlib.suppress(InputError):           # nothing tells its arguments
             return resolver.field(Parser(TOKENS, 'next->pid', 0, 9).arg()).fetches[0]
     return None
@@ -9810,8 +9827,7 @@ def expression(compare: Compare) -> Arg:
 
 
 def is_here(compare: Compare, resolver: Resolver) -> bool:
-    """Tell whether a name is one of a parameter, a variable or an event's field, refused where it is one that
-    every event has, too."""
+    """Tell whether a name is a parameter, variable or event's field; refuse one that every event has too."""
     name, function = compare.field, resolver.function
     variables = [*function.parameters, *function.locals] if function else []
     here = name in (resolver.fields or [variable.name for variable in variables])
@@ -9834,24 +9850,22 @@ def mapped(filter_: Filter, change: Callable[[Compare], Compare]) -> Filter:
     return change(filter_)
 
 
-def defined(probe: Probe, name: str, letter: str, place: str, fields: Sequence[Field], arch: Arch) -> Event:
-    """An event with its definition."""
+def defined(probe: Probe, name: str, letter: str, place: str, fields: Sequence[Field], resolver: Resolver,
+            machine: Machine, **more: Any) -> Event:
+    """An event with its definition at one place. Behind strings, but for an event probe's, stands the seal,
+    by which the end of a record is told from a text that imitates it."""
     args = tuple(pair for field in fields for pair in zip(part_names(field), field.fetches))
-    return Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '', '', probe, arch)
-
-
-def sealed(event: Event, seal: int) -> Event:
-    """The event with what is fetched unseen; behind strings that is also the seal, by which the end of a
-    record is told from a text that imitates it."""
-    return assembled([event], seal if any(is_string(fetch) for _, fetch in event.definitions[0].args) else 0)
+    event = Event(name, '', (EventDef(letter, name, place, args),), tuple(fields), '', '', arch=resolver.arch,
+                  probe=probe, **more)
+    ends_in_doubt = letter != 'e' and any(is_string(fetch) for _, fetch in args)
+    return assembled([event], machine.seal * ends_in_doubt)
 
 
 # which: entries and returns as pairs
 
 
 def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
-    """Tell whether a line wants something that only the entry of its function knows: the time since, or a
-    parameter that the kernel does not keep."""
+    """Tell whether a line wants what only its function's entry knows: the time since, a parameter."""
     timed = wants_time(probe)
     if probe.kind not in 'rR':
         if timed:
@@ -9906,20 +9920,18 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     if wants_time(probe) and not any(field.when == 'dur' for field in fields):
         fields = hidden_last(unique([*fields, TIME._replace(at=(0, 1))], probe))
     in_kernel, condition = divided(probe.filter, fields)
-    entry_name = f'{name[:60]}_in'
-    of_entry = [field for field in fields if field.when == 'entry']
-    letter_in = 'P' if letter == 'R' else 'p'
-    entry = defined(probe._replace(filter=None), entry_name, letter_in, target.place, of_entry, resolver.arch)
-    own = [field for field in fields if not field.when]
-    event = defined(probe._replace(filter=in_kernel), name, letter, target.place, own, resolver.arch)
-    event = event._replace(columns=columns, pair=Pair(entry_name, tuple(fields), condition),
-                           annotation=annotation_of([field for field in fields if field.when != 'entry'],
-                                                    probe, columns, told(fields, 'after', entry_name)))
-    entry = entry._replace(pair=Pair(), annotation=annotation_of(of_entry, probe, None, None))
-    return [sealed(each, machine.seal) for each in (entry, event)]
+    entry_name, entry_letter = f'{name[:60]}_in', 'P' if letter == 'R' else 'p'
+    of_entry, own = ([field for field in fields if field.when == when] for when in ('entry', ''))
+    entry = defined(probe._replace(filter=None), entry_name, entry_letter, target.place, of_entry, resolver,
+                    machine, pair=Pair(), annotation=annotation_of(of_entry, probe, None, None))
+    annotation = annotation_of([field for field in fields if field.when != 'entry'], probe, columns,
+                               link_to_entry(fields, 'after', entry_name))
+    event = defined(probe._replace(filter=in_kernel), name, letter, target.place, own, resolver, machine,
+                    columns=columns, pair=Pair(entry_name, tuple(fields), condition), annotation=annotation)
+    return [entry, event]
 
 
-def told(fields: Sequence[Field], word: str, entry_name: str) -> str:
+def link_to_entry(fields: Sequence[Field], word: str, entry_name: str) -> str:
     """The word behind #! at a return by which it finds its entry."""
     return f"{'+'.join(field.name for field in fields)}:{word}({entry_name})"
 
@@ -9928,9 +9940,8 @@ TIME_UNITS = {'ns': 1, 'us': 1000, 'ms': 1000000, 's': 1000000000}
 
 
 def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optional[Filter], Optional[Filter]]:
-    """The part of a return's filter that the kernel judges, and the part that needs what only the pair has:
-    those are joined with && at the top. Never is an entry filtered: its return would make a pair with an
-    older one."""
+    """The part of a return's filter that the kernel judges, and the part (joined with && at the top) that
+    needs what only the pair has. Never is an entry filtered: its return would pair with an older one."""
     parts: Tuple[Filter, ...] = (filter_,) if filter_ else ()
     if isinstance(filter_, Junction) and filter_.op == '&&':
         parts = filter_.parts
@@ -9941,20 +9952,37 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
         names = [each.field.split('.')[0] for each in comparisons(part)]
         if all(name in own or name not in known for name in names):
             kernel.append(part)
-            continue
-        for each in comparisons(part):
-            if each.field not in known and each.field not in ('common_pid', 'cpu'):
-                refuse(f"'{each.field}' is no argument of this line: only those, common_pid and cpu can be "
-                       'compared in one part with what is known of the call (parts are joined with &&)',
-                       each.at)
-            check_number(each, known.get(each.field))
-        ours.append(mapped(part, functools.partial(in_nanoseconds, known)))
-    both = [Junction('&&', tuple(part)) if len(part) > 1 else next(iter(part), None)
-            for part in (kernel, ours)]
-    if both[1]:
-        named = [field._replace(name=name) for name, field in known.items()]
-        FilterText(named, {}).text(both[1])             # refuses what makes no sense
-    return both[0], both[1]
+        else:
+            ours.append(judged_here(part, known, (
+                "'{}' is no argument of this line: only those, common_pid and cpu can be compared in one "
+                'part with what is known of the call (parts are joined with &&)')))
+
+    def joined(parts: Sequence[Filter]) -> Optional[Filter]:
+        return Junction('&&', tuple(parts)) if len(parts) > 1 else next(iter(parts), None)
+    return joined(kernel), joined(ours)
+
+
+def judged_here(filter_: Filter, known: Mapping[str, Field], refusal: str) -> Filter:
+    """A filter that surftrace judges, by these fields and what a record itself says exactly; times in ns."""
+    for each in comparisons(filter_):
+        if each.field not in known and each.field not in ('common_pid', 'cpu'):
+            way = '; comm=$comm in front of f: fetches it' * (each.field == 'comm')
+            refuse(refusal.format(each.field) + way, each.at)
+        field = known.get(each.field)
+        if field and field.kind == 'symbol':
+            refuse(f"'{field.name}' comes as a name and no number: {field.name}=...:x64 fetches that",
+                   each.at)
+    filter_ = mapped(filter_, functools.partial(in_nanoseconds, known))
+    FilterText([field._replace(name=name) for name, field in known.items()], {}).text(filter_)
+    return filter_
+
+
+def condition_of_call(filter_: Optional[Filter], fields: Sequence[Field]) -> Optional[Filter]:
+    """The filter of a whole call in a tree."""
+    known = {field.name: field for field in fields}
+    return filter_ and judged_here(filter_, known, (
+        'with -t a filter takes or leaves whole calls, by what the line fetches at their entry, common_pid '
+        "and cpu: '{}' is none of that"))
 
 
 def named_in(fields: Sequence[Field]) -> Dict[str, Field]:
@@ -9977,8 +10005,7 @@ def in_nanoseconds(known: Mapping[str, Field], compare: Compare) -> Compare:
 
 def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]],
                   entry: Optional[str] = '') -> str:
-    """What -S adds: the words behind #!, what is counted by, the filter as it was written; not that (None) at
-    an entry, whose return has it."""
+    """What -S adds: words behind #!, what is counted by, the filter as written (None: a return has it)."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words += [entry] if entry else []
     words += probe.stacks
@@ -10001,23 +10028,21 @@ def has_return(probe: Probe, target: Target, machine: Machine) -> bool:
 
 
 def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
-    """The event of the entries, then that of the returns, both of which are shown. The filter takes or leaves
-    whole calls, so it is judged here, at the entry."""
+    """The event of the entries, then that of the returns. A filter takes calls: it is judged here."""
     resolver, back = resolver_at(target, probe, machine), probe.back or probe
     named, of_entry, _ = looked_up(probe._replace(filter=back.filter), resolver)
     back = back._replace(filter=named.filter)
-    condition = judged_here(back.filter, of_entry)
+    condition = condition_of_call(back.filter, of_entry)
     values = [field._replace(at=(-1, -1)) for field in returned(probe, target, machine)]
     fields = unique([*of_entry, *values, TIME], probe)
     of_entry, values = fields[:len(of_entry)], fields[len(of_entry):-1]
     pair, kind = Pair('', tuple(of_entry), condition), {'p': 'r', 'P': 'R'}[probe.kind]
-    entry = defined(probe._replace(filter=None), name, probe.kind, target.place, of_entry, resolver.arch)
-    entry = entry._replace(pair=pair, annotation=annotation_of(of_entry, probe, None, None))
-    back_probe, back_name = probe._replace(filter=None, kind=kind), f'{name[:59]}_out'
-    event = defined(back_probe, back_name, kind, target.place, values, resolver.arch)
-    event = event._replace(pair=pair._replace(entry=name), role='return', annotation=annotation_of(
-        values, back, None, told(fields, 'both', name)))
-    return [sealed(each, machine.seal) for each in (entry._replace(role='entry'), event)]
+    entry = defined(probe._replace(filter=None), name, probe.kind, target.place, of_entry, resolver, machine,
+                    pair=pair, role='entry', annotation=annotation_of(of_entry, probe, None, None))
+    annotation = annotation_of(values, back, None, link_to_entry(fields, 'both', name))
+    event = defined(probe._replace(filter=None, kind=kind), f'{name[:59]}_out', kind, target.place, values,
+                    resolver, machine, pair=pair._replace(entry=name), role='return', annotation=annotation)
+    return [entry, event]
 
 
 def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
@@ -10035,26 +10060,6 @@ def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
         with contextlib.suppress(InputError):
             return [resolver.field(Arg('retval', '', expr, word, at, at))]
     return []
-
-
-def judged_here(filter_: Optional[Filter], fields: Sequence[Field]) -> Optional[Filter]:
-    """The filter of whole calls: of what a record itself says only what is exact."""
-    known = {field.name: field for field in fields}
-    for each in comparisons(filter_):
-        check_number(each, known.get(each.field))
-        if each.field not in known and each.field not in ('common_pid', 'cpu'):
-            way = '; comm=$comm in front of f: fetches it' * (each.field == 'comm')
-            refuse('with -t a filter takes or leaves whole calls, by what the line fetches at their entry, '
-                   f"common_pid and cpu: '{each.field}' is none of that{way}", each.at)
-    if filter_:
-        FilterText(fields, {}).text(filter_)            # refuses what makes no sense
-    return filter_
-
-
-def check_number(compare: Compare, field: Optional[Field]) -> None:
-    """Refuse to judge here what the kernel prints as the name of a function."""
-    if field and field.kind == 'symbol':
-        refuse(f"'{field.name}' comes as a name and no number: {field.name}=...:x64 fetches that", compare.at)
 
 
 def with_roles(events: Sequence[Event], target: Target) -> List[Event]:
@@ -10079,8 +10084,7 @@ def usdt_end(event: Event) -> Tuple[Tuple[str, ...], str]:
 
 
 def in_tree(events: Sequence[Event]) -> List[Event]:
-    """The events with what they are in a tree. USDT probes whose names differ in their endings only are a
-    call, where both ends are traced."""
+    """The events with their roles in a tree; USDT probes that differ in the end of a name are one call."""
     events = [event._replace(role=event.role or 'leaf' * (not event.pair)) for event in events]
     ends, made = [usdt_end(event) for event in events], []
     filters = {(end, event.filter) for end, event in zip(ends, events)}
@@ -10090,7 +10094,7 @@ def in_tree(events: Sequence[Event]) -> List[Event]:
             with located(probe.text, probe.source, probe.place.at):
                 if event.filter and ((call, 'entry'), event.filter) not in filters:
                     refuse('with -t a filter takes or leaves whole calls, and belongs to what begins them')
-                pair = Pair('', event.fields, judged_here(probe.filter, event.fields))
+                pair = Pair('', event.fields, condition_of_call(probe.filter, event.fields))
             event = event._replace(role=role, label=call[1], filter='', pair=pair)
         made.append(event)
     return made
@@ -10107,9 +10111,8 @@ def of_record(key: Key, names: Container[str]) -> bool:
 
 
 def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[List[Field], List[int]]:
-    """The fields of a line with those of its keys behind them, and which field each key has. A key may name a
-    field of the line. The task's name is fetched: that at a record's beginning is from a cache of 128
-    tasks."""
+    """The fields of a line with those of its keys behind them, and the field of each key, which may be one of
+    the line. The task's name is fetched: that at a record's beginning is from a cache of 128 tasks."""
     fields, numbers, own = list(fields), [], resolver.fields or ()
     for key in probe.keys or ():
         names = [field.name for field in fields]
@@ -10193,8 +10196,7 @@ ORDERING = ('<', '<=', '>', '>=')
 
 
 class Tested(NamedTuple):
-    """A part of the kernel's filter: the tests without which it means nothing, its text, whether an || joins
-    that."""
+    """A part of the kernel's filter: the tests that it needs to mean anything, its text, if || joins that."""
     tests: Tuple[str, ...]
     text: str
     either: bool = False
@@ -10254,8 +10256,7 @@ class FilterText:
         return Tested(tuple(tests), own_comparison(compare, op, field), either)
 
     def _kind(self, name: str, compare: Compare) -> str:
-        """The fetch type of a field of the kernel's own event, or of one that every event has; '' where it is
-        not known."""
+        """The fetch type of a field of the kernel's own event, or of every event; '' where not known."""
         known = (self._event or {}).get(name)
         if not known:
             if self._event is not None and name not in GENERIC_FIELDS:
@@ -10314,19 +10315,13 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
     return join.join(f'{part}{op}{value}' for part, value in zip(part_names(field), values))
 
 
-def encoded(text: str) -> bytes:
-    """The bytes of a text."""
-    return text.encode('utf-8', 'surrogateescape')
-
-
 def sized(format_: Format) -> int:
     """N of a format cut(N) or packet(N)."""
     return int(format_.word.partition('(')[2][:-1])
 
 
 def begins(compare: Compare, op: str, field: Field, before: int) -> str:
-    """A comparison with a text in a packet, from so many bytes on: what is behind the packet's end is no part
-    of it."""
+    """A comparison with a text in a packet, so many bytes in: behind the packet's end is no part of it."""
     if op != '~' or not re.fullmatch(r'[^*[]+\*', compare.value):
         refuse(f"'{field.name}' ends with the packet, and only its beginning can be compared, as in "
                '~"GET *"')
@@ -10430,8 +10425,7 @@ BAR = 40                                    # characters of the longest bar
 
 
 class Row:
-    """The calls that have the same keys; of each column that adds up the sum, and how many values could not
-    be read."""
+    """The calls that have the same keys: each sum, and how many values of it could not be read."""
 
     def __init__(self, sums: int) -> None:
         self.calls, self.sums, self.unread = 0, [0] * sums, [0] * sums
@@ -10441,10 +10435,14 @@ class Row:
         """What makes it large: what is added up first, else its calls."""
         return self.sums[0] if self.sums else self.calls
 
+    def average(self, i: int) -> Optional[float]:
+        """The average of what could be read of such a column."""
+        read = self.calls - self.unread[i]
+        return self.sums[i] / read if read else None
+
 
 class Table:
-    """The rows of events that count by the same columns; where there are several, their names are the first
-    key."""
+    """The rows of events that count by the same columns; of several events the name is the first key."""
 
     def __init__(self, events: Sequence[Event]) -> None:
         columns = events[0].columns or ()
@@ -10458,8 +10456,7 @@ class Table:
 
     def add(self, event: Event, texts: Sequence[str], times: int = 1,
             totals: Optional[Sequence[Optional[int]]] = None) -> None:
-        """So many calls with these values, a text for each of the event's columns; `totals` are the sums of
-        all of them, where the values are not the same."""
+        """Count so many calls with these values, one for each column; `totals` are sums of unlike values."""
         columns = list(zip(event.columns or (), texts))
         key: RowKey = tuple(bucket(column, text) for column, text in columns if not column.adds)
         if len(self.labels) > 1:
@@ -10507,11 +10504,9 @@ class Table:
         for key in self._arranged(largest):
             row = self.rows.get(key, Row(len(self.sums)))
             sums: Dict[str, object] = {}
-            for column, total, unread in zip(self.sums, row.sums, row.unread):
-                read = row.calls - unread
-                average = total / read if read else None
-                sums[column.source()] = average if column.how == 'avg' else total
-                sums.update({f'unread {column.source()}': unread} if unread else {})
+            for i, column in enumerate(self.sums):
+                sums[column.source()] = row.average(i) if column.how == 'avg' else row.sums[i]
+                sums.update({f'unread {column.source()}': row.unread[i]} if row.unread[i] else {})
             keys = {column.source(): key_value(column, part) for column, part in zip(self.keys, key)}
             event = keys.pop('event') if len(self.labels) > 1 else next(iter(self.labels.values()))
             yield {'event': event, 'keys': keys, self.unit: row.calls, **sums}
@@ -10519,17 +10514,15 @@ class Table:
     def _amounts(self, row: Row) -> List[str]:
         """The numbers of a row: its calls, the sums and averages of what could be read."""
         texts = [str(row.calls)]
-        for column, total, unread in zip(self.sums, row.sums, row.unread):
-            read = row.calls - unread
-            text = str(total)
-            if column.how == 'avg':
-                text = f'{total / read:.1f}' if read else '-'
-            texts.append(text + f' (+{unread} not read)' * bool(unread))
+        for i, column in enumerate(self.sums):
+            average = row.average(i)
+            text = '-' if average is None else f'{average:.1f}'
+            text = text if column.how == 'avg' else str(row.sums[i])
+            texts.append(text + f' (+{row.unread[i]} not read)' * bool(row.unread[i]))
         return texts
 
     def _arranged(self, keys: Sequence[RowKey], depth: int = 0) -> List[RowKey]:
-        """The keys in the order of the first column, then of the next: numbers as they are, texts behind
-        them, the largest first."""
+        """The keys by the first column, then by the next: numbers in order, then texts, the largest first."""
         if depth == len(self.keys):
             return list(keys)
         groups: Dict[Union[int, str], List[RowKey]] = {}
@@ -10555,8 +10548,7 @@ class Table:
             before = key
 
     def _drawn(self, grid: Sequence[Sequence[str]], weights: Sequence[int]) -> List[str]:
-        """The lines of a grid, whose first row are titles, each with its bar; a stack stands below its
-        row."""
+        """The lines of a grid, whose first row are titles, each with its bar; stacks stand below."""
         stack = next((i for i, column in enumerate(self.keys) if column.is_stack), None)
         left = [not column.numbers for column in self.keys] + [False] * (1 + len(self.sums))
         widths = [max(map(len, column)) for column in zip(*grid)]
@@ -10606,28 +10598,30 @@ def bucket(column: Column, text: str) -> Union[int, str]:
     return value - value % column.step if column.how == 'step' and value >= 0 else value
 
 
+def bounds(column: Column, key: int) -> List[int]:
+    """The least and the largest number of a bucket; of a number that stands for itself that alone."""
+    if key < 0 or column.how not in ('log2', 'step'):
+        return [key]
+    if column.how == 'step':
+        return [key, key + column.step - 1]
+    return [key // 2 + 1 if key > 1 else 0, key]
+
+
 def key_text(column: Column, key: Union[int, str]) -> str:
     """How a key is shown."""
     if isinstance(key, str):
         return key[1:-1] if column.title == 'comm' and column.field >= 0 and key[:1] == '"' else key
-    if key >= 0 and column.how == 'step' and column.step > 1:
-        return f'{key}-{key + column.step - 1}'
-    if key >= 0 and column.how == 'log2' and key != 2:
-        return f'{key // 2 + 1}-{key}' if key > 1 else '0-1'
-    return str(key)
+    return '-'.join(map(str, dict.fromkeys(bounds(column, key))))
 
 
 def key_value(column: Column, key: Union[int, str]) -> object:
-    """The same for JSON: of a bucket its bounds."""
-    if isinstance(key, str):
-        if column.is_stack:
-            return key.split('\n')
-        return key if column.field < 0 and column.title in ('comm', 'event') else value_shown(key)
-    if key >= 0 and column.how == 'step':
-        return [key, key + column.step - 1]
-    if key >= 0 and column.how == 'log2':
-        return [key // 2 + 1, key] if key > 1 else [0, 1]
-    return key
+    """A key in JSON: of a bucket its bounds."""
+    if isinstance(key, int):
+        own = bounds(column, key)
+        return own if len(own) > 1 else key
+    if column.is_stack:
+        return key.split('\n')
+    return key if column.field < 0 and column.title in ('comm', 'event') else value_shown(key)
 
 
 OF_HEAD = {'comm': 'task', 'common_pid': 'pid', 'cpu': 'cpu'}     # what a record begins with, and its group
@@ -10637,7 +10631,7 @@ Values = Union[Sequence[str], Mapping[int, str]]
 
 def of_head(title: str, head: Groups) -> str:
     """The task's name, its number, the processor, as a record begins with them."""
-    text = head[OF_HEAD[title]].decode('utf-8', 'surrogateescape').strip() if title in OF_HEAD else ''
+    text = decoded(head[OF_HEAD[title]]).strip() if title in OF_HEAD else ''
     return text if title != 'cpu' else str(int(text))
 
 
@@ -10653,18 +10647,14 @@ class Counting:
 
     def __init__(self, events: Sequence[Event]) -> None:
         alike: Dict[Tuple[object, ...], List[Event]] = {}
-        for event in events:
-            if event.columns is not None:
-                alike.setdefault(tuple(column[:2] + column[3:] for column in event.columns), []).append(event)
+        for event in filter(operator.attrgetter('counted'), events):
+            layout = tuple(column[:2] + column[3:] for column in event.columns or ())
+            alike.setdefault(layout, []).append(event)
         self.tables = [Table(same) for same in alike.values()]
         self._tables = {event.head: table
                         for same, table in zip(alike.values(), self.tables) for event in same}
         self.stacks = any(map(by_stack, events))
         self.incomplete = False                         # whether some events were lost
-
-    def counts(self, event: Event) -> bool:
-        """Tell whether an event is counted, not shown."""
-        return event.head in self._tables
 
     def record(self, event: Event, head: Groups, values: Values, times: int = 1,
                totals: Optional[Sequence[Optional[int]]] = None) -> Optional[Callable[[Sequence[str]], None]]:
@@ -10777,8 +10767,7 @@ def kernel_key(column: Column) -> str:
 
 
 def histograms(event: Event, filters: Sequence[str]) -> List[Histogram]:
-    """The histograms that count an event as its table wants it, each record in one of them. InputError: only
-    user space can, and why."""
+    """The histograms that count an event as its table does, each record in one. InputError: why not."""
     columns = event.columns or ()
     if event.pair or event.begins or event.role:
         refuse(f'{ONLY_HERE} by what was fetched at the entry of a call, or the time since')
@@ -10842,8 +10831,7 @@ def number_range(field: Field) -> Tuple[int, int]:
 
 
 def cases(event: Event) -> List[Case]:
-    """The records of an event divided: by what could not be read, then by what the kernel has no bucket for,
-    and could not add up."""
+    """The records of an event divided by what could not be read, and what the kernel cannot sort or add."""
     columns, found = event.columns or (), [Case()]
     numbers = sorted({column.field for column in columns if column.field >= 0})
     for guards in dict.fromkeys(event.fields[number].guards for number in numbers):
@@ -10861,8 +10849,7 @@ def cases(event: Event) -> List[Case]:
 
 
 def usual_numbers(field: Field, columns: Sequence[Column]) -> Tuple[str, str]:
-    """Tests for the numbers of a field that the kernel has the right buckets for, and can add up, and for the
-    others; '' where there are no others."""
+    """Tests for the numbers of a field that the kernel sorts and adds up right, and for all others."""
     ways = {(column.how, column.step) for column in columns if not column.adds}
     if len(ways) > 1 or ('', 0) in ways:                # they stand for themselves
         return '', ''
@@ -10878,8 +10865,7 @@ def usual_numbers(field: Field, columns: Sequence[Column]) -> Tuple[str, str]:
 
 
 def verdicts(guards: Sequence[Guard]) -> Dict[str, str]:
-    """Tests for what is shown instead of a value, '' for the value itself: Guard.verdict as a filter has
-    it."""
+    """Tests for what is shown instead of a value, '' for itself: Guard.verdict as a filter has it."""
     before: List[str] = []
     found: Dict[str, List[str]] = {'': []}
     for guard in guards:
@@ -10896,8 +10882,7 @@ def verdicts(guards: Sequence[Guard]) -> Dict[str, str]:
 
 
 def keys_of(columns: Sequence[Column], alone: Container[int], event: Event) -> Tuple[Column, ...]:
-    """The keys of a histogram, a text last. A field is the key of several columns as its number, of which
-    their buckets can be told."""
+    """The keys of a histogram, a text last. What several columns sort by is one key, as a number."""
     ways: Dict[Tuple[int, str], Set[Tuple[str, int]]] = {}
     for column in columns:
         if not column.adds or column.field in alone:
@@ -11033,7 +11018,7 @@ class Tally:
             if column.field < 0:
                 head[OF_HEAD[column.title]] = text
             elif is_text(self.event, column):
-                values[column.field] = f"\"{text.rstrip(b' ').decode('utf-8', 'surrogateescape')}\""
+                values[column.field] = f'"{decoded(text.rstrip(b" "))}"'
             else:
                 number_ = 1 << int(text) if column.how == 'log2' else int(text)
                 values[column.field] = as_shown(fields[column.field], number_)
@@ -11067,8 +11052,7 @@ def tallies(made: Sequence[Histogram]) -> List[Tally]:
 # A return with the entry of its call: what was fetched there, and the time since.
 
 class Reading(NamedTuple):
-    """What came of a field: as it is shown, as the kernel printed its parts, and whether that means
-    anything."""
+    """What came of a field: as it is shown, as the kernel printed its parts, if that means anything."""
     text: bytes
     parts: Tuple[bytes, ...]
     sure: bool = True
@@ -11098,8 +11082,8 @@ class OpenCalls:
     over too."""
 
     def __init__(self, doubtful: Callable[[re.Match[bytes]], bool]) -> None:
-        self.seen: Dict[str, int] = {}                  # entries and returns, by their event
-        self.alone: Dict[str, int] = {}                 # returns not shown: their entry is unknown
+        self.seen: Dict[str, int] = collections.Counter()   # entries and returns, by their event
+        self.alone: Dict[str, int] = collections.Counter()  # returns not shown: their entry is unknown
         self.begun = Begun(doubtful)
         self._doubtful = doubtful                       # whether something may be lost around a record
         self._late: Dict[Tuple[bytes, Tuple[str, str]], int] = {}       # when the last of these came
@@ -11154,10 +11138,9 @@ class OpenCalls:
 
     def enter(self, event: Event, head: re.Match[bytes], match: re.Match[bytes], readings: Sequence[Reading],
               shown: bool = False) -> int:
-        """Keep an entry; how many calls that are shown it is in. The same function at the same place of the
-        stack is over."""
+        """Keep an entry; how many calls that are shown it is in. One alike at that stack pointer is over."""
         here = self._here(event, head, match, event.name if event.pair and event.pair.stack else event.label)
-        self.seen[event.name] = self.seen.get(event.name, 0) + 1
+        self.seen[event.name] += 1
         self._begun.add(here.key[0])
         calls = self._reach(head, here)
         for again in [call for call in calls if call[:2] == here[:2] and here.stack >= 0]:
@@ -11172,7 +11155,7 @@ class OpenCalls:
         """The call that returns, and how long it took; None where its entry was not seen."""
         assert event.pair
         here = self._here(event, head, match, event.pair.entry or event.label)
-        self.seen[event.name] = self.seen.get(event.name, 0) + 1
+        self.seen[event.name] += 1
         found = [call for call in self._open.get(task_of(head), ()) if call.key == here.key]
         stack, word = here.stack, event.arch.word
         if stack < 0:
@@ -11186,7 +11169,7 @@ class OpenCalls:
             self._keep(head, [call for call in self._reach(head, here) if call not in found])
             self._late[task_of(head), here.key] = here.time
             if not self.stands_alone(event):
-                self.alone[event.name] = self.alone.get(event.name, 0) + 1
+                self.alone[event.name] += 1
             return None
         call = found[0]
         if stack >= 0:
@@ -11195,16 +11178,14 @@ class OpenCalls:
         return call, here.time - call.time
 
     def stands_alone(self, event: Event) -> bool:
-        """Tell whether a return is shown in a tree without its entry: not where a filter chooses calls, nor
-        before entries are traced."""
+        """Tell whether a tree shows a return without its entry: if no filter takes calls, and some began."""
         pair = event.pair
         begun = pair and (pair.entry or event.label) in self._begun
         return bool(begun and pair and not pair.condition and event.role == 'return')
 
     def complete(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
                  readings: List[Reading]) -> List[Reading]:
-        """What is known of what ends, in the order in which it is shown; [] where the entry of a call that
-        returns was not seen."""
+        """What is known of what ends, in the order shown; [] for a return whose entry was not seen."""
         assert event.pair
         by_place = {'': iter(readings)}
         if event.pair.entry:
@@ -11223,7 +11204,7 @@ class OpenCalls:
             if let_through or begin.event == event.name:
                 self.begun.begin(begin, event, head, known)
         if event.unshown:
-            self.seen[event.name] = self.seen.get(event.name, 0) + 1
+            self.seen[event.name] += 1
 
     def lost(self) -> None:
         """Something was lost: it may have been a return and another entry of the same stack pointer."""
@@ -11250,7 +11231,7 @@ class Begun:
         readings = [known.get(name) or Reading(b'', (of_head(name, head).encode(),)) for name in names]
         if not all(reading.sure for reading in readings):
             return None
-        texts = [part.decode('utf-8', 'surrogateescape') for reading in readings for part in reading.parts]
+        texts = [decoded(part) for reading in readings for part in reading.parts]
         values = [text if amount(text) is None else amount(text) for text in texts]     # in whichever base
         return (*begin, *values) if values else (*begin, task_of(head))
 
@@ -11331,7 +11312,7 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
     kind, op = field.kind or 'string' if field else 's64', compare.op
     if kind in STRINGS:
         is_path = field and field.format and field.format.word.startswith('path(')
-        text = (reading.parts[0] if is_path else reading.text).decode('utf-8', 'surrogateescape')[1:-1]
+        text = decoded(reading.parts[0] if is_path else reading.text)[1:-1]
         if op == '~':
             return fnmatch.fnmatchcase(text, compare.value)
         return (text == compare.value) == (op == '==')
@@ -11376,12 +11357,13 @@ Pairs = Sequence[Tuple[Field, Reading]]
 def visible(line: bytes) -> bytes:
     """printable() of the bytes of a line, whose end stays."""
     end = b'\n' * line.endswith(b'\n')
-    return printable(line[:len(line) - len(end)].decode('utf-8', 'surrogateescape')).encode() + end
+    return printable(decoded(line[:len(line) - len(end)])).encode() + end
 
 
-def with_names(pairs: Pairs) -> List[bytes]:
-    """What is shown of each field."""
-    return [b'%s=%s' % (field.name.encode(), reading.text) for field, reading in pairs if not field.hidden]
+def with_names(pairs: Pairs, before: bytes = b'', behind: bytes = b'') -> List[bytes]:
+    """What is shown of each field; its name is between those two."""
+    return [b'%s%s%s=%s' % (before, field.name.encode(), behind, visible(reading.text))
+            for field, reading in pairs if not field.hidden]
 
 
 class Raw:
@@ -11403,12 +11385,10 @@ class Raw:
 
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
         """A record: its place, or what the kernel prints of an event of its own; its values."""
-        values = b''.join(b' ' + visible(value) for value in with_names(pairs))
-        return visible(head[0] + place) + values + b'\n'
+        return b' '.join([visible(head[0] + place), *with_names(pairs)]) + b'\n'
 
     def rows(self, columns: Sequence[Sequence[bytes]]) -> List[bytes]:
-        """Plain records: their tasks with the processor and their times, then for each event, of the records
-        that are its, the name with the place, and the values."""
+        """Plain records by columns: task and processor, time, and of each event name with place, values."""
         task, time, *events = columns
         behind, end = itertools.repeat(b': '), itertools.repeat(b'\n')
         return list(map(b''.join, zip(task, time, behind, *events, end)))
@@ -11443,6 +11423,8 @@ class Text(Raw):
     is 'delta'), or the time of day ('wall': `zero`, in microseconds, is added to a record's); the task with
     its number, the event, its place where that says more, the values."""
 
+    _form = '%H:%M:%S.%%06d '                           # of the time of day, but for the microseconds
+
     def __init__(self, events: Sequence[Event], clock: str = '', zero: int = 0, cpu: bool = False,
                  colour: bool = False) -> None:
         self._events, self._labels = {event.head: event for event in events}, labels(events)
@@ -11450,7 +11432,7 @@ class Text(Raw):
         self._since: Optional[float] = None             # the time of the first record, or the one before
         self._task = functools.lru_cache(1 << 12)(self._task_and_cpu)
         self._where = functools.lru_cache(1 << 12)(self._event_and_place)
-        self._second = functools.lru_cache(8)(time_of_day)
+        self._second = functools.lru_cache(8)(functools.partial(local_time, self._form))
         widths = [len(label) for label in self._labels.values() if len(label) <= WIDEST_LABEL]
         self._width = max(widths, default=0) + 1 if len(self._labels) > 1 else 0
         self._above: Tuple[bytes, ...] = ()             # the task and processor of the line above
@@ -11475,10 +11457,8 @@ class Text(Raw):
         self._above = head['pid'], head['cpu']
         if not event.definitions:
             return self.head(head) + self._where(event.head) + visible(place) + b'\n'
-        before, behind = (CYAN, PLAIN_AGAIN) if self._colour else (b'', b'')
-        values = [b' %s%s%s=%s' % (before, field.name.encode(), behind, visible(reading.text))
-                  for field, reading in pairs if not field.hidden]
-        return b''.join([self.head(head), self._where(event.head + place), *values, b'\n'])
+        values = with_names(pairs, CYAN, PLAIN_AGAIN) if self._colour else with_names(pairs)
+        return b' '.join([self.head(head) + self._where(event.head + place), *values]) + b'\n'
 
     def rows(self, columns: Sequence[Sequence[bytes]]) -> List[bytes]:
         task, time, *events = columns
@@ -11530,7 +11510,7 @@ class Text(Raw):
         texts = [label, pad, f' ({place})' if place else ' ' * (not event.definitions)]
         if event.definitions and not event.fields:
             texts[1:] = [''.join(texts[1:]).rstrip()]
-        shown = [visible(each.encode('utf-8', 'surrogateescape')) for each in texts]
+        shown = [visible(encoded(each)) for each in texts]
         return b''.join([BOLD, shown[0], PLAIN_AGAIN, *shown[1:]] if self._colour else shown)
 
 
@@ -11538,12 +11518,12 @@ class Json(Text):
     """An object a line; its keys tell what it is: an event has `values`, one of the kernel's own `text`, what
     is none `lost`, `stack` or `error`."""
     in_blocks, holds_stacks = False, True
+    _form = '%Y-%m-%dT%H:%M:%S.%%06d%z '                # with a colon in the zone: RFC 3339
 
     def __init__(self, events: Sequence[Event], clock: str = '', zero: int = 0) -> None:
         import json
         super().__init__(events, clock, zero)
         self._dumps = json.dumps
-        self._second = functools.lru_cache(8)(date_and_time)
 
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
         known = {**self._known(head), 'event': self.label(event)}
@@ -11587,7 +11567,7 @@ class Json(Text):
     def _known(self, head: re.Match[bytes]) -> Dict[str, object]:
         """What the head of a record says."""
         text, = self._times([head['time']])
-        time = text.decode()[:-1] if self._clock == 'wall' else float(text)
+        time = f'{text[:-3].decode()}:{text[-3:-1].decode()}' if self._clock == 'wall' else float(text)
         process = {'tgid': int(head['tgid'])} if (head['tgid'] or b'-').isdigit() else {}
         return {'time': time, 'comm': decoded(head['task']).lstrip(' '), 'pid': int(head['pid']), **process,
                 'cpu': int(head['cpu'])}
@@ -11642,30 +11622,21 @@ def in_colour(match: re.Match[bytes]) -> bytes:
 
 
 def task_text(text: bytes) -> bytes:
-    """A task as it is shown: its name, the number of its thread and, where that is another, of its process,
-    from what the kernel prints."""
+    """A task as it is shown, from what the kernel prints: NAME-THREAD(PROCESS), where these are two."""
     name, _, numbers = text.rpartition(b'-') if b'(' not in text[17:] else (text[:16], b'-', text[17:])
     thread, *process = re.findall(rb'\d+', numbers)
     more = b'(%s)' % process[0] if process and process[0] != thread else b''
     return b'%s ' % visible(b'%s-%s%s' % (name.lstrip(b' '), thread, more)).ljust(18)
 
 
-def time_of_day(second: int) -> bytes:
-    """The time of day, here, but for the microseconds."""
+def local_time(form: str, second: int) -> bytes:
+    """The time here, in a form of strftime."""
     import time
-    return time.strftime('%H:%M:%S.%%06d ', time.localtime(second)).encode()
-
-
-def date_and_time(second: int) -> bytes:
-    """The same with the date and the zone (RFC 3339)."""
-    import time
-    text = time.strftime('%Y-%m-%dT%H:%M:%S.%%06d%z ', time.localtime(second))
-    return f'{text[:-3]}:{text[-3:]}'.encode()
+    return time.strftime(form, time.localtime(second)).encode()
 
 
 def labels(events: Sequence[Event]) -> Dict[bytes, str]:
-    """What events are called, by what their records begin with: those without a name of their own by their
-    function; where two would be called alike, by both."""
+    """What events are called, by their heads: by name or function, by both where two would be alike."""
     shown = {event.head: own_label(event) for event in events if not event.unshown}
     alike = collections.Counter(shown.values())
     return {event.head: shown[event.head] if alike[shown[event.head]] < 2 else
@@ -11673,8 +11644,7 @@ def labels(events: Sequence[Event]) -> Dict[bytes, str]:
 
 
 def own_label(event: Event) -> str:
-    """What an event is called: its name, else its function, in a program with that, behind an arrow where it
-    returns."""
+    """What an event is called: its name, else its function with its program, behind an arrow at a return."""
     if event.probe.event or not event.definitions:
         return event.name
     program = f" ({os.path.basename(event.program.path).split('.so')[0]})" if event.program else ''
@@ -11693,8 +11663,7 @@ def place_label(event: Event) -> str:
 
 
 def shown_place(event: Event, text: bytes) -> str:
-    """What the place of a record says beyond the event: '' for a function at its entry that is called so;
-    of a return, from where the call was."""
+    """What a record's place says beyond the event: '' at its function's entry; of a return, who called."""
     if event.probe.kind in 'eu':
         return ''
     caller, here = caller_and_place(event, text)
@@ -11733,8 +11702,7 @@ def load_bias(event: Event, address: int) -> Optional[int]:
 
 
 def function_and_offset(program: Program, address: int, start: str = '') -> str:
-    """function+0x12 for a link-time address in the code of a program, with `start` for its first; '' where
-    nothing has a name."""
+    """function+0x12 for a link-time address in a program's code, with `start` for +0; '' without a name."""
     in_code = any(part.code and part.address <= address < part.address + part.size
                   for part in program.executable.segments)
     symbol = program.symbols.symbol_at(address) if in_code else None
@@ -11742,11 +11710,6 @@ def function_and_offset(program: Program, address: int, start: str = '') -> str:
         return ''
     name = demangled(symbol.name) or symbol.name
     return name + (f'+{address - symbol.address:#x}' if address != symbol.address else start)
-
-
-def decoded(text: bytes) -> str:
-    """The text of bytes, with surrogates for those that are no UTF-8 (PEP 383)."""
-    return text.decode('utf-8', 'surrogateescape')
 
 
 def typed(field: Field, reading: Reading) -> object:
@@ -11805,15 +11768,12 @@ class Record(NamedTuple):
     last: bool
 
 
-TakesStack = Callable[[Sequence[str]], None]
-
-
 class Awaited(NamedTuple):
-    """A record whose stacks of some kinds come next, with its task, and who takes them, where they are not
-    shown."""
+    """A record of a task whose stacks of some kinds come next, and what counts by its own."""
     event: Event
     pid: bytes
-    take: Optional[TakesStack]
+    shown: bool                                         # not counted, nor stopped by a filter
+    count_by: Optional[Callable[[Sequence[str]], None]]
     kinds: Set[str]
     held: List[bytes]                                   # what is shown of it when they have come
     stacks: Dict[str, Sequence[str]]                    # those that have
@@ -11822,8 +11782,8 @@ class Awaited(NamedTuple):
         """Give it a stack; what is counted is counted by the own one alone."""
         self.kinds.discard(kind)
         self.stacks[kind] = frames
-        if self.take and kind == own_stack(self.event):
-            self.take(frames)
+        if self.count_by and kind == own_stack(self.event):
+            self.count_by(frames)
 
 
 MOST_AWAITED = 8                            # of a task and what interrupts it; kernel threads have no +ustack
@@ -11840,14 +11800,10 @@ def stacks_of(event: Event, every: bool) -> FrozenSet[str]:
     return frozenset([*own, *(STACK_WORDS[word] for word in event.probe.stacks)])
 
 
-def no_stack(frames: Sequence[str]) -> None:
-    """Take a stack that nobody wants."""
-
-
 def counted_values(pairs: Iterable[Tuple[Field, Reading]]) -> List[str]:
     """What a table shows of each field: times in microseconds."""
     return [str(int(reading.parts[0]) // 1000) if field.when == 'dur' and reading.sure else
-            reading.text.decode('utf-8', 'surrogateescape') for field, reading in pairs]
+            decoded(reading.text) for field, reading in pairs]
 
 
 def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bool:
@@ -11868,7 +11824,7 @@ UNSEEN = b'  (its entry was not seen)'
 def called(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
     """A function as a tree shows it, with what was fetched."""
     values = with_names(pairs)
-    return event.label.encode('utf-8', 'surrogateescape') + (b'(%s)' % b', '.join(values) if values else b'')
+    return encoded(event.label) + (b'(%s)' % b', '.join(values) if values else b'')
 
 
 def result(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
@@ -11943,7 +11899,7 @@ class Decoder:
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
-        hidden = any(event.pair or event.unshown or event.columns is not None for event in events)
+        hidden = any(event.pair or event.unshown or event.counted for event in events)
         self._takes_stacks = self.counting.stacks or stacks and (hidden or self.view.holds_stacks) or any(
             event.probe.stacks for event in events)
         # those that the kernel records of each event
@@ -12041,18 +11997,17 @@ class Decoder:
             if lost and lost[1]:
                 self.gaps.tell(int(lost[1]), int(lost[2] or 0))
                 self.counting.incomplete = True
-                out.append(self._without_stack(int(lost[1])))
+                out.append(self._give_up(self._waiting.pop(int(lost[1]), [])))
             out.append(self.view.other(self._frame(line)))
         return b''.join(out)
 
     def _frame(self, line: bytes) -> bytes:
-        """A line of a user stack with the function in it (trace_output.c, seq_print_user_ip: the file, and
-        how far behind the start of its mapping)."""
+        """A line of a user stack with its function (trace_output.c, seq_print_user_ip: file, offset)."""
         frame = FRAME.fullmatch(line) if self._function_at else None
         if not frame or not self._function_at:
             return line
-        found = self._function_at(frame[1].decode('utf-8', 'surrogateescape'), int(frame[2], 16))
-        return b' => ' + found.encode('utf-8', 'surrogateescape') + b' (' + frame[1] + b')' if found else line
+        found = self._function_at(decoded(frame[1]), int(frame[2], 16))
+        return b' => ' + encoded(found) + b' (' + frame[1] + b')' if found else line
 
     def _split(self, data: bytes, heads: Sequence[re.Match[bytes]]) -> Iterator[Record]:
         """The records of a block; one ends at the next head that is not in its strings."""
@@ -12084,7 +12039,7 @@ class Decoder:
         rest = text[match.end():] if match else b''
         sure = match and (event.seal or b'"' not in match[0] or not BETWEEN.sub(b'', rest))
         wanted = self._is_wanted(record)
-        if not match or not sure or ambiguous(self._inner[event.head], match):
+        if not match or not sure or any(end.search(match[name]) for name, end in self._inner[event.head]):
             return self._broken(record) if wanted else b''
         return (self._known(record.head, event, match) if wanted else b'') + self._between(rest)
 
@@ -12106,7 +12061,7 @@ class Decoder:
             self.calls.begin(event, head, {field.name: reading for field, reading in pairs}, let_through)
         if event.unshown or not let_through:
             return self._settled(head, event)
-        if self.counting.counts(event):
+        if event.counted:
             return self._settled(head, event, counted_values(pairs))
         return self._settled(head, event, (), self.view.line(head, event, match[1], pairs))
 
@@ -12144,15 +12099,13 @@ class Decoder:
 
     def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None,
                  text: bytes = b'') -> bytes:
-        """A record that is counted by its values, or shown as this text; or, without values, neither. What
-        becomes of its stack, which the kernel writes next, unless an interrupt comes between, is settled
-        too."""
-        take: Optional[TakesStack] = no_stack
+        """Take a record that is counted by its values or shown as this text, or without values neither. What
+        becomes of its stack, which comes next unless an interrupt comes between, is settled too."""
+        count_by = None
         if values is not None:
             self.counts[event.name] += 1
-            counted = self.counting.counts(event)
-            take = (self.counting.record(event, head, values) or no_stack) if counted else None
-            text = b'' if counted else text
+            count_by = self.counting.record(event, head, values) if event.counted else None
+            text = b'' if event.counted else text
         begun = [event.name] * bool(text)
         if self._takes_stacks:
             waiting = self._waiting.setdefault(int(head['cpu']), [])
@@ -12161,7 +12114,8 @@ class Decoder:
             held = [text] if text and self.view.holds_stacks and stacks_of(event, self._stacks) else []
             text = self._give_up(others + same[:1 - MOST_AWAITED]) + (b'' if held else text)
             begun = [] if held else begun
-            own = Awaited(event, head['pid'], take, set(self._kinds), held, {})
+            shown = values is not None and not event.counted
+            own = Awaited(event, head['pid'], shown, count_by, set(self._kinds), held, {})
             waiting[:] = [*same[1 - MOST_AWAITED:], own]
         self._begun += begun
         return text
@@ -12190,17 +12144,13 @@ class Decoder:
         owner, wanted = own[-1] if own else None, self._stacks
         if owner:
             owner.give(kind, [decoded(frame[len(b' => '):]) for frame in shown])
-            wanted = not owner.take and (wanted or kind in stacks_of(owner.event, False))
+            wanted = owner.shown and (wanted or kind in stacks_of(owner.event, False))
             waiting[:] = [each for each in waiting if each.kinds]
             kinds = stacks_of(owner.event, self._stacks)
             if owner.held and kind in kinds:
                 return self._released(owner) if kinds <= set(owner.stacks) else b''
         self._begun += [''] * wanted
         return self.view.stack(head, title, shown) if wanted else b''
-
-    def _without_stack(self, cpu: int) -> bytes:
-        """Give up the stacks that records wait for there: they were lost."""
-        return self._give_up(self._waiting.pop(cpu, []))
 
     def _give_up(self, awaited: Sequence[Awaited]) -> bytes:
         """No stack of these comes any more; what is shown of those that have waited for it."""
@@ -12253,9 +12203,8 @@ def value_patterns(fetch: Fetch) -> Tuple[bytes, bytes]:
 
 
 def record_pattern(event: Event) -> re.Pattern[bytes]:
-    """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event): the place,
-    each argument. Of two readings the one in which the last string is longest is taken, since the numbers
-    behind it are the kernel's."""
+    """What the kernel prints behind 'EVENT: ' (kernel/trace/trace_kprobe.c, print_kprobe_event). Of two
+    readings the one with the longest last string is taken: the numbers behind it are the kernel's."""
     parts = [rb'(\([^)]*\))']
     for name, fetch in (*event.definitions[0].args, *event.definitions[0].unseen):
         parts.append(b' %s=(?P<%s>%s)' % (name.encode(), name.encode(), value_patterns(fetch)[0]))
@@ -12263,17 +12212,12 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
 
 
 def inner_strings(event: Event) -> List[Tuple[str, re.Pattern[bytes]]]:
-    """The strings with another one behind them, and what could be the end of each and the next value."""
+    """The strings with another one behind them, and what could be the end of each and the next value: where
+    a string holds that, the other one could be its rest. Each was matched as long as possible, but what is
+    behind the last one is the kernel's."""
     args = event.definitions[0].args
     strings = [i for i, (_, fetch) in enumerate(args) if is_string(fetch)]
     return [(args[i][0], re.compile(rb'["}] ' + args[i + 1][0].encode() + b'=')) for i in strings[:-1]]
-
-
-def ambiguous(strings: Sequence[Tuple[str, re.Pattern[bytes]]], match: re.Match[bytes]) -> bool:
-    """Tell whether a string holds what could be its end and the next value, with another string behind it
-    that could be the rest: each was matched as long as possible, but what is behind the last one is the
-    kernel's."""
-    return any(pattern.search(match[name]) for name, pattern in strings)
 
 
 def readings_of(event: Event, match: re.Match[bytes]) -> List[Reading]:
@@ -12288,8 +12232,7 @@ def readings_of(event: Event, match: re.Match[bytes]) -> List[Reading]:
         elif not field.format:
             readings.append(Reading(parts[0], parts))
         else:
-            text = field.format.show([part.decode('utf-8', 'surrogateescape') for part in parts])
-            readings.append(Reading(text.encode('utf-8', 'surrogateescape'), parts))
+            readings.append(Reading(encoded(field.format.show(list(map(decoded, parts)))), parts))
     return readings
 
 
@@ -12304,9 +12247,9 @@ def distrust(field: Field, match: re.Match[bytes], value: bytes) -> str:
 
 
 def fast_pattern(event: Event) -> bytes:
-    """A record of the event that needs nothing but its unseen part taken away: the name with the place, and
-    the values; for an event of ours with formats that rewrite, one that matches nothing."""
-    if event.columns is not None or event.pair or event.begins or event.role:
+    """A plain record of the event: the name with its place, and its values; where nothing is as plain, or
+    more is to be done than to show it, what matches nothing."""
+    if event.counted or event.pair or event.begins or event.role:
         return rb'(?!)()()'
     if not event.definitions:
         return rb'(%s)(%s*)' % (re.escape(event.head), PLAIN)
@@ -12347,7 +12290,7 @@ def fast_unseen(event: Event) -> bytes:
 def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
     """A pattern for the plain records of all events that differ in nothing but their names; its groups are
     what is counted by. None at all where not every event is counted, or one by its stack."""
-    if any(event.columns is None or event.pair or event.begins or by_stack(event) for event in events):
+    if any(not event.counted or event.pair or event.begins or by_stack(event) for event in events):
         return []
     names: Dict[bytes, List[bytes]] = {}
     for event in events:
@@ -13295,7 +13238,7 @@ def run_histograms(events: Sequence[Event], run: Run) -> List[Histogram]:
     pair: List[Histogram] = []
     made: List[Histogram] = []
     for event in events:
-        if run.entries and event.columns is not None:
+        if run.entries and event.counted:
             with contextlib.suppress(InputError):
                 found = histograms_of(event, events, run)
                 pair, made = (found, made) if event.pair else (pair, made + found)
@@ -13315,7 +13258,7 @@ def histograms_of(event: Event, events: Sequence[Event], run: Run) -> List[Histo
     filters = filters_of(event, run)
     if not event.pair or not event.pair.entry:
         return histograms(event, filters)
-    pairs = [each for each in events if each.pair and each.pair.entry and each.columns is not None]
+    pairs = [each for each in events if each.pair and each.pair.entry and each.counted]
     if len(pairs) > 1 or run.wall:
         refuse(f'{ONLY_HERE} the times of several lines, or beside the time of day')
     entry = next(each for each in events if event.pair and each.name == event.pair.entry)
@@ -13336,15 +13279,14 @@ GROUPS = {'kprobe_events': 'kprobes', 'uprobe_events': 'uprobes', 'dynamic_event
 
 
 def shown_lines(events: Sequence[Event], run: Run) -> List[str]:
-    """What -S prints: the definitions, and behind those of a line that counts, as comments, what makes the
-    kernel count, or why it cannot."""
+    """What -S prints: definitions, and as comments what makes the kernel count, or why it cannot."""
     made, lines = run_histograms(events, run), []
     for event in events:
         own = [each for each in made if each.event.name == event.name]
         lines += event.lines(whole=bool(own))
         group = GROUPS[event.definitions[0].file] if event.definitions else ''
         lines += [f'# {shown_command(step.do)}' for step in counting_steps(own, group)]
-        if event.columns is not None and not own:
+        if event.counted and not own:
             try:
                 histograms_of(event, events, run)
             except InputError as error:
@@ -13765,8 +13707,7 @@ def table_layout(events: Sequence[Event], made: Sequence[Histogram]) -> List[str
 
 
 def key_item(made: Histogram, column: Column) -> str:
-    """What stands in the column of a key: a word, or how, by which key, of how many bits with a sign, within
-    what step."""
+    """What stands in a key's column: a word, or how, by which key, how many bits with a sign, what step."""
     if column.field in made.words:
         return f'= {made.words[column.field]}'
     number, key = next((number, key) for number, key in enumerate(made.keys, 1)
@@ -13809,7 +13750,7 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
         with located(event.probe.text, event.probe.source, event.probe.place.at):
             if event.probe.stacks != events[0].probe.stacks:
                 refuse('a script shows the stacks of all its lines, or of none')
-            if event.columns is not None:
+            if event.counted:
                 try:
                     histograms_of(event, events, run)
                 except InputError as error:
@@ -13823,8 +13764,7 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
 
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None,
            interval: Optional[float] = None, top: Optional[int] = None) -> str:
-    """A shell script that does the whole run: for any sh, with mkdir, mkfifo, sed and dd; with awk where the
-    kernel counts."""
+    """A shell script that does the whole run: with any sh, mkdir, mkfifo, sed and dd; awk for tables."""
     pairs = any(event.pair for event in events)         # each task has many entries: PLACES_IN_STACK
     run = run._replace(group=GROUP_IN_SCRIPT, entries=ENTRIES_ELSEWHERE << 2 * pairs)
     check_scriptable(events, run, count)
@@ -13850,8 +13790,7 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
 
 
 def shell_steps(steps: Sequence[Step]) -> List[str]:
-    """The steps as commands; one that fails ends the script, of the places of an event only if none is
-    taken."""
+    """The steps as commands. One that fails ends the script; of an event's places only if none is taken."""
     left = collections.Counter(step.event for step in steps)
     several = {event for event, count in left.items() if event and count > 1}
     commands = []
@@ -13929,13 +13868,12 @@ class Tracefs:
         return []
 
     def write(self, write: Write) -> None:
-        """One write, as the kernel wants it: O_TRUNC would delete everybody's definitions, open('a')
-        seeks."""
+        """One write, as the kernel wants it: O_TRUNC deletes everybody's definitions, open('a') seeks."""
         flags = os.O_WRONLY | (os.O_APPEND if write.path.endswith('_events') else 0)
         ignored = (TracefsError,) if write.optional else ()
         with contextlib.suppress(*ignored), self._refusals(write.path):
             with open(self.open(write.path, flags), 'wb', buffering=0) as file:
-                file.write(write.text.encode('utf-8', 'surrogateescape') + b'\n')
+                file.write(encoded(write.text) + b'\n')
 
     def mkdir(self, path: str) -> None:
         """A directory made; below instances/ that makes an instance."""
@@ -14154,8 +14092,7 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
 
 def undo(changes: Mapping[str, Callable[[], None]], undone: Dict[str, str]) -> None:
     """Make the changes; `undone` gets the command of each and why it failed. What fails is tried again for a
-    second, after all others: an event that could not be switched off goes with its instance, and its probe
-    after that."""
+    second, behind the others: an event that could not be switched off goes with its instance."""
     import time
     pending = list(changes)
     for attempt in range(20):
@@ -14172,8 +14109,7 @@ def undo(changes: Mapping[str, Callable[[], None]], undone: Dict[str, str]) -> N
 
 
 def has_histograms(tracefs: Tracefs, instance: Instance) -> bool:
-    """Tell whether this kernel has histograms (CONFIG_HIST_TRIGGERS), with all that they have since Linux
-    5.14."""
+    """Tell whether this kernel has histograms (CONFIG_HIST_TRIGGERS), with all that is in Linux 5.14."""
     triggers = tracefs.read(f'{instance.path}/events/sched/sched_switch/trigger')
     return re.search(r'^# .*\bhist\b', triggers, re.M) is not None and '.buckets=' in tracefs.read('README')
 
@@ -14617,8 +14553,7 @@ def read_lines(options: Any) -> List[Probe]:
 
 
 def debug_info(options: Any, in_kernel: bool = True, probes: Sequence[Probe] = ()) -> Module:
-    """The debug information of the kernel that the options choose: of the files of -v, of servers, else of
-    the running one; none where no probe is in the kernel."""
+    """The debug information of the kernel: of the files of -v, of servers, of the running one, or none."""
     here = os.uname()
     arch = arch_named(options.arch or here.machine)
 
@@ -14716,9 +14651,8 @@ def folders_of_programs() -> List[str]:
 
 
 def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
-    """Find a program or library: what the processes of -p have mapped so, else a path, a program in $PATH, a
-    library. With -v and no probe in the kernel, -v names its debug file, or for -S and -o a file of that name
-    from another machine."""
+    """Find a program or library: as the processes of -p have mapped it, else a path, in $PATH, a library.
+    With -v and no probe in the kernel, -v names its debug file, or for -S and -o one from another machine."""
     inside = {identity(path): path for path in (
         object_of_process(pid, name) for pid in (() if options.uid else chosen(options))) if path}
     if len(inside) > 1:
@@ -14950,8 +14884,7 @@ def in_quotes(prefix: str, offer: Offer, words: Sequence[str], quote: str, zsh: 
 
 
 def completion_machine(options: Any) -> Machine:
-    """The machine for completion, without root: with BTF, which answers at once, unless DWARF is all there
-    is."""
+    """The machine for completion, without root: with BTF, which answers at once, where there is any."""
     options = arguments().parse_args([], options)                   # those left out have their defaults
     wanted = options.mode
     with contextlib.suppress(SurftraceError):
@@ -14967,7 +14900,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     DEBUGGING = bool(os.environ.get('SURFTRACE_DEBUG'))
     if '_ARGCOMPLETE' in os.environ:
         return complete(arguments())
-    with contextlib.suppress(KeyboardInterrupt), ENDING.heard(), no_collection():
+    import gc
+    with contextlib.suppress(KeyboardInterrupt), ENDING.heard(), contextlib.ExitStack() as ending:
+        gc.disable()                    # a search for cycles takes a fifth of the time where all is in use;
+        ending.callback(gc.enable)      # it goes on when events are followed
         try:
             check_descriptors()
             return run(parsed(argv))
@@ -14982,20 +14918,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """No search for cycles, a fifth of the time where all objects are in use; until events are followed."""
-    import gc
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def check_descriptors() -> None:
-    """Refuse to run without standard output; open the other two where they are closed, or a file opened later
-    would be taken for them."""
+    """Refuse a closed standard output; open the others, or a file opened later would be taken for one."""
     closed = []
     for number in range(3):
         try:
@@ -15121,15 +15045,13 @@ def check_options(options: Any, probes: Sequence[Probe]) -> None:
 
 
 def has_colours() -> bool:
-    """Tell whether standard output is a terminal with colours, and NO_COLOR (https://no-color.org) does not
-    say no."""
+    """Tell whether standard output is a terminal with colours, and NO_COLOR (no-color.org) is not set."""
     environ = os.environ
     return sys.stdout.isatty() and not environ.get('NO_COLOR') and environ.get('TERM') != 'dumb'
 
 
 def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
-    """Print lines; on a terminal in colours, through $PAGER or less, which ends by itself where they fit on
-    one screen."""
+    """Print lines; on a terminal in colours, through $PAGER, or less, which ends if one screen is enough."""
     terminal = sys.stdout.isatty()
     if has_colours():
         lines = [colour(line) for line in lines]
@@ -15142,7 +15064,7 @@ def page(lines: Sequence[str], colour: Callable[[str], str]) -> None:
             environ = {'LESS': '-FRX', **os.environ}
             with subprocess.Popen(command, stdin=subprocess.PIPE, env=environ) as pager:
                 with contextlib.suppress(KeyboardInterrupt):
-                    pager.communicate(text.encode('utf-8', 'surrogateescape'))
+                    pager.communicate(encoded(text))
             return
     put_out(text)
 
@@ -15203,7 +15125,7 @@ def save(options: Any, text: str) -> None:
     if options.output == '-':
         put_out(text)
         return
-    write_file(options.output, text.encode('utf-8', 'surrogateescape'), 0o777)
+    write_file(options.output, encoded(text), 0o777)
     note(f'{options.output} is a script that does the run')
 
 
@@ -15218,8 +15140,7 @@ def may_be_replaced(path: str) -> bool:
 
 
 def write_file(path: str, data: bytes, mode: int) -> None:
-    """Write a file whole or not at all, with the mode and owner of the old one; a link or a device is written
-    through."""
+    """Write a file whole or not at all, with the old one's mode and owner; links and devices through."""
     temporary = f'{path}.{os.urandom(4).hex()}'
     try:
         old = os.lstat(path) if os.path.lexists(path) else None
@@ -15298,7 +15219,8 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
     def show(command: str) -> None:
         if options.verbose:
             say(with_paths(command, events))
-    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count)) as stream:
+    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count, options.interval,
+                                   options.top)) as stream:
         instance = claim(tracefs, show)
         entries = min(run.entries, entries_of_histograms(options, run, tracefs, instance))
         run = run._replace(group=instance.group, entries=entries)
@@ -15315,13 +15237,12 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                 if not stream.stopped():
                     begin(options, events, decoder.view, command)
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
-                                  changes(events, machine.kernel).__next__,
-                                  Report(options.interval, options.top), command)
+                                  changes(events, machine.kernel).__next__, command)
         finally:
             with ENDING.waiting(False):
                 say_undone(undone, show)
     with ENDING.waiting(False):
-        conclude(events, run, stream, options.top)
+        conclude(events, run, stream)
     if stream.failure:
         raise SurftraceError(stream.failure)
 
@@ -15414,22 +15335,15 @@ def frame_function(program: Callable[[str], Optional[Program]], path: str, behin
     return ''
 
 
-class CannotRun(SurftraceError):
-    """A command that is not there or cannot be executed, with a shell's exit status for that."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 def executable_file(name: str) -> str:
-    """The path of a command, looked for as a shell does."""
+    """The path of a command, looked for as a shell does; else its exit status is a shell's, too."""
     paths = [name] if '/' in name else [os.path.join(folder or '.', name) for folder in folders_of_programs()]
     found = [path for path in paths if os.path.exists(path)]
     good = [path for path in found if os.path.isfile(path) and os.access(path, os.X_OK)]
     if not good:
-        raise CannotRun(f"'{name}' cannot be executed" if found else f"there is no command '{name}'",
-                        126 if found else 127)
+        error = SurftraceError(f"'{name}' cannot be executed" if found else f"there is no command '{name}'")
+        error.status = 126 if found else 127
+        raise error
     return good[0]
 
 
@@ -15480,8 +15394,7 @@ class Command:
 
 
 def become(path: str, words: Sequence[str], wait: int) -> NoReturn:
-    """Be the process of a command: wait for a byte, not for the end, then execute it with the signals that it
-    would have had."""
+    """Be a command's process: wait for a byte, not for the end, then execute it with signals as they were."""
     try:
         for name in (signal.SIGPIPE, signal.SIGXFSZ, *ENDS):
             if signal.getsignal(name) != signal.SIG_IGN or name != signal.SIGHUP:
@@ -15562,25 +15475,6 @@ def read_on(orders: Any, into: int) -> None:
             data = data[os.write(into, data):]
 
 
-class Report:
-    """Tables before the end: at each interval, of what came since the last one, and at QUIT (Ctrl-\\)."""
-
-    def __init__(self, interval: Optional[float] = None, top: Optional[int] = None) -> None:
-        self.top, self.asked = top, False
-        self._interval = self._next = interval or float('inf')
-
-    def ask(self, *_: object) -> None:
-        """Handle the signal."""
-        self.asked = True
-
-    def due(self, now: float) -> bool:
-        """Tell whether an interval has passed, once each."""
-        due = now >= self._next
-        while now >= self._next:
-            self._next += self._interval
-        return due
-
-
 class Stream:
     """trace_pipe, decoded, onto standard output, until an end is asked for: by a signal, the time, the count,
     a closed pipe.
@@ -15590,14 +15484,17 @@ class Stream:
     and, `why`, not written. What the kernel does not count by itself (a filter's, of other processes, too
     large) is what is missing, and said as at most that."""
 
-    def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float], count: Optional[int],
+    def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float] = None,
+                 count: Optional[int] = None, interval: Optional[float] = None, top: Optional[int] = None,
                  output: int = 1) -> None:
-        self.decoder = decoder
+        self.decoder, self.top = decoder, top
         self.profile: Dict[str, Tuple[int, int]] = {}
         self.tallies: Sequence[Tally] = ()                      # of what the kernel counts
         self.lost = self.unshown = 0
         self.why = self.failure = ''
         self._tracefs, self._seconds, self._count = tracefs, seconds, count or sys.maxsize
+        self._interval = self._next_tables = interval or float('inf')
+        self._tables_asked = False                              # by QUIT (Ctrl-\)
         self._instance: Optional[Instance] = None               # what is read, from the start on
         self._rest = self._unwritten = b''
         self._stop = self._done = self._closed = self._in_line = False
@@ -15630,9 +15527,8 @@ class Stream:
         return self.stopped() or self._done or self.left() <= 0
 
     def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]],
-               report: Report, command: Command) -> None:
-        """Let the command begin, read and write until the end; a note when nothing comes, and when what is
-        traced changes."""
+               command: Command) -> None:
+        """Let the command begin, read and write until the end; note when nothing comes, and what changes."""
         import gc
         import time
         start, spoken, looked = time.monotonic(), False, 0.0
@@ -15642,7 +15538,7 @@ class Stream:
         if self.tallies:
             note('counted by the kernel: ' + ', '.join(tally.event.name for tally in self.tallies))
         if self.decoder.counting.tables:
-            signal.signal(signal.SIGQUIT, report.ask)
+            signal.signal(signal.SIGQUIT, self._ask_for_tables)
         gc.freeze()                                         # what there is stays; what comes may run for days
         gc.enable()
         command.begin()
@@ -15654,7 +15550,7 @@ class Stream:
                     note(text)
             if self._seconds and now >= self._seconds:
                 break
-            self._report(report, now)
+            self._show_tables(now)
             self._take(min(0.1, self._seconds - now if self._seconds else 0.1))
             if not spoken and now > SILENCE:
                 spoken = True
@@ -15664,22 +15560,27 @@ class Stream:
         for text in changes():                              # of the last second
             note(text)
 
-    def _report(self, report: Report, now: float) -> None:
-        """Show the tables where they are due: on a terminal those of each interval in the place of the last
-        ones."""
-        due = not self._unwritten and report.due(now)
-        if due or report.asked and not self._unwritten:
-            import time
-            self._tally()
-            lost = ', '.join(['some lost (a larger buffer: -b KB)'] * self.decoder.counting.incomplete
-                             + [text for tally in self.tallies for text in tally.losses(False)])
-            begin = '\033[H\033[2J' * (due and os.isatty(self._output))
-            now_ = time.strftime('%H:%M:%S')
-            text = self.decoder.view.tables(self.decoder.counting, report.top, lost, now_, begin)
-            self._unwritten += text.encode('utf-8', 'surrogateescape')
-            report.asked = False
+    def _ask_for_tables(self, *_: object) -> None:
+        self._tables_asked = True
+
+    def _show_tables(self, now: float) -> None:
+        """Show the tables if asked for, and at each interval, on a terminal in place of the last ones."""
+        due = now >= self._next_tables
+        if self._unwritten or not (due or self._tables_asked):
+            return
+        import time
+        self._tally()
+        counting = self.decoder.counting
+        lost = ', '.join(['some lost (a larger buffer: -b KB)'] * counting.incomplete
+                         + [text for tally in self.tallies for text in tally.losses(False)])
+        begin = '\033[H\033[2J' * (due and os.isatty(self._output))
+        text = self.decoder.view.tables(counting, self.top, lost, time.strftime('%H:%M:%S'), begin)
+        self._unwritten += encoded(text)
+        self._tables_asked = False
         if due:
-            self.decoder.counting.clear()
+            counting.clear()
+        while now >= self._next_tables:
+            self._next_tables += self._interval
 
     def _tally(self, last: bool = False) -> None:
         """Take over what the kernel has counted, at the end when it counts no more."""
@@ -15777,9 +15678,8 @@ def silence(events: Sequence[Event], run: Run, tracefs: Tracefs) -> str:
         reasons.append('sched_stat_* events need sysctl kernel.sched_schedstats=1')
     if read_text('/sys/kernel/debug/kprobes/enabled').strip() == '0':
         reasons.append('kprobes are switched off (/sys/kernel/debug/kprobes/enabled)')
-    processes = [int(name) for name in os.listdir('/proc') if name.isdigit()]
     for path in sorted({os.path.realpath(event.program.path) for event in events if event.program}):
-        old = [str(pid) for pid in processes if f'{path} (deleted)' in mapped_objects(pid)]
+        old = [str(pid) for pid in processes() if f'{path} (deleted)' in mapped_objects(pid)]
         if old:
             reasons.append(f'{path} has been replaced, and processes run the old copy: {", ".join(old[:5])}')
     return 'nothing yet: ' + ('; '.join(reasons) or 'the function may not be called now, be inlined where it '
@@ -15812,8 +15712,7 @@ class NoHistogram(SurftraceError):
 
 
 class Refusals:
-    """What the kernel refuses: one of several places of an event, which costs no more than that place, a
-    histogram, or what ends a run."""
+    """What the kernel refuses: one of several places of an event, a histogram, or what ends a run."""
 
     def __init__(self, events: Sequence[Event], machine: Machine, tracefs: Tracefs) -> None:
         self._events = {definition.name: event for event in events for definition in event.definitions}
@@ -15821,8 +15720,7 @@ class Refusals:
         self._places: Dict[str, Dict[str, str]] = {}            # of an event, those refused and why
 
     def take(self, step: Step, error: TracefsError) -> None:
-        """Keep the kernel's words about one of several places; raise the error in the user's terms where none
-        remains."""
+        """Keep why one of several places is refused; raise the user an error where none is left."""
         event = self._events.get(step.event)
         if step.do.path.endswith('/trigger') or step.do.text.startswith('s:'):
             log = re.sub('/events/.*', '/error_log', step.do.path)
@@ -15883,12 +15781,12 @@ def may_be_too_large(event: Event) -> bool:
     return record_kb(event) > PAGE_KB
 
 
-def conclude(events: Sequence[Event], run: Run, stream: Stream, top: Optional[int]) -> None:
+def conclude(events: Sequence[Event], run: Run, stream: Stream) -> None:
     """Show the tables, and what became of all."""
     try:
         if stream.decoder.counting.tables and not stream.why:
             unseen = ', '.join(losses(run, stream) + missed_hits(stream.profile))
-            put_out(stream.decoder.view.tables(stream.decoder.counting, top, unseen))
+            put_out(stream.decoder.view.tables(stream.decoder.counting, stream.top, unseen))
     finally:
         for line in summary(events, run, stream):
             say(line)
@@ -15939,8 +15837,7 @@ def folded(names: Sequence[str], counts: Mapping[str, int]) -> List[Tuple[str, i
 
 
 def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
-    """A line about hits neither shown nor lost, where a record may have been too large: no kernel counts
-    these."""
+    """A line about hits neither shown nor lost where a record may be too large, which no kernel counts."""
     probes = [event for event in events if event.name in stream.profile]
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
         return []

@@ -180,7 +180,7 @@ def by_cat(instance: surftrace.Instance, tracefs: surftrace.Tracefs) -> None:
 
 def by_us(events: Sequence[surftrace.Event], instance: surftrace.Instance, tracefs: surftrace.Tracefs) -> None:
     decoder = surftrace.Decoder(events, stacks=False)
-    stream = surftrace.Stream(tracefs, decoder, None, None, output=os.open(os.devnull, os.O_WRONLY))
+    stream = surftrace.Stream(tracefs, decoder, output=os.open(os.devnull, os.O_WRONLY))
     stream.reader.read(instance.trace_pipe)
     stream.read_to_the_end()
     stream.close()

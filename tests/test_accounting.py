@@ -15,7 +15,7 @@ from helpers import KERNEL, record, sealed, text_of
 from imitation import passes
 
 import surftrace
-from surftrace import Command, Decoder, Event, Report, Run, Stream, Tracefs, Write, plan, probe_profile, summary
+from surftrace import Command, Decoder, Event, Run, Stream, Tracefs, Write, plan, probe_profile, summary
 
 EVENT, = sealed('p f s=+0(%si):string n=%di:u32')
 STATS = 'entries: {}\noverrun: {}\ncommit overrun: {}\nbytes: 9\noldest event ts: 1.2\nnow ts: 3.4\ndropped events: {}\nread events: {}\n'
@@ -83,8 +83,8 @@ class Fed:
         self._instance = surftrace.Instance('run', -1, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         self._into = os.open(path, os.O_WRONLY)
         fcntl.fcntl(self._into, fcntl.F_SETPIPE_SZ, 1 << 20)
-        self.stream = Stream(tracefs, self.decoder, None, count, output)
-        self.follower = threading.Thread(target=self.stream.follow, args=(self._instance, lambda: '', lambda: [], Report(), Command(())))
+        self.stream = Stream(tracefs, self.decoder, count=count, output=output)
+        self.follower = threading.Thread(target=self.stream.follow, args=(self._instance, lambda: '', lambda: [], Command(())))
         self.follower.start()
         self.fed = 0
 
@@ -195,7 +195,7 @@ def test_the_end_of_the_reader_is_an_error(fed: Callable[..., Fed], tmp_path: Pa
 
 
 def test_a_reader_that_got_nothing_to_read_ends_well(tracefs: Tracefs) -> None:
-    stream = Stream(tracefs, Decoder([EVENT]), None, None)
+    stream = Stream(tracefs, Decoder([EVENT]))
     stream.drain()
     assert not stream.failure and not stream.unshown
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from live import COMMAND, FORK, PROJECT, Running, children, forked, surftrace
 
-from surftrace import CannotRun, Command, SurftraceError, cgroups, chosen, processes_with
+from surftrace import Command, SurftraceError, cgroups, chosen, processes_with
 
 EXEC = 'e sched/sched_process_exec'
 traced = pytest.mark.live
@@ -219,8 +219,9 @@ def test_a_command_has_the_signals_that_it_would_have(tmp_path: Path) -> None:
     broken.ended(0)
     assert broken.status == 128 + signal.SIGPIPE
     broken.close()
-    with pytest.raises(CannotRun):
+    with pytest.raises(SurftraceError) as refusal:
         Command([''])
+    assert refusal.value.status == 126
 
 
 STACKS = '''#include <unistd.h>
