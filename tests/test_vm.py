@@ -60,8 +60,9 @@ def test_in_a_guest(label, check, result):
 def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
     file = vmlinux('6.1-arm64')
     line = 'p:status proc_pid_status name=%3->comm pid=%3->pid parent=%3->real_parent->pid f:name==known'
+    pair = 'r:took proc_pid_status S$retval h:comm retval $dur f:comm==busybox'
     definition = made('-S', '-v', file, line).strip()
-    made('-v', file, '-o', str(tmp_path / 'script.sh'), line, 'p:counted proc_pid_status h:comm %3->pid f:comm==grep')
+    made('-v', file, '-o', str(tmp_path / 'script.sh'), line, 'p:counted proc_pid_status h:comm %3->pid f:comm==grep', pair)
     (tmp_path / 'known').write_text("printf known >/proc/$$/comm; grep -E '^(Name|Pid|PPid):' /proc/$$/status\n")
     status, output = machine.run('6.1-arm64', f"""
         {guest_snapshot}
@@ -78,6 +79,11 @@ def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
         until grep tracing /run/err || ! kill -0 $!; do sleep 0.1; done
         sh '/host{tmp_path}/known'
         until [ -s /run/out ] || ! kill -0 $!; do sleep 0.1; done
+        events=$(echo instances/surftrace_*/events/surftrace_*)     # of what the kernel makes pairs is recorded too
+        for on in 1 0; do
+            for event in took_in took; do echo $on >$events/$event/enable; done
+            [ $on = 0 ] || busybox sh -c 'for file in 1 2 self; do busybox cat /proc/$file/status; done' >/dev/null
+        done
         kill -TERM $!           # INT is ignored by what a shell runs in the background
         wait $! || echo "failed: $?"
         cat /run/out
@@ -96,6 +102,11 @@ def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
         assert re.search(rf'name="known" pid={pid} parent={parent}', part), output
     assert re.search(rf'^comm +pid  calls\ngrep +{pid} +1 \|#+\n1 calls$', output, re.M), output
     assert 'failed' not in output, output
+    decoder = surftrace.Decoder(surftrace.make_events([surftrace.parse_probe(pair)], machine_of(info)))
+    decoder.block(re.sub('(?m)^(?! +busybox-).*\n', '', output).encode())
+    decoder.finish()
+    assert sorted(guest_checks.rows(decoder.counting.text())) == sorted(guest_checks.rows(output.split('\n\n')[-1])), output
+    assert sum(int(row[-1]) for row in guest_checks.rows(decoder.counting.text())) == 3, output
 
 
 def test_a_function_that_is_only_inlined():
