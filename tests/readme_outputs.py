@@ -123,7 +123,7 @@ EXAMPLES = {
     "-n 1 -s 'p tcp_sendmsg": Example(SEND, 5),
     "'p:open fs/namei.c": Example('cat /etc/wiki_nosuch', dwarf=True),
     "-t 'p do_sys_openat2": Example('LC_ALL=C sleep 0.1', 5, shown=' sleep-'),
-    "'p tcp_send* h:'": Example(SEND),
+    "--top 3 'p tcp_send* h:'": Example(SEND),
     "'p vfs_write h:": Example('for many in 4k 500; do dd if=/dev/zero of=/tmp/zeros bs=$many count=9 status=none; done'),
     "'e:in raw_syscalls": Example(SEND),
     "'r hrtimer_nanosleep": Example(SLEEPS),
