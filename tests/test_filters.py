@@ -331,6 +331,19 @@ def test_any_filter_lets_through_what_it_describes():
     assert 1000 < through < 6000                        # of 7200: neither all nor none
 
 
+def test_any_pattern_lets_through_what_it_describes():
+    random, through = Random(1), 0
+    for _ in range(3000):
+        name, kind = random.choice([('comm', 'char[16]'), ('prev_comm', 'char[16]'), ('name', 'string')])
+        pattern, text = (''.join(random.choice('ab1!*?\\') for _ in range(random.randint(1, 4))) for _ in range(2))
+        text = text.replace('*', 'b').replace('?', '')
+        filter_ = event_of(f'{name}~"{pattern}"', 'e system/event').filter
+        result = passes(filter_, {name: (kind, text.encode())})
+        through += result
+        assert result == fnmatchcase(text, pattern), (name, pattern, filter_, text)
+    assert 300 < through < 2700
+
+
 def state(event: Event, text: str, random: Random) -> tuple[dict, dict[str, tuple[str, Value]]]:
     """What the fields a filter names are, None where a pointer is bad, and the record the kernel makes of it: there, they
     are anything."""
