@@ -6701,10 +6701,12 @@ class Lvalue(NamedTuple):
 
 
 class EventField(NamedTuple):
-    """A field of a trace event, from its format file: `string` for what the kernel prints as text."""
+    """A field of a trace event, from its format file: `string` for what the kernel prints as text, `unsigned`
+    for an int that the kernel has as a word without a sign."""
     name: str
     type: Type
     string: bool
+    unsigned: bool = False
 
 
 class Target(NamedTuple):
@@ -9670,6 +9672,9 @@ def text_in(file: Executable, address: int) -> str:
     return file.bytes_at(address, 64).split(b'\0')[0].decode(errors='replace')
 
 
+INTS = ('int', 'pid_t', 'clockid_t', 'const clockid_t', 'timer_t', 'key_t', 'key_serial_t', 'mqd_t', 'rwf_t')
+
+
 def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
     """The fields in the text of a format file (Documentation/trace/events.rst), the common ones left out."""
     fields = {}
@@ -9681,14 +9686,15 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
             continue
         several = bool(array or '[' in words)
         string = 'char' in words and 'unsigned' not in words and (several or '*' in words)
-        type_: Type = Int(words, int(size), signed == '1')
+        unsigned = words in INTS and not several and signed == '0'      # an argument of a system call
+        type_: Type = Int('int', 4, True) if unsigned else Int(words, int(size), signed == '1')
         if several:
             type_ = Array(lambda: Int('', 8, False), None)
         elif re.fullmatch(r'(?:const )?(struct \w+) \*', words):
             type_ = Int('', arch.word, False)
         elif '*' in words:
             type_ = Pointer(arch.word, lambda: Void())
-        fields[name] = EventField(name, type_, string)
+        fields[name] = EventField(name, type_, string, unsigned)
     return fields
 
 
@@ -10270,10 +10276,13 @@ class FilterText:
         type_ = known.type
         if known.string or compare.field.endswith('.ustring'):
             return 'string'
+        if known.unsigned and (compare.op in ORDERING or compare.value[:1] == '-'):
+            refuse(f"the event has the int '{name}' as a word without a sign; an argument is one again: "
+                   f'{name} f:{name}{compare.op}{compare.value}')
+        if known.unsigned or isinstance(type_, Pointer):
+            return 'u64'
         if isinstance(type_, Int) and type_.size in (1, 2, 4, 8):
             return f"{'s' if type_.signed else 'u'}{8 * type_.size}"
-        if isinstance(type_, Pointer):
-            return 'u64'
         return '' if isinstance(type_, Void) else 'array'
 
 
@@ -10355,7 +10364,8 @@ def constant(compare: Compare, op: str, kind: str) -> str:
     name, value = compare.field, compare.value
     if '[' in kind or kind == 'array':
         refuse(f"'{name}' is an array, which the kernel's filters cannot compare; fetch one element")
-    if kind in STRINGS or compare.quoted and not kind:
+    as_text = compare.quoted or op == '~' or re.match(r'(?!CPUS\{)[^\W\d]', value)
+    if kind in STRINGS or as_text and not kind:
         return text_constant(compare, op)
     if not kind and re.search(r'[()]|<<|>>', value):
         kind = 's64'                                    # computed: no text is written so
@@ -10972,11 +10982,12 @@ def signed(field: Field, value: int) -> int:
 class Tally:
     """What the histograms of an event have counted, brought into its table as it grows: they are not cleared,
     since what came meanwhile would be lost. `dropped` are calls with keys that found no room, `unread` those
-    in no entry that could be read. Pairs have found theirs in those that `keep` something."""
+    in no entry that could be read. Pairs have found theirs in those that `keep` something; `alone` are those
+    of the `returns` that were not made a pair, where no filter of pairs hides how many were."""
 
     def __init__(self, made: Sequence[Histogram], keep: Sequence[Histogram] = ()) -> None:
         self.event, self.histograms, self.keep = made[0].event, made, keep
-        self.dropped = self.unread = 0
+        self.dropped = self.unread = self.returns = self.alone = self._hits = 0
         self.missing = False                            # whether the kernel did not show all of them
         self._patterns = {encoded(each.filter): (each, each.pattern()) for each in made}
         self._seen: Dict[Tuple[bytes, ...], List[int]] = {}
@@ -10998,12 +11009,18 @@ class Tally:
             hits += int(each['hits'])
         self.missing = len(found) < len(self._patterns)
         self.dropped = sum(int(each['dropped']) for each in found)
+        self._hits = hits + self.dropped
         self.unread = max(0, hits - sum(now[0] for now in entries.values()))
         return sum(self._count(key, now, counting) for key, now in entries.items())
 
-    def take_kept(self, text: bytes) -> None:
-        """Take what found no room before it could be a pair, from the file of a histogram that keeps."""
-        self.dropped += sum(int(each['dropped']) for each in HISTOGRAM.finditer(text))
+    def take_kept(self, made: Histogram, text: bytes) -> None:
+        """Take what was not made a pair, from the file of a histogram that keeps: what found no room, and the
+        returns whose entry was not seen."""
+        found, pair = list(HISTOGRAM.finditer(text)), made.event.pair or Pair()
+        self.dropped += sum(int(each['dropped']) for each in found)
+        if pair.entry and not pair.condition:
+            self.returns = sum(int(each['hits']) for each in found)
+            self.alone = max(0, self.returns - self._hits)
 
     def _count(self, key: Tuple[bytes, ...], now: List[int], counting: Counting) -> int:
         """Count what an entry has more than before."""
@@ -15592,7 +15609,10 @@ class Stream:
             text = encoded(self._tracefs.read(f'{folder(tally.histograms[0])}/hist'))
             self.decoder.counts[tally.event.name] += tally.take(text, self.decoder.counting)
             for made in tally.keep if last else ():
-                tally.take_kept(encoded(self._tracefs.read(f'{folder(made)}/hist')))
+                tally.take_kept(made, encoded(self._tracefs.read(f'{folder(made)}/hist')))
+            if tally.alone:
+                self.decoder.calls.seen[tally.event.name] = tally.returns
+                self.decoder.calls.alone[tally.event.name] = tally.alone
 
     def _take(self, seconds: float) -> None:
         """Read on, unless something waits to be written, and write what is taken."""

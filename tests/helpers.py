@@ -121,6 +121,7 @@ FORMAT = '''\
 	field:const char * filename;	offset:48;	size:8;	signed:0;
 	field:u8 mac[6];	offset:56;	size:6;	signed:0;
 	field:unsigned int flags;	offset:64;	size:4;	signed:0;
+	field:int dfd;	offset:72;	size:8;	signed:0;
 '''
 KERNEL = machine_of(surftrace.Module(AMD64, surftrace.Kallsyms(b'ffffffff81000000 T f\n'), []),
                     read=lambda path: FORMAT if path.endswith('/event/format') else '')

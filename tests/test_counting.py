@@ -478,8 +478,9 @@ def test_what_found_no_room_before_it_was_a_pair_is_said():
     assert tally.take(histogram_file(list(tally.histograms), records), counting) == 4
     assert tally.losses() == []
     for kept, dropped in zip(tally.keep, (3, 1)):
-        tally.take_kept(histogram_file([kept._replace(keys=())], [({}, '')], dropped=dropped))
+        tally.take_kept(kept, histogram_file([kept._replace(keys=())], [({}, '')] * 6, dropped=dropped))
     assert tally.losses() == ['up to 4 with keys that found no room in the kernel']
+    assert (tally.returns, tally.alone) == (6, 2)       # returns whose entry was not seen
     assert counting.text().splitlines()[1:3] == [f"5      3           3600 |{'':40}".rstrip(), f"7      1     {1 << 33} |{'#' * 40}"]
 
 
@@ -663,8 +664,8 @@ def test_pairs_in_a_script_are_those_of_surftrace(line, awk, tmp_path):
     tally, = tallies(made)
     tally.take(histogram_file(counted, records), counting)
     kept = [histogram_file([each._replace(keys=())], [({'n': 0, 'ret': 0, 'dur': 0}, '')], dropped=3) for each in tally.keep]
-    for text in kept:
-        tally.take_kept(text)
+    for each, text in zip(tally.keep, kept):
+        tally.take_kept(each, text)
     files = [f'event {each.folder("G")[7:]}\n'.encode() + text for each, text in zip(
         (counted[0], *tally.keep), (histogram_file(counted, records), *kept))]
     lines = table_by_awk(awk, events, {'now': b'\n'.join(files) + b'\n'}, tmp_path)

@@ -87,7 +87,7 @@ def test_a_filter_is_the_kernels(text, kernels):
     ('prev_comm==bash', 'prev_comm=="bash"'), ('prev_pid==-1&&prev_state!=0', 'prev_pid==-1&&prev_state!=0'),
     ('name~"a*"', 'name~"a*"'),
     ('filename=="x"', 'filename=="x"'), ('filename.ustring~x*', 'filename.ustring~"x*"'), ('flags==-1', 'flags==4294967295'),
-    ('comm==x', 'comm=="x"'), ('comm~*sh', r'comm~"*\sh"'), ('prev_comm~*sh*', r'prev_comm~"*\sh*"'), ('name~"!a"', r'name~"\!a"'),
+    ('dfd==3||dfd&4||dfd==0xffffff9c', 'dfd==3||dfd&4||dfd==4294967196'), ('comm==x', 'comm=="x"'), ('comm~*sh', r'comm~"*\sh"'), ('prev_comm~*sh*', r'prev_comm~"*\sh*"'), ('name~"!a"', r'name~"\!a"'),
     ('name~4*', r'name~"\4*"'), (r'name~"a\b*"', r'name~"a\\b*"'), ('name~"[!a]?*"', 'name~"[!a]?*"'),
 ])
 def test_a_filter_of_an_event_is_the_kernels(text, kernels):
@@ -95,7 +95,7 @@ def test_a_filter_of_an_event_is_the_kernels(text, kernels):
 
 
 @pytest.mark.parametrize(('text', 'kernels'), [
-    ('delay>1000', 'delay>1000'), ('name==abc', 'name==abc'), ('name=="a b"', 'name=="a b"'), ('name~a*', 'name~a*'),
+    ('delay>1000', 'delay>1000'), ('name==abc', 'name=="abc"'), ('name=="a b"', 'name=="a b"'), ('name~*a', r'name~"*\a"'), ('set==CPUS{1-3}', 'set==CPUS{1-3}'),
     ("name=='$x'", 'name=="$x"'),
     ('name==a$x', 'name=="a$x"'), ('delay>(2<<3)', 'delay>16'), ('!(delay<-5)', 'delay>=-5'),
 ])
@@ -146,6 +146,7 @@ def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
     ('p f comm=$comm f:^comn==x', "did you mean 'comm'?"), ('p f f:^pid==1', 'common_pid is the thread, and -p PID'),
     ('e system/event f:^mac==1', 'is an array'),
     ('e system/event f:prev_pid==^99999999999', 'has 32 bits'), ('e system/event f:prev_pid==^abc', 'no number'),
+    ('e system/event f:prev_pid==1&&^dfd==-100', 'dfd f:dfd==-100'), ('e system/event f:^dfd<3', 'a word without a sign'),
     ('e system/event p=prev_pid f:^prev_pidd==1', "no field 'prev_pidd'; there are p"), ('e system/event f:^$prev_pid==1', 'as it is'),
     ('p f c=$comm f:c==^"\'\\""', None),
 ])

@@ -343,7 +343,7 @@ def test_the_events_of_a_vmlinux_have_their_systems_and_fields(stock: surftrace.
 @pytest.mark.parametrize('line, wanted', [
     ('e sched/sched_wakeup prio', 'e:f0 sched/sched_wakeup prio=$prio:s32'),
     ('e block/block_rq_issue sector', 'e:f0 block/block_rq_issue sector=$sector:u64'),
-    ('e syscalls/sys_enter_openat dfd filename', 'e:f0 syscalls/sys_enter_openat dfd=$dfd:u64 filename=$filename:string'),
+    ('e syscalls/sys_enter_openat dfd filename', 'e:f0 syscalls/sys_enter_openat dfd=$dfd:s32 filename=$filename:string'),
     ('e syscalls/sys_exit_openat ret', 'e:f0 syscalls/sys_exit_openat ret=$ret:s64'),
     ('e made_by_a_module/event', '#! e made_by_a_module/event'),
     ('e sched/sched_wakeup_[a-n]*', '#! e sched/sched_wakeup_new')])
