@@ -9689,7 +9689,8 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
         unsigned = words in INTS and not several and signed == '0'      # an argument of a system call
         type_: Type = Int('int', 4, True) if unsigned else Int(words, int(size), signed == '1')
         if several:
-            type_ = Array(lambda: Int('', 8, False), None)
+            length = re.fullmatch(r'\[(\d+)\]', array)
+            type_ = Array(lambda: Int('', 8, False), int(length[1]) if length else None)
         elif re.fullmatch(r'(?:const )?(struct \w+) \*', words):
             type_ = Int('', arch.word, False)
         elif '*' in words:
@@ -10197,6 +10198,7 @@ GENERIC_FIELDS = {
     'common_type': 'u16', 'common_flags': 'u8', 'common_preempt_count': 'u8', 'common_pid': 's32',
     'common_cpu': 'u32', 'cpu': 'u32', 'CPU': 'u32', 'comm': 'string', 'COMM': 'string',
     '__probe_ip': 'x64', '__probe_func': 'x64', '__probe_ret_ip': 'x64'}
+TASK_NAME = 16                              # bytes, with a NUL (include/linux/sched.h, TASK_COMM_LEN)
 OPPOSITE = {'==': '!=', '!=': '==', '<': '>=', '>=': '<', '>': '<=', '<=': '>'}
 ORDERING = ('<', '<=', '>', '>=')
 
@@ -10254,12 +10256,27 @@ class FilterText:
             return tested._replace(text=f'!({tested.text})')
         name = compare.field.split('.')[0]
         field = self._fields.get(name)
+        room = self._room(name, field)
+        if room and op != '~' and len(encoded(compare.value)) >= room:
+            refuse(f'the array holds {room} bytes, this is longer than what fits with a NUL',
+                   compare.value_at)
         if not field:
             return Tested((), f'{compare.field}{op}{constant(compare, op, self._kind(name, compare))}')
         tests = [test for guard in field.guards for test in guard.tests()]
         tests += [f'{field.name}~"*"'] * (field.kind in STRINGS and field.fetches[0].base[0] != '\\')
         either = op == '!=' and len(field.fetches) > 1 and name == compare.field
         return Tested(tuple(tests), own_comparison(compare, op, field), either)
+
+    def _room(self, name: str, field: Optional[Field]) -> int:
+        """The bytes of the array that a text is in, 0 where it is in none."""
+        known = (self._event or {}).get(name)
+        if field and field.format:
+            return sized(field.format) if field.format.word.startswith('cut(') else 0
+        if field and field.fetches[0]._replace(kind='') == Fetch('$comm'):
+            return TASK_NAME
+        if field or not known:
+            return TASK_NAME * (not field and name in ('comm', 'COMM'))
+        return known.type.length or 0 if known.string and isinstance(known.type, Array) else 0
 
     def _kind(self, name: str, compare: Compare) -> str:
         """The fetch type of a field of the kernel's own event, or of every event; '' where not known."""
@@ -10299,11 +10316,6 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
     if word == 'path' and '/' in compare.value[1:]:
         refuse(f"of a path the kernel compares the last name: {name}=={compare.value.rpartition('/')[2]}",
                compare.value_at)
-    if format_ and word == 'cut' and op != '~':         # of one that is full the kernel reads on
-        size = sized(format_)
-        if len(encoded(compare.value)) >= size:
-            refuse(f'the array holds {size} bytes, this is longer than what fits with a NUL',
-                   compare.value_at)
     if not format_ or kind in STRINGS or kind[-1] == ']':
         return f'{name}{op}{constant(compare, op, kind)}'
     if word.startswith('text'):

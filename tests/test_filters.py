@@ -146,6 +146,8 @@ def test_a_filter_that_could_not_mean_anything_is_refused(marked, message):
     ('p f comm=$comm f:^comn==x', "did you mean 'comm'?"), ('p f f:^pid==1', 'common_pid is the thread, and -p PID'),
     ('e system/event f:^mac==1', 'is an array'),
     ('e system/event f:prev_pid==^99999999999', 'has 32 bits'), ('e system/event f:prev_pid==^abc', 'no number'),
+    ('p f f:comm!=^NetworkManager-1', 'holds 16 bytes'), ('p f c=$comm f:c==^a234567890123456', 'holds 16 bytes'),
+    ('e system/event f:prev_comm==^a234567890123456', 'holds 16 bytes'), ('e system/event c=$comm f:c==^a234567890123456', 'holds 16 bytes'),
     ('e system/event f:prev_pid==1&&^dfd==-100', 'dfd f:dfd==-100'), ('e system/event f:^dfd<3', 'a word without a sign'),
     ('e system/event p=prev_pid f:^prev_pidd==1', "no field 'prev_pidd'; there are p"), ('e system/event f:^$prev_pid==1', 'as it is'),
     ('p f c=$comm f:c==^"\'\\""', None),
