@@ -1008,8 +1008,15 @@ class Executable:
         section = self.sections.get(name)
         if not section or section.kind == NOBITS:
             return memoryview(b'')
+        if not name.endswith('.dwo'):
+            return self._held(section)
+        parts = [self._held(part) for part in self._numbered if part.name == name]     # each type has its own
+        return parts[0] if len(parts) == 1 else memoryview(b''.join(parts))
+
+    def _held(self, section: Section) -> memoryview:
         if section.offset + section.size > len(self._map):
-            raise DebugInfoError(f'{self.path}: cut short: section {name} ends behind the end of the file')
+            raise DebugInfoError(
+                f'{self.path}: cut short: section {section.name} ends behind the end of the file')
         return self._inflated(section) if section.packing else self._packed(section)
 
     def _packed(self, section: Section) -> memoryview:
@@ -1021,14 +1028,6 @@ class Executable:
         if isinstance(self._map, mmap.mmap) and self.contents(name).obj is self._map:
             start = section.offset // mmap.PAGESIZE * mmap.PAGESIZE
             self._map.madvise(mmap.MADV_DONTNEED, start, section.offset + section.size - start)
-
-    def occurrences(self, name: str, wanted: bytes) -> Iterator[int]:
-        """Where the bytes stand in a section, which is not kept in memory for that."""
-        data, step = self.contents(name), 1 << 24
-        for start in range(0, len(data), step):
-            part = data[start:start + step + len(wanted) - 1]
-            yield from (start + at for at in occurrences(part, wanted))
-            self.release(name)
 
     def size(self, name: str) -> int:
         """The bytes contents() will give, without inflating anything."""
@@ -1383,6 +1382,17 @@ def inflated_section(path: str, section: Section, data: memoryview) -> memoryvie
         if len(found) != section.unpacked:
             raise ValueError(f'{section.name} of {len(found)} bytes says it is one of {section.unpacked}')
         return memoryview(found)
+
+
+def readable_files(paths: Iterable[str]) -> Iterator[Executable]:
+    """The ELF files among the paths that are there and can be read, unpacked where they are compressed."""
+    for path in paths:
+        file = None
+        if os.path.isfile(path):
+            with contextlib.suppress(SurftraceError):
+                file = Executable(path)
+        if file:
+            yield file
 
 
 def named_file(executable: Executable, section: str) -> str:
@@ -1917,21 +1927,25 @@ class Shape:
 
 
 class Unit:
-    """A unit of .debug_info: where it begins, its bytes, its header (DWARF 5, 7.5.1)."""
+    """A unit of .debug_info: where it begins, its bytes, its header (DWARF 5, 7.5.1). `parts` is where its
+    parts of other sections begin, and offsets are counted from, as `ranges`, where that is not 0."""
 
     def __init__(self, entries: Entries, offset: int) -> None:
         self.entries, self.offset, self.data = entries, offset, entries.bytes_of(offset)
         number = struct.Struct(entries.mark + 'I').unpack_from
         self.version: int = struct.unpack_from(entries.mark + 'H', self.data, 4)[0]
-        old_types = offset >= len(entries.info)
+        old_types = offset - entries.start >= len(entries.info)
         if self.version >= 5:
             kind, table = self.data[6], 8
             self.first = UNIT_HEADERS.get(kind, 12)
         else:
             kind, table = 1 + old_types, 6
             self.first = 23 if old_types else 11
-        self.table: int = number(self.data, table)[0]
-        self.signature, self.signed = 0, 0
+        self.parts = dict(entries.index.get(offset, ()))
+        self.table: int = number(self.data, table)[0] + self.parts.get('abbrev', 0)
+        self.signature, self.signed, self._identity = 0, 0, 0
+        if kind in (4, 5):                              # a skeleton, and what it stands for
+            self._identity = int.from_bytes(self.data[12:20], entries.order)
         if kind in (2, 6):                              # of a type, which is at `signed`
             self.signature = int.from_bytes(self.data[self.first - 12:self.first - 4], entries.order)
             self.signed = number(self.data, self.first - 4)[0]
@@ -1947,20 +1961,61 @@ class Unit:
         return self.die(self.first)
 
     @functools.cached_property
+    def _stored(self) -> Dict[str, Any]:
+        """The attributes of its own entry, as they stand there."""
+        return self.top.shape.read(self.data, self.top.start)
+
+    @functools.cached_property
+    def values(self) -> Dict[str, Any]:
+        """The attributes of its own entry, and of its skeleton's."""
+        return {**self.top.values, **(self.skeleton.values if self.skeleton else {})}
+
+    @functools.cached_property
     def bases(self) -> Dict[str, int]:
-        """Where the unit's parts of other sections begin, by the attribute that says so."""
-        values = self.top.shape.read(self.data, self.top.start)
-        return {name: value for name, value in values.items() if name.endswith('_base')}
+        """Where the unit's parts of other sections begin (`ranges`: what counts from there), as far as an
+        attribute says so, or the sections are apart from the skeleton's."""
+        if self.entries.main is self.entries:
+            return {name[len('DW_AT_'):-len('_base')]: value for name, value in self._stored.items()
+                    if name.endswith('_base')}
+        found = self.skeleton.bases if self.skeleton else {}
+        return {'addr': found.get('addr', found.get('GNU_addr', 0)), 'ranges': found.get('GNU_ranges', 0),
+                'str_offsets': self.parts.get('str_offsets', 0) + (8 if self.version >= 5 else 0)}
+
+    # split DWARF (DWARF 5, 7.3.2; before that GNU's)
+
+    @functools.cached_property
+    def identity(self) -> int:
+        """What a skeleton and the unit it stands for have in common; 0 of others."""
+        return self._identity or int(self._stored.get('DW_AT_GNU_dwo_id', 0))
+
+    @functools.cached_property
+    def skeleton(self) -> Optional[Unit]:
+        """The unit that stands for this one in the program's file, where this one is in another."""
+        main = self.entries.main
+        place = main.identities.get(self.identity) if main is not self.entries else None
+        return None if place is None else main.unit(place)
+
+    @functools.cached_property
+    def is_stray(self) -> bool:
+        """Tell whether nothing in the program stands for the unit, which is in another file."""
+        return bool(self.entries.suffix) and not self.skeleton and not self.signature
+
+    @functools.cached_property
+    def whole(self) -> Unit:
+        """What a skeleton stands for, where that is found; else the unit itself."""
+        return self.entries.whole(self) if self.identity and self.entries.main is self.entries else self
+
+    # what its own entry says
 
     @functools.cached_property
     def language(self) -> str:
         """See LANGUAGES."""
-        return LANGUAGES.get(self.top.values.get('DW_AT_language', 0), '')
+        return LANGUAGES.get(self.values.get('DW_AT_language', 0), '')
 
     @functools.cached_property
     def producer(self) -> str:
         """The compiler's name and options."""
-        return str(self.top.values.get('DW_AT_producer', ''))
+        return str(self.values.get('DW_AT_producer', ''))
 
     @functools.cached_property
     def is_gnu(self) -> bool:
@@ -1970,18 +2025,18 @@ class Unit:
     @property
     def path(self) -> str:
         """The path of its source file."""
-        return os.path.normpath(os.path.join(self.top.values.get('DW_AT_comp_dir', ''), self.top.name))
+        return os.path.normpath(os.path.join(self.values.get('DW_AT_comp_dir', ''), self.top.name))
 
     @functools.cached_property
     def low(self) -> int:
         """What addresses in its lists are counted from."""
-        return int(self.top.values.get('DW_AT_low_pc', 0))
+        return int(self.values.get('DW_AT_low_pc', 0))
 
     # what stands in other sections
 
     def base(self, kind: str) -> int:
         """Where the unit's part of .debug_KIND begins."""
-        return self.bases.get(f'DW_AT_{kind}_base', 12 if kind.endswith('lists') else 8)
+        return self.bases.get(kind, self.parts.get(kind, 0) + (12 if kind.endswith('lists') else 8))
 
     def indexed(self, kind: str, index: Any, size: int = 4) -> int:
         """The number, of `size` bytes, that has an index in the unit's part of .debug_KIND."""
@@ -2052,6 +2107,7 @@ class Unit:
 # The values of attributes whose forms only tell where they are (DWARF 5, 7.5.5).
 INDIRECT: Dict[str, Callable[[Unit, Any], Any]] = {
     **dict.fromkeys('ref1 ref2 ref4 ref8 ref_udata'.split(), lambda unit, at: at + unit.offset),
+    'ref_addr': lambda unit, at: at + unit.entries.start,
     'ref_sig8': lambda unit, signature: unit.entries.signatures[signature],
     **dict.fromkeys('GNU_ref_alt ref_sup4 ref_sup8'.split(), lambda _, at: ~at),
     **dict.fromkeys('GNU_strp_alt strp_sup'.split(),
@@ -2172,27 +2228,42 @@ class Die:
         return self if self.form(attribute) or not self.origin.form(attribute) else self.origin
 
 
+APART = 1 << 40                             # no file is larger
+# DWARF 5, 7.3.5.3, and GNU's: the sections that the columns of an index are of.
+INDEX_COLUMNS = {2: ' info types abbrev line loc str_offsets macinfo macro'.split(' '),
+                 5: ' info  abbrev line loclists str_offsets macro rnglists'.split(' ')}
+
+
 class Entries:
     """The entries of .debug_info, and behind them those of .debug_types (DWARF 4); those of a file that
-    several share (dwz) are the negative places. No index is built: rows of entries are walked by their
-    siblings, and since gcc and clang begin an entry with its name or its origin, it is found by searching for
-    the bytes of that reference."""
+    several share (dwz) are the negative places, those of the files that its units are split into (.dwo and
+    .dwp, whose `main` this is) are from a multiple of APART on. No index is built: rows of entries are walked
+    by their siblings, and since gcc and clang begin an entry with its name or its origin, it is found by
+    searching for the bytes of that reference."""
 
-    def __init__(self, executable: Executable, shared: Optional[Entries] = None) -> None:
-        self.executable = executable
+    def __init__(self, executable: Executable, shared: Optional[Entries] = None,
+                 main: Optional[Entries] = None, program: str = '') -> None:
+        self.executable, self.program = executable, program or executable.path
         self.shared: Optional[Entries] = shared
+        self.main = main or self
+        self._files: List[Entries] = main._files if main else []
+        self.start: int = APART * len(self._files)
+        self.suffix = '.dwo' * (main is not None)
+        self._files.append(self)
+        self.missing: Dict[str, None] = {}              # the names of those that are not there
+        self.file = functools.lru_cache(None)(self._read_file)
         self.order: Any = executable.arch.order
         self.mark = '<' if self.order == 'little' else '>'
-        if not executable.contents('.debug_info'):
+        self.section = functools.lru_cache(None)(self._read_section)
+        if not self.section('.debug_info'):
             raise DebugInfoError(f'{executable.path}: no DWARF in this file (no .debug_info)')
-        self.section = functools.lru_cache(None)(executable.contents)
         self.info, self.types, self.strings = map(self.section, ('.debug_info', '.debug_types', '.debug_str'))
         self.unit = functools.lru_cache(None)(functools.partial(Unit, self))
         self.shapes = functools.lru_cache(None)(self._read_shapes)
         self._shape = functools.lru_cache(None)(functools.partial(
             Shape, mark=self.mark, word=executable.arch.word, readers=form_readers(self.order)))
         self.plan = functools.lru_cache(None)(self._read_plan)
-        self._codes = functools.lru_cache(None)(self._read_codes)
+        self.codes = functools.lru_cache(None)(self._read_codes)
         self.texts = functools.lru_cache(8)(self._read_texts)
         self.word_at: Callable[[Bytes, int], Tuple[int]] = struct.Struct(self.mark + 'I').unpack_from
 
@@ -2202,7 +2273,7 @@ class Entries:
     def offsets(self) -> List[int]:
         """Where each unit begins."""
         offsets = []
-        for base, data in ((0, self.info), (len(self.info), self.types)):
+        for base, data in ((self.start, self.info), (self.start + len(self.info), self.types)):
             at = 0
             while at + 12 <= len(data):
                 offsets.append(base + at)
@@ -2210,17 +2281,20 @@ class Entries:
                 if length >= 0xfffffff0:                                # 64-bit DWARF
                     length = 8 + struct.unpack_from(self.mark + 'Q', data, at + 4)[0]
                 at += 4 + length
-        self.executable.release('.debug_info')
+        self.executable.release(f'.debug_info{self.suffix}')
         return offsets
 
     def bytes_of(self, offset: int) -> bytes:
         """The bytes of the unit there."""
-        data, at = (self.info, offset) if offset < len(self.info) else (self.types, offset - len(self.info))
+        data, at = self.info, offset - self.start
+        if at >= len(data):
+            data, at = self.types, at - len(data)
         return bytes(data[at:at + 4 + self.word_at(data, at)[0]])
 
     def unit_of(self, offset: int) -> Unit:
         """The unit that has this place."""
-        return self.unit(self.offsets[bisect.bisect(self.offsets, offset) - 1])
+        file = self._files[offset // APART]
+        return file.unit(file.offsets[bisect.bisect(file.offsets, offset) - 1])
 
     def die(self, offset: int) -> Die:
         """The entry at that place."""
@@ -2235,21 +2309,87 @@ class Entries:
 
     def units(self, names: Sequence[str] = ()) -> Iterator[Unit]:
         """Every unit, or those that may mention all these names; none is kept."""
-        if not self.strings or self.section('.debug_str_offsets'):
-            names = ()                                                  # they are in the entries, or numbers
-        wanted = [[at.to_bytes(4, self.order) for at in self.texts(name)] for name in names if len(name) >= 4]
-        for number, offset in enumerate(self.offsets):
-            if number % 256 == 0:                                       # all of .debug_info goes by
-                self.executable.release('.debug_info')
-            unit = Unit(self, offset)
-            if all(any(place in unit.data for place in places) for places in wanted):
-                yield unit
+        for file in self.files:
+            if not file.strings or file.section('.debug_str_offsets'):
+                names = ()                                              # they are in the entries, or numbers
+            wanted = [[at.to_bytes(4, self.order) for at in file.texts(name)]
+                      for name in names if len(name) >= 4]
+            for number, offset in enumerate(file.offsets):
+                if number % 256 == 0:                                   # all of .debug_info goes by
+                    file.executable.release(f'.debug_info{file.suffix}')
+                unit = Unit(file, offset)
+                if not unit.is_stray and all(any(at in unit.data for at in places) for places in wanted):
+                    yield unit
 
     @functools.cached_property
     def signatures(self) -> Dict[int, int]:
         """The places of types by their signature."""
         units = map(self.unit, self.offsets)
         return {unit.signature: unit.offset + unit.signed for unit in units if unit.signature}
+
+    # split DWARF
+
+    def _read_section(self, name: str) -> memoryview:
+        apart = self.main is not self and name not in ('.debug_addr', '.debug_ranges')
+        return self.executable.contents(f'{name}.dwo') if apart else self.main.executable.contents(name)
+
+    @functools.cached_property
+    def index(self) -> Dict[int, Dict[str, int]]:
+        """The parts of other sections that the units of a .dwp have (DWARF 5, 7.3.5)."""
+        return {place: parts for _, place, parts in self._index_rows()}
+
+    def _index_rows(self) -> Iterator[Tuple[int, int, Dict[str, int]]]:
+        """(identity or signature, where it is, its parts) of each unit in the indexes of a .dwp."""
+        for name in ('.debug_cu_index', '.debug_tu_index') if self.suffix else ():
+            data = self.executable.contents(name)
+            if not data:
+                continue
+            version, width, _, slots = struct.unpack_from(f'{self.mark}4I', data)
+            identities = struct.unpack_from(f'{self.mark}{slots}Q', data, 16)
+            numbers = struct.unpack_from(f'{self.mark}{slots}I', data, 16 + 8 * slots)
+            rows = struct.Struct(f'{self.mark}{width}I')
+            first = 16 + 12 * slots
+            names = [INDEX_COLUMNS[2 if version == 2 else 5][kind] for kind in rows.unpack_from(data, first)]
+            for identity, number in zip(identities, numbers):
+                if number:
+                    parts = dict(zip(names, rows.unpack_from(data, first + number * rows.size)))
+                    place = parts['info'] if 'info' in parts else len(self.info) + parts['types']
+                    yield identity, self.start + place, parts
+
+    @functools.cached_property
+    def identities(self) -> Dict[int, int]:
+        """The places of the units that have an identity: skeletons, or what these stand for."""
+        if self.index:
+            return {identity: place for identity, place, _ in self._index_rows()}
+        if not self.section('.debug_addr'):
+            return {}
+        units = map(self.unit, self.offsets)
+        return {unit.identity: unit.offset for unit in units if unit.identity}
+
+    def whole(self, skeleton: Unit) -> Unit:
+        """The unit that a skeleton stands for, in a .dwp beside the program, or in the .dwo that it names,
+        there or beside the program; itself where there is none of its identity."""
+        values, folder = skeleton.values, os.path.dirname(self.program)
+        name = str(values.get('DW_AT_dwo_name', values.get('DW_AT_GNU_dwo_name', '')))
+        compiled = os.path.join(values.get('DW_AT_comp_dir', ''), name)
+        for path in (f'{self.program}.dwp', *(os.path.join(folder, path) for path in (
+                compiled, name, os.path.basename(name)))):
+            file = self.file(path)
+            if file and skeleton.identity in file.identities:
+                return file.unit(file.identities[skeleton.identity])
+        self.missing[name] = None
+        return skeleton
+
+    def _read_file(self, path: str) -> Optional[Entries]:
+        file = next(readable_files([path]), None)
+        apart = file and file.arch == self.executable.arch and file.size('.debug_info.dwo')
+        return Entries(file, main=self) if file and apart else None
+
+    @functools.cached_property
+    def files(self) -> List[Entries]:
+        """This file and all that its units are split into."""
+        wholes = (self.unit(place).whole for place in self.identities.values())
+        return list(dict.fromkeys((self, *(unit.entries for unit in wholes))))
 
     # shapes, and what stands in other sections
 
@@ -2285,7 +2425,11 @@ class Entries:
     def by_name(self, name: str, tags: Sequence[str], unit: Optional[Unit] = None, defined: bool = False
                 ) -> Iterator[Die]:
         """The entries of that name in the unit, or in all; `defined` leaves declarations out."""
-        if unit is not None and not unit.is_gnu:
+        for file in self.files if unit is None else [unit.entries]:
+            yield from (die for die in file._by_name(name, tags, unit, defined) if not die.unit.is_stray)
+
+    def _by_name(self, name: str, tags: Sequence[str], unit: Optional[Unit], defined: bool) -> Iterator[Die]:
+        if unit is not None and (self.suffix or not unit.is_gnu):
             for at, shape, start in unit.top.scan(tags, deep=True):
                 die = Die(unit, at, shape, start)
                 fits = shape.code if shape.tag in FUNCTION_TAGS else not (defined and shape.declared)
@@ -2308,8 +2452,13 @@ class Entries:
         """The entries whose name is a number in their unit's part of .debug_str_offsets (DWARF 5, 7.26), as
         clang has them."""
         for unit, number in self._numbers_of(name):
-            form = f'strx{max(1, (number.bit_length() + 7) // 8)}'
-            yield from self.beginning(number, NAME, form, tags, unit, defined)
+            if self.suffix and tags == FUNCTION_TAGS and not unit.is_gnu:       # behind another number
+                dies = (Die(unit, at, shape, start) for at, shape, start in unit.top.scan(tags, deep=True))
+                yield from (die for die in dies if die.name == name)
+                continue
+            of_size, varying = f'strx{max(1, (number.bit_length() + 7) // 8)}', uleb128_bytes(number)
+            for form, value in ((of_size, number), ('strx', varying), ('GNU_str_index', varying)):
+                yield from self.beginning(value, NAME, form, tags, unit, defined)
 
     def _numbers_of(self, name: str) -> Iterator[Tuple[Unit, int]]:
         """(unit, number) wherever a part of .debug_str_offsets has a name."""
@@ -2326,8 +2475,8 @@ class Entries:
     @functools.cached_property
     def name_tables(self) -> List[Tuple[int, int]]:
         """(where its part of .debug_str_offsets begins, unit), sorted; those of one object file share one."""
-        bases = ((self.unit(offset).bases.get('DW_AT_str_offsets_base'), offset) for offset in self.offsets)
-        return sorted((base, offset) for base, offset in bases if base)
+        bases = ((self.unit(offset).bases.get('str_offsets'), offset) for offset in self.offsets)
+        return sorted((base, offset) for base, offset in bases if base is not None)
 
     def _read_texts(self, name: str) -> Tuple[int, ...]:
         """Where .debug_str has the name, first the one place that a linker which merges strings refers to:
@@ -2344,17 +2493,28 @@ class Entries:
         or these bytes, where nothing of varying size is before it: C++'s begin with the name that linkers
         know, clang's classes with how they are passed, its typedefs with the type."""
         if isinstance(value, int):
-            value = value.to_bytes(struct.calcsize('<' + FORM_CODES[form]), self.order)
-        places = occurrences(unit.data, value) if unit else self.executable.occurrences('.debug_info', value)
-        for place in places:
+            value = (value % APART).to_bytes(struct.calcsize('<' + FORM_CODES[form]), self.order)
+        where = attributes, form, tags, defined
+        if unit and not unit.entries.codes(unit.table, *where):
+            return
+        for place in occurrences(unit.data, value) if unit else self._occurrences(value):
             holder = unit or self.unit_of(place)
             at = place if unit else place - holder.offset
-            for before, codes in self._codes(holder.table, attributes, form, tags, defined).items():
+            for before, codes in holder.entries.codes(holder.table, *where).items():
                 end = at - before
                 starts = (end - size for size in (1, 2, 3) if holder.data[max(0, end - size):end] in codes)
                 start = next(starts, -1)
                 if start >= 0 and holder.is_entry(start):
                     yield holder.die(start)
+
+    def _occurrences(self, value: bytes) -> Iterator[int]:
+        """Where the bytes stand among all entries, which are not kept in memory for that."""
+        for base, section in ((self.start, '.debug_info'), (self.start + len(self.info), '.debug_types')):
+            data, step = self.section(section), 1 << 24
+            for start in range(0, len(data), step):
+                part = data[start:start + step + len(value) - 1]
+                yield from (base + start + at for at in occurrences(part, value))
+                self.executable.release(section + self.suffix)
 
     def _read_codes(self, table: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool
                     ) -> Dict[int, Set[bytes]]:
@@ -2368,9 +2528,13 @@ class Entries:
         return found
 
 
-# DWARF 5, 7.25 and 7.7.3: an entry of a list, by its kind: addresses (a; x: by their index), numbers (u).
-LIST_ENTRIES = {'.debug_rnglists': ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au'),
-                '.debug_loclists': ('', 'x', 'xx', 'xu', 'uu', '', 'a', 'aa', 'au')}
+# DWARF 5, 7.25 and 7.7.3: an entry of a list, by its kind: addresses (a; x: by their index), numbers (u; I:
+# of four bytes); 'loc' is GNU's before that, in a .dwo.
+LIST_ENTRIES = {'rnglists': ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au'),
+                'loclists': ('', 'x', 'xx', 'xu', 'uu', '', 'a', 'aa', 'au'),
+                'loc': ('', 'x', 'xx', 'xI', 'II')}
+# By DW_AT_location or not, before DWARF 5 and since.
+LIST_SECTIONS = {True: ('loc', 'loclists'), False: ('ranges', 'rnglists')}
 ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
 ENTRY_VALUES = ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
 # A place of a variable: (first address, end, pyelftools' operations); without addresses its only one.
@@ -2392,6 +2556,9 @@ class Places:
     def __init__(self, entries: Entries) -> None:
         self._entries, self._arch = entries, entries.executable.arch
         self._parsed = functools.lru_cache(1 << 12)(self._parse)
+        self._expressions: Dict[str, FormReader] = {
+            'loc': form_readers(entries.order)['block2'], 'loclists': block,
+            'rnglists': lambda _, at: (b'', at)}
         self._of = functools.lru_cache(None)(self._read_of)
 
     # addresses
@@ -2400,9 +2567,9 @@ class Places:
         """The address ranges of an entry: one from low_pc and high_pc, or its range list."""
         low, high = die.values.get('DW_AT_low_pc'), die.values.get('DW_AT_high_pc')
         if low is not None and high is not None:
-            return [(low, high if die.form('DW_AT_high_pc').startswith('addr') else low + high)]
-        at, base = die.values.get('DW_AT_ranges'), die.unit.low if low is None else low
-        spans = self._spans(die.unit, at, base, False) if at is not None else ()
+            return [(low, high if 'addr' in die.form('DW_AT_high_pc') else low + high)]
+        base = die.unit.low if low is None else low
+        spans = self._spans(die, 'DW_AT_ranges', base) if 'DW_AT_ranges' in die.shape.forms else ()
         return [(start, end) for start, end, _ in spans]
 
     def low(self, die: Die) -> Optional[int]:
@@ -2415,7 +2582,7 @@ class Places:
         entry = die.values.get('DW_AT_entry_pc')
         if entry is None:
             return self.low(die)
-        at = int(entry) + (0 if die.form('DW_AT_entry_pc').startswith('addr') else self.low(die) or 0)
+        at = int(entry) + (0 if 'addr' in die.form('DW_AT_entry_pc') else self.low(die) or 0)
         ranges = self.ranges(die)
         behind = [start for start, end in ranges if at < start <= at + 15 and start < end]
         return min(behind) if behind and (at, at) in ranges else at
@@ -2425,34 +2592,39 @@ class Places:
         entry = self.entry(die)
         return entry is not None and any(start <= entry < end for start, end in self.ranges(die))
 
-    def _spans(self, unit: Unit, at: int, base: int, located: bool) -> Iterator[Tuple[int, int, bytes]]:
-        """(first address, end, expression) of the entries of a location list (`located`) or, without
-        expressions, of a range list."""
-        if unit.version < 5:
-            yield from self._old_spans(at, base, located)
+    def _spans(self, die: Die, attribute: str, base: int) -> Iterator[Tuple[int, int, bytes]]:
+        """(first address, end, expression) of the entries of the location list or, without expressions, of
+        the range list that an attribute refers to."""
+        unit, located, at = die.unit, attribute == 'DW_AT_location', die.values[attribute]
+        kind = LIST_SECTIONS[located][unit.version >= 5]
+        if die.form(attribute) == 'sec_offset':
+            at += (unit.bases if kind == 'ranges' else unit.parts).get(kind, 0)
+        section, number, sizes = f'.debug_{kind}', unit.entries.number, {'a': self._arch.word, 'I': 4}
+        data = unit.entries.section(section)
+        if kind not in LIST_ENTRIES or kind == 'loc' and not unit.entries.suffix:
+            yield from self._old_spans(unit, kind, at, base)
             return
-        section, word = '.debug_loclists' if located else '.debug_rnglists', self._arch.word
-        data, number = self._entries.section(section), self._entries.number
         while data[at]:
-            kind, numbers, at = LIST_ENTRIES[section][data[at]], [], at + 1
-            for sort in kind:
-                value, at = (number(section, at, word), at + word) if sort == 'a' else uleb128(data, at)
+            form, numbers, at = LIST_ENTRIES[kind][data[at]], [], at + 1
+            for sort in form:
+                size = sizes.get(sort, 0)
+                value, at = (number(section, at, size), at + size) if size else uleb128(data, at)
                 numbers.append(unit.address(value) if sort == 'x' else value)
             if len(numbers) == 1:
                 base = numbers[0]
                 continue
-            expression, at = block(data, at) if located else (b'', at)
+            expression, at = self._expressions[kind](data, at)
             start, end = numbers or (0, 0)                              # none: where no other place is
-            if kind == 'uu':
+            if form in ('uu', 'II'):
                 start, end = base + start, base + end
-            elif kind[1:] == 'u':
+            elif form[1:] in ('u', 'I'):
                 end += start
             yield start, end, expression
 
-    def _old_spans(self, at: int, base: int, located: bool) -> Iterator[Tuple[int, int, bytes]]:
+    def _old_spans(self, unit: Unit, kind: str, at: int, base: int) -> Iterator[Tuple[int, int, bytes]]:
         """The same of .debug_ranges and .debug_loc (DWARF 4, 2.17.3 and 2.6.2)."""
-        section, word = '.debug_loc' if located else '.debug_ranges', self._arch.word
-        data, number = self._entries.section(section), self._entries.number
+        section, word = f'.debug_{kind}', self._arch.word
+        data, number = unit.entries.section(section), unit.entries.number
         while at + 2 * word <= len(data):
             start, end, at = number(section, at, word), number(section, at + word, word), at + 2 * word
             if not start and not end:
@@ -2460,7 +2632,7 @@ class Places:
             if start == (1 << self._arch.bits) - 1:
                 base = end
                 continue
-            size, at = (number(section, at, 2), at + 2) if located else (0, at)
+            size, at = (number(section, at, 2), at + 2) if kind == 'loc' else (0, at)
             yield base + start, base + end, bytes(data[at:at + size])
             at += size
 
@@ -2475,7 +2647,7 @@ class Places:
         location, unit = die.values['DW_AT_location'], die.unit
         if isinstance(location, bytes):                                 # Go has DWARF 3's form still
             return [(None, None, self.operations(unit, location))]
-        spans = self._spans(unit, location, unit.low, True)
+        spans = self._spans(die, 'DW_AT_location', unit.low)
         return [(start, end, self.operations(unit, expression)) for start, end, expression in spans]
 
     def operations(self, unit: Unit, expression: Any) -> Sequence[Any]:
@@ -2607,7 +2779,7 @@ class DwarfTypes:
     def _type(self, die: Die) -> Written:
         if 'DW_AT_signature' in die.shape.forms:                            # a type unit has it
             die = die.refer('DW_AT_signature')
-        key = die.offset if die.unit.entries is self.entries else ~die.offset
+        key = ~die.offset if die.unit.entries is self.entries.shared else die.offset
         if key not in self._types:
             self._types[key] = self._read_type(die)
         return self._types[key]
@@ -2650,7 +2822,7 @@ class DwarfTypes:
         if 'DW_AT_data_location' in die.values:
             return Void('an array behind a descriptor')
         counts: List[Optional[int]] = []
-        first = 1 if die.unit.top.values.get('DW_AT_language') in FROM_ONE else 0
+        first = 1 if die.unit.values.get('DW_AT_language') in FROM_ONE else 0
         for child in die.children(('DW_TAG_subrange_type',)):
             bound, start = child.values.get('DW_AT_upper_bound'), child.values.get('DW_AT_lower_bound', first)
             extent = bound + 1 - start if isinstance(bound, int) and isinstance(start, int) else None
@@ -2761,7 +2933,7 @@ class DwarfTypes:
         """Plain char, whose sign is the compiler's option (Linux is built with -funsigned-char since 6.2). A
         base type does not begin with its name, but is among the first entries of a unit."""
         for holder in [unit] if unit is not None else map(self.entries.unit, self.entries.offsets[:8]):
-            for die in itertools.islice(holder.top.children(), 1000):
+            for die in itertools.islice(holder.whole.top.children(), 1000):
                 if die.tag == 'DW_TAG_base_type' and die.name == 'char':
                     return bare(self._type(die))
         return None
@@ -2799,7 +2971,7 @@ class DwarfTypes:
 
     def _whole_name(self, die: Die) -> str:
         """The name of a type with the scopes it is in; C's have none but functions."""
-        return '::'.join(self.names(die)) if die.unit.entries is self.entries else die.name
+        return die.name if die.unit.entries is self.entries.shared else '::'.join(self.names(die))
 
     def names(self, die: Die) -> Tuple[str, ...]:
         """The names of the scopes that an entry is in, the outermost first, and its own, without inline and
@@ -2994,8 +3166,8 @@ class Lines:
 
     def __init__(self, entries: Entries) -> None:
         self._path, self._mark, self._order = entries.executable.path, entries.mark, entries.order
-        self._data = entries.executable.contents('.debug_line')
-        line_strings = entries.executable.contents('.debug_line_str')
+        self._entries, self._lines_of = entries, functools.lru_cache(None)(Lines)
+        self._data, line_strings = entries.section('.debug_line'), entries.section('.debug_line_str')
         self._strings = {0x0e: entries.strings, 0x1f: line_strings}     # by DW_FORM_strp, DW_FORM_line_strp
         self._header_at = functools.lru_cache(None)(self._read_header)
         self._string = functools.lru_cache(None)(lambda form, at: c_string(self._strings[form], at)[0])
@@ -3068,8 +3240,12 @@ class Lines:
 
     def header(self, unit: Unit) -> Optional[LineHeader]:
         """The header of the unit's line numbers."""
-        at = unit.top.values.get('DW_AT_stmt_list')
-        return None if at is None else self._header_at(at)
+        at, file = unit.values.get('DW_AT_stmt_list'), unit.entries.main if unit.skeleton else unit.entries
+        if at is None:
+            return None
+        if file is not self._entries:                   # a type's unit in a .dwo, or what several files share
+            return self._lines_of(file)._header_at(at + unit.parts.get('line', 0))
+        return self._header_at(at)
 
     # rows
 
@@ -3247,7 +3423,7 @@ class Scopes:
     def unit_at(self, address: int) -> Optional[Unit]:
         """The unit whose code is at that address."""
         offset = self._found(self._address_ranges, address)
-        return None if offset is None else self._entries.unit(offset)
+        return None if offset is None else self._entries.unit(offset).whole
 
     def _read_code_of(self, unit: Unit, nested: bool) -> List[Tuple[int, int, int]]:
         """(first address, end, where the entry is) of functions, sorted; `nested`: of those in others too."""
@@ -3456,9 +3632,9 @@ class Scopes:
             return
         yield from filter(self._is_call, search(source.at, ORIGINS[:1], 'ref4', COPY_TAGS, unit))
         if '-flto' in unit.producer or not unit.is_gnu:
-            names = unit.bases.get('DW_AT_str_offsets_base', 0)
-            offsets = [offset for base, offset in self._entries.name_tables if base == names]
-            for other in map(self._entries.unit, offsets) if offsets else (None,):
+            names, file = unit.bases.get('str_offsets', 0), unit.entries
+            offsets = [offset for base, offset in file.name_tables if base == names]
+            for other in map(file.unit, offsets) if offsets else (None,):
                 far = search(source.offset, ORIGINS[:1], 'ref_addr', COPY_TAGS, other)
                 yield from filter(self._is_call, far)
 
@@ -3948,7 +4124,8 @@ class Dwarf(TypeInfo):
                  code: Optional[Executable] = None) -> None:
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         with reading(self.path):
-            self.entries: Entries = Entries(executable, shared.entries if shared else None)
+            self.entries: Entries = Entries(executable, shared.entries if shared else None,
+                                            program=code.path if code else '')
         places, self.lines = Places(self.entries), Lines(self.entries)
         self.scopes = Scopes(self.entries, places, self.lines)
         self._types = DwarfTypes(self.entries, places)
@@ -3962,16 +4139,14 @@ class Dwarf(TypeInfo):
         self.copies, self.copies_near = read(self.scopes.copies), read(self.scopes.copies_near)
         self.function_here, self.changes_in = read(self._variables.at), read(self._variables.changes)
 
-    @functools.cached_property
+    @property
     def unread(self) -> str:
         """Why entries that the file should have are not read, for a message."""
         with reading(self.path):
             if self.entries.info[:4] == b'\xff' * 4:
                 return 'it is 64-bit DWARF (-gdwarf64), which surftrace does not read; '
-            tops = (self.entries.unit(offset).top.values for offset in self.entries.offsets[:8])
-            names = (top.get('DW_AT_dwo_name') or top.get('DW_AT_GNU_dwo_name') for top in tops)
-            found = next(filter(None, names), '')
-            return f'some is in {found} (-gsplit-dwarf), which surftrace does not read; ' if found else ''
+            found = next(reversed(self.entries.missing), '')
+            return f'{found} (-gsplit-dwarf) is not there, or is of another build; ' if found else ''
 
     def source_at(self, address: int) -> str:
         """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""
@@ -4653,6 +4828,11 @@ class Module(TypeInfo):
         """The function (or the object) that the link-time address is in."""
         return self.linked.symbol_at(address, code) if self.linked else None
 
+    @property
+    def untold(self) -> str:
+        """See Dwarf.unread."""
+        return self.dwarf.unread if self.dwarf else ''
+
     @functools.cached_property
     def btf(self) -> Optional[Btf]:
         """The BTF among the sources."""
@@ -4674,17 +4854,6 @@ def read_file(path: str, size: int = -1) -> bytes:
             return file.read(size)
     except OSError as error:
         raise DebugInfoError(f'{path}: {error.strerror}') from None
-
-
-def readable_files(paths: Iterable[str]) -> Iterator[Executable]:
-    """The ELF files among the paths that are there and can be read, unpacked where they are compressed."""
-    for path in paths:
-        file = None
-        if os.path.isfile(path):
-            with contextlib.suppress(SurftraceError):
-                file = Executable(path)
-        if file:
-            yield file
 
 
 def build_id_path(build_id: str) -> str:
@@ -7352,8 +7521,7 @@ class Leaves:
     def _name(self, expr: Expr) -> Lvalue:
         function, name = self.function, expr.name
         if not function:
-            unread = self.info.dwarf.unread if self.info.dwarf else ''
-            refuse(f"no debug information for this function: {unread}'{name}' cannot be looked up; "
+            refuse(f"no debug information for this function: {self.info.untold}'{name}' cannot be looked up; "
                    f'%0 or a register (%REG) can, and a global (@{name})')
         names = [parameter.name for parameter in function.parameters]
         if name in names:
@@ -7508,8 +7676,8 @@ class Walk(Leaves):
         type_ = inner.type
         if not isinstance(type_, Struct):
             ways = {Pointer: ': write *x before ->', Void: ': cast the pointer first, ((struct T *)x)->m'}
-            unread = self.info.dwarf.unread if isinstance(type_, Void) and self.info.dwarf else ''
-            refuse(f"{unread}{spell(type_)} has no members{ways.get(type(type_), '')}")
+            untold = self.info.untold if isinstance(type_, Void) else ''
+            refuse(f"{untold}{spell(type_)} has no members{ways.get(type(type_), '')}")
         type_ = self._defined(type_)
         variant = next((each for each in type_.variants().each if each.member.name == name), None)
         if variant:
@@ -7980,7 +8148,8 @@ class Resolver(Guards):
         if isinstance(type_, Void) and self.kind == 'e':
             refuse(f'the fields of this event are not known here; say its type: {name}:u32, {name}:string')
         if isinstance(type_, Void) and lvalue.how == 'memory' and lvalue.fetch.base.startswith('@'):
-            refuse(f"no type is known for '{name}'; say one: @{name}:u64, !(struct T *)@{name}->member")
+            refuse(f"{self.info.untold}no type is known for '{name}'; say one: @{name}:u64, "
+                   f'!(struct T *)@{name}->member')
         refuse(f'{spell(type_)} is no value ftrace can fetch')
 
     def _number(self, lvalue: Lvalue, letter: str) -> Tuple[Fetch, Optional[Format]]:
@@ -8997,6 +9166,8 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: M
     assert dwarf
     if len(spots) > COPY_CAP:
         machine.note(f"'{place.text}' is at {len(spots)} places; only the first {COPY_CAP} are traced")
+    if dwarf.entries.missing and any(spot.inlined for spot in spots):
+        machine.note(f'{dwarf.unread}what is inlined there is not seen')
     targets = []
     for spot in spots[:COPY_CAP]:
         if isinstance(module, Program):
@@ -9096,7 +9267,7 @@ def refuse_missing(place: Place, module: Module, machine: Machine) -> NoReturn:
     hint = near_system_call(name, names) or near(name, names)
     if isinstance(module, Program):
         stripped = not module.executable.contents('.symtab') and len(module.symbols.files) == 1
-        hint = in_this_folder(place, machine) or hint
+        hint = in_this_folder(place, machine) or hint or f': {module.untold}'.rstrip(' :;')
         hint = hint or ': its symbols are stripped, and no debug file for it is installed' * stripped
     elif not dwarf and not hint and module.function(name):
         hint = '; it may be inlined everywhere (only DWARF tells)'
