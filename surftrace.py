@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 else:   # typing, and its look at the annotations of each NamedTuple, would take a third of the time to start
     Any = Callable = Dict = List = Mapping = Optional = Sequence = Tuple = Union = tuple    # within aliases
 
-    class Record(type):
+    class NamedTupleType(type):
         """Make a class that is written as a typing.NamedTuple; nothing looks at its annotations."""
 
         def __new__(cls, name, bases, body):
@@ -89,7 +89,7 @@ else:   # typing, and its look at the annotations of each NamedTuple, would take
                 setattr(made, key, value)
             return made
 
-    NamedTuple = type.__new__(Record, 'NamedTuple', (), {})
+    NamedTuple = type.__new__(NamedTupleType, 'NamedTuple', (), {})
 
 __version__ = '0.1.0'
 
@@ -8844,7 +8844,7 @@ def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
         names = capped(raw_tracepoints(place, machine), place.text, 'tracepoints', machine)
         return [tracepoint_target(name, machine.kernel) for name in names]
     if isinstance(module, Program):
-        if module.is_go and probe.kind == 'R' and not machine.force:
+        if probe.kind == 'R' and crashes_go(module, machine):
             refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves '
                    'its stacks, so it would crash. Probe the entry with P; --force does it all the same')
         if module.has_coroutines and (probe.kind == 'R' or machine.tree and probe.kind == 'P'):
@@ -8860,6 +8860,11 @@ def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
     if symbols:
         return [target for symbol in symbols for target in function_targets(probe, symbol, module, machine)]
     return targets_without_function(probe, module, machine) or refuse_missing(place, module, machine)
+
+
+def crashes_go(module: Module, machine: Machine) -> bool:
+    """Tell whether a return probe would crash this program, and is not forced."""
+    return isinstance(module, Program) and module.is_go and not machine.force
 
 
 def module_of(place: Place, machine: Machine) -> Module:
@@ -9722,7 +9727,7 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     if wants_pair(probe, target, machine):
         events = pair_events(probe, name, letter, target, machine)
-    elif machine.tree and has_return(probe, target, machine):
+    elif machine.tree and probe.kind in 'pP' and target.whole and not crashes_go(target.module, machine):
         events = call_events(probe, name, target, machine)
     else:
         place, resolver = probe.place, resolver_at(target, probe, machine)
@@ -10197,12 +10202,6 @@ def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Seque
 
 
 # which: calls in a tree
-
-
-def has_return(probe: Probe, target: Target, machine: Machine) -> bool:
-    """Tell whether a line is shown at entry and return. A return probe would crash a Go program."""
-    is_go = isinstance(target.module, Program) and target.module.is_go and not machine.force
-    return probe.kind in 'pP' and target.whole and not is_go
 
 
 def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
@@ -11694,6 +11693,23 @@ class Text(Raw):
         all_at_once = b'%10.6f \n' * len(seconds) % tuple(map(operator.sub, seconds, before))
         return all_at_once.split(b'\n')[:-1]
 
+    def _time(self, head: re.Match[bytes]) -> object:
+        time, = self._times([head['time']])
+        return decoded(time).strip(' ')
+
+    def _known(self, head: re.Match[bytes], event: Optional[Event] = None, place: bytes = b''
+               ) -> Dict[str, object]:
+        """What is known of a record, and its event, by the names of --json and --format."""
+        process = {'tgid': int(head['tgid'])} if (head['tgid'] or b'-').isdigit() else {}
+        known = {'time': self._time(head), 'comm': decoded(head['task']).lstrip(' '), 'pid': int(head['pid']),
+                 **process, 'cpu': int(head['cpu']), **({'event': self.label(event)} if event else {})}
+        if event and not event.definitions:
+            known['text'] = decoded(head['event'] + place)
+        elif event and event.probe.kind != 'e':
+            caller, known['function'] = caller_and_place(event, place)
+            known.update({'caller': caller} if caller else {})
+        return known
+
     def _of_day(self, time: bytes) -> bytes:
         second, micros = divmod(int(time.replace(b'.', b'')) + self._zero, 1000000)
         return self._second(second) % micros
@@ -11726,14 +11742,11 @@ class Json(Text):
         self._dumps = json.dumps
 
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
-        known = {**self._known(head), 'event': self.label(event)}
-        if not event.definitions:
-            return self._line({**known, 'text': decoded(head['event'] + place)})
-        if event.probe.kind not in 'eu':
-            caller, known['function'] = caller_and_place(event, place)
-            known.update({'caller': caller} if caller else {})
-        values = {field.name: typed(field, reading) for field, reading in pairs if not field.hidden}
-        return self._line({**known, 'values': values})
+        known = self._known(head, event, place)
+        if event.definitions:
+            known['values'] = {field.name: typed(field, reading) for field, reading in pairs
+                               if not field.hidden}
+        return self._line(known)
 
     def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
         event = self._events.get(head['event'] or b'')
@@ -11764,13 +11777,9 @@ class Json(Text):
     def _line(self, known: Mapping[str, object]) -> bytes:
         return self._dumps(known).encode() + b'\n'
 
-    def _known(self, head: re.Match[bytes]) -> Dict[str, object]:
-        """What the head of a record says."""
-        text, = self._times([head['time']])
-        time = f'{text[:-3].decode()}:{text[-3:-1].decode()}' if self._clock == 'wall' else float(text)
-        process = {'tgid': int(head['tgid'])} if (head['tgid'] or b'-').isdigit() else {}
-        return {'time': time, 'comm': decoded(head['task']).lstrip(' '), 'pid': int(head['pid']), **process,
-                'cpu': int(head['cpu'])}
+    def _time(self, head: re.Match[bytes]) -> object:
+        time, = self._times([head['time']])
+        return f'{time[:-3].decode()}:{time[-3:-1].decode()}' if self._clock == 'wall' else float(time)
 
 
 OF_LINE = ('time', 'task', 'comm', 'pid', 'tgid', 'cpu', 'event', 'function', 'caller', 'text')
@@ -11798,22 +11807,13 @@ class Template(Text):
 
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
         self._above = head['pid'], head['cpu']
-        known = dict.fromkeys(self._named, '')
-        known = {**self._of_line(head, event, place, pairs), **known}
-        known.update((field.name, decoded(reading.text)) for field, reading in pairs)
-        parts = (text or format(printable(known[name] or '-'), width) for text, name, width in self._parts)
-        return ''.join(parts).encode() + b'\n'
-
-    def _of_line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> Dict[str, str]:
-        """What is known of every record."""
-        caller, function, text, (time,) = '', '', head['event'] + place, self._times([head['time']])
-        if event.definitions:
-            caller, function = caller_and_place(event, place)
-            text = b' '.join(with_names(pairs))
         task = task_text(head[0][:head.start('cpu') - head.start() - 1])
-        texts = time, task, head['task'], head['pid'], head['tgid'] or b'', b'%d' % int(head['cpu'])
-        return dict(zip(OF_LINE, (*(decoded(each).strip(' ') for each in texts), self.label(event), function,
-                                  caller, decoded(text))))
+        known = {'task': decoded(task).strip(' '), 'text': decoded(b' '.join(with_names(pairs))),
+                 **self._known(head, event, place), **dict.fromkeys(self._named, '')}
+        known.update((field.name, decoded(reading.text)) for field, reading in pairs)
+        parts = (text or format(printable(str(known.get(name, '')) or '-'), width)
+                 for text, name, width in self._parts)
+        return ''.join(parts).encode() + b'\n'
 
 
 def in_colour(match: re.Match[bytes]) -> bytes:
