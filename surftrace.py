@@ -8649,14 +8649,12 @@ class EventDef(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table: a key, or what is added up ('sum', 'avg'). Its values are those of the field of
-    that number; below 0, of the record itself (comm, common_pid, cpu, stack). `numbers`: they are numbers,
-    and stand in their order."""
+    """A column of a table, from a field of the event, or from what every record has (OF_RECORD)."""
     title: str
-    how: str
-    field: int = -1
+    how: str                                # of a key '', 'log2' or 'step'; of what is added up 'sum', 'avg'
+    field: int = -1                         # the number of the field; -1: of the record itself
     step: int = 0
-    numbers: bool = False
+    numbers: bool = False                   # whether its values are numbers, which stand in their order
     unit: str = ''
 
     @property
@@ -8680,15 +8678,12 @@ class Column(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """What makes pairs of two events, the entries of a function and its returns: `stack` is the stack
-    pointer, fetched unseen, which is the same at both. Of the returns, `entry` is the event of the entries,
-    `fields` are what is shown of both, in the user's order, and `condition` is the part of the filter that is
-    judged when both are known. Of an event with the time since another one, $dur(NAME), the same without an
-    entry and a stack pointer."""
-    entry: str = ''
-    fields: Tuple[Field, ...] = ()
-    condition: Optional[Filter] = None
-    stack: str = ''
+    """What an event has to do with another one: an entry and its return, or what $dur(NAME) counts from. The
+    event that ends has `fields` and `condition`, of a call both events have `stack`."""
+    entry: str = ''                         # of a return: the event of the entries
+    fields: Tuple[Field, ...] = ()          # all that is shown, of both events, in the user's order
+    condition: Optional[Filter] = None      # the part of the filter that is judged when both are known
+    stack: str = ''                         # the fetch-arg of the stack pointer, which is the same at both
 
     @property
     def ends(self) -> bool:
@@ -10638,7 +10633,7 @@ class Table:
 
     def __init__(self, events: Sequence[Event]) -> None:
         columns = events[0].columns or ()
-        self.labels = {event.head: event_label(event) for event in events}
+        self.labels = {event.head: table_label(event) for event in events}
         self.keys = [Column('event', '')] * (len(events) > 1)
         self.keys += [column for column in columns if not column.adds]
         self.sums = [column for column in columns if column.adds]
@@ -10760,7 +10755,7 @@ def by_stack(event: Event) -> bool:
     return any(column.is_stack for column in event.columns or ())
 
 
-def event_label(event: Event) -> str:
+def table_label(event: Event) -> str:
     """What an event is called in a table: its function, unless it was given a name."""
     place = event.probe.place
     if event.probe.event or not event.definitions:
@@ -10816,14 +10811,14 @@ def key_value(column: Column, key: Union[int, str]) -> object:
     return key if column.field < 0 and column.title in ('comm', 'event') else value_shown(key)
 
 
-OF_HEAD = {'comm': 'task', 'common_pid': 'pid', 'cpu': 'cpu'}     # what a record begins with, and its group
+HEAD_GROUPS = {'comm': 'task', 'common_pid': 'pid', 'cpu': 'cpu'}   # in a record's head, and their groups
 Groups = Union[re.Match[bytes], Mapping[str, bytes]]
 Values = Union[Sequence[str], Mapping[int, str]]
 
 
 def of_head(title: str, head: Groups) -> str:
     """The task's name, its number, the processor, as a record begins with them."""
-    text = decoded(head[OF_HEAD[title]]).strip() if title in OF_HEAD else ''
+    text = decoded(head[HEAD_GROUPS[title]]).strip() if title in HEAD_GROUPS else ''
     return text if title != 'cpu' else str(int(text))
 
 
@@ -10896,16 +10891,14 @@ HISTOGRAM = regex(rb'# event histogram\n#\n# trigger info: hist:\S+(?: if (?P<fi
 
 
 class Histogram(NamedTuple):
-    """A histogram that the kernel keeps of an event (Documentation/trace/histogram.rst): of the records that
-    its filter lets in, by keys, with the sums of fields. `words` stand for the fields that these could not
-    read; `keeps` are variables beside each key, and what is done with them."""
+    """A histogram that the kernel keeps of an event (Documentation/trace/histogram.rst)."""
     event: Event
-    filter: str
+    filter: str                             # lets records in
     keys: Tuple[Column, ...]
-    sums: Tuple[int, ...]
-    words: Mapping[int, str]
+    sums: Tuple[int, ...]                   # the numbers of fields
+    words: Mapping[int, str]                # for the fields that these records could not read
     entries: int = SMALLEST_HISTOGRAM
-    keeps: str = ''
+    keeps: str = ''                         # variables beside each key, and what is done with them
 
     def folder(self, group: str) -> str:
         """The folder of the event, below an instance."""
@@ -10940,11 +10933,10 @@ def made_of_others(event: Event) -> Optional[EventDef]:
 
 
 class Case(NamedTuple):
-    """Some of the records of an event: the tests that tell them from others, the words for the fields that
-    they could not read, the fields whose numbers stand for themselves."""
-    tests: Tuple[str, ...] = ()
-    words: Mapping[int, str] = {}
-    alone: FrozenSet[int] = frozenset()
+    """Some of the records of an event, which a histogram counts."""
+    tests: Tuple[str, ...] = ()             # that tell them from others
+    words: Mapping[int, str] = {}           # for the fields that they could not read
+    alone: FrozenSet[int] = frozenset()     # the fields whose numbers stand for themselves
 
 
 def is_text(event: Event, key: Column) -> bool:
@@ -11215,7 +11207,7 @@ class Tally:
         values, head = dict(histogram.words), {}
         for column, text in zip(histogram.keys, key[1:]):
             if column.field < 0:
-                head[OF_HEAD[column.title]] = text
+                head[HEAD_GROUPS[column.title]] = text
             elif is_text(self.event, column):
                 values[column.field] = f'"{decoded(text.rstrip(b" "))}"'
             else:
@@ -11258,15 +11250,13 @@ class Reading(NamedTuple):
 
 
 class OpenCall(NamedTuple):
-    """A call that has begun: the event of its entries and its function as the kernel prints it; where its
-    stack pointer was, -1 where nobody tells; whether it is in a program; when it began, in microseconds; what
-    was read there; whether it is shown in a tree."""
-    key: Tuple[str, str]
-    stack: int
-    program: bool
-    time: int
-    readings: Sequence[Reading] = ()
-    shown: bool = False
+    """A call that has begun."""
+    key: Tuple[str, str]                    # the event of its entries, its function as the kernel prints it
+    stack: int                              # where the stack pointer was, -1 where nothing tells
+    program: bool                           # whether it is in a program
+    time: int                               # when it began, in microseconds
+    readings: Sequence[Reading] = ()        # what was fetched then
+    shown: bool = False                     # in a tree
 
     def shares_stack(self, other: OpenCall) -> bool:
         """Tell whether both are on one stack; those of interrupts and coroutines are far away."""
@@ -11550,7 +11540,7 @@ TEMPLATE = regex(r'(?P<text>(?:[^{}]|\{\{|\}\})+)|\{(?P<name>\w+)(?::(?P<width>[
 NO_STACK = ['(no stack)']
 BOLD, CYAN, PLAIN_AGAIN = b'\x1b[1m', b'\x1b[36m', b'\x1b[0m'
 IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}| (\w+)=')
-Pairs = Sequence[Tuple[Field, Reading]]
+FieldReadings = Sequence[Tuple[Field, Reading]]
 
 
 def visible(line: bytes) -> bytes:
@@ -11559,7 +11549,7 @@ def visible(line: bytes) -> bytes:
     return printable(decoded(line[:len(line) - len(end)])).encode() + end
 
 
-def with_names(pairs: Pairs, before: bytes = b'', behind: bytes = b'') -> List[bytes]:
+def with_names(pairs: FieldReadings, before: bytes = b'', behind: bytes = b'') -> List[bytes]:
     """What is shown of each field; its name is between those two."""
     return [b'%s%s%s=%s' % (before, field.name.encode(), behind, visible(reading.text))
             for field, reading in pairs if not field.hidden]
@@ -11582,7 +11572,7 @@ class Raw:
         """What a line begins with: the task, the processor, the time."""
         return visible(head[0][:head.start('event') - head.start()] if head['event'] else head[0])
 
-    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
         """A record: its place, or what the kernel prints of an event of its own; its values."""
         return b' '.join([visible(head[0] + place), *with_names(pairs)]) + b'\n'
 
@@ -11652,7 +11642,7 @@ class Text(Raw):
         task, _, cpu = text.rpartition(b'[')
         return task_text(task) + (b'[' + cpu.split(b' ')[0] + b' ') * self._cpu
 
-    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
         self._above = head['pid'], head['cpu']
         if not event.definitions:
             return self.head(head) + self._where(event.head) + visible(place) + b'\n'
@@ -11741,7 +11731,7 @@ class Json(Text):
         super().__init__(events, clock, zero)
         self._dumps = json.dumps
 
-    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
         known = self._known(head, event, place)
         if event.definitions:
             known['values'] = {field.name: typed(field, reading) for field, reading in pairs
@@ -11782,7 +11772,7 @@ class Json(Text):
         return f'{time[:-3].decode()}:{time[-3:-1].decode()}' if self._clock == 'wall' else float(time)
 
 
-OF_LINE = ('time', 'task', 'comm', 'pid', 'tgid', 'cpu', 'event', 'function', 'caller', 'text')
+TEMPLATE_NAMES = ('time', 'task', 'comm', 'pid', 'tgid', 'cpu', 'event', 'function', 'caller', 'text')
 
 
 class Template(Text):
@@ -11798,14 +11788,14 @@ class Template(Text):
             with located(template, '--format', (match.start(), match.end())):
                 if not (match['text'] or match['name']):
                     refuse('{NAME} stands for a value; {{ and }} are braces')
-                if match['name'] and match['name'] not in (*OF_LINE, *self._named):
-                    names = dict.fromkeys((*sorted(self._named), *OF_LINE))
+                if match['name'] and match['name'] not in (*TEMPLATE_NAMES, *self._named):
+                    names = dict.fromkeys((*sorted(self._named), *TEMPLATE_NAMES))
                     hint = near(match['name'], names) or f"; there are {', '.join(names)}"
                     refuse(f"nothing is called '{match['name']}'{hint}")
             text = (match['text'] or '').replace('{{', '{').replace('}}', '}')
             self._parts.append((text, match['name'], match['width'] or ''))
 
-    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: Pairs) -> bytes:
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
         self._above = head['pid'], head['cpu']
         task = task_text(head[0][:head.start('cpu') - head.start() - 1])
         known = {'task': decoded(task).strip(' '), 'text': decoded(b' '.join(with_names(pairs))),
@@ -11837,13 +11827,13 @@ def local_time(form: str, second: int) -> bytes:
 
 def labels(events: Sequence[Event]) -> Dict[bytes, str]:
     """What events are called, by their heads: by name or function, by both where two would be alike."""
-    shown = {event.head: own_label(event) for event in events if not event.unshown}
+    shown = {event.head: line_label(event) for event in events if not event.unshown}
     alike = collections.Counter(shown.values())
     return {event.head: shown[event.head] if alike[shown[event.head]] < 2 else
             f'{event.name} {shown[event.head]}' for event in events if event.head in shown}
 
 
-def own_label(event: Event) -> str:
+def line_label(event: Event) -> str:
     """What an event is called: its name, else its function with its program, behind an arrow at a return."""
     if event.probe.event or not event.definitions:
         return event.name
@@ -11856,7 +11846,7 @@ def place_label(event: Event) -> str:
     place = event.probe.place
     if place.function and not place.glob and place.line is None:
         return f'{place.function}+{place.offset:#x}' if place.offset else place.function
-    label = event_label(event)
+    label = table_label(event)
     if event.program or len(event.definitions) > 1:
         return label
     return re.sub(r'\+(\d+)$', lambda offset: f'+{int(offset[1]):#x}', label.rpartition(':')[2])
@@ -11959,13 +11949,12 @@ UNFINISHED = 1 << 16                                    # bytes of a record whos
 
 
 class Record(NamedTuple):
-    """A record in a block: its head, the traced event, its text with the head and what follows up to the next
-    record; `whole` where its seal is in it, `last` where the block ends with it."""
+    """A record in a block."""
     head: re.Match[bytes]
-    event: Optional[Event]
-    text: bytes
-    whole: bool
-    last: bool
+    event: Optional[Event]                  # that is traced
+    text: bytes                             # from its head up to the next record
+    whole: bool                             # whether its seal is in it
+    last: bool                              # whether the block ends with it
 
 
 class Awaited(NamedTuple):
@@ -12000,7 +11989,7 @@ def stacks_of(event: Event, every: bool) -> FrozenSet[str]:
     return frozenset([*own, *(STACK_WORDS[word] for word in event.probe.stacks)])
 
 
-def counted_values(pairs: Iterable[Tuple[Field, Reading]]) -> List[str]:
+def counted_values(pairs: FieldReadings) -> List[str]:
     """What a table shows of each field: times in microseconds."""
     return [str(int(reading.parts[0]) // 1000) if field.when == 'dur' and reading.sure else
             decoded(reading.text) for field, reading in pairs]
@@ -12021,13 +12010,13 @@ def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bo
 UNSEEN = b'  (its entry was not seen)'
 
 
-def called(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
+def called(event: Event, pairs: FieldReadings) -> bytes:
     """A function as a tree shows it, with what was fetched."""
     values = with_names(pairs)
     return encoded(event.label) + (b'(%s)' % b', '.join(values) if values else b'')
 
 
-def result(event: Event, pairs: Sequence[Tuple[Field, Reading]]) -> bytes:
+def result(event: Event, pairs: FieldReadings) -> bytes:
     """The same at its return, with what it returned."""
     if event.probe.kind in 'rR':
         return called(event, ()) + b''.join(b' = ' + reading.text for _, reading in pairs)
@@ -12177,7 +12166,7 @@ class Decoder:
         out: List[Tuple[bytes, Sequence[str]]] = []
         for record in self._split(rest, list(self._heads.finditer(rest))[:1]):
             self._begun = []
-            out.append((self._broken(record) if self._is_wanted(record) else b'', self._begun))
+            out.append((self._undecodable(record) if self._is_wanted(record) else b'', self._begun))
         for awaited in itertools.chain(*self._waiting.values()):
             self._begun = []
             out.append((self._give_up([awaited]), self._begun))
@@ -12230,7 +12219,7 @@ class Decoder:
         if not event or not event.definitions:
             lost = LOST.search(text, start)
             end = lost.start() if lost else len(text)
-            shown = self._unknown(record, text[start:end]) if self._is_wanted(record) else b''
+            shown = self._kernel_record(record, text[start:end]) if self._is_wanted(record) else b''
             return shown + self._between(text[end:])
         match = self._patterns[event.head].match(text, start)
         if record.last and not (match and record.whole) and len(text) < UNFINISHED:
@@ -12240,30 +12229,30 @@ class Decoder:
         sure = match and (event.seal or b'"' not in match[0] or not BETWEEN.sub(b'', rest))
         wanted = self._is_wanted(record)
         if not match or not sure or any(end.search(match[name]) for name, end in self._inner[event.head]):
-            return self._broken(record) if wanted else b''
-        return (self._known(record.head, event, match) if wanted else b'') + self._between(rest)
+            return self._undecodable(record) if wanted else b''
+        return (self._probe_record(record.head, event, match) if wanted else b'') + self._between(rest)
 
-    def _known(self, head: re.Match[bytes], event: Event, match: re.Match[bytes]) -> bytes:
+    def _probe_record(self, head: re.Match[bytes], event: Event, match: re.Match[bytes]) -> bytes:
         """A record of an event of ours, counted or as it is shown."""
         fields, readings = event.fields, readings_of(event, match)
         if event.role:
             return self._in_tree(head, event, match, readings)
         if event.pair and not event.pair.ends:
             self.calls.enter(event, head, match, readings)
-            return self._settled(head, event)
+            return self._taken(head, event)
         if event.pair:
             fields, readings = event.pair.fields, self.calls.complete(event, head, match, readings)
             if not readings:
-                return self._settled(head, event)
+                return self._taken(head, event)
         pairs = list(zip(fields, readings))
         let_through = not event.pair or judged(event.pair, head, readings)
         if event.begins:
             self.calls.begin(event, head, {field.name: reading for field, reading in pairs}, let_through)
         if event.unshown or not let_through:
-            return self._settled(head, event)
+            return self._taken(head, event)
         if event.counted:
-            return self._settled(head, event, counted_values(pairs))
-        return self._settled(head, event, (), self.view.line(head, event, match[1], pairs))
+            return self._taken(head, event, counted_values(pairs))
+        return self._taken(head, event, (), self.view.line(head, event, match[1], pairs))
 
     def _in_tree(self, head: re.Match[bytes], event: Event, match: re.Match[bytes],
                  readings: List[Reading]) -> bytes:
@@ -12290,14 +12279,14 @@ class Decoder:
             shown, depth = True, self.calls.pass_by(event, head, match)
             text = b' '.join([head['event'] + match[1], *with_names(pairs)])
         if not shown:
-            return self._settled(head, event)
-        return self._settled(head, event, (), self._in_column(head, depth, text))
+            return self._taken(head, event)
+        return self._taken(head, event, (), self._in_column(head, depth, text))
 
     def _in_column(self, head: re.Match[bytes], depth: int, text: bytes) -> bytes:
         """A line of a tree, that deep."""
         return self.view.head(head) + b'  ' * depth + visible(text) + b'\n'
 
-    def _settled(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None,
+    def _taken(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None,
                  text: bytes = b'') -> bytes:
         """Take a record that is counted by its values or shown as this text, or without values neither. What
         becomes of its stack, which comes next unless an interrupt comes between, is settled too."""
@@ -12320,19 +12309,19 @@ class Decoder:
         self._begun += begun
         return text
 
-    def _unknown(self, record: Record, rest: bytes) -> bytes:
+    def _kernel_record(self, record: Record, rest: bytes) -> bytes:
         """A record of one of the kernel's own events, or a stack."""
         head = record.head
         if record.event:
             if record.event.begins:
                 self.calls.begin(record.event, head, {})
             if record.event.unshown:
-                return self._settled(head, record.event)
+                return self._taken(head, record.event)
             rest, text = rest[:-1] if rest.endswith(b'\n') else rest, b''
             if self._tree:
                 depth = self.calls.pass_by(record.event, head)
                 text = self._in_column(head, depth, (head['event'] or b'') + rest)
-            return self._settled(head, record.event, (), text or self.view.line(head, record.event, rest, ()))
+            return self._taken(head, record.event, (), text or self.view.line(head, record.event, rest, ()))
         title, _, frames = rest.partition(b'\n')
         stack = STACK.match(rest)
         if not stack:
@@ -12372,7 +12361,7 @@ class Decoder:
         tasks = {int(head['pid']), int(head['tgid']) if (head['tgid'] or b'-').isdigit() else 0}
         return not self._tasks or bool(tasks & self._tasks)
 
-    def _broken(self, record: Record) -> bytes:
+    def _undecodable(self, record: Record) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
         head, event = record.head, record.event
         text = self.view.remark(head, b'(a string in it reads like other values: not decoded)')
@@ -12381,9 +12370,9 @@ class Decoder:
         if event.begins or event.pair and not event.pair.ends and event.role in ('', 'entry'):
             self.calls.lost()
         if event.unshown:
-            return self._settled(head, event)
+            return self._taken(head, event)
         fields = event.every_field
-        return self._settled(head, event, ['(not decoded)'] * len(fields), text)
+        return self._taken(head, event, ['(not decoded)'] * len(fields), text)
 
 
 # How the kernel prints a value (kernel/trace/trace_probe.c, PRINT_TYPE_FUNC): any, and one that is plain
@@ -12497,7 +12486,7 @@ def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
         columns = event.columns or ()
         of_record = {column.title for column in columns if column.field < 0}
         task, pid, cpu = (rb'(?P<%s>' % name.encode() if title in of_record else rb'(?:'
-                          for title, name in OF_HEAD.items())
+                          for title, name in HEAD_GROUPS.items())
         fields = {column.field for column in columns}
         values = PLAIN + b'*'
         if event.definitions:
@@ -13435,17 +13424,16 @@ def filters_of(event: Event, run: Run) -> List[str]:
 def run_histograms(events: Sequence[Event], run: Run) -> List[Histogram]:
     """The histograms of a run, each as large as it may be; those of a pair come first, not where its room is
     surely too small: there is one for each task that ever called, and place of its stack where it did."""
-    pair: List[Histogram] = []
-    made: List[Histogram] = []
+    pairs: List[Histogram] = []
+    others: List[Histogram] = []
     for event in events:
         if run.entries and event.counted:
             with contextlib.suppress(InputError):
-                found = histograms_of(event, events, run)
-                pair, made = (found, made) if event.pair else (pair, made + found)
-    all_ = in_room(pair + made, run.entries)
-    in_kernel = any(each.event.definitions[0].letter[0] == 'r' for each in pair)
-    too_small = in_kernel and all_[0].entries < run.tasks * PLACES_IN_STACK
-    return in_room(made, run.entries) if too_small else all_
+                (pairs if event.pair else others).extend(histograms_of(event, events, run))
+    made = in_room(pairs + others, run.entries)
+    in_kernel = any(each.event.definitions[0].letter[0] == 'r' for each in pairs)
+    too_small = in_kernel and made[0].entries < run.tasks * PLACES_IN_STACK
+    return in_room(others, run.entries) if too_small else made
 
 
 PLACES_IN_STACK = 32                        # a few, which system calls move at random by up to 1 KB
@@ -14230,10 +14218,10 @@ def is_open(path: str) -> bool:
         with contextlib.suppress(OSError):              # a process that is gone
             if os.readlink(descriptor).endswith(f'/{path}'):
                 return True
-    return not counted_by_the_kernel('self')
+    return not has_kernels_pids('self')
 
 
-def counted_by_the_kernel(*processes: str) -> Optional[bool]:
+def has_kernels_pids(*processes: str) -> Optional[bool]:
     """Tell whether the first of them that /proc has is in the initial PID namespace (include/linux/proc_ns.h,
     PROC_PID_INIT_INO), and its number the kernel's own; None: /proc has none."""
     for process in processes:
@@ -15362,7 +15350,7 @@ def write_file(path: str, data: bytes, mode: int) -> None:
 
 def wanted_run(options: Any, events: Sequence[Event]) -> Run:
     """The Run that the options describe, without its group; a process stands for its threads."""
-    if (options.chosen or options.command) and counted_by_the_kernel('1', 'self') is False:
+    if (options.chosen or options.command) and has_kernels_pids('1', 'self') is False:
         raise SurftraceError(
             '-p: in a PID namespace (a container) processes have other numbers than the kernel traces by (so '
             'with --tid, and a command behind --). Run surftrace outside, with the PID that the process has '
@@ -15424,7 +15412,7 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
         instance = claim(tracefs, show)
         entries = min(run.entries, entries_of_histograms(options, run, tracefs, instance))
         run = run._replace(group=instance.group, entries=entries)
-        if counted_by_the_kernel('self') and not options.self:
+        if has_kernels_pids('self') and not options.self:
             run = run._replace(own=(os.getpid(), stream.reader.process))
         made = run_histograms(events, run)
         stream.tallies = tallies(made)
