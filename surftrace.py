@@ -15976,7 +15976,7 @@ def conclude(events: Sequence[Event], run: Run, stream: Stream) -> None:
     """Show the tables, and what became of all."""
     try:
         if stream.decoder.counting.tables and not stream.why:
-            unseen = ', '.join(losses(run, stream) + missed_hits(stream.profile))
+            unseen = ', '.join(losses(run, stream) + unpaired(events, stream) + missed_hits(stream.profile))
             put_out(stream.decoder.view.tables(stream.decoder.counting, stream.top, unseen))
     finally:
         for line in summary(events, run, stream):
@@ -15990,6 +15990,15 @@ def losses(run: Run, stream: Stream) -> List[str]:
     gone += [f'{stream.decoder.too_big} too long for the kernel to print'] if stream.decoder.too_big else []
     gone += [text for tally in stream.tallies for text in tally.losses()]
     return gone + ([f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else [])
+
+
+def unpaired(events: Sequence[Event], stream: Stream) -> List[str]:
+    """Returns that are not shown, because they make no pair."""
+    calls, view = stream.decoder.calls, stream.decoder.view
+    names = {event.name: view.label(event).replace('<- ', '') for event in events}
+    or_lost = ', or another one may have been lost' * bool(stream.lost)
+    return [f'{count} of {calls.seen[name]} returns of {names[name]} are not shown: their entry was not seen'
+            f'{or_lost}' for name, count in calls.alone.items()]
 
 
 def missed_hits(profile: Dict[str, Tuple[int, int]]) -> List[str]:
@@ -16007,15 +16016,12 @@ def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
     names = {event.name: stream.decoder.view.label(event) for event in events}
     counts = ', '.join(f'{names.get(name, name)} {count}'
                        for name, count in folded(shown, stream.decoder.counts))
-    missed = [f'surftrace: {text}' for text in missed_hits(stream.profile)]
-    calls = stream.decoder.calls
-    or_lost = ', or another one may have been lost' * bool(stream.lost)
-    alone = [f'surftrace: {count} of {calls.seen[name]} returns of {name} are not shown: their entry was not '
-             f'seen{or_lost}' for name, count in calls.alone.items()]
-    if calls.begun.given_up:
-        alone.append(f'surftrace: {calls.begun.given_up} events that $dur() counts from were given up: more '
-                     f'than {calls.begun.MOST} had no end')
-    return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden, *alone, *missed]
+    alone, begun = unpaired(events, stream), stream.decoder.calls.begun
+    if begun.given_up:
+        alone.append(f'{begun.given_up} events that $dur() counts from were given up: more than {begun.MOST} '
+                     'had no end')
+    return [f"surftrace: {', '.join([f'{counts} events', *gone])}", *hidden,
+            *(f'surftrace: {text}' for text in alone + missed_hits(stream.profile))]
 
 
 def folded(names: Sequence[str], counts: Mapping[str, int]) -> List[Tuple[str, int]]:

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from live import COMMAND, Running
+from live import COMMAND, Running, surftrace
 from programs import Compile
 
 pytestmark = pytest.mark.live
@@ -255,3 +255,19 @@ def test_the_time_since_another_line(program):
     assert ['ms=1 ' in line for line in out] == [True] * 3
     out, err = traced([f'P:s {program}:slow', f'P:e {program}:slow ms h:ms log2($dur(s,cpu))'], program, 'slow', 4)
     assert sum(int(row[-1]) for row in rows(out)) == 4 and 'e 4 events' in err
+
+
+FORKS = """
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noipa, noinline)) int forks(int n) { int child = fork(); wait(0); return child ? n : 100 + n; }
+int main(void) { return forks(7) > 100; }
+"""
+
+
+def test_a_table_says_which_returns_it_lacks(compile_c: Compile, tracefs: Path) -> None:
+    """The child returns from a call that it has not made."""
+    program = compile_c(FORKS, '-g', '-O1')
+    run = surftrace(f'R:g {program}:forks n h:n', '--', str(program))
+    lacks = '1 of 2 returns of g are not shown: their entry was not seen'
+    assert f'surftrace: {lacks}' in run.stderr and f'1 calls\nat least: {lacks}\n' in run.stdout
