@@ -346,11 +346,13 @@ class Float(NamedTuple):
 
 
 class Enum(NamedTuple):
-    """An enumeration; `enumerators()` gives (name, value) in the order of the source."""
+    """An enumeration; `enumerators()` gives (name, value) in the order of the source. `flags`: a value is
+    some of them together."""
     name: str
     size: int
     signed: bool
     enumerators: Callable[[], Tuple[Tuple[str, int], ...]]
+    flags: bool = False
 
 
 class Alias(NamedTuple):
@@ -513,6 +515,7 @@ class Prototype(NamedTuple):
 # Integers whose names say how they are to be shown: include/uapi/linux/types.h, include/linux/kdev_t.h
 NETWORK_ORDER = {f'__be{bits}': f'be{bits}' for bits in (16, 32, 64)}
 TELLING = {**NETWORK_ORDER, 'dev_t': 'dev'}
+PRINTED = {'gfp_t': 'kmem/kmalloc.gfp_flags'}           # those that an event prints by name, and that field
 
 
 def bare(type_: Written) -> Type:
@@ -523,7 +526,7 @@ def bare(type_: Written) -> Type:
         if not isinstance(type_, (Alias, Qualified)):
             break
         alias = type_.name if isinstance(type_, Alias) else alias
-        telling = alias if alias in TELLING else telling
+        telling = alias if alias in TELLING or alias in PRINTED else telling
         type_ = type_.written()
     if isinstance(type_, (Alias, Qualified)):                   # of a damaged file: it leads back to itself
         return Void(type_.name)
@@ -4752,6 +4755,7 @@ class Module(TypeInfo):
         self.loaded = loaded                            # None where that is not the running one
         self.unread = ''                                # a file whose DWARF would be read with pyelftools
         self.given: Tuple[str, ...] = ()                # modules whose files were named
+        self.printed: Callable[[str], Optional[Type]] = lambda name: None   # the type of SYSTEM/EVENT.FIELD
         self._modules: Callable[[str], Module] = lambda name: Module(self.arch, self.symbols, ())
 
     def module(self, name: str) -> Module:
@@ -4782,7 +4786,9 @@ class Module(TypeInfo):
         return None
 
     def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
-        """See TypeInfo."""
+        """See TypeInfo; 'SYSTEM/EVENT.FIELD' is what an event prints by name."""
+        if '/' in name:
+            return (self.base or self).printed(name)
         found: Optional[Type] = self._first(lambda source: source.named(keyword, name, function))
         return self.base.named(keyword, name) if self.base and not found else found
 
@@ -5584,6 +5590,7 @@ FILTER_TOKENS = regex(r'''
   | (?P<string>"[^"]*"|'[^']*')  | (?P<unclosed>["'].*)
   | (?P<word>CPUS\{[^}]*\}|(?:->|[^\s()&|!=<>~"'])+)
 ''', re.X)
+COMPARING = ('==', '!=', '<', '<=', '>', '>=', '&', '~')
 TYPE_WORDS = {'struct', 'union', 'enum', 'class', 'const', 'volatile', 'unsigned', 'signed', 'char', 'short',
               'int', 'long', 'void', 'bool', '_Bool', 'float', 'double'}
 KIND_PATTERN = regex(r'\s*(?P<kind>[pretPRu])(?P<maxactive>\d*)'
@@ -5662,7 +5669,8 @@ def computed(text: str, named: Callable[[str], int]) -> int:
         if size:
             return int(size[1]) * UNITS[size[2]]
         return whole_number(token) if token[:1].isdigit() else named(token)
-    if len(left) > 4 * DEEPEST or left.count('(') > DEEPEST // 4:
+    depths = itertools.accumulate((token == ')') - (token == '(') for token in left)
+    if len(left) > 4 * DEEPEST or max(depths, default=0) > DEEPEST // 4:
         raise ValueError(text)
     value = junction(0)
     if left:
@@ -6059,7 +6067,7 @@ class FilterParser(Parser):
     def comparison(self) -> Compare:
         """LEFT OP VALUE"""
         at, arg = self.left_side()
-        if self.here.text not in ('==', '!=', '<', '<=', '>', '>=', '&', '~') or self.here.kind != 'mark':
+        if self.here.text not in COMPARING or self.here.kind != 'mark':
             known = 'an operator expected: == != < <= > >= & ~'
             self.fail("'==' compares" if self.here.text == '=' else known)
         op = self.take().text
@@ -6069,7 +6077,7 @@ class FilterParser(Parser):
 
     def value(self) -> Span:
         """VALUE: a string, or what a number is computed from, without blanks outside brackets but at a
-        shift."""
+        shift or |."""
         start = self.here.at
         if self.here.kind == 'string':
             return self.take().at
@@ -6079,7 +6087,8 @@ class FilterParser(Parser):
             self.pass_word()
             while not self.spaced() and (self.here.kind == 'word' or self.here.text == '('):
                 self.pass_word()
-            if not self.accept('<<', '>>'):
+            joins = ('<<', '>>', '|')[:2 + (self.ahead(2).text not in COMPARING)]      # not in a==1|b==2
+            if not self.accept(*joins):
                 return self.span(start)
 
     def pass_word(self) -> None:
@@ -6482,20 +6491,35 @@ def cut_to(text: str, width: int) -> int:
     return value & (1 << width) - 1
 
 
-def enum_format(word: str, values: Tuple[Tuple[str, int], ...], width: int = 0) -> Format:
-    """An enumerator's name; the number where it has none. `width` is that of a bit-field."""
+def enum_format(type_: Enum, width: int = 0) -> Format:
+    """An enumerator's name, of flags several; the number where it has none. `width` is that of a
+    bit-field."""
+    values, word = type_.enumerators(), type_.name
     names = {value: name for name, value in reversed(values)}
     numbers = {name: str(value) for name, value in values}
-    if width and min(names, default=0) < 0:
-        def show(shown: Sequence[str]) -> str:
-            value = extended(shown[0], width)
-            return names.get(value, str(value))
+    signed = width if min(names, default=0) < 0 else 0
+    flags = functools.lru_cache(1 << 10)(lambda value: flags_text(value, values))
 
-        def parse(text: str) -> Tuple[int, ...]:
-            return (cut_to(numbers.get(text, text), width),)
-        return Format(f'enum({word})', (INTEGER,), show, parse, signed=width)
-    return Format(f'enum({word})', (INTEGER,), lambda shown: names.get(number(shown[0]), shown[0]),
-                  lambda text: (whole_number(numbers.get(text, text)),), True)
+    def show(shown: Sequence[str]) -> str:
+        value = extended(shown[0], signed) if signed else number(shown[0])
+        return flags(value) if type_.flags else names.get(value, str(value))
+
+    def parse(text: str) -> Tuple[int, ...]:
+        text = numbers.get(text, text)
+        return (cut_to(text, signed) if signed else whole_number(text),)
+    if not re.fullmatch(r'[\w:/.-]+', word):            # an anonymous one carries its enumerators
+        word = ','.join(f'{name}={value}' for name, value in values)
+    return Format(f'enum({word})', (INTEGER,), show, parse, not signed, signed)
+
+
+def flags_text(value: int, names: Sequence[Tuple[str, int]]) -> str:
+    """Flags by their names, and in hexadecimal those that have none, as the kernel does
+    (kernel/trace/trace_output.c, trace_print_flags_seq)."""
+    found: List[str] = []
+    for name, mask in names if value > 0 else ():
+        if mask > 0 and value & mask == mask:
+            found, value = [*found, name], value & ~mask
+    return '|'.join(found + [f'{value:#x}'] * (value > 0)) or str(value)
 
 
 # Those of uapi/asm-generic/errno.h, by their first names, and the kernel's own (include/linux/errno.h)
@@ -6704,8 +6728,8 @@ def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
     if re.fullmatch(r'path\(\d(,\d)*\)', word):
         return path_format(tuple(map(int, word[5:-1].split(','))), arch)
     if re.fullmatch(r'enum\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
-        pairs = (pair.split('=') for pair in word[5:-1].split(','))
-        return enum_format(word[5:-1], tuple((name, int(value)) for name, value in pairs), bit_width(kind))
+        pairs = tuple((name, int(value)) for name, value in re.findall(r'(\w+)=([-\d]+)', word))
+        return enum_format(Enum('', 0, False, lambda: pairs), bit_width(kind))
     variant = re.fullmatch(r'variant\((\w+=(?:\d+|\*)(?:/\d?)?(?:,\w+=(?:\d+|\*)(?:/\d?)?)*)\)', word)
     if variant:
         return variant_format(variant[1])
@@ -8156,6 +8180,9 @@ class Resolver(Guards):
         type_, format_ = lvalue.type, None
         if isinstance(type_, Float):
             return self._floating(lvalue, type_, letter)
+        if isinstance(type_, Int) and type_.name in PRINTED:
+            names = self.info.named('enum', PRINTED[type_.name])
+            type_ = names._replace(size=type_.size, signed=type_.signed) if isinstance(names, Enum) else type_
         if isinstance(type_, Int) and type_.name in TELLING and lvalue.width is None:
             if letter == 'S' and type_.name in NETWORK_ORDER:
                 refuse(f'{type_.name} is in network order and has no sign; :s{8 * type_.size} shows it raw')
@@ -8175,10 +8202,7 @@ class Resolver(Guards):
             unsigned = 'x' if letter == 'X' or address and not letter else 'u'
             fetch = fetch._replace(kind=f"{'s' if signed else unsigned}{8 * type_.size}")
         if isinstance(type_, Enum) and not letter:
-            values, word = type_.enumerators(), type_.name
-            if not re.fullmatch(r'[\w:]+', word):  # an anonymous one carries its enumerators
-                word = ','.join(f'{name}={value}' for name, value in values)
-            format_ = enum_format(word, values, width)
+            format_ = enum_format(type_, width)
         return fetch, format_
 
     def _floating(self, lvalue: Lvalue, type_: Float, letter: str) -> Tuple[Fetch, Optional[Format]]:
@@ -8592,11 +8616,11 @@ def _word_format(word: str, field: Field, resolver: Resolver, at: Span) -> Forma
     if re.fullmatch(r'{.*}', word):
         return _members_format(word, field, resolver, at)
     format_, info = format_named(word, resolver.arch, field.kind), resolver.info
-    if not format_ and re.fullmatch(r'enum\([\w:]+\)', word):
+    if not format_ and re.fullmatch(r'enum\([\w:/.-]+\)', word):
         name = word[5:-1]
         type_ = info.named('enum', name, resolver.function) or info.named('', name, resolver.function)
         if isinstance(type_, Enum):
-            format_ = enum_format(name, type_.enumerators(), bit_width(field.kind))
+            format_ = enum_format(type_, bit_width(field.kind))
     if not format_:
         refuse(f"'{word}' is no format surftrace knows", at)
     format_ = each(format_) if re.fullmatch(r'[sux]\d+\[\d+\]', field.kind) else format_
@@ -8776,7 +8800,7 @@ class Machine(NamedTuple):
 
     def event_names(self) -> Iterable[str]:
         """Every SYSTEM/EVENT: of the running kernel, else those that the file has."""
-        return self.read('available_events').replace(':', '/').split() or event_classes(self.kernel)
+        return self.read('available_events').replace(':', '/').split() or event_calls(self.kernel)
 
     def functions(self) -> Optional[FrozenSet[str]]:
         """The functions that ftrace lists as traceable, None where it lists none."""
@@ -9778,16 +9802,15 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
 
 def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventField]]:
     """The fields of an event: as its format file tells, else as the struct of its class does."""
-    text = event_format(name, machine)
+    text, fields = event_format(name, machine), {}
     if text:
-        return event_fields(text, machine.kernel.arch)
-    fields = {}
+        return with_printed(name, event_fields(text, machine.kernel.arch), text)
     members = event_members(name, machine)
     for field, member in members or ():
         type_ = member.type()
         string = isinstance(type_, Array) and is_char(type_.element())
         fields[field] = EventField(field, type_ if field == member.name else Void(), string)
-    return None if members is None else fields
+    return None if members is None else with_printed(name, fields, *print_format(name, machine.kernel))
 
 
 def event_format(name: str, machine: Machine) -> str:
@@ -9870,10 +9893,67 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
     return fields
 
 
+TABLE = regex(r'__print_(?P<how>symbolic|flags)(?:_u64)?\((?P<what>[^,]*),(?:\s*"[^"]*",)?'
+              r'(?P<rows>(?:\s*{(?:[^{}"]|"[^"]*")*}\s*,?)+)')
+NOT_OF_NUMBERS = regex(r'\(\s*[a-z_][\w ]*\)(?=\s*[\w(~])|(?<=[\da-fA-F])[uUlL]+\b')    # casts and suffixes
+
+
+def with_printed(event: str, fields: Dict[str, EventField], text: str,
+                 named: Callable[[str], int] = whole_number) -> Dict[str, EventField]:
+    """The fields of an event; those that its print fmt shows by name, and always by the same table
+    (__print_symbolic and __print_flags, include/trace/stages), with enumerations as their types. `named` has
+    the numbers of names in the tables."""
+    tables, record = list(TABLE.finditer(text)), re.compile(r'REC->(\w+)')
+    read = collections.Counter(name for table in tables for name in set(record.findall(table['what'])))
+    for table in tables:
+        name = NOT_OF_NUMBERS.sub('', table['what']).strip().replace('REC->', '', 1)
+        field, before = fields.get(name), text[:table.start()].rpartition(',')[2]
+        always = re.fullmatch(r'\s*|[^:?]*\?\s*', before) and set(record.findall(before)) <= {name}
+        if field and isinstance(field.type, (Int, Enum)) and always and read[name] == 1:
+            size, signed = field.type.size, field.type.signed
+            with contextlib.suppress(ValueError):       # of a name in the place of a number
+                rows = functools.partial(tuple, printed_rows(table['rows'], signed, named))
+                type_ = Enum(f'{event}.{name}', size, signed, rows, table['how'] == 'flags')
+                fields[name] = field._replace(type=type_)
+    return fields
+
+
+def printed_rows(text: str, signed: bool, named: Callable[[str], int]) -> List[Tuple[str, int]]:
+    """The names and their numbers, '{ 1 << 3, "NAME" }, ...', for a field that is signed or not."""
+    rows = ((label, computed(NOT_OF_NUMBERS.sub('', value), named))
+            for value, label in re.findall(r'{([^"]*),\s*"([^"]*)"\s*}', text))
+    return [(label, value if signed else value % (1 << 64)) for label, value in rows]
+
+
+def print_format(event: str, info: Module) -> Tuple[str, Callable[[str], int]]:
+    """The text of an event's print fmt in a vmlinux, '' where that cannot be told, and the numbers of the
+    names in it (struct trace_eval_map, include/linux/tracepoint-defs.h: system, name, number)."""
+    file, (_, address) = info.file, event_calls(info).get(event, ('', 0))
+    symbol = file.symbol_at(address, False) if file and address else None
+    if not file or not symbol:
+        return '', whole_number
+
+    def word(address: int) -> int:
+        return number_at(file, address, file.arch.word)
+
+    def named(name: str) -> int:
+        maps = {word(pointer.address) for pointer in file.symbols(f'TRACE_SYSTEM_{name}')}
+        numbers = {word(each + 2 * file.arch.word) for each in maps}
+        return numbers.pop() if len(numbers) == 1 else whole_number(name)
+    return file.bytes_at(address, symbol.size).decode(errors='replace'), named
+
+
+def printed_type(machine: Machine, name: str) -> Optional[Type]:
+    """The type of a field of an event, 'SYSTEM/EVENT.FIELD', if it is printed by name."""
+    event, _, field = name.partition('.')
+    known = (fields_of_event(event, machine) or {}).get(field)
+    return known.type if known and isinstance(known.type, Enum) else None
+
+
 def event_members(name: str, machine: Machine) -> Optional[List[Tuple[str, Member]]]:
     """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member
     called __data_loc_NAME only says where the field is."""
-    class_ = event_classes(machine.kernel).get(name, name.rpartition('/')[2])
+    class_, _ = event_calls(machine.kernel).get(name, (name.rpartition('/')[2], 0))
     found = machine.kernel.named('struct', f'trace_event_raw_{class_}')
     if not isinstance(found, Struct):
         return None
@@ -9882,14 +9962,15 @@ def event_members(name: str, machine: Machine) -> Optional[List[Tuple[str, Membe
 
 
 @functools.lru_cache(2)
-def event_classes(info: Module) -> Dict[str, str]:
-    """SYSTEM/EVENT and its class, from a vmlinux: struct trace_event_call (include/linux/trace_events.h) has
-    the event's name or its tracepoint, and its class, which has the system's name."""
+def event_calls(info: Module) -> Dict[str, Tuple[str, int]]:
+    """SYSTEM/EVENT, its class and where its print fmt is, from a vmlinux: struct trace_event_call
+    (include/linux/trace_events.h) has the event's name or its tracepoint, and its class, which has the
+    system's name."""
     vmlinux, call = info.file, info.named('struct', 'trace_event_call')
     if not vmlinux or not isinstance(call, Struct):
         return {}
-    class_, tracepoint = find_member(call, 'class'), find_member(call, 'tp')
-    if not class_ or not tracepoint:
+    class_, tracepoint, text = (find_member(call, name) for name in ('class', 'tp', 'print_fmt'))
+    if not class_ or not tracepoint or not text:
         return {}
 
     def named(prefix: str) -> Dict[int, str]:
@@ -9904,8 +9985,8 @@ def event_classes(info: Module) -> Dict[str, str]:
         at, name = word(address + class_.bit // 8), word(address + tracepoint.bit // 8)
         if at in classes:
             own = tracepoints_.get(name) or text_in(vmlinux, name)
-            found[f'{text_in(vmlinux, word(at))}/{own}'] = classes[at]
-    return {name: class_ for name, class_ in found.items() if re.fullmatch(r'[\w-]+/\w+', name)}
+            found[f'{text_in(vmlinux, word(at))}/{own}'] = classes[at], word(address + text.bit // 8)
+    return {name: call for name, call in found.items() if re.fullmatch(r'[\w-]+/\w+', name)}
 
 
 def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event:
@@ -10393,6 +10474,11 @@ class FilterText:
 
     def __init__(self, fields: Sequence[Field], event: Optional[Dict[str, EventField]]) -> None:
         self._fields, self._event = {field.name: field for field in fields}, event
+        for name, known in (event or {}).items():
+            if isinstance(known.type, Enum):
+                kind = f"{'us'[known.type.signed]}{8 * known.type.size}"
+                own = Field(name, (Fetch(f'${name}', kind=kind),), enum_format(known.type))
+                self._fields.setdefault(name, own)
 
     def text(self, filter_: Filter) -> str:
         """The kernel's text."""
@@ -10448,7 +10534,7 @@ class FilterText:
         known = (self._event or {}).get(name)
         if not known:
             if self._event is not None and name not in GENERIC_FIELDS:
-                names = [*self._fields, *self._event]
+                names = list({**self._fields, **self._event})
                 listed = f"; there are {', '.join(names[:12] or ['common_pid', 'comm', 'cpu'])}"
                 hint = near(name, [*names, *GENERIC_FIELDS]) or listed
                 if name in ('pid', 'tid', 'tgid'):
@@ -10544,7 +10630,7 @@ def constant(compare: Compare, op: str, kind: str) -> str:
     as_text = compare.quoted or op == '~' or re.match(r'(?!CPUS\{)[^\W\d]', value)
     if kind in STRINGS or as_text and not kind:
         return text_constant(compare, op)
-    if not kind and re.search(r'[()]|<<|>>', value):
+    if not kind and re.search(r'[()|]|<<|>>', value):
         kind = 's64'                                    # computed: no text is written so
     if value.startswith('CPUS{') or name.endswith('.function') or not kind:
         return value if not re.search(r'[^\w{},.*?/:+-]', value) else text_constant(compare, op)
@@ -10562,8 +10648,8 @@ def constant(compare: Compare, op: str, kind: str) -> str:
 def text_constant(compare: Compare, op: str) -> str:
     """The text, in quotes."""
     text, at = compare.value, compare.value_at
-    if not compare.quoted and re.search(r'[()]|<<|>>', text):
-        refuse('a text with brackets or arrows needs quotes', at)
+    if not compare.quoted and re.search(r'[()|]|<<|>>', text):
+        refuse("a text with brackets, arrows or '|' needs quotes", at)
     if op not in ('==', '!=', '~'):
         refuse(f"'{compare.field}' is a string: ==, != and ~ (with *, ? and [a-z]) compare it")
     if op == '~':
@@ -14432,7 +14518,7 @@ An expression is made of
 | C type | becomes |
 |---|---|
 | integers, `_Bool` | `s8`-`s64`, `u8`-`u64` |
-| enum | its integer, shown by name |
+| enum; the kernel's `gfp_t`, and fields that an event itself prints so | its integer, shown by name or flags |
 | pointer | `x64`; a pointer to a function: `symbol` |
 | `char *`, `char []` | `string` |
 | array of numbers | `TYPE[N]`, up to 64 |
@@ -14464,10 +14550,10 @@ A name that begins with `ip_`, `b16_ b32_ b64_` or `B16_ B32_ B64_` says the sam
 A filter has `&& || ! ( )` and `== != < <= > >= & ~` (`~` with `*`, `?` and `[a-z]`). Strings may go without
 quotes; addresses, numbers in network byte order and enumerators are written as they are shown. A number may
 end in `k`, `M` or `G` (of 1024), and be computed of others and of enumerators by C's operators, without
-blanks outside brackets: `f:size>4*4k&&flags&(1|1<<4)`. A time has its unit: `f:dur>10ms` (`ns us ms s`).
-Beside the line's own names there are `common_pid`, `comm` and `cpu`. Any other expression may stand on the
-left, and is fetched for the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096` (`-S` calls it
-`hidden`); not where an `e` line shows the event as it is.
+blanks outside brackets: `f:size>4*4k&&gfp==GFP_KERNEL|__GFP_ZERO`. A time has its unit: `f:dur>10ms`
+(`ns us ms s`). Beside the line's own names there are `common_pid`, `comm` and `cpu`. Any other expression may
+stand on the left, and is fetched for the filter alone: `p vfs_read f:file->f_inode->i_ino==612&&count>4096`
+(`-S` calls it `hidden`); not where an `e` line shows the event as it is.
 
 `+stack` among the arguments shows the kernel's stack of each event of that line, `+ustack` the program's,
 also where the kernel is traced; `-s` shows one of the two for every line.
@@ -14811,11 +14897,13 @@ def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
                       live=not (options.show or options.output), force=options.force, tree=options.tree)
     if isinstance(kernel.symbols, Kallsyms) or not (options.vmlinux or options.build_id):
         tracefs = tracefs or mounted_tracefs()          # else it is another machine
+    kernel.printed = functools.lru_cache(None)(lambda name: printed_type(machine, name))
     if not tracefs:
         return machine
     sealing = machine.live and '\\imm-value' in tracefs.read('README')                  # Linux 5.4
-    return machine._replace(read=functools.lru_cache(None)(tracefs.read),
-                            seal=int.from_bytes(os.urandom(4), 'little') if sealing else 0)
+    machine = machine._replace(read=functools.lru_cache(None)(tracefs.read),
+                               seal=int.from_bytes(os.urandom(4), 'little') if sealing else 0)
+    return machine
 
 
 def program_names(typed: str) -> List[str]:
