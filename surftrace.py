@@ -9895,7 +9895,7 @@ def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
 
 TABLE = regex(r'__print_(?P<how>symbolic|flags)(?:_u64)?\((?P<what>[^,]*),(?:\s*"[^"]*",)?'
               r'(?P<rows>(?:\s*{(?:[^{}"]|"[^"]*")*}\s*,?)+)')
-NOT_OF_NUMBERS = regex(r'\(\s*[a-z_][\w ]*\)(?=\s*[\w(~])|(?<=[\da-fA-F])[uUlL]+\b')    # casts and suffixes
+CAST_OR_SUFFIX = regex(r'\(\s*[a-z_][\w ]*\)(?=\s*[\w(~])|\b(0[xX][\da-fA-F]+|\d+)[uUlL]+\b')
 
 
 def with_printed(event: str, fields: Dict[str, EventField], text: str,
@@ -9906,7 +9906,7 @@ def with_printed(event: str, fields: Dict[str, EventField], text: str,
     tables, record = list(TABLE.finditer(text)), re.compile(r'REC->(\w+)')
     read = collections.Counter(name for table in tables for name in set(record.findall(table['what'])))
     for table in tables:
-        name = NOT_OF_NUMBERS.sub('', table['what']).strip().replace('REC->', '', 1)
+        name = CAST_OR_SUFFIX.sub('', table['what']).strip().replace('REC->', '', 1)
         field, before = fields.get(name), text[:table.start()].rpartition(',')[2]
         always = re.fullmatch(r'\s*|[^:?]*\?\s*', before) and set(record.findall(before)) <= {name}
         if field and isinstance(field.type, (Int, Enum)) and always and read[name] == 1:
@@ -9920,7 +9920,7 @@ def with_printed(event: str, fields: Dict[str, EventField], text: str,
 
 def printed_rows(text: str, signed: bool, named: Callable[[str], int]) -> List[Tuple[str, int]]:
     """The names and their numbers, '{ 1 << 3, "NAME" }, ...', for a field that is signed or not."""
-    rows = ((label, computed(NOT_OF_NUMBERS.sub('', value), named))
+    rows = ((label, computed(CAST_OR_SUFFIX.sub(r'\1', value), named))
             for value, label in re.findall(r'{([^"]*),\s*"([^"]*)"\s*}', text))
     return [(label, value if signed else value % (1 << 64)) for label, value in rows]
 

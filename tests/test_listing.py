@@ -353,6 +353,16 @@ def test_a_probe_knows_the_events_and_fields_that_are_listed(line: str, wanted: 
     assert event.lines() == [wanted]
 
 
+@pytest.mark.parametrize('line, filter_', [
+    ('e kmem/kmalloc f:gfp_flags==GFP_KERNEL|__GFP_ZERO', 'gfp_flags==3520'), ('e irq/softirq_entry vec f:vec!=TIMER', 'vec!=1'),
+    ('e sock/inet_sock_set_state f:newstate==TCP_CLOSE', 'newstate==7'),                # of struct trace_eval_map
+    ('e skb/kfree_skb f:reason==NO_SOCKET', 'reason==2'),
+    ('e timer/hrtimer_start f:mode==HRTIMER_MODE_REL_SOFT', 'mode==5')])                # not printed by a number: the enum's own
+def test_the_names_that_the_events_of_a_vmlinux_print(line: str, filter_: str, stock: surftrace.Machine) -> None:
+    event, = events_of(stock, line)
+    assert event.filter == filter_
+
+
 def test_an_event_that_a_vmlinux_has_not_is_refused(stock: surftrace.Machine) -> None:
     with pytest.raises(surftrace.InputError, match="no event 'syscalls/enter__openat'; did you mean"):
         events_of(stock, 'e syscalls/enter__openat')

@@ -4,7 +4,10 @@ The paths are those of a small kernel in Python, with dentries and mounts at ran
 or marked where more names would be needed than are fetched."""
 from __future__ import annotations
 
+import contextlib
+import re
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -14,11 +17,12 @@ import pytest
 from helpers import events_of, machine_of, resolved, types_of
 from imitation import Machine, passes, record
 
+import surftrace
 from surftrace import ARCHES, Decoder, Event, InputError, Module, format_named
 
 HEAP = 0xffff888000000000
 SOURCE = '''
-typedef unsigned int u32; typedef u32 __kernel_dev_t; typedef __kernel_dev_t dev_t; typedef unsigned short __be16; typedef u32 __be32;
+typedef unsigned int u32; typedef u32 gfp_t; typedef u32 __kernel_dev_t; typedef __kernel_dev_t dev_t; typedef unsigned short __be16; typedef u32 __be32;
 enum state { IDLE, BUSY = 4 };
 struct in6_addr { unsigned char s6_addr[16]; };
 struct node { struct node *next, **pprev; };
@@ -41,6 +45,7 @@ struct large { long words[1]; int LARGE };
 KEEP long take_file(struct file *file, struct dentry *dentry, struct path *path, dev_t dev) { return file->f_pos + dentry->flags + !path + dev; }
 KEEP int take_many(struct many *many, int count, double real, const char *name, struct path pair) { return many->a + count + real + *name + !pair.mnt; }
 KEEP struct file *give(struct mount *m, struct large *large) { return (struct file *)m + large->words[0]; }
+KEEP int take_flags(gfp_t gfp, struct many *many) { return gfp + many->a; }
 KEEP unsigned give_unsigned(long long big, struct super_block *sb) { return big + sb->s_dev; }
 int main(void) { return 0; }
 '''.replace('LARGE', ', '.join(f'w{i}' for i in range(130)) + ';')
@@ -341,3 +346,96 @@ def test_a_device_is_its_two_numbers(kernel: Module) -> None:
 def test_names_of_files_are_text_and_other_bytes_are_not(kernel: Module) -> None:
     line, = resolved(kernel, 'p take_file dentry->d_name.name dentry->d_iname dentry->other').lines()
     assert line.split(' ', 2)[2] == 'name=+0(+40(%si)):string d_iname=+56(%si):string other=+96(%si):u8[4] #! d_iname:cut(32)'
+
+
+GFP = ('__print_flags(REC->gfp_flags, "|", {( unsigned long)((( gfp_t)(0x400u|0x800u)) | (( gfp_t)((((1UL))) << (6)))), "GFP_X"}, '
+       '{( unsigned long)(( gfp_t)0x100u), "__GFP_ZERO"}, {( unsigned long)(( gfp_t)0), "__GFP_NOTHING"}, {0x40, "__GFP_IO"})')
+STATE = '__print_symbolic(REC->state, { 0, "IDLE" }, {(1 << 1), "on|hold"}, { 3, "last one" }, { 3, "again" }, { -1, "NONE" }, { -1, ((void *)0) })'
+
+
+def format_of(*printed: str) -> str:
+    """A format file of an event that prints these."""
+    fields = (('unsigned long', 'gfp_flags', 8, 0), ('int', 'state', 4, 1), ('u64', 'big', 8, 0), ('char', 'name[8]', 8, 0), ('u8', 'isa', 1, 0))
+    lines = [f'\tfield:{words} {name};\toffset:8;\tsize:{size};\tsigned:{signed};\n' for words, name, size, signed in fields]
+    return ''.join(lines) + f'\nprint fmt: "of %s, {{", REC->isa, {", ".join(printed)}'
+
+
+def printed_by(*printed: str) -> dict[str, tuple[bool, dict[str, int]]]:
+    """Of the fields that are shown by name: whether these are flags, and the names."""
+    text = format_of(*printed)
+    fields = surftrace.with_printed('kmem/kmalloc', surftrace.event_fields(text, ARCHES[0]), text)
+    return {name: (each.type.flags, dict(each.type.enumerators()[::-1])) for name, each in fields.items() if isinstance(each.type, surftrace.Enum)}
+
+
+def test_the_fields_of_an_event_have_the_names_that_it_prints() -> None:
+    flags = {'GFP_X': 0xc40, '__GFP_ZERO': 0x100, '__GFP_NOTHING': 0, '__GFP_IO': 0x40}
+    assert printed_by(GFP, STATE) == {'gfp_flags': (True, flags), 'state': (
+        False, {'IDLE': 0, 'on|hold': 2, 'last one': 3, 'again': 3, 'NONE': -1})}
+    assert printed_by(f'(REC->gfp_flags) ? {GFP} : "none"', '__print_symbolic_u64((u64)REC->big, { -9ULL, "DATA" })') == {
+        'gfp_flags': (True, flags), 'big': (False, {'DATA': (1 << 64) - 9})}
+
+
+@pytest.mark.parametrize('printed', [
+    f'(REC->isa == 1) ? {STATE} : "?"', f'REC->isa == 1 ? REC->isa : {STATE}',                  # where something else is so
+    '__print_symbolic(REC->state & 0xff, { 1, "A" })', f'{STATE}, __print_flags(REC->state & ~1, "|", {{ 4, "B" }})',
+    '__print_symbolic(REC->state, { 1, "A" }, { A_NUMBER, "B" })', '__print_symbolic(REC->state, { sizeof(int), "A" })',
+    '__print_symbolic(REC->state, NAMES)', '__print_symbolic(REC->nothing, { 1, "A" })', '__print_symbolic(REC->name, { 1, "A" })',
+    '__print_symbolic(7, { 1, "A" })', '__print_hex(REC->state, 4)'])
+def test_a_field_whose_name_is_not_sure_stays_a_number(printed: str) -> None:
+    assert not printed_by(printed)
+
+
+@pytest.fixture(scope='module')
+def printing(kernel: Module) -> surftrace.Machine:
+    """That kernel, whose event kmem/kmalloc prints names."""
+    kernel = Module(kernel.arch, kernel.symbols, kernel.sources)
+    machine = machine_of(kernel, read=lambda path: format_of(GFP, STATE) if path == 'events/kmem/kmalloc/format' else '')
+    kernel.printed = lambda name: surftrace.printed_type(machine, name)
+    return machine
+
+
+def test_flags_are_shown_as_the_kernel_shows_them(printing: surftrace.Machine) -> None:
+    event, = events_of(printing, 'p take_flags gfp')
+    show = event.fields[0].format.show
+    assert {text: show([text]) for text in ('3136', '3392', '256', '2147483648', '257', '64', '0', '0x940')} == {
+        '3136': 'GFP_X', '3392': 'GFP_X|__GFP_ZERO', '256': '__GFP_ZERO', '2147483648': '0x80000000', '257': '__GFP_ZERO|0x1',
+        '64': '__GFP_IO', '0': '0', '0x940': '__GFP_ZERO|__GFP_IO|0x800'}
+    state, = events_of(printing, 'e kmem/kmalloc state')
+    assert [state.fields[0].format.show([text]) for text in ('0', '2', '3', '-1', '7')] == ['IDLE', 'on|hold', 'last one', 'NONE', '7']
+
+
+@pytest.mark.parametrize('line, written, filter_', [
+    ('p take_flags gfp f:gfp&__GFP_ZERO', 'take_flags gfp=%di:u32 #! gfp:enum(kmem/kmalloc.gfp_flags) f:gfp&__GFP_ZERO', 'gfp&256'),
+    ('p take_flags f:gfp==GFP_X|__GFP_ZERO', 'take_flags gfp=%di:u32 #! gfp:enum(kmem/kmalloc.gfp_flags),hidden f:gfp==GFP_X|__GFP_ZERO',
+     'gfp==3392'),
+    ('p take_flags X(gfp) gfp:u32 U(gfp)', 'take_flags gfp=%di:x32 gfp_2=%di:u32 gfp_3=%di:u32', ''),
+    ('e kmem/kmalloc gfp_flags f:state==NONE', 'kmem/kmalloc gfp_flags=$gfp_flags:u64 state=$state:s32 #! gfp_flags:enum(kmem/kmalloc.gfp_flags) '
+     'state:enum(kmem/kmalloc.state),hidden f:state==NONE', 'state==-1'),
+    ('e kmem/kmalloc f:gfp_flags&GFP_X&&state==NONE||isa==1', '', 'gfp_flags&3136&&state==-1||isa==1')])
+def test_names_go_both_ways(printing: surftrace.Machine, line: str, written: str, filter_: str) -> None:
+    event, = events_of(printing, line)
+    assert event.filter == filter_
+    if written:
+        assert event.lines()[0].split(' ', 1)[1] == written
+        again, = events_of(printing, event.lines()[0])
+        assert (again.lines(), again.filter) == (event.lines(), filter_)
+
+
+def test_flags_are_numbers_where_no_event_tells(kernel: Module) -> None:
+    assert resolved(kernel, 'p take_flags gfp').lines() == ['p:f0 take_flags gfp=%di:u32']
+
+
+def test_the_numbers_are_those_of_the_compiler(_mounted_tracefs: Path, compile_c: Callable[..., Path]) -> None:
+    """Of every name that an event of the running kernel prints."""
+    texts = [path.read_text() for path in (_mounted_tracefs / 'events').glob('*/*/format')]
+    rows = {row for text in texts for table in surftrace.TABLE.finditer(text)
+            for row in re.findall(r'{([^"]*),\s*"([^"]*)"\s*}', table['rows'])}
+    ours = {}
+    for value, _ in sorted(rows):
+        with contextlib.suppress(ValueError):               # an enumerator that the kernel does not tell there
+            ours[value] = surftrace.printed_rows(f'{{{value}, "x"}}', False, surftrace.whole_number)[0][1]
+    casts = {name for value in ours for name in re.findall(r'\(\s*([a-z_]\w*)\s*\)', value)} - {'int', 'long', 'unsigned'}
+    source = ''.join(f"typedef unsigned {'long' * (name == 'u64')} {name};\n" for name in casts) + '#include <stdio.h>\nint main(void) {\n'
+    program = compile_c(source + ''.join(f'    printf("%llu\\n", (unsigned long long)({value}));\n' for value in ours) + '}\n', '-w')
+    theirs = [int(line) for line in subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()]
+    assert list(ours.values()) == theirs and len(ours) > 100

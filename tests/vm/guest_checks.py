@@ -12,6 +12,7 @@ import ctypes
 import faulthandler
 import io
 import lzma
+import mmap
 import os
 import pty
 import re
@@ -469,6 +470,23 @@ def a_filter_on_a_trace_events_field() -> None:
         pid = in_child(program)
     holds(len(run.events) >= 3, run.out)
     equal({(event.values['prev_comm'], event.values['prev_pid']) for event in run.events}, {('dozing', str(pid))}, run.out)
+
+
+@check('5.10-amd64', '7-amd64')
+def flags_by_name() -> None:
+    def program() -> None:
+        set_comm(b'asking')
+        mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE).write(b'x' * (1 << 20))
+    names, filter_ = ['mm_page_alloc'], 'f:comm==asking&&gfp_flags&__GFP_ZERO'
+    lines = [f'e kmem/mm_page_alloc {filter_}']
+    if not label.startswith('5.10-'):                               # has no event probes
+        names.append('ours')
+        lines.append(f'e:ours kmem/mm_page_alloc gfp_flags {filter_}')
+    with tracing(*lines) as run:
+        in_child(program)
+    shown = [run.values('gfp_flags', name) for name in names]
+    holds(len(shown[0]) > 100 and all('__GFP_ZERO' in value for value in shown[0]), run.out)
+    equal(shown[1:], shown[:-1], run.out)
 
 
 PACKET = ('p:icmp ip_rcv proto=@(struct iphdr *)l3%0->protocol ip_src=@(struct iphdr *)%0->saddr '
