@@ -16051,7 +16051,7 @@ def withheld(events: Sequence[Event], run: Run) -> List[str]:
 
 
 PAGE_KB = os.sysconf('SC_PAGESIZE') >> 10
-TOO_LARGE = f'too large for a record (more than {PAGE_KB} KB)'
+TOO_LARGE = f'larger than {PAGE_KB} KB'
 
 
 def may_be_too_large(event: Event) -> bool:

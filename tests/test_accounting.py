@@ -216,9 +216,9 @@ def test_what_comes_after_the_number_that_was_asked_for_is_not_missed(fed: Calla
     ((0, 6, 0, 0, 20), (10, 0), Run('run', stacks=True),
      '10 events, up to 6 lost (a larger buffer: -b KB), up to 10 recorded and not shown'),
     ((0, 0, 0, 0, 10), (12, 0), Run('run'),
-     '10 events\nsurftrace: up to 2 of 12 hits are not shown, too large for a record (more than 4 KB)'),
+     '10 events\nsurftrace: up to 2 of 12 hits are not shown, larger than 4 KB'),
     ((0, 2, 0, 0, 10), (15, 0), Run('run', own=(1, 2), pids=(3,)), '10 events, up to 2 lost (a larger buffer: -b KB)\n'
-     'surftrace: up to 3 of 15 hits are not shown, in other processes or in surftrace itself or too large for a record (more than 4 KB)'),
+     'surftrace: up to 3 of 15 hits are not shown, in other processes or in surftrace itself or larger than 4 KB'),
     ((0, 0, 0, 0, 10), (10, 6), Run('run'), '10 events, none lost\nsurftrace: missed by the probes: f0 6'),
 ], ids=['all', 'lost', 'stacks', 'too large', 'others', 'missed'])
 def test_a_summary(stats, profile, run, said, tracefs: Tracefs, fed: Callable[..., Fed], tmp_path: Path) -> None:

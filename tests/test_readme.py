@@ -8,9 +8,10 @@ import shlex
 import compilers
 import guest_checks
 import kernels
+import picture
 import pytest
 import readme_outputs
-from helpers import WALKS, vmlinux
+from helpers import WALKS, outcome, vmlinux
 
 import surftrace
 
@@ -71,6 +72,18 @@ def test_what_is_printed_is_what_it_printed(command: str, printed: list[str]) ->
     found = readme_outputs.cut(readme_outputs.example_of(command), *readme_outputs.of_files(command))
     # another build of that kernel has other offsets: those are not the README's promise, the words are
     assert [re.sub(r'\d+', 'N', line) for line in found] == [re.sub(r'\d+', 'N', line) for line in printed]
+
+
+def test_the_picture_shows_what_is_printed() -> None:
+    """What it shows of runs is compared in a guest."""
+    text = picture.FILE.read_text()
+    shown = picture.shown_in(text)
+    assert tuple(shown) == picture.COMMANDS and f'](tests/{picture.FILE.name})' in README and len(text) < 20000
+    assert picture.drawn(''.join(f'{picture.PROMPT}{command}\n{text}' for command, text in shown.items())) == text
+    refused = [command for command in shown if ' -- ' not in command]
+    for command in refused:
+        assert outcome('-S', '-m', 'btf', '-v', vmlinux(), *arguments_of(command)).err == shown[command]
+    assert refused
 
 
 def what_is_run() -> str:

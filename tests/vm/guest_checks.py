@@ -28,7 +28,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])
+import picture  # noqa: E402
+
 import surftrace  # noqa: E402
 
 TRACEFS = Path('/sys/kernel/tracing')
@@ -302,6 +304,13 @@ def no_number_behind_a_null_pointer() -> None:
     equal({(event.name, event.values['users']) for event in kernel}, {('users', '(null)')}, run.out)
     mine = {name: [e.values['users'] for e in run.events if e.name == name and e.pid == pid] for name in ('users', 'low', 'high')}
     equal(mine, {'users': ['2', '3', '4', '5'], 'low': ['2', '3'], 'high': ['4', '5']}, run.out)
+
+
+@check('6.1-amd64')
+def the_picture_of_the_readme() -> None:
+    for command, shown in picture.shown_in(picture.FILE.read_text()).items():
+        if ' -- ' in command:
+            equal(picture.shape(picture.on_a_terminal(command)), picture.shape(shown))
 
 
 @check(*ALL)
@@ -1431,7 +1440,7 @@ def a_record_larger_than_a_page_of_the_buffer() -> None:
     shown = [event.values['file'] for event in run.events if event.pid == pid and event.values['file'] in (f'"{path}"', '"/etc/group"')]
     large = label == '7-amd64'                                          # has larger pages, and heeds them
     equal(shown, [f'"{path}"', '"/etc/group"', f'"{path}"'] if large else ['"/etc/group"'], run.err)
-    left = re.search(r'up to (\d+) of (\d+) hits are not shown, in surftrace itself or too large for a record', run.err)
+    left = re.search(r'up to (\d+) of (\d+) hits are not shown, in surftrace itself or larger than', run.err)
     holds(left and int(left[1]) >= 2 - 2 * large and int(left[2]) - int(left[1]) == len(run.events), run.err)
     holds('none lost' not in run.err, run.err)
 
