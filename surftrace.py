@@ -15092,7 +15092,7 @@ FISH_GLUE = r'''# surftrace's completion for fish: surftrace --completion fish |
 function __surftrace
     set -lx COMP_LINE (commandline -cp)
     set -lx COMP_POINT (string length -- "$COMP_LINE")
-    set -lx COMP_TYPE 9
+    set -lx COMP_TYPE 37        # a menu's: whole words, as fish compares them with what is typed
     set -lx _ARGCOMPLETE 1
     set -lx _ARGCOMPLETE_IFS \n
     set -lx _ARGCOMPLETE_SHELL fish

@@ -223,7 +223,7 @@ def test_nothing_a_person_may_have_typed_raises(fixture_kernel: surftrace.Machin
 
 @pytest.mark.parametrize(('typed', 'offered'), [
     ("surftrace 'p wake_up_new_task comm=%0->co", "p wake_up_new_task comm=%0->comm"), ('surftrace --vml', '--vmlinux'),
-    ("surftrace 'p wake_up_new_ta", 'p wake_up_new_task'), ('surftrace -m dw', 'dwarf'), ('surftrace -q r', 'r ')])
+    ("surftrace 'p wake_up_new_ta", 'p wake_up_new_task'), ("surftrace 'p vfs_read file->f_p", 'p vfs_read file->f_pos'), ('surftrace -m dw', 'dwarf'), ('surftrace -q r', 'r ')])
 def test_fish_offers(typed: str, offered: str, tmp_path: Path) -> None:
     need('fish')
     needs_btf()
