@@ -53,43 +53,25 @@ import select
 import stat
 import struct
 import zlib
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import (
-        Any,
-        AnyStr,
-        Callable,
-        Container,
-        Dict,
-        FrozenSet,
-        Iterable,
-        Iterator,
-        List,
-        Mapping,
-        NamedTuple,
-        NoReturn,
-        Optional,
-        Sequence,
-        Set,
-        Tuple,
-        Union,
-    )
-else:   # typing, and its look at the annotations of each NamedTuple, would take a third of the time to start
-    Any = Callable = Dict = List = Mapping = Optional = Sequence = Tuple = Union = tuple    # within aliases
-
-    class NamedTupleType(type):
-        """Make a class that is written as a typing.NamedTuple; nothing looks at its annotations."""
-
-        def __new__(cls, name, bases, body):
-            fields = body.pop('__annotations__')
-            defaults = [body.pop(field) for field in fields if field in body]
-            made = collections.namedtuple(name, fields, defaults=defaults, module=body.pop('__module__'))
-            for key, value in body.items():
-                setattr(made, key, value)
-            return made
-
-    NamedTuple = type.__new__(NamedTupleType, 'NamedTuple', (), {})
+from typing import (
+    Any,
+    AnyStr,
+    Callable,
+    Container,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 __version__ = '0.1.0'
 
