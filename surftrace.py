@@ -10701,7 +10701,7 @@ class Table:
 
     def __init__(self, events: Sequence[Event]) -> None:
         columns = events[0].columns or ()
-        self.labels = {event.head: table_label(event) for event in events}
+        self.labels = told_apart(events, table_label)
         self.keys = [Column('event', '')] * (len(events) > 1)
         self.keys += [column for column in columns if not column.adds]
         self.sums = [column for column in columns if column.adds]
@@ -10821,6 +10821,12 @@ class Table:
 def by_stack(event: Event) -> bool:
     """Tell whether it is counted by the stack."""
     return any(column.is_stack for column in event.columns or ())
+
+
+def told_apart(events: Sequence[Event], label: Callable[[Event], str]) -> Dict[bytes, str]:
+    """The labels of events, by their heads; behind their names where two would be alike."""
+    alike = collections.Counter(map(label, events))
+    return {event.head: f'{event.name} ' * (alike[label(event)] > 1) + label(event) for event in events}
 
 
 def table_label(event: Event) -> str:
@@ -11894,11 +11900,8 @@ def local_time(form: str, second: int) -> bytes:
 
 
 def labels(events: Sequence[Event]) -> Dict[bytes, str]:
-    """What events are called, by their heads: by name or function, by both where two would be alike."""
-    shown = {event.head: line_label(event) for event in events if not event.unshown}
-    alike = collections.Counter(shown.values())
-    return {event.head: shown[event.head] if alike[shown[event.head]] < 2 else
-            f'{event.name} {shown[event.head]}' for event in events if event.head in shown}
+    """What events are called, by their heads: by name or function."""
+    return told_apart([event for event in events if not event.unshown], line_label)
 
 
 def line_label(event: Event) -> str:

@@ -202,6 +202,13 @@ def test_only_the_largest_rows():
         '55 calls, 36 of them in 8 more rows']
 
 
+@pytest.mark.parametrize('lines', [('p f h:', 'r f h:'), ('p f n=%di:s32 h:', 'p f n=%di:s32 h: f:n==5')])
+def test_two_lines_of_one_function_are_two_rows(lines):
+    events = sealed(*lines)
+    data = b''.join(text_of(event, {'n': 5}) for event in [*events, events[1]])
+    assert sorted(row.split() for row in rows(table(events, data))) == [['f0', 'f', '1'], ['f1', 'f', '2']]
+
+
 def test_a_row_between_the_largest_is_counted_once():
     size, = sealed('p f n=%di:u32 h:log2(n)')
     data = b''.join(text_of(size, {'n': n}) * times for n, times in ((4, 5), (8, 1), (16, 3), (64, 1)))
