@@ -10762,8 +10762,10 @@ class Table:
             for i, column in enumerate(self.sums):
                 sums[column.source()] = row.average(i) if column.how == 'avg' else row.sums[i]
                 sums.update({f'unread {column.source()}': row.unread[i]} if row.unread[i] else {})
-            keys = {column.source(): key_value(column, part) for column, part in zip(self.keys, key)}
-            event = keys.pop('event') if len(self.labels) > 1 else next(iter(self.labels.values()))
+            several = len(self.labels) > 1
+            own = zip(self.keys[several:], key[several:])
+            keys = {column.source(): key_value(column, part) for column, part in own}
+            event = key[0] if several else next(iter(self.labels.values()))
             yield {'event': event, 'keys': keys, self.unit: row.calls, **sums}
 
     def _amounts(self, row: Row) -> List[str]:

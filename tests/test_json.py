@@ -162,6 +162,13 @@ def test_a_table():
     assert (more['at'], more['missing']) == ('12:00:00', '5 lost')
 
 
+def test_a_key_may_be_called_event():
+    events = sealed('p f event=%di:u32 h:event', 'p:g f event=%di:u32 h:event')
+    decoder = Decoder(events, view=Json(events))
+    decoder.block(text_of(events[1], {'event': 5}))
+    assert json.loads(decoder.view.tables(decoder.counting, None, '')) == {'event': 'g', 'keys': {'event': 5}, 'calls': 1}
+
+
 # ---- --format
 
 def formatted(template: str, *lines: str) -> list[str]:
