@@ -6323,6 +6323,7 @@ class Format(NamedTuple):
     ordered: bool = False                               # whether < means the same for the kernel
     signed: int = 0                                     # bits of a signed bit-field, unsigned to the kernel
     missing: Tuple[str, ...] = ()                       # of a struct: the members that are not shown
+    alone: str = ''                                     # the word where no C type explains it, if another
 
 
 class Layout(NamedTuple):
@@ -6489,9 +6490,10 @@ def enum_format(type_: Enum, width: int = 0) -> Format:
     def parse(text: str) -> Tuple[int, ...]:
         text = numbers.get(text, text)
         return (cut_to(text, signed) if signed else whole_number(text),)
-    if not re.fullmatch(r'[\w:/.-]+', word):            # an anonymous one carries its enumerators
-        word = ','.join(f'{name}={value}' for name, value in values)
-    return Format(f'enum({word})', (INTEGER,), show, parse, not signed, signed)
+    kind, pairs = 'flags' if type_.flags else 'enum', ','.join(f'{name}={value}' for name, value in values)
+    alone = f'{kind}({pairs})'                          # all that an anonymous one has
+    word = f'enum({word})' if re.fullmatch(r'[\w:/.-]+', word) else alone
+    return Format(word, (INTEGER,), show, parse, not signed, signed, alone=alone)
 
 
 def flags_text(value: int, names: Sequence[Tuple[str, int]]) -> str:
@@ -6545,8 +6547,12 @@ def struct_format(members: Sequence[Tuple[str, Optional[Format]]], missing: Sequ
                  for _, format_ in members]
         return '{' + ' '.join(f'{name}={text}' for (name, _), text in zip(members, texts)) + '}'
     takes = tuple(kind for _, format_ in members for kind in (format_.takes if format_ else ('.*',)))
-    words = (f'{name}:{format_.word}' if format_ else name for name, format_ in members)
-    return Format('{' + ';'.join(words) + '}', takes, show, missing=tuple(missing))
+
+    def word(of: Callable[[Format], str]) -> str:
+        words = (f'{name}:{of(format_)}' if format_ else name for name, format_ in members)
+        return '{' + ';'.join(words) + '}'
+    return Format(word(operator.attrgetter('word')), takes, show, missing=tuple(missing),
+                  alone=word(lambda format_: format_.alone or format_.word))
 
 
 TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftrace fetches
@@ -6709,9 +6715,9 @@ def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
         return error_format(kind)
     if re.fullmatch(r'path\(\d(,\d)*\)', word):
         return path_format(tuple(map(int, word[5:-1].split(','))), arch)
-    if re.fullmatch(r'enum\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
+    if re.fullmatch(r'(enum|flags)\((\w+=-?\d{1,20})(,\w+=-?\d{1,20})*\)', word):
         pairs = tuple((name, int(value)) for name, value in re.findall(r'(\w+)=([-\d]+)', word))
-        return enum_format(Enum('', 0, False, lambda: pairs), bit_width(kind))
+        return enum_format(Enum('', 0, False, lambda: pairs, word[0] == 'f'), bit_width(kind))
     variant = re.fullmatch(r'variant\((\w+=(?:\d+|\*)(?:/\d?)?(?:,\w+=(?:\d+|\*)(?:/\d?)?)*)\)', word)
     if variant:
         return variant_format(variant[1])
@@ -11693,6 +11699,7 @@ class Text(Raw):
     def __init__(self, events: Sequence[Event], clock: str = '', zero: int = 0, cpu: bool = False,
                  colour: bool = False) -> None:
         self._events, self._labels = {event.head: event for event in events}, labels(events)
+        self.places: Callable[[Event, bytes], Tuple[str, str]] = caller_and_place
         self._clock, self._zero, self._cpu, self._colour = clock, zero, cpu, colour
         self._since: Optional[float] = None             # the time of the first record, or the one before
         self._task = functools.lru_cache(1 << 12)(self._task_and_cpu)
@@ -11772,7 +11779,7 @@ class Text(Raw):
         if event and not event.definitions:
             known['text'] = decoded(head['event'] + place)
         elif event and event.probe.kind != 'e':
-            caller, known['function'] = caller_and_place(event, place)
+            caller, known['function'] = self.places(event, place)
             known.update({'caller': caller} if caller else {})
         return known
 
@@ -11788,7 +11795,7 @@ class Text(Raw):
         label = f'{self._labels[event.head]}:'
         pad = ' ' * (self._width - len(label))
         kernels = text[len(event.head):] if event.definitions else b''
-        place = shown_place(event, kernels) if kernels else ''
+        place = shown_place(event, *self.places(event, kernels)) if kernels else ''
         texts = [label, pad, f' ({place})' if place else ' ' * (not event.definitions)]
         if event.definitions and not event.fields:
             texts[1:] = [''.join(texts[1:]).rstrip()]
@@ -11925,11 +11932,10 @@ def place_label(event: Event) -> str:
     return re.sub(r'\+(\d+)$', lambda offset: f'+{int(offset[1]):#x}', label.rpartition(':')[2])
 
 
-def shown_place(event: Event, text: bytes) -> str:
+def shown_place(event: Event, caller: str, here: str) -> str:
     """What a record's place says beyond the event: '' at its function's entry; of a return, who called."""
     if event.probe.kind in 'eu':
         return ''
-    caller, here = caller_and_place(event, text)
     alike = here == place_label(event)
     if event.probe.kind in 'rR':
         return caller if alike and not event.probe.event else f'{caller} <- {here}'
@@ -12103,6 +12109,7 @@ class Gaps:
 
     def __init__(self) -> None:
         self.overruns: Callable[[], Mapping[int, int]] = dict
+        self.lost: Mapping[int, int] = {}               # when it was last asked
         self._told: Dict[int, int] = {}
         self._records: Sequence[Record] = ()
         self._around: Optional[Set[int]] = None         # where the records begin that it is true of
@@ -12119,7 +12126,8 @@ class Gaps:
         """Tell whether something may be lost elsewhere, around that record."""
         if self._around is None:
             self._around = set()
-            gaps = {cpu for cpu, lost in self.overruns().items() if lost > self._told.get(cpu, 0)}
+            self.lost = self.overruns()
+            gaps = {cpu for cpu, lost in self.lost.items() if lost > self._told.get(cpu, 0)}
             for record in reversed(self._records if gaps else ()):
                 cpu = int(record.head['cpu'])
                 gaps.update(int(lost[1]) for lost in LOST.finditer(record.text) if lost[1])
@@ -12138,6 +12146,8 @@ class Decoder:
     A block in which every line is plain (an event of ours, its pointers good, no value to be rewritten) goes
     through one regular expression; any other goes record by record: a string may hold newlines and all that a
     record has, but not the seal at its end."""
+
+    start = b''                                         # what stands before all that it shows
 
     def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
                  function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True,
@@ -14417,6 +14427,211 @@ def probe_profile(tracefs: Tracefs, group: str) -> Dict[str, Tuple[int, int]]:
     return counts
 
 
+# ---- Recordings --------------------------------------------------------------------------------------------
+# What trace_pipe gave in a run, with what it takes to decode that on any machine. A recording is text:
+#
+#     surftrace recording 1
+#     # when and where; the definitions: for people
+#     {"begin": {"Beginning": [...]}}   NamedTuples by name, with their fields; formats and machines by theirs
+#     {"name": ["f0: (0x55..)", "main+0x3", "f"]}, {"name": ["/bin/sh+18", "main+0x12"]}   in programs, before
+#     {"lost": [[0, 5]]}                by then, on a processor, where its Gaps have asked
+#     {"text": 4096}                    so many bytes of the kernel's lines, which follow
+#     {"end": [...]}                    the Results; not there where the run was killed
+
+RECORDING = b'surftrace recording 1\n'
+LONGEST_LINE = 1 << 26
+
+
+class Beginning(NamedTuple):
+    """What is known as a recording begins: what makes its times those of the day, in microseconds, the most
+    events to be shown, whether every event's stack is, the tasks that are."""
+    zero: int
+    most: Optional[int]
+    stacks: bool
+    user_stacks: bool
+    tasks: Tuple[int, ...]
+    events: Tuple[Event, ...]
+
+
+class Elsewhere(NamedTuple):
+    """A program of another machine."""
+    path: str
+
+
+KEPT = {kind.__name__: kind for kind in (
+    Beginning, Elsewhere, Run, Event, EventDef, Fetch, Field, Guard, Since, Pair, Compare, Not, Junction,
+    Begin, Column, Probe, Place)}
+
+
+def line_of(key: str, value: Any) -> bytes:
+    """A line of a recording."""
+    import json
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Probe):                    # what made the events of it is no longer asked for
+            value = value._replace(args=(), filter=None, words=(), keys=None, entry=None, back=None)
+        if isinstance(value, Compare):
+            value = value._replace(arg=None)
+        if isinstance(value, Arch):
+            return value.name
+        if isinstance(value, Format):
+            return value.alone or value.word
+        value = Elsewhere(value.path) if isinstance(value, Program) else value
+        parts = [plain(each) for each in value] if isinstance(value, (tuple, list)) else value
+        return {type(value).__name__: parts} if hasattr(value, '_fields') else parts
+    return json.dumps({key: plain(value)}).encode() + b'\n'
+
+
+def read_back(line: bytes) -> Any:
+    """What a line says; of the classes that are KEPT nothing is checked."""
+    import json
+
+    def tupled(value: Any) -> Any:
+        return tuple(map(tupled, value)) if isinstance(value, list) else value
+    return json.loads(line, object_hook=lambda known: next(
+        (KEPT[name](*tupled(known[name])) for name in known if name in KEPT), known))
+
+
+def whole_event(event: Event) -> Event:
+    """The event that was read back, with its formats; ValueError where a name is none."""
+    event = event._replace(arch=arch_named(str(event.arch)))
+    resolver = Resolver(Target(Module(event.arch, None, [])))
+    args = [arg for definition in event.definitions for arg in (*definition.args, *definition.unseen)]
+    names = [event.name, *(name for name, _ in args), *(field.name for field in event.every_field)]
+    if not (all(re.fullmatch(r'[A-Za-z_]\w*', name, re.A) for name in names)   # they become parts of patterns
+            and all(KERNEL_TYPE.fullmatch(fetch.kind or 'string') for _, fetch in args)
+            and re.fullmatch(r'( \w+=\d+)?', event.seal, re.A)):
+        raise ValueError(f'the names of {event.name}')
+
+    def whole(fields: Sequence[Any]) -> Tuple[Field, ...]:
+        return tuple(field._replace(format=_word_format(field.format, field, resolver, field.at))
+                     if field.format else field for field in fields)
+    pair = event.pair and event.pair._replace(fields=whole(event.pair.fields))
+    return event._replace(fields=whole(event.fields), pair=pair)
+
+
+class Results:
+    """What becomes of a run beside what its decoder counts (see Stream), and what is `unknown` of it."""
+
+    def __init__(self, decoder: Decoder, most: Optional[int] = None, top: Optional[int] = None) -> None:
+        self.decoder, self._most, self.top = decoder, most or sys.maxsize, top
+        self.tallies: Sequence[Tally] = ()                      # of what the kernel counts
+        self.profile: Dict[str, Tuple[int, int]] = {}
+        self.lost = self.unshown = 0
+        self.why = self.unknown = ''
+        self.writes = not decoder.start                         # whether tables can be shown
+
+    def left(self) -> int:
+        """The number of events that are still wanted."""
+        return self._most - sum(self.decoder.counts.values())
+
+
+class Recorder(Decoder):
+    """A Decoder that shows a recording of what it decodes."""
+
+    def __init__(self, beginning: Beginning, about: Sequence[str],
+                 function_at: Optional[Callable[[str, int], str]]) -> None:
+        def named(path: str, behind: int) -> str:
+            name = function_at(path, behind) if function_at else ''
+            self._told.append(line_of('name', [f'{path}+{behind}', name]))
+            return name
+
+        def place(event: Event, text: bytes) -> Tuple[str, str]:
+            names = caller_and_place(event, text)
+            if event.program:
+                self._told.append(line_of('name', [decoded(event.head + text), *names]))
+            return names
+        view, self._told = Text(beginning.events), []           # type: Text, List[bytes]
+        view.places = place
+        super().__init__(beginning.events, frozenset(beginning.tasks), named if function_at else None,
+                         beginning.stacks, view)
+        lines = ''.join(f'# {printable(text)}\n' for text in about)
+        self.start = RECORDING + lines.encode() + line_of('begin', beginning)
+
+    def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
+        super().block(data, limit)
+        lost = line_of('lost', [*self.gaps.lost.items()]) if self.gaps.lost else b''
+        whole = b''.join([*self._told, lost, line_of('text', len(data)), data])
+        self._told, self.gaps.lost = [], {}
+        self._shown = [(whole, [name for _, begun in self._shown for name in begun])]
+        return whole
+
+    def finish(self) -> bytes:
+        before = self._shown
+        super().finish()
+        self._shown = before                            # what was written
+        return b''
+
+    def end(self, run: Run, results: Results) -> bytes:
+        """What stands at the end; no event is in that."""
+        self._shown = ()
+        profile = [[name, *counts] for name, counts in results.profile.items()]
+        return line_of('end', [run, results.lost, results.unshown, results.why, profile])
+
+
+class Recording:
+    """A recording that is read; `about` are its lines for people."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file, self._path, self.run = file, path, Run('')
+        self._names: Dict[str, List[str]] = {}
+        self.about: List[str] = []
+        if file.readline(len(RECORDING)) != RECORDING:
+            raise DebugInfoError(f'{path} is no recording of surftrace -w, or of another version')
+        with reading(path), located(source=path):
+            (began,) = itertools.islice(self._items(), 1)
+            began = began['begin']
+            self.beginning: Beginning = began._replace(events=tuple(map(whole_event, began.events)))
+
+    def _items(self) -> Iterator[Any]:
+        for line in iter(functools.partial(self._file.readline, LONGEST_LINE), b''):
+            if line[:2] != b'# ':
+                yield read_back(line)
+            else:
+                self.about.append(decoded(line[2:-1]))
+
+    def decoded(self, results: Results) -> Iterator[bytes]:
+        """What is shown of it; then `run` and the results are known."""
+        results.unknown = 'what was lost is not known'
+        with reading(self._path):
+            for item in self._items():
+                if 'text' in item:
+                    data = self._file.read(min(item['text'], LONGEST_LINE))
+                    yield results.decoder.block(data[:data.rfind(b'\n') + 1], results.left())
+                elif 'name' in item:
+                    key, *names = item['name']
+                    self._names[key] = names
+                elif 'lost' in item:
+                    results.decoder.gaps.overruns = functools.partial(dict, item['lost'])
+                else:
+                    run, lost, unshown, results.why, profile = item['end']
+                    self.run, results.lost, results.unshown = Run(*run), int(lost), int(unshown)
+                    results.profile = {name: (int(hits), int(missed)) for name, hits, missed in profile}
+                    results.unknown = ''
+            yield results.decoder.finish()
+            if results.unknown:
+                raise EOFError('its end is missing')
+
+    def decoder(self, view: Raw) -> Decoder:
+        """What decodes it."""
+        if isinstance(view, Text):
+            view.places = self._place
+        function_at = self._function_at if self.beginning.user_stacks else None
+        began = self.beginning
+        return Decoder(began.events, frozenset(began.tasks), function_at, began.stacks, view)
+
+    def _place(self, event: Event, text: bytes) -> Tuple[str, str]:
+        """See caller_and_place()."""
+        if not event.program:
+            return caller_and_place(event, text)
+        caller, here = self._names.get(decoded(event.head + text), ['', decoded(text)])
+        return caller, here
+
+    def _function_at(self, path: str, behind: int) -> str:
+        """See frame_function()."""
+        return self._names.get(f'{path}+{behind}', [''])[0]
+
+
 # ---- Command line ------------------------------------------------------------------------------------------
 
 PURPOSE = ('Trace functions and events of the kernel, functions and USDT probes of programs, with C '
@@ -14642,9 +14857,13 @@ OPTIONS = {             # groups of (names, the value with ... if it may be repe
         ('-n --count', 'EVENTS', 'end after so many events'),
         ('--self', '', 'do not leave out what surftrace itself does'),
         ('-b --buffer', 'KB', 'size of the buffer of each processor'),
+        ('-w --write', 'FILE',
+         "keep what comes in a file ('-': standard output), and show nothing; -R shows it"),
         ('--force', '', 'set probes in programs that may crash them; with -o, overwrite what is no script of '
          'surftrace')),
     'how to show it': (
+        ('-R --read', 'FILE', "show what -w has kept ('-': standard input), here or elsewhere, without root; "
+         'also with -n and --top'),
         ('-T --time-of-day', '', 'the time of day of each event, to the microsecond, instead of the seconds '
          'since the first one'),
         ('--delta', '', 'the seconds since the event before'),
@@ -14779,10 +14998,13 @@ def standard_output() -> Iterator[None]:
         raise SurftraceError(f'standard output: {error.strerror}') from None
 
 
-def put_out(text: str) -> None:
-    """A text on standard output."""
+def put_out(text: Union[str, bytes]) -> None:
+    """A text on standard output; bytes as they are."""
     with standard_output():
-        print(text, end='' if text.endswith('\n') else '\n')
+        if isinstance(text, bytes):
+            sys.stdout.buffer.write(text)
+        else:
+            print(text, end='' if text.endswith('\n') else '\n')
 
 
 def note(text: str) -> None:
@@ -15241,6 +15463,8 @@ def run(options: Any) -> int:
         raise InputError('-r and --build-id go with -m remote: no server is asked unless you say so')
     elif options.export_types:
         export(options)
+    elif options.read:
+        return replay(options)
     else:
         return run_lines(options)
     return 0
@@ -15288,6 +15512,7 @@ def check_options(options: Any, probes: Sequence[Probe]) -> None:
     given = [name for name, value in {**ways, **columns, **times}.items() if value]
     for wrong, message in (
             (options.output and given not in ([], ['--raw']), "a script shows the kernel's own lines"),
+            (options.write and given, 'what -w keeps is shown by -R'),
             (sum(map(bool, ways.values())) > 1, 'one way to show an event'),
             (options.raw and len(given) > 1, "--raw are the kernel's own lines"),
             (not options.raw and any(ways.values()) and any(columns.values()), 'columns are of text'),
@@ -15295,7 +15520,9 @@ def check_options(options: Any, probes: Sequence[Probe]) -> None:
             (all(times.values()), 'one time is shown')):
         if wrong:
             raise InputError(f"{message}: {', '.join([*given, *['-t'] * options.tree])} do not go together")
-    if (options.interval or options.top) and all(probe.keys is None for probe in probes):
+    if options.write and (options.show or options.output or options.interval):
+        raise InputError('-w keeps what a run gives: not with -S, -o or -i')
+    if (options.interval or options.top and not options.read) and all(probe.keys is None for probe in probes):
         raise InputError('-i and --top are for tables: a line with h: counts')
     if options.tree and options.output:
         raise InputError('a script shows records as the kernel prints them, and cannot make a tree of them: '
@@ -15441,7 +15668,7 @@ def wanted_run(options: Any, events: Sequence[Event]) -> Run:
         raise SurftraceError('the processes have ended')
     stacks = {kind for event in events for kind in stacks_of(event, options.stack)}
     return Run('', 'kernel' in stacks, 'user' in stacks, options.buffer, tuple(threads),
-               wall=options.time_of_day, alone=bool(options.tid))
+               wall=options.time_of_day or bool(options.write), alone=bool(options.tid))
 
 
 def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Tracefs) -> int:
@@ -15473,17 +15700,15 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
 def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machine, tracefs: Tracefs,
                  undone: Dict[str, str], command: Command) -> None:
     """Do a live run of these events."""
-    function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
-    spread = options.children or options.uid or options.cgroup or options.command
-    tasks = frozenset(() if spread or run.alone else run.pids)
-    decoder = Decoder(events, tasks, function_at, options.stack, view_of(options, events))
+    decoder = decoder_of(options, events, run, machine)
     refusals = Refusals(events, machine, tracefs)
 
     def show(command: str) -> None:
         if options.verbose:
             say(with_paths(command, events))
-    with contextlib.closing(Stream(tracefs, decoder, options.duration, options.count, options.interval,
-                                   options.top)) as stream:
+    with record_file(options) as output, contextlib.closing(Stream(
+            tracefs, decoder, options.duration, options.count, options.interval, options.top,
+            *output)) as stream:
         instance = claim(tracefs, show)
         entries = min(run.entries, entries_of_histograms(options, run, tracefs, instance))
         run = run._replace(group=instance.group, entries=entries)
@@ -15498,24 +15723,80 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                          stream.drain, undone):
                 refusals.note()
                 if not stream.stopped():
-                    begin(options, events, decoder.view, command)
+                    how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
+                    begin(options, said_lines(events), decoder.view,
+                          f'tracing{command.name}{how_long}; Ctrl-C ends it')
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
                                   changes(events, machine.kernel).__next__, command)
         finally:
             with ENDING.waiting(False):
                 say_undone(undone, show)
+        if isinstance(decoder, Recorder):
+            stream.write(decoder.end(run, stream))
     with ENDING.waiting(False):
         conclude(events, run, stream)
     if stream.failure:
         raise SurftraceError(stream.failure)
 
 
-def view_of(options: Any, events: Sequence[Event]) -> Raw:
-    """How records are to be shown."""
+def decoder_of(options: Any, events: Sequence[Event], run: Run, machine: Machine) -> Decoder:
+    """What makes of a run's records what is shown, or kept."""
+    function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
+    spread = options.children or options.uid or options.cgroup or options.command
+    tasks = () if spread or run.alone else run.pids
+    zero = time_of_day_offset() if run.wall else 0
+    if options.write:
+        import time
+        here, now = os.uname(), time.strftime('%Y-%m-%d %H:%M:%S %z')
+        about = f'{now} on {here.nodename}, Linux {here.release} {here.machine}, by surftrace {__version__}'
+        beginning = Beginning(zero, options.count, options.stack, run.user_stacks, tasks, tuple(events))
+        return Recorder(beginning, [about, *said_lines(events)], function_at)
+    return Decoder(events, frozenset(tasks), function_at, options.stack, view_of(options, events, zero))
+
+
+@contextlib.contextmanager
+def record_file(options: Any) -> Iterator[Tuple[Any, ...]]:
+    """The file of -w, open, and its name; () for standard output. What it holds is root's, as with perf."""
+    if options.write in (None, '-'):
+        yield ()
+        return
+    file = os.open(options.write, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        yield file, options.write
+    finally:
+        os.close(file)
+
+
+def replay(options: Any) -> int:
+    """Show a recording."""
+    known = {*itertools.chain(*(names.split() for names, _, _ in OPTIONS['how to show it'])), '-n', '--top'}
+    known = {action.dest for action in arguments()._actions if known & {*action.option_strings}}
+    for name, value in vars(arguments().parse_args([])).items():
+        if name not in known and (getattr(options, name) or None) != (value or None):
+            raise InputError('-R shows what -w has kept: it goes with what says how to show it, -n and --top')
+    with open(0 if options.read == '-' else options.read, 'rb', closefd=options.read != '-') as file:
+        recording = Recording(file, options.read)
+        with reading(options.read):
+            began = recording.beginning
+            options.tree = any(event.role for event in began.events)
+            check_options(options, ())
+            view = view_of(options, began.events, began.zero)
+            most = min(filter(None, (options.count, began.most)), default=None)
+            results = Results(recording.decoder(view), most, options.top)
+        begin(options, recording.about[1:], view, f"recorded {''.join(recording.about[:1])}")
+        try:
+            for shown in recording.decoded(results):
+                put_out(shown)
+        finally:
+            conclude(began.events, recording.run, results)
+    return 0
+
+
+def view_of(options: Any, events: Sequence[Event], zero: int) -> Raw:
+    """How records are to be shown; `zero`, in microseconds, makes their times those of the day."""
     if options.raw:
         return Raw()
     clock = 'wall' if options.time_of_day else 'delta' * options.delta
-    zero = time_of_day_offset() if options.time_of_day else 0
     if options.json:
         return Json(events, clock, zero)
     if options.format is not None:
@@ -15536,15 +15817,18 @@ def time_of_day_offset() -> int:
     return (min(found)[1] + 500) // 1000
 
 
-def begin(options: Any, events: Sequence[Event], view: Raw, command: Command) -> None:
+def said_lines(events: Sequence[Event]) -> List[str]:
+    """What is traced, as the kernel takes it."""
+    return [re.sub('^#! ', '', with_paths(line, [event])) for event in events for line in event.lines()]
+
+
+def begin(options: Any, lines: Sequence[str], view: Raw, what: str) -> None:
     """Say what is traced, as the kernel takes it, and how it ends."""
     if not options.quiet:
-        lines = [re.sub('^#! ', '', with_paths(line, [event])) for event in events for line in event.lines()]
         more = [f'... and {len(lines) - MOST_SAID} more (--verbose shows all)'] * (len(lines) > MOST_SAID)
         for line in [] if options.verbose else [*lines[:MOST_SAID], *more]:
             say(line)
-        how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
-        say(f'surftrace: tracing{command.name}{how_long}; Ctrl-C ends it')
+        say(f'surftrace: {what}')
     if options.header:
         put_out(view.titles())
 
@@ -15556,7 +15840,7 @@ MOST_ENTRIES = 1 << 17                      # of all histograms of a run; 0: the
 def entries_of_histograms(options: Any, run: Run, tracefs: Tracefs, instance: Instance) -> int:
     """So many entries at the most, of some 600 bytes each that the kernel takes at once, as leave most of the
     memory to others; none where each event is wanted here, or this kernel has no histograms."""
-    if options.stack or run.pids or options.count or not has_histograms(tracefs, instance):
+    if options.stack or run.pids or options.count or options.write or not has_histograms(tracefs, instance):
         return 0
     free = re.search(r'^MemAvailable: +(\d+) kB', read_text('/proc/meminfo'), re.M)
     return int(free[1]) // 16 if free else 0
@@ -15738,7 +16022,7 @@ def read_on(orders: Any, into: int) -> None:
             data = data[os.write(into, data):]
 
 
-class Stream:
+class Stream(Results):
     """trace_pipe, decoded, onto standard output, until an end is asked for: by a signal, the time, the count,
     a closed pipe.
 
@@ -15749,17 +16033,14 @@ class Stream:
 
     def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float] = None,
                  count: Optional[int] = None, interval: Optional[float] = None, top: Optional[int] = None,
-                 output: int = 1) -> None:
-        self.decoder, self.top = decoder, top
-        self.profile: Dict[str, Tuple[int, int]] = {}
-        self.tallies: Sequence[Tally] = ()                      # of what the kernel counts
-        self.lost = self.unshown = 0
-        self.why = self.failure = ''
-        self._tracefs, self._seconds, self._count = tracefs, seconds, count or sys.maxsize
+                 output: int = 1, name: str = 'standard output') -> None:
+        super().__init__(decoder, count, top)
+        self.failure = ''
+        self._tracefs, self._seconds, self._name = tracefs, seconds, name
         self._interval = self._next_tables = interval or float('inf')
         self._tables_asked = False                              # by QUIT (Ctrl-\)
         self._instance: Optional[Instance] = None               # what is read, from the start on
-        self._rest = self._unwritten = b''
+        self._rest, self._unwritten = b'', decoder.start
         self._stop = self._done = self._closed = self._in_line = False
         self._output, self.reader = output, Reader()
         self._reading = select.poll()
@@ -15781,10 +16062,6 @@ class Stream:
         """Tell whether an end has been asked for, or nobody can be shown anything."""
         return self._stop or ENDING.asked
 
-    def left(self) -> int:
-        """The number of events that are still wanted."""
-        return self._count - sum(self.decoder.counts.values())
-
     def ended(self) -> bool:
         """Tell whether nothing more is to be read."""
         return self.stopped() or self._done or self.left() <= 0
@@ -15800,7 +16077,7 @@ class Stream:
         self.reader.read(instance.trace_pipe)
         if self.tallies:
             note('counted by the kernel: ' + ', '.join(tally.event.name for tally in self.tallies))
-        if self.decoder.counting.tables:
+        if self.decoder.counting.tables and not self.decoder.start:
             signal.signal(signal.SIGQUIT, self._ask_for_tables)
         gc.freeze()                                         # what there is stays; what comes may run for days
         gc.enable()
@@ -15881,15 +16158,15 @@ class Stream:
                 written = os.write(self._output, self._unwritten[:size])
                 self._in_line = self._unwritten[written - 1:written] != b'\n'
                 self._unwritten = self._unwritten[written:]
-            if self._unwritten and self.stopped():
+            if self._unwritten and self.stopped() and not self.why:
                 if not (self._in_line and (widened(self._output) or writable(self._output, 1000))):
                     self.why = ': the output was not read'
         except BrokenPipeError:
             self.why = ': the output is closed'
         except OSError as error:
-            self.why, self.failure = ': the output fails', f'standard output: {error.strerror}'
+            self.why, self.failure = ': the output fails', f'{self._name}: {error.strerror}'
         if self.why:
-            self._stop = self._done = True
+            self._stop, self._done, self.writes = True, True, False
             self.decoder.take_back(len(self._unwritten))
             self._unwritten = b''
 
@@ -15898,7 +16175,11 @@ class Stream:
         self.reader.read_to_the_end()
         while not self._done and self.left() > 0:
             self._take(1)
-        self._unwritten += self.decoder.finish()
+        self.write(self.decoder.finish())
+
+    def write(self, data: bytes) -> None:
+        """Write these bytes too."""
+        self._unwritten += data
         while self._unwritten:
             self._write()
 
@@ -16047,10 +16328,10 @@ def may_be_too_large(event: Event) -> bool:
     return record_kb(event) > PAGE_KB
 
 
-def conclude(events: Sequence[Event], run: Run, stream: Stream) -> None:
+def conclude(events: Sequence[Event], run: Run, stream: Results) -> None:
     """Show the tables, and what became of all."""
     try:
-        if stream.decoder.counting.tables and not stream.why:
+        if stream.decoder.counting.tables and stream.writes:
             unseen = ', '.join(losses(run, stream) + unpaired(events, stream) + missed_hits(stream.profile))
             put_out(stream.decoder.view.tables(stream.decoder.counting, stream.top, unseen))
     finally:
@@ -16058,16 +16339,17 @@ def conclude(events: Sequence[Event], run: Run, stream: Stream) -> None:
             say(line)
 
 
-def losses(run: Run, stream: Stream) -> List[str]:
+def losses(run: Run, stream: Results) -> List[str]:
     """Records that are not shown."""
     up_to = 'up to ' if run.stacks or run.user_stacks or run.pids else ''
     gone = [f'{up_to}{stream.lost} lost (a larger buffer: -b KB)'] if stream.lost else []
     gone += [f'{stream.decoder.too_big} too long for the kernel to print'] if stream.decoder.too_big else []
     gone += [text for tally in stream.tallies for text in tally.losses()]
+    gone += [stream.unknown] * bool(stream.unknown)
     return gone + ([f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else [])
 
 
-def unpaired(events: Sequence[Event], stream: Stream) -> List[str]:
+def unpaired(events: Sequence[Event], stream: Results) -> List[str]:
     """Returns that are not shown, because they make no pair."""
     calls, view = stream.decoder.calls, stream.decoder.view
     names = {event.name: view.label(event).replace('<- ', '') for event in events}
@@ -16082,7 +16364,7 @@ def missed_hits(profile: Dict[str, Tuple[int, int]]) -> List[str]:
     return [f"missed by the probes: {', '.join(missed)}"] if missed else []
 
 
-def summary(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
+def summary(events: Sequence[Event], run: Run, stream: Results) -> List[str]:
     """Lines that say what came, what was lost, what was missed."""
     gone, hidden = losses(run, stream), unaccounted(events, run, stream)
     if not gone and not hidden:
@@ -16108,7 +16390,7 @@ def folded(names: Sequence[str], counts: Mapping[str, int]) -> List[Tuple[str, i
     return [*came, (f'{none} others' if came else f'{none} functions', 0)]
 
 
-def unaccounted(events: Sequence[Event], run: Run, stream: Stream) -> List[str]:
+def unaccounted(events: Sequence[Event], run: Run, stream: Results) -> List[str]:
     """A line about hits neither shown nor lost where a record may be too large, which no kernel counts."""
     probes = [event for event in events if event.name in stream.profile]
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):

@@ -125,17 +125,17 @@ def _mounted_tracefs() -> Path:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where the tests have mounted tracefs, it is unmounted when the last worker is done."""
     if not hasattr(session.config, 'workerinput'):
-        with _alone('tracefs'), _alone('mount of tracefs'):
-            if MOUNTED.exists():        # another session may have been here while this one waited
+        with contextlib.suppress(BlockingIOError), _alone('tracefs', fcntl.LOCK_NB), _alone('mount of tracefs'):
+            if MOUNTED.exists():        # another session that has it is to do this when it ends
                 subprocess.run(['umount', '-l', TRACEFS], check=True)
                 MOUNTED.unlink()
 
 
 @contextlib.contextmanager
-def _alone(what: str) -> Iterator[None]:
+def _alone(what: str, how: int = 0) -> Iterator[None]:
     """One process at a time does that with tracefs."""
     with open(Path(tempfile.gettempdir(), f"surftrace-tests-{what.replace(' ', '-')}"), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX | how)
         yield
 
 

@@ -14,7 +14,8 @@ import pytest
 
 PATH = Path(__file__).resolve().parents[1] / 'surftrace.py'
 ROOMS = ('Errors', 'Architectures', 'Types', 'ELF files', 'DWARF', 'BTF', 'Debug info', 'Expressions', 'Formats',
-         'Resolve', 'Events', 'Counting', 'Pairs', 'Decoding', 'Listing', 'Completion', 'Plan', 'Tracefs', 'Command line')
+         'Resolve', 'Events', 'Counting', 'Pairs', 'Decoding', 'Listing', 'Completion', 'Plan', 'Tracefs', 'Recordings',
+         'Command line')
 BANNER = re.compile(r'^# ---- (.+?) -+$', re.MULTILINE)
 LONGEST_FUNCTION, LONGEST_CLASS, WIDEST_LINE = 40, 350, 110
 
@@ -339,7 +340,7 @@ BROKEN = (
     (files_are_written_in_tracefs, 'a cache elsewhere', rooms(Plan='class Debuginfod:\n    os.replace(a, b)\n'),
      'line 19: os.replace in Plan'),
     (files_are_written_in_tracefs, 'a folder removed by the command line', rooms(Command_line='os.rmdir("x")\n'),
-     'line 20: os.rmdir in Command line'),
+     'line 21: os.rmdir in Command line'),
 
     (functions_are_short, 'a long function', rooms(Errors='def f():\n' + '    pass\n' * 40), 'line 2: f has 41 lines'),
 
