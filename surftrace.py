@@ -5237,11 +5237,19 @@ class Program(Module):
         return '.gopclntab' in self.executable.sections or '.note.go.buildid' in self.executable.sections
 
     @property
-    def has_coroutines(self) -> bool:
-        """Tell whether it makes stacks and switches between them. The kernel takes calls on a stack that is
-        left for ones that are over, and kills the program where such a one returns (SIGILL)."""
-        return any(symbol.sort == 'undefined' for name in ('makecontext', 'jump_fcontext')
-                   for symbol in self.executable.every_symbol(name))
+    def hazards(self) -> List[str]:
+        """What it has that may end it where a return probe is: the kernel takes calls on a stack that is left
+        for ones that are over, and kills the program where such a one returns (SIGILL); an exception finds no
+        caller, and so no handler (SIGABRT)."""
+        def has(*names: str, defined: bool) -> bool:
+            symbols = itertools.chain(*map(self.executable.every_symbol, names))
+            return any(defined or symbol.sort == 'undefined' for symbol in symbols)
+        coroutines = has('makecontext', 'jump_fcontext', defined=False)
+        exceptions = has('__gxx_personality_v0', 'rust_eh_personality', defined=True) or has(
+            '_Unwind_Resume', '_Unwind_RaiseException', defined=False)
+        return (['coroutines: a return probe ends it where the function switches to another'] * coroutines
+                + ['exceptions (or panics): a return probe ends it where one passes through the function'
+                   ] * exceptions)
 
     @property
     def opened(self) -> str:
@@ -8854,9 +8862,6 @@ def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
         if probe.kind == 'R' and crashes_go(module, machine):
             refuse(f'{module.path} is a Go program: a return probe changes return addresses, and Go moves '
                    'its stacks, so it would crash. Probe the entry with P; --force does it all the same')
-        if module.has_coroutines and (probe.kind == 'R' or machine.tree and probe.kind == 'P'):
-            machine.note(f'{module.path} has coroutines (makecontext): a return probe crashes it where the '
-                         'function switches stacks before it returns')
         if probe.kind == 'u':
             return usdt_targets(place, module, machine)
         if not place.function and place.line is None:
@@ -9518,6 +9523,11 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
                 machine.note(text)
     whole = [events[0] if len(events) == 1 else assembled(events, machine.seal * bool(events[0].seal))
              for events in made.values()]
+    returning = {event.program.path: event.program for event in whole
+                 if event.program and event.definitions[0].letter[0] in 'rR'}
+    for path, program in returning.items():
+        for hazard in program.hazards:
+            machine.note(f'{path} has {hazard}')
     return with_begins(in_tree(whole) if machine.tree else whole)
 
 

@@ -1156,19 +1156,26 @@ def test_the_names_of_copies(compile_c: Compile) -> None:
     assert sorted(symbol.name for symbol in surftrace.Kallsyms(lines).copies_of('f')) == [name for name in sorted(found) if 'lto' not in name]        # no kernel's
 
 
-SWITCHES = """
-#include <ucontext.h>
-__attribute__((noinline)) int f(int n) { __asm__ volatile("" ::: "memory"); return n; }
-int main(void) { ucontext_t one = {0}; getcontext(&one); makecontext(&one, (void (*)(void))f, 1, 2); return f(1); }
-"""
+HAZARDS = {                     # a C++ program, what is said of a return probe on its f()
+    'plain': ('int f(int n) { return n; } int main() { return f(1); }', None),
+    'coroutines': ('#include <ucontext.h>\nint f(int n) { return n; } int main() { ucontext_t c; getcontext(&c); makecontext(&c, (void (*)())f, 0); }',
+                   'coroutines: a return probe ends it where the function switches'),
+    'exceptions': ('int f(int n) { if (n) throw n; return n; } int main() { try { f(1); } catch (int n) { return n; } }',
+                   'exceptions (or panics): a return probe ends it where one passes'),
+    'cleanups': ('struct T { ~T(); }; void g(int); int f(int n) { T t; g(n); return n; } T::~T() {} __attribute__((weak)) void g(int) {} int main() { f(1); }',
+                 'exceptions (or panics): a return probe ends it where one passes')}
 
 
-@pytest.mark.parametrize(('arguments', 'said'), [(('R',), True), (('P',), False), (('-t', 'P'), True)])
-def test_a_return_probe_on_what_switches_stacks_is_warned_of(arguments, said, compile_c):
-    *options, kind = arguments
-    for source, expected in ((SWITCHES, said), (SWITCHES.replace('makecontext(', '(void)sizeof('), False)):
-        done = outcome('-S', *options, f'{kind} {compile_c(source, "-g", "-w")}:f')
-        assert done.status == 0 and ('has coroutines (makecontext): a return probe crashes it' in done.err) == expected
+@pytest.mark.parametrize('name', HAZARDS)
+def test_what_a_return_probe_may_end_is_said(name, compile_c, tmp_path):
+    source, said = HAZARDS[name]
+    (tmp_path / 'h.cc').write_text(source)
+    for flags in ((), ('-static',)) if name == 'exceptions' else ((),):
+        output('g++', '-g', '-O0', '-w', *flags, tmp_path / 'h.cc', '-o', tmp_path / 'h')
+        for arguments in (('R {}:f',), ('-t', 'P {}:f'), ('P {}:f',)):
+            done = outcome('-S', *(each.format(tmp_path / 'h') for each in arguments))
+            assert done.status == 0 and f'h has {said}' * bool(said and arguments != ('P {}:f',)) in done.err
+            assert (' has ' in done.err) == bool(said and arguments != ('P {}:f',))
 
 
 INLINED = """
