@@ -1334,7 +1334,7 @@ def inflated(data: Union[bytes, memoryview], decompressor: Callable[[], Any]) ->
     return found
 
 
-def unpacked_zstd(path: str, data: bytes) -> bytes:
+def unpacked_zstd(path: str, data: bytes, way: str = 'zstd -d') -> bytes:
     """What a zstd frame holds, by Python's own library (3.14) or the machine's (zstd.h: the simple API)."""
     with contextlib.suppress(ImportError):
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]
@@ -1344,7 +1344,7 @@ def unpacked_zstd(path: str, data: bytes) -> bytes:
         library = ctypes.CDLL('libzstd.so.1')
     except OSError:
         raise DebugInfoError(f'{path}: to read zstd, libzstd.so.1 or Python 3.14 is needed; '
-                             'or unpack it with zstd -d') from None
+                             f'or unpack it with {way}') from None
     library.ZSTD_getFrameContentSize.restype = library.ZSTD_decompress.restype = ctypes.c_ulonglong
     size = library.ZSTD_getFrameContentSize(data, ctypes.c_size_t(len(data)))
     size = min(size, inflatable(len(data)))                                 # 2**64 - 1: it does not say
@@ -1361,7 +1361,7 @@ def inflated_section(path: str, section: Section, data: memoryview) -> memoryvie
         if section.packing == 1:
             found = inflated(data, zlib.decompressobj)
         elif section.packing == 2:
-            found = unpacked_zstd(path, bytes(data))
+            found = unpacked_zstd(path, bytes(data), 'objcopy --decompress-debug-sections')
         else:
             raise ValueError(f'{section.name} is compressed in a way unknown here, {section.packing}')
         if len(found) != section.unpacked:
@@ -1835,6 +1835,19 @@ def block(data: Bytes, at: int, length: FormReader = uleb128) -> Tuple[bytes, in
     return bytes(data[at:at + size]), at + size
 
 
+def tables(data: Bytes, mark: str, wide: bool = False) -> Iterator[int]:
+    """Where the units or tables of a section begin, which have their lengths before them; those of 64-bit
+    DWARF (`wide`) or the others (DWARF 5, 7.4)."""
+    at = 0
+    while at + 12 <= len(data):
+        length = struct.unpack_from(mark + 'I', data, at)[0]
+        if (length >= 0xfffffff0) == wide:
+            yield at
+        if length >= 0xfffffff0:
+            length = 8 + struct.unpack_from(mark + 'Q', data, at + 4)[0]
+        at += 4 + length
+
+
 def unknown_form(data: Bytes, at: int) -> NoReturn:
     """Refuse an attribute that nobody knows the length of."""
     raise ValueError(f'an attribute of an unknown form, {at} bytes into its unit of {len(data)}')
@@ -2257,15 +2270,8 @@ class Entries:
     @functools.cached_property
     def offsets(self) -> List[int]:
         """Where each unit begins."""
-        offsets = []
-        for base, data in ((self.start, self.info), (self.start + len(self.info), self.types)):
-            at = 0
-            while at + 12 <= len(data):
-                offsets.append(base + at)
-                length = self.word_at(data, at)[0]
-                if length >= 0xfffffff0:                                # 64-bit DWARF
-                    length = 8 + struct.unpack_from(self.mark + 'Q', data, at + 4)[0]
-                at += 4 + length
+        sections = (self.start, self.info), (self.start + len(self.info), self.types)
+        offsets = [base + at for base, data in sections for at in tables(data, self.mark)]
         self.executable.release(f'.debug_info{self.suffix}')
         return offsets
 
@@ -2771,7 +2777,7 @@ class DwarfTypes:
 
     def _read_type(self, die: Die) -> Written:
         tag, name, size = die.tag, die.name, die.values.get('DW_AT_byte_size')
-        if tag == 'DW_TAG_typedef':
+        if tag == 'DW_TAG_typedef' or tag == 'DW_TAG_subrange_type' and 'DW_AT_GNU_bias' not in die.values:
             return Alias(name, self.lazy(die))
         if tag in QUALIFIERS:
             return Qualified(QUALIFIERS[tag], self.lazy(die))
@@ -3164,19 +3170,14 @@ class Lines:
     @functools.cached_property
     def _offsets(self) -> List[int]:
         """Where each program begins in .debug_line."""
-        offsets, at = [], 0
-        while at + 12 <= len(self._data):
-            offsets.append(at)
-            at += 4 + int(struct.unpack_from(self._mark + 'I', self._data, at)[0])
-        return offsets
+        return list(tables(self._data, self._mark))
 
     def _read_header(self, at: int) -> LineHeader:
         """The header of the program there (DWARF 5, 6.2.4; up to DWARF 4 its files are numbered from 1)."""
         data = self._data
         length, version = struct.unpack_from(self._mark + 'IH', data, at)
-        if not 2 <= version <= 5 or length >= 0xfffffff0:
-            raise DebugInfoError(f'{self._path}: line numbers of DWARF {version} or of 64-bit DWARF, '
-                                 'which surftrace does not read')
+        if not 2 <= version <= 5:
+            raise DebugInfoError(f'{self._path}: line numbers of DWARF {version} are not read')
         place = at + (8 if version >= 5 else 6)
         start = place + 4 + struct.unpack_from(self._mark + 'I', data, place)[0]
         step, place = data[place + 4], place + (6 if version >= 4 else 5)
@@ -3382,17 +3383,16 @@ class Scopes:
     def _address_ranges(self) -> List[Tuple[int, int, int]]:
         """(first address, end, unit offset), sorted: from .debug_aranges, and of units that it does not name
         (clang makes none) from their own ranges."""
-        table, data, at = [], self._executable.contents('.debug_aranges'), 0
+        table, data = [], self._executable.contents('.debug_aranges')
         unnamed = set(self._entries.offsets)
         pair = struct.Struct(self._entries.mark + ('QQ' if self._arch.bits == 64 else 'II'))
-        while at + 12 <= len(data):
+        for at in tables(data, self._entries.mark):
             length, _, unit, size = struct.unpack_from(self._entries.mark + 'IHIB', data, at)
             unnamed.discard(unit)
             first = at + 12 + (-12 % (2 * size or 1))
             end = min(at + 4 + length, len(data))
             pairs = data[first:end - (end - first) % pair.size] if size == pair.size // 2 else b''
             table += [(start, start + extent, unit) for start, extent in pair.iter_unpack(pairs) if extent]
-            at += 4 + length
         table += [(start, end, offset) for offset in unnamed
                   for start, end in self._places.ranges(self._entries.unit(offset).top)]
         return sorted(table)
@@ -3663,6 +3663,7 @@ class Frames:
         self._executable, self._arch = executable, executable.arch
         self._other = Frames(code) if code is not None and code is not executable else None
         mark, word = '<' if self._arch.order == 'little' else '>', 'Q' if self._arch.bits == 64 else 'I'
+        self._mark = mark
         self._numbers = {kind: struct.Struct(mark + kind.replace('W', word)) for kind in 'WBHIQhiq'}
         self._pairs = {kind: struct.Struct(mark + 2 * kind.replace('W', word)) for kind in 'WBHIQhiq'}
         self._common = functools.lru_cache(None)(self._read_common)
@@ -3691,13 +3692,11 @@ class Frames:
         """(first address, end, section, where) of every frame description entry, sorted."""
         found, mask, head = [], (1 << self._arch.bits) - 1, self._pairs['I']
         for section in ('.debug_frame', '.eh_frame'):
-            data, at, is_eh = self._executable.contents(section), 0, section == '.eh_frame'
+            data, is_eh = self._executable.contents(section), section == '.eh_frame'
             base = self._executable.sections[section].address if data else 0
             pair, relative = self._pairs['W'], False
-            while at + 8 <= len(data):
+            for at in tables(data, self._mark):
                 length, identity = head.unpack_from(data, at)
-                if length >= 0xfffffff0:
-                    break
                 if length and identity != (0 if is_eh else 0xffffffff):
                     if is_eh:
                         common = self._common(section, at + 4 - identity)
@@ -3705,7 +3704,6 @@ class Frames:
                     start, size = pair.unpack_from(data, at + 8)
                     start = start + relative * (base + at + 8) & mask
                     found.append((start, start + size, section, at))
-                at += 4 + length
         return sorted(found)
 
     def _read_common(self, section: str, at: int) -> CommonFrame:
@@ -4128,9 +4126,9 @@ class Dwarf(TypeInfo):
     def unread(self) -> str:
         """Why entries that the file should have are not read, for a message."""
         with reading(self.path):
-            if self.entries.info[:4] == b'\xff' * 4:
-                return 'it is 64-bit DWARF (-gdwarf64), which surftrace does not read; '
             found = next(reversed(self.entries.missing), '')
+            if not found and next(tables(self.entries.info, self.entries.mark, wide=True), None) is not None:
+                return '64-bit DWARF (-gdwarf64) is not read; '
             return f'{found} (-gsplit-dwarf) is not there, or is of another build; ' if found else ''
 
     def source_at(self, address: int) -> str:

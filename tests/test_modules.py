@@ -124,6 +124,9 @@ def test_zstd_without_a_library_says_so(tmp_path, monkeypatch, capfd):
     (tmp_path / 'x.ko.zst').write_bytes(b'\x28\xb5\x2f\xfd' + bytes(20))
     assert show('-v', str(tmp_path / 'x.ko.zst'), 'p x:f') == 1
     assert 'zstd -d' in capfd.readouterr().err
+    section = surftrace.Section('.debug_info', 0, 20, 0, 1, False, 100, 2)
+    with pytest.raises(surftrace.DebugInfoError, match='unpack it with objcopy --decompress-debug-sections'):
+        surftrace.inflated_section('x', section, memoryview(bytes(20)))
 
 
 def test_a_function_of_the_kernel_is_not_that_of_the_module(module, vmlinux, tmp_path, capfd):

@@ -462,10 +462,15 @@ def test_where_nothing_is_told_of_parameters_they_are_words(compile_c: Compile, 
 
 
 def test_debug_information_that_is_not_read_is_named(compile_c: Compile) -> None:
-    program, why = compile_c(FRAMED, '-g', '-O1', '-gdwarf64'), 'it is 64-bit DWARF'
+    program, why = compile_c(FRAMED, '-g', '-O1', '-gdwarf64'), '64-bit DWARF (-gdwarf64) is not read; '
     assert why in outcome('-S', f'P {program}:work n').err
     assert outcome('-S', f'P {program}:work %0').out.endswith(' arg0=%di:x64\n')
     assert why in refusal(f'P {program}:work @told.v')[0]
+    plain = compile_c(OTHER, '-g', '-O1', '-c')
+    for objects in ((str(plain), '-xc'), ()):                           # one unit of two, the second or the first
+        mixed = compile_c(APP, *objects, '-g', '-O1', '-gdwarf64', *([] if objects else [str(plain)]))
+        assert value(shown(f'P {mixed}:call_other x')[0]) == 'x=%di:s32'
+        assert why in outcome('-S', f'P {mixed}:handle id').err
 
 
 def test_the_file_that_dwz_made_of_several_is_named_where_it_is_missing(compile_c: Compile, tmp_path: Path) -> None:
