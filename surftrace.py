@@ -6216,14 +6216,14 @@ def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
     return tuple(keys)
 
 
-def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] = os.path.isfile) -> Place:
+def parse_place(kind: str, text: str, at: Span) -> Place:
     """PLACE"""
     if kind in 'et':
         event = re.fullmatch(r'(?:([\w*?\[\]-]+)[/:.])?([\w*?\[\]-]+)', text)
         if not event or kind == 't' and event[1]:
             raise InputError(NO_SYSTEM if kind == 'e' else NAME_ALONE, at)
         return Place(text, at, event[2], system=event[1] or '', glob=GLOB.search(text) is not None)
-    object_, rest = split_object(kind, text, at, is_file) if kind in 'PRu' else ('', text)
+    object_, rest = split_object(kind, text, at) if kind in 'PRu' else ('', text)
     if kind == 'u':
         provider, _, name = rest.rpartition(':')
         return Place(text, at, name, object=object_, system=provider)
@@ -6255,7 +6255,7 @@ def parse_place(kind: str, text: str, at: Span, is_file: Callable[[str], bool] =
                  glob and offset is None and line is None, object=object_)
 
 
-def split_object(kind: str, text: str, at: Span, is_file: Callable[[str], bool]) -> Tuple[str, str]:
+def split_object(kind: str, text: str, at: Span) -> Tuple[str, str]:
     """(OBJ, what is behind its colon) of a place in a program: a path ends before the first colon at which it
     is a file's; either part may be quoted, or the whole."""
     quoted = re.fullmatch(r'"([^"]*)"(:.*)?', text)
@@ -6265,7 +6265,7 @@ def split_object(kind: str, text: str, at: Span, is_file: Callable[[str], bool])
         form = {'P': 'OBJ:FUNC', 'R': 'OBJ:FUNC', 'u': 'OBJ:PROVIDER:NAME'}[kind]
         raise InputError(f'{form} expected, OBJ being a path, a program in $PATH or a library (libc)', at)
     end = len(quoted[1]) if quoted and quoted[2] else next(
-        (end for end in ends if '/' not in bare[:end] or is_file(bare[:end])), ends[0])
+        (end for end in ends if '/' not in bare[:end] or os.path.isfile(bare[:end])), ends[0])
     return bare[:end], f'"{bare[end + 1:]}"' if quoted and not quoted[2] else bare[end + 1:]
 
 
@@ -9586,7 +9586,7 @@ def missing_note(field: Field) -> str:
 AFTER = regex(r'(after|both)\((\w+)\)')
 
 
-def with_entries(probes: Sequence[Probe], tree: bool = False) -> List[Probe]:
+def with_entries(probes: Sequence[Probe], tree: bool) -> List[Probe]:
     """The probes; of those that -S prints as an entry and its return, NAME{+NAME}:after(ENTRY) behind #!, one
     that has both. both(ENTRY) is the same, but of a tree, where the one is the entry."""
     named = {(probe.event, probe.place.text): probe for probe in probes}
@@ -9626,7 +9626,7 @@ def signature(event: Event) -> object:
     return definition.letter, [(name, fetch.kind) for name, fetch in definition.args], event.annotation
 
 
-def assembled(events: Sequence[Event], seal: int = 0) -> Event:
+def assembled(events: Sequence[Event], seal: int) -> Event:
     """One event with the places of all; the guards of its fields and the seal are fetched unseen at each."""
     first = events[0]
     taken = {name for name, _ in first.definitions[0].args}
@@ -9653,7 +9653,7 @@ def assembled(events: Sequence[Event], seal: int = 0) -> Event:
     unseen = [tuple((name, fetches[i]) for fetches, name in names.items()) for i in range(len(events))]
     definitions = dict.fromkeys(e.definitions[0]._replace(unseen=own) for e, own in zip(events, unseen))
     filter_ = FilterText(fields, {}).text(first.probe.filter) if first.probe.filter else ''
-    limits(first.probe, fields, next(iter(definitions)), filter_)
+    limits(fields, next(iter(definitions)), filter_)
     return first._replace(definitions=tuple(definitions), fields=tuple(fields), filter=filter_, pair=pair,
                           seal=f' {end}={seal}' if seal else '')
 
@@ -10414,7 +10414,7 @@ def unique(fields: List[Field], probe: Probe) -> List[Field]:
     return renamed
 
 
-def limits(probe: Probe, fields: Sequence[Field], definition: EventDef, filter_: str) -> None:
+def limits(fields: Sequence[Field], definition: EventDef, filter_: str) -> None:
     """The kernel's limits that hold everywhere (kernel/trace/trace_probe.h: MAX_TRACE_ARGS, FETCH_INSN_MAX;
     trace_events.c, event_filter_write: less than a page)."""
     if len(encoded(filter_)) > 4094:
@@ -12031,7 +12031,8 @@ LOST = regex(rb'^(?:CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]|\[LINE TOO BIG\])\n', r
 BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack trace>)\n', re.M)
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 FAST_PLACE = rb'\([ -(*-~]*\)'
-FAST_HEAD = rb'^(?! =>)( [ -~]{15}-(?=[\d ]{6})\d+ +(?:\([ \d-]+\) +)?\[\d{3,}\] (?:\S{5} )? *)([\d.]+): '
+PLAIN_HEAD = rb' %s[ -~]{15})-(?=[\d ]{6})%s\d+) +(?:\([ \d-]+\) +)?\[%s\d{3,})\] (?:\S{5} )? *'   # 3 groups
+FAST_HEAD = rb'^(?! =>)(' + PLAIN_HEAD % ((rb'(?:',) * 3) + rb')([\d.]+): '
 UNFINISHED = 1 << 16                                    # bytes of a record whose end is still waited for
 
 
@@ -12576,14 +12577,13 @@ def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
     for event in events:
         columns = event.columns or ()
         of_record = {column.title for column in columns if column.field < 0}
-        task, pid, cpu = (rb'(?P<%s>' % name.encode() if title in of_record else rb'(?:'
-                          for title, name in HEAD_GROUPS.items())
+        groups = tuple(rb'(?P<%s>' % name.encode() if title in of_record else rb'(?:'
+                       for title, name in HEAD_GROUPS.items())
         fields = {column.field for column in columns}
         values = PLAIN + b'*'
         if event.definitions:
             values = FAST_PLACE + fast_values(event, fields) + fast_unseen(event)
-        head = rb'^ ' + task + rb'[ -~]{15})-(?=[\d ]{6})' + pid + rb'\d+) +(?:\([ \d-]+\) +)?\[' + cpu
-        head += rb'\d{3,})\] (?:\S{5} )? *[\d.]+: '
+        head = rb'^(?! =>)' + PLAIN_HEAD % groups + rb'[\d.]+: '
         pattern = head + rb'(?P<event>%s)()' + values.replace(b'%', b'%%') + rb'$'
         names.setdefault(pattern, []).append(re.escape(event.head))
     return [re.compile(pattern % b'|'.join(heads), re.M) for pattern, heads in names.items()]
@@ -15886,7 +15886,7 @@ def frame_function(program: Callable[[str], Optional[Program]], path: str, behin
         found = program(path)
         code = [segment for segment in found.executable.segments if segment.code] if found else []
         if found and code:
-            return function_and_offset(found, (code[0].address & ~0xfff) + behind, '+0x0')
+            return function_and_offset(found, (code[0].address & -mmap.PAGESIZE) + behind, '+0x0')
     return ''
 
 
@@ -16326,7 +16326,7 @@ def withheld(events: Sequence[Event], run: Run) -> List[str]:
     return [reason for reason, possible in reasons.items() if possible]
 
 
-PAGE_KB = os.sysconf('SC_PAGESIZE') >> 10
+PAGE_KB = mmap.PAGESIZE >> 10
 TOO_LARGE = f'larger than {PAGE_KB} KB'
 
 
