@@ -10,7 +10,8 @@
                                                                            session  script    -S
                                                                            tracefs   sh      print
                                                                               |
-                                                  trace_pipe line --decode--> stdout
+                                          trace_pipe --decode--> lines or tables --> stdout
+                                          histograms --tally---> tables
 
 The file is a row of rooms, each under a banner. A room uses only the rooms above it. Printing, argv, the
 environment and exiting live in the last room; writing to tracefs lives in Tracefs; everything else is values
@@ -18,8 +19,10 @@ in, values out.
 
 Words: a Probe and its Args are what the user wrote; a Fetch is what the kernel reads (a fetch-arg of
 Documentation/trace/kprobetrace.rst); a Field is one value shown, made of one or more Fetches; an EventDef is
-the definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; a Guard
-is a number that tells whether a value means anything; Steps are changes of the machine, each with its undo.
+the definition line; an Lvalue is a place while walking C; TypeInfo is the interface of Dwarf and Btf; Steps
+are changes of the machine, each with its undo. Fetched too, and unseen, are a Guard, a number that tells
+whether a value means anything; the seal, by which the end of a record is told from a text that imitates it;
+the stack pointer, by which the entry and the return of a call make a Pair.
 """
 from __future__ import annotations  # surftrace needs Python 3.9 or later
 
@@ -8827,7 +8830,7 @@ def first_words(text: str) -> FrozenSet[str]:
     return frozenset(line.split()[0] for line in text.splitlines())
 
 
-# where
+# Places: where probes are put
 
 
 GLOB_CAP = 100                              # matches of a pattern that are traced; more are cut, with a note
@@ -9167,7 +9170,7 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     found = linked_function(place, module) if place.function else None
     file = place.file if not place.function else ''
     if '.' in place.function and not place.file and not found and dwarf.files_like(place.function):
-        file = place.function                           # a language's whose files' names nobody listed
+        file = place.function                           # of a language whose ending the grammar does not know
     if file:
         spots = dwarf.line_spots(file, place.line or 0)
     else:
@@ -9494,7 +9497,7 @@ def convention_note(probe: Probe, target: Target) -> str:
             'compiler changed them they are elsewhere')
 
 
-# what
+# The events of lines
 
 
 def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
@@ -9605,7 +9608,7 @@ def with_entries(probes: Sequence[Probe], tree: bool) -> List[Probe]:
             args = {arg.name: arg for arg in (*entry.args, *probe.args)}
             time = Arg('', '', Expr('special', at, '$dur'), '', at, at)
             shown = [args.get(name, time._replace(name=name)) for name in names]
-            parts = [arg for arg in args.values() if arg not in shown]      # of fields of several
+            parts = [arg for arg in args.values() if arg not in shown]      # of fields of several fetch-args
             probe = probe._replace(args=(*shown, *parts), words=(*entry.words, *own), entry=entry)
         made.append(probe)
     return [probe for probe in made if probe not in entries]
@@ -10116,7 +10119,7 @@ def defined(probe: Probe, name: str, letter: str, place: str, fields: Sequence[F
     return assembled([event], machine.seal * ends_in_doubt)
 
 
-# which: entries and returns as pairs
+# Entries and returns as pairs
 
 
 def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
@@ -10264,7 +10267,7 @@ def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Seque
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words += [entry] if entry else []
     words += probe.stacks
-    words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # no filter, no keys
+    words = [f'={word}' if word[:2] in ('f:', 'h:') else word for word in words]    # not f: or h:
     counted = '' if columns is None else 'h:' + ' '.join(column.source() for column in columns)
     text = probe.text
     for each in reversed(list(comparisons(probe.filter))):      # expressions have names by now
@@ -10273,7 +10276,7 @@ def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Seque
     return ' '.join(filter(None, [*words, counted, filter_ * (entry is not None)]))
 
 
-# which: calls in a tree
+# Calls in a tree
 
 
 def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
@@ -10433,7 +10436,7 @@ def limits(fields: Sequence[Field], definition: EventDef, filter_: str) -> None:
             refuse(f'this becomes {size} characters; the kernel takes 254 (up to Linux 6.18, 63)', at)
 
 
-# which: filters
+# Filters
 
 
 GENERIC_FIELDS = {
@@ -10968,12 +10971,12 @@ class Counting:
             table.outside = 0
 
 
-# which: by the kernel
+# Histograms: counted by the kernel
 
 
 SMALLEST_HISTOGRAM, LARGEST_HISTOGRAM = 1 << 7, 1 << 17     # entries; trace_events_hist.c, parse_map_size
 MOST_HISTOGRAMS = 9             # of an event: two keys behind pointers of their own
-SURELY_ADDED = 1 << 32          # so large are numbers that may be added up to one of 64 bits
+SURELY_ADDED = 1 << 32          # sums of numbers below it stay within 64 bits
 NO_KEYS = ('hitcount', 'stacktrace', 'cpu', 'CPU')      # words of the kernel, not names of fields
 HISTOGRAM = regex(rb'# event histogram\n#\n# trigger info: hist:\S+(?: if (?P<filter>.*))? \[\w+\]\n#\n\n'
                   rb'(?P<entries>(?s:.*?))\nTotals:\n'
@@ -11187,7 +11190,7 @@ def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List
     exact = pair.condition and mapped(pair.condition, whole_times)
     condition = FilterText(fields, {}).text(exact) if exact else ''
     counted = histograms(whole, [condition])
-    task = (Column('common_pid', ''),) * (back.definitions[0].letter == 'R')    # in the kernel by its stack
+    task = (Column('common_pid', ''),) * (back.definitions[0].letter == 'R')    # a kernel stack tells it
     less = f'-{popped}' * bool(popped)
     first, last = [(*task, Column(stack, '')) for stack in (entry.pair.stack, pair.stack + less)]
     kept = [f',kept_{field.name}={field.name}' for field in fields if field.when == 'entry']
@@ -11367,8 +11370,8 @@ class OpenCalls:
         self._doubtful = doubtful                       # whether something may be lost around a record
         self._late: Dict[Tuple[bytes, Tuple[str, str]], int] = {}       # when the last of these came
         self._open: Dict[bytes, List[OpenCall]] = {}    # by task, the innermost last
-        self._begun: Set[str] = set()                   # what entries have come of
-        self._popped: Dict[bool, int] = {}              # how far the stack is up at a return, by in_program
+        self._begun: Set[str] = set()                   # events whose entries have come
+        self._popped: Dict[bool, int] = {}              # what a return takes from the stack, by `program`
 
     @staticmethod
     def _here(event: Event, head: re.Match[bytes], match: Optional[re.Match[bytes]], entry: str) -> OpenCall:
@@ -11616,7 +11619,7 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
 # The lines of trace_pipe.
 
 
-# what is shown
+# How records are shown
 
 
 # What begins a record (kernel/trace/trace_output.c, trace_print_context): "%16s-%-7d ". The task's name is at
@@ -12021,7 +12024,7 @@ def elements(text: str, kind: str, count: int) -> object:
     return [missing(part) if part[0] == '(' else part[1:-1] for part in parts]
 
 
-# the records
+# The records themselves
 
 
 STACK = regex(rb'<(user )?stack trace>\n')
@@ -13476,7 +13479,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
             steps.append(Step(made, None if count else removal, definition.name))
     counted = run_histograms(events, run)
     steps += counting_steps(counted, run.group, f'{instance}/')
-    for event in sorted(events, key=lambda event: event.role != 'return'):  # of a call that is seen to begin
+    for event in sorted(events, key=lambda event: event.role != 'return'):  # on before their entries
         folder = f'{instance}/{event.folder(run.group)}'
         filters = filters_of(event, run)
         if any(each.event.name == event.name for each in counted):
