@@ -6333,6 +6333,7 @@ class Format(NamedTuple):
     signed: int = 0                                     # bits of a signed bit-field, unsigned to the kernel
     missing: Tuple[str, ...] = ()                       # of a struct: the members that are not shown
     alone: str = ''                                     # the word where no C type explains it, if another
+    members: Tuple[Tuple[str, Any], ...] = ()           # of a struct: their names and formats, None: as it is
 
 
 class Layout(NamedTuple):
@@ -6561,7 +6562,7 @@ def struct_format(members: Sequence[Tuple[str, Optional[Format]]], missing: Sequ
         words = (f'{name}:{of(format_)}' if format_ else name for name, format_ in members)
         return '{' + ';'.join(words) + '}'
     return Format(word(operator.attrgetter('word')), takes, show, missing=tuple(missing),
-                  alone=word(lambda format_: format_.alone or format_.word))
+                  members=tuple(members), alone=word(lambda format_: format_.alone or format_.word))
 
 
 TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftrace fetches
@@ -11993,22 +11994,36 @@ def function_and_offset(program: Program, address: int, start: str = '') -> str:
 
 
 def typed(field: Field, reading: Reading) -> object:
-    """A value for JSON: a number, a text, an array, None for (null), an object where there is no value."""
+    """A value for JSON: a number, a text, an array, of a struct an object, None for (null), an object where
+    there is no value."""
     text = decoded(reading.text)
-    kind, _, count = (field.kind or 'string').partition('[')
     if not reading.sure or field.when == 'dur':
         return int(reading.parts[0]) // 1000 if reading.sure else missing(text)
-    if field.format and count and text[0] == '{':
+    kinds = [fetch.kind for fetch in field.fetches]
+    return typed_parts(field.format, kinds, [decoded(part) for part in reading.parts], text)
+
+
+def typed_parts(format_: Optional[Format], kinds: List[str], parts: List[str], text: str = '') -> object:
+    """The same of its parts, as the kernel prints them, and of what is shown."""
+    if format_ and format_.members:
+        values = {}
+        for name, own in format_.members:
+            count = len(own.takes) if own else 1
+            values[name] = typed_parts(own, kinds[:count], parts[:count])
+            kinds, parts = kinds[count:], parts[count:]
+        return values
+    text, (kind, _, length) = text or (format_.show(parts) if format_ else parts[0]), kinds[0].partition('[')
+    if format_ and length and text[0] == '{':
         return [value_shown(each) for each in text[1:-1].split(',')]
-    if field.format:
+    if format_:
         return value_shown(text)
-    return elements(text[1:-1], kind, int(count[:-1])) if count else element(text, kind)
+    return elements(text[1:-1], kind, int(length[:-1])) if length else element(text, kind or 'string')
 
 
 def element(text: str, kind: str) -> object:
     """A value of that fetch type, as the kernel prints it."""
     if kind in STRINGS or kind == 'char':
-        return text[1:-1]
+        return missing(text) if text == '(fault)' else text[1:-1]
     return text if kind == 'symbol' else int(text, 0)
 
 
@@ -14789,7 +14804,8 @@ commands that make the kernel count, or why it cannot, each as a comment (`# `) 
 
 `--json` prints an object a line. An event has its `time` in seconds (with `-T` the date and time), `comm`,
 `pid` (of the thread), `tgid` (of its process, where that is known), `cpu`, `event`, `function`, at a return
-`caller`, and `values`: numbers, texts (bytes that are no UTF-8 as `\udcXX`), arrays. `null` is `(null)`;
+`caller`, and `values`: numbers, texts (bytes that are no UTF-8 as `\udcXX`), arrays, of
+a struct an object. `null` is `(null)`;
 `{"error": "fault"}` and the like stand where there is no value; `{"text": ..., "more": ...}` is a text that
 is longer, or could not be read whole; `$dur` is in microseconds. A trace event has the kernel's `text`. With
 `-s` there is a `stack` (of a program `user_stack`), `null` where that was lost. A line of its own is

@@ -6,7 +6,7 @@ import re
 from random import Random
 
 import pytest
-from helpers import SETS, outcome, sealed, some_records, text_of
+from helpers import ARGS, SETS, outcome, sealed, some_records, text_of
 from imitation import Old
 
 import surftrace
@@ -106,6 +106,64 @@ def test_json_says_what_the_text_says(lines):
                 assert line.split()[-1] == each['text'].split()[-1] and each['event'] == 'b'
             else:
                 assert set(each) == {'lost', 'cpu'} and line == f"CPU:{each['cpu']} [LOST {each['lost']} EVENTS]" or 'not decoded' in line
+
+
+STRUCT = ('p f a=+0(%di):x8[2] a_2=+2(%di):u32 a_3=+8(%di):string a_4=+24(%di):string a_5=+40(%di):x64 a_6=+48(%di):x64 a_7=+56(%di):u16[2] '
+          'a_8=+60(%di):b5@3/8 a_9=+64(%di):x64 z=%si:u32 #! a+a_2+a_3+a_4+a_5+a_6+a_7+a_8+a_9:{x;e:enum(A=1,B=2);s;t:cut(3);i:ip6;p:be16;b:S(5);q}')
+TEXTS = b'', b'x y', b'a" b=5', b'" z=7', b'\xff\xc3\xa9', b'\n\x1b[2J', b'(null)', b'(fault)', b'{', b'x' * 300, b'"', Old(b'old')
+
+
+def test_a_struct_is_an_object():
+    event, = sealed(STRUCT)
+    values = {'a': [1, 255], 'a_2': 2, 'a_3': Old(b'x'), 'a_4': b'a"} e=', 'a_5': 0, 'a_6': 1 << 56, 'a_7': [0x5000, 0xbb01], 'a_8': 31, 'a_9': 10, 'z': 3}
+    found, = objects([event], text_of(event, values))
+    assert found['values'] == {'z': 3, 'a': {'x': [1, 255], 'e': 'B', 's': {'error': 'fault'}, 't': 'a"}', 'i': '::1', 'p': [80, 443], 'b': -1, 'q': 10}}
+
+
+def says(value: object, text: str) -> bool:
+    """Whether a value of JSON is what the text shows."""
+    if isinstance(value, dict) and 'more' in value:
+        return text == f'"{surftrace.printable(value["text"])}"{value["more"]}' or text == f'"{surftrace.printable(value["text"])}" {value["more"]}'
+    if value is None or isinstance(value, dict) and set(value) <= {'error', 'text'}:
+        return text == as_text(value) or 'text' in (value or {})
+    if isinstance(value, list):
+        return len(value) == text.count(',') + 1 and all(map(says, value, text.strip('{}').split(',')))
+    if isinstance(value, dict):
+        return text == '{' + ' '.join(f'{name}=' for name in value) + '}' or all(f'{name}=' in text for name in value)
+    if isinstance(value, str):
+        return text in (value, f'"{surftrace.printable(value)}"', f"'{surftrace.printable(value)}'")
+    return value == (float(text) if isinstance(value, float) else int(text, 0))
+
+
+@pytest.mark.parametrize('line', [ARGS, STRUCT, 'p f a=+0(%di):x32 b=+0(%di):x64 d=+0(%si):u32 e=%di:s32 #! a:float b:double d:dev e:errno',
+                                  'p f s=+0(%si):string t=+8(%si):string u=+9(%si):ustring n=%di:u32'])
+def test_each_kind_of_value_is_the_same_for_programs_and_people(line):
+    """Any text in it, invalid or not; a record that is not decoded is so in both."""
+    event, = sealed(line)
+    names, random = [field.name for field in event.fields], Random(line)
+    template = Template('~|~'.join(f'{{{name}}}' for name in names), [event])
+    for _ in range(200):
+        values = {}
+        for name, fetch in event.definitions[0].args:
+            kind, _, count = fetch.kind.partition('[')
+            bits = int(re.search(r'\d+', kind)[0]) if re.search(r'\d', kind) else 0
+            number = random.choice([0, 1, (1 << bits) - 1, random.getrandbits(bits or 1)])
+            number = number - (1 << bits) * (kind[:1] == 's' and kind[1:].isdigit() and number >> (bits - 1)) if bits else number
+            texts = kind in ('string', 'ustring', '')
+            values[name] = random.choice(TEXTS) if texts else [random.getrandbits(bits)] * int(count[:-1]) if count else number
+            values[name] = random.choice([65, 97]) if kind == 'char' else values[name]
+        guards = [guard.name for field in event.fields for guard in field.guards]
+        data = text_of(event, values, {name: random.choice([0, 5000]) for name in guards if random.random() < 0.05})
+        found, = objects([event], data)
+        decoder = Decoder([event], view=template, stacks=False)
+        shown = (decoder.block(data) + decoder.finish()).decode()
+        if 'error' in found:
+            assert 'not decoded' in shown
+            continue
+        texts = shown[:-1].split('~|~')
+        assert set(found['values']) == set(names)
+        for name, text in zip(names, texts):
+            assert says(found['values'][name], text), (name, found['values'][name], text)
 
 
 def test_nothing_vanishes():
