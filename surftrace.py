@@ -11633,7 +11633,7 @@ WIDEST_LABEL = 24                           # the names of events that are shown
 TEMPLATE = regex(r'(?P<text>(?:[^{}]|\{\{|\}\})+)|\{(?P<name>\w+)(?::(?P<width>[<>^]?\d{1,3}))?\}|[{}]')
 NO_STACK = ['(no stack)']
 BOLD, CYAN, PLAIN_AGAIN = b'\x1b[1m', b'\x1b[36m', b'\x1b[0m'
-IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}| (\w+)=')
+IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}|(^| )(\w+)=')
 FieldReadings = Sequence[Tuple[Field, Reading]]
 
 
@@ -11740,7 +11740,8 @@ class Text(Raw):
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
         self._above = head['pid'], head['cpu']
         if not event.definitions:
-            return self.head(head) + self._where(event.head) + visible(place) + b'\n'
+            text = IN_COLOUR.sub(in_colour, visible(place)) if self._colour else visible(place)
+            return self.head(head) + self._where(event.head) + text + b'\n'
         values = with_names(pairs, CYAN, PLAIN_AGAIN) if self._colour else with_names(pairs)
         return b' '.join([self.head(head) + self._where(event.head + place), *values]) + b'\n'
 
@@ -11903,7 +11904,7 @@ class Template(Text):
 
 def in_colour(match: re.Match[bytes]) -> bytes:
     """The name of a value, in colour; what is no name as it is."""
-    return b' %s%s%s=' % (CYAN, match[1], PLAIN_AGAIN) if match[1] else match[0]
+    return b'%s%s%s%s=' % (match[1], CYAN, match[2], PLAIN_AGAIN) if match[2] else match[0]
 
 
 def task_text(text: bytes) -> bytes:

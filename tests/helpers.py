@@ -181,7 +181,7 @@ def some_records(random: Random, events: list[surftrace.Event], count: int) -> l
         pointers = {name: random.choice([0, 5000, GOOD]) for name in names} if random.random() < 0.1 else {}
         head = {'comm': random.choice([b'bash', b'a b', b'x-1']), 'tgid': random.choice(['', '77'])} if rare else {'tgid': '77'}
         lines.append(text_of(event, values, pointers, **head)
-                     if event.definitions else b'            bash-77      (     77) [001]   421.123456: b: x=1\n')
+                     if event.definitions else b'            bash-77      (     77) [001]   421.123456: b: x=1 y=2\n')
         if random.random() < 0.02:
             lines.append(random.choice([b'CPU:0 [LOST 5 EVENTS]\n', A_STACK]))
     return lines
