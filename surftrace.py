@@ -13668,7 +13668,7 @@ pipe() {{        # 4 is a pipe without a name
 }}
 claim() {{       # before trace_pipe is open another surftrace may remove the instance as a dead run's
     read -r uuid </proc/sys/kernel/random/uuid
-    group=surftrace_$$_${{uuid%%-*}}
+    group=surftrace_$$_${{uuid%%-*}}s
     mkdir "$tracefs/instances/$group" || fail "cannot make $tracefs/instances/$group"
     command exec 3<"$tracefs/instances/$group/trace_pipe"
 }}
@@ -14056,8 +14056,8 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
                 if count:
                     refuse('-n counts what is shown, and a script does not see what the kernel counts')
             elif event.pair and event.pair.ends:
-                refuse('a script cannot make a pair of a return and its entry ($dur, and what only the entry '
-                       'has); it can show each of them, by a line of its own')
+                refuse('a script cannot show a pair of a return and its entry ($dur, and what only the entry '
+                       'has): it can count them (h:), or show each by a line of its own')
 
 
 def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None,
@@ -14271,7 +14271,7 @@ class Instance(NamedTuple):
 
 
 GONE = (errno.ENOENT, errno.ENODEV)
-OUR_NAME = r'surftrace_\d+_[0-9a-f]{8}'     # the process id, which another container may have too, and a mark
+OUR_NAME = r'surftrace_\d+_[0-9a-f]{8}s?'   # a process id, which other containers may have; s: a script's
 
 
 def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
@@ -14295,7 +14295,7 @@ def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
 
 def sweep(tracefs: Tracefs) -> List[str]:
     """Remove what killed runs left, and say which. A living run has locked its instance; a script has its
-    trace_pipe open: rmdir says EBUSY, which pairs may be the reason of too. A group without an instance is
+    trace_pipe open: rmdir says EBUSY, as it does where there are pairs. A group without an instance is
     nobody's: that is made first, removed last."""
     swept = []
     for name in [name for name in tracefs.names('instances') if re.fullmatch(OUR_NAME, name)]:
@@ -14304,7 +14304,7 @@ def sweep(tracefs: Tracefs) -> List[str]:
             lock = tracefs.lock(path)
             try:
                 pair = tracefs.has(f'events/synthetic/{PAIR_OF.format(name)}')
-                if pair and not is_open(f'{path}/trace_pipe'):
+                if pair and not (name.endswith('s') and is_open(f'{path}/trace_pipe')):
                     remove_triggers(tracefs, path)
                 tracefs.rmdir(path)
                 swept.append(name)

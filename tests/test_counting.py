@@ -12,6 +12,7 @@ from random import Random
 import pytest
 from helpers import KERNEL, events_of, need, sealed, text_of
 
+import surftrace
 from surftrace import (
     ENTRIES_ELSEWHERE,
     Column,
@@ -489,6 +490,16 @@ def test_what_found_no_room_before_it_was_a_pair_is_said():
     assert tally.losses() == ['up to 4 with keys that found no room in the kernel']
     assert (tally.returns, tally.alone) == (6, 2)       # returns whose entry was not seen
     assert counting.text().splitlines()[1:3] == [f"5      3           3600 |{'':40}".rstrip(), f"7      1     {1 << 33} |{'#' * 40}"]
+
+
+@pytest.mark.parametrize('seen', [True, False, None])
+def test_a_script_that_lives_has_its_trace_pipe_open(seen, tmp_path, monkeypatch):
+    """In a PID namespace, whose processes are not all that there are, it may."""
+    monkeypatch.setattr(surftrace, 'counted_by_the_kernel', lambda process: seen)
+    name = f'{tmp_path.name}/trace_pipe'
+    with open(tmp_path / 'trace_pipe', 'w'):
+        assert surftrace.is_open(name)
+    assert surftrace.is_open(name) == (not seen)
 
 
 def test_a_histogram_is_paused_with_its_filter():

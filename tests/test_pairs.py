@@ -268,8 +268,8 @@ def test_an_entry_that_is_read_behind_its_return_makes_no_pair_with_the_next_one
     assert shown(events, first[1], first[0], second[1], second[0], *call(events, 3, start=3.0)) == ['n=3 retval=3 dur=500.000ms']
 
 
-@pytest.mark.parametrize(('line', 'words'), [('r f $dur', 'cannot make a pair'), ('p f h:stack', 'only surftrace itself, not the kernel, can count by the stack'),
-                                             ('r f n=%0:s32 f:n>1', 'cannot make a pair')])
+@pytest.mark.parametrize(('line', 'words'), [('r f $dur', 'cannot show a pair'), ('p f h:stack', 'only surftrace itself, not the kernel, can count by the stack'),
+                                             ('r f n=%0:s32 f:n>1', 'cannot show a pair')])
 def test_a_script_does_not_leave_out_in_silence_what_it_cannot_do(line, words):
     with pytest.raises(InputError, match=words) as caught:
         script(sealed(line), Run(''))
