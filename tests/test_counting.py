@@ -495,7 +495,7 @@ def test_what_found_no_room_before_it_was_a_pair_is_said():
 @pytest.mark.parametrize('seen', [True, False, None])
 def test_a_script_that_lives_has_its_trace_pipe_open(seen, tmp_path, monkeypatch):
     """In a PID namespace, whose processes are not all that there are, it may."""
-    monkeypatch.setattr(surftrace, 'counted_by_the_kernel', lambda process: seen)
+    monkeypatch.setattr(surftrace, 'has_kernels_pids', lambda process: seen)
     name = f'{tmp_path.name}/trace_pipe'
     with open(tmp_path / 'trace_pipe', 'w'):
         assert surftrace.is_open(name)
