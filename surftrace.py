@@ -11966,7 +11966,7 @@ def caller_and_place(event: Event, text: bytes) -> Tuple[str, str]:
         return ''.join(caller), here
     names = [function_and_offset(event.program, int(each, 16) - bias) or each for each in (*caller, here)]
     place = event.probe.place
-    single = len(event.definitions) == 1 and place.function and place.line is None
+    single = len(event.definitions) == 1 and place.function and place.line is None and event.probe.kind != 'u'
     return ''.join(names[:-1]), place_label(event) if single else names[-1]
 
 

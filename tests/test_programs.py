@@ -864,6 +864,16 @@ def test_every_site_is_where_readelf_has_it(flags: str, usdt: Callable[..., Path
         assert [line.split()[1] for line in shown(f'u {program}:{name}')] == [f'{program}:{site:#x}' for site in sites]
 
 
+def test_the_place_of_a_usdt_probe_is_the_function_that_it_is_in(usdt: Callable[..., Path]) -> None:
+    program = surftrace.program_at(str(usdt('-O2', '-fno-inline')))
+    machine = surftrace.Machine(surftrace.Module(AMD64, None, []), print, program=lambda name: program)
+    event, = surftrace.make_events([surftrace.parse_probe(f'u {program.path}:constants')], machine)
+    site = next(note.address for note in program.executable.usdt_notes() if note.name == 'constants')
+    symbol = program.symbols.symbol_at(site)
+    place = b'(0x%x)' % (0x555555554000 + site)
+    assert surftrace.caller_and_place(event, place) == ('', f'{symbol.name}+{site - symbol.address:#x}')
+
+
 def test_arguments_of_usdt_are_typed_by_their_operands(usdt: Callable[..., Path]) -> None:
     program = usdt('-O2', '-g')
     assert value(shown(f'u {program}:shop:four %0 %1 %2 %3 s=!(char *)%3')[0]) == (
