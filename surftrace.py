@@ -11960,7 +11960,11 @@ def caller_and_place(event: Event, text: bytes) -> Tuple[str, str]:
     *caller, here = text[1:-1].decode().split(' <- ')
     if not event.program:
         short = [re.sub(r'(?:\+0x0)?/0x[0-9a-f]+', '', each) for each in (*caller, here)]
-        return ''.join(short[:-1]), short[-1].partition(' [')[0]
+        here = short[-1].partition(' [')[0]
+        name, _, offset = here.partition('+')           # an entry that begins with endbr is probed behind it
+        places = {definition.place.rpartition(':')[2] for definition in event.definitions}
+        moved = offset and name in places and f'{name}+{int(offset, 16)}' not in places
+        return ''.join(short[:-1]), name if moved else here
     bias = load_bias(event, int(here, 16))
     if bias is None:
         return ''.join(caller), here
@@ -14676,7 +14680,7 @@ EXAMPLES = (            # what stands behind surftrace, and what it does; those 
     ("-d 5 -s 'p tcp_sendmsg size f:size>1000'", 'for five seconds, with kernel stacks'),
     ("'p wake_up_new_task comm=%0->comm users=S%0->mm->mm_users prio=%0->prio'", 'members through pointers'),
     ("'p ip_rcv src=@(struct iphdr *)%0->saddr:ip f:src==127.0.0.1'", 'a packet header in an sk_buff'),
-    ('-F do_filp_open', 'the code of a function: where to probe, what is available there'),
+    ('-F vfs_read', 'the code of a function: where to probe, what is available there'),
     ("'t sched_switch prev->comm next->prio f:comm==bash'",
      'a raw tracepoint: its arguments and what they lead to'),
     ("'p fs/namei.c:3861 name=pathname->name'", 'a line inside a function, its variables'),

@@ -118,7 +118,7 @@ EXAMPLES = {
     "'r:open do_sys_openat2": Example('LC_ALL=C cat /etc/nosuch', 2),
     "'e:kill": Example('sleep 9 & sleep 0.1; busybox kill -9 $!'),
     "'r vfs_read": Example(READS, 2),
-    "'p kfree_skb_reason reason": Example(REFUSED),
+    "'e:drop": Example(REFUSED),
     "'p ip_rcv": Example('ping -c 1 127.0.0.1'),
     "-n 1 -s 'p tcp_sendmsg": Example(SEND, 5),
     "'p:open fs/namei.c": Example('cat /etc/wiki_nosuch', dwarf=True),

@@ -32,6 +32,7 @@ def at(line: bytes, seconds: str) -> bytes:
 
 @pytest.mark.parametrize(('line', 'name', 'place', 'expected'), [
     ('p f n=%di:u32', 'f0', 'f+0x0/0x40', 'f: n=1'),
+    ('p f n=%di:u32', 'f0', 'f+0x4/0x40', 'f: n=1'),               # where functions begin with endbr
     ('p:open f n=%di:u32', 'open', 'f+0x0/0x40', 'open: (f) n=1'),
     ('p:f f n=%di:u32', 'f', 'f+0x0/0x40', 'f: (f) n=1'),
     ('p f+33 n=%di:u32', 'f0', 'f+0x21/0x40', 'f+0x21: n=1'),
