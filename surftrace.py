@@ -14463,11 +14463,13 @@ def probe_profile(tracefs: Tracefs, group: str) -> Dict[str, Tuple[int, int]]:
 #
 #     surftrace recording 1
 #     # when and where; the definitions: for people
-#     {"begin": {"Beginning": [...]}}   NamedTuples by name, with their fields; formats and machines by theirs
+#     {"begin": {"Beginning": {...}}}   NamedTuples by name, with their fields but for what is usual; formats
+#                                       and architectures by theirs
 #     {"name": ["f0: (0x55..)", "main+0x3", "f"]}, {"name": ["/bin/sh+18", "main+0x12"]}   in programs, before
 #     {"lost": [[0, 5]]}                by then, on a processor, where its Gaps have asked
-#     {"text": 4096}                    so many bytes of the kernel's lines, which follow
-#     {"end": [...]}                    the Results; not there where the run was killed
+#     {"text": [4096, 3735928559]}      so many bytes of the kernel's lines, which follow; the CRC of all but
+#                                       such lines, to their end
+#     {"end": [...]}                    the Results, if the run was not killed; last an empty text
 
 RECORDING = b'surftrace recording 1\n'
 LONGEST_LINE = 1 << 26
@@ -14508,8 +14510,11 @@ def line_of(key: str, value: Any) -> bytes:
         if isinstance(value, Format):
             return value.alone or value.word
         value = Elsewhere(value.path) if isinstance(value, Program) else value
-        parts = [plain(each) for each in value] if isinstance(value, (tuple, list)) else value
-        return {type(value).__name__: parts} if hasattr(value, '_fields') else parts
+        if hasattr(value, '_fields'):
+            known, usual = value._asdict(), value._field_defaults
+            return {type(value).__name__: {name: plain(each) for name, each in known.items()
+                                           if name not in usual or each != usual[name]}}
+        return [plain(each) for each in value] if isinstance(value, (tuple, list)) else value
     return json.dumps({key: plain(value)}).encode() + b'\n'
 
 
@@ -14519,8 +14524,11 @@ def read_back(line: bytes) -> Any:
 
     def tupled(value: Any) -> Any:
         return tuple(map(tupled, value)) if isinstance(value, list) else value
-    return json.loads(line, object_hook=lambda known: next(
-        (KEPT[name](*tupled(known[name])) for name in known if name in KEPT), known))
+
+    def made(known: Dict[str, Any]) -> Any:
+        known = {name: tupled(value) for name, value in known.items()}
+        return next((KEPT[name](**fields) for name, fields in known.items() if name in KEPT), known)
+    return json.loads(line, object_hook=made)
 
 
 def whole_event(event: Event) -> Event:
@@ -14572,17 +14580,22 @@ class Recorder(Decoder):
             if event.program:
                 self._told.append(line_of('name', [decoded(event.head + text), *names]))
             return names
-        view, self._told = Text(beginning.events), []           # type: Text, List[bytes]
+        view, self._told, self._sum = Text(beginning.events), [], 0         # type: Text, List[bytes], int
         view.places = place
         super().__init__(beginning.events, frozenset(beginning.tasks), named if function_at else None,
                          beginning.stacks, view)
         lines = ''.join(f'# {printable(text)}\n' for text in about)
-        self.start = RECORDING + lines.encode() + line_of('begin', beginning)
+        self.start = RECORDING + self._summed(lines.encode() + line_of('begin', beginning), b'')
+
+    def _summed(self, told: bytes, data: bytes) -> bytes:
+        """What is told before the kernel's lines, and these."""
+        self._sum = zlib.crc32(told + data, self._sum)
+        return told + line_of('text', [len(data), self._sum]) + data
 
     def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
         super().block(data, limit)
         lost = line_of('lost', [*self.gaps.lost.items()]) if self.gaps.lost else b''
-        whole = b''.join([*self._told, lost, line_of('text', len(data)), data])
+        whole = self._summed(b''.join([*self._told, lost]), data)
         self._told, self.gaps.lost = [], {}
         self._shown = [(whole, [name for _, begun in self._shown for name in begun])]
         return whole
@@ -14597,14 +14610,14 @@ class Recorder(Decoder):
         """What stands at the end; no event is in that."""
         self._shown = ()
         profile = [[name, *counts] for name, counts in results.profile.items()]
-        return line_of('end', [run, results.lost, results.unshown, results.why, profile])
+        return self._summed(line_of('end', [run, results.lost, results.unshown, results.why, profile]), b'')
 
 
 class Recording:
     """A recording that is read; `about` are its lines for people."""
 
     def __init__(self, file: Any, path: str) -> None:
-        self._file, self._path, self.run = file, path, Run('')
+        self._file, self._path, self.run, self._sum = file, path, Run(''), 0
         self._names: Dict[str, List[str]] = {}
         self.about: List[str] = []
         if file.readline(len(RECORDING)) != RECORDING:
@@ -14616,10 +14629,11 @@ class Recording:
 
     def _items(self) -> Iterator[Any]:
         for line in iter(functools.partial(self._file.readline, LONGEST_LINE), b''):
-            if line[:2] != b'# ':
-                yield read_back(line)
-            else:
-                self.about.append(decoded(line[2:-1]))
+            item = {} if line[:1] == b'#' else read_back(line)
+            self.about += [decoded(line[2:-1])] * (not item)
+            self._sum = zlib.crc32(b'' if 'text' in item else line, self._sum)
+            if item:
+                yield item
 
     def decoded(self, results: Results) -> Iterator[bytes]:
         """What is shown of it; then `run` and the results are known."""
@@ -14627,7 +14641,11 @@ class Recording:
         with reading(self._path):
             for item in self._items():
                 if 'text' in item:
-                    data = self._file.read(min(item['text'], LONGEST_LINE))
+                    size, total = item['text']
+                    data = self._file.read(min(size, LONGEST_LINE))
+                    self._sum = zlib.crc32(data, self._sum)
+                    if len(data) == size and self._sum != total:
+                        raise ValueError('its sum is another')
                     yield results.decoder.block(data[:data.rfind(b'\n') + 1], results.left())
                 elif 'name' in item:
                     key, *names = item['name']
