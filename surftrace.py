@@ -11358,6 +11358,9 @@ class OpenCall(NamedTuple):
         return near and self.program == other.program and -1 not in (self.stack, other.stack)
 
 
+DEEPEST = 64                    # of nested calls in a thread of a program; uprobes.h, MAX_URETPROBE_DEPTH
+
+
 class OpenCalls:
     """The entries whose returns have not come. A pair has the same task, function and stack pointer; what is
     deeper in the stack than an entry or a return that comes is over, though its return was not seen. An entry
@@ -11367,6 +11370,7 @@ class OpenCalls:
     def __init__(self, doubtful: Callable[[re.Match[bytes]], bool]) -> None:
         self.seen: Dict[str, int] = collections.Counter()   # entries and returns, by their event
         self.alone: Dict[str, int] = collections.Counter()  # returns not shown: their entry is unknown
+        self.too_deep = 0                               # calls whose returns the kernel does not see
         self.begun = Begun(doubtful)
         self._doubtful = doubtful                       # whether something may be lost around a record
         self._late: Dict[Tuple[bytes, Tuple[str, str]], int] = {}       # when the last of these came
@@ -11429,6 +11433,7 @@ class OpenCalls:
         for again in [call for call in calls if call[:2] == here[:2] and here.stack >= 0]:
             calls = self._without(calls, again)
         over = self._late.pop((task_of(head), here.key), -1) >= here.time
+        self.too_deep += here.program and sum(call.program for call in calls) >= DEEPEST
         depth = sum(call.shown for call in calls)
         self._keep(head, calls if over else [*calls, here._replace(readings=readings, shown=shown)])
         return depth
@@ -14427,7 +14432,7 @@ def buffer_stats(tracefs: Tracefs, instance: str) -> Dict[int, List[Tuple[str, i
 
 def overruns(tracefs: Tracefs, instance: str) -> Dict[int, int]:
     """What each processor has overwritten."""
-    return {cpu: dict(counts)['overrun'] for cpu, counts in buffer_stats(tracefs, instance).items()}
+    return {cpu: dict(counts).get('overrun', 0) for cpu, counts in buffer_stats(tracefs, instance).items()}
 
 
 def buffer_counts(tracefs: Tracefs, instance: str) -> Tuple[int, int]:
@@ -16404,8 +16409,11 @@ def unpaired(events: Sequence[Event], stream: Results) -> List[str]:
     calls, view = stream.decoder.calls, stream.decoder.view
     names = {event.name: view.label(event).replace('<- ', '') for event in events}
     or_lost = ', or another one may have been lost' * bool(stream.lost)
-    return [f'{count} of {calls.seen[name]} returns of {names[name]} are not shown: their entry was not seen'
-            f'{or_lost}' for name, count in calls.alone.items()]
+    too_deep = [f'{calls.too_deep} returns are not shown: of calls nested more than {DEEPEST} deep the '
+                'kernel sees none'] if calls.too_deep else []
+    alone = [f'{count} of {calls.seen[name]} returns of {names[name]} are not shown: their entry was not seen'
+             f'{or_lost}' for name, count in calls.alone.items()]
+    return alone + too_deep
 
 
 def missed_hits(profile: Dict[str, Tuple[int, int]]) -> List[str]:

@@ -260,14 +260,20 @@ def test_the_time_since_another_line(program):
 FORKS = """
 #include <sys/wait.h>
 #include <unistd.h>
-__attribute__((noipa, noinline)) int forks(int n) { int child = fork(); wait(0); return child ? n : 100 + n; }
-int main(void) { return forks(7) > 100; }
+__attribute__((noipa, noinline)) int f(int n) { int child = fork(); wait(0); return child ? n : 100 + n; }
+int main(void) { return f(7) > 100; }
+"""
+DEEP = """
+__attribute__((noipa, noinline)) int f(int n) { int r = n ? f(n - 1) : 0; __asm__ volatile("" : "+r"(r)); return r + 1; }
+int main(void) { return f(69) - 70; }
 """
 
 
-def test_a_table_says_which_returns_it_lacks(compile_c: Compile, tracefs: Path) -> None:
-    """The child returns from a call that it has not made."""
-    program = compile_c(FORKS, '-g', '-O1')
-    run = surftrace(f'R:g {program}:forks n h:n', '--', str(program))
-    lacks = '1 of 2 returns of g are not shown: their entry was not seen'
-    assert f'surftrace: {lacks}' in run.stderr and f'1 calls\nat least: {lacks}\n' in run.stdout
+@pytest.mark.parametrize(('source', 'calls', 'lacks'), [
+    (FORKS, 1, '1 of 2 returns of g are not shown: their entry was not seen'),      # the child returns from what it has not called
+    (DEEP, 64, '6 returns are not shown: of calls nested more than 64 deep the kernel sees none')])
+def test_a_table_says_which_returns_it_lacks(source: str, calls: int, lacks: str, compile_c: Compile, tracefs: Path) -> None:
+    program = compile_c(source, '-g', '-O1')
+    run = surftrace(f'R:g {program}:f h:sum(n)', '--', str(program))
+    assert f'surftrace: {lacks}' in run.stderr
+    assert re.fullmatch(rf'g: {calls} calls, sum\(n\) \d+\nat least: {lacks}\n', run.stdout)
