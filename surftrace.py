@@ -8871,14 +8871,47 @@ def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
     if place.line is not None:
         return spot_targets(line_spots(place, module), probe, module, machine)
     symbols = functions_of(place, module, machine)
+    if probe.kind in 'rR':
+        symbols = with_plain_returns(symbols, place, machine)
     if symbols:
         return [target for symbol in symbols for target in function_targets(probe, symbol, module, machine)]
     return targets_without_function(probe, module, machine) or refuse_missing(place, module, machine)
 
 
+# Functions that begin without a return address at their stack pointer, because no call leads there, and those
+# that keep it or ask who called: argc is lost, longjmp ends in SIGILL, RTLD_NEXT finds nothing
+ODD_RETURNS = regex(r'(__GI_)?(_start|_dl_start_user|_dl_runtime_\w+|__restore_rt|__morestack\w*'
+                    r'|_*(sig)?setjmp|_*(get|swap)context|(__libc_)?dlv?sym|dlm?open|pthread_exit'
+                    r'|_Unwind_\w+|__cxa_(re)?throw)|.*\.cold(\.\d+)?')
+
+
+def with_plain_returns(symbols: Sequence[Symbol], place: Place, machine: Machine) -> List[Symbol]:
+    """The functions that bear a return probe, which changes the address that they return to; a note has the
+    others, unless none remains."""
+    odd = [symbol.name for symbol in symbols if ODD_RETURNS.fullmatch(symbol.name)] * (not machine.force)
+    plain = [symbol for symbol in symbols if symbol.name not in odd]
+    if odd:
+        why = ('no call leads there, or the address that it returns to means more: a return probe, which '
+               f"changes that, would break it. Probe the entry with {'P' if place.object else 'p'}; --force "
+               'does it all the same')
+        if not plain:
+            refuse(f'{first_of(odd, 5)}: {why}')
+        machine.note(f"{len(odd)} of the {len(symbols)} functions of '{place.text}' are left out "
+                     f'({first_of(odd, 5)}): {why}')
+    return plain
+
+
 def crashes_go(module: Module, machine: Machine) -> bool:
     """Tell whether a return probe would crash this program, and is not forced."""
     return isinstance(module, Program) and module.is_go and not machine.force
+
+
+def bears_return(target: Target, machine: Machine) -> bool:
+    """Tell whether a function in a tree has a return probe too."""
+    table = target.module.symbols if isinstance(target.module, Program) else None
+    symbol = table.symbol_at(target.address) if table else None
+    is_odd = ODD_RETURNS.fullmatch(symbol.name if symbol else target.name)
+    return not crashes_go(target.module, machine) and (machine.force or not is_odd)
 
 
 def module_of(place: Place, machine: Machine) -> Module:
@@ -9746,7 +9779,7 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     if wants_pair(probe, target, machine):
         events = pair_events(probe, name, letter, target, machine)
-    elif machine.tree and probe.kind in 'pP' and target.whole and not crashes_go(target.module, machine):
+    elif machine.tree and probe.kind in 'pP' and target.whole and bears_return(target, machine):
         events = call_events(probe, name, target, machine)
     else:
         place, resolver = probe.place, resolver_at(target, probe, machine)

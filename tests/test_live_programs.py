@@ -376,6 +376,15 @@ def test_what_is_replaced_in_the_last_second_is_said_too(app: Path, tracefs: Pat
     assert f'note: {app} has been replaced' in run.stderr and ' 0 events' in run.stderr
 
 
+@pytest.mark.parametrize('line', ['R {}:*', '-t P {}:*'])
+def test_all_functions_of_a_program_can_return(line: str, compile_c: Compile, tracefs: Path) -> None:
+    """A return probe at _start, to which no call leads, would write over argc."""
+    program = compile_c('int main(int argc, char **argv) { return argc; }')
+    *option, kind, place = line.format(program).split()
+    run = surftrace(*option, f'{kind} {place}', '--', str(program), 'a', 'b')
+    assert run.returncode == 3 and 'main' in run.stdout
+
+
 REPLACING = """
 import os, sys, surftrace
 function, new, old, *arguments = sys.argv[1:]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 from cache import Unavailable
-from helpers import AMD64, check, need, of_programs, outcome, output
+from helpers import AMD64, check, events_of, machine_of, need, of_programs, outcome, output
 from programs import (
     APP,
     BUILDS,
@@ -1191,6 +1191,26 @@ def test_what_a_return_probe_may_end_is_said(name, compile_c, tmp_path):
             done = outcome('-S', *(each.format(tmp_path / 'h') for each in arguments))
             assert done.status == 0 and f'h has {said}' * bool(said and arguments != ('P {}:f',)) in done.err
             assert (' has ' in done.err) == bool(said and arguments != ('P {}:f',))
+
+
+@pytest.mark.parametrize(('names', 'odd'), [
+    ('_start setjmp _setjmp __sigsetjmp __GI___sigsetjmp getcontext swapcontext dlsym dlopen f.cold _Z1fi.cold f.cold.12 _Unwind_Resume __cxa_throw', True),
+    ('main f cold f.constprop.0 f.part.0 longjmp dlclose __libc_start_main restart f_setjmp', False)])
+def test_functions_whose_return_address_is_more_or_less_than_that(names, odd):
+    assert [name for name in names.split() if bool(surftrace.ODD_RETURNS.fullmatch(name)) != odd] == []
+
+
+def test_a_return_probe_where_it_would_break_the_program_is_refused(compile_c):
+    program = compile_c('int main(void) { return 0; }')
+    refused = outcome('-S', f'R {program}:_start')
+    assert refused.status == 2 and '_start: no call leads there' in refused.err and '^' in refused.err
+    assert outcome('-S', '--force', f'R {program}:_start').status == outcome('-S', f'P {program}:_start').status == 0
+    some = outcome('-S', f'R {program}:*')
+    assert 'main' in some.out and '_start' not in some.out and ' functions of ' in some.err and 'left out (_start)' in some.err
+    tree = outcome('-S', '-t', f'P {program}:*').out
+    assert re.search('^p:\\w*_start ', tree, re.M) and re.search('^r:\\w*main_out ', tree, re.M) and not re.search('^r:\\w*_start', tree, re.M)
+    with pytest.raises(surftrace.InputError, match='no call leads there'):
+        events_of(machine_of(surftrace.Module(AMD64, surftrace.Kallsyms(b'ffffffff81000000 T f\nffffffff81000010 t f.cold\n'), [])), 'r f.cold')
 
 
 INLINED = """
