@@ -13515,12 +13515,21 @@ class Run(NamedTuple):
     tasks: int = 0                          # that there are, each with a stack in the kernel
 
 
+# Else an instance begins with those that somebody has set for the whole machine (trace.c, trace_array_create)
+TRACE_OPTIONS = {
+    **dict.fromkeys(('context-info', 'overwrite', 'disable_on_free'), '1'),
+    **dict.fromkeys(('bin', 'hex', 'raw', 'fields', 'sym-addr', 'sym-offset', 'stacktrace', 'userstacktrace',
+                     'irq-info'), '0')}
+OFF_AT_OPENING = 'options/latency-format'   # another one, which counts when trace_pipe is opened
+
+
 def plan(events: Sequence[Event], run: Run) -> List[Step]:
     """Every change of a run between making its instance and removing it (a group without one may be swept),
     to be undone in reverse. Each filter comes before its enable; a probe is removed when its event is off."""
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
-    optional = {'options/irq-info': '0', 'buffer_percent': '0', 'options/disable_on_free': '1',
-                'buffer_subbuf_size_kb': str(largest) if largest > 4 else ''}   # Linux 6.8, heeded since 7
+    optional = {f'options/{name}': value for name, value in TRACE_OPTIONS.items()}
+    optional['buffer_percent'] = '0'
+    optional['buffer_subbuf_size_kb'] = str(largest) if largest > 4 else ''     # Linux 6.8, heeded since 7
     across = any(event.pair or event.role for event in events)      # a call may end on another processor
     needed = {'trace_clock': 'mono' * run.wall or 'global' * across,
               'buffer_size_kb': str(run.buffer_kb or ''), 'options/stacktrace': '1' * run.stacks,
@@ -13712,6 +13721,7 @@ claim() {{       # before trace_pipe is open another surftrace may remove the in
     read -r uuid </proc/sys/kernel/random/uuid
     group=surftrace_$$_${{uuid%%-*}}s
     mkdir "$tracefs/instances/$group" || fail "cannot make $tracefs/instances/$group"
+    maybe "instances/$group/{off}" 0
     command exec 3<"$tracefs/instances/$group/trace_pipe"
 }}
 trace() {{ sed -n '/^[^#]/,$p' "$tracefs/instances/$group/trace"; }}        # what nobody has read
@@ -14122,7 +14132,7 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
         lines='\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events)),
         guards=GUARDS_IN_SCRIPT.format(unseen) if unseen else '',
         needs='\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files),
-        tables=tables_in_script(events, made, top) if made else '',
+        tables=tables_in_script(events, made, top) if made else '', off=OFF_AT_OPENING,
         halt=''.join(reversed(halt)), last='        [ -z "$reader" ] || table 1\n' * bool(made),
         do=HISTOGRAMS_NEEDED * bool(made) + '\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
         start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''),
@@ -14326,6 +14336,7 @@ def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
         tracefs.mkdir(path)
         try:
             lock = tracefs.lock(path)
+            tracefs.write(Write(f'{path}/{OFF_AT_OPENING}', '0', True))
             return Instance(group, lock, tracefs.open(f'{path}/trace_pipe', os.O_RDONLY | os.O_NONBLOCK))
         except TracefsError as error:
             with contextlib.suppress(TracefsError):
