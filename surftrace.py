@@ -11318,7 +11318,9 @@ class Tally:
         """Take what was not made a pair, from the file of a histogram that keeps: what found no room, and the
         returns whose entry was not seen."""
         found, pair = list(HISTOGRAM.finditer(text)), made.event.pair or Pair()
-        self.dropped += sum(int(each['dropped']) for each in found)
+        dropped = sum(int(each['dropped']) for each in found)
+        self.dropped += dropped
+        self._hits += dropped * (not pair.entry)        # entries, whose returns are known to make no pair
         if pair.entry and not pair.condition:
             self.returns = sum(int(each['hits']) for each in found)
             self.alone = max(0, self.returns - self._hits)
