@@ -7497,9 +7497,9 @@ class Leaves:
         if self.kind == 'r' and '$arg' not in self.abilities:
             refuse('this kernel has no $argN in return probes (Linux 6.9)')
         index, word = int(match[1]) - 1, Lvalue(self.word, 'value', Fetch(name), name=name[1:])
+        register, place = ''.join(self.arch.arguments[index + (self.kind == 't'):][:1]), None
         if not self.function:
-            return word
-        register, place = ''.join(self.arch.arguments[index:index + 1]), None
+            return word if register else self._word_argument(index)
         unkept = (InputError,) if only else ()  # passed in no register
         with contextlib.suppress(*unkept):
             place = self._argument(Expr('argument', expr.at, number=index))
@@ -8512,7 +8512,8 @@ class InEvent(Resolver):
 
 class InTracepoint(Resolver):
     """The same for a raw tracepoint. What is called for it has data of its own in front of the arguments,
-    which $argN does not count (kernel/trace/trace_probe.c, parse_probe_vars)."""
+    which $argN does not count (kernel/trace/trace_probe.c, parse_probe_vars); on some architectures it is 0
+    of what is on the stack (regs_get_kernel_argument)."""
     refused = {**Leaves.refused,
                'register': 'a raw tracepoint has no registers: %0, %1, ... are its arguments'}
 
@@ -8521,22 +8522,17 @@ class InTracepoint(Resolver):
         data = Parameter('__data', lambda: Pointer(self.arch.word, Void))
         whole = self.function._replace(parameters=(data, *self.function.parameters))
         location, parameter = convention(self.arch, whole)[index + 1], whole.parameters[index + 1]
-        number, arch = self._register_number(parameter, location), self.arch
-        on_stack = location.how == 'memory' and arch.dwarf.get(location.number) == arch.stack_pointer
-        if on_stack and arch.name == 'x86_64' and (size_of(parameter.type()) or 99) <= arch.word:
-            number = len(arch.arguments) + (location.offset - arch.stack) // arch.word
-        if number < 0:
-            refuse('ftrace reads only arguments of a tracepoint that are passed in one register each'
-                   + f': {location.why}' * bool(location.why))
-        return self._whole(parameter.type(), Fetch(f'$arg{number}'), parameter.name)
+        number = self._register_number(parameter, location)
+        if number >= 0:
+            return self._whole(parameter.type(), Fetch(f'$arg{number}'), parameter.name)
+        if location.how != 'memory' or self.arch.dwarf.get(location.number) != self.arch.stack_pointer:
+            refuse('ftrace reads only arguments of a tracepoint that are passed in one register each, or on the '
+                   'stack' + f': {location.why}' * bool(location.why))
+        return self._at_location(parameter, location)
 
     def _word_argument(self, index: int) -> Lvalue:
-        return Lvalue(self.word, 'value', Fetch(f'$arg{index + 1}'), name=f'arg{index}')
-
-    def _special(self, expr: Expr) -> Lvalue:
-        if expr.name.startswith(('$stack', '$retval')):
-            refuse('of a raw tracepoint the variables are $comm, $current and $argN; -s shows the stack')
-        return super()._special(expr)
+        place = super()._word_argument(index + 1)._replace(name=f'arg{index}')
+        return place._replace(fetch=Fetch(f'$arg{index + 1}')) if place.how == 'value' else place
 
 
 def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> Resolver:
@@ -9775,7 +9771,7 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
     hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
     for hint in filter(None, hints):
         machine.note(hint)
-    probe = with_every(probe, resolver_in(target), machine)
+    probe = with_every(probe, resolver_in(target, 't' if probe.kind == 't' else 'p'), machine)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     if wants_pair(probe, target, machine):
         events = pair_events(probe, name, letter, target, machine)

@@ -1,6 +1,8 @@
 """What newer kernels have: raw tracepoints, the running task, per-cpu variables; and how it is known which has what."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import btf_writer as w
 import pytest
 from helpers import events_of, machine_of, outcome, types_of, vmlinux
@@ -38,6 +40,17 @@ def lines(info: surftrace.Module, text: str, kernel: str = '7') -> list[str]:
     return [line for event in events_of(machine, text) for line in event.lines()]
 
 
+@pytest.mark.parametrize('arch', ['aarch64', 'riscv64'])
+def test_the_arguments_of_a_tracepoint_that_are_on_the_stack(arch: str, tmp_path: Path) -> None:
+    """$argN of those is 0 on some architectures (a 7.3 of arm64 was asked)."""
+    machine, path = surftrace.arch_named(arch), tmp_path / 'vmlinux.btf'
+    path.write_bytes(w.btf(*TYPES))
+    assert lines(types_of(path, arch=machine), 't sched_many n4 n6 n7') == ['t:f0 sched_many n4=$arg5:u64 n6=$arg7:u64 n7=+0($stack):u64']
+    unknown = surftrace.resolver_in(surftrace.Target(surftrace.Module(machine, None, [])), 't')
+    fields = [unknown.field(arg) for arg in surftrace.parse_probe('t x %6 $arg7 %7 $arg8').args]
+    assert [field.fetches[0].text() for field in fields] == ['$arg7:x64', '$arg7:x64', '+0($stack):x64', '+0($stack):x64']
+
+
 @pytest.mark.parametrize(('line', 'wanted'), [
     # arguments by name and number, at any depth; the kernel does not count the probe's own in front of them
     ('t:sw sched_switch prev->pid next->parent->comm preempt', 't:sw sched_switch pid=+8($arg2):s32 comm=+24(+16($arg3)):string '
@@ -45,7 +58,7 @@ def lines(info: surftrace.Module, text: str, kernel: str = '7') -> list[str]:
     ('t sched_switch %1->pid %2', 't:f0 sched_switch pid=+8($arg2):s32 next=$arg3:x64'),
     ('t sched_switch $arg2->pid +8($arg3):u32 $comm f:pid>1', 't:f0 sched_switch pid=+8($arg2):s32 mem=+8($arg3):u32 comm=$comm #! f:pid>1'),
     ('t sched_switch h:comm prev->pid', 't:f0 sched_switch comm=$comm pid=+8($arg2):s32 #! h:comm pid'),
-    ('t sched_many n0 n4 n5 n7', 't:f0 sched_many n0=$arg1:u64 n4=$arg5:u64 n5=$arg6:u64 n7=$arg8:u64'),
+    ('t sched_many n0 n4 n5 n7', 't:f0 sched_many n0=$arg1:u64 n4=$arg5:u64 n5=+8($stack):u64 n7=+24($stack):u64'),
     ('t pairs after', 't:f0 pairs after=$arg3:u64'),
     ('t pairs pair.b', '!ftrace reads only arguments of a tracepoint that are passed in one register each'),
     ('t sched_*', 't:f0_sched_many sched_many\nt:f0_sched_switch sched_switch'),
@@ -57,8 +70,11 @@ def lines(info: surftrace.Module, text: str, kernel: str = '7') -> list[str]:
     ('t sched_switch %4', '!sched_switch has 3 parameters, %0 to %2'),
     ('t sched_switch prv->pid', "!sched_switch has no parameter 'prv'; did you mean 'prev'?"),
     ('t sched_switch %di', '!a raw tracepoint has no registers'),
-    ('t sched_switch $retval', '!of a raw tracepoint the variables are'),
-    ('t sched_switch $stack2', '!of a raw tracepoint the variables are'),
+    ('t sched_switch $retval', '!$retval is there when a function returns'),
+    ('t sched_switch $stack2', 't:f0 sched_switch stack2=$stack2:x64'),
+    ('t sched_many $arg5 $arg6', '!$arg6 counts registers, and this argument is not in the one it means; write %5'),
+    ('t sched_many *', 't:f0 sched_many n0=$arg1:u64 n1=$arg2:u64 n2=$arg3:u64 n3=$arg4:u64 n4=$arg5:u64 n5=+8($stack):u64 n6=+16($stack):u64 '
+     'n7=+24($stack):u64'),
     ('t sched_switch $dur', '!$dur is the time a call takes'),
     ('t5 sched_switch', '!only r takes a number'),
     # the running task
