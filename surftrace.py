@@ -8526,7 +8526,7 @@ class InTracepoint(Resolver):
         if number >= 0:
             return self._whole(parameter.type(), Fetch(f'$arg{number}'), parameter.name)
         if location.how != 'memory' or self.arch.dwarf.get(location.number) != self.arch.stack_pointer:
-            refuse('ftrace reads only arguments of a tracepoint that are in one register each, or on the stack'
+            refuse('ftrace reads arguments of a tracepoint that are in one register each, or on the stack'
                    + f': {location.why}' * bool(location.why))
         return self._at_location(parameter, location)
 
