@@ -15096,12 +15096,12 @@ def standard_output() -> Iterator[None]:
 
 
 def put_out(text: Union[str, bytes]) -> None:
-    """A text on standard output; bytes as they are."""
+    """A text on standard output, with an end of line where there is any; bytes as they are."""
     with standard_output():
         if isinstance(text, bytes):
             sys.stdout.buffer.write(text)
         else:
-            print(text, end='' if text.endswith('\n') else '\n')
+            print(text, end='' if text[-1:] in ('', '\n') else '\n')
 
 
 def note(text: str) -> None:

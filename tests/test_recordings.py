@@ -250,6 +250,13 @@ def test_R_goes_with_what_shows(recording: Path) -> None:
         assert outcome('-R', str(recording), *options)[:2] == (2, '')
 
 
+def test_no_rows_are_no_lines_of_json(recording: Path) -> None:
+    recording.write_bytes(recorded(sealed('p f n=%di:u32 h:n'), []))
+    assert outcome('-q', '-R', str(recording), '--json')[:2] == (0, '')
+    assert outcome('-q', '-R', str(recording))[:2] == (0, 'n  calls\n0 calls\nat least: up to 5 lost (a larger buffer: -b KB), '
+                                                          'up to 2 recorded and not shown: why, missed by the probes: f 1\n')
+
+
 def test_R_of_a_file_that_was_cut(recording: Path) -> None:
     data = recording.read_bytes()
     recording.write_bytes(data[:data.rindex(b'{"end"')])
