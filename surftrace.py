@@ -14653,6 +14653,9 @@ class Recorder(Decoder):
         self._shown = before                            # what was written
         return b''
 
+    def take_back(self, size: int) -> None:
+        super().take_back(max([size, *(len(text) for text, _ in self._shown)]) if size else 0)    # all of it
+
     def end(self, run: Run, results: Results) -> bytes:
         """What stands at the end; no event is in that."""
         self._shown = ()

@@ -214,8 +214,13 @@ def test_what_cannot_be_written_of_a_recording_is_taken_back() -> None:
     blocks = [text_of(event, {'n': 1}) * count for count in (3, 4)]
     sizes = [len(recorder.block(block)) for block in blocks]
     assert recorder.finish() == b'' and recorder.counts == {'f0': 7}
-    recorder.take_back(sizes[1] - 1)
-    assert recorder.counts == {'f0': 7} or recorder.counts == {'f0': 3}
+    recorder.take_back(0)
+    assert recorder.counts == {'f0': 7}
+    recorder.take_back(1)               # of a block that is not whole some may be read, which nobody counts on
+    assert recorder.counts == {'f0': 3} and sizes[1] > 1
+    recorder.end(RUN, Results(recorder))
+    recorder.take_back(1)
+    assert recorder.counts == {'f0': 3}
 
 
 # ---- the command
