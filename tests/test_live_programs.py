@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from helpers import need, output
 from live import COMMAND, Running, surftrace
-from programs import APP, CPP, HAND, OTHER, RUST, RUST_ENUMS, SCOPED, SCOPES, USDT, Compile, build, go, of_two_files, stripped
+from programs import APP, CPP, HAND, OTHER, RUST, RUST_ENUMS, SCOPED, SCOPES, USDT, Compile, build, go, of_two_files, stripped, symbols
 
 import surftrace as module
 
@@ -822,6 +822,69 @@ def test_what_fortran_passes_by_its_address_is_read_there(flags: str, compile_c:
     assert shown(lines) == [f'n={n} big={big} x={x} z={z} list={{{",".join(list_)}}} last={last} from={from_} k={k} t="a longer name" word="words"']
     assert n == '42' and shown(lines, 'd') == ['one=2']
     assert 'behind a descriptor' in surftrace('-S', f'P {program}:__shop_MOD_total list').stderr
+
+
+ADA = '''
+with Ada.Text_IO; with Interfaces;
+procedure Shop is
+   type Color is (Red, Green, Blue);
+   type Small is range -5 .. 100;
+   type Place is record X : Integer; Y : Long_Integer; C : Color; end record;
+   type Place_Access is access all Place;
+   procedure Count (N : Integer; P : Place_Access; C : Color; S : Small; W : Interfaces.Unsigned_16; T : String);
+   pragma No_Inline (Count);
+   procedure Count (N : Integer; P : Place_Access; C : Color; S : Small; W : Interfaces.Unsigned_16; T : String) is
+   begin
+      Ada.Text_IO.Put_Line (N'Image & P.X'Image & " " & P.Y'Image & " " & P.C'Image & " " & C'Image & " " & S'Image & W'Image & T'Last'Image);
+   end Count;
+   P : aliased Place := (7, -8, Blue);
+begin
+   for I in 1 .. 3 loop
+      P.X := I * 10;
+      Count (I, P'Unchecked_Access, Color'Val (I mod 3), Small (-I), 65000, "text");
+   end loop;
+end Shop;
+'''
+
+
+@pytest.mark.parametrize('flags', ['-O0', '-O1'])
+def test_ada_by_its_names(flags: str, compile_c: Compile, tmp_path: Path) -> None:
+    need('gnatmake', optional=True)
+    (tmp_path / 'shop.adb').write_text(ADA)
+    program, said = compile_c(tmp_path / 'shop.adb', '-g', flags, compiler='gnatmake'), []
+    lines = traced([f'P {program}:shop__count.0 n p->x p->y p->c c s w t.P_BOUNDS->UB0'], lambda: said.extend(ran(program).stdout.splitlines()))
+    assert [re.sub(r'\w+=|"', '', line).upper() for line in shown(lines)] == [' '.join(line.split()).upper() for line in said]
+    assert len(said) == 3
+
+
+D = '''
+import core.stdc.stdio;
+struct Place { int x; long y; Kind k; }
+enum Kind : ushort { none, some = 5 }
+class Item { int price; short left; Item next; string name; }
+pragma(inline, false)
+int sell(int n, Place* p, Item item, int[] list, string text, Kind k, ref int total, bool fast) {
+    printf("%d %d %ld %d %d %d %zu \\"%.*s\\" \\"%.*s\\" %s %d %d\\n", n, p.x, p.y, item.price, item.next.left, list[1], list.length,
+        cast(int) text.length, text.ptr, cast(int) item.name.length, item.name.ptr, k ? "some".ptr : "none".ptr, total, fast);
+    return total += n * item.price;
+}
+void main() {
+    Place p = Place(3, -9, Kind.some); int total = 4;
+    auto item = new Item; item.price = 12; item.next = new Item; item.next.left = -7; item.name = "lamp";
+    foreach (i; 0 .. 2) sell(i + 1, &p, item, [5, 6 + i, 7], "words", i ? Kind.some : Kind.none, total, i == 1);
+}
+'''
+
+
+@pytest.mark.parametrize('flags', ['-O0', '-O1'])
+def test_d_by_its_names(flags: str, compile_c: Compile, tmp_path: Path) -> None:
+    need('gdc', optional=True)
+    (tmp_path / 'shop.d').write_text(D)
+    program, said = compile_c(tmp_path / 'shop.d', '-g', flags, compiler='gdc'), []
+    name, = (name for name in symbols(program) if name.startswith('_D4shop4sell'))
+    lines = traced([f'P {program}:{name} n p->x p->y item->price item->next->left list.ptr[1] list.length text item->name k total fast'],
+                   lambda: said.extend(ran(program).stdout.splitlines()))
+    assert [re.sub(r'\w+=', '', line) for line in shown(lines)] == said and len(said) == 2
 
 
 @pytest.mark.parametrize('flags', ['-Copt-level=0', '-Copt-level=0 -Csymbol-mangling-version=v0'])
