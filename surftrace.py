@@ -10788,22 +10788,19 @@ class Table:
             row = self.rows.get((), Row(len(self.sums)))
             sums = [f'{column.source()} {text}' for column, text in zip(self.sums, self._amounts(row)[1:])]
             return [f'{next(iter(self.labels.values()))}: ' + ', '.join([f'{row.calls} {self.unit}', *sums])]
-        largest = sorted(self.rows, key=lambda key: -self.rows[key].weight)[:top]
-        shown = list(self._without_gaps(self._arranged(largest)))
+        shown = list(self._without_gaps(self._largest(top)))
+        rows = [self.rows.get(key, Row(len(self.sums))) for key in shown]
         grid = [[column.heading(column.title) for column in self.keys] + [self.unit]
                 + [column.heading(column.source()) for column in self.sums]]
-        empty = Row(len(self.sums))
-        for key in shown:
-            grid.append([*map(key_text, self.keys, key), *self._amounts(self.rows.get(key, empty))])
-        lines = self._drawn(grid, [0, *(self.rows.get(key, empty).weight for key in shown)])
-        rest = self.calls - sum(self.rows.get(key, empty).calls for key in shown)
+        grid += [[*map(key_text, self.keys, key), *self._amounts(row)] for key, row in zip(shown, rows)]
+        lines = self._drawn(grid, [0, *(row.weight for row in rows)])
+        rest = self.calls - sum(row.calls for row in rows)
         more = f', {rest} of them in {len(self.rows.keys() - set(shown))} more rows' if rest else ''
         return [*lines, f'{self.calls} {self.unit}{more}']
 
     def objects(self, top: Optional[int]) -> Iterator[Dict[str, object]]:
         """The rows as keys and values for JSON."""
-        largest = sorted(self.rows, key=lambda key: -self.rows[key].weight)[:top] if self.keys else [()]
-        for key in self._arranged(largest):
+        for key in self._largest(top) if self.keys else [()]:
             row = self.rows.get(key, Row(len(self.sums)))
             sums: Dict[str, object] = {}
             for i, column in enumerate(self.sums):
@@ -10825,19 +10822,18 @@ class Table:
             texts.append(text + f' (+{row.unread[i]} not read)' * bool(row.unread[i]))
         return texts
 
-    def _arranged(self, keys: Sequence[RowKey], depth: int = 0) -> List[RowKey]:
-        """The keys by the first column, then by the next: numbers in order, then texts, the largest first."""
-        if depth == len(self.keys):
-            return list(keys)
-        groups: Dict[Union[int, str], List[RowKey]] = {}
+    def _largest(self, top: Optional[int]) -> List[RowKey]:
+        """The keys of the largest rows, by column: numbers in order, then texts, the largest first."""
+        keys = sorted(self.rows, key=lambda key: -self.rows[key].weight)[:top]
+        weights: Dict[RowKey, int] = collections.Counter()      # of the rows whose keys begin alike
         for key in keys:
-            groups.setdefault(key[depth], []).append(key)
+            for end in range(1, len(key) + 1):
+                weights[key[:end]] += self.rows[key].weight
 
-        def place(value: Union[int, str]) -> Tuple[bool, int, str]:
-            weight = sum(self.rows[key].weight for key in groups[value])
-            return (False, value, '') if isinstance(value, int) else (True, -weight, value)
-        ordered = sorted(groups, key=place)
-        return [key for value in ordered for key in self._arranged(groups[value], depth + 1)]
+        def place(begin: RowKey) -> Tuple[bool, int, str]:
+            last = begin[-1]
+            return (False, last, '') if isinstance(last, int) else (True, -weights[begin], last)
+        return sorted(keys, key=lambda key: [place(key[:end]) for end in range(1, len(key) + 1)])
 
     def _without_gaps(self, keys: Sequence[RowKey]) -> Iterator[RowKey]:
         """The keys, with the buckets of powers of two that nothing fell into between others."""
