@@ -11398,11 +11398,11 @@ class OpenCalls:
         self.seen: Dict[str, int] = collections.Counter()   # entries and returns, by their event
         self.alone: Dict[str, int] = collections.Counter()  # returns not shown: their entry is unknown
         self.too_deep = 0                               # calls whose returns the kernel does not see
-        self.begun = Begun(doubtful)
+        self.times = Times(doubtful)
         self._doubtful = doubtful                       # whether something may be lost around a record
         self._late: Dict[Tuple[bytes, Tuple[str, str]], int] = {}       # when the last of these came
         self._open: Dict[bytes, List[OpenCall]] = {}    # by task, the innermost last
-        self._begun: Set[str] = set()                   # events whose entries have come
+        self._entered: Set[str] = set()                   # events whose entries have come
         self._popped: Dict[bool, int] = {}              # what a return takes from the stack, by `program`
 
     @staticmethod
@@ -11455,7 +11455,7 @@ class OpenCalls:
         """Keep an entry; how many calls that are shown it is in. One alike at that stack pointer is over."""
         here = self._here(event, head, match, event.name if event.pair and event.pair.stack else event.label)
         self.seen[event.name] += 1
-        self._begun.add(here.key[0])
+        self._entered.add(here.key[0])
         calls = self._reach(head, here)
         for again in [call for call in calls if call[:2] == here[:2] and here.stack >= 0]:
             calls = self._without(calls, again)
@@ -11495,7 +11495,7 @@ class OpenCalls:
     def stands_alone(self, event: Event) -> bool:
         """Tell whether a tree shows a return without its entry: if no filter takes calls, and some began."""
         pair = event.pair
-        begun = pair and (pair.entry or event.label) in self._begun
+        begun = pair and (pair.entry or event.label) in self._entered
         return bool(begun and pair and not pair.condition and event.role == 'return')
 
     def complete(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
@@ -11509,7 +11509,7 @@ class OpenCalls:
                 return []
             by_place.update(entry=iter(left[0].readings), dur=itertools.repeat(time_reading(left[1])))
         known = {field.name: next(by_place[field.when]) for field in event.pair.fields if not field.since}
-        return [self.begun.since(event, field, head, known) if field.since else known[field.name]
+        return [self.times.since(event, field, head, known) if field.since else known[field.name]
                 for field in event.pair.fields]
 
     def begin(self, event: Event, head: re.Match[bytes], known: Mapping[str, Reading],
@@ -11517,7 +11517,7 @@ class OpenCalls:
         """Keep a record that times count from; one that its filter stops is none, but for its own times."""
         for begin in event.begins:
             if let_through or begin.event == event.name:
-                self.begun.begin(begin, event, head, known)
+                self.times.begin(begin, event, head, known)
         if event.unshown:
             self.seen[event.name] += 1
 
@@ -11525,10 +11525,10 @@ class OpenCalls:
         """Something was lost: it may have been a return and another entry of the same stack pointer."""
         self._open.clear()
         self._late.clear()
-        self.begun.lost()
+        self.times.lost()
 
 
-class Begun:
+class Times:
     """The events that times count from, $dur(NAME). Each is the beginning of one time for each that names
     it: one that ends again after an end, or without a beginning, has none."""
     MOST = 1 << 16                                      # that are kept; what begins and never ends has an end
@@ -12230,7 +12230,7 @@ class Decoder:
         self._tree = any(event.role for event in events)
         # each text of the last block, and the records that begin in it: their events, '' for what is none
         self._shown: Iterable[Tuple[bytes, Sequence[str]]] = ()
-        self._begun: List[str] = []                     # those of the text that is being made
+        self._starts: List[str] = []                    # those of the text that is being made
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
@@ -12257,16 +12257,16 @@ class Decoder:
                 return self._counted(found)
         data, self._pending = self._pending + data, b''
         heads = list(self._heads.finditer(data))
-        self._begun = []
-        self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), self._begun)]
+        self._starts = []
+        self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), self._starts)]
         last = None if limit is None else limit + sum(self.counts.values())
         records = list(self._split(data, heads))
         self.gaps.read(records)
         for record in records:
             if last is not None and record.head['event'] and sum(self.counts.values()) >= last:
                 break
-            self._begun = []
-            out.append((self._decoded(record), self._begun))
+            self._starts = []
+            out.append((self._decoded(record), self._starts))
         return b''.join(text for text, _ in out)
 
     def _counted(self, found: List[Tuple[bytes, ...]]) -> bytes:
@@ -12312,11 +12312,11 @@ class Decoder:
         rest, self._pending = self._pending, b''
         out: List[Tuple[bytes, Sequence[str]]] = []
         for record in self._split(rest, list(self._heads.finditer(rest))[:1]):
-            self._begun = []
-            out.append((self._undecodable(record) if self._is_wanted(record) else b'', self._begun))
+            self._starts = []
+            out.append((self._undecodable(record) if self._is_wanted(record) else b'', self._starts))
         for awaited in itertools.chain(*self._waiting.values()):
-            self._begun = []
-            out.append((self._give_up([awaited]), self._begun))
+            self._starts = []
+            out.append((self._give_up([awaited]), self._starts))
         self._waiting.clear()
         self._shown = [*self._shown, *out]
         return b''.join(text for text, _ in out)
@@ -12453,7 +12453,7 @@ class Decoder:
             shown = values is not None and not event.counted
             own = Awaited(event, head['pid'], shown, count_by, set(self._kinds), held, {})
             waiting[:] = [*same[1 - MOST_AWAITED:], own]
-        self._begun += begun
+        self._starts += begun
         return text
 
     def _kernel_record(self, record: Record, rest: bytes) -> bytes:
@@ -12472,7 +12472,7 @@ class Decoder:
         title, _, frames = rest.partition(b'\n')
         stack = STACK.match(rest)
         if not stack:
-            self._begun += ['']
+            self._starts += ['']
             return self.view.remark(head, title) + self._between(frames)
         kind, waiting = 'user' if stack[1] else 'kernel', self._waiting.get(int(head['cpu']), [])
         shown = [self._frame(line) for line in frames.split(b'\n') if line]
@@ -12485,7 +12485,7 @@ class Decoder:
             kinds = stacks_of(owner.event, self._stacks)
             if owner.held and kind in kinds:
                 return self._released(owner) if kinds <= set(owner.stacks) else b''
-        self._begun += [''] * wanted
+        self._starts += [''] * wanted
         return self.view.stack(head, title, shown) if wanted else b''
 
     def _give_up(self, awaited: Sequence[Awaited]) -> bytes:
@@ -12497,7 +12497,7 @@ class Decoder:
 
     def _released(self, awaited: Awaited) -> bytes:
         """An event that has waited for its stacks."""
-        self._begun += [awaited.event.name]
+        self._starts += [awaited.event.name]
         return self.view.with_stacks(awaited.held.pop(), {
             kind: awaited.stacks[kind] for kind in sorted(stacks_of(awaited.event, self._stacks))})
 
@@ -16472,7 +16472,7 @@ def summary(events: Sequence[Event], run: Run, stream: Results) -> List[str]:
     names = {event.name: stream.decoder.view.label(event) for event in events}
     counts = ', '.join(f'{names.get(name, name)} {count}'
                        for name, count in folded(shown, stream.decoder.counts))
-    alone, begun = unpaired(events, stream), stream.decoder.calls.begun
+    alone, begun = unpaired(events, stream), stream.decoder.calls.times
     if begun.given_up:
         alone.append(f'{begun.given_up} events that $dur() counts from were given up: more than {begun.MOST} '
                      'had no end')

@@ -134,12 +134,12 @@ def test_random_records_against_a_simple_reader(seed):
 
 
 def test_what_never_ends_is_given_up(monkeypatch):
-    monkeypatch.setattr(surftrace.Begun, 'MOST', 3)
+    monkeypatch.setattr(surftrace.Times, 'MOST', 3)
     b, e = events = sealed(BEGIN, END)
     decoder = Decoder(events, stacks=False)
     text = decoder.block(b''.join([*(at(b, {'n': n}, 1 + n) for n in range(5)), at(e, {'n': 0}, 9), at(e, {'n': 4}, 10)])).decode()
     assert 'n=0 dur=(no b)' in text and 'n=4 dur=5.000000s' in text
-    assert decoder.calls.begun.given_up == 2
+    assert decoder.calls.times.given_up == 2
 
 
 @pytest.mark.parametrize(('lines', 'message', 'shown'), [
