@@ -9534,10 +9534,12 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
     """The events of all lines; those that give the same name are one event with several places."""
     made: Dict[str, List[Event]] = {}
     heads: Dict[bytes, Event] = {}
+    names = {probe.event for probe in probes}
     for index, probe in enumerate(with_entries(probes, machine.tree)):
+        name = probe.event or f'f{index}' + '_' * (f'f{index}' in names)
         with located(probe.text, probe.source, probe.place.at), finite():
             missing: Dict[str, None] = {}
-            for event in probe_events(probe, index, machine):
+            for event in probe_events(probe, name, machine):
                 missing.update(dict.fromkeys(map(missing_note, event.fields)))
                 other = heads.setdefault(event.head, event)
                 if other.system != event.system and (other.definitions or event.definitions):
@@ -9655,8 +9657,8 @@ def finite() -> Iterator[None]:
 
 def signature(event: Event) -> object:
     """What the places of an event have in common: kind, names and types of arguments, how they are shown."""
-    definition = event.definitions[0]
-    return definition.letter, [(name, fetch.kind) for name, fetch in definition.args], event.annotation
+    definition, part = event.definitions[0], (event.pair is not None, event.role)
+    return definition.letter, [(name, fetch.kind) for name, fetch in definition.args], event.annotation, part
 
 
 def assembled(events: Sequence[Event], seal: int) -> Event:
@@ -9711,10 +9713,9 @@ def fresh_name(stem: str, taken: Set[str]) -> str:
     return name
 
 
-def probe_events(probe: Probe, index: int, machine: Machine) -> List[Event]:
+def probe_events(probe: Probe, name: str, machine: Machine) -> List[Event]:
     """The events of one line, one a place; of a pattern each function has a name of its own. Places at which
     an argument is not available are left out with a note, unless none remains."""
-    name = probe.event or f'f{index}'
     if probe.kind == 'e':
         return [kernel_event(probe, name, event, machine) for event in matching_events(probe.place, machine)]
     targets = locate(probe, machine)

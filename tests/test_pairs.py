@@ -45,6 +45,17 @@ def test_a_call():
     assert shown((entry, back), *call((entry, back), 7, dur=0.000012)) == ['n=7 retval=7 dur=12us']
 
 
+@pytest.mark.parametrize('lines', [('r:a f n=%0:s32 $dur', 'p:a_in f n=%di:s32'), ('p:a_in f n=%di:s32', 'r:a f n=%0:s32 $dur')])
+def test_a_line_is_not_taken_for_the_entries_of_another(lines):
+    with pytest.raises(InputError, match="'a_in' has several places"):
+        sealed(*lines)
+
+
+def test_a_line_without_a_name_has_none_that_another_was_given():
+    assert [event.name for event in sealed('p:f1 f', 'p f', 'r:f3 f', 'p f')] == ['f1', 'f1_', 'f3', 'f3_']
+    assert [event.name for event in sealed('p:f1 f', 'r f $dur')] == ['f1', 'f1__in', 'f1_']
+
+
 def test_a_function_is_compared_by_its_address():
     events = pair('r f f:%0:symbol!=0&&$dur>10us')
     records = [written(event, {'arg0': n}, 0x1000 + 8 * n, 1.0 + when) for n in (0, 1) for event, when in zip(events, (0, 0.5))]
