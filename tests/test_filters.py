@@ -15,7 +15,7 @@ from typing import NamedTuple, Optional
 
 import pytest
 from helpers import ARGS, KERNEL, events_of, machine_of
-from imitation import Old, Value, passes
+from imitation import Old, Value, passes, record
 
 import surftrace
 from surftrace import Event, InputError
@@ -332,6 +332,31 @@ def test_any_filter_lets_through_what_it_describes():
             through += result
             assert result == (meaning(have) is True), (seed, text, filter_, have, record)
     assert 1000 < through < 6000                        # of 7200: neither all nor none
+
+
+def test_any_filter_is_judged_here_as_by_the_kernel():
+    """What user space knows of a record is what the kernel printed of it."""
+    event, through, count = event_of('n==1'), 0, 0
+    pattern, definition = surftrace.record_pattern(event), event.definitions[0]
+    for seed in range(300):
+        random = Random(seed)
+        text, _ = filter_of(random, 2)
+        filter_ = surftrace.parse_filter(text, 0, len(text))
+        kernels = surftrace.FilterText(event.fields, {}).text(filter_)
+        for _ in range(4):
+            have = state(event, text, random)[1]
+            have = {name: (kind, type(value)(value.replace(b'"', b'q')) if isinstance(value, bytes) else value)
+                    for name, (kind, value) in have.items()}
+            values = {name: have.get(name, (fetch.kind or 'string', {'string': b'z', 'u8[4]': [1] * 4}.get(fetch.kind or 'string', 1)))
+                      for name, fetch in (*definition.args, *definition.unseen)}
+            line = record(event.name, [(name, kind if kind != 'char[16]' else 'string', value) for name, (kind, value) in values.items()])
+            line = re.sub(rb' ch=(\d+)', lambda char: b" ch='%c'" % int(char[1]), line)
+            match = pattern.match(line, line.index(b': (') + 2)
+            known = {field.name: (field, reading) for field, reading in zip(event.fields, surftrace.readings_of(event, match))}
+            result = surftrace.holds(filter_, known)
+            assert result == passes(kernels, values), (text, kernels, line)
+            through, count = through + result, count + 1
+    assert 0.2 < through / count < 0.8
 
 
 def test_any_pattern_lets_through_what_it_describes():
