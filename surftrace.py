@@ -8735,7 +8735,7 @@ class Event(NamedTuple):
     begins: Tuple[Begin, ...] = ()
     next_task: Optional[Fetch] = None       # unseen, of a probe of sched_switch: who runs behind it
     role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
-    label: str = ''                         # what it is called there
+    label: str = ''                         # the function or the event that it is of
 
     @property
     def head(self) -> bytes:
@@ -9717,15 +9717,18 @@ def probe_events(probe: Probe, name: str, machine: Machine) -> List[Event]:
     """The events of one line, one a place; of a pattern each function has a name of its own. Places at which
     an argument is not available are left out with a note, unless none remains."""
     if probe.kind == 'e':
-        return [kernel_event(probe, name, event, machine) for event in matching_events(probe.place, machine)]
+        found = matching_events(probe.place, machine)
+        names = event_names(name, {each: each.partition('/')[2] for each in found})
+        return [kernel_event(probe, names[each] if probe.place.glob else name, each, machine)
+                for each in found]
     targets = locate(probe, machine)
+    names = event_names(name, {target.name: target.name for target in targets})
     several = len({target.name for target in targets}) > 1 if probe.place.object else probe.place.glob
     events: List[Event] = []
     refusals: List[Tuple[Target, InputError]] = []
     for target in targets:
-        own = f"{name}_{re.sub(r'[^A-Za-z0-9_]+', '_', target.name)}"[:63] if several else name
         try:
-            events += target_events(probe, own, target, machine)
+            events += target_events(probe, names[target.name] if several else name, target, machine)
         except InputError as error:
             refusals.append((target, error))
     if refusals:
@@ -9737,6 +9740,17 @@ def probe_events(probe: Probe, name: str, machine: Machine) -> List[Event]:
         machine.note(f"{len(refusals)} of the {count} places of '{probe.place.text}' are left out ({left}): "
                      f'{refusal.message}')
     return named_by_kind(events)
+
+
+def event_names(stem: str, wanted: Mapping[str, str]) -> Dict[str, str]:
+    """Names for the events of all that a pattern matches, made of these texts, each another one. The kernel
+    takes 63 characters, of which some are left for what stands behind (f0_in)."""
+    made: Dict[str, str] = {}
+    for each, text in wanted.items():
+        whole = f"{stem}_{re.sub(r'[^A-Za-z0-9_]+', '_', text)}"
+        names = itertools.chain([whole[:58]], (f'{whole[:54]}_{i}' for i in itertools.count(2)))
+        made[each] = next(name for name in names if name not in made.values())
+    return made
 
 
 def place_or_copy(target: Target) -> str:
@@ -9785,8 +9799,8 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
         pair = Pair() if machine.tree and probe.kind not in 'tu' else None
         events = [own_event(probe, name, letter, target.place, resolver, machine, pair)]
     program = target.module if isinstance(target.module, Program) else None
-    events = [event._replace(program=program) for event in events]
-    return with_roles(events, target) if machine.tree else events
+    events = [event._replace(program=program, label=target.name) for event in events]
+    return with_roles(events) if machine.tree else events
 
 
 def with_every(probe: Probe, resolver: Resolver, machine: Machine) -> Probe:
@@ -10025,8 +10039,8 @@ def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event
     system, _, own = event.partition('/')
     probe = with_every(probe, InEvent(machine.kernel, fields), machine)
     if probe.args or not all(of_record(key, fields or ()) for key in probe.keys or ()):
-        own = f'{name}_{own}'[:63] if probe.place.glob else name
-        return own_event(probe, own, 'e', event, InEvent(machine.kernel, fields), machine)
+        made = own_event(probe, name, 'e', event, InEvent(machine.kernel, fields), machine)
+        return made._replace(label=own)
     for each in comparisons(probe.filter):
         if each.arg:
             refuse('an event as it is can be filtered by its fields alone; with an argument before f: (then '
@@ -10345,11 +10359,11 @@ def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
     return []
 
 
-def with_roles(events: Sequence[Event], target: Target) -> List[Event]:
+def with_roles(events: Sequence[Event]) -> List[Event]:
     """The events of a target with what they are in a tree: nothing, the entries that only a return wants."""
     roles = [event.role or ('alone' if event.probe.kind in 'rR' else 'leaf') for event in events]
     roles = [role if each is events[-1] or role == 'entry' else '' for role, each in zip(roles, events)]
-    return [event._replace(role=role, label=target.name) for role, event in zip(roles, events)]
+    return [event._replace(role=role) for role, event in zip(roles, events)]
 
 
 USDT_END = regex(r'([\w-]+):([\w-]+?)(__|-|_)(entry|return|begin|end|start|done)')
@@ -10880,7 +10894,7 @@ def table_label(event: Event) -> str:
     place = event.probe.place
     if event.probe.event or not event.definitions:
         return event.name
-    own = re.sub(r'^f\d+_', '', event.name) if place.glob else ''
+    own = event.label if place.glob else ''
     if not place.object and event.probe.kind != 'e' and len(event.definitions) == 1:
         return event.definitions[0].place
     return own or place.function or place.text

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from helpers import KERNEL, events_of, need, sealed, text_of
+from helpers import AMD64, KERNEL, events_of, machine_of, need, sealed, text_of
 
 import surftrace
 from surftrace import (
@@ -22,12 +22,15 @@ from surftrace import (
     Field,
     Histogram,
     InputError,
+    Kallsyms,
+    Module,
     Pair,
     Run,
     Step,
     Write,
     arch_named,
     bucket,
+    event_names,
     histograms,
     key_text,
     make_events,
@@ -208,6 +211,17 @@ def test_two_lines_of_one_function_are_two_rows(lines):
     events = sealed(*lines)
     data = b''.join(text_of(event, {'n': 5}) for event in [*events, events[1]])
     assert sorted(row.split() for row in rows(table(events, data))) == [['f0', 'f', '1'], ['f1', 'f', '2']]
+
+
+def test_of_a_pattern_each_function_is_a_row_however_long_its_name():
+    names = ['g' * 70 + end for end in ('_one', '_two', '.x_(int*)', '.x_(int&)')]
+    assert len(set(event_names('f0', {name: name for name in names}).values())) == 4
+    assert event_names('f0', {'a.b': 'a.b', 'a/b': 'a/b'}) == {'a.b': 'f0_a_b', 'a/b': 'f0_a_b_2'}
+    symbols = ''.join(f'ffffffff8100000{i} T {name}\n' for i, name in enumerate(names[:2]))
+    machine = machine_of(Module(AMD64, Kallsyms(symbols.encode()), []))
+    events = events_of(machine, 'p g* h:')
+    data = b''.join(text_of(event, {}) for event in [*events, events[1]])
+    assert sorted(row.split() for row in rows(table(events, data))) == [[names[0], '1'], [names[1], '2']]
 
 
 def test_a_row_between_the_largest_is_counted_once():
