@@ -964,7 +964,7 @@ def pair_line(label: str) -> str:
     return 'r hrtimer_nanosleep h:comm S$retval $dur f:comm==napper&&dur>=2ms&&dur<2s'
 
 
-@check(*WITH_HISTOGRAMS)
+@check('6.12-amd64', '7-amd64')
 def pairs_of_a_script_are_those_of_surftrace() -> None:
     def calls() -> None:
         napping([0.001, 0.002, 0.003] * 4)
