@@ -5612,8 +5612,40 @@ RESERVED = {'common_type', 'common_flags', 'common_preempt_count', 'common_pid',
 # What is meant by a mark that other tools have: anywhere, where an expression begins, where it has ended
 BEHIND_F = 'a comparison is part of the filter, behind f: as in f:comm==bash'
 ADVICE = {',': 'a blank separates arguments, no comma', '>': f"'->' leads to a member; {BEHIND_F}",
-          **dict.fromkeys('=!<', BEHIND_F)}
-ADVICE_BEFORE, ADVICE_BEHIND = {**ADVICE, '/': BEHIND_F}, {**ADVICE, '-->': "'->' leads to a member"}
+          **dict.fromkeys('=!<', BEHIND_F), '"': 'a text stands in the filter alone, to compare with',
+          '{': 'there are no actions: arguments stand behind the place, h: counts, f: filters'}
+ADVICE_BEFORE = {**ADVICE, '/': BEHIND_F}
+ADVICE_BEHIND = {**ADVICE, '-->': "'->' leads to a member", '@user': 'what points to user memory is user(x)',
+                 **dict.fromkeys('+-*/&', 'ftrace fetches values, and computes nothing of them')}
+
+# What other tools write, and what it is here
+OTHER_KINDS = {
+    'kprobe': 'p', 'k': 'p', 'fentry': 'p', 'kretprobe': 'r', 'kr': 'r', 'fexit': 'r', 'tracepoint': 'e',
+    'rawtracepoint': 't', 'rt': 't', 'uprobe': 'P', 'uretprobe': 'R', 'usdt': 'u'}
+OTHER_NAMES = {
+    'comm': '$comm', 'pid': 'in front of each line, and common_pid in a filter', 'ret': '$retval',
+    'retval': '$retval', 'curtask': '$current', 'kstack': '+stack', 'stack': '+stack', 'ustack': '+ustack',
+    'nsecs': 'in front of each line, and $dur a time', 'str': 'x:string, or user(x) where it is user memory',
+    'buf': 'x:text(LENGTH)', 'ntop': 'x:ip', 'hist': 'h:log2(x)', 'lhist': 'h:step(x,N)', 'count': 'h: alone'}
+OTHER_NAMES.update(tid=OTHER_NAMES['pid'], kstr=OTHER_NAMES['str'], ustring=OTHER_NAMES['str'],
+                   **dict.fromkeys(('arg', 'args', 'vars', 'params'), '* for every parameter'))
+
+
+def otherwise(name: str) -> str:
+    """'; here that is ...' where other tools have that name for something."""
+    number_ = re.fullmatch(r'arg\d+', name)
+    here = 'a name, or %0, %1, ...' if number_ else OTHER_NAMES.get(name, '')
+    return f'; here that is {here}' if here else ''
+
+
+def other_kind(text: str) -> str:
+    """'; did you mean ...?' for a line as other tools write it, or without its kind."""
+    found = re.match(r'\s*(\w+)(?:[:\s]+(\S+))?', text)
+    if found and found[1] in OTHER_KINDS:
+        return f"; did you mean '{OTHER_KINDS[found[1]]} {found[2] or '...'}'?"
+    if re.match(r'\s*\w+(\s|$)', text):
+        return f"; did you mean 'p {text.split()[0]}'?"
+    return '; quotes round the whole line keep it together' if re.match(r'\s*[\w%$@]+[=%$>.-]', text) else ''
 
 
 def whole_number(text: str) -> int:
@@ -5927,8 +5959,8 @@ class Parser:
     def call(self, name: Token) -> Expr:
         """container_of(EXPR, CTYPE, member) | user(EXPR) | this_cpu_ptr(EXPR) | this_cpu_read(EXPR)"""
         if name.text not in FUNCTIONS:
-            self.fail(f"'{name.text}' is no function surftrace knows; container_of(x, struct T, member), "
-                      'user(x), this_cpu_ptr(&x) and this_cpu_read(x) are', name.at)
+            known = '; container_of(x, struct T, member), user(x), this_cpu_ptr(&x) and this_cpu_read(x) are'
+            self.fail(f"'{name.text}' is no function surftrace knows{otherwise(name.text) or known}", name.at)
         self.take()
         inner = self.expr()
         if name.text != 'container_of':
@@ -6060,7 +6092,7 @@ class FilterParser(Parser):
         at, arg = self.left_side()
         if self.here.text not in COMPARING or self.here.kind != 'mark':
             known = 'an operator expected: == != < <= > >= & ~'
-            self.fail("'==' compares" if self.here.text == '=' else known)
+            self.fail(f"{known}; '==' compares" if self.here.text == '=' else known)
         op = self.take().text
         quoted, value_at = self.here.kind == 'string', self.value()
         value = self._text[value_at[0] + quoted:value_at[1] - quoted]
@@ -6128,6 +6160,19 @@ def split_line(text: str, start: int) -> Parts:
     return Parts(start, words, keys, filter_, len(text))
 
 
+def event_name(head: re.Match[str]) -> str:
+    """The event's name in the beginning of a line, '' for none."""
+    event, kind = head['event'] or '', head['kind']
+    if ':' in event:                                    # a place as bcc and bpftrace write it
+        kind = {'t': 'e'}.get(kind, kind.upper() if kind in 'pr' and event[0] != ':' else kind)
+        raise InputError("behind ':' is the event's name, and behind a blank its place; did you mean "
+                         f"'{kind} {event.lstrip(':')}'?", head.span('event'))
+    if event and (not re.fullmatch(r'[A-Za-z_]\w{0,62}', event, re.A) or event in ('enable', 'filter')):
+        raise InputError("an event's name is letters, digits and _, and neither 'enable' nor 'filter'",
+                         head.span('event'))
+    return event
+
+
 def parse_probe(text: str) -> Probe:
     """The AST of one line."""
     comment = re.match(r'\s*#!\s+', text)                # an event that needs no definition, as -S prints it
@@ -6135,11 +6180,8 @@ def parse_probe(text: str) -> Probe:
     if not head:
         start = len(text) - len(text.lstrip())
         end = start + max(1, len(text.split(' ')[0]))
-        raise InputError(f'a line begins with the kind of probe: {KINDS}', (start, end))
-    event = head['event'] or ''
-    if event and (not re.fullmatch(r'[A-Za-z_]\w{0,62}', event, re.A) or event in ('enable', 'filter')):
-        raise InputError("an event's name is letters, digits and _, and neither 'enable' nor 'filter'",
-                         head.span('event'))
+        raise InputError(f'a line begins with the kind of probe: {KINDS}{other_kind(text)}', (start, end))
+    event = event_name(head)
     word = re.compile(r'\s*((?:"[^"]*"|[^\s"])*)').match(text, head.end())
     assert word
     kind = head['kind'].upper() if head['kind'] in 'pr' and PROGRAM_PLACE.fullmatch(word[1]) else head['kind']
@@ -6238,6 +6280,9 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
     match = line_of_file or (PROGRAM_PATTERN if object_ else PLACE_PATTERN).match(rest)
     if not match:
         program = '; one of a program is for P' if text[:1] in ('/', '.') else ''
+        name, mark, rest = re.split('(%return|=|$)', text, maxsplit=1)      # as perf probe writes it
+        meant = {'=': f'{kind}:{name} {rest}', '%return': f'r {name}'}.get(mark, '')
+        program = f"; did you mean '{meant}'?" if meant else program
         raise InputError('a function expected: FUNC, FUNC+OFFSET, FUNC:LINE, FUNC@FILE.c, FILE:LINE, '
                          f'MODULE:FUNC, or a pattern (tcp_*){program}', at)
     part = {name: value or '' for name, value in match.groupdict().items()}
@@ -7491,7 +7536,8 @@ class Leaves:
         only way to write the others as well, for who says the type (as -S does)."""
         name, match, only = expr.name, re.fullmatch(r'\$arg([1-9]\d?)', expr.name), self.kind in 'rt'
         if not match:
-            refuse('the variables are $retval, $comm, $current, $stack, $stackN and $argN')
+            here = otherwise(name[1:].rstrip('*'))
+            refuse(f'the variables are $retval, $comm, $current, $stack, $stackN and $argN{here}')
         if not self.entry:
             refuse(f"{name} is an argument only at the function's entry; name a register (%REG)")
         if self.kind == 'r' and '$arg' not in self.abilities:
@@ -7561,8 +7607,18 @@ class Leaves:
         if others:
             listed += f"; variables here: {', '.join([*others][:12])}"
         what = 'parameter or variable' if function.home else 'parameter'
-        return refuse(f"{function.name} has no {what} '{name}'{near(name, [*names, *others]) or listed} "
-                      f'(a global is @{name})')
+        hint = near(name, [*names, *others]) or self._as_member(name) or otherwise(name)
+        return refuse(f"{function.name} has no {what} '{name}'" + (hint or f'{listed} (a global is @{name})'))
+
+    def _as_member(self, name: str) -> str:
+        """'; did you mean ...?' with the parameters that point to a struct which has such a member."""
+        found = []
+        for each in self.function.parameters if self.function else ():
+            type_ = each.type()
+            target = type_.target() if isinstance(type_, Pointer) else None
+            if isinstance(target, Struct) and find_member(target, name):
+                found.append(f"'{each.name}->{name}'")
+        return f"; did you mean {' or '.join(found)}?" if found else ''
 
     def _global(self, expr: Expr) -> Lvalue:
         variable, name = self.info.variable(expr.name), expr.name
@@ -8363,9 +8419,10 @@ class Resolver(Guards):
                    'hexadecimal')
         if not layout_:
             known = near(word, ['string', 'ustring', 'symbol', 'symstr', 'u32', 'x64', *OWN_WORDS, *FORMATS])
-            refuse(f"unknown type '{word}'{known}: the kernel's are u8-u64 s8-s64 x8-x64 char string ustring "
-                   "symbol symstr b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64 float "
-                   'double dev text path errno')
+            every = ("; the kernel's are u8-u64 s8-s64 x8-x64 char string ustring symbol symstr "
+                     "b<width>@<offset>/<container>, surftrace's ip ip6 mac be16 be32 be64 float double dev "
+                     'text path errno')
+            refuse(f"unknown type '{word}'{known or every}")
         kinds, sizes, format_ = layout_.kinds, layout_.sizes, layout_.format(word, self.arch.order)
         wanted, size, untyped = sum(sizes), self._size(lvalue), is_untyped(lvalue.type)
         if isinstance(lvalue.type, Pointer) and wanted > 8:
@@ -8505,7 +8562,8 @@ class InEvent(Resolver):
     def _name(self, expr: Expr) -> Lvalue:
         fields, name = self.fields, expr.name
         if fields is not None and name not in fields:
-            refuse(f"the event has no field '{name}'{near(name, fields)}; it has {', '.join(fields)}")
+            listed = otherwise(name) or f"; it has {', '.join(fields)}"
+            refuse(f"the event has no field '{name}'{near(name, fields) or listed}")
         field = fields[name] if fields is not None else EventField(name, Void(), False)
         return Lvalue(CHARS if field.string else field.type, 'value', Fetch('$' + name), name=name)
 
@@ -9829,6 +9887,8 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
     wanted = f'{place.system}/{place.function}'
     if not place.system:
         names = list(machine.event_names())
+        if any(name.startswith(f'{place.function}/') for name in names):
+            refuse(f"{NO_SYSTEM}; all of that system's are e {place.function}/*")
         same = [name for name in names if fnmatch.fnmatchcase(name, f'*{wanted}')]
         refuse(NO_SYSTEM + near(same[0] if same else place.function, same or names))
     if not place.glob:

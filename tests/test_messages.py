@@ -46,6 +46,21 @@ def machine(compile_c: Callable[..., Path]) -> surftrace.Machine:
     ('p ^libc:malloc', "'libc' is no module here but /"), ('r ^libc:malloc', 'P libc:malloc'),
     ('p ^later_work', 'it is in a module that is not loaded: later:later_work'), ('p ^later_on', "no function 'later_on'"),
     *[(f'p work t->pid:^{word}', 'X(x) hexadecimal') for word in ('d', 'u', 'x', 'hex')],
+    # the words of bpftrace, bcc and perf probe
+    ('^kprobe:work', "did you mean 'p work'?"), ('^kretprobe:work { print }', "did you mean 'r work'?"), ('^kprobe work', "'p work'?"),
+    ('^tracepoint:sched:sched_switch', "did you mean 'e sched:sched_switch'?"), ('^uprobe:/bin/bash:readline', "'P /bin/bash:readline'?"),
+    ('^usdt:./x:a:b', "'u ./x:a:b'?"), ('^work t', "did you mean 'p work'?"), ('^comm=%0->comm', 'quotes round the whole line'),
+    ('^@x->y', 'quotes round'), ('^"p work"', 'a line begins with the kind'), ('^kprobe', "did you mean 'p ...'?"),
+    ('p:^:work', "behind a blank its place; did you mean 'p work'?"), ('t:^sched:sched_switch', "did you mean 'e sched:sched_switch'?"),
+    ('r:^bash:readline "%s"', "did you mean 'R bash:readline'?"), ('u:^pthread:start', "did you mean 'u pthread:start'?"),
+    ('p ^work%return', "did you mean 'r work'?"), ('p ^mine=work', "did you mean 'p:mine work'?"), ('p ^./x:y', 'is for P'),
+    ('e ^sched', "all of that system's are e sched/*"),
+    ('p work ^comm', "no parameter 'comm'; did you mean 't->comm'?"), ('p work ^pid', "'t->pid'?"), ('p work ^x', "'bar->x'?"),
+    ('p work ^tid', 'in front of each line'), ('r work ^retval', 'here that is $retval'), ('r work ^$ret', 'here that is $retval'),
+    ('p work ^arg1', '%0, %1, ...'), ('p work ^args->t', '* for every parameter'), ('p work ^$arg*', '* for every parameter'),
+    ('p work ^str(t)', 'here that is x:string'), ('p work h:^hist(t)', 'here that is h:log2(x)'), ('p work ^kstack', 'here that is +stack'),
+    ('p work ^nothing', 'its parameters are t, bar (a global is @nothing)'), ('p work ^nothing(t)', 'this_cpu_read(x) are'),
+    ('p work t->comm:^strng', "unknown type 'strng'; did you mean 'string'"), ('p work t->pid:^xyz', "unknown type 'xyz'; the kernel's are"),
 ])
 def test_what_could_be_meant_is_said(marked: str, message: str, machine: surftrace.Machine):
     with pytest.raises(InputError) as caught:
