@@ -1987,7 +1987,7 @@ class Unit:
     @functools.cached_property
     def identity(self) -> int:
         """What a skeleton and the unit it stands for have in common; 0 of others."""
-        return self._identity or int(self._stored.get('DW_AT_GNU_dwo_id', 0))
+        return self._identity if self.version >= 5 else int(self._stored.get('DW_AT_GNU_dwo_id', 0))
 
     @functools.cached_property
     def skeleton(self) -> Optional[Unit]:
@@ -2251,7 +2251,7 @@ class Entries:
         self.start: int = APART * len(self._files)
         self.suffix = '.dwo' * (main is not None)
         self._files.append(self)
-        self.missing: Dict[str, None] = {}              # the names of those that are not there
+        self.missing: Dict[str, str] = {}               # those that are not read, and why
         self.file = functools.lru_cache(None)(self._read_file)
         self.order: Any = executable.arch.order
         self.mark = '<' if self.order == 'little' else '>'
@@ -2366,12 +2366,16 @@ class Entries:
         values, folder = skeleton.values, os.path.dirname(self.program)
         name = str(values.get('DW_AT_dwo_name', values.get('DW_AT_GNU_dwo_name', '')))
         compiled = os.path.join(values.get('DW_AT_comp_dir', ''), name)
+        why = 'is not there, or is of another build'
         for path in (f'{self.program}.dwp', *(os.path.join(folder, path) for path in (
                 compiled, name, os.path.basename(name)))):
             file = self.file(path)
             if file and skeleton.identity in file.identities:
-                return file.unit(file.identities[skeleton.identity])
-        self.missing[name] = None
+                unit = file.unit(file.identities[skeleton.identity])
+                if '-fltrans' not in unit.producer:
+                    return unit
+                why = "is of gcc's -flto: no linker has told it what its entries refer to"
+        self.missing[name] = why
         return skeleton
 
     def _read_file(self, path: str) -> Optional[Entries]:
@@ -4132,7 +4136,7 @@ class Dwarf(TypeInfo):
             found = next(reversed(self.entries.missing), '')
             if not found and next(tables(self.entries.info, self.entries.mark, wide=True), None) is not None:
                 return '64-bit DWARF (-gdwarf64) is not read; '
-            return f'{found} (-gsplit-dwarf) is not there, or is of another build; ' if found else ''
+            return f'{found} (-gsplit-dwarf) {self.entries.missing[found]}; ' if found else ''
 
     def source_at(self, address: int) -> str:
         """The path, as compiled, of the source file whose unit holds the address; '' if no unit does."""

@@ -747,6 +747,7 @@ def test_a_type_in_a_unit_of_its_own_is_found(version: int, compile_c: Compile) 
                         'int g(struct point *p, union u *q) { return p->x + q->a; }\nint main(void) { return 0; }',
                         '-O1', f'-gdwarf-{version}', '-fdebug-types-section')
     assert value(shown(f'P {program}:g p->next->y q->a')[0]) == 'y=+4(+8(%di)):s32 a=+0(%si):s32'
+    assert value(shown(f'P {program}:main y=((struct point *)%di)->y')[0]) == 'y=+4(%di):s32'
 
 
 @pytest.mark.parametrize('asked, wanted', [

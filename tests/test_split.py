@@ -125,6 +125,16 @@ def test_a_file_of_another_build_is_not_read(tmp_path: Path) -> None:
     assert cast.out.endswith(' r=+8(%di):s64\n'), cast.err                         # first.c's, the only one that is of this build
 
 
+def test_what_gcc_has_of_lto_is_not_read(tmp_path: Path) -> None:
+    """The references of its entries to those of other units are all 0."""
+    built(tmp_path, 'gcc', '-gdwarf-5 -O2')
+    subprocess.run(['gcc', '-g', '-O2', '-flto', '-gsplit-dwarf', '-rdynamic', 'first.c', 'second.c', '-o', 'lto'], cwd=tmp_path / 'made', check=True)
+    program = tmp_path / 'made/lto'
+    found = outcome('-S', f'P {program}:work n')
+    assert found.status == 2 and "(-gsplit-dwarf) is of gcc's -flto" in found.err
+    assert outcome('-S', f'P {program}:work %1').out.endswith(' arg1=%si:x64\n')
+
+
 def test_only_the_file_of_the_function_is_opened(tmp_path: Path) -> None:
     split = built(tmp_path, 'gcc', '-gdwarf-5 -O2')
     program = of_programs().program(str(split))
