@@ -82,7 +82,7 @@ class Fed:
         path = tracefs.path('instances/run/trace_pipe')
         self._instance = surftrace.Instance('run', -1, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         self._into = os.open(path, os.O_WRONLY)
-        fcntl.fcntl(self._into, fcntl.F_SETPIPE_SZ, 1 << 20)
+        fcntl.fcntl(self._into, surftrace.F_SETPIPE_SZ, 1 << 20)
         self.stream = Stream(tracefs, self.decoder, count=count, output=output)
         self.follower = threading.Thread(target=self.stream.follow, args=(self._instance, lambda: '', lambda: [], Command(())))
         self.follower.start()

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])
+sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (1, 2)]
 import picture  # noqa: E402
 
 import surftrace  # noqa: E402
