@@ -1794,6 +1794,10 @@ def reads_dwarf() -> bool:
     return True
 
 
+# https://gcc.gnu.org/wiki/DebugFission; pyelftools has them since 0.30
+GNU_SPLIT = {'DW_AT_GNU_dwo_name': 0x2130, 'DW_AT_GNU_ranges_base': 0x2132, 'DW_AT_GNU_addr_base': 0x2133}
+
+
 @functools.lru_cache(None)
 def dwarf_names() -> Tuple[Dict[int, str], ...]:
     """The names of tags, attributes and forms (these without DW_FORM_) by number."""
@@ -1802,8 +1806,9 @@ def dwarf_names() -> Tuple[Dict[int, str], ...]:
     except ImportError:
         raise SurftraceError("reading DWARF needs pyelftools (pip install pyelftools, or your distribution's "
                              'python3-pyelftools); BTF needs nothing: -m btf') from None
+    attributes = {**ENUM_DW_AT, **GNU_SPLIT}
     return tuple({number: name[prefix:] for name, number in table.items() if isinstance(number, int)}
-                 for table, prefix in ((ENUM_DW_TAG, 0), (ENUM_DW_AT, 0), (ENUM_DW_FORM, len('DW_FORM_'))))
+                 for table, prefix in ((ENUM_DW_TAG, 0), (attributes, 0), (ENUM_DW_FORM, len('DW_FORM_'))))
 
 
 def abbreviation(data: bytes) -> Tuple[str, bool, List[Tuple[str, str, int]]]:
@@ -2533,7 +2538,7 @@ LIST_ENTRIES = {'rnglists': ('', 'x', 'xx', 'xu', 'uu', 'a', 'aa', 'au'),
                 'loc': ('', 'x', 'xx', 'xI', 'II')}
 # By DW_AT_location or not, before DWARF 5 and since.
 LIST_SECTIONS = {True: ('loc', 'loclists'), False: ('ranges', 'rnglists')}
-ADDRESS_NUMBERS = ('DW_OP_addrx', 'DW_OP_GNU_addr_index')
+ADDRESS_NUMBERS = ADDRX, GNU_ADDR_INDEX = 0xa1, 0xfb      # operations of one operand, and one meaning
 ENTRY_VALUES = ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
 # A place of a variable: (first address, end, pyelftools' operations); without addresses its only one.
 Range = Tuple[Optional[int], Optional[int], Sequence[Any]]
@@ -2651,17 +2656,20 @@ class Places:
     def operations(self, unit: Unit, expression: Any) -> Sequence[Any]:
         """A DWARF expression; an address takes the place of its number in .debug_addr."""
         operations = self._parsed(unit.version, expression) if isinstance(expression, bytes) else ()
-        if not any(operation.op_name in ADDRESS_NUMBERS for operation in operations):
+        if not any(operation.op in ADDRESS_NUMBERS for operation in operations):
             return operations
         return [operation._replace(op_name='DW_OP_addr', args=[unit.address(operation.args[0])])
-                if operation.op_name in ADDRESS_NUMBERS else operation for operation in operations]
+                if operation.op in ADDRESS_NUMBERS else operation for operation in operations]
 
     def _parse(self, version: int, expression: bytes) -> Sequence[Any]:
         from elftools.dwarf.dwarf_expr import DWARFExprOp, DWARFExprParser
         from elftools.dwarf.structs import DWARFStructs
         structs = DWARFStructs(self._arch.order == 'little', 32, self._arch.word, version)
+        parser: Any = DWARFExprParser(structs)
+        known = parser._dispatch_table                      # pyelftools 0.32 lacks GNU's
+        known.setdefault(GNU_ADDR_INDEX, known.get(ADDRX))
         try:
-            return tuple(DWARFExprParser(structs).parse_expr(list(expression)))
+            return tuple(parser.parse_expr(list(expression)))
         except KeyError as error:                           # an operation that pyelftools does not know
             return (DWARFExprOp(0, f'operation {error}', [], 0),)
 
