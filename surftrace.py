@@ -16475,6 +16475,9 @@ class Refusals:
         reason, column = (said, column) if write.text == command else (os.strerror(error.errno), -1)
         if write.text[:2] == 't:' and error.errno == errno.EEXIST:
             reason = 'the tracepoint has a probe already, and this kernel takes one at a time'
+        if write.text[:2] == 'e:' and column < 0:           # README has e[: without them, too
+            reason += ('; a kernel without event probes (CONFIG_EPROBE_EVENTS) says no more: without '
+                       "arguments an e line shows the event's own fields")
         symbol = re.sub(r'\+\d+$', '', write.text.split(' ')[1].split(':')[-1])
         obstacle = ''
         if write.path == 'kprobe_events':

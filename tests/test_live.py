@@ -241,6 +241,13 @@ def test_what_is_wrong_with_an_event_is_said_with_a_caret(tracefs: Path, line: s
     assert words in result.stderr and '^' in result.stderr
 
 
+def test_a_kernel_without_event_probes_is_named(tracefs: Path) -> None:
+    result = surftrace('-n', '1', '-d', '0.1', 'e sched/sched_process_fork child_pid')
+    if result.returncode == 0:
+        pytest.skip('this kernel has event probes')
+    assert result.returncode == 1 and 'CONFIG_EPROBE_EVENTS' in result.stderr
+
+
 def test_without_root_it_says_so(tracefs: Path) -> None:
     copy = Path('/tmp') / f'surftrace-{os.getpid()}.py'
     shutil.copy(PROJECT / 'surftrace.py', copy)
