@@ -5632,8 +5632,8 @@ ADVICE_BEHIND = {**ADVICE, '-->': "'->' leads to a member", '@user': 'what point
 
 # What other tools write, and what it is here
 OTHER_KINDS = {
-    'kprobe': 'p', 'k': 'p', 'fentry': 'p', 'kretprobe': 'r', 'kr': 'r', 'fexit': 'r', 'tracepoint': 'e',
-    'rawtracepoint': 't', 'rt': 't', 'uprobe': 'P', 'uretprobe': 'R', 'usdt': 'u'}
+    'kprobe': 'p', 'k': 'p', 'fentry': 'p', 'fprobe': 'p', 'kretprobe': 'r', 'kr': 'r', 'fexit': 'r',
+    'tracepoint': 'e', 'rawtracepoint': 't', 'rt': 't', 'uprobe': 'P', 'uretprobe': 'R', 'usdt': 'u'}
 OTHER_NAMES = {
     'comm': '$comm', 'pid': 'in front of each line, and common_pid in a filter', 'ret': '$retval',
     'retval': '$retval', 'curtask': '$current', 'kstack': '+stack', 'stack': '+stack', 'ustack': '+ustack',
@@ -5653,6 +5653,8 @@ def otherwise(name: str) -> str:
 def other_kind(text: str) -> str:
     """'; did you mean ...?' for a line as other tools write it, or without its kind."""
     found = re.match(r'\s*(\w+)(?:[:\s]+(\S+))?', text)
+    if found and found[1] == 'f':                       # the kernel's fprobe
+        return f"; did you mean 'p{' '.join(text.split()[:2])[1:]}'?"
     if found and found[1] in OTHER_KINDS:
         return f"; did you mean '{OTHER_KINDS[found[1]]} {found[2] or '...'}'?"
     if re.match(r'\s*\w+(\s|$)', text):
@@ -6555,6 +6557,8 @@ def enum_format(type_: Enum, width: int = 0) -> Format:
         return flags(value) if type_.flags else names.get(value, str(value))
 
     def parse(text: str) -> Tuple[int, ...]:
+        if text.isidentifier() and text not in numbers:
+            raise ValueError(near(text, numbers))
         text = numbers.get(text, text)
         return (cut_to(text, signed) if signed else whole_number(text),)
     kind, pairs = 'flags' if type_.flags else 'enum', ','.join(f'{name}={value}' for name, value in values)
@@ -10692,8 +10696,9 @@ def own_comparison(compare: Compare, op: str, field: Field) -> str:
         refuse(f"'{name}' is shown as {format_.word}, and is no string to the kernel", compare.value_at)
     try:
         wanted = numbers_of(compare.value, format_.parse)
-    except (ValueError, OverflowError):
-        refuse(f"'{compare.value}' is no value of '{name}' ({word})", compare.value_at)
+    except (ValueError, OverflowError) as error:
+        hint = str(error) if str(error)[:1] == ';' else ''
+        refuse(f"'{compare.value}' is no value of '{name}' ({word}){hint}", compare.value_at)
     if op in ORDERING and not format_.ordered:
         return ordered(compare, op, format_, wanted[0])
     if len(wanted) > 1 and op not in ('==', '!='):

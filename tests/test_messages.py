@@ -46,6 +46,7 @@ def machine(compile_c: Callable[..., Path]) -> surftrace.Machine:
     ('p ^libc:malloc', "'libc' is no module here but /"), ('r ^libc:malloc', 'P libc:malloc'),
     ('p ^later_work', 'it is in a module that is not loaded: later:later_work'), ('p ^later_on', "no function 'later_on'"),
     *[(f'p work t->pid:^{word}', 'X(x) hexadecimal') for word in ('d', 'u', 'x', 'hex')],
+    ('^f work t', "did you mean 'p work'?"), ('^f:mine work t', "did you mean 'p:mine work'?"), ('^fprobe:work', "'p work'?"),
     # the words of bpftrace, bcc and perf probe
     ('^kprobe:work', "did you mean 'p work'?"), ('^kretprobe:work { print }', "did you mean 'r work'?"), ('^kprobe work', "'p work'?"),
     ('^tracepoint:sched:sched_switch', "did you mean 'e sched:sched_switch'?"), ('^uprobe:/bin/bash:readline', "'P /bin/bash:readline'?"),

@@ -421,6 +421,13 @@ def test_names_go_both_ways(printing: surftrace.Machine, line: str, written: str
         assert (again.lines(), again.filter) == (event.lines(), filter_)
 
 
+@pytest.mark.parametrize('value, hint', [
+    ('__GFP_ZER0', "did you mean '__GFP_ZERO'?"), ('GFP_X|__GFP_IOS', "did you mean '__GFP_IO'?"), ('WHOLLY', r'\(enum\)\n'), ('3x', r'\(enum\)\n')])
+def test_a_name_that_is_none_is_told(printing: surftrace.Machine, value: str, hint: str) -> None:
+    with pytest.raises(InputError, match=f"is no value of 'gfp'.*{hint}"):
+        events_of(printing, f'p take_flags f:gfp=={value}')
+
+
 def test_flags_are_numbers_where_no_event_tells(kernel: Module) -> None:
     assert resolved(kernel, 'p take_flags gfp').lines() == ['p:f0 take_flags gfp=%di:u32']
 
