@@ -6972,6 +6972,7 @@ class Target(NamedTuple):
     name: str = ''                                  # what is shown
     obstacle: str = ''                              # why the kernel takes no probe there, where a table tells
     whole: bool = False                             # a function from its entry on, which has a return
+    loop: bool = False                              # whether a loop in it begins there
 
 
 KERNEL_TYPE = regex(r'''(?P<base>[sux](?P<bits>8|16|32|64)|char|u?string|symbol|symstr|%p[dD]
@@ -8810,6 +8811,7 @@ class Event(NamedTuple):
     next_task: Optional[Fetch] = None       # unseen, of a probe of sched_switch: who runs behind it
     role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
     label: str = ''                         # the function or the event that it is of
+    loop: bool = False                      # whether a loop begins with its function: see begins_loop()
 
     @property
     def head(self) -> bytes:
@@ -8921,6 +8923,11 @@ def locate(probe: Probe, machine: Machine) -> List[Target]:
         name = f"'{found[0].name}'"
         name = name if len(found) == 1 else f"each of the {len(found)} places of '{place.text}'"
         machine.note(f'{name} is {obstacles}; the kernel will refuse a probe there')
+    loops = [target.name for target in possible if target.loop]
+    if loops:
+        where = f' at {len(loops)} of {len(possible)} places' if len(possible) > 1 else ''
+        names = first_of(sorted({*loops}), 5)
+        machine.note(f'{names} begins with a loop{where}: each round of it is an event')
     return possible or found
 
 
@@ -9241,11 +9248,38 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
         address = symbol.address + (offset or symbol.entry)
         text = program_place(module, address, machine)
         shown = demangled(symbol.name) or symbol.name
-        return Target(module, function, entry, address, None, text, shown, whole=not offset)
+        code = [(symbol.address, symbol.address + symbol.size)]
+        loop = not offset and not module.is_go and begins_loop(address, code, module)
+        return Target(module, function, entry, address, None, text, shown, whole=not offset, loop=loop)
     here = (link or symbol)._replace(module=symbol.module)
     obstacle = obstacle_of(here, here.address + offset, module, machine)
     text = kernel_place(here, place.offset, module)
     return Target(module, function, entry, 0, None, text, symbol.name, obstacle, not offset)
+
+
+# of x86, to what is near, or far
+JUMP = regex(rb'(?s)(?=[\x70-\x7f\xe0-\xe3\xeb](.)|(?:\xe9|\x0f[\x80-\x8f])(.{4}))')
+
+
+def begins_loop(address: int, ranges: Sequence[Tuple[int, int]], module: Module) -> bool:
+    """Tell whether code in those ranges jumps to that address, where a probe is then hit in every round: what
+    may be such a jump of x86 is found by its bytes; capstone, where that is, tells."""
+    executable = module.executable
+    for start, end in ranges if executable else ():
+        assert executable
+        code = executable.bytes_at(start, end - start)
+        jumps = ((match.end(group), match[group]) for match in JUMP.finditer(code)
+                 for group in (1, 2) if match[group])
+        may = any(start + behind + int.from_bytes(far, 'little', signed=True) == address
+                  for behind, far in jumps)
+        is_x86 = executable.arch.name in ('x86_64', 'i386')
+        try:
+            if (may or not is_x86) and any(each.target == address and each.text[:4] != 'call'
+                                           for each in disassembled(code, start, executable.arch)):
+                return True
+        except DisassemblyError:
+            return is_x86
+    return False
 
 
 def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
@@ -9298,7 +9332,8 @@ def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: M
             text, name = spot_text(spot.address, module, place.module), spot.function
         obstacle = obstacle_of(module.symbol_at(spot.address), spot.address, module, machine)
         function = dwarf.function_here(spot)
-        targets.append(Target(module, function, False, spot.address, None, text, name, obstacle))
+        loop = place.line is None and begins_loop(spot.address, spot.scope.ranges, module)
+        targets.append(Target(module, function, False, spot.address, None, text, name, obstacle, loop=loop))
     return targets
 
 
@@ -9764,7 +9799,7 @@ def assembled(events: Sequence[Event], seal: int) -> Event:
     filter_ = FilterText(fields, {}).text(first.probe.filter) if first.probe.filter else ''
     limits(fields, next(iter(definitions)), filter_)
     return first._replace(definitions=tuple(definitions), fields=tuple(fields), filter=filter_, pair=pair,
-                          seal=f' {end}={seal}' if seal else '')
+                          seal=f' {end}={seal}' if seal else '', loop=any(event.loop for event in events))
 
 
 def guard_columns(rows: Sequence[Sequence[Guard]]) -> List[List[Optional[Guard]]]:
@@ -9873,7 +9908,7 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
         pair = Pair() if machine.tree and probe.kind not in 'tu' else None
         events = [own_event(probe, name, letter, target.place, resolver, machine, pair)]
     program = target.module if isinstance(target.module, Program) else None
-    events = [event._replace(program=program, label=target.name) for event in events]
+    events = [event._replace(program=program, label=target.name, loop=target.loop) for event in events]
     return with_roles(events) if machine.tree else events
 
 
@@ -11328,6 +11363,8 @@ def kept_fields(back: Event) -> List[Field]:
     wanted = {pair.fields[column.field].name for column in back.columns or () if column.field >= 0}
     wanted |= {named[each.field].name for each in comparisons(pair.condition) if each.field in named}
     fields = [field for field in pair.fields if field.name in wanted]
+    if back.loop:
+        refuse(f'{ONLY_HERE} calls of a function that begins with a loop')
     if all(field.when != 'dur' for field in fields):
         refuse(f'{ONLY_HERE} by what was fetched at the entry of a call, without its time')
     for field in fields:
@@ -11544,12 +11581,16 @@ class OpenCalls:
 
     def enter(self, event: Event, head: re.Match[bytes], match: re.Match[bytes], readings: Sequence[Reading],
               shown: bool = False) -> int:
-        """Keep an entry; how many calls that are shown it is in. One alike at that stack pointer is over."""
+        """Keep an entry; how many calls that are shown it is in. One alike at that stack pointer is over, or
+        this is another round of it."""
         here = self._here(event, head, match, event.name if event.pair and event.pair.stack else event.label)
         self.seen[event.name] += 1
         self._entered.add(here.key[0])
         calls = self._reach(head, here)
-        for again in [call for call in calls if call[:2] == here[:2] and here.stack >= 0]:
+        alike = [call for call in calls if call[:2] == here[:2] and here.stack >= 0]
+        if alike and event.loop:
+            return self._keep(head, calls)
+        for again in alike:
             calls = self._without(calls, again)
         over = self._late.pop((task_of(head), here.key), -1) >= here.time
         self.too_deep += here.program and sum(call.program for call in calls) >= DEEPEST

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from helpers import KERNEL, machine_of, sealed, text_of
 
+import surftrace
 from surftrace import Decoder, Event, InputError, Run, make_events, parse_probe, script, time_text
 
 LINE = 'r f n=%0:s32 $retval:s32 $dur'
@@ -271,6 +272,16 @@ def test_what_another_processor_has_lost_and_not_told_yet_makes_no_wrong_pair(se
     lines, wrong = shown_of(lambda: lost)
     assert not wrong and len(lines) > len(right) / 5
     assert shown_of(dict)[1]                            # who does not look ahead makes wrong ones
+
+
+def test_the_first_round_of_a_function_that_begins_with_a_loop_is_the_call():
+    entry, back = (event._replace(loop=True) for event in pair())
+    rounds = [written(entry, {'n': n}, 0x1000, 1 + n / 10) for n in range(3)]
+    returns = [written(back, {'retval': 9}, 0x1000, 2) for _ in rounds]
+    assert shown((entry, back), *rounds, *returns, *call((entry, back), 7, start=3.0)) == [
+        'n=0 retval=9 dur=1.000000s', 'n=7 retval=7 dur=500.000ms']
+    with pytest.raises(InputError, match='begins with a loop'):
+        surftrace.kept_fields(sealed('r f h:log2($dur)')[1]._replace(loop=True))
 
 
 def test_an_entry_that_is_read_behind_its_return_makes_no_pair_with_the_next_one():

@@ -1214,6 +1214,39 @@ def test_a_return_probe_where_it_would_break_the_program_is_refused(compile_c):
         events_of(machine_of(surftrace.Module(AMD64, surftrace.Kallsyms(b'ffffffff81000000 T f\nffffffff81000010 t f.cold\n'), [])), 'r f.cold')
 
 
+LOOPS = """
+__asm__(".globl around, near, far, apart, plain\\n.type around, @function\\n.type near, @function\\n.type far, @function\\n.type apart, @function\\n"
+        ".type plain, @function\\naround: dec %edi\\n jnz around\\n ret\\n.size around, .-around\\nnear: ret\\n jmp near\\n.size near, .-near\\n"
+        "far: dec %edi\\n .zero 200, 0x90\\n jnz far\\n ret\\n.size far, .-far\\napart: nop\\n1: dec %edi\\n jnz 1b\\n call apart\\n ret\\n.size apart, .-apart\\n"
+        "plain: mov $0xfceb, %eax\\n ret\\n.size plain, .-plain");
+int main(void) { return 0; }
+"""
+
+
+@pytest.mark.parametrize(('name', 'loops'), [('around', True), ('near', True), ('far', True), ('apart', False), ('main', False)])
+def test_a_function_that_begins_with_a_loop_is_said(name, loops, compile_c):
+    """Its first instruction is hit in every round; not that of one that calls itself, or has a loop behind it."""
+    done = outcome('-S', f'P {compile_c(LOOPS)}:{name}')
+    assert done.status == 0 and (f'{name} begins with a loop: each round of it is an event' in done.err) == loops
+
+
+def test_what_only_looks_like_a_jump_is_none(compile_c):
+    """The immediate of plain() is the bytes of a jump to it, where its mov has one byte of code."""
+    pytest.importorskip('capstone')
+    assert 'loop' not in outcome('-S', f'P {compile_c(LOOPS)}:plain').err
+
+
+def test_the_copies_that_begin_with_a_loop_are_counted(compile_c):
+    program = compile_c("""
+struct n { struct n *next; int v; };
+static inline __attribute__((always_inline)) int last(struct n *p) { while (p->next) p = p->next; return p->v; }
+__attribute__((noinline, noipa)) int one(struct n *p) { return last(p) + 1; }
+__attribute__((noinline, noipa)) int two(struct n *p) { __asm__ volatile("nop"); return last(p) + 2; }
+int main(void) { struct n n = {0, 1}; return one(&n) + two(&n); }
+""", '-g', '-O2')
+    assert re.search('last begins with a loop at [12] of 2 places', outcome('-S', f'P {program}:last').err)
+
+
 INLINED = """
 static inline __attribute__((always_inline)) int inner(int k) { __asm__ volatile("nop"); return k * 3; }
 __attribute__((noinline)) int one(int z) { return inner(z) + 1; }
