@@ -1148,6 +1148,14 @@ class Executable:
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
+    def names_at(self, address: int) -> Set[str]:
+        """All names of what is at an address of a program."""
+        value, at = struct.pack(self.mark + self.word, address), self.arch.bits // 8     # st_value: elf.h
+        found = ((table, *divmod(place - at, table.layout.size)) for table in self._tables
+                 for place in occurrences(bytes(table.entries), value))
+        symbols = (self._symbol(table, number) for table, number, rest in found if not rest)
+        return {symbol.name for symbol in symbols if symbol.code and symbol.sort != 'undefined'}
+
     def copies_of(self, name: str) -> List[Symbol]:
         """The copies of a function with other parameters: NAME.constprop.0, NAME.isra.0.constprop.1."""
         form = re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
@@ -9158,10 +9166,22 @@ def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
     return [symbol for symbol in symbols if ('/' + dwarf.source_at(symbol.address)).endswith('/' + file)]
 
 
+def plain_name(name: str) -> str:
+    """What is alike in the names that C's library has for one function: read, __read, __GI___libc_read."""
+    name = re.sub(r'^_*(?:GI_+)?(?:libc_|IO_)?', '', demangled(name) or name.partition('@')[0])
+    return re.sub(r'(64|_nocancel|\.localalias(\.\d+)?)$', '', name)
+
+
 def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> List[Target]:
     """A function's Target and those of its copies, inlined or with other parameters; a note has the rest."""
     place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
     own = function_target(probe, symbol, module, machine)
+    if isinstance(module, Program) and not place.glob:
+        names = {plain_name(name): name for name in module.executable.names_at(symbol.address)}
+        names.pop(plain_name(symbol.name), None)
+        if names:
+            others = first_of(sorted(demangled(name) or name for name in names.values()), 5)
+            machine.note(f"'{own.name}' is at one address with {others}: calls of all are seen")
     if place.offset is not None:
         return [own]
     dwarf, link, table = module.dwarf, link_time(symbol, module), module.linked or module.symbols

@@ -1247,6 +1247,19 @@ int main(void) { struct n n = {0, 1}; return one(&n) + two(&n); }
     assert re.search('last begins with a loop at [12] of 2 places', outcome('-S', f'P {program}:last').err)
 
 
+def test_functions_at_one_address_are_said_and_other_spellings_of_a_name_are_not(compile_c):
+    program = compile_c("""
+__attribute__((noinline)) int same(int x) { __asm__ volatile(""); return x + 1; }
+int other(int x) __attribute__((alias("same")));
+int __libc_same(int x) __attribute__((alias("same")));
+int same64(int x) __attribute__((alias("same")));
+int main(void) { return other(1); }
+""")
+    said = {name: outcome('-S', f'{name}').err for name in (f'P {program}:same', f'R {program}:other', f'P {program}:main', f'P {program}:*m*')}
+    assert ["'same' is at one address with other: calls of all are seen" in each for each in said.values()] == [True, False, False, False]
+    assert "'other' is at one address with" in said[f'R {program}:other'] and 'address' not in said[f'P {program}:main'] + said[f'P {program}:*m*']
+
+
 INLINED = """
 static inline __attribute__((always_inline)) int inner(int k) { __asm__ volatile("nop"); return k * 3; }
 __attribute__((noinline)) int one(int z) { return inner(z) + 1; }
