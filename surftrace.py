@@ -864,6 +864,16 @@ class SymbolTable(NamedTuple):
         """The name of an entry."""
         return text_at(self.names, row[0])
 
+    def named_at(self, address: int) -> Iterator[str]:
+        """The names of the functions that have that address."""
+        at, word = (8, 'Q') if self.layout.size == 24 else (4, 'I')
+        value = struct.pack(self.layout.format[0] + word, address)
+        for place in occurrences(bytes(self.entries), value):
+            number, rest = divmod(place - at, self.layout.size)
+            row = None if rest else next(self.rows(number))
+            if row and row[1] & 15 in (0, 2) and row[3]:
+                yield self.name(row)
+
     def numbers(self) -> Dict[bytes, Tuple[int, ...]]:
         """The numbers of the entries by name."""
         found: Dict[bytes, Tuple[int, ...]] = {}
@@ -1026,7 +1036,7 @@ class Executable:
         kernel module is such a file: in it all references to strings, abbreviations and addresses are 0."""
         with reading(self.path):
             data, shift = bytearray(self._stored(name)), 32 if self.arch.bits == 64 else 8
-            values = [value + self._base(section) for _, _, _, section, value, _ in self._tables[0].rows()]
+            values = [value + self._base(section) for _, _, _, section, value, _ in self.tables[0].rows()]
             codes = {'8': 'B', '16': 'H', '32': 'I', '64': 'Q'}
             ways = {int(kind): (how, struct.Struct(self.mark + codes[bits]), (1 << int(bits)) - 1)
                     for kind, how, bits in re.findall(r'(\d+)(\D)(\d+)', RELOCATIONS[self.arch.name])}
@@ -1075,7 +1085,8 @@ class Executable:
     # symbols
 
     @functools.cached_property
-    def _tables(self) -> List[SymbolTable]:
+    def tables(self) -> List[SymbolTable]:
+        """The two that it may have."""
         layout, tables = struct.Struct(self.mark + ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH')), []
         for names in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version')):
             entries, strings, versions = map(self.contents, names)
@@ -1110,7 +1121,7 @@ class Executable:
         sections: Container[int] = range(1, 1 << 16)
         if code:
             sections = {number for number, section in enumerate(self._numbered) if section.code}
-        for which, table in enumerate(self._tables):
+        for which, table in enumerate(self.tables):
             for number, row in enumerate(table.rows()):
                 if row[1] & 15 in types and row[3] in sections:
                     yield which, number, row
@@ -1119,7 +1130,7 @@ class Executable:
         """The names that .dynamic has for a tag."""
         layout, data = struct.Struct(self.mark + 2 * self.word), self.contents('.dynamic')
         entries = layout.iter_unpack(data[:len(data) // layout.size * layout.size])
-        return [text_at(self._tables[1].names, value) for key, value in entries if key == tag]
+        return [text_at(self.tables[1].names, value) for key, value in entries if key == tag]
 
     @functools.cached_property
     def needed(self) -> List[str]:
@@ -1134,41 +1145,33 @@ class Executable:
     def _read_named(self, name: str) -> List[Symbol]:
         """The symbols of that name, also undefined ones."""
         few = self.every_symbol.cache_info().misses < 128       # which take longer than an index
-        found = {self._symbol(table, number) for i, table in enumerate(self._tables)
+        found = {self._symbol(table, number) for i, table in enumerate(self.tables)
                  for number in (table.named(name) if few else self._numbers[i].get(name.encode(), ()))}
         return sorted(found, key=lambda symbol: (symbol.address, not symbol.sort))      # .dynsym knows more
 
     @functools.cached_property
     def _numbers(self) -> List[Dict[bytes, Tuple[int, ...]]]:
         """The numbers of the entries of each table by name."""
-        return [table.numbers() for table in self._tables]
+        return [table.numbers() for table in self.tables]
 
     def symbols(self, name: str) -> List[Symbol]:
         """The defined symbols of that name; an old version only where there is no other."""
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
-    def names_at(self, address: int) -> Set[str]:
-        """All names of what is at an address of a program."""
-        value, at = struct.pack(self.mark + self.word, address), self.arch.bits // 8     # st_value: elf.h
-        found = ((table, *divmod(place - at, table.layout.size)) for table in self._tables
-                 for place in occurrences(bytes(table.entries), value))
-        symbols = (self._symbol(table, number) for table, number, rest in found if not rest)
-        return {symbol.name for symbol in symbols if symbol.code and symbol.sort != 'undefined'}
-
     def copies_of(self, name: str) -> List[Symbol]:
         """The copies of a function with other parameters: NAME.constprop.0, NAME.isra.0.constprop.1."""
         form = re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
         names = {text_at(table.names, at)
-                 for table in self._tables for at in occurrences(table.names, name.encode() + b'.')}
+                 for table in self.tables for at in occurrences(table.names, name.encode() + b'.')}
         found = {symbol for copy in filter(form.fullmatch, names) for symbol in self.symbols(copy)}
         return sorted((symbol for symbol in found if symbol.code), key=lambda symbol: symbol.address)
 
     def matching(self, wanted: Callable[[str], bool], code: bool = False) -> Iterator[Symbol]:
         """The defined symbols whose name is wanted, or the functions (STT_NOTYPE, STT_FUNC) among them."""
         for which, number, row in self._rows((0, 2) if code else range(16), code):
-            name = self._tables[which].name(row)
-            symbol = self._symbol(self._tables[which], number, row) if name and wanted(name) else None
+            name = self.tables[which].name(row)
+            symbol = self._symbol(self.tables[which], number, row) if name and wanted(name) else None
             if symbol and symbol.sort != 'undefined':
                 yield symbol
 
@@ -1188,7 +1191,7 @@ class Executable:
         if re.fullmatch(r'(basic_)?(string|istream|ostream|iostream)|allocator', word):
             word = ''                                           # Sb Ss Si So Sd Sa (Itanium C++ ABI, 5.1.8)
         piece = f'{len(word)}{word}' if word else ''
-        if not any(piece.encode() in table.names for table in self._tables):
+        if not any(piece.encode() in table.names for table in self.tables):
             return []
         return [symbol for mangled, symbols in self.function_symbols.items()
                 if mangled[:2] in ('_Z', '_R') and piece in mangled and name in spellings(demangled(mangled))
@@ -1206,7 +1209,7 @@ class Executable:
             extents = self._extents(type_)
             end = bisect.bisect(extents, (address, 1 << 64, 0, 0))
             start = extents[end - 1][0] if end else 0
-            holding = (self._symbol(self._tables[which], number)
+            holding = (self._symbol(self.tables[which], number)
                        for _, size, which, number in reversed(extents[bisect.bisect(extents, (start,)):end])
                        if address < start + max(size, 1))
             found = [symbol for symbol in holding
@@ -4698,6 +4701,10 @@ class Symbols:
         whole = [symbol for symbol in found if demangled(symbol.name) == name]      # f(), not f[abi:cxx11]()
         found = whole or found
         return list({(symbol.module, symbol.address): symbol for symbol in found}.values())
+
+    def names_at(self, address: int) -> Set[str]:
+        """All names of the function at an address of a program."""
+        return {name for file in self.files for table in file.tables for name in table.named_at(address)}
 
     def copies_of(self, name: str) -> List[Symbol]:
         """See Executable."""
@@ -9177,7 +9184,8 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Mach
     place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
     own = function_target(probe, symbol, module, machine)
     if isinstance(module, Program) and not place.glob:
-        names = {plain_name(name): name for name in module.executable.names_at(symbol.address)}
+        spelled = sorted(module.symbols.names_at(symbol.address), key=len, reverse=True)
+        names = {plain_name(name): name for name in spelled}            # the shortest
         names.pop(plain_name(symbol.name), None)
         if names:
             others = first_of(sorted(demangled(name) or name for name in names.values()), 5)
