@@ -9185,7 +9185,8 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Mach
     own = function_target(probe, symbol, module, machine)
     if isinstance(module, Program) and not place.glob:
         spelled = sorted(module.symbols.names_at(symbol.address), key=len, reverse=True)
-        names = {plain_name(name): name for name in spelled}            # the shortest
+        names = {plain_name(name): name for name in spelled     # the shortest; not those of the library alone
+                 if not re.match('_[A-QS-Y_]', name)}
         names.pop(plain_name(symbol.name), None)
         if names:
             others = first_of(sorted(demangled(name) or name for name in names.values()), 5)
