@@ -9286,6 +9286,7 @@ def function_target(probe: Probe, symbol: Symbol, module: Module, machine: Machi
     return Target(module, function, entry, 0, None, text, symbol.name, obstacle, not offset)
 
 
+CALL = regex(r'(call\w*|blx?|jalr?|brasl?)\b')            # not arm's blt, which jumps
 # of x86, to what is near, or far
 JUMP = regex(rb'(?s)(?=[\x70-\x7f\xe0-\xe3\xeb](.)|(?:\xe9|\x0f[\x80-\x8f])(.{4}))')
 
@@ -9303,7 +9304,7 @@ def begins_loop(address: int, ranges: Sequence[Tuple[int, int]], module: Module)
                   for behind, far in jumps)
         is_x86 = executable.arch.name in ('x86_64', 'i386')
         try:
-            if (may or not is_x86) and any(each.target == address and each.text[:4] != 'call'
+            if (may or not is_x86) and any(each.target == address and not CALL.match(each.text)
                                            for each in disassembled(code, start, executable.arch)):
                 return True
         except DisassemblyError:

@@ -1230,6 +1230,12 @@ def test_a_function_that_begins_with_a_loop_is_said(name, loops, compile_c):
     assert done.status == 0 and (f'{name} begins with a loop: each round of it is an event' in done.err) == loops
 
 
+@pytest.mark.parametrize(('text', 'call'), [('callq   ', True), ('bl      #', True), ('jal     ra, ', True), ('brasl   %r14, ', True),
+                                            ('blt     ', False), ('b.le    #', False), ('jne     ', False), ('blez    a0, ', False), ('j       ', False)])
+def test_calls_are_no_jumps(text, call):
+    assert bool(surftrace.CALL.match(text)) == call
+
+
 def test_what_only_looks_like_a_jump_is_none(compile_c):
     """The immediate of plain() is the bytes of a jump to it, where its mov has one byte of code."""
     pytest.importorskip('capstone')
