@@ -56,32 +56,15 @@ import select
 import stat
 import struct
 import zlib
-from typing import (
-    Any,
-    AnyStr,
-    Callable,
-    Container,
-    Dict,
-    FrozenSet,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    NoReturn,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-    Union,
-)
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import Any, AnyStr, NamedTuple, NoReturn, Optional, Union
 
 __version__ = '0.1.0'
 
 
 # ---- Errors ------------------------------------------------------------------------------------------------
 
-Span = Tuple[int, int]      # columns [start, end) in the line the user wrote
+Span = tuple[int, int]      # columns [start, end) in the line the user wrote
 
 
 class SurftraceError(Exception):
@@ -105,7 +88,7 @@ class InputError(SurftraceError):
     """What was typed is wrong (exit status 2), at the span `at` of `line` of the file `source`."""
     status = 2
 
-    def __init__(self, message: str, at: Optional[Span] = None, line: str = '', source: str = '') -> None:
+    def __init__(self, message: str, at: Span | None = None, line: str = '', source: str = '') -> None:
         super().__init__(message)
         self.message, self.at, self.line, self.source = message, at, line, source
 
@@ -145,7 +128,7 @@ def decoded(text: bytes) -> str:
 
 
 @contextlib.contextmanager
-def located(line: str = '', source: str = '', at: Optional[Span] = None) -> Iterator[None]:
+def located(line: str = '', source: str = '', at: Span | None = None) -> Iterator[None]:
     """Errors from within are about this line, and where they do not say better, about these columns."""
     try:
         yield
@@ -157,7 +140,7 @@ class Regex:
     """A regular expression that is compiled when it is first used: many runs use few of them."""
 
     def __init__(self, text: AnyStr, flags: int) -> None:
-        self._made: Tuple[Any, int] = (text, flags)
+        self._made: tuple[Any, int] = (text, flags)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(re.compile(*self._made), name)
@@ -191,13 +174,13 @@ class Arch(NamedTuple):
     machine: int                            # e_machine of ELF
     bits: int
     order: str                              # byte order, 'little' or 'big'
-    registers: FrozenSet[str]
-    arguments: Tuple[str, ...]              # registers of integer arguments, as the kernel calls
+    registers: frozenset[str]
+    arguments: tuple[str, ...]              # registers of integer arguments, as the kernel calls
     stack: int                              # bytes from the stack pointer at entry to the first argument
     stack_pointer: str
-    dwarf: Dict[int, str]                   # DWARF register number -> kernel name
+    dwarf: dict[int, str]                   # DWARF register number -> kernel name
     kernel_from: int                        # the lowest address the kernel has anything at
-    syscall: Tuple[str, ...]                # members of pt_regs that hold a system call's arguments
+    syscall: tuple[str, ...]                # members of pt_regs that hold a system call's arguments
     by_value: str                           # the rules for structs passed by value (BY_VALUE)
     nops: int                               # bytes of no-ops for ftrace (gcc -fpatchable-function-entry,
                                             # arch/*/Makefile) between a function's symbol and its DWARF
@@ -209,7 +192,7 @@ class Arch(NamedTuple):
         return self.bits // 8
 
     @property
-    def popped(self) -> Optional[int]:
+    def popped(self) -> int | None:
         """How much higher the stack pointer is at a return than at the entry; None: not known here."""
         return {'x86_64': 8, 'aarch64': 0}.get(self.name)
 
@@ -256,7 +239,7 @@ def _arch(name: str, machine: int, bits: int, order: str, arguments: str, stack:
                 stack_pointer, numbers, kernel_from, tuple(syscall.split()), by_value, nops, frame)
 
 
-ARCHES: Tuple[Arch, ...] = (
+ARCHES: tuple[Arch, ...] = (
     # arch/x86/kernel/ptrace.c, arch/x86/include/asm/ptrace.h; System V AMD64 ABI figure 3.36 (DWARF), 3.2.3
     # (arguments); Documentation/arch/x86/x86_64/mm.rst: with five levels the kernel begins at 0xff00...
     _arch('x86_64', 62, 64, 'little', 'di si dx cx r8 r9', 8, 'sp',
@@ -336,7 +319,7 @@ class Enum(NamedTuple):
     name: str
     size: int
     signed: bool
-    enumerators: Callable[[], Tuple[Tuple[str, int], ...]]
+    enumerators: Callable[[], tuple[tuple[str, int], ...]]
     flags: bool = False
 
 
@@ -366,7 +349,7 @@ class Pointer(NamedTuple):
 class Array(NamedTuple):
     """An array of `length` elements; None where the type does not say (`char name[]`)."""
     written: Callable[[], Written]
-    length: Optional[int]
+    length: int | None
 
     def element(self) -> Type:
         """The type of its elements."""
@@ -377,13 +360,13 @@ class Struct(NamedTuple):
     """A struct, union or class; of one that is only declared `size` is None, and `members()` raises."""
     keyword: str                                            # '' where its only name is a typedef's
     name: str
-    size: Optional[int]
-    members: Callable[[], Tuple[Member, ...]]
+    size: int | None
+    members: Callable[[], tuple[Member, ...]]
     passed: Callable[[], str] = str                         # in C++: 'reference', 'value', '' not known
-    others: Callable[[], FrozenSet[str]] = frozenset        # its static members, functions and types
+    others: Callable[[], frozenset[str]] = frozenset        # its static members, functions and types
     variants: Callable[[], Variants] = lambda: Variants(None, ())       # of an enum of Rust
 
-    def own_member(self, name: str) -> Optional[Member]:
+    def own_member(self, name: str) -> Member | None:
         """Its own member of that name, also within anonymous structs and unions, its bit from here."""
         for member in self.members():
             if member.name == name:
@@ -407,9 +390,9 @@ class Location(NamedTuple):
                                                     # 'pieces', 'gone' (why)
     number: int = 0
     offset: int = 0
-    pieces: Tuple[Tuple[Location, int], ...] = ()   # with their sizes in bytes
+    pieces: tuple[tuple[Location, int], ...] = ()   # with their sizes in bytes
     why: str = ''
-    derefs: Tuple[int, ...] = ()                    # each reads a word at the address so far, and is added
+    derefs: tuple[int, ...] = ()                    # each reads a word at the address so far, and is added
     value: bool = False                             # that gives the value, not its address, as of a pointer
                                                     # kept only as another one and a number of bytes
 
@@ -424,7 +407,7 @@ class Parameter(NamedTuple):
     """A parameter or variable of a function."""
     name: str
     written: Callable[[], Written]
-    location: Optional[Location] = None     # None where only the calling convention tells it
+    location: Location | None = None     # None where only the calling convention tells it
     by_address: bool = False                # its address is given: Fortran; C++, of a class with a destructor
 
     def type(self) -> Type:
@@ -436,14 +419,14 @@ class Function(NamedTuple):
     """A function's prototype, at the probed place."""
     name: str
     written: Callable[[], Written]          # the type it returns
-    parameters: Tuple[Parameter, ...]
+    parameters: tuple[Parameter, ...]
     variadic: bool = False
-    inlined: Optional[int] = None           # copies of it within other functions, None where nobody counted
+    inlined: int | None = None           # copies of it within other functions, None where nobody counted
     language: str = ''                      # '' is C, called by the psABI; 'C++', 'Rust', 'Go' add to it
     changed: bool = False                   # the compiler changed how it is called
-    locals: Tuple[Parameter, ...] = ()      # at a place inside it, the innermost first
+    locals: tuple[Parameter, ...] = ()      # at a place inside it, the innermost first
     home: str = ''                          # of a copy inlined elsewhere the symbol whose code it is in
-    scope: Tuple[str, ...] = ()             # the names of what it is in, its own last
+    scope: tuple[str, ...] = ()             # the names of what it is in, its own last
 
     def returns(self) -> Type:
         """The type it returns."""
@@ -460,7 +443,7 @@ class Member(NamedTuple):
     written: Callable[[], Written]
     bit: int                                # from the struct's start; of a bit-field as the ABI counts: from
                                             # the least significant one, on big-endian machines from the most
-    width: Optional[int] = None             # bits of a bit-field
+    width: int | None = None             # bits of a bit-field
     base: str = ''                          # 'base', or 'virtual': where that is, only the object tells
 
     def type(self) -> Type:
@@ -471,14 +454,14 @@ class Member(NamedTuple):
 class Variant(NamedTuple):
     """What an enum of Rust may hold: where its discriminant has that value, without one where it has none of
     the others'."""
-    value: Optional[int]
+    value: int | None
     member: Member
 
 
 class Variants(NamedTuple):
     """What an enum of Rust may be, and the number that tells what it is."""
-    discriminant: Optional[Member]
-    each: Tuple[Variant, ...]
+    discriminant: Member | None
+    each: tuple[Variant, ...]
 
 
 class Variable(NamedTuple):
@@ -494,7 +477,7 @@ class Prototype(NamedTuple):
     text: str
     file: str = ''                          # the source file of its unit, '' where nothing tells
     inline: bool = False                    # the compiler put copies of it into other functions
-    holders: Tuple[str, ...] = ()           # some of these, with their files
+    holders: tuple[str, ...] = ()           # some of these, with their files
 
 
 # Integers whose names say how they are to be shown: include/uapi/linux/types.h, include/linux/kdev_t.h
@@ -569,7 +552,7 @@ def innermost(type_: Type) -> Type:
     return innermost(type_.element()) if isinstance(type_, Array) else type_
 
 
-def size_of(type_: Type) -> Optional[int]:
+def size_of(type_: Type) -> int | None:
     """sizeof in bytes; None where C would not tell either."""
     if isinstance(type_, Array):
         element = size_of(type_.element())
@@ -590,10 +573,10 @@ def shape(type_: Type) -> object:
 class Base(NamedTuple):
     """A class that another is derived from, and the row of bases that leads to it."""
     struct: Struct
-    way: Tuple[Member, ...]
+    way: tuple[Member, ...]
 
     @property
-    def same(self) -> Tuple[object, ...]:
+    def same(self) -> tuple[object, ...]:
         """Equal for two ways to one object: a virtual base is there once."""
         first = max((i for i, base in enumerate(self.way) if base.base == 'virtual'), default=0)
         return (self.way[first].base, *(base.type() for base in self.way[first:]))
@@ -609,7 +592,7 @@ class Base(NamedTuple):
         return sum(base.bit for base in self.way)
 
 
-def bases(struct_: Struct, way: Tuple[Member, ...] = ()) -> Iterator[Base]:
+def bases(struct_: Struct, way: tuple[Member, ...] = ()) -> Iterator[Base]:
     """Each class that a class is derived from; `way` leads to the class itself."""
     for member in struct_.members():
         type_ = member.type() if member.base else None
@@ -618,7 +601,7 @@ def bases(struct_: Struct, way: Tuple[Member, ...] = ()) -> Iterator[Base]:
             yield from bases(type_, (*way, member)) if type_.size is not None else ()
 
 
-def bases_declaring(struct_: Struct, name: str) -> List[Base]:
+def bases_declaring(struct_: Struct, name: str) -> list[Base]:
     """The bases that `name` may be of (C++, [class.member.lookup]): a class hides it in its own bases, also
     in a virtual one that is reached by another way."""
     declaring = [base for base in bases(struct_) if base.struct.declares(name)]
@@ -630,7 +613,7 @@ def bases_declaring(struct_: Struct, name: str) -> List[Base]:
     return [base for same, base in found.items() if same not in hidden]
 
 
-def find_member(struct_: Struct, name: str) -> Optional[Member]:
+def find_member(struct_: Struct, name: str) -> Member | None:
     """The member of that name, its bit counted from `struct_`: its own, else that of its bases. InputError
     where C++ would refuse it, or nobody but the object knows where it is."""
     own, hidden = struct_.own_member(name), name in struct_.others()
@@ -656,7 +639,7 @@ def find_member(struct_: Struct, name: str) -> Optional[Member]:
     return member._replace(bit=member.bit + found[0].bit(struct_, f"'{name}'"))
 
 
-def is_empty(member: Optional[Member]) -> bool:
+def is_empty(member: Member | None) -> bool:
     """Tell whether nothing could be read of a member (libstdc++ has one for every deleter and allocator)."""
     type_ = member.type() if member else Void()
     return isinstance(type_, Struct) and type_.size is not None and all(
@@ -678,7 +661,7 @@ def has_virtual_base(struct_: Struct) -> bool:
     return any(base.way[-1].base == 'virtual' for base in bases(struct_))
 
 
-def base_offset(derived: Struct, base: Struct) -> Optional[int]:
+def base_offset(derived: Struct, base: Struct) -> int | None:
     """How many bits from the start of a class its base is; None where it is none of its."""
     found = {each.same: each for each in bases(derived) if spell(each.struct) == spell(base)}
     if len(found) > 1:
@@ -687,9 +670,9 @@ def base_offset(derived: Struct, base: Struct) -> Optional[int]:
     return next((each.bit(derived, spell(base)) for each in found.values()), None)
 
 
-def member_names(struct_: Struct) -> List[str]:
+def member_names(struct_: Struct) -> list[str]:
     """The names find_member may know."""
-    names: Dict[str, None] = {}
+    names: dict[str, None] = {}
     for member in struct_.members():
         inner = None if member.name else member.type()
         whole = inner if isinstance(inner, Struct) and inner.size is not None else None
@@ -712,16 +695,16 @@ class TypeInfo:
     path = ''
     arch: Arch
 
-    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+    def function(self, name: str, address: int | None = None, offset: int = 0) -> Function | None:
         """The function of that name (at that link-time address), parameters as at `offset` bytes into it."""
         raise NotImplementedError
 
-    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
+    def named(self, keyword: str, name: str, function: Function | None = None) -> Type | None:
         """The struct, union or enum (`keyword`), or typedef or base type ('', in C++ any type) of that name,
         which may have namespaces before it, as the function sees it."""
         raise NotImplementedError
 
-    def variable(self, name: str) -> Optional[Variable]:
+    def variable(self, name: str) -> Variable | None:
         """The global variable of that name."""
         raise NotImplementedError
 
@@ -746,7 +729,7 @@ def is_changed_copy(name: str) -> bool:
 
 # C's own type names and those of the kernel's include/uapi/asm-generic/int-ll64.h and of stdint.h: (bytes,
 # signed); 0 bytes is the machine's word.
-PLAIN_TYPES: Dict[str, Tuple[int, bool]] = {
+PLAIN_TYPES: dict[str, tuple[int, bool]] = {
     'char': (1, True), 'signed char': (1, True), 'unsigned char': (1, False), 'bool': (1, False),
     '_Bool': (1, False), 'short': (2, True), 'unsigned short': (2, False), 'int': (4, True),
     'unsigned int': (4, False), 'long': (0, True), 'unsigned long': (0, False), 'long long': (8, True),
@@ -759,7 +742,7 @@ PLAIN_TYPES: Dict[str, Tuple[int, bool]] = {
 }
 
 
-def plain_type(words: str, arch: Arch) -> Optional[Type]:
+def plain_type(words: str, arch: Arch) -> Type | None:
     """The type C itself gives these words ('unsigned long int' as well as 'unsigned long'), or None."""
     if words in ('float', 'double'):
         return Float(words, 4 if words == 'float' else 8)
@@ -841,7 +824,7 @@ class UsdtNote(NamedTuple):
     operands: str
 
 
-RawSymbol = Tuple[int, int, int, int, int, int]     # name, info, other, section, value, size: as in Elf64_Sym
+RawSymbol = tuple[int, int, int, int, int, int]     # name, info, other, section, value, size: as in Elf64_Sym
 
 
 class SymbolTable(NamedTuple):
@@ -874,9 +857,9 @@ class SymbolTable(NamedTuple):
             if row and row[1] & 15 in (0, 2) and row[3]:
                 yield self.name(row)
 
-    def numbers(self) -> Dict[bytes, Tuple[int, ...]]:
+    def numbers(self) -> dict[bytes, tuple[int, ...]]:
         """The numbers of the entries by name."""
-        found: Dict[bytes, Tuple[int, ...]] = {}
+        found: dict[bytes, tuple[int, ...]] = {}
         starts = struct.iter_unpack(self.layout.format[0] + 'I', self.starts)
         for number, (start,) in enumerate(starts):
             name = self.names[start:self.names.find(b'\0', start)]
@@ -972,7 +955,7 @@ class Executable:
                           for header, address in zip(headers, addresses)]
         self.sections = {section.name: section for section in self._numbered}
 
-    def _records(self, layout: str, at: int, count: int) -> List[Tuple[int, ...]]:
+    def _records(self, layout: str, at: int, count: int) -> list[tuple[int, ...]]:
         """So many entries of a table of the file."""
         entry = struct.Struct(self.mark + layout)
         data = self._map[at:at + count * entry.size]
@@ -1070,7 +1053,7 @@ class Executable:
         return self.module_info.get('name', '') or file
 
     @functools.cached_property
-    def module_info(self) -> Dict[str, str]:
+    def module_info(self) -> dict[str, str]:
         """What a module says of itself (.modinfo), as its name and the release it is for (vermagic)."""
         texts = bytes(self.contents('.modinfo')).decode(errors='replace').split('\0')
         return dict(text.split('=', 1) for text in reversed(texts) if '=' in text)
@@ -1085,7 +1068,7 @@ class Executable:
     # symbols
 
     @functools.cached_property
-    def tables(self) -> List[SymbolTable]:
+    def tables(self) -> list[SymbolTable]:
         """The two that it may have."""
         layout, tables = struct.Struct(self.mark + ('IBBHQQ' if self.arch.bits == 64 else 'IIIBBH')), []
         for names in (('.symtab', '.strtab', ''), ('.dynsym', '.dynstr', '.gnu.version')):
@@ -1095,7 +1078,7 @@ class Executable:
             tables.append(SymbolTable(entries, starts, bytes(strings), bytes(versions), layout))
         return tables
 
-    def _symbol(self, table: SymbolTable, number: int, row: Optional[RawSymbol] = None) -> Symbol:
+    def _symbol(self, table: SymbolTable, number: int, row: RawSymbol | None = None) -> Symbol:
         row = row or next(table.rows(number))
         _, info, other, index, value, size = row
         section = self._numbered[index] if index < len(self._numbered) else None
@@ -1116,7 +1099,7 @@ class Executable:
         return Symbol(table.name(row), value, size, type_ in (0, 2) and section is not None and section.code,
                       section.name if section else '', sort=sort, entry=entry, local=info >> 4 == 0)
 
-    def _rows(self, types: Container[int], code: bool = False) -> Iterator[Tuple[int, int, RawSymbol]]:
+    def _rows(self, types: Container[int], code: bool = False) -> Iterator[tuple[int, int, RawSymbol]]:
         """(which table, which entry, the entry) of each defined symbol of those ELF types (in code)."""
         sections: Container[int] = range(1, 1 << 16)
         if code:
@@ -1126,14 +1109,14 @@ class Executable:
                 if row[1] & 15 in types and row[3] in sections:
                     yield which, number, row
 
-    def _dynamic(self, tag: int) -> List[str]:
+    def _dynamic(self, tag: int) -> list[str]:
         """The names that .dynamic has for a tag."""
         layout, data = struct.Struct(self.mark + 2 * self.word), self.contents('.dynamic')
         entries = layout.iter_unpack(data[:len(data) // layout.size * layout.size])
         return [text_at(self.tables[1].names, value) for key, value in entries if key == tag]
 
     @functools.cached_property
-    def needed(self) -> List[str]:
+    def needed(self) -> list[str]:
         """The sonames of the libraries it is linked with."""
         return self._dynamic(DT_NEEDED)
 
@@ -1142,7 +1125,7 @@ class Executable:
         """Tell whether it has a soname: programs may have copies of its data (R_*_COPY)."""
         return self._dynamic(DT_SONAME) != []
 
-    def _read_named(self, name: str) -> List[Symbol]:
+    def _read_named(self, name: str) -> list[Symbol]:
         """The symbols of that name, also undefined ones."""
         few = self.every_symbol.cache_info().misses < 128       # which take longer than an index
         found = {self._symbol(table, number) for i, table in enumerate(self.tables)
@@ -1150,16 +1133,16 @@ class Executable:
         return sorted(found, key=lambda symbol: (symbol.address, not symbol.sort))      # .dynsym knows more
 
     @functools.cached_property
-    def _numbers(self) -> List[Dict[bytes, Tuple[int, ...]]]:
+    def _numbers(self) -> list[dict[bytes, tuple[int, ...]]]:
         """The numbers of the entries of each table by name."""
         return [table.numbers() for table in self.tables]
 
-    def symbols(self, name: str) -> List[Symbol]:
+    def symbols(self, name: str) -> list[Symbol]:
         """The defined symbols of that name; an old version only where there is no other."""
         found = [symbol for symbol in self.every_symbol(name) if symbol.sort != 'undefined']
         return [symbol for symbol in found if symbol.sort != 'old'] or found
 
-    def copies_of(self, name: str) -> List[Symbol]:
+    def copies_of(self, name: str) -> list[Symbol]:
         """The copies of a function with other parameters: NAME.constprop.0, NAME.isra.0.constprop.1."""
         form = re.compile(re.escape(name) + r'(\.(constprop|isra|lto_priv)\.\d+)+')
         names = {text_at(table.names, at)
@@ -1176,15 +1159,15 @@ class Executable:
                 yield symbol
 
     @functools.cached_property
-    def function_symbols(self) -> Dict[str, List[Symbol]]:
+    def function_symbols(self) -> dict[str, list[Symbol]]:
         """Every defined function, by name, without the paddings before them."""
-        found: Dict[str, List[Symbol]] = {}
+        found: dict[str, list[Symbol]] = {}
         for symbol in self.matching(lambda name: name[:6] != '__pfx_', code=True):
             if symbol not in found.setdefault(symbol.name, []):
                 found[symbol.name].append(symbol)
         return found
 
-    def named_in_source(self, name: str) -> List[Symbol]:
+    def named_in_source(self, name: str) -> list[Symbol]:
         """The functions whose name in C++ or Rust is that, with its parameters or without them."""
         last = re.search(r'(\w+)[^\w:]*$', without_parameters(name).partition('<')[0])
         word = last[1] if last and 'operator' not in name else ''
@@ -1197,12 +1180,12 @@ class Executable:
                 if mangled[:2] in ('_Z', '_R') and piece in mangled and name in spellings(demangled(mangled))
                 for symbol in symbols]
 
-    def _read_extents(self, type_: int) -> List[Tuple[int, int, int, int]]:
+    def _read_extents(self, type_: int) -> list[tuple[int, int, int, int]]:
         """(address, size, which table, which entry) of each defined symbol of that ELF type, sorted."""
         return sorted((self._base(row[3]) + row[4], row[5], which, number)
                       for which, number, row in self._rows((type_,)))
 
-    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+    def symbol_at(self, address: int, code: bool = True) -> Symbol | None:
         """The function, or label of assembly (or the object), that has the link-time address; of several
         names for it one that nothing else has."""
         for type_ in (2, 0) if code else (1,):
@@ -1229,12 +1212,12 @@ class Executable:
             raise SurftraceError(f'{self.path} was replaced or changed while it was read; start again')
         return descriptor
 
-    def offset_of(self, address: int) -> Optional[int]:
+    def offset_of(self, address: int) -> int | None:
         """Where in the file is what is loaded at that address."""
         return next((address - s.address + s.offset for s in self.segments
                      if s.address <= address < s.address + s.size), None)
 
-    def code_at(self, offset: int) -> Optional[int]:
+    def code_at(self, offset: int) -> int | None:
         """The address at which the code at that place of the file is loaded."""
         return next((offset - s.offset + s.address for s in self.segments
                      if s.code and s.offset <= offset < s.offset + s.size), None)
@@ -1247,7 +1230,7 @@ class Executable:
                 return bytes(self.contents(section.name)[at:at + size])
         return b''
 
-    def table(self, start: str, stop: str, layout: str = '') -> List[int]:
+    def table(self, start: str, stop: str, layout: str = '') -> list[int]:
         """The words between two symbols, as linkers make tables of them; of entries with a layout the address
         that each begins with, counted from the entry."""
         ends = [symbol.address for name in (start, stop) for symbol in self.symbols(name)]
@@ -1256,7 +1239,7 @@ class Executable:
         places = range(0, len(data) - entry.size + 1, entry.size)
         return [entry.unpack_from(data, at)[0] + (ends[0] + at if layout else 0) for at in places]
 
-    def usdt_notes(self) -> List[UsdtNote]:
+    def usdt_notes(self) -> list[UsdtNote]:
         """The sites of USDT probes (.note.stapsdt;
         https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation)."""
         base, found = self.sections.get('.stapsdt.base'), []
@@ -1277,7 +1260,7 @@ def text_at(data: bytes, at: int) -> str:
     return data[at:data.find(b'\0', at)].decode(errors='replace')
 
 
-def identity(file: Union[str, int]) -> Tuple[int, ...]:
+def identity(file: str | int) -> tuple[int, ...]:
     """What tells a file from another of its name and from what it was; () where there is none."""
     try:
         found = os.stat(file)
@@ -1301,7 +1284,7 @@ RELOCATIONS = {
 }
 
 
-def object_addresses(sections: Sequence[SectionHeader]) -> List[int]:
+def object_addresses(sections: Sequence[SectionHeader]) -> list[int]:
     """An address for each section of an object file, where all begin at 0: those that are loaded stand in a
     row, the others at 0, since what refers to them counts from their start."""
     found, at = [], 0x1000
@@ -1331,7 +1314,7 @@ def inflatable(size: int) -> int:
     return (1 << 24) + 100 * size
 
 
-def inflated(data: Union[bytes, memoryview], decompressor: Callable[[], Any]) -> bytes:
+def inflated(data: bytes | memoryview, decompressor: Callable[[], Any]) -> bytes:
     """What one or several compressed streams hold; ValueError where damaged, or more than can be true."""
     limit, found, rest = inflatable(len(data)), b'', data
     while rest:
@@ -1414,7 +1397,7 @@ def occurrences(data: Any, wanted: bytes) -> Iterator[int]:
         match = pattern.search(data, match.start() + 1)
 
 
-def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
+def uleb128(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """An unsigned LEB128 number (DWARF 5, 7.6) and where it ends."""
     value = shift = 0
     while True:
@@ -1426,14 +1409,14 @@ def uleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
         shift += 7
 
 
-def sleb128(data: Union[bytes, memoryview], at: int) -> Tuple[int, int]:
+def sleb128(data: bytes | memoryview, at: int) -> tuple[int, int]:
     """A signed LEB128 number (DWARF 5, 7.6) and where it ends."""
     value, end = uleb128(data, at)
     bits = 7 * (end - at)
     return value - (1 << bits if value >> bits - 1 else 0), end
 
 
-def notes_in(notes: bytes, order: str) -> Iterator[Tuple[bytes, int, bytes]]:
+def notes_in(notes: bytes, order: str) -> Iterator[tuple[bytes, int, bytes]]:
     """(name, type, descriptor) of each note of a SHT_NOTE section."""
     at, head = 0, struct.Struct('<III' if order == 'little' else '>III')
     while at + 12 <= len(notes):
@@ -1456,7 +1439,7 @@ def build_id_note(build_id: str, order: str) -> bytes:
     return head + b'GNU\0' + text + bytes(-len(text) % 4)
 
 
-def elf_of(arch: Arch, sections: Sequence[Tuple[str, int, bytes]]) -> bytes:
+def elf_of(arch: Arch, sections: Sequence[tuple[str, int, bytes]]) -> bytes:
     """An ELF file of nothing but these sections (name, type, bytes), for that architecture (ELF gABI)."""
     mark, wide = '<' if arch.order == 'little' else '>', arch.bits == 64
     size, names, headers, contents = 64 if wide else 52, b'\0', bytes(64 if wide else 40), b''
@@ -1479,7 +1462,7 @@ def elf_of(arch: Arch, sections: Sequence[Tuple[str, int, bytes]]) -> bytes:
 
 
 @functools.lru_cache(None)
-def _cxa_demangle() -> Optional[Callable[[str], str]]:
+def _cxa_demangle() -> Callable[[str], str] | None:
     """The C++ library's own demangler (Itanium C++ ABI, 3.4: __cxa_demangle), where there is one."""
     import ctypes
     try:
@@ -1524,7 +1507,7 @@ def _rust_character(match: re.Match[str]) -> str:
     return RUST_ESCAPES.get(match[1], match[0])
 
 
-def _identifiers(text: str) -> List[str]:
+def _identifiers(text: str) -> list[str]:
     """'4prog6module' -> ['prog', 'module']"""
     found = []
     while text:
@@ -1548,7 +1531,7 @@ def without_parameters(name: str) -> str:
     return name
 
 
-def spellings(name: str) -> Set[str]:
+def spellings(name: str) -> set[str]:
     """The ways to write a demangled name: with and without parameters, a template's result, an ABI tag."""
     if '[abi:' in name:
         return {name} | spellings(re.sub(r'\[abi:\w+\]', '', name))
@@ -1564,7 +1547,7 @@ def spellings(name: str) -> Set[str]:
 # where programs and libraries are
 
 
-def library_paths() -> List[Tuple[str, str]]:
+def library_paths() -> list[tuple[str, str]]:
     """(soname, path) of every library the dynamic linker knows (glibc: sysdeps/generic/dl-cache.h; the new
     format, which may stand behind the old one)."""
     try:
@@ -1586,7 +1569,7 @@ def is_library(file: str, name: str) -> bool:
     return file == name or re.fullmatch(re.escape(name) + r'(-[\d.]+)?\.so(\.[\w.]+)?', file) is not None
 
 
-def mapped_objects(pid: int) -> List[str]:
+def mapped_objects(pid: int) -> list[str]:
     """The files a process has mapped to execute, as /proc/PID/maps has them."""
     try:
         with open(f'/proc/{pid}/maps', errors='surrogateescape') as file:
@@ -1596,7 +1579,7 @@ def mapped_objects(pid: int) -> List[str]:
     return list(dict.fromkeys(found))
 
 
-def object_of_process(pid: int, name: str) -> Optional[str]:
+def object_of_process(pid: int, name: str) -> str | None:
     """The file that a process calls so, by a path that is good here: through its root where that differs."""
     root = ''                                           # of a chroot: maps has the paths as seen from here
     with contextlib.suppress(OSError):
@@ -1616,7 +1599,7 @@ def object_of_process(pid: int, name: str) -> Optional[str]:
     return None
 
 
-def object_paths(name: str, folders: Sequence[str]) -> List[str]:
+def object_paths(name: str, folders: Sequence[str]) -> list[str]:
     """The files that may be meant: a path, a program in one of the folders, a library by its soname."""
     if '/' in name:
         return [os.path.abspath(name)] if os.path.isfile(name) else []
@@ -1636,8 +1619,8 @@ class Instruction(NamedTuple):
     address: int
     size: int
     text: str
-    target: Optional[int] = None
-    data: Optional[int] = None
+    target: int | None = None
+    data: int | None = None
 
 
 # What capstone calls an architecture, and its modes; up to capstone 5 AARCH64 is ARM64.
@@ -1647,7 +1630,7 @@ CAPSTONE = {'x86_64': ('X86', '64'), 'i386': ('X86', '32'), 'aarch64': ('AARCH64
             'loongarch64': ('LOONGARCH', 'LOONGARCH64')}
 
 
-def disassembled(code: bytes, address: int, arch: Arch) -> List[Instruction]:
+def disassembled(code: bytes, address: int, arch: Arch) -> list[Instruction]:
     """The instructions of these bytes, by capstone, or DisassemblyError."""
     decoder = _capstone(arch)
     if not decoder:
@@ -1697,15 +1680,15 @@ class LineRow(NamedTuple):
 
 class LineHeader(NamedTuple):
     """A line-number program and the numbers it is read with (DWARF 5, 6.2.4)."""
-    directories: Tuple[str, ...]
-    files: Tuple[Tuple[int, str], ...]      # (directory, name), as DW_AT_decl_file counts them
+    directories: tuple[str, ...]
+    files: tuple[tuple[int, str], ...]      # (directory, name), as DW_AT_decl_file counts them
     start: int                              # in .debug_line
     end: int
     step: int                               # bytes of the shortest instruction
     is_stmt: bool
     line_base: int
     line_range: int
-    lengths: Tuple[int, ...]                # operands of the standard opcodes
+    lengths: tuple[int, ...]                # operands of the standard opcodes
 
     def path(self, file: int) -> str:
         """The path of the file with that number, as far as the table has it."""
@@ -1720,9 +1703,9 @@ class Scope(NamedTuple):
     """A function, a copy of one inlined into it, or a block."""
     die: Any                                # its Die; None where no entry has the code
     function: bool                          # no block, and not what Scopes._is_rest() finds
-    ranges: Tuple[Tuple[int, int], ...]     # the addresses of its code
-    variables: Tuple[Any, ...]              # the Dies of what is declared in it
-    inner: Tuple[Scope, ...]
+    ranges: tuple[tuple[int, int], ...]     # the addresses of its code
+    variables: tuple[Any, ...]              # the Dies of what is declared in it
+    inner: tuple[Scope, ...]
 
     def holds(self, address: int) -> bool:
         """Tell whether the address is in its code."""
@@ -1734,7 +1717,7 @@ class Scope(NamedTuple):
         for inner in self.inner:
             yield from inner.whole()
 
-    def rank(self, address: int) -> Tuple[int, int]:
+    def rank(self, address: int) -> tuple[int, int]:
         """What its places are sorted by: the part that it is entered by comes first."""
         found = (i for i, (start, end) in enumerate(self.ranges) if start <= address < end)
         return next(found, len(self.ranges)), address
@@ -1792,7 +1775,7 @@ ABBREVIATION = regex(rb'(%(n)s)(%(n)s[\x00\x01](?:(?!\x00\x00)%(n)s(?:\x21%(n)s|
     b'n': rb'[\x80-\xff]*[\x00-\x7f]'}, re.S)
 
 Bytes = Union[bytes, memoryview]
-FormReader = Callable[[Bytes, int], Tuple[Any, int]]        # gives the value at a place, and where that ends
+FormReader = Callable[[Bytes, int], tuple[Any, int]]        # gives the value at a place, and where that ends
 
 
 @functools.lru_cache(None)
@@ -1810,7 +1793,7 @@ GNU_SPLIT = {'DW_AT_GNU_dwo_name': 0x2130, 'DW_AT_GNU_ranges_base': 0x2132, 'DW_
 
 
 @functools.lru_cache(None)
-def dwarf_names() -> Tuple[Dict[int, str], ...]:
+def dwarf_names() -> tuple[dict[int, str], ...]:
     """The names of tags, attributes and forms (these without DW_FORM_) by number."""
     try:
         from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
@@ -1822,13 +1805,13 @@ def dwarf_names() -> Tuple[Dict[int, str], ...]:
                  for table, prefix in ((ENUM_DW_TAG, 0), (attributes, 0), (ENUM_DW_FORM, len('DW_FORM_'))))
 
 
-def abbreviation(data: bytes) -> Tuple[str, bool, List[Tuple[str, str, int]]]:
+def abbreviation(data: bytes) -> tuple[str, bool, list[tuple[str, str, int]]]:
     """Of an abbreviation without its code: the tag, whether it has children, each attribute's name, form and
     implicit constant."""
     tags, names, forms = dwarf_names()
     tag, at = uleb128(data, 0)
     children, at = data[at], at + 1
-    attributes: List[Tuple[str, str, int]] = []
+    attributes: list[tuple[str, str, int]] = []
     while True:
         name, at = uleb128(data, at)
         form, at = uleb128(data, at)
@@ -1838,7 +1821,7 @@ def abbreviation(data: bytes) -> Tuple[str, bool, List[Tuple[str, str, int]]]:
         attributes.append((names.get(name, ''), forms.get(form, ''), value))
 
 
-def c_string(data: Bytes, at: int) -> Tuple[str, int]:
+def c_string(data: Bytes, at: int) -> tuple[str, int]:
     """The text there that a NUL ends, and where that is over."""
     for size in (64, 1 << 12, 1 << 24):
         part = bytes(data[at:at + size])
@@ -1848,7 +1831,7 @@ def c_string(data: Bytes, at: int) -> Tuple[str, int]:
     raise ValueError('a text without an end')
 
 
-def block(data: Bytes, at: int, length: FormReader = uleb128) -> Tuple[bytes, int]:
+def block(data: Bytes, at: int, length: FormReader = uleb128) -> tuple[bytes, int]:
     """The bytes behind their number, and where they end."""
     size, at = length(data, at)
     return bytes(data[at:at + size]), at + size
@@ -1872,7 +1855,7 @@ def unknown_form(data: Bytes, at: int) -> NoReturn:
     raise ValueError(f'an attribute of an unknown form, {at} bytes into its unit of {len(data)}')
 
 
-def form_readers(order: Any) -> Dict[str, FormReader]:
+def form_readers(order: Any) -> dict[str, FormReader]:
     """What reads the forms without a fixed size (DWARF 5, 7.5.6)."""
     def number(size: int) -> FormReader:
         return lambda data, at: (int.from_bytes(data[at:at + size], order), at + size)
@@ -1890,13 +1873,13 @@ class Shape:
     attributes begin; -1 where that varies or there is none. `places` has all that do not vary.
     """
 
-    def __init__(self, text: bytes, mark: str, word: int, readers: Dict[str, FormReader]) -> None:
+    def __init__(self, text: bytes, mark: str, word: int, readers: dict[str, FormReader]) -> None:
         self.tag, self.children, attributes = abbreviation(text)
         self.forms = {name: form for name, form, _ in attributes}       # gcc may repeat one, the last counts
-        self.constants: Dict[str, Any] = {}
-        self.stored: List[Tuple[str, str]] = []
-        self.layout: List[Tuple[struct.Struct, Optional[FormReader]]] = []
-        self.places: Dict[Tuple[str, str], int] = {}                    # by name and form
+        self.constants: dict[str, Any] = {}
+        self.stored: list[tuple[str, str]] = []
+        self.layout: list[tuple[struct.Struct, FormReader | None]] = []
+        self.places: dict[tuple[str, str], int] = {}                    # by name and form
         run = mark
         for name, form, constant in attributes:
             code = FORM_CODES.get(form) if form != 'addr' else {2: 'H', 4: 'I', 8: 'Q'}[word]
@@ -1927,9 +1910,9 @@ class Shape:
                 at = reader(data, at)[1]
         return at
 
-    def read(self, data: bytes, at: int) -> Dict[str, Any]:
+    def read(self, data: bytes, at: int) -> dict[str, Any]:
         """The attributes that begin there, as they stand in the entry."""
-        values: List[Any] = []
+        values: list[Any] = []
         for fixed, reader in self.layout:
             values += fixed.unpack_from(data, at)
             at += fixed.size
@@ -1978,17 +1961,17 @@ class Unit:
         return self.die(self.first)
 
     @functools.cached_property
-    def _stored(self) -> Dict[str, Any]:
+    def _stored(self) -> dict[str, Any]:
         """The attributes of its own entry, as they stand there."""
         return self.top.shape.read(self.data, self.top.start)
 
     @functools.cached_property
-    def values(self) -> Dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """The attributes of its own entry, and of its skeleton's."""
         return {**self.top.values, **(self.skeleton.values if self.skeleton else {})}
 
     @functools.cached_property
-    def bases(self) -> Dict[str, int]:
+    def bases(self) -> dict[str, int]:
         """Where the unit's parts of other sections begin (`ranges`: what counts from there), as far as an
         attribute says so, or the sections are apart from the skeleton's."""
         if self.entries.main is self.entries:
@@ -2006,7 +1989,7 @@ class Unit:
         return self._identity if self.version >= 5 else int(self._stored.get('DW_AT_GNU_dwo_id', 0))
 
     @functools.cached_property
-    def skeleton(self) -> Optional[Unit]:
+    def skeleton(self) -> Unit | None:
         """The unit that stands for this one in the program's file, where this one is in another."""
         main = self.entries.main
         place = main.identities.get(self.identity) if main is not self.entries else None
@@ -2068,7 +2051,7 @@ class Unit:
     # its entries
 
     @functools.cached_property
-    def _rows(self) -> Tuple[Sequence[int], Sequence[int]]:
+    def _rows(self) -> tuple[Sequence[int], Sequence[int]]:
         """Where the entries right below the unit's own are, and `functions`, by one pass."""
         outer, functions = array.array('I'), array.array('I')
         within = ('DW_TAG_namespace', 'DW_TAG_module', *STRUCT_TAGS) if self.language else ()
@@ -2098,15 +2081,15 @@ class Unit:
         below = self.top.scan(FUNCTION_TAGS, deep=True)
         return array.array('I', (at for at, shape, _ in below if shape.code))
 
-    def function_of(self, die: Die) -> Optional[Die]:
+    def function_of(self, die: Die) -> Die | None:
         """The function with code whose entry an entry is in, or is."""
         index = bisect.bisect(self.functions, die.at) - 1
         return self.die(self.functions[index]) if index >= 0 else None
 
-    def around(self, at: int) -> List[Die]:
+    def around(self, at: int) -> list[Die]:
         """The entries below the unit's own that a place of the unit is in, from the outermost; if one begins
         there, it is the last."""
-        outer, found = self._rows[0], []  # type: Sequence[int], List[Die]
+        outer, found = self._rows[0], []  # type: Sequence[int], list[Die]
         index = bisect.bisect(outer, at) - 1
         place = outer[index] if index >= 0 else -1
         while place >= 0:
@@ -2122,7 +2105,7 @@ class Unit:
 
 
 # The values of attributes whose forms only tell where they are (DWARF 5, 7.5.5).
-INDIRECT: Dict[str, Callable[[Unit, Any], Any]] = {
+INDIRECT: dict[str, Callable[[Unit, Any], Any]] = {
     **dict.fromkeys('ref1 ref2 ref4 ref8 ref_udata'.split(), lambda unit, at: at + unit.offset),
     'ref_addr': lambda unit, at: at + unit.entries.start,
     'ref_sig8': lambda unit, signature: unit.entries.signatures[signature],
@@ -2146,7 +2129,7 @@ class Die:
         self.tag, self.offset = shape.tag, unit.offset + at             # two with one offset are the same
 
     @functools.cached_property
-    def values(self) -> Dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """The attributes: numbers, texts, bytes; a reference is the place of the other among all entries."""
         values = self.shape.read(self.unit.data, self.start)
         for name, value in self.shape.indirect.items():
@@ -2177,7 +2160,7 @@ class Die:
         """The form of an attribute, without DW_FORM_; '' where it has none of that name."""
         return self.shape.forms.get(attribute, '')
 
-    def scan(self, tags: Iterable[str] = (), deep: bool = False) -> Iterator[Tuple[int, Shape, int]]:
+    def scan(self, tags: Iterable[str] = (), deep: bool = False) -> Iterator[tuple[int, Shape, int]]:
         """(place in the unit, shape, where the attributes begin) of the entries right below (`deep`: of all
         below) with these tags (none: any)."""
         if not self.shape.children:
@@ -2258,16 +2241,16 @@ class Entries:
     by their siblings, and since gcc and clang begin an entry with its name or its origin, it is found by
     searching for the bytes of that reference."""
 
-    def __init__(self, executable: Executable, shared: Optional[Entries] = None,
-                 main: Optional[Entries] = None, program: str = '') -> None:
+    def __init__(self, executable: Executable, shared: Entries | None = None,
+                 main: Entries | None = None, program: str = '') -> None:
         self.executable, self.program = executable, program or executable.path
-        self.shared: Optional[Entries] = shared
+        self.shared: Entries | None = shared
         self.main = main or self
-        self._files: List[Entries] = main._files if main else []
+        self._files: list[Entries] = main._files if main else []
         self.start: int = APART * len(self._files)
         self.suffix = '.dwo' * (main is not None)
         self._files.append(self)
-        self.missing: Dict[str, str] = {}               # those that are not read, and why
+        self.missing: dict[str, str] = {}               # those that are not read, and why
         self.file = functools.lru_cache(None)(self._read_file)
         self.order: Any = executable.arch.order
         self.mark = '<' if self.order == 'little' else '>'
@@ -2282,12 +2265,12 @@ class Entries:
         self.plan = functools.lru_cache(None)(self._read_plan)
         self.codes = functools.lru_cache(None)(self._read_codes)
         self.texts = functools.lru_cache(8)(self._read_texts)
-        self.word_at: Callable[[Bytes, int], Tuple[int]] = struct.Struct(self.mark + 'I').unpack_from
+        self.word_at: Callable[[Bytes, int], tuple[int]] = struct.Struct(self.mark + 'I').unpack_from
 
     # units
 
     @functools.cached_property
-    def offsets(self) -> List[int]:
+    def offsets(self) -> list[int]:
         """Where each unit begins."""
         sections = (self.start, self.info), (self.start + len(self.info), self.types)
         offsets = [base + at for base, data in sections for at in tables(data, self.mark)]
@@ -2332,7 +2315,7 @@ class Entries:
                     yield unit
 
     @functools.cached_property
-    def signatures(self) -> Dict[int, int]:
+    def signatures(self) -> dict[int, int]:
         """The places of types by their signature."""
         units = map(self.unit, self.offsets)
         return {unit.signature: unit.offset + unit.signed for unit in units if unit.signature}
@@ -2344,11 +2327,11 @@ class Entries:
         return self.executable.contents(f'{name}.dwo') if apart else self.main.executable.contents(name)
 
     @functools.cached_property
-    def index(self) -> Dict[int, Dict[str, int]]:
+    def index(self) -> dict[int, dict[str, int]]:
         """The parts of other sections that the units of a .dwp have (DWARF 5, 7.3.5)."""
         return {place: parts for _, place, parts in self._index_rows()}
 
-    def _index_rows(self) -> Iterator[Tuple[int, int, Dict[str, int]]]:
+    def _index_rows(self) -> Iterator[tuple[int, int, dict[str, int]]]:
         """(identity or signature, where it is, its parts) of each unit in the indexes of a .dwp."""
         for name in ('.debug_cu_index', '.debug_tu_index') if self.suffix else ():
             data = self.executable.contents(name)
@@ -2367,7 +2350,7 @@ class Entries:
                     yield identity, self.start + place, parts
 
     @functools.cached_property
-    def identities(self) -> Dict[int, int]:
+    def identities(self) -> dict[int, int]:
         """The places of the units that have an identity: skeletons, or what these stand for."""
         if self.index:
             return {identity: place for identity, place, _ in self._index_rows()}
@@ -2394,20 +2377,20 @@ class Entries:
         self.missing[name] = why
         return skeleton
 
-    def _read_file(self, path: str) -> Optional[Entries]:
+    def _read_file(self, path: str) -> Entries | None:
         file = next(readable_files([path]), None)
         apart = file and file.arch == self.executable.arch and file.size('.debug_info.dwo')
         return Entries(file, main=self) if file and apart else None
 
     @functools.cached_property
-    def files(self) -> List[Entries]:
+    def files(self) -> list[Entries]:
         """This file and all that its units are split into."""
         wholes = (self.unit(place).whole for place in self.identities.values())
         return list(dict.fromkeys((self, *(unit.entries for unit in wholes))))
 
     # shapes, and what stands in other sections
 
-    def _read_shapes(self, at: int) -> Dict[int, Shape]:
+    def _read_shapes(self, at: int) -> dict[int, Shape]:
         """The shapes of a table by code; most tables have most of them in common."""
         found = {}
         for match in ABBREVIATION.finditer(self.section('.debug_abbrev'), at):
@@ -2417,8 +2400,8 @@ class Entries:
             at = match.end()
         return found
 
-    def _read_plan(self, table: int, tags: FrozenSet[str], deep: bool
-                   ) -> Dict[int, Tuple[Shape, bool, int, int]]:
+    def _read_plan(self, table: int, tags: frozenset[str], deep: bool
+                   ) -> dict[int, tuple[Shape, bool, int, int]]:
         """What Die.scan() needs by code: (shape, whether it is wanted, the sibling's place, size)."""
         plan = {}
         for code, shape in self.shapes(table).items():
@@ -2436,13 +2419,13 @@ class Entries:
 
     # search
 
-    def by_name(self, name: str, tags: Sequence[str], unit: Optional[Unit] = None, defined: bool = False
+    def by_name(self, name: str, tags: Sequence[str], unit: Unit | None = None, defined: bool = False
                 ) -> Iterator[Die]:
         """The entries of that name in the unit, or in all; `defined` leaves declarations out."""
         for file in self.files if unit is None else [unit.entries]:
             yield from (die for die in file._by_name(name, tags, unit, defined) if not die.unit.is_stray)
 
-    def _by_name(self, name: str, tags: Sequence[str], unit: Optional[Unit], defined: bool) -> Iterator[Die]:
+    def _by_name(self, name: str, tags: Sequence[str], unit: Unit | None, defined: bool) -> Iterator[Die]:
         if unit is not None and (self.suffix or not unit.is_gnu):
             for at, shape, start in unit.top.scan(tags, deep=True):
                 die = Die(unit, at, shape, start)
@@ -2474,7 +2457,7 @@ class Entries:
             for form, value in ((of_size, number), ('strx', varying), ('GNU_str_index', varying)):
                 yield from self.beginning(value, NAME, form, tags, unit, defined)
 
-    def _numbers_of(self, name: str) -> Iterator[Tuple[Unit, int]]:
+    def _numbers_of(self, name: str) -> Iterator[tuple[Unit, int]]:
         """(unit, number) wherever a part of .debug_str_offsets has a name."""
         data = self.section('.debug_str_offsets')
         for text in self.texts(name) if data else ():
@@ -2487,12 +2470,12 @@ class Entries:
                         yield self.unit(unit), (place - base) // 4
 
     @functools.cached_property
-    def name_tables(self) -> List[Tuple[int, int]]:
+    def name_tables(self) -> list[tuple[int, int]]:
         """(where its part of .debug_str_offsets begins, unit), sorted; those of one object file share one."""
         bases = ((self.unit(offset).bases.get('str_offsets'), offset) for offset in self.offsets)
         return sorted((base, offset) for base, offset in bases if base is not None)
 
-    def _read_texts(self, name: str) -> Tuple[int, ...]:
+    def _read_texts(self, name: str) -> tuple[int, ...]:
         """Where .debug_str has the name, first the one place that a linker which merges strings refers to:
         the whole string where there is one, else the tail of its neighbour in the order of reversed strings
         (bfd/merge.c; LLVM's StringTableBuilder does the same)."""
@@ -2501,8 +2484,8 @@ class Entries:
             return head[head.rfind(b'\0') + 1:][::-1]
         return tuple(sorted(occurrences(self.strings, name.encode() + b'\0'), key=reversed_head))
 
-    def beginning(self, value: Union[int, bytes], attributes: Sequence[str], form: str, tags: Sequence[str],
-                  unit: Optional[Unit] = None, defined: bool = False) -> Iterator[Die]:
+    def beginning(self, value: int | bytes, attributes: Sequence[str], form: str, tags: Sequence[str],
+                  unit: Unit | None = None, defined: bool = False) -> Iterator[Die]:
         """The entries with one of the tags that have one of these attributes, in that form, with that number
         or these bytes, where nothing of varying size is before it: C++'s begin with the name that linkers
         know, clang's classes with how they are passed, its typedefs with the type."""
@@ -2531,9 +2514,9 @@ class Entries:
                 self.executable.release(section + self.suffix)
 
     def _read_codes(self, table: int, attributes: Sequence[str], form: str, tags: Sequence[str], defined: bool
-                    ) -> Dict[int, Set[bytes]]:
+                    ) -> dict[int, set[bytes]]:
         """The codes that the entries which beginning() looks for begin with, by the bytes between."""
-        found: Dict[int, Set[bytes]] = {}
+        found: dict[int, set[bytes]] = {}
         for code, shape in self.shapes(table).items():
             places = (shape.places[name, form] for name in attributes if (name, form) in shape.places)
             place = next(places, -1) if shape.tag in tags and not (defined and shape.declared) else -1
@@ -2552,7 +2535,7 @@ LIST_SECTIONS = {True: ('loc', 'loclists'), False: ('ranges', 'rnglists')}
 ADDRESS_NUMBERS = ADDRX, GNU_ADDR_INDEX = 0xa1, 0xfb      # operations of one operand, and one meaning
 ENTRY_VALUES = ('DW_OP_entry_value', 'DW_OP_GNU_entry_value')
 # A place of a variable: (first address, end, pyelftools' operations); without addresses its only one.
-Range = Tuple[Optional[int], Optional[int], Sequence[Any]]
+Range = tuple[Optional[int], Optional[int], Sequence[Any]]
 
 
 def gone(why: str) -> Location:
@@ -2570,14 +2553,14 @@ class Places:
     def __init__(self, entries: Entries) -> None:
         self._entries, self._arch = entries, entries.executable.arch
         self._parsed = functools.lru_cache(1 << 12)(self._parse)
-        self._expressions: Dict[str, FormReader] = {
+        self._expressions: dict[str, FormReader] = {
             'loc': form_readers(entries.order)['block2'], 'loclists': block,
             'rnglists': lambda _, at: (b'', at)}
         self._of = functools.lru_cache(None)(self._read_of)
 
     # addresses
 
-    def ranges(self, die: Die) -> List[Tuple[int, int]]:
+    def ranges(self, die: Die) -> list[tuple[int, int]]:
         """The address ranges of an entry: one from low_pc and high_pc, or its range list."""
         low, high = die.values.get('DW_AT_low_pc'), die.values.get('DW_AT_high_pc')
         if low is not None and high is not None:
@@ -2586,11 +2569,11 @@ class Places:
         spans = self._spans(die, 'DW_AT_ranges', base) if 'DW_AT_ranges' in die.shape.forms else ()
         return [(start, end) for start, end, _ in spans]
 
-    def low(self, die: Die) -> Optional[int]:
+    def low(self, die: Die) -> int | None:
         """Where a function's code begins; of one that is split (f, f.cold) the first range has the entry."""
         return next((start for start, _ in self.ranges(die)), None)
 
-    def entry(self, die: Die) -> Optional[int]:
+    def entry(self, die: Die) -> int | None:
         """The address that a scope is entered at; where an instruction of another comes first, behind that
         (one of x86 has up to 15 bytes)."""
         entry = die.values.get('DW_AT_entry_pc')
@@ -2606,7 +2589,7 @@ class Places:
         entry = self.entry(die)
         return entry is not None and any(start <= entry < end for start, end in self.ranges(die))
 
-    def _spans(self, die: Die, attribute: str, base: int) -> Iterator[Tuple[int, int, bytes]]:
+    def _spans(self, die: Die, attribute: str, base: int) -> Iterator[tuple[int, int, bytes]]:
         """(first address, end, expression) of the entries of the location list or, without expressions, of
         the range list that an attribute refers to."""
         unit, located, at = die.unit, attribute == 'DW_AT_location', die.values[attribute]
@@ -2635,7 +2618,7 @@ class Places:
                 end += start
             yield start, end, expression
 
-    def _old_spans(self, unit: Unit, kind: str, at: int, base: int) -> Iterator[Tuple[int, int, bytes]]:
+    def _old_spans(self, unit: Unit, kind: str, at: int, base: int) -> Iterator[tuple[int, int, bytes]]:
         """The same of .debug_ranges and .debug_loc (DWARF 4, 2.17.3 and 2.6.2)."""
         section, word = f'.debug_{kind}', self._arch.word
         data, number = unit.entries.section(section), unit.entries.number
@@ -2652,11 +2635,11 @@ class Places:
 
     # locations
 
-    def of(self, die: Die) -> List[Range]:
+    def of(self, die: Die) -> list[Range]:
         """The places of a variable."""
         return self._of(die.offset) if 'DW_AT_location' in die.shape.forms else []
 
-    def _read_of(self, offset: int) -> List[Range]:
+    def _read_of(self, offset: int) -> list[Range]:
         die = self._entries.die(offset)
         location, unit = die.values['DW_AT_location'], die.unit
         if isinstance(location, bytes):                                 # Go has DWARF 3's form still
@@ -2691,7 +2674,7 @@ class Places:
         names = [operation.op_name for operation in operations]
         if 'DW_OP_piece' in names:
             return self._pieces(operations, frame, entry)
-        stack: List[Location] = []
+        stack: list[Location] = []
         for operation in operations:
             if stack and stack[-1].how == 'gone':
                 return stack[-1]
@@ -2703,7 +2686,7 @@ class Places:
                 return gone(f"it is computed ({' '.join(names)})")
         return stack[0] if len(stack) == 1 else NOWHERE
 
-    def _step(self, stack: List[Location], operation: Any, frame: Location, entry: bool) -> bool:
+    def _step(self, stack: list[Location], operation: Any, frame: Location, entry: bool) -> bool:
         """One operation on the stack; False where a probe cannot do it. (DWARF 5, 2.5 and 2.6)"""
         name, arguments = operation.op_name, operation.args
         register = re.fullmatch(r'DW_OP_(b?reg)(x|\d+)', name)
@@ -2730,7 +2713,7 @@ class Places:
         return True
 
     @staticmethod
-    def _combine(stack: List[Location], name: str, arguments: List[Any]) -> bool:
+    def _combine(stack: list[Location], name: str, arguments: list[Any]) -> bool:
         """An operation on what is there already."""
         if not stack or stack[-1].value:
             return False
@@ -2751,8 +2734,8 @@ class Places:
         return True
 
     def _pieces(self, operations: Sequence[Any], frame: Location, entry: bool) -> Location:
-        pieces: List[Tuple[Location, int]] = []
-        part: List[Any] = []
+        pieces: list[tuple[Location, int]] = []
+        part: list[Any] = []
         for operation in operations:
             if operation.op_name == 'DW_OP_piece':
                 place = self.place(part, frame, entry)
@@ -2763,7 +2746,7 @@ class Places:
         return Location('pieces', pieces=tuple(pieces))
 
 
-def template_spellings(name: str) -> List[str]:
+def template_spellings(name: str) -> list[str]:
     """A template's name as compilers write it: gcc and older clangs have a blank between two '>', and clang
     may have its arguments elsewhere (-gsimple-template-names)."""
     text = re.sub(r'\s*,\s*', ', ', re.sub(r'>\s*(?=>)', '>', name))
@@ -2776,7 +2759,7 @@ class DwarfTypes:
     def __init__(self, entries: Entries, places: Places) -> None:
         self.entries, self._places = entries, places
         self.path, self._arch = entries.executable.path, entries.executable.arch
-        self._types: Dict[int, Written] = {}
+        self._types: dict[int, Written] = {}
 
     def lazy(self, die: Die) -> Callable[[], Written]:
         """The type that an entry's DW_AT_type refers to, read when asked for."""
@@ -2838,7 +2821,7 @@ class DwarfTypes:
         """Nested Arrays, the first dimension outermost, in Fortran innermost; none behind a descriptor."""
         if 'DW_AT_data_location' in die.values:
             return Void('an array behind a descriptor')
-        counts: List[Optional[int]] = []
+        counts: list[int | None] = []
         first = 1 if die.unit.values.get('DW_AT_language') in FROM_ONE else 0
         for child in die.children(('DW_TAG_subrange_type',)):
             bound, start = child.values.get('DW_AT_upper_bound'), child.values.get('DW_AT_lower_bound', first)
@@ -2855,7 +2838,7 @@ class DwarfTypes:
 
     # structs and classes
 
-    def _struct(self, die: Die, keyword: str, name: str, size: Optional[int]) -> Written:
+    def _struct(self, die: Die, keyword: str, name: str, size: int | None) -> Written:
         if 'DW_AT_declaration' in die.values:
             return Alias(f'{keyword} {name}', functools.partial(self._declared, keyword, name, die))
         members = self._once(lambda: tuple(
@@ -2939,14 +2922,14 @@ class DwarfTypes:
 
     # by name
 
-    def named(self, keyword: str, name: str, scope: Tuple[str, ...], unit: Optional[Unit]) -> Optional[Type]:
+    def named(self, keyword: str, name: str, scope: tuple[str, ...], unit: Unit | None) -> Type | None:
         """The type of that name as a function in that scope of the unit sees it."""
         if (keyword, name) == ('', 'char'):
             return self._char(unit)
         own = self._definition(keyword, name, scope, unit) if unit is not None else None
         return own or self._definition(keyword, name, scope)
 
-    def _char(self, unit: Optional[Unit]) -> Optional[Type]:
+    def _char(self, unit: Unit | None) -> Type | None:
         """Plain char, whose sign is the compiler's option (Linux is built with -funsigned-char since 6.2). A
         base type does not begin with its name, but is among the first entries of a unit."""
         for holder in [unit] if unit is not None else map(self.entries.unit, self.entries.offsets[:8]):
@@ -2955,8 +2938,8 @@ class DwarfTypes:
                     return bare(self._type(die))
         return None
 
-    def _definition(self, keyword: str, name: str, scope: Tuple[str, ...] = (), unit: Optional[Unit] = None
-                    ) -> Optional[Type]:
+    def _definition(self, keyword: str, name: str, scope: tuple[str, ...] = (), unit: Unit | None = None
+                    ) -> Type | None:
         """The type of that name in the unit, or in all: that of the innermost scope round `scope`, else the
         only one in all units; what one unit has in another scope may not be all of that name."""
         wanted = re.sub(r'\s', '', name)
@@ -2972,11 +2955,11 @@ class DwarfTypes:
             raise InputError(f"'{name}' may be {' or '.join(others)}; say which")
         return self._one_of(keyword, name, found[others[0]])
 
-    def _named_so(self, keyword: str, name: str, unit: Optional[Unit]) -> Dict[str, List[Die]]:
+    def _named_so(self, keyword: str, name: str, unit: Unit | None) -> dict[str, list[Die]]:
         """The definitions of types with that last name, by their whole names without blanks."""
         last = re.search(r'(?:[^:<>]|<.*>)+$', name)                        # of a::b<c::d>
         tags = KEYWORD_TAGS[keyword] if keyword else (*KEYWORD_TAGS[''], *SCOPED_TAGS)
-        found: Dict[str, List[Die]] = {}
+        found: dict[str, list[Die]] = {}
         dies = [die for text in template_spellings(last[0] if last else name)
                 for die in self._sample(each for each in self.entries.by_name(text, tags, unit, defined=True)
                                         if keyword or each.tag not in SCOPED_TAGS or each.unit.language)]
@@ -2990,10 +2973,10 @@ class DwarfTypes:
         """The name of a type with the scopes it is in; C's have none but functions."""
         return die.name if die.unit.entries is self.entries.shared else '::'.join(self.names(die))
 
-    def names(self, die: Die) -> Tuple[str, ...]:
+    def names(self, die: Die) -> tuple[str, ...]:
         """The names of the scopes that an entry is in, the outermost first, and its own, without inline and
         nameless namespaces, which C++ looks through."""
-        names: Tuple[str, ...] = ()
+        names: tuple[str, ...] = ()
         for entry in die.unit.around(die.at):
             link = next((name for name in reversed(ORIGINS) if name in entry.values), '')
             if link:
@@ -3027,7 +3010,7 @@ class DwarfTypes:
     def _sample(self, dies: Iterator[Die]) -> Iterator[Die]:
         """Entries enough to see whether the definitions differ: a header's struct is in a thousand units, a
         source file's own in few."""
-        seen: Set[object] = set()
+        seen: set[object] = set()
         for count, die in enumerate(dies):
             scoped = bool(die.unit.language)
             size, line = die.values.get('DW_AT_byte_size'), die.values.get('DW_AT_decl_line')
@@ -3038,7 +3021,7 @@ class DwarfTypes:
             if count >= 7 and not scoped:
                 return
 
-    def _one_of(self, keyword: str, name: str, dies: List[Die]) -> Type:
+    def _one_of(self, keyword: str, name: str, dies: list[Die]) -> Type:
         types = [bare(self._type(die)) for die in dies]
         if len({shape(type_) for type_ in types}) > 1:
             files = sorted({die.unit.top.name for die in dies})
@@ -3047,7 +3030,7 @@ class DwarfTypes:
                              'member or a parameter of that type')
         return types[0]
 
-    def variable(self, name: str, address: int) -> Optional[Type]:
+    def variable(self, name: str, address: int) -> Type | None:
         """The type of the variable of that name at that address."""
         for die in itertools.islice(self.entries.by_name(name, ('DW_TAG_variable',)), 66):
             if any(self._is_at(each, address) for each in (die, *self._linked(die))):
@@ -3100,11 +3083,11 @@ class Declarations:
         self._entries, self._types = entries, types
 
     def prototypes(self, wanted: Callable[[str], bool], types: Sequence[str], taken: str, names: Sequence[str]
-                   ) -> List[Prototype]:
+                   ) -> list[Prototype]:
         """The functions that are wanted. `types` is the name of the type in `taken`, `names` those that can
         be wanted, where they are few: units that mention none are passed over."""
-        found: Dict[Prototype, Dict[str, None]] = {}
-        known: Dict[int, bool] = {}
+        found: dict[Prototype, dict[str, None]] = {}
+        known: dict[int, bool] = {}
         for unit in self._entries.units((*types, *names)):
             pointing = self._pointing(unit, types[0]) if types else set()
             functions = list(unit.top.children(FUNCTION_TAGS))
@@ -3120,7 +3103,7 @@ class Declarations:
                         holders.update(dict.fromkeys(self._holders(die, functions)))
         return [prototype._replace(holders=tuple(holders)) for prototype, holders in found.items()]
 
-    def _named(self, dies: Iterable[Die], wanted: Callable[[str], bool], known: Dict[int, bool]
+    def _named(self, dies: Iterable[Die], wanted: Callable[[str], bool], known: dict[int, bool]
                ) -> Iterator[Die]:
         """Those with a wanted name; `known` is the answer for each text of .debug_str."""
         for die in dies:
@@ -3134,7 +3117,7 @@ class Declarations:
             if fits:
                 yield die
 
-    def _pointing(self, unit: Unit, name: str) -> Set[int]:
+    def _pointing(self, unit: Unit, name: str) -> set[int]:
         """Where in the unit the types are of that name, and those that point to one or qualify one."""
         known = dict.fromkeys(self._entries.texts(name), True)
         dies = list(unit.top.children(NAMED_TAGS | INNER_TAGS))
@@ -3156,7 +3139,7 @@ class Declarations:
 
     def type_names(self, tags: Sequence[str], prefix: str) -> Iterator[str]:
         """The names of types with those tags that begin so."""
-        known: Dict[int, bool] = {}
+        known: dict[int, bool] = {}
         for unit in self._entries.units():
             defined = (die for die in unit.top.children(tags) if not die.shape.declared)
             for die in self._named(defined, lambda text: text.startswith(prefix), known):
@@ -3178,7 +3161,7 @@ class Lines:
     # (content, form) of the parts of entries up to DWARF 4 (DWARF 5, 6.2.4.1): path, directory, time, size.
     OLD_DIRECTORY = [(1, 0x08)]
     OLD_FILE = [(1, 0x08), (2, 0x0f), (3, 0x0f), (4, 0x0f)]
-    FORMS: Dict[int, FormReader] = {0x08: c_string, 0x09: block, 0x0f: uleb128}
+    FORMS: dict[int, FormReader] = {0x08: c_string, 0x09: block, 0x0f: uleb128}
     SIZES = {0x0b: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1e: 16}              # DW_FORM_data1, 2, 4, 8, 16
 
     def __init__(self, entries: Entries) -> None:
@@ -3194,7 +3177,7 @@ class Lines:
     # headers
 
     @functools.cached_property
-    def _offsets(self) -> List[int]:
+    def _offsets(self) -> list[int]:
         """Where each program begins in .debug_line."""
         return list(tables(self._data, self._mark))
 
@@ -3220,7 +3203,7 @@ class Lines:
         end = at + 4 + length
         return LineHeader(names, tuple(files), start, end, step, bool(is_stmt), base, range_, lengths)
 
-    def _table(self, at: int) -> Tuple[List[Tuple[int, str]], int]:
+    def _table(self, at: int) -> tuple[list[tuple[int, str]], int]:
         """(directory, name) of the entries of a table of DWARF 5, which names their parts, and its end."""
         parts, count, at = [], self._data[at], at + 1
         for _ in range(count):
@@ -3230,18 +3213,18 @@ class Lines:
         count, at = uleb128(self._data, at)
         return self._names(at, parts, count)
 
-    def _names(self, at: int, parts: Sequence[Tuple[int, int]], count: Optional[int] = None
-               ) -> Tuple[List[Tuple[int, str]], int]:
+    def _names(self, at: int, parts: Sequence[tuple[int, int]], count: int | None = None
+               ) -> tuple[list[tuple[int, str]], int]:
         """(directory, name) of so many entries (None: up to a 0) with these parts, and their end."""
-        found: List[Tuple[int, str]] = []
+        found: list[tuple[int, str]] = []
         while self._data[at] if count is None else len(found) < count:
-            values: Dict[int, Any] = {}
+            values: dict[int, Any] = {}
             for content, form in parts:
                 values[content], at = self._value(form, at)
             found.append((values.get(2, 0), values.get(1, '')))
         return found, at + (count is None)
 
-    def _value(self, form: int, at: int) -> Tuple[Any, int]:
+    def _value(self, form: int, at: int) -> tuple[Any, int]:
         """A part of an entry, and where it ends."""
         if form in self._strings:
             return self._string(form, struct.unpack_from(self._mark + 'I', self._data, at)[0]), at + 4
@@ -3250,7 +3233,7 @@ class Lines:
         end = at + self.SIZES[form]
         return int.from_bytes(self._data[at:end], self._order), end
 
-    def header(self, unit: Unit) -> Optional[LineHeader]:
+    def header(self, unit: Unit) -> LineHeader | None:
         """The header of the unit's line numbers."""
         at, file = unit.values.get('DW_AT_stmt_list'), unit.entries.main if unit.skeleton else unit.entries
         if at is None:
@@ -3261,9 +3244,9 @@ class Lines:
 
     # rows
 
-    def _rows(self, header: LineHeader, files: Optional[Set[int]] = None) -> List[LineRow]:
+    def _rows(self, header: LineHeader, files: set[int] | None = None) -> list[LineRow]:
         """The rows of a program, in its order (DWARF 5, 6.2.5), of all or of some files."""
-        data, at, rows = bytes(self._data[header.start:header.end]), 0, []  # type: bytes, int, List[LineRow]
+        data, at, rows = bytes(self._data[header.start:header.end]), 0, []  # type: bytes, int, list[LineRow]
         opcodes, base, range_ = len(header.lengths) + 1, header.line_base, header.line_range
         step = header.step
         skipped = (255 - opcodes) // range_ * step
@@ -3290,8 +3273,8 @@ class Lines:
                 at, address, file, line, is_stmt = self._opcode(header, data, opcode, at, state)
         return rows
 
-    def _opcode(self, header: LineHeader, data: bytes, opcode: int, at: int, state: Tuple[int, int, int, bool]
-                ) -> Tuple[int, int, int, int, bool]:
+    def _opcode(self, header: LineHeader, data: bytes, opcode: int, at: int, state: tuple[int, int, int, bool]
+                ) -> tuple[int, int, int, int, bool]:
         """The next place and (address, file, line, is_stmt) after an opcode that is less frequent."""
         address, file, line, is_stmt = state
         if opcode == 0:
@@ -3315,7 +3298,7 @@ class Lines:
                 at = uleb128(data, at)[1]
         return at, address, file, line, is_stmt
 
-    def statements(self, unit: Unit, file: str) -> List[LineRow]:
+    def statements(self, unit: Unit, file: str) -> list[LineRow]:
         """The rows of the unit that are statements of the file with that path, sorted by address."""
         header = self.header(unit)
         if header is None:
@@ -3323,7 +3306,7 @@ class Lines:
         numbers = {number for number in range(len(header.files)) if header.path(number) == file}
         return [row for row in self._sorted(header) if row.file in numbers and row.is_stmt]
 
-    def rows_in(self, unit: Unit, start: int, end: int) -> List[Tuple[LineRow, str]]:
+    def rows_in(self, unit: Unit, start: int, end: int) -> list[tuple[LineRow, str]]:
         """The rows of the code between two addresses, sorted by these, each with the path of its file."""
         header = self.header(unit)
         if header is None:
@@ -3335,7 +3318,7 @@ class Lines:
 
     # files
 
-    def _programs_naming(self, name: bytes) -> Set[int]:
+    def _programs_naming(self, name: bytes) -> set[int]:
         """The programs that may have a file with this last name (a NUL behind it): by its bytes or those of a
         reference, also to the end of a longer string, since linkers merge tails."""
         data = bytes(self._data)
@@ -3348,9 +3331,9 @@ class Lines:
                 places.update(occurrences(data, reference))
         return {self._offsets[bisect.bisect(self._offsets, place) - 1] for place in places}
 
-    def files_like(self, file: str) -> Dict[str, Dict[int, Set[int]]]:
+    def files_like(self, file: str) -> dict[str, dict[int, set[int]]]:
         """The files whose path ends so: by path, the numbers of the file in each program (by its place)."""
-        found: Dict[str, Dict[int, Set[int]]] = {}
+        found: dict[str, dict[int, set[int]]] = {}
         base = os.path.basename(file)
         for at in sorted(self._programs_naming(base.encode() + b'\0')):
             header = self._header_at(at)
@@ -3360,7 +3343,7 @@ class Lines:
                     found.setdefault(path, {}).setdefault(at, set()).add(number)
         return found
 
-    def _read_file(self, file: str) -> Tuple[str, List[LineRow]]:
+    def _read_file(self, file: str) -> tuple[str, list[LineRow]]:
         """The path that its end means, and the statements' rows of that file; InputError for none or
         several."""
         files = self.files_like(file)
@@ -3372,7 +3355,7 @@ class Lines:
             raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
                              f"{', '.join(listed[:6])}{', ...' * (len(files) > 6)}")
         path = exact[0] if exact else next(iter(files))
-        rows: List[LineRow] = []
+        rows: list[LineRow] = []
         for at, numbers in files[path].items():
             header = self._header_at(at)
             program, set_file = bytes(self._data[header.start:header.end]), b'\x04'      # DW_LNS_set_file
@@ -3406,7 +3389,7 @@ class Scopes:
     # by address
 
     @functools.cached_property
-    def _address_ranges(self) -> List[Tuple[int, int, int]]:
+    def _address_ranges(self) -> list[tuple[int, int, int]]:
         """(first address, end, unit offset), sorted: from .debug_aranges, and of units that it does not name
         (clang makes none) from their own ranges."""
         table, data = [], self._executable.contents('.debug_aranges')
@@ -3423,7 +3406,7 @@ class Scopes:
                   for start, end in self._places.ranges(self._entries.unit(offset).top)]
         return sorted(table)
 
-    def _found(self, table: List[Tuple[int, int, int]], address: int) -> Optional[int]:
+    def _found(self, table: list[tuple[int, int, int]], address: int) -> int | None:
         """The third of the row in a sorted table whose range has the address, or is behind no-ops there."""
         for place in (address, address + self._arch.nops):
             at = bisect.bisect(table, (place, 1 << 64, 0)) - 1
@@ -3431,17 +3414,17 @@ class Scopes:
                 return table[at][2]
         return None
 
-    def unit_at(self, address: int) -> Optional[Unit]:
+    def unit_at(self, address: int) -> Unit | None:
         """The unit whose code is at that address."""
         offset = self._found(self._address_ranges, address)
         return None if offset is None else self._entries.unit(offset).whole
 
-    def _read_code_of(self, unit: Unit, nested: bool) -> List[Tuple[int, int, int]]:
+    def _read_code_of(self, unit: Unit, nested: bool) -> list[tuple[int, int, int]]:
         """(first address, end, where the entry is) of functions, sorted; `nested`: of those in others too."""
         functions = map(unit.die, unit.every_function if nested else unit.functions)
         return sorted((start, end, die.at) for die in functions for start, end in self._places.ranges(die))
 
-    def home(self, address: int) -> Optional[Die]:
+    def home(self, address: int) -> Die | None:
         """The function whose code the address is in."""
         unit = self.unit_at(address)
         if unit is not None:
@@ -3451,7 +3434,7 @@ class Scopes:
                     return unit.die(at)
         return None
 
-    def beginning(self, name: str, address: int) -> Optional[Die]:
+    def beginning(self, name: str, address: int) -> Die | None:
         """The function with a symbol there; of several (linkers fold what is alike) that of the name."""
         unit, starts = self.unit_at(address), (address, address + self._arch.nops)
         if unit is None:
@@ -3464,14 +3447,14 @@ class Scopes:
                 return (named or dies)[0]
         return None
 
-    def rows_in(self, start: int, end: int) -> List[Tuple[LineRow, str]]:
+    def rows_in(self, start: int, end: int) -> list[tuple[LineRow, str]]:
         """See Lines."""
         unit = self.unit_at(start)
         return self._lines.rows_in(unit, start, end) if unit else []
 
     # scopes
 
-    def _scope(self, die: Die, holder: Optional[Die] = None) -> Scope:
+    def _scope(self, die: Die, holder: Die | None = None) -> Scope:
         """The scope that an entry is, with those in it; `holder` is the function or copy that it is in."""
         function = die.tag != 'DW_TAG_lexical_block' and not (holder and self._is_rest(die, holder))
         variables, inner = [], []
@@ -3489,7 +3472,7 @@ class Scopes:
         """Say whether an inlined copy has code, and is not the rest of another."""
         return self._places.is_entered(copy) and not self._is_rest(copy)
 
-    def _is_rest(self, copy: Die, holder: Optional[Die] = None) -> bool:
+    def _is_rest(self, copy: Die, holder: Die | None = None) -> bool:
         """Tell the rest of a function from a call of it. Where a function can return early, gcc may split off
         what is behind that and inline it again, into the function or a copy of its first part (`holder`): as
         a call that stands where the function is declared (gcc/ipa-split.cc). So does one that the same macro
@@ -3507,10 +3490,10 @@ class Scopes:
         return self._places.is_entered(holder)
 
     @staticmethod
-    def path_to(scope: Scope, address: int) -> List[Scope]:
+    def path_to(scope: Scope, address: int) -> list[Scope]:
         """The scopes that the address is in, from the outermost."""
-        path: List[Scope] = []
-        inner: Optional[Scope] = scope
+        path: list[Scope] = []
+        inner: Scope | None = scope
         while inner is not None:
             path.append(inner)
             inner = next((below for below in inner.inner if below.holds(address)), None)
@@ -3521,7 +3504,7 @@ class Scopes:
         scopes = [scope for scope in self.path_to(spot.scope, spot.address) if scope.function]
         return str(scopes[-1].die.origin.name) if len(scopes) > 1 else ''
 
-    def declared_at(self, die: Die) -> Tuple[str, int]:
+    def declared_at(self, die: Die) -> tuple[str, int]:
         """The file and line of a function's declaration."""
         values, header = die.origin.values, self._lines.header(die.origin.unit)
         path = header.path(values.get('DW_AT_decl_file', -1)) if header else ''
@@ -3529,7 +3512,7 @@ class Scopes:
 
     # places
 
-    def spot_at(self, address: int) -> Optional[Spot]:
+    def spot_at(self, address: int) -> Spot | None:
         """The place of an instruction in the function whose code it is."""
         home = self.home(address)
         if home is None:
@@ -3551,7 +3534,7 @@ class Scopes:
         chosen = max(fitting, key=lambda number: lines[number][1]) if fitting else len(scopes) - 1
         return Spot(address, scopes[chosen].die.origin.name, path, line, home, scopes[chosen], chosen > 0)
 
-    def in_line(self, file: str, line: int) -> List[Spot]:
+    def in_line(self, file: str, line: int) -> list[Spot]:
         """The places of a line of the source file whose path ends so; InputError where there are none."""
         path, rows = self._lines.in_file(file)
         places = sorted({row.address for row in rows if row.line == line})
@@ -3559,7 +3542,7 @@ class Scopes:
             refuse_line(line, {row.line for row in rows}, f'line {line} of {self._lines.short_path(path)}')
         return [self._spot(address, path, line) for address in places]
 
-    def in_function(self, name: str, address: Optional[int], line: int) -> List[Spot]:
+    def in_function(self, name: str, address: int | None, line: int) -> list[Spot]:
         """The places of a line, counted from its declaration, of the function at that address and of its
         copies; InputError where there are none."""
         own = self.spot_at(address) if address is not None else None
@@ -3567,8 +3550,8 @@ class Scopes:
         if not copies:
             raise InputError(f'{name}: no line numbers for a function or source file of that name in '
                              f'{self._executable.path}')
-        wanted, spots = copies[0].line + line, []  # type: int, List[Spot]
-        lines: Set[int] = set()
+        wanted, spots = copies[0].line + line, []  # type: int, list[Spot]
+        lines: set[int] = set()
         for copy in copies:
             rows = list(self._rows_of_copy(copy))
             lines.update(row.line for row in rows)
@@ -3588,7 +3571,7 @@ class Scopes:
 
     # copies
 
-    def copies(self, name: str, near: Optional[int] = None, file: str = '') -> List[Spot]:
+    def copies(self, name: str, near: int | None = None, file: str = '') -> list[Spot]:
         """The inlined copies, by address, of all functions of that name, of those in a source file, or of the
         one whose own code is at the address `near`."""
         unit, name = self.unit_at(near) if near is not None else None, name.split('.')[0]
@@ -3601,7 +3584,7 @@ class Scopes:
                  for spot in self._copies_of(die))
         return sorted(spots, key=lambda spot: spot.address)
 
-    def copies_near(self, address: int) -> List[Spot]:
+    def copies_near(self, address: int) -> list[Spot]:
         """The inlined copies of the function that has the address, in all files with its definition."""
         home = self.home(address)
         sources = self.sources(home.abstract) if home is not None else []
@@ -3615,7 +3598,7 @@ class Scopes:
             if entry is not None and home is not None:
                 yield Spot(entry, source.name, path, line, home, self._scope(die), True)
 
-    def sources(self, source: Die) -> List[Die]:
+    def sources(self, source: Die) -> list[Die]:
         """The entries with a function's names and types: clang has one in each unit with a copy (ThinLTO),
         and C++ one in each unit that includes a function's header (of a member it refers to the
         declaration)."""
@@ -3685,7 +3668,7 @@ class Frames:
         **dict.fromkeys((0x06, 0x07, 0x08, 0x2e, 0x80), 'u'), **dict.fromkeys((0x10, 0x16), 'ub'),
         **dict.fromkeys((0x05, 0x09, 0x11, 0x14, 0x15, 0x2f), 'uu')}
 
-    def __init__(self, executable: Executable, code: Optional[Executable] = None) -> None:
+    def __init__(self, executable: Executable, code: Executable | None = None) -> None:
         self._executable, self._arch = executable, executable.arch
         self._other = Frames(code) if code is not None and code is not executable else None
         mark, word = '<' if self._arch.order == 'little' else '>', 'Q' if self._arch.bits == 64 else 'I'
@@ -3702,7 +3685,7 @@ class Frames:
 
     def usual(self, pc: int) -> Location:
         """The call frame address in most of the code of the function at an instruction."""
-        lengths: Dict[Location, int] = {}
+        lengths: dict[Location, int] = {}
         for start, end, place in self.rows(pc):
             lengths[place] = lengths.get(place, 0) + end - start
         return max(lengths, key=lambda place: lengths[place], default=self.cfa(pc))
@@ -3714,7 +3697,7 @@ class Frames:
         return known and here == self.usual(pc)
 
     @functools.cached_property
-    def _descriptions(self) -> List[Tuple[int, int, str, int]]:
+    def _descriptions(self) -> list[tuple[int, int, str, int]]:
         """(first address, end, section, where) of every frame description entry, sorted."""
         found, mask, head = [], (1 << self._arch.bits) - 1, self._pairs['I']
         for section in ('.debug_frame', '.eh_frame'):
@@ -3754,7 +3737,7 @@ class Frames:
         relative = encoding & 0x70 == 0x10                              # DW_EH_PE_pcrel
         return CommonFrame(step, factor, self.ENCODINGS[encoding & 15], relative, augmented, data[place:])
 
-    def _read_rows(self, pc: int) -> List[Tuple[int, int, Location]]:
+    def _read_rows(self, pc: int) -> list[tuple[int, int, Location]]:
         """(first address, end, call frame address) in the function at `pc`."""
         at = bisect.bisect(self._descriptions, (pc, 1 << 64, '', 0)) - 1
         if at < 0 or pc >= self._descriptions[at][1]:
@@ -3773,10 +3756,10 @@ class Frames:
                 for first, behind, number, offset in rows if first < behind]
 
     def _run(self, common: CommonFrame, data: bytes, address: int, end: int
-             ) -> Iterator[Tuple[int, int, int, int]]:
+             ) -> Iterator[tuple[int, int, int, int]]:
         """(first address, end, register, offset) of the call frame address up to an end, by instructions;
         register -1 where it is an expression."""
-        number, offset, kept, at = -1, 0, [], 0  # type: int, int, List[Tuple[int, int]], int
+        number, offset, kept, at = -1, 0, [], 0  # type: int, int, list[tuple[int, int]], int
         while at < len(data):
             opcode, at = data[at], at + 1
             high, until = opcode & 0xc0, address
@@ -3808,14 +3791,14 @@ class Frames:
 class Variables:
     """The parameters and variables of functions, and where they are."""
 
-    def __init__(self, types: DwarfTypes, places: Places, scopes: Scopes, code: Optional[Executable]) -> None:
+    def __init__(self, types: DwarfTypes, places: Places, scopes: Scopes, code: Executable | None) -> None:
         self._entries, self._types, self._places, self._scopes = types.entries, types, places, scopes
         self._executable, self._arch = self._entries.executable, self._entries.executable.arch
         self._frames = Frames(self._executable, code)
 
     # functions
 
-    def at_entry(self, name: str, address: int) -> Optional[Function]:
+    def at_entry(self, name: str, address: int) -> Function | None:
         """The function with a symbol at that address, its parameters where they are when it is called."""
         die = self._scopes.beginning(name, address)
         if die is None or self._is_untold(die):
@@ -3845,7 +3828,7 @@ class Variables:
                 place = self._places.place(operations, Location('frame'))
                 yield Parameter(die.origin.name, self._types.lazy(die.origin), place)
 
-    def at(self, spot: Spot) -> Optional[Function]:
+    def at(self, spot: Spot) -> Function | None:
         """The function of a place with its parameters, and the variables that can be named there: those of
         the innermost block first, then of what is inlined there."""
         if spot.home is None or self._is_untold(spot.scope.die):
@@ -3897,10 +3880,10 @@ class Variables:
 
     # names
 
-    def _visible(self, spot: Spot) -> Tuple[List[Die], List[Die]]:
+    def _visible(self, spot: Spot) -> tuple[list[Die], list[Die]]:
         """The function's parameters, and what else is declared, in the order in which a name is looked up; of
         what the rest of a function (_is_rest) has again, the entry that has a place."""
-        parts: List[Dict[int, Die]] = [{}]                      # by function, from the innermost
+        parts: list[dict[int, Die]] = [{}]                      # by function, from the innermost
         for scope in reversed(self._scopes.path_to(spot.scope, spot.address)):
             for die in scope.variables:
                 before = parts[-1].setdefault(die.origin.offset, die)
@@ -3913,7 +3896,7 @@ class Variables:
         others = [die for die in mine.values() if die.tag not in PARAMETER_TAGS]
         return own, others + [die for part in copies for die in part.values()]
 
-    def _shadowed(self, spot: Spot, visible: Sequence[Die]) -> Dict[str, Location]:
+    def _shadowed(self, spot: Spot, visible: Sequence[Die]) -> dict[str, Location]:
         """The names that mean another variable at this line than at this instruction: a block with a variable
         of its own has code of the line, but the compiler has put its first instruction outside."""
         found, scopes = {}, [scope for scope in spot.scope.inner if not scope.function]
@@ -3944,7 +3927,7 @@ class Variables:
         by_address = entry and self._is_by_address(die, spot.address)
         return Parameter(source.name, self._types.lazy(source), location, by_address)
 
-    def _location(self, die: Die, spot: Spot, frame: Location, entry: bool) -> Optional[Location]:
+    def _location(self, die: Die, spot: Spot, frame: Location, entry: bool) -> Location | None:
         """The place of a variable; at entry None where only the calling convention says it. There the first
         range that begins there counts, though it be empty: the next one is after the first statement."""
         pc, holder = spot.address, die.holding('DW_AT_location')
@@ -3969,7 +3952,7 @@ class Variables:
         handed = self._handed_over(holder) if entry else None
         return handed or gone('the compiler has it nowhere at this instruction')
 
-    def _handed_over(self, holder: Die) -> Optional[Location]:
+    def _handed_over(self, holder: Die) -> Location | None:
         """Where on the stack the caller put a parameter, of a list of places that begins behind the first
         instructions (clang's)."""
         for start, _, operations in self._places.of(holder):
@@ -3980,7 +3963,7 @@ class Variables:
                 return Location('frame', offset=offset)
         return None
 
-    def _at_entry(self, found: Location, unit: Unit, only: bool) -> Optional[Location]:
+    def _at_entry(self, found: Location, unit: Unit, only: bool) -> Location | None:
         """The place of a parameter at the call; None where the function puts it there later: below its
         arguments on the stack (on ppc64le also room that the caller left), or in the `only` place that it
         ever has; and where its value must be computed (clang's bool, one bit of a register). Where gcc cannot
@@ -4115,7 +4098,7 @@ class Variables:
             return f'{start:#x}'
         return f'{symbol.name}+{start - symbol.address} (until +{end - symbol.address})'
 
-    def changes(self, spot: Spot) -> List[int]:
+    def changes(self, spot: Spot) -> list[int]:
         """The addresses in a function at which a variable, its place, or what is in scope may change."""
         found = {self._prologue_end(spot.home), *(start for start, _, _ in self._frames.rows(spot.address))}
         for scope in spot.scope.whole():
@@ -4129,8 +4112,8 @@ class Dwarf(TypeInfo):
     """DWARF 2 to 5 of one file. `shared` is a file that several have entries in (dwz); `code` has the code
     where this one is apart from it."""
 
-    def __init__(self, executable: Executable, shared: Optional[Dwarf] = None,
-                 code: Optional[Executable] = None) -> None:
+    def __init__(self, executable: Executable, shared: Dwarf | None = None,
+                 code: Executable | None = None) -> None:
         self.executable, self.path, self.arch = executable, executable.path, executable.arch
         with reading(self.path):
             self.entries: Entries = Entries(executable, shared.entries if shared else None,
@@ -4169,21 +4152,21 @@ class Dwarf(TypeInfo):
         return len({(spot.function, spot.file, spot.line) for spot in spots if spot}) < 2
 
     @staticmethod
-    def first_of_each(spots: Sequence[Spot]) -> List[Spot]:
+    def first_of_each(spots: Sequence[Spot]) -> list[Spot]:
         """Of the places of a line the first in each copy of its function."""
-        best: Dict[Any, Spot] = {}
+        best: dict[Any, Spot] = {}
         for spot in sorted(spots, key=lambda spot: spot.scope.rank(spot.address)):
             best.setdefault(spot.scope.die.offset if spot.scope.die is not None else spot.function, spot)
         return sorted(best.values(), key=lambda spot: spot.address)
 
     # see TypeInfo
 
-    def _symbol(self, name: str, code: bool) -> Optional[Symbol]:
+    def _symbol(self, name: str, code: bool) -> Symbol | None:
         """The symbol of a function (or of a variable) that is the only one of its name."""
         found = [symbol for symbol in self.executable.symbols(name) if symbol.code == code]
         return found[0] if len(found) == 1 else None
 
-    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+    def function(self, name: str, address: int | None = None, offset: int = 0) -> Function | None:
         """See TypeInfo; a compiler's copy (`f.isra.0`) has the source's prototype and its own locations."""
         with reading(self.path):
             if address is None:
@@ -4196,14 +4179,14 @@ class Dwarf(TypeInfo):
             spot = self.scopes.spot_at(address + offset)
             return self._variables.at(spot) if spot else None
 
-    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
+    def named(self, keyword: str, name: str, function: Function | None = None) -> Type | None:
         """See TypeInfo; definitions that differ between files are refused unless the function's has one."""
         with reading(self.path):
             symbol = self._symbol(function.home or function.name, True) if function else None
             unit = self.scopes.unit_at(symbol.address) if symbol else None
             return self._types.named(keyword, name, function.scope if function else (), unit)
 
-    def variable(self, name: str) -> Optional[Variable]:
+    def variable(self, name: str) -> Variable | None:
         """See TypeInfo; a name that several files have for variables of their own gives None."""
         with reading(self.path):
             symbol = self._symbol(name, False)
@@ -4258,7 +4241,7 @@ class BtfRecord(NamedTuple):
             return 'union' if self.flag else 'struct'
         return self.kind.replace('64', '') if self.kind in ('struct', 'union', 'enum', 'enum64') else ''
 
-    def elements(self, size: int) -> Iterator[Tuple[int, ...]]:
+    def elements(self, size: int) -> Iterator[tuple[int, ...]]:
         """The words in groups of that size: (name, type) of parameters, (name, value) of enumerators, (name,
         type, offset) of members, (name, low, high) of 64-bit enumerators."""
         return zip(*[iter(self.words)] * size)
@@ -4273,7 +4256,7 @@ class BtfLengths(dict[int, int]):
         return self[info]
 
 
-def btf_parts(data: Bytes, path: str) -> Tuple[str, Bytes, bytes]:
+def btf_parts(data: Bytes, path: str) -> tuple[str, Bytes, bytes]:
     """The byte order, the types and the strings of BTF."""
     order = BTF_MAGIC.get(bytes(data[:2]))
     if len(data) < 24 or not order:
@@ -4297,7 +4280,7 @@ class Btf(TypeInfo):
     """BTF (Documentation/bpf/btf.rst) of a kernel, or of a module on top of its kernel's (`base`). One pass
     over the types gives where each begins; names are searched for when asked for."""
 
-    def __init__(self, data: Bytes, path: str, arch: Arch, base: Optional[Btf] = None) -> None:
+    def __init__(self, data: Bytes, path: str, arch: Arch, base: Btf | None = None) -> None:
         self.data, self.path, self.arch, self._base = data, path, arch, base
         order, types, strings = btf_parts(data, path)
         self._strings = b'\0' + strings if base else strings        # so that each name stands behind a NUL
@@ -4308,15 +4291,15 @@ class Btf(TypeInfo):
         if (order == '<') != (sys.byteorder == 'little'):
             self._words.byteswap()
         self._lengths = BtfLengths()
-        self._offsets: List[int] = self._index()
-        self._types: Dict[int, Written] = {}
+        self._offsets: list[int] = self._index()
+        self._types: dict[int, Written] = {}
         if base:
             self._check_base(base)
 
     def _damaged(self, how: str) -> DebugInfoError:
         return DebugInfoError(f'{self.path}: the file is damaged, or not what it seems ({how})')
 
-    def _index(self) -> List[int]:
+    def _index(self) -> list[int]:
         """Where each type begins, in words; the end is noticed only when it has passed, which is faster."""
         words, lengths, at, offsets = self._words, self._lengths, 0, [0]
         append = offsets.append
@@ -4356,7 +4339,7 @@ class Btf(TypeInfo):
         kind = BTF_KINDS[info >> 24 & 0x1f]
         return BtfRecord(kind, self._string(name), info & 0xffff, bool(info >> 31), value, words)
 
-    def _of_kind(self, *kinds: str) -> Iterator[Tuple[int, int]]:
+    def _of_kind(self, *kinds: str) -> Iterator[tuple[int, int]]:
         """(number, where its words begin) of its own types of those kinds."""
         wanted = {BTF_KINDS.index(kind) for kind in kinds}
         for number, at in enumerate(self._offsets, self._first_id):
@@ -4432,7 +4415,7 @@ class Btf(TypeInfo):
             raise DebugInfoError(f"'{keyword} {name}' is declared, but defined nowhere in {self.path}")
         return self.named(keyword, name) or Struct(keyword, name, None, none)
 
-    def _members(self, record: BtfRecord) -> Tuple[Member, ...]:
+    def _members(self, record: BtfRecord) -> tuple[Member, ...]:
         """With kind_flag an offset is a bit-field's width in 8 bits and its bit in 24; else it is the bit."""
         members = []
         for name, type_, bit in record.elements(3):
@@ -4440,7 +4423,7 @@ class Btf(TypeInfo):
             members.append(Member(self._string(name), self._lazy(type_), bit, width or None))
         return tuple(members)
 
-    def _old_bit_field(self, number: int, bit: int) -> Tuple[int, int]:
+    def _old_bit_field(self, number: int, bit: int) -> tuple[int, int]:
         """Without kind_flag a bit-field's width and shift stand in its INT (btf.rst, 2.2.4)."""
         record = self._record(number)
         for _ in range(64):
@@ -4450,7 +4433,7 @@ class Btf(TypeInfo):
         width, shift = record.words[0] & 0xff, record.words[0] >> 16 & 0xff
         return (width, bit + shift) if width != 8 * record.value or bit % 8 else (0, bit)
 
-    def _enumerators(self, record: BtfRecord) -> Tuple[Tuple[str, int], ...]:
+    def _enumerators(self, record: BtfRecord) -> tuple[tuple[str, int], ...]:
         bits, raw = 32, list(record.elements(2))
         if record.kind == 'enum64':
             bits, raw = 64, [(name, low | high << 32) for name, low, high in record.elements(3)]
@@ -4467,7 +4450,7 @@ class Btf(TypeInfo):
         if self._base:
             yield from self._base._texts(name)
 
-    def _numbered(self, name: str, kinds: Tuple[str, ...], own: bool = False) -> Iterator[int]:
+    def _numbered(self, name: str, kinds: tuple[str, ...], own: bool = False) -> Iterator[int]:
         """The numbers of the types of that name and of one of those kinds, those of its base too or not."""
         for text in self._texts(name):
             for at in occurrences(self._names, struct.pack('=I', text)):
@@ -4481,7 +4464,7 @@ class Btf(TypeInfo):
         """Where the name of each of its own types is, four bytes each."""
         return array.array('I', [self._words[at] for at in self._offsets]).tobytes()
 
-    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+    def function(self, name: str, address: int | None = None, offset: int = 0) -> Function | None:
         """See TypeInfo. BTF has no addresses: the prototype is that of the source, so a compiler's copy
         (`f.isra.0`) or a place inside the function has no parameters that could be trusted."""
         with reading(self.path):
@@ -4510,7 +4493,7 @@ class Btf(TypeInfo):
         parameters = tuple(Parameter(self._string(text), self._lazy(type_)) for text, type_ in pairs)
         return Function(name, self._lazy(record.value), parameters, variadic)
 
-    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
+    def named(self, keyword: str, name: str, function: Function | None = None) -> Type | None:
         """See TypeInfo; two definitions that differ are refused, since BTF does not say whose they are."""
         with reading(self.path):
             kinds = BTF_DEFINING.get(keyword, (keyword,)) if keyword else ('typedef', 'int', 'float')
@@ -4522,7 +4505,7 @@ class Btf(TypeInfo):
                     'which; reach it through a member or a parameter of that type')
             return types[0] if types else None
 
-    def variable(self, name: str) -> Optional[Variable]:
+    def variable(self, name: str) -> Variable | None:
         """See TypeInfo; BTF has only the per-cpu ones, unless the kernel was built to have all."""
         for number in self._numbered(name, ('var',)):
             return Variable(name, bare(self._type(self._record(number).value)), self._is_per_cpu(number))
@@ -4551,7 +4534,7 @@ class Btf(TypeInfo):
                     seen.add(found)
                     yield Prototype(name, found)
 
-    def _pointing(self, name: str) -> Set[int]:
+    def _pointing(self, name: str) -> set[int]:
         """The types of that name, and those that point to one or qualify one."""
         inner = self._of_kind('ptr', 'type_tag', *BTF_QUALIFIERS)
         edges = [(number, self._words[at + 2]) for number, at in inner]
@@ -4622,7 +4605,7 @@ class Kallsyms:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def symbols(self, name: str) -> List[Symbol]:
+    def symbols(self, name: str) -> list[Symbol]:
         """The symbols of that name, functions and data, of the kernel and of loaded modules."""
         found = []
         for at in occurrences(self._data, b' ' + name.encode()):
@@ -4633,18 +4616,18 @@ class Kallsyms:
                 found.append(Symbol(name, int(address, 16), 0, kind in 'tTwW', module=''.join(module)[1:-1]))
         return found
 
-    def functions(self, name: str) -> List[Symbol]:
+    def functions(self, name: str) -> list[Symbol]:
         """The functions of that name."""
         return [symbol for symbol in self.symbols(name) if symbol.code]
 
-    def copies_of(self, name: str) -> List[Symbol]:
+    def copies_of(self, name: str) -> list[Symbol]:
         """See Executable."""
         copy = re.compile(rb' (%b(?:\.(?:constprop|isra)\.\d+)+)\s' % re.escape(name.encode()))
         matches = (copy.match(self._data, at) for at in occurrences(self._data, b' ' + name.encode() + b'.'))
         names = sorted({match[1].decode() for match in matches if match})
         return [symbol for name in names for symbol in self.functions(name)]
 
-    def aliases(self, name: str) -> List[str]:
+    def aliases(self, name: str) -> list[str]:
         """The names at the address of that one, where it may be seen: a system call's function has two, of
         which ftrace lists one."""
         found = []
@@ -4654,21 +4637,21 @@ class Kallsyms:
                     found.append(self._data[at:self._data.find(b'\n', at)].decode().split()[2])
         return found
 
-    def beginning(self, prefix: str, code: bool) -> Set[str]:
+    def beginning(self, prefix: str, code: bool) -> set[str]:
         """The names of functions, or of other symbols, that begin so."""
         kinds = b'tTwW' if code else b'a-su-vx-zA-SU-VX-Z'
         found = re.findall(rb' [%b] (%b[^\s]*)' % (kinds, re.escape(prefix.encode())), self._data)
         return {name.decode(errors='replace') for name in found}
 
     @functools.cached_property
-    def modules(self) -> FrozenSet[str]:
+    def modules(self) -> frozenset[str]:
         """The names of the modules that are loaded."""
         return frozenset(name.decode() for name in re.findall(rb'\t\[([^\]\n]+)\]$', self._data, re.M))
 
     @functools.cached_property
-    def function_symbols(self) -> Dict[str, List[Symbol]]:
+    def function_symbols(self) -> dict[str, list[Symbol]]:
         """Every function, by name."""
-        table: Dict[str, List[Symbol]] = {}
+        table: dict[str, list[Symbol]] = {}
         for address, name, module in re.findall(rb'^(\w+) [tTwW] (\S+)(?:\t\[(\S+)\])?$', self._data, re.M):
             text = name.decode(errors='replace')
             if not text.startswith('__pfx_'):           # the padding before a function, never to be probed
@@ -4685,15 +4668,15 @@ class Symbols:
         self.files = files
         self.modules = frozenset(file.module for file in files) - {''}
 
-    def symbols(self, name: str) -> List[Symbol]:
+    def symbols(self, name: str) -> list[Symbol]:
         """The defined symbols of that name."""
         return self._first(lambda file: file.symbols(name))
 
-    def every_symbol(self, name: str) -> List[Symbol]:
+    def every_symbol(self, name: str) -> list[Symbol]:
         """Also the undefined ones."""
         return self._first(lambda file: file.every_symbol(name))
 
-    def functions(self, name: str) -> List[Symbol]:
+    def functions(self, name: str) -> list[Symbol]:
         """The functions of that name, one an address: of symbols, else of C++ and Rust as their source has
         them."""
         found = [symbol for symbol in self.symbols(name) if symbol.code]
@@ -4702,27 +4685,27 @@ class Symbols:
         found = whole or found
         return list({(symbol.module, symbol.address): symbol for symbol in found}.values())
 
-    def names_at(self, address: int) -> Set[str]:
+    def names_at(self, address: int) -> set[str]:
         """All names of the function at an address of a program."""
         return {name for file in self.files for table in file.tables for name in table.named_at(address)}
 
-    def copies_of(self, name: str) -> List[Symbol]:
+    def copies_of(self, name: str) -> list[Symbol]:
         """See Executable."""
         return self._first(lambda file: file.copies_of(name))
 
-    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+    def symbol_at(self, address: int, code: bool = True) -> Symbol | None:
         """The function (or the object) that has the address."""
         return next(filter(None, (file.symbol_at(address, code) for file in self.files)), None)
 
-    def beginning(self, prefix: str, code: bool) -> Set[str]:
+    def beginning(self, prefix: str, code: bool) -> set[str]:
         """The names of functions, or of other symbols, that begin so."""
         def begins(name: str) -> bool:
             return name.startswith(prefix)
         found = (symbol for file in self.files for symbol in file.matching(begins))
         return {symbol.name for symbol in found if symbol.code == code}
 
-    def _first(self, ask: Callable[[Executable], List[Symbol]]) -> List[Symbol]:
-        found: Dict[Tuple[str, int, str], Symbol] = {}
+    def _first(self, ask: Callable[[Executable], list[Symbol]]) -> list[Symbol]:
+        found: dict[tuple[str, int, str], Symbol] = {}
         for file in self.files:
             for symbol in ask(file):
                 symbol = symbol._replace(module=file.module)
@@ -4730,9 +4713,9 @@ class Symbols:
         return sorted(found.values(), key=lambda symbol: (symbol.module, symbol.address))
 
     @functools.cached_property
-    def function_symbols(self) -> Dict[str, List[Symbol]]:
+    def function_symbols(self) -> dict[str, list[Symbol]]:
         """Every function, by name."""
-        found: Dict[str, List[Symbol]] = {}
+        found: dict[str, list[Symbol]] = {}
         for file in self.files:
             for name, symbols in file.function_symbols.items():
                 if file.module:
@@ -4753,19 +4736,19 @@ class Module(TypeInfo):
     order in which they are asked; one is opened when those before it had no answer. A module's own functions
     are its only ones, types are then its kernel's."""
 
-    def __init__(self, arch: Arch, symbols: Union[Kallsyms, Symbols, None], sources: Sequence[Source],
-                 file: Optional[Executable] = None, path: str = '', build_id: str = '',
-                 loaded: Optional[bool] = None) -> None:
+    def __init__(self, arch: Arch, symbols: Kallsyms | Symbols | None, sources: Sequence[Source],
+                 file: Executable | None = None, path: str = '', build_id: str = '',
+                 loaded: bool | None = None) -> None:
         self.arch, self.path = arch, path
         self.symbols = symbols                          # None where only types are known
-        self.sources: List[Source] = [functools.lru_cache(None)(source) for source in sources]
+        self.sources: list[Source] = [functools.lru_cache(None)(source) for source in sources]
         self.file = file                                # has the code
         self.build_id = build_id or (file.build_id if file else '')             # '' where nothing tells it
-        self.base: Optional[Module] = None              # a module's kernel
+        self.base: Module | None = None              # a module's kernel
         self.loaded = loaded                            # None where that is not the running one
         self.unread = ''                                # a file whose DWARF would be read with pyelftools
-        self.given: Tuple[str, ...] = ()                # modules whose files were named
-        self.printed: Callable[[str], Optional[Type]] = lambda name: None   # the type of SYSTEM/EVENT.FIELD
+        self.given: tuple[str, ...] = ()                # modules whose files were named
+        self.printed: Callable[[str], Type | None] = lambda name: None   # the type of SYSTEM/EVENT.FIELD
         self._modules: Callable[[str], Module] = lambda name: Module(self.arch, self.symbols, ())
 
     def module(self, name: str) -> Module:
@@ -4785,7 +4768,7 @@ class Module(TypeInfo):
         answers = (ask(source()) for source in self.sources)
         return next((answer for answer in answers if answer is not None), None)
 
-    def function(self, name: str, address: Optional[int] = None, offset: int = 0) -> Optional[Function]:
+    def function(self, name: str, address: int | None = None, offset: int = 0) -> Function | None:
         """See TypeInfo; `address` is for DWARF only, the others have none. What DWARF tells nothing of, an
         assembler's, pahole makes void f(void) in BTF."""
         for number, source in enumerate(self.sources):
@@ -4795,16 +4778,16 @@ class Module(TypeInfo):
                 return found
         return None
 
-    def named(self, keyword: str, name: str, function: Optional[Function] = None) -> Optional[Type]:
+    def named(self, keyword: str, name: str, function: Function | None = None) -> Type | None:
         """See TypeInfo; 'SYSTEM/EVENT.FIELD' is what an event prints by name."""
         if '/' in name:
             return (self.base or self).printed(name)
-        found: Optional[Type] = self._first(lambda source: source.named(keyword, name, function))
+        found: Type | None = self._first(lambda source: source.named(keyword, name, function))
         return self.base.named(keyword, name) if self.base and not found else found
 
-    def variable(self, name: str) -> Optional[Variable]:
+    def variable(self, name: str) -> Variable | None:
         """See TypeInfo."""
-        found: Optional[Variable] = self._first(lambda source: source.variable(name))
+        found: Variable | None = self._first(lambda source: source.variable(name))
         return self.base.variable(name) if self.base and not found else found
 
     def function_names(self) -> Iterable[str]:
@@ -4822,7 +4805,7 @@ class Module(TypeInfo):
         return self.sources[0]().type_names(keywords, prefix) if self.sources else ()
 
     @functools.cached_property
-    def linked(self) -> Optional[Symbols]:
+    def linked(self) -> Symbols | None:
         """The symbols at link-time addresses, where a file tells these."""
         if self.base:
             return Symbols([self.file]) if self.file else None
@@ -4831,16 +4814,16 @@ class Module(TypeInfo):
         return Symbols([self.dwarf.executable]) if self.dwarf else None
 
     @property
-    def executable(self) -> Optional[Executable]:
+    def executable(self) -> Executable | None:
         """The file that has the code, or at least its symbols."""
         return self.linked.files[0] if self.linked else None
 
-    def functions_named(self, name: str) -> List[Symbol]:
+    def functions_named(self, name: str) -> list[Symbol]:
         """The functions of that name, at link-time addresses where a file tells them."""
         table = self.linked or self.symbols
         return table.functions(name) if table else []
 
-    def symbol_at(self, address: int, code: bool = True) -> Optional[Symbol]:
+    def symbol_at(self, address: int, code: bool = True) -> Symbol | None:
         """The function (or the object) that the link-time address is in."""
         return self.linked.symbol_at(address, code) if self.linked else None
 
@@ -4850,12 +4833,12 @@ class Module(TypeInfo):
         return self.dwarf.unread if self.dwarf else ''
 
     @functools.cached_property
-    def btf(self) -> Optional[Btf]:
+    def btf(self) -> Btf | None:
         """The BTF among the sources."""
         return next((source for source in (s() for s in self.sources) if isinstance(source, Btf)), None)
 
     @functools.cached_property
-    def dwarf(self) -> Optional[Dwarf]:
+    def dwarf(self) -> Dwarf | None:
         """The DWARF among the sources."""
         return next((source for source in (s() for s in self.sources) if isinstance(source, Dwarf)), None)
 
@@ -4877,10 +4860,10 @@ def build_id_path(build_id: str) -> str:
     return f'{DEBUG_FOLDER}/.build-id/{build_id[:2]}/{build_id[2:]}.debug'
 
 
-def types_in(file: Executable, mode: str, kernel: Optional[Module] = None) -> List[Source]:
+def types_in(file: Executable, mode: str, kernel: Module | None = None) -> list[Source]:
     """The DWARF and the BTF of a file, as far as the mode of -m allows; of a kernel's module one is
     enough."""
-    sources: List[Source] = []
+    sources: list[Source] = []
     has_btf = mode != 'dwarf' and file.size('.BTF')
     if mode != 'btf' and file.size('.debug_info') and (not has_btf or reads_dwarf()):
         sources.append(functools.partial(Dwarf, file))
@@ -4892,7 +4875,7 @@ def types_in(file: Executable, mode: str, kernel: Optional[Module] = None) -> Li
     return sources
 
 
-def btf_in(file: Executable, kernel: Optional[Module] = None) -> Btf:
+def btf_in(file: Executable, kernel: Module | None = None) -> Btf:
     """The BTF in a kernel's file, or in a module's on top of its kernel's or what it kept of that
     (.BTF.base)."""
     base, kept = base_btf(kernel, file.path) if kernel else None, bytes(file.contents('.BTF.base'))
@@ -4925,12 +4908,12 @@ def running_build_id(arch: Arch, module: str = '') -> str:
     return ''
 
 
-def running_symbols() -> Optional[Kallsyms]:
+def running_symbols() -> Kallsyms | None:
     """The running kernel's symbols, where it was built to tell them."""
     return Kallsyms(read_file('/proc/kallsyms')) if os.path.exists('/proc/kallsyms') else None
 
 
-def find_vmlinux(arch: Arch, release: str) -> Optional[Executable]:
+def find_vmlinux(arch: Arch, release: str) -> Executable | None:
     """A vmlinux with DWARF of exactly the running kernel, where distributions put it."""
     wanted = running_build_id(arch)
     places = [place.format(release=release) for place in VMLINUX_PLACES] + [build_id_path(wanted)]
@@ -4945,7 +4928,7 @@ def running_debug_info(mode: str, arch: Arch, release: str) -> Module:
                    'btf': f'no {RUNNING_BTF}', 'dwarf': 'no vmlinux with debug information'}[mode]
         raise SurftraceError(f'{missing} for the running kernel {release}; install its debug package '
                              f'(Debian: linux-image-{release}-dbg) or name a file with -v')
-    sources: List[Source] = []
+    sources: list[Source] = []
     has_btf = mode != 'dwarf' and os.path.exists(RUNNING_BTF)
     vmlinux = find_vmlinux(arch, release) if mode != 'btf' else None
     if vmlinux and (not has_btf or reads_dwarf()):
@@ -4963,7 +4946,7 @@ def running_module(mode: str, kernel: Module, release: str, name: str) -> Module
     debug, whole = installed_module(name, kernel.arch, release)
     has_btf = mode != 'dwarf' and os.path.exists(RUNNING_BTF)
     wanted = debug if mode != 'btf' and (not has_btf or reads_dwarf()) else None
-    sources: List[Source] = [functools.partial(Dwarf, wanted)] if wanted else []
+    sources: list[Source] = [functools.partial(Dwarf, wanted)] if wanted else []
     if has_btf:
         sources += loaded_btf(kernel, name)
         if whole and not is_loaded(name) and whole.size('.BTF'):
@@ -4976,7 +4959,7 @@ def is_loaded(module: str) -> bool:
     return os.path.isdir(f'{MODULES_LOADED}/{module}')
 
 
-def loaded_btf(kernel: Module, name: str) -> List[Source]:
+def loaded_btf(kernel: Module, name: str) -> list[Source]:
     """The BTF that the running kernel has of a module."""
     path = os.path.join(os.path.dirname(RUNNING_BTF), name)
     return [functools.partial(split_btf, path, kernel)] if os.path.exists(path) else []
@@ -4987,8 +4970,7 @@ def release_of(module: Executable) -> str:
     return module.module_info.get('vermagic', '').split(' ')[0]
 
 
-def installed_module(
-        module: str, arch: Arch, release: str) -> Tuple[Optional[Executable], Optional[Executable]]:
+def installed_module(module: str, arch: Arch, release: str) -> tuple[Executable | None, Executable | None]:
     """(the file with DWARF, the file that would be loaded) of a module: those of the build-id that the loaded
     one has, or of the one that is installed for this release."""
     folders = [folder.format(release=release) for folder in MODULE_FOLDERS]
@@ -5014,7 +4996,7 @@ def installed_module(
 # files given by name
 
 
-def given_debug_info(path: str, mode: str, asked: Optional[Arch], arch: Arch) -> Module:
+def given_debug_info(path: str, mode: str, asked: Arch | None, arch: Arch) -> Module:
     """The debug information of one file: an ELF with DWARF or .BTF, of the architecture that was asked for,
     or raw BTF, which is taken to be of `arch`."""
     inside = unpacked(path)
@@ -5034,7 +5016,7 @@ def given_debug_info(path: str, mode: str, asked: Optional[Arch], arch: Arch) ->
     return module
 
 
-def given_debug_files(paths: Sequence[str], mode: str, asked: Optional[Arch], arch: Arch, release: str,
+def given_debug_files(paths: Sequence[str], mode: str, asked: Arch | None, arch: Arch, release: str,
                       running: Callable[[], Module]) -> Module:
     """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the
     running one; and those of modules."""
@@ -5097,13 +5079,12 @@ class Debuginfod(NamedTuple):
     """The servers to be asked, in order, which learn a build-id and a section's name, no more; and the folder
     in which debuginfod's clients keep what they have fetched (debuginfod_find_debuginfo(3)), all that
     surftrace writes but in tracefs: BUILDID/debuginfo, BUILDID/section-NAME."""
-    urls: Tuple[str, ...]
+    urls: tuple[str, ...]
     folder: str
     timeout: float                                  # seconds; less than 100 kB in these is a stall
     progress: Callable[[str, int, int], None]       # of what, bytes so far (-1: broken off), in all, or 0
 
-    def find(self, build_id: str, what: str, check: Callable[[str], None],
-             reasons: List[str]) -> Optional[str]:
+    def find(self, build_id: str, what: str, check: Callable[[str], None], reasons: list[str]) -> str | None:
         """The path of 'debuginfo' or 'section/NAME' of a build-id, None where no server has it; why each has
         not is added to `reasons`."""
         path = os.path.join(self.folder, build_id, what.replace('/', '-'))
@@ -5184,7 +5165,7 @@ class Debuginfod(NamedTuple):
             self.progress(what, file.tell(), file.tell())
 
 
-def open_url(address: str, headers: Dict[str, str], timeout: float) -> Any:
+def open_url(address: str, headers: dict[str, str], timeout: float) -> Any:
     """The answer to a request by http or https alone, also where a server sends us on."""
     from urllib import request
     opener = request.OpenerDirector()
@@ -5200,8 +5181,8 @@ def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: boo
     file."""
     def check_btf(path: str) -> None:
         Btf(read_file(path), path, arch)
-    reasons: List[str] = []
-    symbols: Union[Kallsyms, Symbols, None] = running_symbols() if running else None
+    reasons: list[str] = []
+    symbols: Kallsyms | Symbols | None = running_symbols() if running else None
     btf = servers.find(build_id, 'section/.BTF', check_btf, reasons) if not lines else None
     file = remote_file(servers, build_id, reasons) if not btf else None
     if btf:
@@ -5227,7 +5208,7 @@ def remote_module(servers: Debuginfod, kernel: Module, name: str) -> Module:
     return Module(kernel.arch, kernel.symbols, sources, file, loaded=is_loaded(name))
 
 
-def remote_file(servers: Debuginfod, build_id: str, reasons: List[str]) -> Optional[Executable]:
+def remote_file(servers: Debuginfod, build_id: str, reasons: list[str]) -> Executable | None:
     """The debug file of a build-id; refuse what is not whole, or not what was asked for."""
     def check(path: str) -> None:
         file = Executable(path)
@@ -5265,7 +5246,7 @@ class Program(Module):
         return '.gopclntab' in self.executable.sections or '.note.go.buildid' in self.executable.sections
 
     @property
-    def hazards(self) -> List[str]:
+    def hazards(self) -> list[str]:
         """What it has that may end it where a return probe is: the kernel takes calls on a stack that is left
         for ones that are over, and kills the program where such a one returns (SIGILL); an exception finds no
         caller, and so no handler (SIGABRT)."""
@@ -5285,7 +5266,7 @@ class Program(Module):
         return f"/proc/{os.readlink('/proc/self')}/fd/{self.executable.descriptor}"
 
 
-def program_at(path: str, debug: Optional[Executable] = None, shown: str = '') -> Program:
+def program_at(path: str, debug: Executable | None = None, shown: str = '') -> Program:
     """The program in that file, with its debug file (the one given, else where distributions put it); `shown`
     is its path on the traced machine where that is another."""
     executable = Executable(path)
@@ -5294,7 +5275,7 @@ def program_at(path: str, debug: Optional[Executable] = None, shown: str = '') -
     return Program(executable, [debug] if debug else debug_files(executable), shown or path)
 
 
-def debug_files(executable: Executable) -> List[Executable]:
+def debug_files(executable: Executable) -> list[Executable]:
     """The separate debug file (GDB manual, 18.3: by build-id, then by .gnu_debuglink), and MiniDebugInfo."""
     own = os.path.realpath(executable.path)
     folder, root = os.path.dirname(own), re.match(r'(?:/proc/\d+/root)?', executable.path)
@@ -5323,7 +5304,7 @@ def is_debug_file_of(other: Executable, executable: Executable) -> bool:
     return link[-4:] == zlib.crc32(read_file(other.path)).to_bytes(4, order)
 
 
-def program_types(file: Executable, code: Executable) -> List[Source]:
+def program_types(file: Executable, code: Executable) -> list[Source]:
     """The DWARF of a program's file or of its debug file, and that which dwz moved out of several such
     (.gnu_debugaltlink: its path)."""
     name = named_file(file, '.gnu_debugaltlink')
@@ -5484,7 +5465,7 @@ class Expr(NamedTuple):
     number: int = 0
     inner: Any = None                       # an Expr
     type: Any = None                        # a TypeName
-    member: Tuple[str, ...] = ()
+    member: tuple[str, ...] = ()
     layer: str = ''
     arrow: bool = False
     user: bool = False
@@ -5505,7 +5486,7 @@ class Arg(NamedTuple):
     word: str
     at: Span
     word_at: Span
-    length: Optional[Expr] = None
+    length: Expr | None = None
 
 
 class Key(NamedTuple):
@@ -5525,7 +5506,7 @@ class Compare(NamedTuple):
     quoted: bool
     at: Span                # of the left side
     value_at: Span
-    arg: Optional[Arg] = None
+    arg: Arg | None = None
 
 
 class Not(NamedTuple):
@@ -5536,7 +5517,7 @@ class Not(NamedTuple):
 class Junction(NamedTuple):
     """a && b && ..., or the same with ||."""
     op: str
-    parts: Tuple[Filter, ...]
+    parts: tuple[Filter, ...]
 
 
 Filter = Union[Compare, Not, Junction]
@@ -5548,8 +5529,8 @@ class Place(NamedTuple):
     at: Span
     function: str = ''                      # or a pattern (glob); of e the event, of u the probe's name
     module: str = ''
-    offset: Optional[int] = None            # into the function, or without one into the object's file
-    line: Optional[int] = None
+    offset: int | None = None            # into the function, or without one into the object's file
+    line: int | None = None
     file: str = ''
     glob: bool = False
     system: str = ''                        # of e; of u the provider
@@ -5567,17 +5548,17 @@ class Probe(NamedTuple):
     event: str
     maxactive: str
     place: Place
-    args: Tuple[Arg, ...]
-    filter: Optional[Filter]
-    words: Tuple[Tuple[Tuple[str, ...], str, Span], ...] = ()
-    keys: Optional[Tuple[Key, ...]] = None              # of a line that counts; there may be none
+    args: tuple[Arg, ...]
+    filter: Filter | None
+    words: tuple[tuple[tuple[str, ...], str, Span], ...] = ()
+    keys: tuple[Key, ...] | None = None              # of a line that counts; there may be none
     source: str = ''                                    # the file and line that it is from
-    entry: Optional[Probe] = None           # of a return: the line that says what its entry fetches
-    back: Optional[Probe] = None                        # of an entry in a tree: the line of its return
-    stacks: Tuple[str, ...] = ()                        # that are shown of it, '+stack', '+ustack'
+    entry: Probe | None = None           # of a return: the line that says what its entry fetches
+    back: Probe | None = None                        # of an entry in a tree: the line of its return
+    stacks: tuple[str, ...] = ()                        # that are shown of it, '+stack', '+ustack'
 
     @property
-    def all_args(self) -> Tuple[Arg, ...]:
+    def all_args(self) -> tuple[Arg, ...]:
         """Its arguments, and those of its keys."""
         return (*self.args, *(key.arg for key in self.keys or ()))
 
@@ -5685,7 +5666,7 @@ def whole_number(text: str) -> int:
 
 
 UNITS = {'k': 1 << 10, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
-OPERATIONS: Tuple[Dict[str, Callable[[int, int], int]], ...] = (     # C's, those that bind least first
+OPERATIONS: tuple[dict[str, Callable[[int, int], int]], ...] = (     # C's, those that bind least first
     {'|': operator.or_}, {'^': operator.xor}, {'&': operator.and_},
     {'<<': operator.lshift, '>>': operator.rshift}, {'+': operator.add, '-': operator.sub},
     {'*': operator.mul, '/': operator.floordiv, '%': operator.mod})
@@ -5730,7 +5711,7 @@ def computed(text: str, named: Callable[[str], int]) -> int:
     return value
 
 
-def numbers_of(text: str, parse: Callable[[str], Tuple[int, ...]]) -> Tuple[int, ...]:
+def numbers_of(text: str, parse: Callable[[str], tuple[int, ...]]) -> tuple[int, ...]:
     """The numbers that a value is to `parse`, or that what it comes to is."""
     try:
         return parse(text)
@@ -5738,7 +5719,7 @@ def numbers_of(text: str, parse: Callable[[str], Tuple[int, ...]]) -> Tuple[int,
         return parse(str(computed(text, lambda name: parse(name)[0])))
 
 
-def plain_number(text: str) -> Tuple[int]:
+def plain_number(text: str) -> tuple[int]:
     """A number as the parts of a value."""
     return (whole_number(text),)
 
@@ -5782,7 +5763,7 @@ class Parser:
         self._at += 1
         return token
 
-    def accept(self, *texts: str) -> Optional[Token]:
+    def accept(self, *texts: str) -> Token | None:
         """The next token if it is one of these, passed."""
         return self.take() if self.here.text in texts and self.here.kind != 'end' else None
 
@@ -5790,7 +5771,7 @@ class Parser:
         """The next token, which has to be this."""
         return self.accept(text) or self.fail(f"'{text}' expected {why}")
 
-    def fail(self, message: str, at: Optional[Span] = None) -> NoReturn:
+    def fail(self, message: str, at: Span | None = None) -> NoReturn:
         """Refuse the line at the next token."""
         if self.here.kind == 'end' and not at:
             message += ', but nothing follows'
@@ -5844,7 +5825,7 @@ class Parser:
             self.fail(ADVICE_BEHIND.get(self.here.text, 'the expression is complete before this'))
         return Arg(name, format_, expr, word, self.span(start), word_at, length)
 
-    def counted_text(self) -> Tuple[str, Span, Expr]:
+    def counted_text(self) -> tuple[str, Span, Expr]:
         """text(LENGTH)"""
         start = self.take().at
         self.take()
@@ -5852,7 +5833,7 @@ class Parser:
         self.expect(')', 'behind the length, as in text(%1)')
         return 'text', self.span(start), length
 
-    def type_word(self) -> Tuple[str, Span]:
+    def type_word(self) -> tuple[str, Span]:
         """The words behind the colon, up to the next blank outside brackets."""
         start, depth = self.here.at, 0
         first = self._at
@@ -5877,7 +5858,7 @@ class Parser:
             return self.made('cast', start, self.expr(), type=type_)
         return self.postfix()
 
-    def made(self, kind: str, start: Span, inner: Optional[Expr], **parts: Any) -> Expr:
+    def made(self, kind: str, start: Span, inner: Expr | None, **parts: Any) -> Expr:
         """An expression from there to the last token passed."""
         return Expr(kind, self.span(start), inner=inner, **parts)
 
@@ -6010,7 +5991,7 @@ class Parser:
     def since(self, start: Token) -> Expr:
         """$dur(NAME{,FIELD[=FIELD]})"""
         self.take()
-        names: List[str] = []
+        names: list[str] = []
         while not names or self.accept(','):
             if self.here.kind != 'name':
                 self.fail(f"the name of {'a field' if names else 'the event of another line'} expected")
@@ -6096,7 +6077,7 @@ class FilterParser(Parser):
                 return count
             count += 1
 
-    def left_side(self) -> Tuple[Span, Optional[Arg]]:
+    def left_side(self) -> tuple[Span, Arg | None]:
         """LEFT, up to a blank or an operator outside brackets; as an argument where it is more than a
         name."""
         start = self.here.at
@@ -6176,7 +6157,7 @@ class Parts(NamedTuple):
 def split_line(text: str, start: int) -> Parts:
     """The parts of a line from there on: the filter is from the first word that begins with f: outside quotes
     and brackets to the end, the keys from one with h: before it."""
-    depth, found = 0, {}  # type: int, Dict[str, int]
+    depth, found = 0, {}  # type: int, dict[str, int]
     for match in re.compile(r'"[^"]*"?|[()\[\]]|(?<=\s)(?:[fh]:|#!(?!\S))').finditer(text, start):
         depth += (match[0] in '([') - (match[0] in ')]')
         if depth <= 0 and match[0] in ('#!', 'h:', 'f:'):
@@ -6240,10 +6221,10 @@ def parse_probe(text: str) -> Probe:
     return probe
 
 
-def parse_args(text: str, start: int, end: int) -> Tuple[List[Arg], Dict[str, Span]]:
+def parse_args(text: str, start: int, end: int) -> tuple[list[Arg], dict[str, Span]]:
     """The arguments in text[start:end], and the words for stacks."""
     parser, args = Parser(TOKENS, text, start, end), []
-    stacks: Dict[str, Span] = {}
+    stacks: dict[str, Span] = {}
     while parser.here.kind != 'end':
         word = parser.here.text + parser.ahead().text
         if word in STACK_WORDS:
@@ -6274,7 +6255,7 @@ def refuse_no_place(kind: str, event: str, at: Span) -> NoReturn:
         f"the place is missing: '{kind} {form} ...', in quotes, or the shell takes the line apart", at)
 
 
-def parse_keys(text: str, start: int, end: int) -> Tuple[Key, ...]:
+def parse_keys(text: str, start: int, end: int) -> tuple[Key, ...]:
     """The keys in text[start:end]: no more than a histogram of the kernel has (kernel/trace/tracing_map.h,
     TRACING_MAP_KEYS_MAX, trace_events_hist.c, two values beside the count), so that what a line may be does
     not depend on who counts."""
@@ -6332,7 +6313,7 @@ def parse_place(kind: str, text: str, at: Span) -> Place:
                  glob and offset is None and line is None, object=object_)
 
 
-def split_object(kind: str, text: str, at: Span) -> Tuple[str, str]:
+def split_object(kind: str, text: str, at: Span) -> tuple[str, str]:
     """(OBJ, what is behind its colon) of a place in a program: a path ends before the first colon at which it
     is a file's; either part may be quoted, or the whole."""
     quoted = re.fullmatch(r'"([^"]*)"(:.*)?', text)
@@ -6357,7 +6338,7 @@ def place_number(text: str, at: Span, base: int = 0) -> int:
 STACK_WORDS = {'+stack': 'kernel', '+ustack': 'user'}       # and whose they are
 
 
-def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...], str, Span], ...]:
+def parse_words(text: str, start: int, end: int) -> tuple[tuple[tuple[str, ...], str, Span], ...]:
     """WORDS behind #!"""
     annotations = []
     for match in re.finditer(r'\S+', text[start:end]):
@@ -6375,7 +6356,7 @@ def parse_words(text: str, start: int, end: int) -> Tuple[Tuple[Tuple[str, ...],
 def check_names(probe: Probe) -> None:
     """Refuse the names of arguments that the kernel would refuse, or that would hide one of its own
     fields."""
-    seen: Dict[str, Span] = {}
+    seen: dict[str, Span] = {}
     for arg in probe.all_args:
         if arg.name in RESERVED:
             raise InputError(f"'{arg.name}' is a field every event has; choose another name", arg.at)
@@ -6391,7 +6372,7 @@ def check_names(probe: Probe) -> None:
 INTEGER, STRING = r'[sux]\d+|b\d+@\d+/\d+', r'u?string|symstr|%p[dD]'         # fetch types
 
 
-def no_value(text: str) -> Tuple[int, ...]:
+def no_value(text: str) -> tuple[int, ...]:
     """Refuse to compare it with that text."""
     raise ValueError(text)
 
@@ -6400,26 +6381,26 @@ class Format(NamedTuple):
     """How a field looks to a person; `show` and `parse` are inverse. Values are what trace_pipe prints, a
     text for each part."""
     word: str                                               # its name, in a TYPE and behind #!
-    takes: Tuple[str, ...]                                  # patterns of the fetch types of its parts
+    takes: tuple[str, ...]                                  # patterns of the fetch types of its parts
     show: Callable[[Sequence[str]], str]
-    parse: Callable[[str], Tuple[int, ...]] = no_value      # ValueError where the text is no such value
+    parse: Callable[[str], tuple[int, ...]] = no_value      # ValueError where the text is no such value
     ordered: bool = False                               # whether < means the same for the kernel
     signed: int = 0                                     # bits of a signed bit-field, unsigned to the kernel
-    missing: Tuple[str, ...] = ()                       # of a struct: the members that are not shown
+    missing: tuple[str, ...] = ()                       # of a struct: the members that are not shown
     alone: str = ''                                     # the word where no C type explains it, if another
-    members: Tuple[Tuple[str, Any], ...] = ()           # of a struct: their names and formats, None: as it is
+    members: tuple[tuple[str, Any], ...] = ()           # of a struct: their names and formats, None: as it is
 
 
 class Layout(NamedTuple):
     """A value that is the same bytes in memory on every machine: the fetch types of its parts, its text and
     its bytes. `native`: they lie in the order of the machine's numbers."""
-    kinds: Tuple[str, ...]
+    kinds: tuple[str, ...]
     text: Callable[[bytes], str]
     data: Callable[[str], bytes]
     native: bool = False
 
     @property
-    def sizes(self) -> List[int]:
+    def sizes(self) -> list[int]:
         """The bytes of its parts."""
         return [int(kind[1:]) // 8 for kind in self.kinds]
 
@@ -6431,7 +6412,7 @@ class Layout(NamedTuple):
             parts = (number(value).to_bytes(size, order) for value, size in zip(values, sizes))
             return self.text(b''.join(parts))
 
-        def parse(text: str) -> Tuple[int, ...]:
+        def parse(text: str) -> tuple[int, ...]:
             data, numbers = self.data(text), []
             if len(data) != sum(sizes):
                 raise ValueError(text)
@@ -6571,7 +6552,7 @@ def enum_format(type_: Enum, width: int = 0) -> Format:
         value = extended(shown[0], signed) if signed else number(shown[0])
         return flags(value) if type_.flags else names.get(value, str(value))
 
-    def parse(text: str) -> Tuple[int, ...]:
+    def parse(text: str) -> tuple[int, ...]:
         if text.isidentifier() and text not in numbers:
             raise ValueError(near(text, numbers))
         text = numbers.get(text, text)
@@ -6582,10 +6563,10 @@ def enum_format(type_: Enum, width: int = 0) -> Format:
     return Format(word, (INTEGER,), show, parse, not signed, signed, alone=alone)
 
 
-def flags_text(value: int, names: Sequence[Tuple[str, int]]) -> str:
+def flags_text(value: int, names: Sequence[tuple[str, int]]) -> str:
     """Flags by their names, and in hexadecimal those that have none, as the kernel does
     (kernel/trace/trace_output.c, trace_print_flags_seq)."""
-    found: List[str] = []
+    found: list[str] = []
     for name, mask in names if value > 0 else ():
         if mask > 0 and value & mask == mask:
             found, value = [*found, name], value & ~mask
@@ -6612,7 +6593,7 @@ def error_format(kind: str) -> Format:
             return f'-{ERRORS[-value]}' if -value in ERRORS else str(value)
         return values[0]
 
-    def parse(text: str) -> Tuple[int, ...]:
+    def parse(text: str) -> tuple[int, ...]:
         return (numbers[text] if text in numbers else whole_number(text),)
     return Format('errno', (r'[sx](?:32|64)',), show, parse, ordered=True)
 
@@ -6625,7 +6606,7 @@ def each(format_: Format) -> Format:
                             ordered=False, signed=0)
 
 
-def struct_format(members: Sequence[Tuple[str, Optional[Format]]], missing: Sequence[str] = ()) -> Format:
+def struct_format(members: Sequence[tuple[str, Format | None]], missing: Sequence[str] = ()) -> Format:
     """Members of a struct, each by its name."""
     def show(values: Sequence[str]) -> str:
         rest = iter(values)
@@ -6644,7 +6625,7 @@ def struct_format(members: Sequence[Tuple[str, Optional[Format]]], missing: Sequ
 TEXT_CHUNKS = 4                             # of 64 bytes, the longest array ftrace fetches
 
 
-def text_format(most: Optional[int] = None) -> Format:
+def text_format(most: int | None = None) -> Format:
     """Counted text: its length and up to 256 bytes of it, in an array of `most`. A byte that cannot be read
     becomes 0 and those behind it are old (copy_from_user in kernel/trace/trace_uprobe.c), so what is behind a
     zero is not shown."""
@@ -6658,7 +6639,7 @@ def array_bytes(values: Sequence[str]) -> bytes:
     return bytes(int(byte, 16) for part in values for byte in part[1:-1].split(','))
 
 
-def counted_text(length: int, data: bytes, most: Optional[int] = None) -> str:
+def counted_text(length: int, data: bytes, most: int | None = None) -> str:
     """As much of it as there is."""
     if not 0 <= length < (1 << 31 if most is None else most + 1):
         return f'(no text: its length is {length})'
@@ -6700,10 +6681,10 @@ class FilePath(NamedTuple):
     in, and the one above; the mount's namespace, by its address and number; the link that is null where the
     last name was taken from its directory; the file system's name. Of a dentry alone, one way and that
     name."""
-    ways: List[Tuple[List[Any], List[Any], Any]]
-    mounts: List[Any]
-    namespace: List[Any]
-    hashed: List[Any]
+    ways: list[tuple[list[Any], list[Any], Any]]
+    mounts: list[Any]
+    namespace: list[Any]
+    hashed: list[Any]
     system: Any
 
     @classmethod
@@ -6711,12 +6692,12 @@ class FilePath(NamedTuple):
         """From what stands for each part, in the order in which they are fetched."""
         rest, mounted = iter(values), len(counts) > 1
 
-        def take(count: int) -> List[Any]:
+        def take(count: int) -> list[Any]:
             return list(itertools.islice(rest, count))
         ways = [(take(count), take(count + 1), next(rest)) for count in counts]
         return cls(ways, take(len(counts) * mounted), take(2 * mounted), take(mounted), next(rest))
 
-    def values(self) -> List[Any]:
+    def values(self) -> list[Any]:
         """The parts in that order."""
         ways = [part for names, dentries, root in self.ways for part in (*names, *dentries, root)]
         return [*ways, *self.mounts, *self.namespace, *self.hashed, self.system]
@@ -6724,7 +6705,7 @@ class FilePath(NamedTuple):
     def text(self, is_address: Callable[[str], bool]) -> str:
         """As the kernel would write it (fs/d_path.c, prepend_path), from the root of the mount namespace on;
         '...' stands for names that were not fetched."""
-        path: List[str] = []
+        path: list[str] = []
         before = '' if self.mounts else f'{self.system[1:-1]}:'
         for level, (names, dentries, root) in enumerate(self.ways):
             good = list(itertools.takewhile(is_address, dentries))
@@ -6751,13 +6732,13 @@ class FilePath(NamedTuple):
         return text + ' (deleted)' * deleted + ' (not mounted)' * adrift
 
 
-def path_format(counts: Tuple[int, ...], arch: Arch) -> Format:
+def path_format(counts: tuple[int, ...], arch: Arch) -> Format:
     """A file's path with up to so many names on each of its file systems."""
     def is_address(text: str) -> bool:
         return arch.kernel_from <= number(text) <= arch.last_address
 
     @functools.lru_cache(1 << 10)                       # the same files come again and again
-    def text(values: Tuple[str, ...]) -> str:
+    def text(values: tuple[str, ...]) -> str:
         return FilePath.of(counts, values).text(is_address)
     address = f'x{arch.bits}'
     ways = [([STRING] * count, [address] * (count + 1), address) for count in counts]
@@ -6770,7 +6751,7 @@ def path_format(counts: Tuple[int, ...], arch: Arch) -> Format:
 def variant_format(text: str) -> Format:
     """The variant of an enum of Rust by its discriminant, the first part, and what it holds where that is one
     number, another part: 'None=0,Some=1/1'; '*': any other value, '/': it holds more than a number."""
-    known: Dict[str, Tuple[str, str]] = {
+    known: dict[str, tuple[str, str]] = {
         value: (name, held) for name, value, held in re.findall(r'(\w+)=(\d+|\*)(/?\d*)', text)}
 
     def show(values: Sequence[str]) -> str:
@@ -6792,7 +6773,7 @@ def bit_width(kind: str) -> int:
     return int(kind[1:kind.index('@')]) if '@' in kind else 0
 
 
-def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
+def format_named(word: str, arch: Arch, kind: str = '') -> Format | None:
     """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain
     it."""
     if word in FORMATS:
@@ -6812,7 +6793,7 @@ def format_named(word: str, arch: Arch, kind: str = '') -> Optional[Format]:
     return found or {'X': HEX, 'text': text_format(), 'libc++': STRING_OBJECT}.get(word)
 
 
-def missing(text: str) -> Optional[Dict[str, str]]:
+def missing(text: str) -> dict[str, str] | None:
     """For JSON, a word in the place of a value."""
     return None if text == '(null)' else {'error': text.strip('()')}
 
@@ -6837,7 +6818,7 @@ class Fetch(NamedTuple):
     the memory of what is probed, 'u' for user memory; 'cpu' reads nothing: it leads to this processor's
     copy of a per-cpu variable."""
     base: str
-    derefs: Tuple[Tuple[int, str], ...] = ()
+    derefs: tuple[tuple[int, str], ...] = ()
     kind: str = ''
 
     def at(self, offset: int, space: str = '') -> Fetch:
@@ -6864,7 +6845,7 @@ class Fetch(NamedTuple):
         bits, count = re.search(r'(\d*)(?:\[(\d+)\])?$', self.kind).groups()  # type: ignore[union-attr]
         return int(bits or 8) // 8 * int(count or 1)
 
-    def pointers(self) -> List[Tuple[Fetch, str]]:
+    def pointers(self) -> list[tuple[Fetch, str]]:
         """The pointers that its dereferences start from, the register first, and the memory each must point
         to: 'kernel', 'user', 'cpu' for a per-cpu pointer, or 'any' where the kernel says (fault) itself: in
         the last step to a string (fetch_store_string in kernel/trace/trace_probe_kernel.h). Fixed addresses
@@ -6888,7 +6869,7 @@ class Guard(NamedTuple):
     low: int
     high: int
     word: str = ''
-    unless: Tuple[str, ...] = ()            # where the value begins so, the number may be any
+    unless: tuple[str, ...] = ()            # where the value begins so, the number may be any
     name: str = ''                          # what it is fetched under
 
     def verdict(self, value: int) -> str:
@@ -6897,7 +6878,7 @@ class Guard(NamedTuple):
             return ''
         return self.word or ('(null)' if value < 4096 else '(fault)')
 
-    def tests(self) -> List[str]:
+    def tests(self) -> list[str]:
         """The same as predicates of a filter."""
         if self.low == self.high:
             return [f'{self.name}=={self.low}']
@@ -6909,7 +6890,7 @@ class Since(NamedTuple):
     """What a time counts from, $dur(NAME{,FIELD[=ITS]}): the last event NAME of the same task, or the last
     one whose fields ITS are what the fields here are."""
     event: str
-    fields: Tuple[Tuple[str, str], ...] = ()            # (here, there)
+    fields: tuple[tuple[str, str], ...] = ()            # (here, there)
 
 
 HIDDEN = 'hidden'                           # behind #!, of a field that is not shown
@@ -6918,13 +6899,13 @@ HIDDEN = 'hidden'                           # behind #!, of a field that is not 
 class Field(NamedTuple):
     """One value shown, of one fetch, or of as many as its format has parts."""
     name: str
-    fetches: Tuple[Fetch, ...]
-    format: Optional[Format] = None         # None: as the kernel prints it
-    guards: Tuple[Guard, ...] = ()          # the outermost pointer first
-    words: Tuple[str, ...] = ()             # for -S, behind #!
+    fetches: tuple[Fetch, ...]
+    format: Format | None = None         # None: as the kernel prints it
+    guards: tuple[Guard, ...] = ()          # the outermost pointer first
+    words: tuple[str, ...] = ()             # for -S, behind #!
     at: Span = (0, 1)
     when: str = ''              # 'entry': fetched at the entry of a return; 'dur': a time, of a call or since
-    since: Optional[Since] = None
+    since: Since | None = None
     hidden: bool = False                    # fetched for the filter alone, behind what is shown
 
     def unshown(self) -> Field:
@@ -6952,11 +6933,11 @@ class Lvalue(NamedTuple):
     how: str
     fetch: Fetch
     bit: int = 0
-    width: Optional[int] = None
+    width: int | None = None
     space: str = ''
-    pieces: Tuple[Tuple[Optional[Fetch], int], ...] = ()    # (None where it cannot be read, bytes) each
+    pieces: tuple[tuple[Fetch | None, int], ...] = ()    # (None where it cannot be read, bytes) each
     name: str = ''
-    packet: Optional[Packet] = None                         # that it is in
+    packet: Packet | None = None                         # that it is in
 
     def read(self, kind: str = '', offset: int = 0) -> Fetch:
         """The memory that it is in, or so many bytes behind its beginning."""
@@ -6979,10 +6960,10 @@ class EventField(NamedTuple):
 class Target(NamedTuple):
     """One place a probe is put at."""
     module: Module
-    function: Optional[Function] = None
+    function: Function | None = None
     entry: bool = True                              # at its first instruction
     address: int = 0                                # in a program, at link time
-    operands: Optional[Tuple[str, ...]] = None      # of a USDT probe, 'N@OP' each
+    operands: tuple[str, ...] | None = None      # of a USDT probe, 'N@OP' each
     place: str = ''                                 # what the kernel is told
     name: str = ''                                  # what is shown
     obstacle: str = ''                              # why the kernel takes no probe there, where a table tells
@@ -7019,7 +7000,7 @@ def as_text(type_: Type) -> Type:
     return type_
 
 
-def refuse(message: str, at: Optional[Span] = None) -> NoReturn:
+def refuse(message: str, at: Span | None = None) -> NoReturn:
     """Refuse what is written there; without columns, what located() says."""
     raise InputError(message, at)
 
@@ -7039,7 +7020,7 @@ NO_FLOATS = 'ftrace reads no floating-point registers'
 # Where arguments are when only the prototype is known
 
 
-def convention(arch: Arch, function: Function) -> List[Location]:
+def convention(arch: Arch, function: Function) -> list[Location]:
     """The Location of each parameter at entry, by the calling convention of integers, pointers and plain
     structs; from the first one that this does not settle, 'gone' with the reason."""
     call = Call(arch, function)
@@ -7091,7 +7072,7 @@ class Call:
                                    '(DWARF 5 tells)')
         return self._by_value(type_, size)
 
-    def _take(self, words: int) -> List[int]:
+    def _take(self, words: int) -> list[int]:
         """The next registers; what they do not suffice for is taken of the stack."""
         taken, self.free = self.free[:words], self.free[words:]
         self.stack += words - len(taken)
@@ -7131,7 +7112,7 @@ class Call:
             self.why = 'it comes after a floating-point argument'
         return Location('gone', why=NO_FLOATS)
 
-    def _by_value(self, type_: Type, size: Optional[int]) -> Location:
+    def _by_value(self, type_: Type, size: int | None) -> Location:
         """A struct or a double word, by the rules of the psABI."""
         abi, rules, word = self.abi, self.arch.by_value, self.arch.word
         double = isinstance(type_, (Int, Enum)) and self.arch.bits == 32
@@ -7189,7 +7170,7 @@ def _hidden_pointer(arch: Arch, function: Function) -> int:
     return int(size > BY_VALUE[abi].returned)
 
 
-def rust_parts(type_: Type) -> Tuple[int, ...]:
+def rust_parts(type_: Type) -> tuple[int, ...]:
     """The bytes of a Rust value in each of its registers, where these are plain (rustc_abi: Scalar,
     ScalarPair): one for a number or pointer, also as a struct's only member, two for a reference that carries
     a length, and for an enum with its discriminant and a number at one place; else none."""
@@ -7210,7 +7191,7 @@ def rust_parts(type_: Type) -> Tuple[int, ...]:
     return rust_parts(only) if only and size_of(only) == type_.size else ()
 
 
-def scalars_in(member: Member, bit: int = 0) -> Iterator[Tuple[int, int]]:
+def scalars_in(member: Member, bit: int = 0) -> Iterator[tuple[int, int]]:
     """(bit, bytes) of all numbers in a member; (-1, 0) of what is none."""
     type_ = member.type()
     if isinstance(type_, Struct) and not type_.variants().discriminant:
@@ -7321,7 +7302,7 @@ class Packet(NamedTuple):
         """skb->len, or what is so many bytes behind it."""
         return Fetch(self.data.base, self.data.derefs[:-1], 'u32').at(self.length + offset)
 
-    def guards(self, order: Any, end: int) -> List[Guard]:
+    def guards(self, order: Any, end: int) -> list[Guard]:
         """The conditions for the header to be there, and for the packet to have `end` bytes."""
         wanted, ip = HEADERS[self.header], 14 if self.layer == 'l2' else 0
 
@@ -7346,7 +7327,7 @@ class Packet(NamedTuple):
 
 
 # Texts that carry their length: (the type's name, the member that is or points to the text, its length)
-TEXT_TYPES: Tuple[Tuple[str, str, str], ...] = (
+TEXT_TYPES: tuple[tuple[str, str, str], ...] = (
     (r'string', 'str', 'len'), (r'\[\]uint8', 'array', 'len'),  # Go
     (r'string|const\(char\)\[\]|char\[\]', 'ptr', 'length'),  # D
     (r'&(mut )?(str|\[u8\])', 'data_ptr', 'length'),  # Rust
@@ -7368,7 +7349,7 @@ NAME_MEMBERS = {('qstr', 'name'), ('dentry', 'd_iname'), ('shortname_store', 'st
 # Operands of USDT probes
 
 
-def split_operands(text: str) -> Tuple[str, ...]:
+def split_operands(text: str) -> tuple[str, ...]:
     """The operands of a USDT note; those of some architectures have blanks within."""
     return tuple(re.findall(r'(?:-?\d+f?@)?\S(?:\[[^\]]*\]|(?!\s+-?\d+f?@).)*', text.strip()))
 
@@ -7393,17 +7374,17 @@ def operand_register(arch: Arch, name: str) -> str:
 class Leaves:
     """The leaves of expressions at a target, in a probe of `kind` 'p', 'r' or 'e'. `abilities` is what a
     return probe may read ('$arg': the kernel keeps the arguments of the call)."""
-    fields: Optional[Dict[str, EventField]] = None      # of an event
+    fields: dict[str, EventField] | None = None      # of an event
     in_program = False
     refused = {'fileoffset': '@+OFFSET is for programs (P, R); in the kernel write @symbol'}
 
-    def __init__(self, target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> None:
+    def __init__(self, target: Target, kind: str = 'p', abilities: frozenset[str] = frozenset()) -> None:
         self.target, self.kind, self.abilities = target, kind, abilities
         self.info, self.function, self.entry = target.module, target.function, target.entry
         self.arch = target.module.arch
         self.word = Int('', self.arch.word, False)
 
-    def every(self, at: Span) -> List[Expr]:
+    def every(self, at: Span) -> list[Expr]:
         """What '*' stands for: the parameters."""
         if not self.function:
             refuse('no debug information for this function tells its parameters', at)
@@ -7490,10 +7471,10 @@ class Leaves:
             refuse(f"'{name}' is not available here: it is {fetch.text()} {offset:+d}, and ftrace cannot add")
         return self._whole(type_, fetch, name)._replace(bit=8 * offset)
 
-    def _place(self, location: Location) -> Optional[Tuple[Fetch, int, bool]]:
+    def _place(self, location: Location) -> tuple[Fetch, int, bool] | None:
         """(what is fetched, bytes to be added, whether that is the value and not its address)."""
         how, register = location.how, self.arch.dwarf.get(location.number)
-        begin: Optional[Tuple[Fetch, int]] = None
+        begin: tuple[Fetch, int] | None = None
         if how == 'constant':
             begin = Fetch(f'\\{location.offset}'), 0
         elif how == 'register' and register:
@@ -7514,14 +7495,14 @@ class Leaves:
         """A register as an address: the stack pointer can always be read."""
         return Fetch('$stack' if register == self.arch.stack_pointer else '%' + register)
 
-    def _piece_at(self, location: Location) -> Optional[Fetch]:
+    def _piece_at(self, location: Location) -> Fetch | None:
         """What reads a part of a variable that is in several places."""
         fetch, offset, is_value = self._place(location) or (None, 0, True)
         if fetch and not is_value:
             return fetch.at(offset)
         return fetch if fetch and not offset and not fetch.derefs else None
 
-    def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
+    def _symbol_of(self, address: int) -> tuple[Fetch, int] | None:
         """A link-time address by a symbol that only one thing has, else by the start of the image."""
         executable = self.info.dwarf.executable if self.info.dwarf else None
         if not executable:
@@ -7626,7 +7607,7 @@ class Leaves:
         names = [parameter.name for parameter in function.parameters]
         if name in names:
             return self._parameter(names.index(name))
-        others: Dict[str, Parameter] = {}
+        others: dict[str, Parameter] = {}
         for local in function.locals:
             others.setdefault(local.name, local)
         location = others[name].location if name in others else None
@@ -7822,7 +7803,7 @@ class Walk(Leaves):
 
     def complete(self, type_: Struct) -> Struct:
         """The struct with its members, where one source of types only declares it, from another."""
-        found: Optional[Type] = type_
+        found: Type | None = type_
         if type_.size is None and type_.name:
             found = self.info.named(type_.keyword, type_.name, self.function)
         return found if isinstance(found, Struct) else type_
@@ -7964,7 +7945,7 @@ class Walk(Leaves):
             refuse('this kernel cannot read the per-cpu variables of the processor that it is on (Linux 7.3)')
         return place._replace(space='cpu')
 
-    def _scalar(self, lvalue: Lvalue) -> Optional[Lvalue]:
+    def _scalar(self, lvalue: Lvalue) -> Lvalue | None:
         """The one scalar that a struct of one member holds (atomic_t, kuid_t), or the scalar itself."""
         for _ in range(16):
             type_ = lvalue.type
@@ -7985,7 +7966,7 @@ class Walk(Leaves):
             refuse('this is no std::string as libc++ has it where words have 64 bits; name a member')
         return held._replace(bit=begin).read(f'x8[{OBJECT_BYTES}]')
 
-    def _text_parts(self, lvalue: Lvalue) -> Optional[Tuple[Lvalue, Lvalue]]:
+    def _text_parts(self, lvalue: Lvalue) -> tuple[Lvalue, Lvalue] | None:
         """(the text, its length) in an object of a type that is known to be text."""
         for pattern, text, length in TEXT_TYPES:
             if isinstance(lvalue.type, Struct) and re.fullmatch(pattern, lvalue.type.name):
@@ -8025,7 +8006,7 @@ class Walk(Leaves):
                                packet=packet._replace(payload=True))
 
 
-Shown = Tuple[Tuple[Fetch, ...], Optional[Format]]
+Shown = tuple[tuple[Fetch, ...], Optional[Format]]
 FETCH_ROOM, FETCH_DEPTH = 63, 13            # characters of a fetch-arg, up to Linux 6.18; its dereferences
 
 
@@ -8066,10 +8047,10 @@ class PathWalk(Walk):
             parts.mounts.append(self._pointer(above))
             here = self.pointee(above)
 
-    def _way_up(self, dentry: Lvalue, root: Lvalue, most: int) -> Tuple[List[Fetch], List[Fetch], Fetch]:
+    def _way_up(self, dentry: Lvalue, root: Lvalue, most: int) -> tuple[list[Fetch], list[Fetch], Fetch]:
         """The names from a dentry on, as many as an expression reaches, their dentries, the root. Since 2026
         the kernel has a stack of dereferences, in struct traceprobe_parse_context."""
-        names: List[Fetch] = []
+        names: list[Fetch] = []
         dentries, depth = [self._pointer(dentry)], FETCH_DEPTH
         context = self.info.named('struct', 'traceprobe_parse_context')
         stack = find_member(context, 'stack') if isinstance(context, Struct) else None
@@ -8093,12 +8074,12 @@ class PathWalk(Walk):
 class Guards(PathWalk):
     """The conditions on which a field means something."""
 
-    def guarded(self, field: Field, packet: Optional[Packet] = None) -> Field:
+    def guarded(self, field: Field, packet: Packet | None = None) -> Field:
         """The field with a guard for each pointer it goes through, and those of the packet it is in."""
         first, fetches = field.fetches[0], field.fetches
         if any(abs(offset) >= 1 << 31 for fetch in fetches for offset, _ in fetch.derefs):
             refuse('the offset is wider than any kernel object', field.at)
-        unless: Dict[Tuple[Fetch, str], Tuple[str, ...]] = {}
+        unless: dict[tuple[Fetch, str], tuple[str, ...]] = {}
         elsewhere = {'text': ('0',), 'libc++': HELD}.get(field.format.word if field.format else '')
         if elsewhere:  # of no bytes, or held in the object: wherever its pointer leads
             unless = dict.fromkeys(fetches[1].pointers()[-1:], elsewhere)
@@ -8199,7 +8180,7 @@ class Resolver(Guards):
     def _members(self, lvalue: Lvalue, struct_: Struct) -> Shown:
         """The members of a struct that are numbers, arrays of such, or text within it, and pointers as
         numbers: all is read from one place. As many as leave room for other arguments (see limits)."""
-        shown: Dict[str, Shown] = {}
+        shown: dict[str, Shown] = {}
         missing, count, length = [], 0, 0
         for name in member_names(struct_):
             try:
@@ -8262,7 +8243,7 @@ class Resolver(Guards):
                    f'!(struct T *)@{name}->member')
         refuse(f'{spell(type_)} is no value ftrace can fetch')
 
-    def _number(self, lvalue: Lvalue, letter: str) -> Tuple[Fetch, Optional[Format]]:
+    def _number(self, lvalue: Lvalue, letter: str) -> tuple[Fetch, Format | None]:
         type_, format_ = lvalue.type, None
         if isinstance(type_, Float):
             return self._floating(lvalue, type_, letter)
@@ -8291,7 +8272,7 @@ class Resolver(Guards):
             format_ = enum_format(type_, width)
         return fetch, format_
 
-    def _floating(self, lvalue: Lvalue, type_: Float, letter: str) -> Tuple[Fetch, Optional[Format]]:
+    def _floating(self, lvalue: Lvalue, type_: Float, letter: str) -> tuple[Fetch, Format | None]:
         if not type_.binary or type_.size not in (4, 8):
             refuse(f'surftrace shows float and double, and this is {spell(type_)}')
         if letter:
@@ -8404,7 +8385,7 @@ class Resolver(Guards):
             refuse('it is a part of a register: S, U or X before it say how to show it')
         return fetch._replace(kind=kind)
 
-    def _counted_text(self, lvalue: Lvalue, length: Optional[Expr]) -> Shown:
+    def _counted_text(self, lvalue: Lvalue, length: Expr | None) -> Shown:
         """A pointer and a length, the length an expression or, in a type that has both, a member."""
         size = None
         if length is None:
@@ -8476,7 +8457,7 @@ class InProgram(Resolver):
     """The same for a place in a program or library."""
     info: Program
     in_program = True
-    refused: Dict[str, str] = {}
+    refused: dict[str, str] = {}
 
     def _global_at(self, address: int) -> Fetch:
         """The memory at a link-time address of the same file. The kernel counts @+N from where the file's
@@ -8492,7 +8473,7 @@ class InProgram(Resolver):
         return refuse('in programs the variables are $retval, $comm, $stack and $stackN; '
                       'an argument is %0, %1, ...')
 
-    def _symbol_of(self, address: int) -> Optional[Tuple[Fetch, int]]:
+    def _symbol_of(self, address: int) -> tuple[Fetch, int] | None:
         """Counted from the probe, but for what a library's users may have copies of."""
         known = self.info.symbol_at(address, False)
         return None if known and known.sort == 'exported' else (self._global_at(address), 0)
@@ -8514,7 +8495,7 @@ class InProgram(Resolver):
 class InUsdt(InProgram):
     """The same for a USDT probe."""
 
-    def every(self, at: Span) -> List[Expr]:
+    def every(self, at: Span) -> list[Expr]:
         return [Expr('argument', at, f'%{i}', i) for i, _ in enumerate(self.target.operands or ())]
 
     def _argument(self, expr: Expr) -> Lvalue:
@@ -8538,7 +8519,7 @@ class InUsdt(InProgram):
             place = place._replace(type=Int('s64', word, True) if signed else Pointer(word, Void))
         return place._replace(name=f'arg{expr.number}')
 
-    def _operand_place(self, text: str, type_: Int) -> Optional[Lvalue]:
+    def _operand_place(self, text: str, type_: Int) -> Lvalue | None:
         arch, x86 = self.arch, self.arch.name in ('x86_64', 'i386')
         mark = {'x86_64': r'\$', 'i386': r'\$', 'ppc64le': 'i'}.get(arch.name, '#?')
         constant = re.fullmatch(rf'{mark}(-?\d\w*)', text)
@@ -8574,11 +8555,11 @@ class InEvent(Resolver):
     refused = {**Leaves.refused, 'argument': 'an event has named fields, not numbered arguments',
                'register': 'an event has no registers; name one of its fields'}
 
-    def __init__(self, info: Module, fields: Optional[Dict[str, EventField]] = None) -> None:
+    def __init__(self, info: Module, fields: dict[str, EventField] | None = None) -> None:
         super().__init__(Target(info), 'e')
         self.fields = fields
 
-    def every(self, at: Span) -> List[Expr]:
+    def every(self, at: Span) -> list[Expr]:
         if self.fields is None:
             refuse('the fields of this event are not known here', at)
         return [Expr('name', at, name) for name in self.fields]
@@ -8625,7 +8606,7 @@ class InTracepoint(Resolver):
         return place._replace(fetch=Fetch(f'$arg{index + 1}')) if place.how == 'value' else place
 
 
-def resolver_in(target: Target, kind: str = 'p', abilities: FrozenSet[str] = frozenset()) -> Resolver:
+def resolver_in(target: Target, kind: str = 'p', abilities: frozenset[str] = frozenset()) -> Resolver:
     """The Resolver for a target that is no event."""
     if kind == 't':
         return InTracepoint(target, kind, abilities)
@@ -8652,7 +8633,7 @@ def time_field(arg: Arg) -> Field:
 class InPair(Resolver):
     """The same for a return whose call was seen as well: what the return has not is fetched at the entry."""
 
-    def __init__(self, entry: Resolver, back: Resolver, at_entry: FrozenSet[str]) -> None:
+    def __init__(self, entry: Resolver, back: Resolver, at_entry: frozenset[str]) -> None:
         super().__init__(back.target, 'r', back.abilities)
         self._entry, self._back, self._at_entry = entry, back, at_entry
 
@@ -8668,12 +8649,12 @@ class InPair(Resolver):
                     raise
         return self._entry.field(arg)._replace(when='entry')
 
-    def guarded(self, field: Field, packet: Optional[Packet] = None) -> Field:
+    def guarded(self, field: Field, packet: Packet | None = None) -> Field:
         """The field with its guards, at the same of the two."""
         return (self._entry if field.when == 'entry' else self._back).guarded(field, packet)
 
 
-def annotated(fields: List[Field], probe: Probe, resolver: Resolver) -> List[Field]:
+def annotated(fields: list[Field], probe: Probe, resolver: Resolver) -> list[Field]:
     """The fields with what stands behind #! applied: formats, parts joined, packet headers."""
     for names, words, at in probe.words:
         parts = [field for name in names for field in fields if field.name == name]
@@ -8737,8 +8718,8 @@ class EventDef(NamedTuple):
     letter: str
     name: str
     place: str
-    args: Tuple[Tuple[str, Fetch], ...]
-    unseen: Tuple[Tuple[str, Fetch], ...] = ()
+    args: tuple[tuple[str, Fetch], ...]
+    unseen: tuple[tuple[str, Fetch], ...] = ()
 
     @property
     def file(self) -> str:
@@ -8789,8 +8770,8 @@ class Pair(NamedTuple):
     """What an event has to do with another one: an entry and its return, or what $dur(NAME) counts from. The
     event that ends has `fields` and `condition`, of a call both events have `stack`."""
     entry: str = ''                         # of a return: the event of the entries
-    fields: Tuple[Field, ...] = ()          # all that is shown, of both events, in the user's order
-    condition: Optional[Filter] = None      # the part of the filter that is judged when both are known
+    fields: tuple[Field, ...] = ()          # all that is shown, of both events, in the user's order
+    condition: Filter | None = None      # the part of the filter that is judged when both are known
     stack: str = ''                         # the fetch-arg of the stack pointer, which is the same at both
 
     @property
@@ -8803,7 +8784,7 @@ class Begin(NamedTuple):
     """What a time, $dur(NAME), counts from: the event and field that end it, the fields that both have."""
     event: str
     field: str
-    fields: Tuple[str, ...]
+    fields: tuple[str, ...]
     counted: bool
 
 
@@ -8812,18 +8793,18 @@ class Event(NamedTuple):
     system. `seal` is how its records end, '' where nothing seals them; `filter` is the kernel's text."""
     name: str
     system: str
-    definitions: Tuple[EventDef, ...]
-    fields: Tuple[Field, ...]
+    definitions: tuple[EventDef, ...]
+    fields: tuple[Field, ...]
     seal: str
     filter: str
     annotation: str                         # what -S adds behind #!: formats, the filter as written
     probe: Probe
     arch: Arch
-    program: Optional[Program] = None
-    columns: Optional[Tuple[Column, ...]] = None        # of one that is counted and not shown
-    pair: Optional[Pair] = None             # of the entries and returns that make pairs
-    begins: Tuple[Begin, ...] = ()
-    next_task: Optional[Fetch] = None       # unseen, of a probe of sched_switch: who runs behind it
+    program: Program | None = None
+    columns: tuple[Column, ...] | None = None        # of one that is counted and not shown
+    pair: Pair | None = None             # of the entries and returns that make pairs
+    begins: tuple[Begin, ...] = ()
+    next_task: Fetch | None = None       # unseen, of a probe of sched_switch: who runs behind it
     role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
     label: str = ''                         # the function or the event that it is of
     loop: bool = False                      # whether a loop begins with its function: see begins_loop()
@@ -8842,7 +8823,7 @@ class Event(NamedTuple):
         return self.columns is not None
 
     @property
-    def every_field(self) -> Tuple[Field, ...]:
+    def every_field(self) -> tuple[Field, ...]:
         """What is known of its records in the end: of pairs that of both."""
         return self.pair.fields if self.pair and self.pair.fields else self.fields
 
@@ -8856,7 +8837,7 @@ class Event(NamedTuple):
         """Where its files are in an instance, if it is an event of ours in that group."""
         return f'events/{self.system or group}/{self.name}'
 
-    def lines(self, whole: bool = False) -> List[str]:
+    def lines(self, whole: bool = False) -> list[str]:
         """What -S prints; `whole`: with what is fetched unseen."""
         if not self.definitions:
             return [f'#! e {self.system}/{self.name} {self.annotation}'.rstrip()]
@@ -8872,14 +8853,14 @@ class Machine(NamedTuple):
     note: Callable[[str], None]                         # takes a sentence for the user
     read: Callable[[str], str] = lambda path: ''        # a file of its tracefs, '' where it cannot be read
     seal: int = 0                                       # a number nobody outside can know, 0: there is none
-    program: Callable[[str], Optional[Program]] = lambda name: None     # by its path or name
-    program_names: Callable[[str], List[str]] = lambda typed: []      # of programs, libraries
+    program: Callable[[str], Program | None] = lambda name: None     # by its path or name
+    program_names: Callable[[str], list[str]] = lambda typed: []      # of programs, libraries
     live: bool = False                                  # whether this process is to set the probes
     force: bool = False                                 # whether to do what may crash a program
     tree: bool = False                                  # whether calls are shown as a tree
 
     @property
-    def abilities(self) -> FrozenSet[str]:
+    def abilities(self) -> frozenset[str]:
         """The ABILITIES that its tracefs' README, or that in its vmlinux, tells of; all where neither is."""
         return abilities_of(self.read('README') or readme_in(self.kernel.file))
 
@@ -8887,7 +8868,7 @@ class Machine(NamedTuple):
         """Every SYSTEM/EVENT: of the running kernel, else those that the file has."""
         return self.read('available_events').replace(':', '/').split() or event_calls(self.kernel)
 
-    def functions(self) -> Optional[FrozenSet[str]]:
+    def functions(self) -> frozenset[str] | None:
         """The functions that ftrace lists as traceable, None where it lists none."""
         return first_words(self.read('available_filter_functions')) or None
 
@@ -8900,20 +8881,20 @@ ABILITIES = {                               # and the words of the README (kerne
 
 
 @functools.lru_cache(2)
-def abilities_of(readme: str) -> FrozenSet[str]:
+def abilities_of(readme: str) -> frozenset[str]:
     """The ABILITIES that a README tells of, all where there is none."""
     return frozenset(word for word, mark in ABILITIES.items() if not readme or re.search(mark, readme))
 
 
 @functools.lru_cache(2)
-def readme_in(vmlinux: Optional[Executable]) -> str:
+def readme_in(vmlinux: Executable | None) -> str:
     """The README that a kernel has in its tracefs, '' where no file tells."""
     found = vmlinux.symbols('readme_msg') if vmlinux else []
     return vmlinux.bytes_at(found[0].address, found[0].size).decode() if vmlinux and found else ''
 
 
 @functools.lru_cache(2)
-def first_words(text: str) -> FrozenSet[str]:
+def first_words(text: str) -> frozenset[str]:
     """The first word of each line."""
     return frozenset(line.split()[0] for line in text.splitlines())
 
@@ -8925,7 +8906,7 @@ GLOB_CAP = 100                              # matches of a pattern that are trac
 COPY_CAP = 1000                             # copies of a function or line that are; more are cut, with a note
 
 
-def locate(probe: Probe, machine: Machine) -> List[Target]:
+def locate(probe: Probe, machine: Machine) -> list[Target]:
     """The Targets of a line. Those that take no probe are left out with a note, unless none remains."""
     place, module = probe.place, module_of(probe.place, machine)
     found = targets_in(module, probe, machine)
@@ -8946,7 +8927,7 @@ def locate(probe: Probe, machine: Machine) -> List[Target]:
     return possible or found
 
 
-def targets_in(module: Module, probe: Probe, machine: Machine) -> List[Target]:
+def targets_in(module: Module, probe: Probe, machine: Machine) -> list[Target]:
     """The Targets of a line, whatever the kernel says of them."""
     place = probe.place
     if probe.kind == 't':
@@ -8977,7 +8958,7 @@ ODD_RETURNS = regex(r'(__GI_)?(_start|_dl_start_user|_dl_runtime_\w+|__restore_r
                     r'|_Unwind_\w+|__cxa_(re)?throw)|.*\.cold(\.\d+)?')
 
 
-def with_plain_returns(symbols: Sequence[Symbol], place: Place, machine: Machine) -> List[Symbol]:
+def with_plain_returns(symbols: Sequence[Symbol], place: Place, machine: Machine) -> list[Symbol]:
     """The functions that bear a return probe, which changes the address that they return to; a note has the
     others, unless none remains."""
     odd = [symbol.name for symbol in symbols if ODD_RETURNS.fullmatch(symbol.name)] * (not machine.force)
@@ -9018,7 +8999,7 @@ def module_of(place: Place, machine: Machine) -> Module:
     return program
 
 
-def program_named(name: str, machine: Machine) -> Optional[Program]:
+def program_named(name: str, machine: Machine) -> Program | None:
     """The program that a name which is no program's here may mean."""
     with contextlib.suppress(SurftraceError):
         return machine.program(name)
@@ -9031,7 +9012,7 @@ def in_this_folder(place: Place, machine: Machine) -> str:
     return f'; the one in this folder is ./{place.object}' if here else ''
 
 
-def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]:
+def functions_of(place: Place, module: Module, machine: Machine) -> list[Symbol]:
     """The functions that a place names, else that match it; without an address where a module is awaited."""
     name, table = place.function, module.symbols
     if table is None and not place.module and module.function(name):
@@ -9048,7 +9029,7 @@ def functions_of(place: Place, module: Module, machine: Machine) -> List[Symbol]
     return [one] if one else []
 
 
-def functions_by_name(module: Module, name: str) -> Dict[str, List[Symbol]]:
+def functions_by_name(module: Module, name: str) -> dict[str, list[Symbol]]:
     """The functions of a kernel or a program, or of the module of that name where it is loaded."""
     if module.symbols is None:
         return {each: [Symbol(each, 0, 0, True, module=name)] for each in module.function_names()}
@@ -9059,18 +9040,18 @@ def functions_by_name(module: Module, name: str) -> Dict[str, List[Symbol]]:
     return {each: symbols for each, symbols in own.items() if symbols}
 
 
-def matching_names(pattern: str, names: Iterable[str]) -> List[str]:
+def matching_names(pattern: str, names: Iterable[str]) -> list[str]:
     """The names that a pattern matches, those of C++ and Rust also as the source has them."""
     wanted = name_test(pattern)
     return sorted(name for name in names if wanted(name) or
                   name[:2] in ('_Z', '_R') and any(wanted(text) for text in spellings(demangled(name))))
 
 
-def matching(place: Place, module: Module, machine: Machine) -> List[Symbol]:
+def matching(place: Place, module: Module, machine: Machine) -> list[Symbol]:
     """The functions that can be traced and match, one an address; of the kernel none that share a name."""
     table = functions_by_name(module, place.module)
     functions = machine.functions() if not place.object else None
-    found: Dict[object, Symbol] = {}
+    found: dict[object, Symbol] = {}
     for name in matching_names(place.function, table):
         plain = place.object or len(table[name]) == 1 and '.' not in name
         if plain and (functions is None or name in functions):
@@ -9082,7 +9063,7 @@ def matching(place: Place, module: Module, machine: Machine) -> List[Symbol]:
     return capped(list(found.values()), place.function, 'functions', machine)
 
 
-def capped(found: List[Any], pattern: str, what: str, machine: Machine) -> List[Any]:
+def capped(found: list[Any], pattern: str, what: str, machine: Machine) -> list[Any]:
     """The first GLOB_CAP of what a pattern matches."""
     if len(found) > GLOB_CAP:
         machine.note(f"'{pattern}' matches {len(found)} {what}; only the first {GLOB_CAP} are traced")
@@ -9109,7 +9090,7 @@ def awaited(place: Place, module: Module, machine: Machine) -> Symbol:
     return Symbol(function, 0, 0, True, module=name)
 
 
-def all_of_several(place: Place, found: List[Symbol], module: Module) -> List[Symbol]:
+def all_of_several(place: Place, found: list[Symbol], module: Module) -> list[Symbol]:
     """All functions of a name: the kernel's at link-time addresses, which differ, and those of modules."""
     linked = [symbol for symbol in module.functions_named(place.function) if symbol.module == place.module]
     if not module.linked:
@@ -9122,12 +9103,12 @@ def all_of_several(place: Place, found: List[Symbol], module: Module) -> List[Sy
     return [*linked, *others]
 
 
-def linked_function(place: Place, module: Module) -> Optional[Symbol]:
+def linked_function(place: Place, module: Module) -> Symbol | None:
     """The function that a place names, at its link-time address if a file tells it; None without code."""
     return one_of_several(place, module.functions_named(place.function), module)
 
 
-def one_of_several(place: Place, found: List[Symbol], module: Module) -> Optional[Symbol]:
+def one_of_several(place: Place, found: list[Symbol], module: Module) -> Symbol | None:
     """The function that a place means, of all that have its name; one of several at its link-time address."""
     if not found or len(found) == 1 and place.file in ('', '*'):
         return found[0] if found else None
@@ -9168,7 +9149,7 @@ def ways_to_write(place: Place, found: Sequence[Symbol], program: Program) -> It
             yield f'{program.executable.offset_of(symbol.address) or 0:#x}'
 
 
-def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> List[Symbol]:
+def in_file(symbols: Sequence[Symbol], file: str, dwarf: Dwarf) -> list[Symbol]:
     """Those of the source files whose path ends so."""
     return [symbol for symbol in symbols if ('/' + dwarf.source_at(symbol.address)).endswith('/' + file)]
 
@@ -9179,7 +9160,7 @@ def plain_name(name: str) -> str:
     return re.sub(r'(64|_nocancel|\.localalias(\.\d+)?)$', '', name)
 
 
-def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> List[Target]:
+def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Machine) -> list[Target]:
     """A function's Target and those of its copies, inlined or with other parameters; a note has the rest."""
     place, module = probe.place, module if module.base or not symbol.module else module.module(symbol.module)
     own = function_target(probe, symbol, module, machine)
@@ -9217,7 +9198,7 @@ def function_targets(probe: Probe, symbol: Symbol, module: Module, machine: Mach
     return targets
 
 
-def targets_without_function(probe: Probe, module: Module, machine: Machine) -> List[Target]:
+def targets_without_function(probe: Probe, module: Module, machine: Machine) -> list[Target]:
     """The Targets of a function that is only there as copies; no variants where a register is named, which
     holds something else in them, or where several functions have that name."""
     place, dwarf, table = probe.place, module.dwarf, module.linked or module.symbols
@@ -9235,7 +9216,7 @@ def targets_without_function(probe: Probe, module: Module, machine: Machine) -> 
 
 
 def copy_targets(name: str, spots: Sequence[Spot], variants: Sequence[Symbol], probe: Probe, module: Module,
-                 machine: Machine, own: Sequence[Target] = ()) -> List[Target]:
+                 machine: Machine, own: Sequence[Target] = ()) -> list[Target]:
     """The Targets of a function and its copies, all by its name."""
     targets = spot_targets(spots, probe, module, machine)
     targets += [function_target(probe, variant, module, machine) for variant in variants]
@@ -9256,7 +9237,7 @@ def note_unseen(name: str, variants: Sequence[Symbol], machine: Machine) -> None
                      'of that are not seen')
 
 
-def link_time(symbol: Symbol, module: Module) -> Optional[Symbol]:
+def link_time(symbol: Symbol, module: Module) -> Symbol | None:
     """The symbol at its link-time address, where a file tells it."""
     found = module.linked.functions(symbol.name) if module.linked else []
     if symbol in found:
@@ -9291,7 +9272,7 @@ CALL = regex(r'(call\w*|blx?|jalr?|brasl?)\b')            # not arm's blt, which
 JUMP = regex(rb'(?s)(?=[\x70-\x7f\xe0-\xe3\xeb](.)|(?:\xe9|\x0f[\x80-\x8f])(.{4}))')
 
 
-def begins_loop(address: int, ranges: Sequence[Tuple[int, int]], module: Module) -> bool:
+def begins_loop(address: int, ranges: Sequence[tuple[int, int]], module: Module) -> bool:
     """Tell whether code in those ranges jumps to that address, where a probe is then hit in every round: what
     may be such a jump of x86 is found by its bytes; capstone, where that is, tells."""
     executable = module.executable
@@ -9312,7 +9293,7 @@ def begins_loop(address: int, ranges: Sequence[Tuple[int, int]], module: Module)
     return False
 
 
-def kernel_place(symbol: Symbol, offset: Optional[int], module: Module) -> str:
+def kernel_place(symbol: Symbol, offset: int | None, module: Module) -> str:
     """[MODULE:]FUNC[+OFFSET] for the kernel; where several symbols have the name, also data, _text+OFFSET."""
     linked = module.linked if not module.base else None
     alike = linked.symbols(symbol.name) if linked else []
@@ -9330,7 +9311,7 @@ def spot_text(address: int, module: Module, prefix: str = '') -> str:
     return kernel_place(symbol._replace(module=prefix), address - symbol.address, module)
 
 
-def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
+def line_spots(place: Place, module: Module, every: bool = False) -> list[Spot]:
     """The places that FILE:LINE or FUNC:LINE means: the first in each copy of the function, or every one."""
     dwarf = module.dwarf
     if not dwarf:
@@ -9346,7 +9327,7 @@ def line_spots(place: Place, module: Module, every: bool = False) -> List[Spot]:
     return spots if every else dwarf.first_of_each(spots)
 
 
-def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine) -> List[Target]:
+def spot_targets(spots: Sequence[Spot], probe: Probe, module: Module, machine: Machine) -> list[Target]:
     """The Targets of places that DWARF tells."""
     place, dwarf = probe.place, module.dwarf
     assert dwarf
@@ -9372,7 +9353,7 @@ BLACKLISTED = "on the kernel's blacklist: kprobes themselves run through it"
 PATCHED = 'on an instruction that the kernel itself rewrites (a jump label, a static call)'
 
 
-def obstacle_of(symbol: Optional[Symbol], address: int, module: Module, machine: Machine) -> str:
+def obstacle_of(symbol: Symbol | None, address: int, module: Module, machine: Machine) -> str:
     """Why no probe can be at an address of a function, '' where one can: by the kernel, else its vmlinux."""
     if isinstance(module, Program):
         return ''
@@ -9411,7 +9392,7 @@ def linked_obstacle(symbol: Symbol, address: int, vmlinux: Executable) -> str:
 
 
 @functools.lru_cache(4)
-def obstacle_tables(vmlinux: Executable) -> Tuple[List[int], Set[int], List[Tuple[int, int]], Set[int]]:
+def obstacle_tables(vmlinux: Executable) -> tuple[list[int], set[int], list[tuple[int, int]], set[int]]:
     """Where ftrace works (kernel/trace/ftrace.c, __start_mcount_loc; a relocatable kernel's are filled in as
     it boots), the blacklist of kprobes, the sections that they run through (populate_kprobe_blacklist), and
     the instructions that the kernel rewrites (include/linux/jump_label.h, static_call_types.h)."""
@@ -9528,7 +9509,7 @@ def offset_target(probe: Probe, program: Program, machine: Machine) -> Target:
     return Target(program, None, False, address, None, text, name)
 
 
-def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
+def usdt_notes(place: Place, program: Program) -> list[UsdtNote]:
     """The USDT probes that a place's name or pattern matches, each of their sites."""
     notes = program.executable.usdt_notes()
     wanted = f'{place.system}:{place.function}' if place.system else place.function
@@ -9543,7 +9524,7 @@ def usdt_notes(place: Place, program: Program) -> List[UsdtNote]:
     return found
 
 
-def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Target]:
+def usdt_targets(place: Place, program: Program, machine: Machine) -> list[Target]:
     """The sites of the USDT probes a u line means; their names are PROVIDER:NAME."""
     found = usdt_notes(place, program)
     providers = sorted({note.provider for note in found})
@@ -9564,7 +9545,7 @@ def usdt_targets(place: Place, program: Program, machine: Machine) -> List[Targe
 STUB = '__probestub_'                       # what a tracepoint calls for a probe (include/linux/tracepoint.h)
 
 
-def raw_tracepoints(place: Place, machine: Machine) -> List[str]:
+def raw_tracepoints(place: Place, machine: Machine) -> list[str]:
     """The raw tracepoints, of the kernel and the modules it has loaded, that a t line means."""
     if 't' not in machine.abilities:
         refuse('this kernel takes no probes of raw tracepoints (CONFIG_FPROBE_EVENTS, Linux 6.5); '
@@ -9614,7 +9595,7 @@ def check_boundary(symbol: Symbol, place: Place, module: Module, certain: bool =
         refuse(f'{name}+{offset} is inside an instruction{crash}; the nearest begin at {listed}')
 
 
-def program_place(program: Program, address: int, machine: Machine, semaphore: Optional[int] = None) -> str:
+def program_place(program: Program, address: int, machine: Machine, semaphore: int | None = None) -> str:
     """PATH:OFFSET[(SEMAPHORE)], offsets in the file (uprobetracer.rst). In a live run the path is that of the
     file that was read, whatever has its name by then; else nothing in it may begin a comment or end a word
     (lib/ctype.c: the byte 0xa0 does, as in 'à')."""
@@ -9669,15 +9650,15 @@ def convention_note(probe: Probe, target: Target) -> str:
 # The events of lines
 
 
-def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
+def make_events(probes: Sequence[Probe], machine: Machine) -> list[Event]:
     """The events of all lines; those that give the same name are one event with several places."""
-    made: Dict[str, List[Event]] = {}
-    heads: Dict[bytes, Event] = {}
+    made: dict[str, list[Event]] = {}
+    heads: dict[bytes, Event] = {}
     names = {probe.event for probe in probes}
     for index, probe in enumerate(with_entries(probes, machine.tree)):
         name = probe.event or f'f{index}' + '_' * (f'f{index}' in names)
         with located(probe.text, probe.source, probe.place.at), finite():
-            missing: Dict[str, None] = {}
+            missing: dict[str, None] = {}
             for event in probe_events(probe, name, machine):
                 missing.update(dict.fromkeys(map(missing_note, event.fields)))
                 other = heads.setdefault(event.head, event)
@@ -9703,9 +9684,9 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> List[Event]:
     return with_begins(in_tree(whole) if machine.tree else whole)
 
 
-def with_begins(events: Sequence[Event]) -> List[Event]:
+def with_begins(events: Sequence[Event]) -> list[Event]:
     """The events with what $dur(NAME) of others counts from."""
-    begins: Dict[int, List[Begin]] = {}
+    begins: dict[int, list[Begin]] = {}
     for event in events:
         for field in event.pair.fields if event.pair else ():
             if not field.since:
@@ -9720,7 +9701,7 @@ def with_begins(events: Sequence[Event]) -> List[Event]:
     return [event._replace(begins=tuple(begins.get(i, ()))) for i, event in enumerate(events)]
 
 
-def beginnings(event: Event, since: Since, events: Sequence[Event]) -> List[int]:
+def beginnings(event: Event, since: Since, events: Sequence[Event]) -> list[int]:
     """The numbers of the events that a time counts from, whose fields have the types of those here."""
     found = [i for i, other in enumerate(events) if since.event in (other.name, other.probe.event)
              and not (other.pair and not other.pair.ends)]
@@ -9737,7 +9718,7 @@ def beginnings(event: Event, since: Since, events: Sequence[Event]) -> List[int]
     return found
 
 
-def kinds_of(event: Event, name: str) -> List[str]:
+def kinds_of(event: Event, name: str) -> list[str]:
     """The types of a field of an event, or of the record itself: what can be compared is alike in it."""
     fields = event.every_field
     found = [field for field in fields if field.name == name and field.when != 'dur']
@@ -9760,7 +9741,7 @@ def missing_note(field: Field) -> str:
 AFTER = regex(r'(after|both)\((\w+)\)')
 
 
-def with_entries(probes: Sequence[Probe], tree: bool) -> List[Probe]:
+def with_entries(probes: Sequence[Probe], tree: bool) -> list[Probe]:
     """The probes; of those that -S prints as an entry and its return, NAME{+NAME}:after(ENTRY) behind #!, one
     that has both. both(ENTRY) is the same, but of a tree, where the one is the entry."""
     named = {(probe.event, probe.place.text): probe for probe in probes}
@@ -9804,7 +9785,7 @@ def assembled(events: Sequence[Event], seal: int) -> Event:
     """One event with the places of all; the guards of its fields and the seal are fetched unseen at each."""
     first = events[0]
     taken = {name for name, _ in first.definitions[0].args}
-    names: Dict[Tuple[Fetch, ...], str] = {}            # of what is fetched at each place
+    names: dict[tuple[Fetch, ...], str] = {}            # of what is fetched at each place
     fields = []
     for same in zip(*(event.fields for event in events)):
         guards = []
@@ -9832,11 +9813,11 @@ def assembled(events: Sequence[Event], seal: int) -> Event:
                           seal=f' {end}={seal}' if seal else '', loop=any(event.loop for event in events))
 
 
-def guard_columns(rows: Sequence[Sequence[Guard]]) -> List[List[Optional[Guard]]]:
+def guard_columns(rows: Sequence[Sequence[Guard]]) -> list[list[Guard | None]]:
     """The guards of a field at several places side by side, from the last pointer on; None where a place has
     none. Where neighbours want other numbers, each place has columns of its own."""
     longest = max(map(len, rows))
-    columns: List[List[Optional[Guard]]] = [
+    columns: list[list[Guard | None]] = [
         list(column) for column in zip(*([None] * (longest - len(row)) + [*row] for row in rows))]
     alike = [{guard._replace(fetch=Fetch('', kind=guard.fetch.kind), name='') for guard in column if guard}
              for column in columns]
@@ -9845,14 +9826,14 @@ def guard_columns(rows: Sequence[Sequence[Guard]]) -> List[List[Optional[Guard]]
     return [[guard if other is row else None for other in rows] for row in rows for guard in row]
 
 
-def fresh_name(stem: str, taken: Set[str]) -> str:
+def fresh_name(stem: str, taken: set[str]) -> str:
     """A name that begins so and is not taken, and now is."""
     name = next(name for name in (f'{stem}{i}' for i in itertools.count(1)) if name not in taken)
     taken.add(name)
     return name
 
 
-def probe_events(probe: Probe, name: str, machine: Machine) -> List[Event]:
+def probe_events(probe: Probe, name: str, machine: Machine) -> list[Event]:
     """The events of one line, one a place; of a pattern each function has a name of its own. Places at which
     an argument is not available are left out with a note, unless none remains."""
     if probe.kind == 'e':
@@ -9863,8 +9844,8 @@ def probe_events(probe: Probe, name: str, machine: Machine) -> List[Event]:
     targets = locate(probe, machine)
     names = event_names(name, {target.name: target.name for target in targets})
     several = len({target.name for target in targets}) > 1 if probe.place.object else probe.place.glob
-    events: List[Event] = []
-    refusals: List[Tuple[Target, InputError]] = []
+    events: list[Event] = []
+    refusals: list[tuple[Target, InputError]] = []
     for target in targets:
         try:
             events += target_events(probe, names[target.name] if several else name, target, machine)
@@ -9881,10 +9862,10 @@ def probe_events(probe: Probe, name: str, machine: Machine) -> List[Event]:
     return named_by_kind(events)
 
 
-def event_names(stem: str, wanted: Mapping[str, str]) -> Dict[str, str]:
+def event_names(stem: str, wanted: Mapping[str, str]) -> dict[str, str]:
     """Names for the events of all that a pattern matches, made of these texts, each another one. The kernel
     takes 63 characters, of which some are left for what stands behind (f0_in)."""
-    made: Dict[str, str] = {}
+    made: dict[str, str] = {}
     for each, text in wanted.items():
         whole = f"{stem}_{re.sub(r'[^A-Za-z0-9_]+', '_', text)}"
         names = itertools.chain([whole[:58]], (f'{whole[:54]}_{i}' for i in itertools.count(2)))
@@ -9903,11 +9884,11 @@ def place_or_copy(target: Target) -> str:
     return symbol.name + ('' if is_changed_copy(symbol.name) else inside)
 
 
-def named_by_kind(events: Sequence[Event]) -> List[Event]:
+def named_by_kind(events: Sequence[Event]) -> list[Event]:
     """The events; one that differs in its arguments from others of its name is renamed, since the kernel
     would not take them for one (a USDT probe may have an operand of four bytes here and of eight there)."""
-    made: Dict[str, Event] = {}
-    renamed: List[Event] = []
+    made: dict[str, Event] = {}
+    renamed: list[Event] = []
     for event in events:
         if event.pair and event.pair.entry:             # it stands behind its entry
             entry = renamed[-1].name
@@ -9920,7 +9901,7 @@ def named_by_kind(events: Sequence[Event]) -> List[Event]:
     return renamed
 
 
-def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
+def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> list[Event]:
     """The event of a line at one place; before a return that needs something of its call the entry's."""
     hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
     for hint in filter(None, hints):
@@ -9963,7 +9944,7 @@ def resolver_at(target: Target, probe: Probe, machine: Machine) -> Resolver:
     return resolver_in(target, {'r': 'r', 'R': 'r', 't': 't'}.get(probe.kind, 'p'), machine.abilities)
 
 
-def matching_events(place: Place, machine: Machine) -> List[str]:
+def matching_events(place: Place, machine: Machine) -> list[str]:
     """The SYSTEM/EVENT of an e line, or all that match."""
     wanted = f'{place.system}/{place.function}'
     if not place.system:
@@ -9985,7 +9966,7 @@ def matching_events(place: Place, machine: Machine) -> List[str]:
     return capped(found, wanted, 'events', machine)
 
 
-def fields_of_event(name: str, machine: Machine) -> Optional[Dict[str, EventField]]:
+def fields_of_event(name: str, machine: Machine) -> dict[str, EventField] | None:
     """The fields of an event: as its format file tells, else as the struct of its class does."""
     text, fields = event_format(name, machine), {}
     if text:
@@ -10013,7 +9994,7 @@ def event_format(name: str, machine: Machine) -> str:
         member = find_member(struct_, name)
         return number_at(file, found[0].address + member.bit // 8, size) if member else 0
 
-    def texts(name: str) -> List[str]:
+    def texts(name: str) -> list[str]:
         places = range(0, number('nb_args', 4) * word, word)
         return [text_in(file, number_at(file, number(name, word) + at, word)) for at in places]
     fields = [('int', '__syscall_nr', 8, 4, 1)]
@@ -10054,7 +10035,7 @@ def text_in(file: Executable, address: int) -> str:
 INTS = ('int', 'pid_t', 'clockid_t', 'const clockid_t', 'timer_t', 'key_t', 'key_serial_t', 'mqd_t', 'rwf_t')
 
 
-def event_fields(text: str, arch: Arch) -> Dict[str, EventField]:
+def event_fields(text: str, arch: Arch) -> dict[str, EventField]:
     """The fields in the text of a format file (Documentation/trace/events.rst), the common ones left out."""
     fields = {}
     line = r'field:([^;]+);\s*offset:\d+;\s*size:(\d+);\s*signed:(\d);'
@@ -10083,8 +10064,8 @@ TABLE = regex(r'__print_(?P<how>symbolic|flags)(?:_u64)?\((?P<what>[^,]*),(?:\s*
 CAST_OR_SUFFIX = regex(r'\(\s*[a-z_][\w ]*\)(?=\s*[\w(~])|\b(0[xX][\da-fA-F]+|\d+)[uUlL]+\b')
 
 
-def with_printed(event: str, fields: Dict[str, EventField], text: str,
-                 named: Callable[[str], int] = whole_number) -> Dict[str, EventField]:
+def with_printed(event: str, fields: dict[str, EventField], text: str,
+                 named: Callable[[str], int] = whole_number) -> dict[str, EventField]:
     """The fields of an event; those that its print fmt shows by name, and always by the same table
     (__print_symbolic and __print_flags, include/trace/stages), with enumerations as their types. `named` has
     the numbers of names in the tables."""
@@ -10103,14 +10084,14 @@ def with_printed(event: str, fields: Dict[str, EventField], text: str,
     return fields
 
 
-def printed_rows(text: str, signed: bool, named: Callable[[str], int]) -> List[Tuple[str, int]]:
+def printed_rows(text: str, signed: bool, named: Callable[[str], int]) -> list[tuple[str, int]]:
     """The names and their numbers, '{ 1 << 3, "NAME" }, ...', for a field that is signed or not."""
     rows = ((label, computed(CAST_OR_SUFFIX.sub(r'\1', value), named))
             for value, label in re.findall(r'{([^"]*),\s*"([^"]*)"\s*}', text))
     return [(label, value if signed else value % (1 << 64)) for label, value in rows]
 
 
-def print_format(event: str, info: Module) -> Tuple[str, Callable[[str], int]]:
+def print_format(event: str, info: Module) -> tuple[str, Callable[[str], int]]:
     """The text of an event's print fmt in a vmlinux, '' where that cannot be told, and the numbers of the
     names in it (struct trace_eval_map, include/linux/tracepoint-defs.h: system, name, number)."""
     file, (_, address) = info.file, event_calls(info).get(event, ('', 0))
@@ -10128,14 +10109,14 @@ def print_format(event: str, info: Module) -> Tuple[str, Callable[[str], int]]:
     return file.bytes_at(address, symbol.size).decode(errors='replace'), named
 
 
-def printed_type(machine: Machine, name: str) -> Optional[Type]:
+def printed_type(machine: Machine, name: str) -> Type | None:
     """The type of a field of an event, 'SYSTEM/EVENT.FIELD', if it is printed by name."""
     event, _, field = name.partition('.')
     known = (fields_of_event(event, machine) or {}).get(field)
     return known.type if known and isinstance(known.type, Enum) else None
 
 
-def event_members(name: str, machine: Machine) -> Optional[List[Tuple[str, Member]]]:
+def event_members(name: str, machine: Machine) -> list[tuple[str, Member]] | None:
     """The fields of an event, by name, from the struct that include/trace/stages makes of its class; a member
     called __data_loc_NAME only says where the field is."""
     class_, _ = event_calls(machine.kernel).get(name, (name.rpartition('/')[2], 0))
@@ -10147,7 +10128,7 @@ def event_members(name: str, machine: Machine) -> Optional[List[Tuple[str, Membe
 
 
 @functools.lru_cache(2)
-def event_calls(info: Module) -> Dict[str, Tuple[str, int]]:
+def event_calls(info: Module) -> dict[str, tuple[str, int]]:
     """SYSTEM/EVENT, its class and where its print fmt is, from a vmlinux: struct trace_event_call
     (include/linux/trace_events.h) has the event's name or its tracepoint, and its class, which has the
     system's name."""
@@ -10158,7 +10139,7 @@ def event_calls(info: Module) -> Dict[str, Tuple[str, int]]:
     if not class_ or not tracepoint or not text:
         return {}
 
-    def named(prefix: str) -> Dict[int, str]:
+    def named(prefix: str) -> dict[int, str]:
         symbols = vmlinux.matching(lambda name: name.startswith(prefix))
         return {symbol.address: symbol.name[len(prefix):] for symbol in symbols}
 
@@ -10192,13 +10173,13 @@ def kernel_event(probe: Probe, name: str, event: str, machine: Machine) -> Event
     return Event(own, system, (), (), '', filter_, annotation, probe, machine.kernel.arch, columns=columns)
 
 
-def part_names(field: Field) -> Tuple[str, ...]:
+def part_names(field: Field) -> tuple[str, ...]:
     """The names a field's parts are fetched under."""
     return (field.name, *(f'{field.name}_{i}' for i in range(2, len(field.fetches) + 1)))
 
 
 def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolver, machine: Machine,
-              pair: Optional[Pair] = None) -> Event:
+              pair: Pair | None = None) -> Event:
     """An event of ours: fields in the user's order, then what is fetched unseen."""
     probe, fields, columns = looked_up(probe, resolver)
     own, in_kernel = fields, probe.filter
@@ -10210,7 +10191,7 @@ def own_event(probe: Probe, name: str, letter: str, place: str, resolver: Resolv
                    next_task=next_task(resolver, place) if machine.live else None)
 
 
-def next_task(resolver: Resolver, place: str) -> Optional[Fetch]:
+def next_task(resolver: Resolver, place: str) -> Fetch | None:
     """What tells, of a probe of sched_switch, whether surftrace itself is next (see of_others)."""
     if place == 'sched/sched_switch':
         return Fetch('$next_pid', kind='s32')
@@ -10220,7 +10201,7 @@ def next_task(resolver: Resolver, place: str) -> Optional[Fetch]:
     return None
 
 
-Found = Tuple[Probe, List[Field], Optional[Tuple[Column, ...]]]
+Found = tuple[Probe, list[Field], Optional[tuple[Column, ...]]]
 
 
 def looked_up(probe: Probe, resolver: Resolver) -> Found:
@@ -10234,9 +10215,9 @@ def looked_up(probe: Probe, resolver: Resolver) -> Found:
     return probe, fields, tuple(map(functools.partial(column, fields), probe.keys, keys))
 
 
-def with_hidden(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[Probe, List[Field]]:
+def with_hidden(fields: list[Field], probe: Probe, resolver: Resolver) -> tuple[Probe, list[Field]]:
     """The line with what its filter compares by names, and the fields with what is fetched for that alone."""
-    names: Dict[str, str] = {}                          # by the left side
+    names: dict[str, str] = {}                          # by the left side
     for compare in unnamed(probe.filter, [field.name for field in fields]):
         if compare.field in names or not compare.arg and not is_here(compare, resolver):
             continue
@@ -10254,12 +10235,12 @@ def with_hidden(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[
     return probe, hidden_last(fields)
 
 
-def hidden_last(fields: Iterable[Field]) -> List[Field]:
+def hidden_last(fields: Iterable[Field]) -> list[Field]:
     """The fields, those that are not shown behind the others."""
     return sorted(fields, key=lambda field: field.hidden)
 
 
-def unnamed(filter_: Optional[Filter], names: Container[str]) -> Iterator[Compare]:
+def unnamed(filter_: Filter | None, names: Container[str]) -> Iterator[Compare]:
     """The comparisons in a filter whose left side is none of those names."""
     return (each for each in comparisons(filter_) if each.arg or each.field.split('.')[0] not in names)
 
@@ -10334,7 +10315,7 @@ def wants_pair(probe: Probe, target: Target, machine: Machine) -> bool:
         only_at_entry(expression(compare)) for compare in unnamed(probe.filter, names))
 
 
-def wants_time(probe: Probe) -> Optional[Span]:
+def wants_time(probe: Probe) -> Span | None:
     """Where a line names the time of a call, if it does."""
     args = (*probe.all_args, *map(expression, comparisons(probe.filter)))
     exprs = [part for arg in args for part in arg.expr.parts()]
@@ -10344,7 +10325,7 @@ def wants_time(probe: Probe) -> Optional[Span]:
     return spans[0] if spans else None
 
 
-def comparisons(filter_: Optional[Filter]) -> Iterator[Compare]:
+def comparisons(filter_: Filter | None) -> Iterator[Compare]:
     """All in a filter."""
     if isinstance(filter_, Compare):
         yield filter_
@@ -10355,7 +10336,7 @@ def comparisons(filter_: Optional[Filter]) -> Iterator[Compare]:
             yield from comparisons(part)
 
 
-def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: Machine) -> List[Event]:
+def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: Machine) -> list[Event]:
     """The event of the entries, then that of the returns."""
     at_entry = frozenset(arg.name for arg in probe.entry.args) if probe.entry else frozenset()
     known = machine.abilities - {'$arg'}
@@ -10383,10 +10364,10 @@ def link_to_entry(fields: Sequence[Field], word: str, entry_name: str) -> str:
 TIME_UNITS = {'ns': 1, 'us': 1000, 'ms': 1000000, 's': 1000000000}
 
 
-def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optional[Filter], Optional[Filter]]:
+def divided(filter_: Filter | None, fields: Sequence[Field]) -> tuple[Filter | None, Filter | None]:
     """The part of a return's filter that the kernel judges, and the part (joined with && at the top) that
     needs what only the pair has. Never is an entry filtered: its return would pair with an older one."""
-    parts: Tuple[Filter, ...] = (filter_,) if filter_ else ()
+    parts: tuple[Filter, ...] = (filter_,) if filter_ else ()
     if isinstance(filter_, Junction) and filter_.op == '&&':
         parts = filter_.parts
     own = {field.name for field in fields if not field.when}
@@ -10401,7 +10382,7 @@ def divided(filter_: Optional[Filter], fields: Sequence[Field]) -> Tuple[Optiona
                 "'{}' is no argument of this line: only those, common_pid and cpu can be compared in one "
                 'part with what is known of the call (parts are joined with &&)')))
 
-    def joined(parts: Sequence[Filter]) -> Optional[Filter]:
+    def joined(parts: Sequence[Filter]) -> Filter | None:
         return Junction('&&', tuple(parts)) if len(parts) > 1 else next(iter(parts), None)
     return joined(kernel), joined(ours)
 
@@ -10421,7 +10402,7 @@ def judged_here(filter_: Filter, known: Mapping[str, Field], refusal: str) -> Fi
     return filter_
 
 
-def condition_of_call(filter_: Optional[Filter], fields: Sequence[Field]) -> Optional[Filter]:
+def condition_of_call(filter_: Filter | None, fields: Sequence[Field]) -> Filter | None:
     """The filter of a whole call in a tree."""
     known = {field.name: field for field in fields}
     return filter_ and judged_here(filter_, known, (
@@ -10429,7 +10410,7 @@ def condition_of_call(filter_: Optional[Filter], fields: Sequence[Field]) -> Opt
         "and cpu: '{}' is none of that"))
 
 
-def named_in(fields: Sequence[Field]) -> Dict[str, Field]:
+def named_in(fields: Sequence[Field]) -> dict[str, Field]:
     """The fields of a pair by the names that a filter has for them: 'dur' is also the first time."""
     times = [field for field in fields if field.when == 'dur']
     return {**dict(zip(['dur'], times)), **{field.name: field for field in fields}}
@@ -10447,8 +10428,8 @@ def in_nanoseconds(known: Mapping[str, Field], compare: Compare) -> Compare:
     return compare._replace(value=str(billionths * TIME_UNITS[time[3]] // 10**9))
 
 
-def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Sequence[Column]],
-                  entry: Optional[str] = '') -> str:
+def annotation_of(fields: Sequence[Field], probe: Probe, columns: Sequence[Column] | None,
+                  entry: str | None = '') -> str:
     """What -S adds: words behind #!, what is counted by, the filter as written (None: a return has it)."""
     words = [f"{'+'.join(part_names(field))}:{','.join(field.words)}" for field in fields if field.words]
     words += [entry] if entry else []
@@ -10465,7 +10446,7 @@ def annotation_of(fields: Sequence[Field], probe: Probe, columns: Optional[Seque
 # Calls in a tree
 
 
-def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> List[Event]:
+def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> list[Event]:
     """The event of the entries, then that of the returns. A filter takes calls: it is judged here."""
     resolver, back = resolver_at(target, probe, machine), probe.back or probe
     named, of_entry, _ = looked_up(probe._replace(filter=back.filter), resolver)
@@ -10483,7 +10464,7 @@ def call_events(probe: Probe, name: str, target: Target, machine: Machine) -> Li
     return [entry, event]
 
 
-def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
+def returned(probe: Probe, target: Target, machine: Machine) -> list[Field]:
     """What a call returns where that is a number or a pointer, as the debug information tells."""
     resolver, function = resolver_in(target, 'r', machine.abilities), target.function
     if probe.back:
@@ -10500,7 +10481,7 @@ def returned(probe: Probe, target: Target, machine: Machine) -> List[Field]:
     return []
 
 
-def with_roles(events: Sequence[Event]) -> List[Event]:
+def with_roles(events: Sequence[Event]) -> list[Event]:
     """The events of a target with what they are in a tree: nothing, the entries that only a return wants."""
     roles = [event.role or ('alone' if event.probe.kind in 'rR' else 'leaf') for event in events]
     roles = [role if each is events[-1] or role == 'entry' else '' for role, each in zip(roles, events)]
@@ -10511,7 +10492,7 @@ USDT_END = regex(r'([\w-]+):([\w-]+?)(__|-|_)(entry|return|begin|end|start|done)
 BEGINS = {'return': 'entry', 'end': 'begin', 'done': 'start'}
 
 
-def usdt_end(event: Event) -> Tuple[Tuple[str, ...], str]:
+def usdt_end(event: Event) -> tuple[tuple[str, ...], str]:
     """The call that a USDT probe is one end of by its name, and which end; () for any other event."""
     match = USDT_END.fullmatch(event.label) if event.program and event.role == 'leaf' else None
     if not match or not event.program:
@@ -10521,7 +10502,7 @@ def usdt_end(event: Event) -> Tuple[Tuple[str, ...], str]:
     return call, 'entry' if first == match[4] else 'return'
 
 
-def in_tree(events: Sequence[Event]) -> List[Event]:
+def in_tree(events: Sequence[Event]) -> list[Event]:
     """The events with their roles in a tree; USDT probes that differ in the end of a name are one call."""
     events = [event._replace(role=event.role or 'leaf' * (not event.pair)) for event in events]
     ends, made = [usdt_end(event) for event in events], []
@@ -10548,7 +10529,7 @@ def of_record(key: Key, names: Container[str]) -> bool:
     return bare and expr.name in OF_RECORD and expr.name not in names
 
 
-def with_keys(fields: List[Field], probe: Probe, resolver: Resolver) -> Tuple[List[Field], List[int]]:
+def with_keys(fields: list[Field], probe: Probe, resolver: Resolver) -> tuple[list[Field], list[int]]:
     """The fields of a line with those of its keys behind them, and the field of each key, which may be one of
     the line. The task's name is fetched: that at a record's beginning is from a cache of 128 tasks."""
     fields, numbers, own = list(fields), [], resolver.fields or ()
@@ -10586,10 +10567,10 @@ def column(fields: Sequence[Field], key: Key, number: int) -> Column:
     return Column(field.name, key.how, number, key.step, ordered, 'us' if field.when == 'dur' else '')
 
 
-def unique(fields: List[Field], probe: Probe) -> List[Field]:
+def unique(fields: list[Field], probe: Probe) -> list[Field]:
     """The fields with names of their own: a name that was left out gives way to one that was written."""
     written = {arg.at: arg.name for arg in probe.all_args if arg.name}
-    seen: Set[str] = set()
+    seen: set[str] = set()
     renamed = []
     for field in fields:
         first, taken, room = field.name, seen, 29 - (len(field.fetches) > 9)
@@ -10636,7 +10617,7 @@ ORDERING = ('<', '<=', '>', '>=')
 
 class Tested(NamedTuple):
     """A part of the kernel's filter: the tests that it needs to mean anything, its text, if || joins that."""
-    tests: Tuple[str, ...]
+    tests: tuple[str, ...]
     text: str
     either: bool = False
 
@@ -10657,7 +10638,7 @@ class FilterText:
     that is not there is neither less than four nor not less than four. `event` has the fields of the kernel's
     own event, None where these are not known."""
 
-    def __init__(self, fields: Sequence[Field], event: Optional[Dict[str, EventField]]) -> None:
+    def __init__(self, fields: Sequence[Field], event: dict[str, EventField] | None) -> None:
         self._fields, self._event = {field.name: field for field in fields}, event
         for name, known in (event or {}).items():
             if isinstance(known.type, Enum):
@@ -10703,7 +10684,7 @@ class FilterText:
         either = op == '!=' and len(field.fetches) > 1 and name == compare.field
         return Tested(tuple(tests), own_comparison(compare, op, field), either)
 
-    def _room(self, name: str, field: Optional[Field]) -> int:
+    def _room(self, name: str, field: Field | None) -> int:
         """The bytes of the array that a text is in, 0 where it is in none."""
         known = (self._event or {}).get(name)
         if field and field.format:
@@ -10878,7 +10859,7 @@ def in_range(compare: Compare, kind: str, value: int) -> int:
 # Counted events become rows of tables. What a table says is what a histogram of the kernel would say
 # (Documentation/trace/histogram.rst): the same buckets, as many keys.
 
-RowKey = Tuple[Union[int, str], ...]        # the number of a bucket, or a text as it is shown
+RowKey = tuple[Union[int, str], ...]        # the number of a bucket, or a text as it is shown
 MOST_ROWS = 1 << 20                         # memory has an end, and more rows are no answer
 BAR = 40                                    # characters of the longest bar
 
@@ -10894,7 +10875,7 @@ class Row:
         """What makes it large: what is added up first, else its calls."""
         return self.sums[0] if self.sums else self.calls
 
-    def average(self, i: int) -> Optional[float]:
+    def average(self, i: int) -> float | None:
         """The average of what could be read of such a column."""
         read = self.calls - self.unread[i]
         return self.sums[i] / read if read else None
@@ -10910,11 +10891,11 @@ class Table:
         self.keys += [column for column in columns if not column.adds]
         self.sums = [column for column in columns if column.adds]
         self.unit = 'calls' if all(event.probe.kind in 'prPR' for event in events) else 'events'
-        self.rows: Dict[RowKey, Row] = {}
+        self.rows: dict[RowKey, Row] = {}
         self.outside = 0                                # calls that would have made too many rows
 
     def add(self, event: Event, texts: Sequence[str], times: int = 1,
-            totals: Optional[Sequence[Optional[int]]] = None) -> None:
+            totals: Sequence[int | None] | None = None) -> None:
         """Count so many calls with these values, one for each column; `totals` are sums of unlike values."""
         columns = list(zip(event.columns or (), texts))
         key: RowKey = tuple(bucket(column, text) for column, text in columns if not column.adds)
@@ -10939,7 +10920,7 @@ class Table:
         """All of them."""
         return sum(row.calls for row in self.rows.values()) + self.outside
 
-    def lines(self, top: Optional[int]) -> List[str]:
+    def lines(self, top: int | None) -> list[str]:
         """The table, with the so many largest of its rows."""
         if not self.keys:
             row = self.rows.get((), Row(len(self.sums)))
@@ -10955,11 +10936,11 @@ class Table:
         more = f', {rest} of them in {len(self.rows.keys() - set(shown))} more rows' if rest else ''
         return [*lines, f'{self.calls} {self.unit}{more}']
 
-    def objects(self, top: Optional[int]) -> Iterator[Dict[str, object]]:
+    def objects(self, top: int | None) -> Iterator[dict[str, object]]:
         """The rows as keys and values for JSON."""
         for key in self._largest(top) if self.keys else [()]:
             row = self.rows.get(key, Row(len(self.sums)))
-            sums: Dict[str, object] = {}
+            sums: dict[str, object] = {}
             for i, column in enumerate(self.sums):
                 sums[column.source()] = row.average(i) if column.how == 'avg' else row.sums[i]
                 sums.update({f'unread {column.source()}': row.unread[i]} if row.unread[i] else {})
@@ -10969,7 +10950,7 @@ class Table:
             event = key[0] if several else next(iter(self.labels.values()))
             yield {'event': event, 'keys': keys, self.unit: row.calls, **sums}
 
-    def _amounts(self, row: Row) -> List[str]:
+    def _amounts(self, row: Row) -> list[str]:
         """The numbers of a row: its calls, the sums and averages of what could be read."""
         texts = [str(row.calls)]
         for i, column in enumerate(self.sums):
@@ -10979,15 +10960,15 @@ class Table:
             texts.append(text + f' (+{row.unread[i]} not read)' * bool(row.unread[i]))
         return texts
 
-    def _largest(self, top: Optional[int]) -> List[RowKey]:
+    def _largest(self, top: int | None) -> list[RowKey]:
         """The keys of the largest rows, by column: numbers in order, then texts, the largest first."""
         keys = sorted(self.rows, key=lambda key: -self.rows[key].weight)[:top]
-        weights: Dict[RowKey, int] = collections.Counter()      # of the rows whose keys begin alike
+        weights: dict[RowKey, int] = collections.Counter()      # of the rows whose keys begin alike
         for key in keys:
             for end in range(1, len(key) + 1):
                 weights[key[:end]] += self.rows[key].weight
 
-        def place(begin: RowKey) -> Tuple[bool, int, str]:
+        def place(begin: RowKey) -> tuple[bool, int, str]:
             last = begin[-1]
             return (False, last, '') if isinstance(last, int) else (True, -weights[begin], last)
         return sorted(keys, key=lambda key: [place(key[:end]) for end in range(1, len(key) + 1)])
@@ -11004,7 +10985,7 @@ class Table:
             yield key
             before = key
 
-    def _drawn(self, grid: Sequence[Sequence[str]], weights: Sequence[int]) -> List[str]:
+    def _drawn(self, grid: Sequence[Sequence[str]], weights: Sequence[int]) -> list[str]:
         """The lines of a grid, whose first row are titles, each with its bar; stacks stand below."""
         stack = next((i for i, column in enumerate(self.keys) if column.is_stack), None)
         left = [not column.numbers for column in self.keys] + [False] * (1 + len(self.sums))
@@ -11025,7 +11006,7 @@ def by_stack(event: Event) -> bool:
     return any(column.is_stack for column in event.columns or ())
 
 
-def told_apart(events: Sequence[Event], label: Callable[[Event], str]) -> Dict[bytes, str]:
+def told_apart(events: Sequence[Event], label: Callable[[Event], str]) -> dict[bytes, str]:
     """The labels of events, by their heads; behind their names where two would be alike."""
     alike = collections.Counter(map(label, events))
     return {event.head: f'{event.name} ' * (alike[label(event)] > 1) + label(event) for event in events}
@@ -11042,7 +11023,7 @@ def table_label(event: Event) -> str:
     return own or place.function or place.text
 
 
-def amount(text: str) -> Optional[int]:
+def amount(text: str) -> int | None:
     """The number that is shown so; None where a value could not be read."""
     try:
         return int(text, 0)
@@ -11050,7 +11031,7 @@ def amount(text: str) -> Optional[int]:
         return None
 
 
-def bucket(column: Column, text: str) -> Union[int, str]:
+def bucket(column: Column, text: str) -> int | str:
     """What a value belongs to: itself; of powers of two the upper bound 2^n of (2^(n-1), 2^n], 0 with 1; of
     steps the lower. What is below 0 stands for itself."""
     value = amount(text) if column.numbers else None
@@ -11061,7 +11042,7 @@ def bucket(column: Column, text: str) -> Union[int, str]:
     return value - value % column.step if column.how == 'step' and value >= 0 else value
 
 
-def bounds(column: Column, key: int) -> List[int]:
+def bounds(column: Column, key: int) -> list[int]:
     """The least and the largest number of a bucket; of a number that stands for itself that alone."""
     if key < 0 or column.how not in ('log2', 'step'):
         return [key]
@@ -11070,14 +11051,14 @@ def bounds(column: Column, key: int) -> List[int]:
     return [key // 2 + 1 if key > 1 else 0, key]
 
 
-def key_text(column: Column, key: Union[int, str]) -> str:
+def key_text(column: Column, key: int | str) -> str:
     """How a key is shown."""
     if isinstance(key, str):
         return key[1:-1] if column.title == 'comm' and column.field >= 0 and key[:1] == '"' else key
     return '-'.join(map(str, dict.fromkeys(bounds(column, key))))
 
 
-def key_value(column: Column, key: Union[int, str]) -> object:
+def key_value(column: Column, key: int | str) -> object:
     """A key in JSON: of a bucket its bounds."""
     if isinstance(key, int):
         own = bounds(column, key)
@@ -11109,7 +11090,7 @@ class Counting:
     """The tables of a run."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        alike: Dict[Tuple[object, ...], List[Event]] = {}
+        alike: dict[tuple[object, ...], list[Event]] = {}
         for event in filter(operator.attrgetter('counted'), events):
             layout = tuple(column[:2] + column[3:] for column in event.columns or ())
             alike.setdefault(layout, []).append(event)
@@ -11120,7 +11101,7 @@ class Counting:
         self.incomplete = False                         # whether some events were lost
 
     def record(self, event: Event, head: Groups, values: Values, times: int = 1,
-               totals: Optional[Sequence[Optional[int]]] = None) -> Optional[Callable[[Sequence[str]], None]]:
+               totals: Sequence[int | None] | None = None) -> Callable[[Sequence[str]], None] | None:
         """Count a record of an event that is counted, or so many like it, by its head and by what is shown of
         each field; by its stack when what is returned is called with that."""
         columns, table = event.columns or (), self._tables[event.head]
@@ -11136,9 +11117,9 @@ class Counting:
             table.add(event, [stack if column.is_stack else text for column, text in zip(columns, texts)])
         return with_stack
 
-    def text(self, top: Optional[int] = None, unsure: str = '') -> str:
+    def text(self, top: int | None = None, unsure: str = '') -> str:
         """All tables; `unsure` says what is missing in them."""
-        lines: List[str] = []
+        lines: list[str] = []
         for table in self.tables:
             lines += [*[''] * bool(lines), *table.lines(top)]
             outside = [f'{table.outside} in more than {MOST_ROWS} rows'] if table.outside else []
@@ -11170,8 +11151,8 @@ class Histogram(NamedTuple):
     """A histogram that the kernel keeps of an event (Documentation/trace/histogram.rst)."""
     event: Event
     filter: str                             # lets records in
-    keys: Tuple[Column, ...]
-    sums: Tuple[int, ...]                   # the numbers of fields
+    keys: tuple[Column, ...]
+    sums: tuple[int, ...]                   # the numbers of fields
     words: Mapping[int, str]                # for the fields that these records could not read
     entries: int = SMALLEST_HISTOGRAM
     keeps: str = ''                         # variables beside each key, and what is done with them
@@ -11203,16 +11184,16 @@ class Histogram(NamedTuple):
         return re.compile(rb'^\{ ' + values + rb' \} hitcount: +(\d+)' + sums + rb' *$', re.M)
 
 
-def made_of_others(event: Event) -> Optional[EventDef]:
+def made_of_others(event: Event) -> EventDef | None:
     """The definition of an event that is made of others, a synthetic one."""
     return next((made for made in event.definitions if made.letter == 's'), None)
 
 
 class Case(NamedTuple):
     """Some of the records of an event, which a histogram counts."""
-    tests: Tuple[str, ...] = ()             # that tell them from others
+    tests: tuple[str, ...] = ()             # that tell them from others
     words: Mapping[int, str] = {}           # for the fields that they could not read
-    alone: FrozenSet[int] = frozenset()     # the fields whose numbers stand for themselves
+    alone: frozenset[int] = frozenset()     # the fields whose numbers stand for themselves
 
 
 def is_text(event: Event, key: Column) -> bool:
@@ -11226,7 +11207,7 @@ def kernel_key(column: Column) -> str:
     return name + {'log2': '.log2', 'step': f'.buckets={column.step}'}.get(column.how, '')
 
 
-def histograms(event: Event, filters: Sequence[str]) -> List[Histogram]:
+def histograms(event: Event, filters: Sequence[str]) -> list[Histogram]:
     """The histograms that count an event as its table does, each record in one. InputError: why not."""
     columns = event.columns or ()
     if event.pair or event.begins or event.role:
@@ -11284,13 +11265,13 @@ def not_for_histograms(event: Event, column: Column) -> str:
     return 'buckets of such values' if wide or column.how and field.format else ''
 
 
-def number_range(field: Field) -> Tuple[int, int]:
+def number_range(field: Field) -> tuple[int, int]:
     """The least and the largest number of its fetch type."""
     bits = int(re.split(r'\D', field.kind)[-1])
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if field.kind[0] == 's' else (0, (1 << bits) - 1)
 
 
-def cases(event: Event) -> List[Case]:
+def cases(event: Event) -> list[Case]:
     """The records of an event divided by what could not be read, and what the kernel cannot sort or add."""
     columns, found = event.columns or (), [Case()]
     numbers = sorted({column.field for column in columns if column.field >= 0})
@@ -11308,7 +11289,7 @@ def cases(event: Event) -> List[Case]:
     return found
 
 
-def usual_numbers(field: Field, columns: Sequence[Column]) -> Tuple[str, str]:
+def usual_numbers(field: Field, columns: Sequence[Column]) -> tuple[str, str]:
     """Tests for the numbers of a field that the kernel sorts and adds up right, and for all others."""
     ways = {(column.how, column.step) for column in columns if not column.adds}
     if len(ways) > 1 or ('', 0) in ways:                # they stand for themselves
@@ -11324,10 +11305,10 @@ def usual_numbers(field: Field, columns: Sequence[Column]) -> Tuple[str, str]:
     return '&&'.join(usual), '||'.join(others)
 
 
-def verdicts(guards: Sequence[Guard]) -> Dict[str, str]:
+def verdicts(guards: Sequence[Guard]) -> dict[str, str]:
     """Tests for what is shown instead of a value, '' for itself: Guard.verdict as a filter has it."""
-    before: List[str] = []
-    found: Dict[str, List[str]] = {'': []}
+    before: list[str] = []
+    found: dict[str, list[str]] = {'': []}
     for guard in guards:
         bad = f"!({'&&'.join(guard.tests())})"
         words = {'(null)': f'{guard.name}<4096', '(fault)': f'{guard.name}>4095&&{bad}'}
@@ -11341,9 +11322,9 @@ def verdicts(guards: Sequence[Guard]) -> Dict[str, str]:
             for word, tests in found.items()}
 
 
-def keys_of(columns: Sequence[Column], alone: Container[int], event: Event) -> Tuple[Column, ...]:
+def keys_of(columns: Sequence[Column], alone: Container[int], event: Event) -> tuple[Column, ...]:
     """The keys of a histogram, a text last. What several columns sort by is one key, as a number."""
-    ways: Dict[Tuple[int, str], Set[Tuple[str, int]]] = {}
+    ways: dict[tuple[int, str], set[tuple[str, int]]] = {}
     for column in columns:
         if not column.adds or column.field in alone:
             ways.setdefault((column.field, column.title), set()).add((column.how, column.step))
@@ -11357,7 +11338,7 @@ def keys_of(columns: Sequence[Column], alone: Container[int], event: Event) -> T
 PAIR_OF = '{}_pair'                        # a synthetic event has no group of its own
 
 
-def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List[Histogram]:
+def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> list[Histogram]:
     """The histograms by which the kernel makes pairs of a function's entries and returns, and counts them.
     InputError: only user space can, and why. The first keeps, by task and place in its stack, when a call
     began and what was fetched then; the last makes an event of that and its own (histogram.rst, 2.2), which
@@ -11385,7 +11366,7 @@ def timed(entry: Event, back: Event, filters: Sequence[str], group: str) -> List
             Histogram(back, all_of(filters), last, (), {}, keeps=ends)]
 
 
-def kept_fields(back: Event) -> List[Field]:
+def kept_fields(back: Event) -> list[Field]:
     """The fields of a pair that its keys and its filter want, which the kernel can keep as they were: numbers
     for which nothing had to be read, the task's name at the return, and a time, of which it makes pairs."""
     pair = back.pair or Pair()
@@ -11442,11 +11423,11 @@ class Tally:
         self.dropped = self.unread = self.returns = self.alone = self._hits = 0
         self.missing = False                            # whether the kernel did not show all of them
         self._patterns = {encoded(each.filter): (each, each.pattern()) for each in made}
-        self._seen: Dict[Tuple[bytes, ...], List[int]] = {}
+        self._seen: dict[tuple[bytes, ...], list[int]] = {}
 
     def take(self, text: bytes, counting: Counting) -> int:
         """Count what is new in the file of the histograms; so many calls."""
-        entries: Dict[Tuple[bytes, ...], List[int]] = {}
+        entries: dict[tuple[bytes, ...], list[int]] = {}
         found = [each for each in HISTOGRAM.finditer(text) if (each['filter'] or b'') in self._patterns]
         hits = 0
         for each in found:
@@ -11476,7 +11457,7 @@ class Tally:
             self.returns = sum(int(each['hits']) for each in found)
             self.alone = max(0, self.returns - self._hits)
 
-    def _count(self, key: Tuple[bytes, ...], now: List[int], counting: Counting) -> int:
+    def _count(self, key: tuple[bytes, ...], now: list[int], counting: Counting) -> int:
         """Count what an entry has more than before."""
         before = self._seen.get(key, [0] * len(now))
         self._seen[key] = now
@@ -11503,7 +11484,7 @@ class Tally:
         counting.record(self.event, head, values, times, totals)
         return times
 
-    def losses(self, last: bool = True) -> List[str]:
+    def losses(self, last: bool = True) -> list[str]:
         """What is not in the table."""
         up_to = 'up to ' if self.keep else ''           # of entries also those whose returns are not wanted
         lost = [f'{up_to}{self.dropped} with keys that found no room in the kernel'] if self.dropped else []
@@ -11511,7 +11492,7 @@ class Tally:
         return lost + [f'what the kernel does not show of the histograms of {self.event.name}'] * self.missing
 
 
-def tallies(made: Sequence[Histogram]) -> List[Tally]:
+def tallies(made: Sequence[Histogram]) -> list[Tally]:
     """One for each event that is counted by histograms."""
     keep = [each for each in made if each.keeps]
     counted = [each for each in made if not each.keeps]
@@ -11525,13 +11506,13 @@ def tallies(made: Sequence[Histogram]) -> List[Tally]:
 class Reading(NamedTuple):
     """What came of a field: as it is shown, as the kernel printed its parts, if that means anything."""
     text: bytes
-    parts: Tuple[bytes, ...]
+    parts: tuple[bytes, ...]
     sure: bool = True
 
 
 class OpenCall(NamedTuple):
     """A call that has begun."""
-    key: Tuple[str, str]                    # the event of its entries, its function as the kernel prints it
+    key: tuple[str, str]                    # the event of its entries, its function as the kernel prints it
     stack: int                              # where the stack pointer was, -1 where nothing tells
     program: bool                           # whether it is in a program
     time: int                               # when it began, in microseconds
@@ -11554,18 +11535,18 @@ class OpenCalls:
     over too."""
 
     def __init__(self, doubtful: Callable[[re.Match[bytes]], bool]) -> None:
-        self.seen: Dict[str, int] = collections.Counter()   # entries and returns, by their event
-        self.alone: Dict[str, int] = collections.Counter()  # returns not shown: their entry is unknown
+        self.seen: dict[str, int] = collections.Counter()   # entries and returns, by their event
+        self.alone: dict[str, int] = collections.Counter()  # returns not shown: their entry is unknown
         self.too_deep = 0                               # calls whose returns the kernel does not see
         self.times = Times(doubtful)
         self._doubtful = doubtful                       # whether something may be lost around a record
-        self._late: Dict[Tuple[bytes, Tuple[str, str]], int] = {}       # when the last of these came
-        self._open: Dict[bytes, List[OpenCall]] = {}    # by task, the innermost last
-        self._entered: Set[str] = set()                   # events whose entries have come
-        self._popped: Dict[bool, int] = {}              # what a return takes from the stack, by `program`
+        self._late: dict[tuple[bytes, tuple[str, str]], int] = {}       # when the last of these came
+        self._open: dict[bytes, list[OpenCall]] = {}    # by task, the innermost last
+        self._entered: set[str] = set()                   # events whose entries have come
+        self._popped: dict[bool, int] = {}              # what a return takes from the stack, by `program`
 
     @staticmethod
-    def _here(event: Event, head: re.Match[bytes], match: Optional[re.Match[bytes]], entry: str) -> OpenCall:
+    def _here(event: Event, head: re.Match[bytes], match: re.Match[bytes] | None, entry: str) -> OpenCall:
         """Where a record is, as a call."""
         letter = event.definitions[0].letter[0] if event.definitions else 'e'
         stack, function = -1, entry.encode()
@@ -11574,7 +11555,7 @@ class OpenCalls:
             function = match[1].rpartition(b'<- ')[2].strip(b'()').partition(b'+')[0]
         return OpenCall((entry, function.decode()), stack, letter in 'PR', time_of(head))
 
-    def _reach(self, head: re.Match[bytes], here: OpenCall) -> List[OpenCall]:
+    def _reach(self, head: re.Match[bytes], here: OpenCall) -> list[OpenCall]:
         """The calls that are open when that is reached: not what was deeper in its stack; when a program runs
         nothing of its task is in the kernel, and when what was interrupted runs, no interrupt."""
         calls, still, over = self._open.get(task_of(head), []), [], False
@@ -11590,19 +11571,19 @@ class OpenCalls:
             still += [] if gone else [call]
         return still
 
-    def pass_by(self, event: Event, head: re.Match[bytes], match: Optional[re.Match[bytes]] = None) -> int:
+    def pass_by(self, event: Event, head: re.Match[bytes], match: re.Match[bytes] | None = None) -> int:
         """How many calls that are shown an event is in."""
         here = self._here(event, head, match, event.name)
         return self._keep(head, self._reach(head, here))
 
     @staticmethod
-    def _without(calls: Sequence[OpenCall], call: OpenCall) -> List[OpenCall]:
+    def _without(calls: Sequence[OpenCall], call: OpenCall) -> list[OpenCall]:
         """The calls without one that is over, those that it ended in, and USDT probes' inside it."""
         at = next(i for i, each in enumerate(calls) if each is call)
         return [*calls[:at], *(each for each in calls[at + 1:] if each.stack not in (call.stack, -1) or
                                each.key[1] == call.key[1])]
 
-    def _keep(self, head: re.Match[bytes], calls: List[OpenCall]) -> int:
+    def _keep(self, head: re.Match[bytes], calls: list[OpenCall]) -> int:
         if calls:
             self._open[task_of(head)] = calls
         else:
@@ -11629,7 +11610,7 @@ class OpenCalls:
         return depth
 
     def leave(self, event: Event, head: re.Match[bytes], match: re.Match[bytes]
-              ) -> Optional[Tuple[OpenCall, int]]:
+              ) -> tuple[OpenCall, int] | None:
         """The call that returns, and how long it took; None where its entry was not seen."""
         assert event.pair
         here = self._here(event, head, match, event.pair.entry or event.label)
@@ -11662,7 +11643,7 @@ class OpenCalls:
         return bool(begun and pair and not pair.condition and event.role == 'return')
 
     def complete(self, event: Event, head: re.Match[bytes], match: re.Match[bytes],
-                 readings: List[Reading]) -> List[Reading]:
+                 readings: list[Reading]) -> list[Reading]:
         """What is known of what ends, in the order shown; [] for a return whose entry was not seen."""
         assert event.pair
         by_place = {'': iter(readings)}
@@ -11699,12 +11680,12 @@ class Times:
     def __init__(self, doubtful: Callable[[re.Match[bytes]], bool]) -> None:
         self.given_up = 0
         self._doubtful = doubtful
-        self._times: Dict[Tuple[object, ...], int] = {}     # when it began, the oldest first
-        self._ended: Dict[Tuple[object, ...], int] = {}     # when an end came without a beginning
+        self._times: dict[tuple[object, ...], int] = {}     # when it began, the oldest first
+        self._ended: dict[tuple[object, ...], int] = {}     # when an end came without a beginning
 
     @staticmethod
-    def _key(begin: Tuple[str, str], names: Iterable[str], head: re.Match[bytes],
-             known: Mapping[str, Reading]) -> Optional[Tuple[object, ...]]:
+    def _key(begin: tuple[str, str], names: Iterable[str], head: re.Match[bytes],
+             known: Mapping[str, Reading]) -> tuple[object, ...] | None:
         """What both ends have in common, None where it could not be read."""
         readings = [known.get(name) or Reading(b'', (of_head(name, head).encode(),)) for name in names]
         if not all(reading.sure for reading in readings):
@@ -11713,7 +11694,7 @@ class Times:
         values = [text if amount(text) is None else amount(text) for text in texts]     # in whichever base
         return (*begin, *values) if values else (*begin, task_of(head))
 
-    def _keep(self, times: Dict[Tuple[object, ...], int], key: Tuple[object, ...], time: int) -> bool:
+    def _keep(self, times: dict[tuple[object, ...], int], key: tuple[object, ...], time: int) -> bool:
         """Keep a time as the newest; whether the oldest had to go."""
         times.pop(key, None)
         times[key] = time
@@ -11773,8 +11754,7 @@ def time_text(microseconds: int) -> str:
     return f'{microseconds}us'
 
 
-def holds(filter_: Filter, known: Mapping[str, Tuple[Optional[Field], Reading]],
-          negated: bool = False) -> bool:
+def holds(filter_: Filter, known: Mapping[str, tuple[Field | None, Reading]], negated: bool = False) -> bool:
     """Judge a filter as the kernel does: of what could not be read nothing is true, its negation neither."""
     if isinstance(filter_, Not):
         return holds(filter_.inner, known, not negated)
@@ -11785,7 +11765,7 @@ def holds(filter_: Filter, known: Mapping[str, Tuple[Optional[Field], Reading]],
     return reading.sure and compared(filter_, field, reading) != negated
 
 
-def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool:
+def compared(compare: Compare, field: Field | None, reading: Reading) -> bool:
     """Judge a comparison with a value that could be read."""
     kind, op = field.kind or 'string' if field else 's64', compare.op
     if kind in STRINGS:
@@ -11797,7 +11777,7 @@ def compared(compare: Compare, field: Optional[Field], reading: Reading) -> bool
     parts = [ord(part[1:2]) if kind == 'char' else int(part, 0) for part in reading.parts]
     format_ = field.format if field else None
     if kind == 'char' and compare.quoted:
-        wanted: Tuple[int, ...] = (ord(compare.value),)
+        wanted: tuple[int, ...] = (ord(compare.value),)
     else:
         wanted = numbers_of(compare.value, format_.parse if format_ else plain_number)
     if op in ('==', '!='):
@@ -11829,7 +11809,7 @@ TEMPLATE = regex(r'(?P<text>(?:[^{}]|\{\{|\}\})+)|\{(?P<name>\w+)(?::(?P<width>[
 NO_STACK = ['(no stack)']
 BOLD, CYAN, PLAIN_AGAIN = b'\x1b[1m', b'\x1b[36m', b'\x1b[0m'
 IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}|(^| )(\w+)=')
-FieldReadings = Sequence[Tuple[Field, Reading]]
+FieldReadings = Sequence[tuple[Field, Reading]]
 
 
 def visible(line: bytes) -> bytes:
@@ -11838,7 +11818,7 @@ def visible(line: bytes) -> bytes:
     return printable(decoded(line[:len(line) - len(end)])).encode() + end
 
 
-def with_names(pairs: FieldReadings, before: bytes = b'', behind: bytes = b'') -> List[bytes]:
+def with_names(pairs: FieldReadings, before: bytes = b'', behind: bytes = b'') -> list[bytes]:
     """What is shown of each field; its name is between those two."""
     return [b'%s%s%s=%s' % (before, field.name.encode(), behind, visible(reading.text))
             for field, reading in pairs if not field.hidden]
@@ -11865,7 +11845,7 @@ class Raw:
         """A record: its place, or what the kernel prints of an event of its own; its values."""
         return b' '.join([visible(head[0] + place), *with_names(pairs)]) + b'\n'
 
-    def rows(self, columns: Sequence[Sequence[bytes]]) -> List[bytes]:
+    def rows(self, columns: Sequence[Sequence[bytes]]) -> list[bytes]:
         """Plain records by columns: task and processor, time, and of each event name with place, values."""
         task, time, *events = columns
         behind, end = itertools.repeat(b': '), itertools.repeat(b'\n')
@@ -11887,7 +11867,7 @@ class Raw:
         """A line that is no record, and no frame that belongs to one."""
         return visible(line) + b'\n'
 
-    def tables(self, counting: Counting, top: Optional[int], unsure: str, time: str = '',
+    def tables(self, counting: Counting, top: int | None, unsure: str, time: str = '',
                begin: str = '') -> str:
         """The tables, with the time where they are not the last ones; `unsure` says what is missing."""
         return f'{begin}{time}\n' * bool(time) + counting.text(top, unsure) + '\n' * bool(time)
@@ -11906,15 +11886,15 @@ class Text(Raw):
     def __init__(self, events: Sequence[Event], clock: str = '', zero: int = 0, cpu: bool = False,
                  colour: bool = False) -> None:
         self._events, self._labels = {event.head: event for event in events}, labels(events)
-        self.places: Callable[[Event, bytes], Tuple[str, str]] = caller_and_place
+        self.places: Callable[[Event, bytes], tuple[str, str]] = caller_and_place
         self._clock, self._zero, self._cpu, self._colour = clock, zero, cpu, colour
-        self._since: Optional[float] = None             # the time of the first record, or the one before
+        self._since: float | None = None             # the time of the first record, or the one before
         self._task = functools.lru_cache(1 << 12)(self._task_and_cpu)
         self._where = functools.lru_cache(1 << 12)(self._event_and_place)
         self._second = functools.lru_cache(8)(functools.partial(local_time, self._form))
         widths = [len(label) for label in self._labels.values() if len(label) <= WIDEST_LABEL]
         self._width = max(widths, default=0) + 1 if len(self._labels) > 1 else 0
-        self._above: Tuple[bytes, ...] = ()             # the task and processor of the line above
+        self._above: tuple[bytes, ...] = ()             # the task and processor of the line above
 
     def label(self, event: Event) -> str:
         return self._labels.get(event.head, event.name)
@@ -11940,7 +11920,7 @@ class Text(Raw):
         values = with_names(pairs, CYAN, PLAIN_AGAIN) if self._colour else with_names(pairs)
         return b' '.join([self.head(head) + self._where(event.head + place), *values]) + b'\n'
 
-    def rows(self, columns: Sequence[Sequence[bytes]]) -> List[bytes]:
+    def rows(self, columns: Sequence[Sequence[bytes]]) -> list[bytes]:
         task, time, *events = columns
         names, values = events if len(events) == 2 else (map(b''.join, zip(*events[i::2])) for i in (0, 1))
         if self._colour:
@@ -11978,8 +11958,8 @@ class Text(Raw):
         time, = self._times([head['time']])
         return decoded(time).strip(' ')
 
-    def _known(self, head: re.Match[bytes], event: Optional[Event] = None, place: bytes = b''
-               ) -> Dict[str, object]:
+    def _known(self, head: re.Match[bytes], event: Event | None = None, place: bytes = b''
+               ) -> dict[str, object]:
         """What is known of a record, and its event, by the names of --json and --format."""
         process = {'tgid': int(head['tgid'])} if (head['tgid'] or b'-').isdigit() else {}
         known = {'time': self._time(head), 'comm': decoded(head['task']).lstrip(' '), 'pid': int(head['pid']),
@@ -12049,7 +12029,7 @@ class Json(Text):
             return self._line({'lost': int(lost[2]) if lost[2] else None, 'cpu': int(lost[1])})
         return self._line({'error': decoded(line)})
 
-    def tables(self, counting: Counting, top: Optional[int], unsure: str, time: str = '',
+    def tables(self, counting: Counting, top: int | None, unsure: str, time: str = '',
                begin: str = '') -> str:
         more = {name: text for name, text in (('at', time), ('missing', unsure)) if text}
         rows = [{**row, **more} for table in counting.tables for row in table.objects(top)]
@@ -12116,7 +12096,7 @@ def local_time(form: str, second: int) -> bytes:
     return time.strftime(form, time.localtime(second)).encode()
 
 
-def labels(events: Sequence[Event]) -> Dict[bytes, str]:
+def labels(events: Sequence[Event]) -> dict[bytes, str]:
     """What events are called, by their heads: by name or function."""
     return told_apart([event for event in events if not event.unshown], line_label)
 
@@ -12150,7 +12130,7 @@ def shown_place(event: Event, caller: str, here: str) -> str:
     return '' if alike and not event.probe.event else here
 
 
-def caller_and_place(event: Event, text: bytes) -> Tuple[str, str]:
+def caller_and_place(event: Event, text: bytes) -> tuple[str, str]:
     """From where a function was called ('' but at a return), and where it was hit, as names with offsets."""
     *caller, here = text[1:-1].decode().split(' <- ')
     if not event.program:
@@ -12169,7 +12149,7 @@ def caller_and_place(event: Event, text: bytes) -> Tuple[str, str]:
     return ''.join(names[:-1]), place_label(event) if single else names[-1]
 
 
-def load_bias(event: Event, address: int) -> Optional[int]:
+def load_bias(event: Event, address: int) -> int | None:
     """How far from its link-time address a program is in memory, by the place of the event that is there;
     None where it may be one of several. Memory is mapped in pages."""
     assert event.program
@@ -12203,7 +12183,7 @@ def typed(field: Field, reading: Reading) -> object:
     return typed_parts(field.format, kinds, [decoded(part) for part in reading.parts], text)
 
 
-def typed_parts(format_: Optional[Format], kinds: List[str], parts: List[str], text: str = '') -> object:
+def typed_parts(format_: Format | None, kinds: list[str], parts: list[str], text: str = '') -> object:
     """The same of its parts, as the kernel prints them, and of what is shown."""
     if format_ and format_.members:
         values = {}
@@ -12257,7 +12237,7 @@ UNFINISHED = 1 << 16                                    # bytes of a record whos
 class Record(NamedTuple):
     """A record in a block."""
     head: re.Match[bytes]
-    event: Optional[Event]                  # that is traced
+    event: Event | None                  # that is traced
     text: bytes                             # from its head up to the next record
     whole: bool                             # whether its seal is in it
     last: bool                              # whether the block ends with it
@@ -12268,10 +12248,10 @@ class Awaited(NamedTuple):
     event: Event
     pid: bytes
     shown: bool                                         # not counted, nor stopped by a filter
-    count_by: Optional[Callable[[Sequence[str]], None]]
-    kinds: Set[str]
-    held: List[bytes]                                   # what is shown of it when they have come
-    stacks: Dict[str, Sequence[str]]                    # those that have
+    count_by: Callable[[Sequence[str]], None] | None
+    kinds: set[str]
+    held: list[bytes]                                   # what is shown of it when they have come
+    stacks: dict[str, Sequence[str]]                    # those that have
 
     def give(self, kind: str, frames: Sequence[str]) -> None:
         """Give it a stack; what is counted is counted by the own one alone."""
@@ -12289,13 +12269,13 @@ def own_stack(event: Event) -> str:
     return 'user' if event.probe.kind in 'PRu' else 'kernel'
 
 
-def stacks_of(event: Event, every: bool) -> FrozenSet[str]:
+def stacks_of(event: Event, every: bool) -> frozenset[str]:
     """The kinds of stacks that are wanted of an event, where `every` event's own is to be shown."""
     own = [own_stack(event)] * (every or by_stack(event))
     return frozenset([*own, *(STACK_WORDS[word] for word in event.probe.stacks)])
 
 
-def counted_values(pairs: FieldReadings) -> List[str]:
+def counted_values(pairs: FieldReadings) -> list[str]:
     """What a table shows of each field: times in microseconds."""
     return [str(int(reading.parts[0]) // 1000) if field.when == 'dur' and reading.sure else
             decoded(reading.text) for field, reading in pairs]
@@ -12305,7 +12285,7 @@ def judged(pair: Pair, head: re.Match[bytes], readings: Sequence[Reading]) -> bo
     """Tell whether a pair is let through by the part of the filter that the kernel could not judge."""
     if not pair.condition:
         return True
-    known: Dict[str, Tuple[Optional[Field], Reading]] = {
+    known: dict[str, tuple[Field | None, Reading]] = {
         'common_pid': (None, Reading(b'', (head['pid'],))),
         'cpu': (None, Reading(b'', (b'%d' % int(head['cpu']),)))}
     by_name = {field.name: (field, reading) for field, reading in zip(pair.fields, readings)}
@@ -12337,9 +12317,9 @@ class Gaps:
     def __init__(self) -> None:
         self.overruns: Callable[[], Mapping[int, int]] = dict
         self.lost: Mapping[int, int] = {}               # when it was last asked
-        self._told: Dict[int, int] = {}
+        self._told: dict[int, int] = {}
         self._records: Sequence[Record] = ()
-        self._around: Optional[Set[int]] = None         # where the records begin that it is true of
+        self._around: set[int] | None = None         # where the records begin that it is true of
 
     def read(self, records: Sequence[Record]) -> None:
         """Take the records of the next block."""
@@ -12376,9 +12356,9 @@ class Decoder:
 
     start = b''                                         # what stands before all that it shows
 
-    def __init__(self, events: Sequence[Event], tasks: FrozenSet[int] = frozenset(),
-                 function_at: Optional[Callable[[str, int], str]] = None, stacks: bool = True,
-                 view: Optional[Raw] = None) -> None:
+    def __init__(self, events: Sequence[Event], tasks: frozenset[int] = frozenset(),
+                 function_at: Callable[[str, int], str] | None = None, stacks: bool = True,
+                 view: Raw | None = None) -> None:
         self.view, self.gaps = view or Raw(), Gaps()
         self.counting, self.calls = Counting(events), OpenCalls(self.gaps.around)
         self.counts = {event.name: 0 for event in events}
@@ -12392,8 +12372,8 @@ class Decoder:
         self._names = [event.name for event in events]
         self._tree = any(event.role for event in events)
         # each text of the last block, and the records that begin in it: their events, '' for what is none
-        self._shown: Iterable[Tuple[bytes, Sequence[str]]] = ()
-        self._starts: List[str] = []                    # those of the text that is being made
+        self._shown: Iterable[tuple[bytes, Sequence[str]]] = ()
+        self._starts: list[str] = []                    # those of the text that is being made
         self._tasks = tasks                             # threads and processes to be shown; none: all
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
@@ -12404,10 +12384,10 @@ class Decoder:
         # those that the kernel records of each event
         self._kinds = {kind for event in events for kind in stacks_of(event, stacks)}
         # records whose stacks come next, by processor
-        self._waiting: Dict[int, List[Awaited]] = {}
+        self._waiting: dict[int, list[Awaited]] = {}
         self._pending = b''                             # a record that is not whole yet
 
-    def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
+    def block(self, data: bytes, limit: int | None = None) -> bytes:
         """Whole lines, decoded; no more than `limit` events of them."""
         count = data.count(b'\n')
         simple = not (self._tasks or self._pending or self._takes_stacks)
@@ -12432,7 +12412,7 @@ class Decoder:
             out.append((self._decoded(record), self._starts))
         return b''.join(text for text, _ in out)
 
-    def _counted(self, found: List[Tuple[bytes, ...]]) -> bytes:
+    def _counted(self, found: list[tuple[bytes, ...]]) -> bytes:
         """Count plain records, and show them."""
         if not found:
             return b''
@@ -12473,7 +12453,7 @@ class Decoder:
     def finish(self) -> bytes:
         """What is left of a record that never ended."""
         rest, self._pending = self._pending, b''
-        out: List[Tuple[bytes, Sequence[str]]] = []
+        out: list[tuple[bytes, Sequence[str]]] = []
         for record in self._split(rest, list(self._heads.finditer(rest))[:1]):
             self._starts = []
             out.append((self._undecodable(record) if self._is_wanted(record) else b'', self._starts))
@@ -12565,7 +12545,7 @@ class Decoder:
         return self._taken(head, event, (), self.view.line(head, event, match[1], pairs))
 
     def _in_tree(self, head: re.Match[bytes], event: Event, match: re.Match[bytes],
-                 readings: List[Reading]) -> bytes:
+                 readings: list[Reading]) -> bytes:
         """A record of an event of ours as a line of a tree."""
         pair, depth, text = event.pair or Pair(), 0, b''
         pairs = list(zip(event.fields, readings))
@@ -12596,7 +12576,7 @@ class Decoder:
         """A line of a tree, that deep."""
         return self.view.head(head) + b'  ' * depth + visible(text) + b'\n'
 
-    def _taken(self, head: re.Match[bytes], event: Event, values: Optional[Values] = None,
+    def _taken(self, head: re.Match[bytes], event: Event, values: Values | None = None,
                  text: bytes = b'') -> bytes:
         """Take a record that is counted by its values or shown as this text, or without values neither. What
         becomes of its stack, which comes next unless an interrupt comes between, is settled too."""
@@ -12691,7 +12671,7 @@ VALUES = {'array': (rb'\{.*\}', rb'\{[^}"\n]*\}'), 'string': (rb'".*"|\(fault\)'
           'hexadecimal': (rb'0x[0-9a-f]+',) * 2, 'decimal': (rb'-?\d+',) * 2}
 
 
-def value_patterns(fetch: Fetch) -> Tuple[bytes, bytes]:
+def value_patterns(fetch: Fetch) -> tuple[bytes, bytes]:
     """The two of VALUES for a fetch type."""
     kind = fetch.kind or 'string'
     if kind[-1] == ']':
@@ -12710,7 +12690,7 @@ def record_pattern(event: Event) -> re.Pattern[bytes]:
     return re.compile(b''.join(parts) + rb'\n', re.S)
 
 
-def inner_strings(event: Event) -> List[Tuple[str, re.Pattern[bytes]]]:
+def inner_strings(event: Event) -> list[tuple[str, re.Pattern[bytes]]]:
     """The strings with another one behind them, and what could be the end of each and the next value: where
     a string holds that, the other one could be its rest. Each was matched as long as possible, but what is
     behind the last one is the kernel's."""
@@ -12719,7 +12699,7 @@ def inner_strings(event: Event) -> List[Tuple[str, re.Pattern[bytes]]]:
     return [(args[i][0], re.compile(rb'["}] ' + args[i + 1][0].encode() + b'=')) for i in strings[:-1]]
 
 
-def readings_of(event: Event, match: re.Match[bytes]) -> List[Reading]:
+def readings_of(event: Event, match: re.Match[bytes]) -> list[Reading]:
     """The fields of a record."""
     readings = []
     for field in event.fields:
@@ -12777,7 +12757,7 @@ def fast_unseen(event: Event) -> bytes:
     """What is fetched unseen behind the values, where each can be trusted."""
     values = [b' %s=%s' % (name.encode(), value_patterns(fetch)[1]) for field in event.fields if field.hidden
               for name, fetch in zip(part_names(field), field.fetches)]
-    guards: Dict[str, List[Guard]] = {}
+    guards: dict[str, list[Guard]] = {}
     for guard in (guard for field in event.fields for guard in field.guards):
         guards.setdefault(guard.name, []).append(guard)
     values += [b' %s=%s' % (name.encode(), good_pattern(same)) for name, same in guards.items()]
@@ -12786,12 +12766,12 @@ def fast_unseen(event: Event) -> bytes:
     return b''.join(values) + event.seal.encode()
 
 
-def counting_patterns(events: Sequence[Event]) -> List[re.Pattern[bytes]]:
+def counting_patterns(events: Sequence[Event]) -> list[re.Pattern[bytes]]:
     """A pattern for the plain records of all events that differ in nothing but their names; its groups are
     what is counted by. None at all where not every event is counted, or one by its stack."""
     if any(not event.counted or event.pair or event.begins or by_stack(event) for event in events):
         return []
-    names: Dict[bytes, List[bytes]] = {}
+    names: dict[bytes, list[bytes]] = {}
     for event in events:
         columns = event.columns or ()
         of_record = {column.title for column in columns if column.field < 0}
@@ -12829,7 +12809,7 @@ WAYS = ("-L 'p tcp_send*', 'p *(struct sk_buff *)', 'e sched/*', 't sched_*', 's
         "'struct task_struct.mm', 'enum pid_type', 'p wake_up_new_task %0->mm'")
 
 
-def listing(text: str, machine: Machine) -> List[str]:
+def listing(text: str, machine: Machine) -> list[str]:
     """The lines for `-L TEXT`."""
     words = text.split(None, 1)
     if not words:
@@ -12845,7 +12825,7 @@ def listing(text: str, machine: Machine) -> List[str]:
 # functions
 
 
-def list_functions(text: str, machine: Machine) -> List[str]:
+def list_functions(text: str, machine: Machine) -> list[str]:
     """`p GLOB`, `P OBJ:GLOB`, `p *(struct sk_buff *)`, `u OBJ:GLOB`; or the types of a line's arguments."""
     taken = re.fullmatch(r'(\s*[pr]\S*\s+[^\s("]*)\(([^()]*)\)\s*', text)
     probe = parse_probe(re.sub(r'(^\s*[pr]\S*\s+|:)$', r'\1*', taken[1] if taken else text.rstrip()))
@@ -12865,14 +12845,14 @@ def list_functions(text: str, machine: Machine) -> List[str]:
     return list(dict.fromkeys(lines))
 
 
-def function_lines(place: Place, taken: str, module: Module, machine: Machine) -> List[str]:
+def function_lines(place: Place, taken: str, module: Module, machine: Machine) -> list[str]:
     """The functions that a place's name or pattern matches and that take such a parameter, by name."""
     loaded = functions_by_name(module, place.module)
     table = loaded or (module.file.function_symbols if module.file else {})
     if place.module and not table:
         refuse(f"the module '{place.module}' is not loaded, and so none of its functions can be probed now",
                (place.at[0], place.at[0] + len(place.module)))
-    prototypes: Dict[str, Dict[Prototype, None]] = {}
+    prototypes: dict[str, dict[Prototype, None]] = {}
 
     def read(source: Module) -> None:
         for prototype in source.prototypes(base_name(place.function), taken):
@@ -12908,7 +12888,7 @@ def base_name(name: str) -> str:
 
 
 def function_comments(name: str, prototype: Prototype, known: int, symbols: Sequence[Symbol], module: Module,
-                      machine: Machine) -> List[str]:
+                      machine: Machine) -> list[str]:
     """Why a function takes no probe, and what else is worth to know; `known` counts its prototypes."""
     holders = [holder for holder in prototype.holders if holder.split(' ')[0] != base_name(name)]
     inlined = f"inlined into {first_of(holders, 3)}" if holders else ''
@@ -12932,7 +12912,7 @@ def function_comments(name: str, prototype: Prototype, known: int, symbols: Sequ
     return comments + [f"in module {', '.join(modules)}"] * bool(modules)
 
 
-def list_tracepoints(text: str, machine: Machine) -> List[str]:
+def list_tracepoints(text: str, machine: Machine) -> list[str]:
     """`t GLOB`: raw tracepoints with their arguments; or the types of a line's arguments."""
     probe = parse_probe(text)
     if probe.args:
@@ -12945,9 +12925,9 @@ def list_tracepoints(text: str, machine: Machine) -> List[str]:
     return lines
 
 
-def usdt_lines(notes: Sequence[UsdtNote]) -> List[str]:
+def usdt_lines(notes: Sequence[UsdtNote]) -> list[str]:
     """USDT probes with their operands at each place, and whether they count who listens."""
-    places: Dict[Tuple[str, str], int] = {}
+    places: dict[tuple[str, str], int] = {}
     for note in sorted(notes):
         counted = '  // counts who listens (semaphore)' * bool(note.semaphore)
         key = f'{note.provider}:{note.name}', f"({', '.join(split_operands(note.operands))});{counted}"
@@ -12959,7 +12939,7 @@ def usdt_lines(notes: Sequence[UsdtNote]) -> List[str]:
     return lines
 
 
-def list_expressions(probe: Probe, machine: Machine) -> List[str]:
+def list_expressions(probe: Probe, machine: Machine) -> list[str]:
     """For each argument of a line what it is, and the layout of the struct it is or points to."""
     if probe.place.glob:
         refuse('a line with arguments names one function', probe.place.at)
@@ -12973,7 +12953,7 @@ def list_expressions(probe: Probe, machine: Machine) -> List[str]:
 # events
 
 
-def list_events(text: str, machine: Machine) -> List[str]:
+def list_events(text: str, machine: Machine) -> list[str]:
     """`e GLOB/GLOB`: each event with its fields."""
     match = re.match(r'\s*\S+\s+(\S+)', text)
     assert match
@@ -12990,12 +12970,12 @@ def list_events(text: str, machine: Machine) -> List[str]:
     return [line for name in found for line in (f'e {name}', *event_layout(name, machine))]
 
 
-def tracepoints(info: Module, prefix: str) -> List[str]:
+def tracepoints(info: Module, prefix: str) -> list[str]:
     """The tracepoints that begin so, by the typedefs that include/trace/bpf_probe.h makes of them."""
     return [name[len('btf_trace_'):] for name in info.type_names([''], f'btf_trace_{prefix}')]
 
 
-def event_layout(name: str, machine: Machine) -> List[str]:
+def event_layout(name: str, machine: Machine) -> list[str]:
     """The fields of an event, as its format file declares them, else as the struct of its class does."""
     text = event_format(name, machine)
     if text:
@@ -13014,7 +12994,7 @@ def event_layout(name: str, machine: Machine) -> List[str]:
 # types
 
 
-def list_type(text: str, machine: Machine) -> List[str]:
+def list_type(text: str, machine: Machine) -> list[str]:
     """`struct NAME`, `union NAME`, `enum NAME`, a typedef, with a path down to a member; or a pattern."""
     match = re.match(rf'\s*(?:(struct|class|union|enum)\s+)?((?:[\w:*?\[\]]|{ARGUMENTS})+?)'
                      r'((?:(?:\.|->)\w*|\[\d+\])*)\s*$', text)
@@ -13072,7 +13052,7 @@ def member_at(type_: Type, path: str, start: int, info: Module) -> Member:
     return member
 
 
-def member_layout(member: Member, info: Module) -> List[str]:
+def member_layout(member: Member, info: Module) -> list[str]:
     """One level down: a member, and the layout of what it is or points to unless that is in its own lines."""
     lines, below = member_lines(member, '', 0), pointed_to(member.type())
     is_shown = isinstance(below, (Struct, Enum)) and not below.name and not isinstance(member.type(), Pointer)
@@ -13088,7 +13068,7 @@ def pointed_to(type_: Type) -> Type:
     return type_
 
 
-def layout_below(type_: Type, resolver: Resolver) -> List[str]:
+def layout_below(type_: Type, resolver: Resolver) -> list[str]:
     """The layout of what a type is or points to, if that has one."""
     type_ = pointed_to(type_)
     if isinstance(type_, Struct):
@@ -13096,7 +13076,7 @@ def layout_below(type_: Type, resolver: Resolver) -> List[str]:
     return layout(type_) if isinstance(type_, Enum) else []
 
 
-def layout(type_: Union[Struct, Enum], alias: str = '') -> List[str]:
+def layout(type_: Struct | Enum, alias: str = '') -> list[str]:
     """A struct, union or enum (or the typedef `alias` of it) as C, with what pahole shows: offsets and sizes
     in bytes, where bit-fields begin, holes."""
     head, tail = spell(type_), ';'
@@ -13113,7 +13093,7 @@ def layout(type_: Union[Struct, Enum], alias: str = '') -> List[str]:
     return [commented(head + ' {', f'{type_.size} bytes'), *inside, '}' + tail]
 
 
-def members_layout(struct_: Struct, indent: str, base: int) -> List[str]:
+def members_layout(struct_: Struct, indent: str, base: int) -> list[str]:
     """The members, their offsets counted from `base` bits on, with the holes between."""
     lines, end, union = [], 0, is_union(struct_)
     for member in struct_.members():
@@ -13134,13 +13114,13 @@ def is_union(struct_: Struct) -> bool:
     return struct_.keyword == 'union' or not struct_.keyword and len(offsets) > 1 and not any(offsets)
 
 
-def hole(indent: str, bits: int, word: str = 'hole') -> List[str]:
+def hole(indent: str, bits: int, word: str = 'hole') -> list[str]:
     """A comment for bits nobody uses."""
     size = f'{bits} bits' if bits % 8 else f'{bits // 8} bytes'
     return [f'{indent}/* {word}: {size} */'] if bits > 0 else []
 
 
-def member_lines(member: Member, indent: str, base: int) -> List[str]:
+def member_lines(member: Member, indent: str, base: int) -> list[str]:
     """A member, and what is in it where it is of an anonymous struct or union."""
     type_, bit = member.type(), base + member.bit
     size, whole = size_within(member), innermost(type_)
@@ -13164,7 +13144,7 @@ def commented(text: str, comment: str) -> str:
     return f'{text:<{COLUMN}} /* {comment} */'
 
 
-LISTINGS: Dict[str, Callable[[str, Machine], List[str]]] = {
+LISTINGS: dict[str, Callable[[str, Machine], list[str]]] = {
     **dict.fromkeys(('p', 'r', 'P', 'R', 'u'), list_functions), 'e': list_events, 't': list_tracepoints,
     **dict.fromkeys(('struct', 'class', 'union', 'enum'), list_type)}
 
@@ -13175,7 +13155,7 @@ LISTINGS: Dict[str, Callable[[str, Machine], List[str]]] = {
 SOURCE_FOLDERS = ('/usr/src/linux', '/lib/modules/{release}/source', '/lib/modules/{release}/build')
 
 
-def code_listing(place: Place, info: Module, release: str = '') -> List[str]:
+def code_listing(place: Place, info: Module, release: str = '') -> list[str]:
     """-F: the instructions of a function with their offsets, the source lines they are of, and beside them
     the variables whose place changes there ('name=place'; '-name' where it is not available any more)."""
     symbol, code = function_code(place, info)
@@ -13185,7 +13165,7 @@ def code_listing(place: Place, info: Module, release: str = '') -> List[str]:
     sources = {row.address: (path, row.line) for row, path in rows}
     changes = dwarf.changes_in(spot) if dwarf and spot else []
     lines, head, last = [code_head(symbol, len(code), spot, info)], '', -1
-    shown: Dict[str, str] = {}
+    shown: dict[str, str] = {}
     for instruction in disassembled(code, start, info.arch):
         address, moved = instruction.address, ''
         if dwarf and spot:
@@ -13203,7 +13183,7 @@ def code_listing(place: Place, info: Module, release: str = '') -> List[str]:
     return lines
 
 
-def function_code(place: Place, info: Module) -> Tuple[Symbol, bytes]:
+def function_code(place: Place, info: Module) -> tuple[Symbol, bytes]:
     """A function at its link-time address, and its code: a vmlinux's, else the running kernel's."""
     name, file, symbol = place.function, info.executable, linked_function(place, info)
     if not symbol:
@@ -13231,7 +13211,7 @@ def size_by_next(symbol: Symbol, info: Module) -> int:
     return min(min(following, default=start + 4096) - start, 1 << 16)
 
 
-def code_head(symbol: Symbol, size: int, spot: Optional[Spot], info: Module) -> str:
+def code_head(symbol: Symbol, size: int, spot: Spot | None, info: Module) -> str:
     """What a listing begins with."""
     where, dwarf, parts = '', info.dwarf, set()
     if dwarf and spot:
@@ -13257,19 +13237,19 @@ def instruction_text(instruction: Instruction, function: Symbol, info: Module) -
     return f'{instruction.text} <{demangled(called.name) or called.name}{inside}>'
 
 
-def changed(before: Dict[str, str], after: Dict[str, str]) -> str:
+def changed(before: dict[str, str], after: dict[str, str]) -> str:
     """What is other in the second than in the first."""
     return ' '.join([f'{name}={place}' for name, place in after.items() if before.get(name) != place] +
                     [f'-{name}' for name in before if name not in after])
 
 
-def variables(spot: Spot, info: Module) -> List[Tuple[str, str, str, str]]:
+def variables(spot: Spot, info: Module) -> list[tuple[str, str, str, str]]:
     """(name, type, place, why there is none) of each variable that can be named at a place."""
     function = info.dwarf.function_here(spot) if info.dwarf else None
     if not function:
         return []
     resolver = resolver_in(Target(info, function, False, spot.address))
-    table: Dict[str, Tuple[str, str, str, str]] = {}
+    table: dict[str, tuple[str, str, str, str]] = {}
     for variable in (*function.parameters, *function.locals):
         name = variable.name
         if name and name not in table:
@@ -13302,7 +13282,7 @@ def source_line(path: str, number: int, inlined: str, dwarf: Dwarf, release: str
 
 
 @functools.lru_cache(None)
-def source_text(path: str, short: str, release: str) -> List[str]:
+def source_text(path: str, short: str, release: str) -> list[str]:
     """The lines of a source file; none where it is not found."""
     for place in (path, *(os.path.join(folder.format(release=release), short) for folder in SOURCE_FOLDERS)):
         if os.path.isfile(place):
@@ -13311,7 +13291,7 @@ def source_text(path: str, short: str, release: str) -> List[str]:
     return []
 
 
-def place_listing(place: Place, info: Module, release: str = '') -> List[str]:
+def place_listing(place: Place, info: Module, release: str = '') -> list[str]:
     """-l: the addresses of a place, by function and copy, and the variables at those that are probed."""
     dwarf = info.dwarf
     if not dwarf:
@@ -13333,7 +13313,7 @@ def place_listing(place: Place, info: Module, release: str = '') -> List[str]:
     return lines
 
 
-def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> List[Spot]:
+def listed_spots(place: Place, info: Module, dwarf: Dwarf) -> list[Spot]:
     """The places that -l lists: all of a line, an instruction, or where a function and its copies begin."""
     if place.line is not None:
         return line_spots(place, info, True)
@@ -13360,7 +13340,7 @@ MANY = 400                                  # more names than anybody reads: the
 class Offer(NamedTuple):
     """What may stand from a column on, to the end of what has been typed."""
     start: int
-    names: Tuple[str, ...]
+    names: tuple[str, ...]
 
 
 def offered(text: str, start: int, names: Iterable[str]) -> Offer:
@@ -13453,7 +13433,7 @@ def program_offer(text: str, start: int, machine: Machine) -> Offer:
     return offered(text, start, machine.program_names(typed))
 
 
-PLACES: Dict[str, Callable[[str, int, Machine], Offer]] = {
+PLACES: dict[str, Callable[[str, int, Machine], Offer]] = {
     'p': function_offer, 'r': function_offer, 'e': event_offer, 't': tracepoint_offer,
     'P': program_offer, 'R': program_offer, 'u': program_offer}
 
@@ -13490,7 +13470,7 @@ def key_offer(text: str, start: int, machine: Machine) -> Offer:
     return Offer(own.start, tuple(sorted({*own.names, *names})))
 
 
-def last_argument(text: str) -> Tuple[int, str]:
+def last_argument(text: str) -> tuple[int, str]:
     """The column behind the last blank outside brackets and quotes, and what closes the brackets there."""
     start, closing, quoted = 0, '', False
     for at, char in enumerate(text):
@@ -13504,7 +13484,7 @@ def last_argument(text: str) -> Tuple[int, str]:
     return start, closing
 
 
-def node_at_cursor(text: str, start: int, closing: str) -> Union[Expr, TypeName, Arg, None]:
+def node_at_cursor(text: str, start: int, closing: str) -> Expr | TypeName | Arg | None:
     """The expression, the type of a cast, or the argument (its type behind the colon) that the text ends in,
     with as little behind it as makes the argument whole; None where nothing does."""
     cast = f'{closing[:1]}%0{closing[1:]}'
@@ -13566,7 +13546,7 @@ def names_for(node: Expr, before: str, resolver: Resolver) -> Iterable[str]:
     return names + ['f:'] * (not before)
 
 
-def members_at(node: Expr, resolver: Resolver) -> List[str]:
+def members_at(node: Expr, resolver: Resolver) -> list[str]:
     """The members that may follow -> or '.'."""
     if node.inner.kind == 'packet':
         header = resolver.type_named(TypeName('struct ' + node.inner.name, 0, node.at))
@@ -13577,7 +13557,7 @@ def members_at(node: Expr, resolver: Resolver) -> List[str]:
     return member_names(resolver.complete(inner.type)) if isinstance(inner.type, Struct) else []
 
 
-def names_of_members(type_: Type, path: str, info: Module) -> List[str]:
+def names_of_members(type_: Type, path: str, info: Module) -> list[str]:
     """The names of the members behind a path, through pointers and arrays."""
     whole = pointed_to(member_at(type_, path, 0, info).type())
     return member_names(whole) if isinstance(whole, Struct) and whole.size is not None else []
@@ -13654,7 +13634,7 @@ class Write(NamedTuple):
 class Step(NamedTuple):
     """A change of the machine, and what undoes it; of the places of an event the kernel has to take one."""
     do: Write
-    undo: Optional[Write]
+    undo: Write | None
     event: str = ''                         # whose place is defined
 
 
@@ -13663,10 +13643,10 @@ class Run(NamedTuple):
     group: str                              # the name of its instance and of its group of events
     stacks: bool = False
     user_stacks: bool = False
-    buffer_kb: Optional[int] = None         # for each processor
-    pids: Tuple[int, ...] = ()              # thread ids to trace
+    buffer_kb: int | None = None         # for each processor
+    pids: tuple[int, ...] = ()              # thread ids to trace
     alone: bool = False                     # without those that they start
-    own: Tuple[int, ...] = ()               # and those of surftrace itself, which are left out
+    own: tuple[int, ...] = ()               # and those of surftrace itself, which are left out
     entries: int = 0                        # of all histograms of the kernel together; 0: it counts nothing
     wall: bool = False                      # whether its clock is to tell the time of day
     tasks: int = 0                          # that there are, each with a stack in the kernel
@@ -13680,7 +13660,7 @@ TRACE_OPTIONS = {
 OFF_AT_OPENING = 'options/latency-format'   # another one, which counts when trace_pipe is opened
 
 
-def plan(events: Sequence[Event], run: Run) -> List[Step]:
+def plan(events: Sequence[Event], run: Run) -> list[Step]:
     """Every change of a run between making its instance and removing it (a group without one may be swept),
     to be undone in reverse. Each filter comes before its enable; a probe is removed when its event is off."""
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
@@ -13715,7 +13695,7 @@ def plan(events: Sequence[Event], run: Run) -> List[Step]:
     return steps
 
 
-def counting_steps(histograms: Sequence[Histogram], group: str, folder: str = '') -> List[Step]:
+def counting_steps(histograms: Sequence[Histogram], group: str, folder: str = '') -> list[Step]:
     """What makes histograms, and the events that are made of others, in that folder of an instance; they need
     no enable, and their filters are their own."""
     steps = []
@@ -13734,16 +13714,16 @@ def paused(trigger: Write) -> Write:
     return trigger._replace(text=f'{keys}:pause{join}{filter_}')
 
 
-def filters_of(event: Event, run: Run) -> List[str]:
+def filters_of(event: Event, run: Run) -> list[str]:
     """What its records are filtered by."""
     return [text for text in (event.filter, of_others(event, run.own)) if text]
 
 
-def run_histograms(events: Sequence[Event], run: Run) -> List[Histogram]:
+def run_histograms(events: Sequence[Event], run: Run) -> list[Histogram]:
     """The histograms of a run, each as large as it may be; those of a pair come first, not where its room is
     surely too small: there is one for each task that ever called, and place of its stack where it did."""
-    pairs: List[Histogram] = []
-    others: List[Histogram] = []
+    pairs: list[Histogram] = []
+    others: list[Histogram] = []
     for event in events:
         if run.entries and event.counted:
             with contextlib.suppress(InputError):
@@ -13757,7 +13737,7 @@ def run_histograms(events: Sequence[Event], run: Run) -> List[Histogram]:
 PLACES_IN_STACK = 32                        # a few, which system calls move at random by up to 1 KB
 
 
-def histograms_of(event: Event, events: Sequence[Event], run: Run) -> List[Histogram]:
+def histograms_of(event: Event, events: Sequence[Event], run: Run) -> list[Histogram]:
     """Those of an event that is counted. InputError: only user space can, and why. A histogram with times
     sets the clock of its instance (hist_register_trigger), and for a moment nothing is recorded there: a call
     that returned then would lend its entry to the next. So there is one pair in a run."""
@@ -13771,7 +13751,7 @@ def histograms_of(event: Event, events: Sequence[Event], run: Run) -> List[Histo
     return timed(entry, event, filters, run.group or GROUPS[entry.definitions[0].file])
 
 
-def in_room(made: Sequence[Histogram], entries: int) -> List[Histogram]:
+def in_room(made: Sequence[Histogram], entries: int) -> list[Histogram]:
     """The histograms with so many entries in all; texts take twice the memory."""
     shares = [1 + each.has_text for each in made if each.keys]
     share = entries // sum(shares) if shares else 0
@@ -13784,7 +13764,7 @@ ENTRIES_ELSEWHERE = 1 << 14                 # of the histograms of -S and -o: 10
 GROUPS = {'kprobe_events': 'kprobes', 'uprobe_events': 'uprobes', 'dynamic_events': 'eprobes'}  # without one
 
 
-def shown_lines(events: Sequence[Event], run: Run) -> List[str]:
+def shown_lines(events: Sequence[Event], run: Run) -> list[str]:
     """What -S prints: definitions, and as comments what makes the kernel count, or why it cannot."""
     made, lines = run_histograms(events, run), []
     for event in events:
@@ -14185,7 +14165,7 @@ table() {       # of what has come since the last one; the numbers of all since 
 '''
 
 
-def table_layout(events: Sequence[Event], made: Sequence[Histogram]) -> List[str]:
+def table_layout(events: Sequence[Event], made: Sequence[Histogram]) -> list[str]:
     """What a script is told of its tables (number, unit, keys, titles) and of what each histogram means for
     one: its event, how many keys it has, whether the last is a text, what stands in each column; the
     filter. Of one that keeps what pairs are made of only what found no room is in a table."""
@@ -14251,7 +14231,7 @@ def sign_bits(field: Field) -> int:
     return field.format.signed if field.format and field.format.signed else 64 * (field.kind[0] == 's')
 
 
-def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) -> None:
+def check_scriptable(events: Sequence[Event], run: Run, count: int | None) -> None:
     """Refuse what is done with the records that are read, by no script."""
     for event in events:
         with located(event.probe.text, event.probe.source, event.probe.place.at):
@@ -14269,8 +14249,8 @@ def check_scriptable(events: Sequence[Event], run: Run, count: Optional[int]) ->
                        'has): it can count them (h:), or show each by a line of its own')
 
 
-def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, count: Optional[int] = None,
-           interval: Optional[float] = None, top: Optional[int] = None) -> str:
+def script(events: Sequence[Event], run: Run, seconds: float | None = None, count: int | None = None,
+           interval: float | None = None, top: int | None = None) -> str:
     """A shell script that does the whole run: with any sh, mkdir, mkfifo, sed and dd; awk for tables."""
     pairs = any(event.pair for event in events)         # each task has many entries: PLACES_IN_STACK
     run = run._replace(group=GROUP_IN_SCRIPT, entries=ENTRIES_ELSEWHERE << 2 * pairs)
@@ -14296,7 +14276,7 @@ def script(events: Sequence[Event], run: Run, seconds: Optional[float] = None, c
         wait=EVERY_SO_OFTEN.format(in_seconds(interval)) if interval else UNTIL_THE_END)
 
 
-def shell_steps(steps: Sequence[Step]) -> List[str]:
+def shell_steps(steps: Sequence[Step]) -> list[str]:
     """The steps as commands. One that fails ends the script; of an event's places only if none is taken."""
     left = collections.Counter(step.event for step in steps)
     several = {event for event, count in left.items() if event and count > 1}
@@ -14314,7 +14294,7 @@ def shell_steps(steps: Sequence[Step]) -> List[str]:
     return commands
 
 
-def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: Optional[int]) -> str:
+def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: int | None) -> str:
     """The functions that show tables."""
     def of_events(wanted: Iterable[Histogram]) -> str:
         names = [each.folder(GROUP_IN_SCRIPT)[len('events/'):] for each in wanted]
@@ -14364,7 +14344,7 @@ class Tracefs:
         except (OSError, TracefsError):
             return ''
 
-    def names(self, path: str) -> List[str]:
+    def names(self, path: str) -> list[str]:
         """The directories in a directory of such, [] where it cannot be read."""
         with contextlib.suppress(TracefsError):
             folder = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -14412,14 +14392,14 @@ class Tracefs:
         except OSError as error:
             raise TracefsError(f'{self.path(path)}: {error.strerror}', error.errno or 0, path) from error
 
-    def last_error(self, path: str) -> Tuple[str, str, int]:
+    def last_error(self, path: str) -> tuple[str, str, int]:
         """The last entry of an error_log: the kernel's sentence, its command, the column in that, or -1."""
         entries = re.findall(r'^\[[^\]]*\] .*?: error: (.*)\n  Command: (.*)\n( *\^)?', self.read(path), re.M)
         sentence, command, mark = entries[-1] if entries else ('', '', '')
         return sentence, command, len(mark) - len('  Command: ^') if mark else -1
 
 
-def mounted_tracefs() -> Optional[Tracefs]:
+def mounted_tracefs() -> Tracefs | None:
     """Find tracefs where it is mounted."""
     for place in (*TRACEFS_PLACES, *re.findall(r'^\S+ (\S+) tracefs ', read_text('/proc/mounts'), re.M)):
         if os.path.exists(os.path.join(place, 'trace_pipe')):
@@ -14503,7 +14483,7 @@ def claim(tracefs: Tracefs, show: Callable[[str], None]) -> Instance:
                 raise
 
 
-def sweep(tracefs: Tracefs) -> List[str]:
+def sweep(tracefs: Tracefs) -> list[str]:
     """Remove what killed runs left, and say which. A living run has locked its instance; a script has its
     trace_pipe open: rmdir says EBUSY, as it does where there are pairs. A group without an instance is
     nobody's: that is made first, removed last."""
@@ -14541,7 +14521,7 @@ def is_open(path: str) -> bool:
     return not has_kernels_pids('self')
 
 
-def has_kernels_pids(*processes: str) -> Optional[bool]:
+def has_kernels_pids(*processes: str) -> bool | None:
     """Tell whether the first of them that /proc has is in the initial PID namespace (include/linux/proc_ns.h,
     PROC_PID_INIT_INO), and its number the kernel's own; None: /proc has none."""
     for process in processes:
@@ -14565,7 +14545,7 @@ def remove_triggers(tracefs: Tracefs, instance: str) -> None:
 @contextlib.contextmanager
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
             refused: Callable[[Step, TracefsError], None], stop: Callable[[], bool],
-            drain: Callable[[], None], undone: Dict[str, str]) -> Iterator[None]:
+            drain: Callable[[], None], undone: dict[str, str]) -> Iterator[None]:
     """Do the steps; at the end, whatever happens, undo them in reverse, and remove the instance, in silence:
     `undone` gets each command and why it failed, or ''. `refused` raises an error where a step that failed
     ends the run. `stop` asks between steps whether to go on; `drain`, which may take as long as somebody
@@ -14598,7 +14578,7 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
             os.close(instance.lock)
 
 
-def undo(changes: Mapping[str, Callable[[], None]], undone: Dict[str, str]) -> None:
+def undo(changes: Mapping[str, Callable[[], None]], undone: dict[str, str]) -> None:
     """Make the changes; `undone` gets the command of each and why it failed. What fails is tried again for a
     second, behind the others: an event that could not be switched off goes with its instance."""
     import time
@@ -14622,7 +14602,7 @@ def has_histograms(tracefs: Tracefs, instance: Instance) -> bool:
     return re.search(r'^# .*\bhist\b', triggers, re.M) is not None and '.buckets=' in tracefs.read('README')
 
 
-def buffer_stats(tracefs: Tracefs, instance: str) -> Dict[int, List[Tuple[str, int]]]:
+def buffer_stats(tracefs: Tracefs, instance: str) -> dict[int, list[tuple[str, int]]]:
     """What is counted of the buffer of each processor."""
     folder, counts = f'{instance}/per_cpu', {}
     for cpu in tracefs.names(folder):
@@ -14631,25 +14611,25 @@ def buffer_stats(tracefs: Tracefs, instance: str) -> Dict[int, List[Tuple[str, i
     return counts
 
 
-def overruns(tracefs: Tracefs, instance: str) -> Dict[int, int]:
+def overruns(tracefs: Tracefs, instance: str) -> dict[int, int]:
     """What each processor has overwritten."""
     return {cpu: dict(counts).get('overrun', 0) for cpu, counts in buffer_stats(tracefs, instance).items()}
 
 
-def buffer_counts(tracefs: Tracefs, instance: str) -> Tuple[int, int]:
+def buffer_counts(tracefs: Tracefs, instance: str) -> tuple[int, int]:
     """Records that were overwritten or dropped, and those that were read or still can be."""
     counts = [count for cpu in buffer_stats(tracefs, instance).values() for count in cpu]
     return (sum(count for name, count in counts if name in ('overrun', 'commit overrun', 'dropped events')),
             sum(count for name, count in counts if name in ('entries', 'read events')))
 
 
-def probe_profile(tracefs: Tracefs, group: str) -> Dict[str, Tuple[int, int]]:
+def probe_profile(tracefs: Tracefs, group: str) -> dict[str, tuple[int, int]]:
     """Hits and misses of each probe event of the group, all its places together.
 
     The profiles have no groups (trace_kprobe.c and trace_uprobe.c, probes_profile_seq_show): their rows are
     those of the definitions, in the same order. A new one comes last: where what is defined is the same
     before and after, so it was."""
-    counts: Dict[str, Tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int]] = {}
     for kind in ('kprobe', 'uprobe'):
         defined, rows, after = '', '', None
         while defined != after:
@@ -14685,11 +14665,11 @@ class Beginning(NamedTuple):
     """What is known as a recording begins: what makes its times those of the day, in microseconds, the most
     events to be shown, whether every event's stack is, the tasks that are."""
     zero: int
-    most: Optional[int]
+    most: int | None
     stacks: bool
     user_stacks: bool
-    tasks: Tuple[int, ...]
-    events: Tuple[Event, ...]
+    tasks: tuple[int, ...]
+    events: tuple[Event, ...]
 
 
 class Elsewhere(NamedTuple):
@@ -14731,7 +14711,7 @@ def read_back(line: bytes) -> Any:
     def tupled(value: Any) -> Any:
         return tuple(map(tupled, value)) if isinstance(value, list) else value
 
-    def made(known: Dict[str, Any]) -> Any:
+    def made(known: dict[str, Any]) -> Any:
         known = {name: tupled(value) for name, value in known.items()}
         return next((KEPT[name](**fields) for name, fields in known.items() if name in KEPT), known)
     return json.loads(line, object_hook=made)
@@ -14748,7 +14728,7 @@ def whole_event(event: Event) -> Event:
             and re.fullmatch(r'( \w+=\d+)?', event.seal, re.A)):
         raise ValueError(f'the names of {event.name}')
 
-    def whole(fields: Sequence[Any]) -> Tuple[Field, ...]:
+    def whole(fields: Sequence[Any]) -> tuple[Field, ...]:
         return tuple(field._replace(format=_word_format(field.format, field, resolver, field.at))
                      if field.format else field for field in fields)
     pair = event.pair and event.pair._replace(fields=whole(event.pair.fields))
@@ -14758,10 +14738,10 @@ def whole_event(event: Event) -> Event:
 class Results:
     """What becomes of a run beside what its decoder counts (see Stream), and what is `unknown` of it."""
 
-    def __init__(self, decoder: Decoder, most: Optional[int] = None, top: Optional[int] = None) -> None:
+    def __init__(self, decoder: Decoder, most: int | None = None, top: int | None = None) -> None:
         self.decoder, self._most, self.top = decoder, most or sys.maxsize, top
         self.tallies: Sequence[Tally] = ()                      # of what the kernel counts
-        self.profile: Dict[str, Tuple[int, int]] = {}
+        self.profile: dict[str, tuple[int, int]] = {}
         self.lost = self.unshown = 0
         self.why = self.unknown = ''
         self.writes = not decoder.start                         # whether tables can be shown
@@ -14775,18 +14755,18 @@ class Recorder(Decoder):
     """A Decoder that shows a recording of what it decodes."""
 
     def __init__(self, beginning: Beginning, about: Sequence[str],
-                 function_at: Optional[Callable[[str, int], str]]) -> None:
+                 function_at: Callable[[str, int], str] | None) -> None:
         def named(path: str, behind: int) -> str:
             name = function_at(path, behind) if function_at else ''
             self._told.append(line_of('name', [f'{path}+{behind}', name]))
             return name
 
-        def place(event: Event, text: bytes) -> Tuple[str, str]:
+        def place(event: Event, text: bytes) -> tuple[str, str]:
             names = caller_and_place(event, text)
             if event.program:
                 self._told.append(line_of('name', [decoded(event.head + text), *names]))
             return names
-        view, self._told, self._sum = Text(beginning.events), [], 0         # type: Text, List[bytes], int
+        view, self._told, self._sum = Text(beginning.events), [], 0         # type: Text, list[bytes], int
         view.places = place
         super().__init__(beginning.events, frozenset(beginning.tasks), named if function_at else None,
                          beginning.stacks, view)
@@ -14798,7 +14778,7 @@ class Recorder(Decoder):
         self._sum = zlib.crc32(told + data, self._sum)
         return told + line_of('text', [len(data), self._sum]) + data
 
-    def block(self, data: bytes, limit: Optional[int] = None) -> bytes:
+    def block(self, data: bytes, limit: int | None = None) -> bytes:
         super().block(data, limit)
         lost = line_of('lost', [*self.gaps.lost.items()]) if self.gaps.lost else b''
         whole = self._summed(b''.join([*self._told, lost]), data)
@@ -14827,8 +14807,8 @@ class Recording:
 
     def __init__(self, file: Any, path: str) -> None:
         self._file, self._path, self.run, self._sum = file, path, Run(''), 0
-        self._names: Dict[str, List[str]] = {}
-        self.about: List[str] = []
+        self._names: dict[str, list[str]] = {}
+        self.about: list[str] = []
         if file.readline(len(RECORDING)) != RECORDING:
             raise DebugInfoError(f'{path} is no recording of surftrace -w, or of another version')
         with reading(path), located(source=path):
@@ -14878,7 +14858,7 @@ class Recording:
         began = self.beginning
         return Decoder(began.events, frozenset(began.tasks), function_at, began.stacks, view)
 
-    def _place(self, event: Event, text: bytes) -> Tuple[str, str]:
+    def _place(self, event: Event, text: bytes) -> tuple[str, str]:
         """See caller_and_place()."""
         if not event.program:
             return caller_and_place(event, text)
@@ -15147,7 +15127,7 @@ USAGE = ('surftrace [options] LINE... [-- COMMAND ARG...]',
          'LINE: KIND[:EVENT] PLACE [[NAME=]EXPR[:TYPE]]... [h:KEYS] [f:FILTER]')
 
 
-def examples(most: Optional[int] = None) -> str:
+def examples(most: int | None = None) -> str:
     """The examples, so many of them, each on a line where there is room."""
     return '\n'.join(f'  {command:<43}' + f'\n{"":<45}' * (len(command) > 43) + f' {what}'
                      for command, what in EXAMPLES[:most])
@@ -15176,7 +15156,7 @@ def arguments() -> Any:
     for title, options in OPTIONS.items():
         group = parser.add_argument_group(title)
         for names, value, purpose in options:
-            how: Dict[str, Any] = {'action': 'help' if names == '--help' else 'store_true'}
+            how: dict[str, Any] = {'action': 'help' if names == '--help' else 'store_true'}
             if value.startswith('{'):
                 how = {'choices': value[1:-1].split(',')}
             elif value:
@@ -15257,7 +15237,7 @@ def standard_output() -> Iterator[None]:
         raise SurftraceError(f'standard output: {error.strerror}') from None
 
 
-def put_out(text: Union[str, bytes]) -> None:
+def put_out(text: str | bytes) -> None:
     """A text on standard output, with an end of line where there is any; bytes as they are."""
     with standard_output():
         if isinstance(text, bytes):
@@ -15271,7 +15251,7 @@ def note(text: str) -> None:
     say('surftrace: note: ' + text)
 
 
-def read_lines(options: Any) -> List[Probe]:
+def read_lines(options: Any) -> list[Probe]:
     """The probes of the command line and of the files."""
     texts = [(line, '') for line in options.lines if line[:2] != '# ']
     for name in options.file:
@@ -15355,7 +15335,7 @@ UNREAD = '{}: its DWARF is not read, pyelftools is not installed'
 
 
 def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
-                tracefs: Optional[Tracefs] = None) -> Machine:
+                tracefs: Tracefs | None = None) -> Machine:
     """The machine that the options choose: its kernel, the running one through tracefs, and the programs
     here, whose debug file -v names where nothing is traced in the kernel."""
     program = functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel))
@@ -15374,7 +15354,7 @@ def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
     return machine
 
 
-def program_names(typed: str) -> List[str]:
+def program_names(typed: str) -> list[str]:
     """Files, programs in $PATH and libraries that begin so, each with the colon that is next."""
     folder, slash, name = typed.rpartition('/')
     if slash:
@@ -15389,12 +15369,12 @@ def program_names(typed: str) -> List[str]:
     return [f'{each}:' for each in found if each.startswith(name)]
 
 
-def folders_of_programs() -> List[str]:
+def folders_of_programs() -> list[str]:
     """Those of $PATH."""
     return os.environ.get('PATH', os.defpath).split(os.pathsep)
 
 
-def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program]:
+def find_program(options: Any, debug_given: bool, name: str) -> Program | None:
     """Find a program or library: as the processes of -p have mapped it, else a path, in $PATH, a library.
     With -v and no probe in the kernel, -v names its debug file, or for -S and -o one from another machine."""
     inside = {identity(path): path for path in (
@@ -15423,9 +15403,9 @@ def find_program(options: Any, debug_given: bool, name: str) -> Optional[Program
 
 
 @functools.lru_cache(None)
-def process_ids(*lists: Tuple[str, ...]) -> Tuple[int, ...]:
+def process_ids(*lists: tuple[str, ...]) -> tuple[int, ...]:
     """The processes that -p means, in the order of its words; a name by the task's or the program's file."""
-    found: Dict[int, None] = {}
+    found: dict[int, None] = {}
     for word in itertools.chain(*lists):
         is_id = word.isdigit() and os.path.exists(f'/proc/{word}')      # a thread's stands for its process
         called = [int(word)] if is_id else [pid for pid in processes() if word in names_of_process(pid)]
@@ -15435,7 +15415,7 @@ def process_ids(*lists: Tuple[str, ...]) -> Tuple[int, ...]:
     return tuple(found)
 
 
-def chosen(options: Any) -> Tuple[int, ...]:
+def chosen(options: Any) -> tuple[int, ...]:
     """The processes that -p, --uid or --cgroup mean."""
     if not (options.uid or options.cgroup):
         return process_ids(*options.pid)
@@ -15454,7 +15434,7 @@ def chosen(options: Any) -> Tuple[int, ...]:
 
 
 @functools.lru_cache(None)
-def processes_with(file: str, pattern: str) -> Tuple[int, ...]:
+def processes_with(file: str, pattern: str) -> tuple[int, ...]:
     """Those whose file of that name has such a line."""
     return tuple(pid for pid in processes() if re.search(pattern, read_text(f'/proc/{pid}/{file}'), re.M))
 
@@ -15470,7 +15450,7 @@ def user_id(name: str) -> int:
         raise SurftraceError(f"there is no user '{name}'{near(name, user_names())}") from None
 
 
-def user_names() -> List[str]:
+def user_names() -> list[str]:
     """Of the users that are known here."""
     import pwd
     return [user.pw_name for user in pwd.getpwall()]
@@ -15484,18 +15464,18 @@ def path_in_cgroups(path: str) -> str:
 
 
 @functools.lru_cache(None)
-def cgroups() -> List[str]:
+def cgroups() -> list[str]:
     """The cgroups that processes are in."""
     texts = [read_text(f'/proc/{pid}/cgroup') for pid in processes()]
     return sorted({path for text in texts for path in re.findall(r'^\d+:[^:]*:(/.+)$', text, re.M)})
 
 
-def processes() -> List[int]:
+def processes() -> list[int]:
     """All of this machine but ourselves."""
     return sorted(int(name) for name in os.listdir('/proc') if name.isdigit() and int(name) != os.getpid())
 
 
-def names_of_process(pid: int) -> List[str]:
+def names_of_process(pid: int) -> list[str]:
     """Its first thread's name, up to 15 bytes long, and that of the file it runs."""
     names = [read_text(f'/proc/{pid}/comm')[:-1]]
     with contextlib.suppress(OSError):                  # a kernel thread runs none
@@ -15503,7 +15483,7 @@ def names_of_process(pid: int) -> List[str]:
     return names
 
 
-def checked_program(program: Program, given: Optional[Executable], options: Any) -> Program:
+def checked_program(program: Program, given: Executable | None, options: Any) -> Program:
     """Refuse a program of which a live run would know wrong things."""
     if given and not is_debug_file_of(given, program.executable):
         raise InputError(f'{given.path} is not the debug file of {program.path}: their build-ids differ. For '
@@ -15578,13 +15558,13 @@ def complete(parser: Any) -> int:
         import argcomplete  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return 1
-    asked: List[Tuple[str, Offer]] = []
+    asked: list[tuple[str, Offer]] = []
     shell = os.environ.get('_ARGCOMPLETE_SHELL', '')
     zsh = shell == 'zsh_quoted'
     finder: Any = argcomplete.CompletionFinder()  # type: ignore[attr-defined,unused-ignore]
     quoted_by_argcomplete = finder.quote_completions
 
-    def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> List[str]:
+    def lines(prefix: str, action: Any, parsed_args: Any, **_: Any) -> list[str]:
         with contextlib.suppress(SurftraceError):
             offer = completions(prefix, completion_machine(parsed_args), action.dest == 'list')
             names = tuple(name for name in offer.names if name.isprintable() and "'" not in name)
@@ -15592,7 +15572,7 @@ def complete(parser: Any) -> int:
             return [prefix[:offer.start] + name for name in names]
         return []
 
-    def quoted(words: List[str], quote: str, at: Optional[int]) -> List[str]:
+    def quoted(words: list[str], quote: str, at: int | None) -> list[str]:
         if shell == 'fish' and not quote:
             return words                                # it quotes by itself
         if asked and words:
@@ -15611,7 +15591,7 @@ def complete(parser: Any) -> int:
     return 0
 
 
-def in_quotes(prefix: str, offer: Offer, words: Sequence[str], quote: str, zsh: bool) -> List[str]:
+def in_quotes(prefix: str, offer: Offer, words: Sequence[str], quote: str, zsh: bool) -> list[str]:
     """A line's completions as the shell wants them. bash closes the quote behind a word that is the only one:
     it is offered twice, with and without a blank. Where nothing can be added it lists the last parts, kept
     from being inserted by one that begins otherwise."""
@@ -15638,7 +15618,7 @@ def completion_machine(options: Any) -> Machine:
     return machine_for(options, debug_info(options))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; 0 also after Ctrl-C, 1 the machine cannot do it, 2 what was typed is wrong."""
     global DEBUGGING
     DEBUGGING = bool(os.environ.get('SURFTRACE_DEBUG'))
@@ -15678,7 +15658,7 @@ def check_descriptors() -> None:
         sys.stdout.reconfigure(errors='surrogateescape')    # bytes that are no UTF-8 leave as they came
 
 
-def parsed(argv: Optional[Sequence[str]]) -> Any:
+def parsed(argv: Sequence[str] | None) -> Any:
     """Parse the options; help is printed and ends here."""
     words = sys.argv[1:] if argv is None else list(argv)
     end = words.index('--') if '--' in words else len(words)
@@ -15829,7 +15809,7 @@ def coloured(line: str) -> str:
     return COLOURED.sub(lambda match: f"\x1b[{COLOURS[match.lastgroup or '']}m{match[0]}\x1b[0m", line)
 
 
-def inside(options: Any) -> List[str]:
+def inside(options: Any) -> list[str]:
     """The lines of -F and -l."""
     release, lines = '' if options.vmlinux else os.uname().release, []
     for text, make in ((options.disassemble, code_listing), (options.line, place_listing)):
@@ -15844,7 +15824,7 @@ def inside(options: Any) -> List[str]:
     return lines
 
 
-def listed_place(text: str, options: Any) -> Tuple[Place, Module]:
+def listed_place(text: str, options: Any) -> tuple[Place, Module]:
     """The place that -F or -l names, in the kernel or in a program, and the module it is in."""
     at = (0, len(text))
     in_kernel = FILE_LINE_PATTERN.match(text) or re.fullmatch(r'[\w.]+(@[^:]*)?:\d+', text)
@@ -15944,8 +15924,8 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
         if options.uid or options.cgroup:
             note(f'processes: {len(chosen(options))}, and their children. Those that come otherwise (a '
                  'login, the start of a service, docker exec) are not seen')
-    undone: Dict[str, str] = {}
-    again: Dict[str, str] = {}
+    undone: dict[str, str] = {}
+    again: dict[str, str] = {}
     with contextlib.closing(Command(options.command)) as command:
         run = run._replace(pids=run.pids or command.processes)
         try:
@@ -15957,7 +15937,7 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
 
 
 def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machine, tracefs: Tracefs,
-                 undone: Dict[str, str], command: Command) -> None:
+                 undone: dict[str, str], command: Command) -> None:
     """Do a live run of these events."""
     decoder = decoder_of(options, events, run, machine)
     refusals = Refusals(events, machine, tracefs)
@@ -16014,7 +15994,7 @@ def decoder_of(options: Any, events: Sequence[Event], run: Run, machine: Machine
 
 
 @contextlib.contextmanager
-def record_file(options: Any) -> Iterator[Tuple[Any, ...]]:
+def record_file(options: Any) -> Iterator[tuple[Any, ...]]:
     """The file of -w, open, and its name; () for standard output. What it holds is root's, as with perf."""
     if options.write in (None, '-'):
         yield ()
@@ -16076,7 +16056,7 @@ def time_of_day_offset() -> int:
     return (min(found)[1] + 500) // 1000
 
 
-def said_lines(events: Sequence[Event]) -> List[str]:
+def said_lines(events: Sequence[Event]) -> list[str]:
     """What is traced, as the kernel takes it."""
     return [re.sub('^#! ', '', with_paths(line, [event])) for event in events for line in event.lines()]
 
@@ -16131,7 +16111,7 @@ def check_abilities(probes: Sequence[Probe], tracefs: Tracefs) -> None:
                              'an e line can only filter')
 
 
-def frame_function(program: Callable[[str], Optional[Program]], path: str, behind: int) -> str:
+def frame_function(program: Callable[[str], Program | None], path: str, behind: int) -> str:
     """function+0x12 for a place that many bytes behind where a file's code is mapped."""
     with contextlib.suppress(SurftraceError):
         found = program(path)
@@ -16159,7 +16139,7 @@ class Command:
     `status` is a shell's for how it ended."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.status, self.processes, self.name = 0, (), ''  # type: int, Tuple[int, ...], str
+        self.status, self.processes, self.name = 0, (), ''  # type: int, tuple[int, ...], str
         self._begun = False
         if not words:
             return
@@ -16290,15 +16270,15 @@ class Stream(Results):
     and, `why`, not written. What the kernel does not count by itself (a filter's, of other processes, too
     large) is what is missing, and said as at most that."""
 
-    def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: Optional[float] = None,
-                 count: Optional[int] = None, interval: Optional[float] = None, top: Optional[int] = None,
+    def __init__(self, tracefs: Tracefs, decoder: Decoder, seconds: float | None = None,
+                 count: int | None = None, interval: float | None = None, top: int | None = None,
                  output: int = 1, name: str = 'standard output') -> None:
         super().__init__(decoder, count, top)
         self.failure = ''
         self._tracefs, self._seconds, self._name = tracefs, seconds, name
         self._interval = self._next_tables = interval or float('inf')
         self._tables_asked = False                              # by QUIT (Ctrl-\)
-        self._instance: Optional[Instance] = None               # what is read, from the start on
+        self._instance: Instance | None = None               # what is read, from the start on
         self._rest, self._unwritten = b'', decoder.start
         self._stop = self._done = self._closed = self._in_line = False
         self._output, self.reader = output, Reader()
@@ -16325,7 +16305,7 @@ class Stream(Results):
         """Tell whether nothing more is to be read."""
         return self.stopped() or self._done or self.left() <= 0
 
-    def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], List[str]],
+    def follow(self, instance: Instance, silence: Callable[[], str], changes: Callable[[], list[str]],
                command: Command) -> None:
         """Let the command begin, read and write until the end; note when nothing comes, and what changes."""
         import gc
@@ -16492,7 +16472,7 @@ def silence(events: Sequence[Event], run: Run, tracefs: Tracefs) -> str:
                               'is, or the filter may let nothing through')
 
 
-def changes(events: Sequence[Event], kernel: Module) -> Iterator[List[str]]:
+def changes(events: Sequence[Event], kernel: Module) -> Iterator[list[str]]:
     """Yield, each time, notes of what has changed: traced programs that are other files now (a probe stays
     with the inode), modules that have come as other builds than the files that their types are from."""
     programs = {event.program.path: event.program.executable.identity for event in events if event.program}
@@ -16523,7 +16503,7 @@ class Refusals:
     def __init__(self, events: Sequence[Event], machine: Machine, tracefs: Tracefs) -> None:
         self._events = {definition.name: event for event in events for definition in event.definitions}
         self._machine, self._tracefs = machine, tracefs
-        self._places: Dict[str, Dict[str, str]] = {}            # of an event, those refused and why
+        self._places: dict[str, dict[str, str]] = {}            # of an event, those refused and why
 
     def take(self, step: Step, error: TracefsError) -> None:
         """Keep why one of several places is refused; raise the user an error where none is left."""
@@ -16545,7 +16525,7 @@ class Refusals:
         field = next((field for field in event.fields if name in part_names(field)), None)
         raise InputError(message, field.at if field else event.probe.place.at, event.probe.text) from None
 
-    def _reason(self, write: Write, error: TracefsError) -> Tuple[str, int]:
+    def _reason(self, write: Write, error: TracefsError) -> tuple[str, int]:
         """Why the kernel refuses a definition, and the column that it points at, -1 where it has not said."""
         said, command, column = self._tracefs.last_error('error_log')   # no other run's command has our group
         reason, column = (said, column) if write.text == command else (os.strerror(error.errno), -1)
@@ -16570,7 +16550,7 @@ class Refusals:
                                f"refuses them: {'; '.join(sorted(set(refused.values())))}")
 
 
-def withheld(events: Sequence[Event], run: Run) -> List[str]:
+def withheld(events: Sequence[Event], run: Run) -> list[str]:
     """Reasons for which hits of the probes may not be shown."""
     events = [event for event in events if event.definitions]
     conditions = [event.pair.condition for event in events if event.pair]
@@ -16601,7 +16581,7 @@ def conclude(events: Sequence[Event], run: Run, stream: Results) -> None:
             say(line)
 
 
-def losses(run: Run, stream: Results) -> List[str]:
+def losses(run: Run, stream: Results) -> list[str]:
     """Records that are not shown."""
     up_to = 'up to ' if run.stacks or run.user_stacks or run.pids else ''
     gone = [f'{up_to}{stream.lost} lost (a larger buffer: -b KB)'] if stream.lost else []
@@ -16611,7 +16591,7 @@ def losses(run: Run, stream: Results) -> List[str]:
     return gone + ([f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else [])
 
 
-def unpaired(events: Sequence[Event], stream: Results) -> List[str]:
+def unpaired(events: Sequence[Event], stream: Results) -> list[str]:
     """Returns that are not shown, because they make no pair."""
     calls, view = stream.decoder.calls, stream.decoder.view
     names = {event.name: view.label(event).replace('<- ', '') for event in events}
@@ -16623,13 +16603,13 @@ def unpaired(events: Sequence[Event], stream: Results) -> List[str]:
     return alone + too_deep
 
 
-def missed_hits(profile: Dict[str, Tuple[int, int]]) -> List[str]:
+def missed_hits(profile: dict[str, tuple[int, int]]) -> list[str]:
     """Hits that the probes did not see."""
     missed = [f'{name} {missed}' for name, (_, missed) in profile.items() if missed]
     return [f"missed by the probes: {', '.join(missed)}"] if missed else []
 
 
-def summary(events: Sequence[Event], run: Run, stream: Results) -> List[str]:
+def summary(events: Sequence[Event], run: Run, stream: Results) -> list[str]:
     """Lines that say what came, what was lost, what was missed."""
     gone, hidden = losses(run, stream), unaccounted(events, run, stream)
     if not gone and not hidden:
@@ -16646,7 +16626,7 @@ def summary(events: Sequence[Event], run: Run, stream: Results) -> List[str]:
             *(f'surftrace: {text}' for text in alone + missed_hits(stream.profile))]
 
 
-def folded(names: Sequence[str], counts: Mapping[str, int]) -> List[Tuple[str, int]]:
+def folded(names: Sequence[str], counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """The counts by their names; of more than a few, those with none in one."""
     came = [(name, counts[name]) for name in names if counts[name]]
     none = len(names) - len(came)
@@ -16655,7 +16635,7 @@ def folded(names: Sequence[str], counts: Mapping[str, int]) -> List[Tuple[str, i
     return [*came, (f'{none} others' if came else f'{none} functions', 0)]
 
 
-def unaccounted(events: Sequence[Event], run: Run, stream: Results) -> List[str]:
+def unaccounted(events: Sequence[Event], run: Run, stream: Results) -> list[str]:
     """A line about hits neither shown nor lost where a record may be too large, which no kernel counts."""
     probes = [event for event in events if event.name in stream.profile]
     if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
