@@ -1643,7 +1643,7 @@ def disassembled(code: bytes, address: int, arch: Arch) -> list[Instruction]:
 def _capstone(arch: Arch) -> Any:
     try:
         import capstone  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError:
+    except (ImportError, OSError):                              # its library may be another machine's
         return None
     names, modes = CAPSTONE[arch.name]
     numbers = [getattr(capstone, f'CS_ARCH_{name}', None) for name in names.split()]

@@ -366,12 +366,18 @@ def test_a_probe_is_set_only_where_an_instruction_begins(function: str, by: str,
                 surftrace.locate(probe, of_programs())
 
 
-def test_force_sets_a_probe_anywhere_and_without_a_disassembler_nothing_else_does(compile_c: Compile, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('broken', [False, True])
+def test_force_sets_a_probe_anywhere_and_without_a_disassembler_nothing_else_does(
+        broken: bool, compile_c: Compile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = build(compile_c, '-O2')
     start = offset(program, 'handle')
     assert told('-S', '--force', f'P {program}:handle+1').out == [f'p:f0 {program}:{start + 1:#x}']
-    monkeypatch.setitem(surftrace.sys.modules, 'capstone', None)
-    monkeypatch.setenv('PATH', '/nowhere')
+    if broken:                                          # as one for another machine
+        (tmp_path / 'capstone.py').write_text('raise OSError("cannot open shared object file")')
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(surftrace.sys.modules, 'capstone', raising=False)
+    else:
+        monkeypatch.setitem(surftrace.sys.modules, 'capstone', None)
     message, marked = refusal(f'P {program}:handle+1')
     assert 'capstone' in message and '--force' in message and marked == f'{program}:handle+1'
     assert shown(f'P {program}:handle+0') == [f'p:f0 {program}:{start:#x}']
