@@ -1288,7 +1288,7 @@ def refused(definition: str) -> None:
     raise AssertionError(f'the kernel takes {definition}')
 
 
-@check()
+@check('7-amd64')
 def a_refused_place_costs_no_more_than_that_place() -> None:
     before, places = snapshot(), on_jump_labels(3)
     run = Run('p:x __x64_sys_getppid', *(f'p:x {place}' for place in places))
@@ -1335,7 +1335,7 @@ def the_fields_of_system_calls_are_those_of_the_format_files() -> None:
 QUIET = 'p:quiet __x64_sys_getppid'
 
 
-@check()
+@check('6.1-amd64')
 def signals_end_it_in_order() -> None:
     before = snapshot()
     for when, signals in (('surftrace: tracing', (signal.SIGINT,)), ('surftrace: tracing', (signal.SIGTERM,)),
@@ -1347,7 +1347,7 @@ def signals_end_it_in_order() -> None:
         equal(snapshot(), before, f'after {signals}')
 
 
-@check()
+@check('7-amd64')
 def it_ends_by_itself() -> None:
     said('-d', '0.2', QUIET, status=0)
     run = Run('-n', '3', QUIET)
@@ -1382,7 +1382,7 @@ def the_program_into_head() -> None:
     equal([Path('/run/status').read_text().strip(), 'Traceback' in Path('/run/said').read_text()], ['0', False])
 
 
-@check(*ALL)
+@check('6.1-amd64')
 def messages_that_cannot_be_written_stop_nothing() -> None:
     before = snapshot()
     for lines in (1, 5, 7):             # at the making of the instance, at the definition, when it traces
@@ -1458,7 +1458,7 @@ def what_return_probes_missed_at_any_of_several_places() -> None:
     holds(missed and int(missed[1]) >= 4, run.err)
 
 
-@check(*ALL)
+@check('5.10-amd64', '7-amd64')
 def two_runs_do_not_read_each_others_hits() -> None:
     with tracing(QUIET.replace('quiet', 'same')) as busy:
         for _ in range(50):
@@ -1508,7 +1508,7 @@ def script(shell: str, name: str) -> Iterator[tuple[subprocess.Popen[bytes], Pat
     equal([line for line in err.read_text().splitlines() if not line.startswith('tracing')], [])
 
 
-@check()
+@check('6.1-amd64')
 def scripts_in_three_shells() -> None:
     before = snapshot()
     for shell, number in (('busybox', signal.SIGINT), ('dash', signal.SIGTERM), ('bash', signal.SIGHUP),
@@ -1564,7 +1564,7 @@ def only_a_process_and_its_threads() -> None:
         equal(run.values('file'), [f'"/run/by-{name}"' for name in shown], f'{options} {run.out}')
 
 
-@check()
+@check('6.1-amd64')
 def options_of_the_command() -> None:
     lines = Path('/run/lines')
     lines.write_text('# a comment\n\np:first __x64_sys_getppid\n  # another\ne sched/sched_process_fork\n')
@@ -1616,7 +1616,7 @@ def lines_shown_are_lines_read() -> None:
     holds(sum(line[0] in 'pre' for line in shown) >= 15, shown)
 
 
-@check()
+@check('7-amd64')
 def lines_read_back_show_the_same() -> None:
     lines = (SIGNAL, STATUS, PACKET, MAC, IP6)
     with tracing(*lines) as first, tracing(*said('-S', *lines, status=0).splitlines()) as second:
