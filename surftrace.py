@@ -407,7 +407,7 @@ class Parameter(NamedTuple):
     """A parameter or variable of a function."""
     name: str
     written: Callable[[], Written]
-    location: Location | None = None     # None where only the calling convention tells it
+    location: Location | None = None        # None where only the calling convention tells it
     by_address: bool = False                # its address is given: Fortran; C++, of a class with a destructor
 
     def type(self) -> Type:
@@ -421,7 +421,7 @@ class Function(NamedTuple):
     written: Callable[[], Written]          # the type it returns
     parameters: tuple[Parameter, ...]
     variadic: bool = False
-    inlined: int | None = None           # copies of it within other functions, None where nobody counted
+    inlined: int | None = None              # copies of it within other functions, None where nobody counted
     language: str = ''                      # '' is C, called by the psABI; 'C++', 'Rust', 'Go' add to it
     changed: bool = False                   # the compiler changed how it is called
     locals: tuple[Parameter, ...] = ()      # at a place inside it, the innermost first
@@ -443,7 +443,7 @@ class Member(NamedTuple):
     written: Callable[[], Written]
     bit: int                                # from the struct's start; of a bit-field as the ABI counts: from
                                             # the least significant one, on big-endian machines from the most
-    width: int | None = None             # bits of a bit-field
+    width: int | None = None                # bits of a bit-field
     base: str = ''                          # 'base', or 'virtual': where that is, only the object tells
 
     def type(self) -> Type:
@@ -4744,11 +4744,11 @@ class Module(TypeInfo):
         self.sources: list[Source] = [functools.lru_cache(None)(source) for source in sources]
         self.file = file                                # has the code
         self.build_id = build_id or (file.build_id if file else '')             # '' where nothing tells it
-        self.base: Module | None = None              # a module's kernel
+        self.base: Module | None = None                 # a module's kernel
         self.loaded = loaded                            # None where that is not the running one
         self.unread = ''                                # a file whose DWARF would be read with pyelftools
         self.given: tuple[str, ...] = ()                # modules whose files were named
-        self.printed: Callable[[str], Type | None] = lambda name: None   # the type of SYSTEM/EVENT.FIELD
+        self.printed: Callable[[str], Type | None] = lambda name: None      # the type of SYSTEM/EVENT.FIELD
         self._modules: Callable[[str], Module] = lambda name: Module(self.arch, self.symbols, ())
 
     def module(self, name: str) -> Module:
@@ -5529,7 +5529,7 @@ class Place(NamedTuple):
     at: Span
     function: str = ''                      # or a pattern (glob); of e the event, of u the probe's name
     module: str = ''
-    offset: int | None = None            # into the function, or without one into the object's file
+    offset: int | None = None               # into the function, or without one into the object's file
     line: int | None = None
     file: str = ''
     glob: bool = False
@@ -5551,10 +5551,10 @@ class Probe(NamedTuple):
     args: tuple[Arg, ...]
     filter: Filter | None
     words: tuple[tuple[tuple[str, ...], str, Span], ...] = ()
-    keys: tuple[Key, ...] | None = None              # of a line that counts; there may be none
+    keys: tuple[Key, ...] | None = None                 # of a line that counts; there may be none
     source: str = ''                                    # the file and line that it is from
-    entry: Probe | None = None           # of a return: the line that says what its entry fetches
-    back: Probe | None = None                        # of an entry in a tree: the line of its return
+    entry: Probe | None = None              # of a return: the line that says what its entry fetches
+    back: Probe | None = None                           # of an entry in a tree: the line of its return
     stacks: tuple[str, ...] = ()                        # that are shown of it, '+stack', '+ustack'
 
     @property
@@ -6900,7 +6900,7 @@ class Field(NamedTuple):
     """One value shown, of one fetch, or of as many as its format has parts."""
     name: str
     fetches: tuple[Fetch, ...]
-    format: Format | None = None         # None: as the kernel prints it
+    format: Format | None = None            # None: as the kernel prints it
     guards: tuple[Guard, ...] = ()          # the outermost pointer first
     words: tuple[str, ...] = ()             # for -S, behind #!
     at: Span = (0, 1)
@@ -6935,9 +6935,9 @@ class Lvalue(NamedTuple):
     bit: int = 0
     width: int | None = None
     space: str = ''
-    pieces: tuple[tuple[Fetch | None, int], ...] = ()    # (None where it cannot be read, bytes) each
+    pieces: tuple[tuple[Fetch | None, int], ...] = ()       # (None where it cannot be read, bytes) each
     name: str = ''
-    packet: Packet | None = None                         # that it is in
+    packet: Packet | None = None                            # that it is in
 
     def read(self, kind: str = '', offset: int = 0) -> Fetch:
         """The memory that it is in, or so many bytes behind its beginning."""
@@ -6963,7 +6963,7 @@ class Target(NamedTuple):
     function: Function | None = None
     entry: bool = True                              # at its first instruction
     address: int = 0                                # in a program, at link time
-    operands: tuple[str, ...] | None = None      # of a USDT probe, 'N@OP' each
+    operands: tuple[str, ...] | None = None         # of a USDT probe, 'N@OP' each
     place: str = ''                                 # what the kernel is told
     name: str = ''                                  # what is shown
     obstacle: str = ''                              # why the kernel takes no probe there, where a table tells
@@ -7374,7 +7374,7 @@ def operand_register(arch: Arch, name: str) -> str:
 class Leaves:
     """The leaves of expressions at a target, in a probe of `kind` 'p', 'r' or 'e'. `abilities` is what a
     return probe may read ('$arg': the kernel keeps the arguments of the call)."""
-    fields: dict[str, EventField] | None = None      # of an event
+    fields: dict[str, EventField] | None = None         # of an event
     in_program = False
     refused = {'fileoffset': '@+OFFSET is for programs (P, R); in the kernel write @symbol'}
 
@@ -8771,7 +8771,7 @@ class Pair(NamedTuple):
     event that ends has `fields` and `condition`, of a call both events have `stack`."""
     entry: str = ''                         # of a return: the event of the entries
     fields: tuple[Field, ...] = ()          # all that is shown, of both events, in the user's order
-    condition: Filter | None = None      # the part of the filter that is judged when both are known
+    condition: Filter | None = None         # the part of the filter that is judged when both are known
     stack: str = ''                         # the fetch-arg of the stack pointer, which is the same at both
 
     @property
@@ -8801,10 +8801,10 @@ class Event(NamedTuple):
     probe: Probe
     arch: Arch
     program: Program | None = None
-    columns: tuple[Column, ...] | None = None        # of one that is counted and not shown
-    pair: Pair | None = None             # of the entries and returns that make pairs
+    columns: tuple[Column, ...] | None = None           # of one that is counted and not shown
+    pair: Pair | None = None                # of the entries and returns that make pairs
     begins: tuple[Begin, ...] = ()
-    next_task: Fetch | None = None       # unseen, of a probe of sched_switch: who runs behind it
+    next_task: Fetch | None = None          # unseen, of a probe of sched_switch: who runs behind it
     role: str = ''                          # in a tree: 'entry', 'return' of a call, a return 'alone', 'leaf'
     label: str = ''                         # the function or the event that it is of
     loop: bool = False                      # whether a loop begins with its function: see begins_loop()
@@ -8853,7 +8853,7 @@ class Machine(NamedTuple):
     note: Callable[[str], None]                         # takes a sentence for the user
     read: Callable[[str], str] = lambda path: ''        # a file of its tracefs, '' where it cannot be read
     seal: int = 0                                       # a number nobody outside can know, 0: there is none
-    program: Callable[[str], Program | None] = lambda name: None     # by its path or name
+    program: Callable[[str], Program | None] = lambda name: None        # by its path or name
     program_names: Callable[[str], list[str]] = lambda typed: []      # of programs, libraries
     live: bool = False                                  # whether this process is to set the probes
     force: bool = False                                 # whether to do what may crash a program
@@ -9367,8 +9367,9 @@ def obstacle_of(symbol: Symbol | None, address: int, module: Module, machine: Ma
     if traceable is not None and reason in ('', NOT_TRACEABLE):
         whole = symbol.name.partition('.')[0]
         names = (symbol.name, whole)
-        running = Kallsyms(encoded(machine.read('/proc/kallsyms')))
-        listed = traceable.intersection(names) or traceable.intersection(running.aliases(whole))
+        listed = traceable.intersection(names)
+        if not listed:
+            listed = traceable.intersection(Kallsyms(encoded(machine.read('/proc/kallsyms'))).aliases(whole))
         reason = '' if listed else NOT_TRACEABLE
     return reason
 
@@ -11525,7 +11526,7 @@ class OpenCall(NamedTuple):
         return near and self.program == other.program and -1 not in (self.stack, other.stack)
 
 
-DEEPEST = 64                    # of nested calls in a thread of a program; uprobes.h, MAX_URETPROBE_DEPTH
+DEEPEST_RETURN = 64             # of nested calls in a thread of a program; uprobes.h, MAX_URETPROBE_DEPTH
 
 
 class OpenCalls:
@@ -11604,7 +11605,7 @@ class OpenCalls:
         for again in alike:
             calls = self._without(calls, again)
         over = self._late.pop((task_of(head), here.key), -1) >= here.time
-        self.too_deep += here.program and sum(call.program for call in calls) >= DEEPEST
+        self.too_deep += here.program and sum(call.program for call in calls) >= DEEPEST_RETURN
         depth = sum(call.shown for call in calls)
         self._keep(head, calls if over else [*calls, here._replace(readings=readings, shown=shown)])
         return depth
@@ -11888,7 +11889,7 @@ class Text(Raw):
         self._events, self._labels = {event.head: event for event in events}, labels(events)
         self.places: Callable[[Event, bytes], tuple[str, str]] = caller_and_place
         self._clock, self._zero, self._cpu, self._colour = clock, zero, cpu, colour
-        self._since: float | None = None             # the time of the first record, or the one before
+        self._since: float | None = None                # the time of the first record, or the one before
         self._task = functools.lru_cache(1 << 12)(self._task_and_cpu)
         self._where = functools.lru_cache(1 << 12)(self._event_and_place)
         self._second = functools.lru_cache(8)(functools.partial(local_time, self._form))
@@ -12237,7 +12238,7 @@ UNFINISHED = 1 << 16                                    # bytes of a record whos
 class Record(NamedTuple):
     """A record in a block."""
     head: re.Match[bytes]
-    event: Event | None                  # that is traced
+    event: Event | None                     # that is traced
     text: bytes                             # from its head up to the next record
     whole: bool                             # whether its seal is in it
     last: bool                              # whether the block ends with it
@@ -12319,7 +12320,7 @@ class Gaps:
         self.lost: Mapping[int, int] = {}               # when it was last asked
         self._told: dict[int, int] = {}
         self._records: Sequence[Record] = ()
-        self._around: set[int] | None = None         # where the records begin that it is true of
+        self._around: set[int] | None = None            # where the records begin that it is true of
 
     def read(self, records: Sequence[Record]) -> None:
         """Take the records of the next block."""
@@ -13643,7 +13644,7 @@ class Run(NamedTuple):
     group: str                              # the name of its instance and of its group of events
     stacks: bool = False
     user_stacks: bool = False
-    buffer_kb: int | None = None         # for each processor
+    buffer_kb: int | None = None            # for each processor
     pids: tuple[int, ...] = ()              # thread ids to trace
     alone: bool = False                     # without those that they start
     own: tuple[int, ...] = ()               # and those of surftrace itself, which are left out
@@ -15016,14 +15017,13 @@ commands that make the kernel count, or why it cannot, each as a comment (`# `) 
 
 `--json` prints an object a line. An event has its `time` in seconds (with `-T` the date and time), `comm`,
 `pid` (of the thread), `tgid` (of its process, where that is known), `cpu`, `event`, `function`, at a return
-`caller`, and `values`: numbers, texts (bytes that are no UTF-8 as `\udcXX`), arrays, of
-a struct an object. `null` is `(null)`;
-`{"error": "fault"}` and the like stand where there is no value; `{"text": ..., "more": ...}` is a text that
-is longer, or could not be read whole; `$dur` is in microseconds. A trace event has the kernel's `text`. With
-`-s` there is a `stack` (of a program `user_stack`), `null` where that was lost. A line of its own is
-`{"lost": 57, "cpu": 0}` (or `null`: nobody knows how many), and what could not be printed or told has an
-`error`. A row of a table has `event`, `keys` (of `log2` and `step` the bounds), `calls` or `events`, its
-sums, `at` with `-i`, and `missing` where it is less than all.
+`caller`, and `values`: numbers, texts (bytes that are no UTF-8 as `\udcXX`), arrays, of a struct an object.
+`null` is `(null)`; `{"error": "fault"}` and the like stand where there is no value;
+`{"text": ..., "more": ...}` is a text that is longer, or could not be read whole; `$dur` is in microseconds.
+A trace event has the kernel's `text`. With `-s` there is a `stack` (of a program `user_stack`), `null` where
+that was lost. A line of its own is `{"lost": 57, "cpu": 0}` (or `null`: nobody knows how many), and what
+could not be printed or told has an `error`. A row of a table has `event`, `keys` (of `log2` and `step` the
+bounds), `calls` or `events`, its sums, `at` with `-i`, and `missing` where it is less than all.
 
 `--format` prints its text for each event, with values in the place of `{NAME}` as a line shows them, or of
 `{time}`, `{task}`, `{comm}`, `{pid}`, `{tgid}`, `{cpu}`, `{event}`, `{function}`, `{caller}`, `{text}` (all
@@ -16278,7 +16278,7 @@ class Stream(Results):
         self._tracefs, self._seconds, self._name = tracefs, seconds, name
         self._interval = self._next_tables = interval or float('inf')
         self._tables_asked = False                              # by QUIT (Ctrl-\)
-        self._instance: Instance | None = None               # what is read, from the start on
+        self._instance: Instance | None = None                  # what is read, from the start on
         self._rest, self._unwritten = b'', decoder.start
         self._stop = self._done = self._closed = self._in_line = False
         self._output, self.reader = output, Reader()
@@ -16596,8 +16596,8 @@ def unpaired(events: Sequence[Event], stream: Results) -> list[str]:
     calls, view = stream.decoder.calls, stream.decoder.view
     names = {event.name: view.label(event).replace('<- ', '') for event in events}
     or_lost = ', or another one may have been lost' * bool(stream.lost)
-    too_deep = [f'{calls.too_deep} returns are not shown: of calls nested more than {DEEPEST} deep the '
-                'kernel sees none'] if calls.too_deep else []
+    too_deep = [f'{calls.too_deep} returns are not shown: of calls nested more than {DEEPEST_RETURN} deep '
+                'the kernel sees none'] if calls.too_deep else []
     alone = [f'{count} of {calls.seen[name]} returns of {names[name]} are not shown: their entry was not seen'
              f'{or_lost}' for name, count in calls.alone.items()]
     return alone + too_deep

@@ -83,6 +83,17 @@ def names_come_from_above(source: Source) -> Iterator[str]:
             yield f'line {line}: {name} is of a later room, {source.rooms[defined[name]]}'
 
 
+def names_are_defined_once(source: Source) -> Iterator[str]:
+    """No room gives a second meaning to a name of all rooms, which the rooms above it would then have too."""
+    defined: dict[str, int] = {}
+    for statement in source.tree.body:
+        if isinstance(statement, (*FUNCTIONS, ast.ClassDef, ast.Assign, ast.AnnAssign)):
+            for name, line in _bound(ast.Module([statement], [])):
+                if name in defined:
+                    yield f'line {line}: {name} is defined in line {defined[name]}'
+                defined[name] = line
+
+
 def edges_are_in_the_command_line(source: Source) -> Iterator[str]:
     """Printing, arguments, environment and exiting belong to the last room; the top ends where Python is too old."""
     for node in source.nodes:
@@ -259,7 +270,7 @@ def _opens_for_writing(node: ast.AST) -> list[str]:
 
 # ---- the tests
 
-RULES = (rooms_stand_in_order, names_come_from_above, edges_are_in_the_command_line, files_are_written_in_tracefs,
+RULES = (rooms_stand_in_order, names_come_from_above, names_are_defined_once, edges_are_in_the_command_line, files_are_written_in_tracefs,
          functions_are_short, classes_are_short, lines_are_narrow, conditions_are_not_nested, elftools_is_imported_late,
          public_things_have_docstrings)
 LEFT: dict[object, int] = {}         # how often a rule is still broken: only ever less
@@ -323,6 +334,9 @@ BROKEN = (
      'line 5: NAME is of a later room, Plan'),
     (names_come_from_above, 'a global statement', rooms(Errors='def f():\n    global X\n    X = X + 1\n', Plan='X = 1\n'),
      'line 4: X is of a later room, Plan'),
+
+    (names_are_defined_once, 'a number', rooms(Errors='MOST = 64\n', Plan='MOST = 64\n'), 'line 19: MOST is defined in line 2'),
+    (names_are_defined_once, 'a function', rooms(Errors='def f(): pass\nf = 3\n'), 'line 3: f is defined in line 2'),
 
     (edges_are_in_the_command_line, 'print', rooms(Plan='print(1)\n'), 'line 18: print in Plan'),
     (edges_are_in_the_command_line, 'stdout', rooms(Plan='sys.stdout.write("x")\n'), 'line 18: sys.stdout in Plan'),
