@@ -11811,6 +11811,7 @@ NO_STACK = ['(no stack)']
 BOLD, CYAN, PLAIN_AGAIN = b'\x1b[1m', b'\x1b[36m', b'\x1b[0m'
 IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}|(^| )(\w+)=')
 FieldReadings = Sequence[tuple[Field, Reading]]
+Cells = Sequence[bytes]
 
 
 def visible(line: bytes) -> bytes:
@@ -11846,11 +11847,9 @@ class Raw:
         """A record: its place, or what the kernel prints of an event of its own; its values."""
         return b' '.join([visible(head[0] + place), *with_names(pairs)]) + b'\n'
 
-    def rows(self, columns: Sequence[Sequence[bytes]]) -> list[bytes]:
-        """Plain records by columns: task and processor, time, and of each event name with place, values."""
-        task, time, *events = columns
-        behind, end = itertools.repeat(b': '), itertools.repeat(b'\n')
-        return list(map(b''.join, zip(task, time, behind, *events, end)))
+    def rows(self, task: Cells, time: Cells, names: Cells, values: Cells) -> bytes:
+        """Plain records, a line each: task and processor, time, name with place, values."""
+        return interleaved(task, time, [b': '] * len(task), names, values, [b'\n'] * len(task))
 
     def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
         """A word in the place of a record's values, or a record of nobody's."""
@@ -11921,15 +11920,13 @@ class Text(Raw):
         values = with_names(pairs, CYAN, PLAIN_AGAIN) if self._colour else with_names(pairs)
         return b' '.join([self.head(head) + self._where(event.head + place), *values]) + b'\n'
 
-    def rows(self, columns: Sequence[Sequence[bytes]]) -> list[bytes]:
-        task, time, *events = columns
-        names, values = events if len(events) == 2 else (map(b''.join, zip(*events[i::2])) for i in (0, 1))
+    def rows(self, task: Cells, time: Cells, names: Cells, values: Cells) -> bytes:
         if self._colour:
-            values = map(functools.partial(IN_COLOUR.sub, in_colour), values)
+            values = list(map(functools.partial(IN_COLOUR.sub, in_colour), values))
         pid, *_, cpu = re.findall(rb'\d+', task[-1][17:])
         self._above = pid, cpu
-        shown = self._times(time), map(self._task, task), map(self._where, names), values
-        return list(map(b''.join, zip(*shown, itertools.repeat(b'\n'))))
+        tasks, events = list(map(self._task, task)), list(map(self._where, names))
+        return interleaved(self._times(time), tasks, events, values, [b'\n'] * len(task))
 
     def remark(self, head: re.Match[bytes], text: bytes) -> bytes:
         name = self._where(head['event']) if head['event'] else b''
@@ -12076,6 +12073,19 @@ class Template(Text):
         parts = (text or format(printable(str(known.get(name, '')) or '-'), width)
                  for text, name, width in self._parts)
         return ''.join(parts).encode() + b'\n'
+
+
+def either(column: list[bytes], other: list[bytes]) -> list[bytes]:
+    """Of two columns the cells that there are."""
+    return [another if one is None else one for one, another in zip(column, other)]
+
+
+def interleaved(*columns: Cells) -> bytes:
+    """The cells of columns of one length, row by row."""
+    cells = [b''] * (len(columns) * len(columns[0]))
+    for number, column in enumerate(columns):
+        cells[number::len(columns)] = column
+    return b''.join(cells)
 
 
 def in_colour(match: re.Match[bytes]) -> bytes:
@@ -12231,7 +12241,7 @@ BETWEEN = regex(rb'^(?:CPU:\d+ \[LOST .*|\[LINE TOO BIG\]| =>.*|<(?:user )?stack
 PLAIN = rb'[ -~]'                                       # what may go to a terminal without a look
 FAST_PLACE = rb'\([ -(*-~]*\)'
 PLAIN_HEAD = rb' %s[ -~]{15})-(?=[\d ]{6})%s\d+) +(?:\([ \d-]+\) +)?\[%s\d{3,})\] (?:\S{5} )? *'   # 3 groups
-FAST_HEAD = rb'^(?! =>)(' + PLAIN_HEAD % ((rb'(?:',) * 3) + rb')([\d.]+): '
+FAST_HEAD = rb'(?! =>)(' + PLAIN_HEAD % ((rb'(?:',) * 3) + rb')([\d.]+): '
 UNFINISHED = 1 << 16                                    # bytes of a record whose end is still waited for
 
 
@@ -12368,7 +12378,7 @@ class Decoder:
         self._seals = {event.head: f'{event.seal}\n'.encode() for event in events if event.seal}
         self._patterns = {event.head: record_pattern(event) for event in events if event.definitions}
         self._inner = {event.head: inner_strings(event) for event in events if event.definitions}
-        self._fast = re.compile(FAST_HEAD + rb'(?:' + rb'|'.join(map(fast_pattern, events)) + rb')$', re.M)
+        self._fast = re.compile(FAST_HEAD + rb'(?:' + rb'|'.join(map(fast_pattern, events)) + rb')\n')
         self._plain = counting_patterns(events)
         self._names = [event.name for event in events]
         self._tree = any(event.role for event in events)
@@ -12396,9 +12406,10 @@ class Decoder:
             if self._plain and self._count(data, count):
                 self._shown = ()
                 return b''
-            found = self._fast.findall(data) if self.view.in_blocks else []
-            if len(found) == count:
-                return self._counted(found)
+            if self.view.in_blocks:
+                between, *columns = self._columns(data)
+                if len(between) == count + 1 and not any(between):
+                    return self._counted(columns)
         data, self._pending = self._pending + data, b''
         heads = list(self._heads.finditer(data))
         self._starts = []
@@ -12413,18 +12424,29 @@ class Decoder:
             out.append((self._decoded(record), self._starts))
         return b''.join(text for text, _ in out)
 
-    def _counted(self, found: list[tuple[bytes, ...]]) -> bytes:
+    def _columns(self, data: bytes) -> list[list[bytes]]:
+        """What is between plain records, and the groups of all of them by columns: None where a record is of
+        another event. (To split is quicker than to find: no tuple is made of each record.)"""
+        pieces, width = self._fast.split(data), self._fast.groups + 1
+        return [pieces[number::width] for number in range(width)]
+
+    def _counted(self, columns: Sequence[list[bytes]]) -> bytes:
         """Count plain records, and show them."""
-        if not found:
+        task, time, *events = columns
+        if not task:
             return b''
-        self.records += len(found)
-        columns = list(zip(*found))
-        for name, column in zip(self._names, columns[2::2]):
-            self.counts[name] += len(found) - column.count(b'')
-        rows = self.view.rows(columns)
-        self._shown = zip(rows, ([name for name, text in zip(self._names, texts) if text]
-                                 for texts in zip(*columns[2::2])))
-        return b''.join(rows)
+        self.records += len(task)
+        for name, column in zip(self._names, events[::2]):
+            self.counts[name] += len(task) - column.count(None)     # type: ignore[arg-type]
+        names, values = (functools.reduce(either, events[number::2]) for number in (0, 1))
+        shown = self.view.rows(task, time, names, values)
+        self._shown = self._rows(shown, events[::2])
+        return shown
+
+    def _rows(self, shown: bytes, names: Sequence[list[bytes]]) -> Iterator[tuple[bytes, Sequence[str]]]:
+        """What take_back() asks for, of plain records."""
+        for row, texts in zip(shown.splitlines(True), zip(*names)):
+            yield row, [name for name, text in zip(self._names, texts) if text]
 
     def _count(self, data: bytes, lines: int) -> bool:
         """Count whole lines, if all of them are plain records."""
@@ -16379,7 +16401,7 @@ class Stream(Results):
     def _take(self, seconds: float) -> None:
         """Read on, unless something waits to be written, and write what is taken."""
         if not self._unwritten and self._reading.poll(1000 * seconds):
-            data = os.read(self.reader.pipe, 1 << 18)
+            data = os.read(self.reader.pipe, 1 << 16)          # more is not quicker
             self._done = self._done or not data                         # the reader is at the end
             lines, end, rest = (self._rest + data).rpartition(b'\n')
             self._rest = rest
