@@ -3247,27 +3247,31 @@ class Lines:
     def _rows(self, header: LineHeader, files: set[int] | None = None) -> list[LineRow]:
         """The rows of a program, in its order (DWARF 5, 6.2.5), of all or of some files."""
         data, at, rows = bytes(self._data[header.start:header.end]), 0, []  # type: bytes, int, list[LineRow]
-        opcodes, base, range_ = len(header.lengths) + 1, header.line_base, header.line_range
-        step = header.step
-        skipped = (255 - opcodes) // range_ * step
-        address, file, line, is_stmt = 0, 1, 1, header.is_stmt
-        while at < len(data):
+        first = len(header.lengths) + 1                                 # of the special opcodes: rows
+        steps = [(code - first) // header.line_range * header.step for code in range(256)]
+        moves = [(code - first) % header.line_range + header.line_base for code in range(256)]
+        address, file, line, is_stmt, end = 0, 1, 1, header.is_stmt, len(data)
+        while at < end:
             opcode = data[at]
             at += 1
-            if opcode >= opcodes:                                       # a special one: a row
-                address += (opcode - opcodes) // range_ * step
-                line += base + (opcode - opcodes) % range_
+            if opcode >= first:
+                address += steps[opcode]
+                line += moves[opcode]
                 opcode = 1
             if opcode == 1:
                 if files is None or file in files:
                     rows.append(LineRow(address, file, line, is_stmt))
             elif opcode == 5:                                           # the column
                 at = at + 1 if data[at] < 0x80 else uleb128(data, at)[1]
+            elif opcode == 6:
+                is_stmt = not is_stmt
             elif opcode == 3:
                 count, at = sleb128(data, at)
                 line += count
+            elif opcode == 4:
+                file, at = uleb128(data, at)
             elif opcode == 8:
-                address += skipped
+                address += steps[255]
             else:
                 state = address, file, line, is_stmt
                 at, address, file, line, is_stmt = self._opcode(header, data, opcode, at, state)
@@ -3287,10 +3291,6 @@ class Lines:
         elif opcode == 2:
             count, at = uleb128(data, at)
             address += count * header.step
-        elif opcode == 4:
-            file, at = uleb128(data, at)
-        elif opcode == 6:
-            is_stmt = not is_stmt
         elif opcode == 9:
             address, at = address + int(struct.unpack_from(self._mark + 'H', data, at)[0]), at + 2
         else:                                                           # block, prologue, epilogue, isa
