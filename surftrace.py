@@ -377,10 +377,6 @@ class Struct(NamedTuple):
                 return found._replace(bit=found.bit + member.bit)
         return None
 
-    def declares(self, name: str) -> bool:
-        """Tell whether the name is one of its own, of whatever sort."""
-        return self.size is not None and (name in self.others() or self.own_member(name) is not None)
-
 
 class Location(NamedTuple):
     """Where a parameter is at the probed instruction, in DWARF's words."""
@@ -604,7 +600,8 @@ def bases(struct_: Struct, way: tuple[Member, ...] = ()) -> Iterator[Base]:
 def bases_declaring(struct_: Struct, name: str) -> list[Base]:
     """The bases that `name` may be of (C++, [class.member.lookup]): a class hides it in its own bases, also
     in a virtual one that is reached by another way."""
-    declaring = [base for base in bases(struct_) if base.struct.declares(name)]
+    declaring = [base for base in bases(struct_) if base.struct.size is not None
+                 and (name in base.struct.others() or base.struct.own_member(name))]
     ways = {base.way for base in declaring}
     found = {base.same: base for base in declaring
              if not any(base.way[:length] in ways for length in range(len(base.way)))}
@@ -1368,13 +1365,9 @@ def inflated_section(path: str, section: Section, data: memoryview) -> memoryvie
 
 def readable_files(paths: Iterable[str]) -> Iterator[Executable]:
     """The ELF files among the paths that are there and can be read, unpacked where they are compressed."""
-    for path in paths:
-        file = None
-        if os.path.isfile(path):
-            with contextlib.suppress(SurftraceError):
-                file = Executable(path)
-        if file:
-            yield file
+    for path in filter(os.path.isfile, paths):
+        with contextlib.suppress(SurftraceError):
+            yield Executable(path)
 
 
 def named_file(executable: Executable, section: str) -> str:
@@ -1569,14 +1562,19 @@ def is_library(file: str, name: str) -> bool:
     return file == name or re.fullmatch(re.escape(name) + r'(-[\d.]+)?\.so(\.[\w.]+)?', file) is not None
 
 
+def read_text(path: str) -> str:
+    """A small text file, '' where it cannot be read."""
+    try:
+        with open(path, encoding='utf-8', errors='surrogateescape') as file:
+            return file.read()
+    except OSError:
+        return ''
+
+
 def mapped_objects(pid: int) -> list[str]:
     """The files a process has mapped to execute, as /proc/PID/maps has them."""
-    try:
-        with open(f'/proc/{pid}/maps', errors='surrogateescape') as file:
-            found = re.findall(r'^\S+ \S\Sx\S \S+ \S+ [1-9]\d* +(/.*)$', file.read(), re.M)
-    except OSError:
-        return []
-    return list(dict.fromkeys(found))
+    maps = read_text(f'/proc/{pid}/maps')
+    return list(dict.fromkeys(re.findall(r'^\S+ \S\Sx\S \S+ \S+ [1-9]\d* +(/.*)$', maps, re.M)))
 
 
 def object_of_process(pid: int, name: str) -> str | None:
@@ -2187,9 +2185,9 @@ class Die:
             depth += shape.children
             at = at + size if size >= 0 else shape.end(data, at)
 
-    def children(self, tags: Iterable[str] = ()) -> Iterator[Die]:
-        """The entries right below, with these tags (none: any)."""
-        for at, shape, start in self.scan(tags):
+    def children(self, tags: Iterable[str] = (), deep: bool = False) -> Iterator[Die]:
+        """The entries that scan() finds."""
+        for at, shape, start in self.scan(tags, deep):
             yield Die(self.unit, at, shape, start)
 
     # entries that refer to others
@@ -2427,9 +2425,9 @@ class Entries:
 
     def _by_name(self, name: str, tags: Sequence[str], unit: Unit | None, defined: bool) -> Iterator[Die]:
         if unit is not None and (self.suffix or not unit.is_gnu):
-            for at, shape, start in unit.top.scan(tags, deep=True):
-                die = Die(unit, at, shape, start)
-                fits = shape.code if shape.tag in FUNCTION_TAGS else not (defined and shape.declared)
+            for die in unit.top.children(tags, deep=True):
+                code, declared = die.shape.code, die.shape.declared
+                fits = code if die.tag in FUNCTION_TAGS else not (defined and declared)
                 if fits and die.name == name:
                     yield die
             return
@@ -2450,8 +2448,7 @@ class Entries:
         clang has them."""
         for unit, number in self._numbers_of(name):
             if self.suffix and tags == FUNCTION_TAGS and not unit.is_gnu:       # behind another number
-                dies = (Die(unit, at, shape, start) for at, shape, start in unit.top.scan(tags, deep=True))
-                yield from (die for die in dies if die.name == name)
+                yield from (die for die in unit.top.children(tags, deep=True) if die.name == name)
                 continue
             of_size, varying = f'strx{max(1, (number.bit_length() + 7) // 8)}', uleb128_bytes(number)
             for form, value in ((of_size, number), ('strx', varying), ('GNU_str_index', varying)):
@@ -3671,8 +3668,7 @@ class Frames:
     def __init__(self, executable: Executable, code: Executable | None = None) -> None:
         self._executable, self._arch = executable, executable.arch
         self._other = Frames(code) if code is not None and code is not executable else None
-        mark, word = '<' if self._arch.order == 'little' else '>', 'Q' if self._arch.bits == 64 else 'I'
-        self._mark = mark
+        mark, word = executable.mark, executable.word
         self._numbers = {kind: struct.Struct(mark + kind.replace('W', word)) for kind in 'WBHIQhiq'}
         self._pairs = {kind: struct.Struct(mark + 2 * kind.replace('W', word)) for kind in 'WBHIQhiq'}
         self._common = functools.lru_cache(None)(self._read_common)
@@ -3704,7 +3700,7 @@ class Frames:
             data, is_eh = self._executable.contents(section), section == '.eh_frame'
             base = self._executable.sections[section].address if data else 0
             pair, relative = self._pairs['W'], False
-            for at in tables(data, self._mark):
+            for at in tables(data, self._executable.mark):
                 length, identity = head.unpack_from(data, at)
                 if length and identity != (0 if is_eh else 0xffffffff):
                     if is_eh:
@@ -4200,13 +4196,11 @@ class Dwarf(TypeInfo):
         return self.executable.function_symbols
 
     def prototypes(self, pattern: str, taken: str = '') -> Iterable[Prototype]:
-        """See TypeInfo."""
         with reading(self.path):
             return self.declarations.prototypes(name_test(pattern), re.findall(r'\w+', taken)[-1:], taken,
                                                 () if GLOB.search(pattern) else (pattern,))
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
-        """See TypeInfo."""
         with reading(self.path):
             tags = [tag for keyword in keywords for tag in KEYWORD_TAGS[keyword]]
             yield from self.declarations.type_names(tags, prefix)
@@ -4548,7 +4542,6 @@ class Btf(TypeInfo):
         return found
 
     def type_names(self, keywords: Sequence[str], prefix: str) -> Iterable[str]:
-        """See TypeInfo."""
         kinds = {kind for keyword in keywords for kind in BTF_DEFINING.get(keyword, (keyword or 'typedef',))}
         names = {self._string(self._words[at]) for _, at in self._of_kind(*kinds)}
         yield from (name for name in names if name and name.startswith(prefix))
@@ -4556,7 +4549,6 @@ class Btf(TypeInfo):
             yield from self._base.type_names(keywords, prefix)
 
     def function_names(self) -> Iterable[str]:
-        """See TypeInfo."""
         return [self._string(self._words[at]) for _, at in self._of_kind('func')]
 
 
@@ -4786,12 +4778,10 @@ class Module(TypeInfo):
         return self.base.named(keyword, name) if self.base and not found else found
 
     def variable(self, name: str) -> Variable | None:
-        """See TypeInfo."""
         found: Variable | None = self._first(lambda source: source.variable(name))
         return self.base.variable(name) if self.base and not found else found
 
     def function_names(self) -> Iterable[str]:
-        """See TypeInfo."""
         if self.symbols is not None:
             return self.symbols.function_symbols
         return sorted({name for source in self.sources for name in source().function_names()})
@@ -5278,9 +5268,8 @@ def program_at(path: str, debug: Executable | None = None, shown: str = '') -> P
 def debug_files(executable: Executable) -> list[Executable]:
     """The separate debug file (GDB manual, 18.3: by build-id, then by .gnu_debuglink), and MiniDebugInfo."""
     own = os.path.realpath(executable.path)
-    folder, root = os.path.dirname(own), re.match(r'(?:/proc/\d+/root)?', executable.path)
-    assert root
-    places = [f'{root[0]}{build_id_path(executable.build_id)}'] if executable.build_id else []
+    folder, root = os.path.dirname(own), ''.join(re.findall(r'^/proc/\d+/root', executable.path))
+    places = [root + build_id_path(executable.build_id)] if executable.build_id else []
     link = named_file(executable, '.gnu_debuglink')
     if link and '/' not in link:
         places += [f'{folder}/{link}', f'{folder}/.debug/{link}', f'{DEBUG_FOLDER}{folder}/{link}']
@@ -5666,49 +5655,40 @@ def whole_number(text: str) -> int:
 
 
 UNITS = {'k': 1 << 10, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
-OPERATIONS: tuple[dict[str, Callable[[int, int], int]], ...] = (     # C's, those that bind least first
-    {'|': operator.or_}, {'^': operator.xor}, {'&': operator.and_},
-    {'<<': operator.lshift, '>>': operator.rshift}, {'+': operator.add, '-': operator.sub},
-    {'*': operator.mul, '/': operator.floordiv, '%': operator.mod})
+OPERATIONS: dict[str, Callable[..., int]] = {               # those of C that Python has, and binds as it does
+    'USub': operator.neg, 'Invert': operator.invert, 'Mult': operator.mul, 'Div': operator.floordiv,
+    'Mod': operator.mod, 'Add': operator.add, 'Sub': operator.sub, 'LShift': operator.lshift,
+    'RShift': operator.rshift, 'BitAnd': operator.and_, 'BitXor': operator.xor, 'BitOr': operator.or_}
 
 
 def computed(text: str, named: Callable[[str], int]) -> int:
     """The number that a constant expression is: names, numbers, also as 4k, 10M, 1G (of 1024), and C's
     operators; ValueError where it is none."""
-    left = re.findall(r'<<|>>|[-+*/%|&^()~]|[\w.:]+|\S', text)[::-1]
+    import ast
 
-    def junction(level: int) -> int:
-        if level == len(OPERATIONS):
-            return atom()
-        value = junction(level + 1)
-        while left and left[-1] in OPERATIONS[level]:
-            op = left.pop()
-            other = junction(level + 1)
-            if op in ('<<', '>>') and not 0 <= other < 64 or op in '/%' and (other <= 0 or value < 0):
-                raise ValueError(text)
-            value = OPERATIONS[level][op](value, other)
-        return value
-
-    def atom() -> int:
-        token = left.pop() if left else ''
-        if token in ('-', '~'):
-            return -atom() if token == '-' else ~atom()
-        if token == '(':
-            value = junction(0)
-            if not left or left.pop() != ')':
-                raise ValueError(text)
-            return value
-        size = re.fullmatch(r'(\d+)([kKMG])', token)
+    def operand(token: re.Match[str]) -> str:
+        size = re.fullmatch(r'(\d+)([kKMG])', token[0])
         if size:
-            return int(size[1]) * UNITS[size[2]]
-        return whole_number(token) if token[:1].isdigit() else named(token)
-    depths = itertools.accumulate((token == ')') - (token == '(') for token in left)
-    if len(left) > 4 * DEEPEST or max(depths, default=0) > DEEPEST // 4:
+            return str(int(size[1]) * UNITS[size[2]])
+        return f"({whole_number(token[0]) if token[0][:1].isdigit() else named(token[0])})"
+
+    def value(node: Any) -> int:
+        kind, op = type(node).__name__, type(getattr(node, 'op', None)).__name__
+        if kind == 'Constant':
+            return int(node.value)
+        names = ('operand',) if kind == 'UnaryOp' else ('left', 'right')
+        numbers = [value(getattr(node, name)) for name in names if op in OPERATIONS]
+        if not numbers or op[1:] == 'Shift' and not 0 <= numbers[1] < 64 or (
+                op in ('Div', 'Mod') and (numbers[0] < 0 or numbers[1] <= 0)):
+            raise ValueError(text)
+        return OPERATIONS[op](*numbers)
+    if len(text) > 2048 or re.search(r'[^\w.:\s()*/%+<>&^|~-]', text):
         raise ValueError(text)
-    value = junction(0)
-    if left:
-        raise ValueError(text)
-    return value
+    try:
+        plain = re.sub(r'[\w.:]+', operand, ' '.join(text.split()))
+        return value(ast.parse(plain, mode='eval').body)
+    except (SyntaxError, RecursionError, MemoryError):
+        raise ValueError(text) from None
 
 
 def numbers_of(text: str, parse: Callable[[str], tuple[int, ...]]) -> tuple[int, ...]:
@@ -6192,29 +6172,28 @@ def parse_probe(text: str) -> Probe:
         end = start + max(1, len(text.split(' ')[0]))
         raise InputError(f'a line begins with the kind of probe: {KINDS}{other_kind(text)}', (start, end))
     event = event_name(head)
-    word = re.compile(r'\s*((?:"[^"]*"|[^\s"])*)').match(text, head.end())
-    assert word
-    kind = head['kind'].upper() if head['kind'] in 'pr' and PROGRAM_PLACE.fullmatch(word[1]) else head['kind']
-    if not word[1] or event and re.match(r'[%$(@&!+-]|\w+=', word[1]):
+    where = re.compile(r'\s*((?:"[^"]*"|[^\s"])*)').match(text, head.end())
+    assert where
+    kind, written = head['kind'], where[1]
+    kind = kind.upper() if kind in 'pr' and PROGRAM_PLACE.fullmatch(written) else kind
+    if not written or event and re.match(r'[%$(@&!+-]|\w+=', written):
         refuse_no_place(kind, event, (head.end(), head.end() + 1) if not event else head.span('event'))
     if head['maxactive'] and kind != 'r':
         raise InputError('only r takes a number (of calls followed at once)', head.span('maxactive'))
-    place = parse_place(kind, word[1], (word.start(1), max(word.end(1), word.start(1) + 1)))
-    parts = split_line(text, word.end())
+    place = parse_place(kind, written, (where.start(1), max(where.end(1), where.start(1) + 1)))
+    parts = split_line(text, where.end())
     args, stacks = parse_args(text, parts.args, parts.words)
     parsed = parse_filter(text, parts.filter + 2, len(text.rstrip())) if parts.filter < parts.end else None
-    annotations = parse_words(text, parts.words + 2, parts.keys) if parts.words < parts.keys else ()
-    stacks.update((marked, at) for _, marked, at in annotations if marked in STACK_WORDS)
-    annotations = tuple(words for words in annotations if words[1] not in STACK_WORDS)
-    unseen = {name for names, word, _ in annotations if word == UNSEEN_WORD for name in names}
-    args = [arg for arg in args if arg.name not in unseen]              # they follow from the others
-    annotations = tuple(words for words in annotations if words[1] != UNSEEN_WORD)
-    for (name, *_), format_, at in annotations:
-        if format_.startswith('$dur('):
-            args.append(Parser(TOKENS, text, at[1] - len(format_), at[1]).arg()._replace(name=name))
-    annotations = tuple(words for words in annotations if not words[1].startswith('$dur('))
+    words = []
+    for names, word, at in parse_words(text, parts.words + 2, parts.keys, stacks):
+        if word == UNSEEN_WORD:
+            args = [arg for arg in args if arg.name not in names]       # they follow from the others
+        elif word.startswith('$dur('):
+            args.append(Parser(TOKENS, text, at[1] - len(word), at[1]).arg()._replace(name=names[0]))
+        else:
+            words.append((names, word, at))
     keys = parse_keys(text, parts.keys + 2, parts.filter) if parts.keys < parts.filter else None
-    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, annotations, keys,
+    probe = Probe(text, kind, event, head['maxactive'], place, tuple(args), parsed, tuple(words), keys,
                   stacks=tuple(stacks))
     check_names(probe)
     check_stacks(probe, stacks)
@@ -6338,19 +6317,18 @@ def place_number(text: str, at: Span, base: int = 0) -> int:
 STACK_WORDS = {'+stack': 'kernel', '+ustack': 'user'}       # and whose they are
 
 
-def parse_words(text: str, start: int, end: int) -> tuple[tuple[tuple[str, ...], str, Span], ...]:
-    """WORDS behind #!"""
-    annotations = []
+def parse_words(text: str, start: int, end: int, stacks: dict[str, Span]
+                ) -> Iterator[tuple[tuple[str, ...], str, Span]]:
+    """WORDS behind #!; those for stacks are added to these."""
     for match in re.finditer(r'\S+', text[start:end]):
         at = (start + match.start(), start + match.end())
         pair = re.fullmatch(r'=?(\w+(?:\+\w+)*):(\S+)', match[0])
         if match[0] in STACK_WORDS:
-            annotations.append(((), match[0], at))
-            continue
-        if not pair:
+            stacks[match[0]] = at
+        elif pair:
+            yield tuple(pair[1].split('+')), pair[2], at
+        else:
             raise InputError('NAME:FORMAT expected behind #!', at)
-        annotations.append((tuple(pair[1].split('+')), pair[2], at))
-    return tuple(annotations)
 
 
 def check_names(probe: Probe) -> None:
@@ -7670,12 +7648,9 @@ class Walk(Leaves):
         with located(at=expr.at):
             if expr.kind in self.refused:
                 refuse(self.refused[expr.kind])
-            return self._referred(walk(expr))
-
-    def _referred(self, lvalue: Lvalue) -> Lvalue:
-        """What a reference of C++ refers to: its name means that."""
-        is_reference = isinstance(lvalue.type, Pointer) and lvalue.type.mark != '*'
-        return self.pointee(lvalue) if is_reference else lvalue
+            lvalue = walk(expr)
+            is_reference = isinstance(lvalue.type, Pointer) and lvalue.type.mark != '*'
+            return self.pointee(lvalue) if is_reference else lvalue     # C++: the name means what it refers to
 
     def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
@@ -9991,13 +9966,13 @@ def event_format(name: str, machine: Machine) -> str:
         return text
     word = file.arch.word
 
-    def number(name: str, size: int) -> int:
+    def number(name: str, size: int = 0) -> int:
         member = find_member(struct_, name)
         return number_at(file, found[0].address + member.bit // 8, size) if member else 0
 
     def texts(name: str) -> list[str]:
         places = range(0, number('nb_args', 4) * word, word)
-        return [text_in(file, number_at(file, number(name, word) + at, word)) for at in places]
+        return [text_in(file, number_at(file, number(name) + at)) for at in places]
     fields = [('int', '__syscall_nr', 8, 4, 1)]
     if call[1] == 'exit':
         fields += [('long', 'ret', 8 + word, word, 1)]
@@ -10021,11 +9996,12 @@ def relocated(file: Executable) -> Mapping[int, int]:
         return {place: addend for place, info, addend in entry.iter_unpack(data) if info == kind}
 
 
-def number_at(file: Executable, address: int, size: int) -> int:
-    """The number of so many bytes at a link-time address, when the kernel has booted."""
-    if size == file.arch.word and address in relocated(file):
+def number_at(file: Executable, address: int, size: int = 0) -> int:
+    """The number of so many bytes (0: a word) at a link-time address, when the kernel has booted."""
+    if size in (0, file.arch.word) and address in relocated(file):
         return relocated(file)[address]
-    return int.from_bytes(file.bytes_at(address, size), file.arch.order)  # type: ignore[arg-type]
+    data = file.bytes_at(address, size or file.arch.word)
+    return int.from_bytes(data, file.arch.order)  # type: ignore[arg-type]
 
 
 def text_in(file: Executable, address: int) -> str:
@@ -10100,12 +10076,9 @@ def print_format(event: str, info: Module) -> tuple[str, Callable[[str], int]]:
     if not file or not symbol:
         return '', whole_number
 
-    def word(address: int) -> int:
-        return number_at(file, address, file.arch.word)
-
     def named(name: str) -> int:
-        maps = {word(pointer.address) for pointer in file.symbols(f'TRACE_SYSTEM_{name}')}
-        numbers = {word(each + 2 * file.arch.word) for each in maps}
+        maps = {number_at(file, pointer.address) for pointer in file.symbols(f'TRACE_SYSTEM_{name}')}
+        numbers = {number_at(file, each + 2 * file.arch.word) for each in maps}
         return numbers.pop() if len(numbers) == 1 else whole_number(name)
     return file.bytes_at(address, symbol.size).decode(errors='replace'), named
 
@@ -10144,8 +10117,7 @@ def event_calls(info: Module) -> dict[str, tuple[str, int]]:
         symbols = vmlinux.matching(lambda name: name.startswith(prefix))
         return {symbol.address: symbol.name[len(prefix):] for symbol in symbols}
 
-    def word(address: int) -> int:
-        return number_at(vmlinux, address, vmlinux.arch.word)
+    word = functools.partial(number_at, vmlinux)
     classes, tracepoints_ = named('event_class_'), named('__tracepoint_')
     found = {}
     for address in named('event_'):
@@ -14428,15 +14400,6 @@ def mounted_tracefs() -> Tracefs | None:
         if os.path.exists(os.path.join(place, 'trace_pipe')):
             return Tracefs(place)
     return None
-
-
-def read_text(path: str) -> str:
-    """A small text file, '' where it cannot be read."""
-    try:
-        with open(path, encoding='utf-8', errors='surrogateescape') as file:
-            return file.read()
-    except OSError:
-        return ''
 
 
 @contextlib.contextmanager
