@@ -166,6 +166,11 @@ def near(word: str, names: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(match) for match in matches)}?" if matches else ''
 
 
+def first_of(names: Sequence[str], count: int) -> str:
+    """So many of the names, for a message."""
+    return ', '.join(names[:count]) + ', ...' * (len(names) > count)
+
+
 # ---- Architectures -----------------------------------------------------------------------------------------
 
 class Arch(NamedTuple):
@@ -953,7 +958,6 @@ class Executable:
         self.sections = {section.name: section for section in self._numbered}
 
     def _records(self, layout: str, at: int, count: int) -> list[tuple[int, ...]]:
-        """So many entries of a table of the file."""
         entry = struct.Struct(self.mark + layout)
         data = self._map[at:at + count * entry.size]
         if len(data) < count * entry.size:
@@ -1106,21 +1110,16 @@ class Executable:
                 if row[1] & 15 in types and row[3] in sections:
                     yield which, number, row
 
-    def _dynamic(self, tag: int) -> list[str]:
-        """The names that .dynamic has for a tag."""
+    def dynamic(self, tag: int) -> list[str]:
+        """The names that .dynamic has for a tag: DT_NEEDED, DT_SONAME."""
         layout, data = struct.Struct(self.mark + 2 * self.word), self.contents('.dynamic')
         entries = layout.iter_unpack(data[:len(data) // layout.size * layout.size])
         return [text_at(self.tables[1].names, value) for key, value in entries if key == tag]
 
     @functools.cached_property
-    def needed(self) -> list[str]:
-        """The sonames of the libraries it is linked with."""
-        return self._dynamic(DT_NEEDED)
-
-    @functools.cached_property
     def _is_library(self) -> bool:
         """Tell whether it has a soname: programs may have copies of its data (R_*_COPY)."""
-        return self._dynamic(DT_SONAME) != []
+        return self.dynamic(DT_SONAME) != []
 
     def _read_named(self, name: str) -> list[Symbol]:
         """The symbols of that name, also undefined ones."""
@@ -1131,7 +1130,6 @@ class Executable:
 
     @functools.cached_property
     def _numbers(self) -> list[dict[bytes, tuple[int, ...]]]:
-        """The numbers of the entries of each table by name."""
         return [table.numbers() for table in self.tables]
 
     def symbols(self, name: str) -> list[Symbol]:
@@ -2711,7 +2709,6 @@ class Places:
 
     @staticmethod
     def _combine(stack: list[Location], name: str, arguments: list[Any]) -> bool:
-        """An operation on what is there already."""
         if not stack or stack[-1].value:
             return False
         top, below = stack[-1], stack[-2] if len(stack) > 1 else None
@@ -2731,15 +2728,12 @@ class Places:
         return True
 
     def _pieces(self, operations: Sequence[Any], frame: Location, entry: bool) -> Location:
-        pieces: list[tuple[Location, int]] = []
-        part: list[Any] = []
+        pieces, part = [], []  # type: list[tuple[Location, int]], list[Any]
         for operation in operations:
+            part.append(operation)
             if operation.op_name == 'DW_OP_piece':
-                place = self.place(part, frame, entry)
-                pieces.append((place, int(operation.args[0])))
+                pieces.append((self.place(part[:-1], frame, entry), int(operation.args[0])))
                 part = []
-            else:
-                part.append(operation)
         return Location('pieces', pieces=tuple(pieces))
 
 
@@ -3175,7 +3169,6 @@ class Lines:
 
     @functools.cached_property
     def _offsets(self) -> list[int]:
-        """Where each program begins in .debug_line."""
         return list(tables(self._data, self._mark))
 
     def _read_header(self, at: int) -> LineHeader:
@@ -3348,9 +3341,8 @@ class Lines:
             raise InputError(f"no source file '{file}' in {self._path}")
         exact = [path for path in files if self.short_path(path) == file]
         if len(files) > 1 and len(exact) != 1:
-            listed = sorted(map(self.short_path, files))
             raise InputError(f"'{file}' is the end of {len(files)} paths; say more of it: "
-                             f"{', '.join(listed[:6])}{', ...' * (len(files) > 6)}")
+                             f'{first_of(sorted(map(self.short_path, files)), 6)}')
         path = exact[0] if exact else next(iter(files))
         rows: list[LineRow] = []
         for at, numbers in files[path].items():
@@ -3454,16 +3446,14 @@ class Scopes:
     def _scope(self, die: Die, holder: Die | None = None) -> Scope:
         """The scope that an entry is, with those in it; `holder` is the function or copy that it is in."""
         function = die.tag != 'DW_TAG_lexical_block' and not (holder and self._is_rest(die, holder))
-        variables, inner = [], []
-        for child in die.children((*VARIABLE_TAGS, 'DW_TAG_lexical_block', 'DW_TAG_inlined_subroutine')):
-            if child.tag in VARIABLE_TAGS:
-                variables.append(child)
-            else:
-                inner.append(self._scope(child, die if function else holder))
+        below = list(die.children((*VARIABLE_TAGS, 'DW_TAG_lexical_block', 'DW_TAG_inlined_subroutine')))
+        variables = tuple(child for child in below if child.tag in VARIABLE_TAGS)
+        inner = tuple(self._scope(child, die if function else holder)
+                      for child in below if child.tag not in VARIABLE_TAGS)
         entry = self._places.entry(die)
         ranges = sorted(((start, end) for start, end in self._places.ranges(die) if end > start),
                         key=lambda pair: (entry is None or not pair[0] <= entry < pair[1], pair))
-        return Scope(die, function, tuple(ranges), tuple(variables), tuple(inner))
+        return Scope(die, function, tuple(ranges), variables, inner)
 
     def _is_call(self, copy: Die) -> bool:
         """Say whether an inlined copy has code, and is not the rest of another."""
@@ -4078,8 +4068,7 @@ class Variables:
         ranges = list(itertools.islice(meant, 4))
         if not ranges:
             return '' if any(start is None for start, _, _ in places) else ', and nowhere in this copy'
-        listed = [self._range_text(start, end) for start, end in ranges[:3]] + ['...'] * (len(ranges) > 3)
-        return f"; it can be had at {', '.join(listed)}"
+        return f'; it can be had at {first_of(list(itertools.starmap(self._range_text, ranges)), 3)}'
 
     def _meant(self, spot: Spot, die: Die) -> bool:
         """Say whether at that place the name of a variable means this one."""
@@ -4475,9 +4464,8 @@ class Btf(TypeInfo):
                 why = 'only DWARF tells where it is inside a function'
             else:
                 return prototypes[0]
-            gone = Location('gone', why=why)
-            parameters = [parameter._replace(location=gone) for parameter in prototypes[0].parameters]
-            return prototypes[0]._replace(parameters=tuple(parameters))
+            parameters = tuple(each._replace(location=gone(why)) for each in prototypes[0].parameters)
+            return prototypes[0]._replace(parameters=parameters)
 
     def _prototype(self, name: str, record: BtfRecord) -> Function:
         """The function of a FUNC_PROTO; where others may follow, its last parameter is (0, 0)."""
@@ -5011,7 +4999,7 @@ def given_debug_files(paths: Sequence[str], mode: str, asked: Arch | None, arch:
     """The debug information of the files of -v: one of a kernel (or a folder that has it), else that of the
     running one; and those of modules."""
     paths = [file_of_release(path, release) if os.path.isdir(path) else path for path in paths]
-    objects = [Executable(path) for path in paths if is_object_file(path)]
+    objects = [file for file in readable_files(paths) if file.is_object]
     split = [path for path in paths if read_file(path, 2) in BTF_MAGIC and is_split_btf(read_file(path))]
     others = {*split, *(file.path for file in objects)}
     kernels = [path for path in paths if path not in others]
@@ -5034,13 +5022,6 @@ def given_debug_files(paths: Sequence[str], mode: str, asked: Arch | None, arch:
     for name, module in given.items():
         module.loaded = find(name).loaded
     return kernel.with_modules(lambda name: given.get(name) or find(name))
-
-
-def is_object_file(path: str) -> bool:
-    """Tell whether a file is ELF that is not linked, as a module is."""
-    head = (unpacked(path) or read_file(path, 18))[:18]
-    relocatable = b'\1\0' if head[5:6] == b'\1' else b'\0\1'           # ET_REL in the byte order of the file
-    return head[:4] == b'\x7fELF' and head[16:18] == relocatable
 
 
 def file_of_release(folder: str, release: str) -> str:
@@ -7029,7 +7010,7 @@ class Call:
         type_, word = parameter.type(), self.arch.word
         size = size_of(type_)
         if self.why:
-            return Location('gone', why=self.why)
+            return gone(self.why)
         if parameter.by_address:
             return self._at_address()
         if isinstance(type_, Void):  # a C++ pointer to a member, a number BTF has no word for
@@ -7088,7 +7069,7 @@ class Call:
             self._take(_parts(type_))
         elif not self.floats_apart or type_.size > 8:
             self.why = 'it comes after a floating-point argument'
-        return Location('gone', why=NO_FLOATS)
+        return gone(NO_FLOATS)
 
     def _by_value(self, type_: Type, size: int | None) -> Location:
         """A struct or a double word, by the rules of the psABI."""
@@ -7108,7 +7089,7 @@ class Call:
             return self._in_registers([min(size, word)] * words)
         if abi.short == 'split' and self.free:
             self._take(words)
-            return Location('gone', why='a part of it is in registers, and the rest on the stack')
+            return gone('a part of it is in registers, and the rest on the stack')
         self.free = self.free if abi.short == 'stack' else []
         return self._on_stack(size)
 
@@ -7513,7 +7494,6 @@ class Leaves:
         return self._numbered(expr)
 
     def _current(self) -> Lvalue:
-        """The running task."""
         if self.in_program:
             refuse('$current is for the kernel: a program cannot be told where its task is')
         if '$current' not in self.abilities:
@@ -7618,7 +7598,6 @@ class Leaves:
         return Lvalue(type_, 'memory', self._symbol(name), 8 * expr.number, space=space, name=name)
 
     def _symbol(self, name: str) -> Fetch:
-        """The memory at a symbol."""
         found = self.info.symbols.symbols(name) if self.info.symbols else None
         if found is not None and not found:
             refuse(f"the kernel has no symbol '{name}'")
@@ -7648,9 +7627,9 @@ class Walk(Leaves):
         with located(at=expr.at):
             if expr.kind in self.refused:
                 refuse(self.refused[expr.kind])
-            lvalue = walk(expr)
+            lvalue = walk(expr)             # a reference of C++ means what it refers to
             is_reference = isinstance(lvalue.type, Pointer) and lvalue.type.mark != '*'
-            return self.pointee(lvalue) if is_reference else lvalue     # C++: the name means what it refers to
+            return self.pointee(lvalue) if is_reference else lvalue
 
     def _offset(self, expr: Expr) -> Lvalue:
         inner = self.value(expr.inner)
@@ -7910,7 +7889,6 @@ class Walk(Leaves):
         return self._own(place)
 
     def _own(self, place: Lvalue) -> Lvalue:
-        """This processor's."""
         if self.in_program or self.kind == 'e':
             refuse('per-cpu variables are for probes in the kernel (p, r, t)')
         plain = place.space != 'each' and place.fetch.text()[0] == '@'  # whose address the kernel would take
@@ -8042,7 +8020,6 @@ class PathWalk(Walk):
         return names, dentries, self._pointer(root)
 
     def _pointer(self, lvalue: Lvalue) -> Fetch:
-        """What fetches an address."""
         return self._fetched(lvalue)._replace(kind=f'x{self.arch.bits}')
 
 
@@ -8208,9 +8185,8 @@ class Resolver(Guards):
     def _refuse_whole(self, lvalue: Lvalue) -> NoReturn:
         type_, name = lvalue.type, lvalue.name
         if isinstance(type_, Struct):
-            members = member_names(self._defined(type_))
-            more = ', ...' * (len(members) > 8)
-            refuse(f"{spell(type_)} is more than one value; name a member: {', '.join(members[:8])}{more}")
+            members = first_of(member_names(self._defined(type_)), 8)
+            refuse(f'{spell(type_)} is more than one value; name a member: {members}')
         if isinstance(type_, Void) and self.kind == 'e':
             refuse(f'the fields of this event are not known here; say its type: {name}:u32, {name}:string')
         if isinstance(type_, Void) and lvalue.how == 'memory' and lvalue.fetch.base.startswith('@'):
@@ -8454,7 +8430,6 @@ class InProgram(Resolver):
         return None if known and known.sort == 'exported' else (self._global_at(address), 0)
 
     def _symbol(self, name: str) -> Fetch:
-        """The memory at a symbol of the program or library itself."""
         found = {symbol.address: symbol for symbol in self.info.symbols.symbols(name)}
         if len(found) != 1:
             refuse(f"{self.info.path} has {len(found) or 'no'} symbol{'s' * (len(found) > 1)} '{name}'")
@@ -9438,11 +9413,6 @@ def in_a_module(place: Place, machine: Machine) -> str:
     return ''
 
 
-def first_of(names: Sequence[str], count: int) -> str:
-    """So many of the names, for a message."""
-    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
-
-
 def refuse_other_symbols(place: Place, program: Program, machine: Machine) -> None:
     """Refuse a name that a program has for something else than a function of its own."""
     name, symbols = place.function, program.symbols
@@ -9455,7 +9425,7 @@ def refuse_other_symbols(place: Place, program: Program, machine: Machine) -> No
         way = f' ({first_of(others, 8)}): probe that one' if others else way
         refuse(f"'{name}' is an IFUNC: the dynamic linker chooses one of several functions for it{way}")
     if sorts == {'undefined'}:
-        libraries = ((soname, machine.program(soname)) for soname in program.executable.needed)
+        libraries = ((soname, machine.program(soname)) for soname in program.executable.dynamic(DT_NEEDED))
         owners = (soname for soname, library in libraries if library and library.symbols.functions(name))
         where = next((f': it is in {one}, write {one}:{name}' for one in owners), '; it is in a library')
         refuse(f"{program.path} calls '{name}' and has it not{where}")
@@ -11872,7 +11842,6 @@ class Text(Raw):
         return self._labels.get(event.head, event.name)
 
     def titles(self) -> str:
-        """What stands above the columns."""
         time = 'TIME'.rjust(15 if self._clock == 'wall' else 10)
         return f"{time} {'TASK-PID':18} {'CPU   ' * self._cpu}EVENT\n"
 
@@ -13130,7 +13099,7 @@ def member_lines(member: Member, indent: str, base: int) -> list[str]:
         return [f'{indent}{before}{{', *inside, commented(f'{indent}}}{after};', place)]
     if braces and isinstance(whole, Enum):
         values = [f'{name} = {value}' for name, value in whole.enumerators()]
-        braces = f"{{ {', '.join(values[:8])}{', ...' * (len(values) > 8)} }}"
+        braces = f'{{ {first_of(values, 8)} }}'
     return [commented(f'{indent}{before}{braces}{after};', place)]
 
 
@@ -15663,10 +15632,12 @@ def parsed(argv: Sequence[str] | None) -> Any:
 def run(options: Any) -> int:
     """Do what the options ask for."""
     if options.completion:
-        check_completion()
-    if options.version or options.completion:
-        glue = {'bash': BASH_GLUE, 'zsh': ZSH_GLUE, 'fish': FISH_GLUE}
-        put_out(glue.get(options.completion, f'surftrace {__version__}'))
+        import importlib.util
+        if not importlib.util.find_spec('argcomplete'):
+            raise SurftraceError('completion needs argcomplete for this Python (Debian: python3-argcomplete)')
+        put_out({'bash': BASH_GLUE, 'zsh': ZSH_GLUE, 'fish': FISH_GLUE}[options.completion])
+    elif options.version:
+        put_out(f'surftrace {__version__}')
     elif options.h:
         put_out(first_help())
     elif options.help_language:
@@ -15716,13 +15687,6 @@ def run_lines(options: Any) -> int:
             note(text)
     with ENDING.waiting(True), tracefs_mounted(note) as tracefs:
         return trace(options, probes, machine_for(options, kernel, in_kernel, tracefs), tracefs)
-
-
-def check_completion() -> None:
-    """Refuse to promise what would do nothing."""
-    import importlib.util
-    if not importlib.util.find_spec('argcomplete'):
-        raise SurftraceError('completion needs argcomplete for this Python (Debian: python3-argcomplete)')
 
 
 def check_options(options: Any, probes: Sequence[Probe]) -> None:
