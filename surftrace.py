@@ -14706,6 +14706,19 @@ class Results:
         return self._most - sum(self.decoder.counts.values())
 
 
+class Unshown(Text):
+    """What is recorded is not shown; the places of events in programs are asked for, each once."""
+
+    def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
+        self._where(event.head + place)
+        return b''
+
+    def rows(self, task: Cells, time: Cells, names: Cells, values: Cells) -> bytes:
+        for name in dict.fromkeys(names):
+            self._where(name)
+        return b''
+
+
 class Recorder(Decoder):
     """A Decoder that shows a recording of what it decodes."""
 
@@ -14721,12 +14734,13 @@ class Recorder(Decoder):
             if event.program:
                 self._told.append(line_of('name', [decoded(event.head + text), *names]))
             return names
-        view, self._told, self._sum = Text(beginning.events), [], 0         # type: Text, list[bytes], int
+        view, self._told, self._sum = Unshown(beginning.events), [], 0      # type: Text, list[bytes], int
         view.places = place
         super().__init__(beginning.events, frozenset(beginning.tasks), named if function_at else None,
                          beginning.stacks, view)
         lines = ''.join(f'# {printable(text)}\n' for text in about)
         self.start = RECORDING + self._summed(lines.encode() + line_of('begin', beginning), b'')
+        self._before = 0, dict(self.counts)             # what was counted before the last block
 
     def _summed(self, told: bytes, data: bytes) -> bytes:
         """What is told before the kernel's lines, and these."""
@@ -14734,25 +14748,24 @@ class Recorder(Decoder):
         return told + line_of('text', [len(data), self._sum]) + data
 
     def block(self, data: bytes, limit: int | None = None) -> bytes:
+        self._before = self.records, dict(self.counts)
         super().block(data, limit)
         lost = line_of('lost', [*self.gaps.lost.items()]) if self.gaps.lost else b''
         whole = self._summed(b''.join([*self._told, lost]), data)
         self._told, self.gaps.lost = [], {}
-        self._shown = [(whole, [name for _, begun in self._shown for name in begun])]
         return whole
 
     def finish(self) -> bytes:
-        before = self._shown
         super().finish()
-        self._shown = before                            # what was written
         return b''
 
     def take_back(self, size: int) -> None:
-        super().take_back(max([size, *(len(text) for text, _ in self._shown)]) if size else 0)    # all of it
+        if size:                                        # a part of a block is none
+            self.records, self.counts = self._before
 
     def end(self, run: Run, results: Results) -> bytes:
         """What stands at the end; no event is in that."""
-        self._shown = ()
+        self._before = self.records, self.counts
         profile = [[name, *counts] for name, counts in results.profile.items()]
         return self._summed(line_of('end', [run, results.lost, results.unshown, results.why, profile]), b'')
 
