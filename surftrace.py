@@ -11414,9 +11414,10 @@ class Tally:
                 head[HEAD_GROUPS[column.title]] = text
             elif is_text(self.event, column):
                 values[column.field] = f'"{decoded(text.rstrip(b" "))}"'
+            elif column.how == 'log2':
+                values[column.field] = str(1 << int(text))      # no number of the field: 2^63 is no s64
             else:
-                number_ = 1 << int(text) if column.how == 'log2' else int(text)
-                values[column.field] = as_shown(fields[column.field], number_)
+                values[column.field] = as_shown(fields[column.field], int(text))
         added = {number: signed(fields[number], value) for number, value in zip(histogram.sums, sums)}
         totals = []
         for number in (column.field for column in self.event.columns or () if column.adds):

@@ -583,7 +583,7 @@ LINES = ('p f n=%di:s32 h:log2(n) sum(n) comm', 'p f n=%di:u64 h:log2(n) sum(n) 
          'p f n=+8(%di):s64 h:n', 'p f n=+84(+2272(%di)):u32 m=%si:s16 h:log2(n) comm sum(m)', 'p f n=+84(+2272(%di)):u64 h:sum(n) avg(n)',
          'p f n=+8(%di):x32 m=+8(%si):s8 h:n m', 'p f n=%di:u16 h:n log2(n) sum(n)', 'p f n=+8(%di):u64 h:comm log2(n) avg(n)',
          'p f n=%di:u32 h:step(n,7) step(n,1000)', 'p f n=+8(%di):b3@5/16 h:comm n', 'p f n=%di:u64 m=%si:s64 h:n sum(n) sum(m)',
-         'p f who=$comm n=%di:u32 h:who step(n,1)')
+         'p f who=$comm n=%di:u32 h:who step(n,1)', 'p f n=%di:s64 h:log2(n) comm')
 NUMBERS = (0, 1, 2, 3, 4, 5, 99, 100, 127, 1 << 15, (1 << 32) - 1, 1 << 32, (1 << 32) + 1, 1 << 62, (1 << 63) - 1, 1 << 63, (1 << 63) + 1,
            (1 << 64) - 1, (1 << 64) - 100)
 POINTERS = (0, 1, 4095, 4096, 0x7f0000001000, 0xff00000000000000, 0xffff888000000000, 0xfffffffffffff000, 0xfffffffffffffff5)
