@@ -11749,7 +11749,7 @@ HEAD = (rb' (?P<task>(?s:.{15}))-(?=[\d ]{6})(?P<pid>\d+) +(?:\( *(?P<tgid>[\d-]
 HEADS = regex(rb'^' + HEAD, re.M)
 HEADS_AMONG_FRAMES = regex(rb'^(?! => (?:.*\[\+0x[0-9a-f]+\]| <[0-9a-f]+>|\?\?)$)' + HEAD, re.M)
 WIDEST_LABEL = 24                           # the names of events that are shown in a column
-TEMPLATE = regex(r'(?P<text>(?:[^{}]|\{\{|\}\})+)|\{(?P<name>\w+)(?::(?P<width>[<>^]?\d{1,3}))?\}|[{}]')
+TEMPLATE = regex(r'(?P<text>(?:[^{}]|\{\{|\}\})+)|\{(?P<name>\w+)(?::(?P<width>[<>^]?[1-9]\d{0,2}))?\}|[{}]')
 NO_STACK = ['(no stack)']
 BOLD, CYAN, PLAIN_AGAIN = b'\x1b[1m', b'\x1b[36m', b'\x1b[0m'
 IN_COLOUR = regex(rb'"[^"]*"|\{[^}]*\}|(^| )(\w+)=')
@@ -11865,8 +11865,6 @@ class Text(Raw):
     def rows(self, task: Cells, time: Cells, names: Cells, values: Cells) -> bytes:
         if self._colour:
             values = list(map(functools.partial(IN_COLOUR.sub, in_colour), values))
-        pid, *_, cpu = re.findall(rb'\d+', task[-1][17:])
-        self._above = pid, cpu
         tasks, events = list(map(self._task, task)), list(map(self._where, names))
         return interleaved(self._times(time), tasks, events, values, [b'\n'] * len(task))
 
@@ -11998,7 +11996,7 @@ class Template(Text):
         for match in TEMPLATE.finditer(template):
             with located(template, '--format', (match.start(), match.end())):
                 if not (match['text'] or match['name']):
-                    refuse('{NAME} stands for a value; {{ and }} are braces')
+                    refuse('{NAME} stands for a value, {NAME:>8} pads it; {{ and }} are braces')
                 if match['name'] and match['name'] not in (*TEMPLATE_NAMES, *self._named):
                     names = dict.fromkeys((*sorted(self._named), *TEMPLATE_NAMES))
                     hint = near(match['name'], names) or f"; there are {', '.join(names)}"
@@ -12331,9 +12329,7 @@ class Decoder:
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
-        hidden = any(event.pair or event.unshown or event.counted for event in events)
-        self._takes_stacks = self.counting.stacks or stacks and (hidden or self.view.holds_stacks) or any(
-            event.probe.stacks for event in events)
+        self._takes_stacks = self.counting.stacks or stacks or any(event.probe.stacks for event in events)
         # those that the kernel records of each event
         self._kinds = {kind for event in events for kind in stacks_of(event, stacks)}
         # records whose stacks come next, by processor
@@ -12360,11 +12356,21 @@ class Decoder:
         records = list(self._split(data, heads))
         self.gaps.read(records)
         for record in records:
-            if last is not None and record.head['event'] and sum(self.counts.values()) >= last:
+            over = last is not None and record.head['event'] and sum(self.counts.values()) >= last
+            if over and not self.lacks_stacks():
                 break
             self._starts = []
-            out.append((self._decoded(record), self._starts))
+            out.append((self._passed_over(record) if over else self._decoded(record), self._starts))
         return b''.join(text for text, _ in out)
+
+    def lacks_stacks(self) -> bool:
+        """Tell whether a stack is still to come that is shown, or counted by, of an event that is."""
+        return any((each.shown or each.count_by) and each.kinds & stacks_of(each.event, self._stacks)
+                   for each in itertools.chain(*self._waiting.values()))
+
+    def _passed_over(self, record: Record) -> bytes:
+        """A record behind the last that is wanted, which may have a stack of its own."""
+        return self._taken(record.head, record.event) if record.event else b''
 
     def _columns(self, data: bytes) -> list[list[bytes]]:
         """What is between plain records, and the groups of all of them by columns: None where a record is of
@@ -12404,6 +12410,11 @@ class Decoder:
                 values = {int(name[1:]): text.decode() for name, text in texts.items() if name[0] == 'v'}
                 self.counting.record(event, texts, values, times)
         return True
+
+    def tables(self, top: int | None, unsure: str, time: str = '', begin: str = '') -> str:
+        """The tables, see Raw; in them nothing can be taken back."""
+        self._shown = ()
+        return self.view.tables(self.counting, top, unsure, time, begin)
 
     def take_back(self, size: int) -> None:
         """Count no more what is in the last so many bytes that came, which could not be written."""
@@ -15623,7 +15634,7 @@ def check_descriptors() -> None:
     if 1 in closed:
         raise SurftraceError('standard output is closed')
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors='surrogateescape')    # bytes that are no UTF-8 leave as they came
+        sys.stdout.reconfigure(encoding='utf-8', errors='surrogateescape')      # see encoded()
 
 
 def parsed(argv: Sequence[str] | None) -> Any:
@@ -15962,7 +15973,8 @@ def record_file(options: Any) -> Iterator[tuple[Any, ...]]:
     if options.write in (None, '-'):
         yield ()
         return
-    file = os.open(options.write, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with ENDING.waiting(False):                         # a FIFO waits for its reader
+        file = os.open(options.write, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         yield file, options.write
     finally:
@@ -16316,7 +16328,7 @@ class Stream(Results):
         lost = ', '.join(['some lost (a larger buffer: -b KB)'] * counting.incomplete
                          + [text for tally in self.tallies for text in tally.losses(False)])
         begin = '\033[H\033[2J' * (due and os.isatty(self._output))
-        text = self.decoder.view.tables(counting, self.top, lost, time.strftime('%H:%M:%S'), begin)
+        text = self.decoder.tables(self.top, lost, time.strftime('%H:%M:%S'), begin)
         self._unwritten += encoded(text)
         self._tables_asked = False
         if due:
@@ -16375,7 +16387,7 @@ class Stream(Results):
     def read_to_the_end(self) -> None:
         """Read what there is now, unless the end has come by the count or the output."""
         self.reader.read_to_the_end()
-        while not self._done and self.left() > 0:
+        while not self._done and (self.left() > 0 or self.decoder.lacks_stacks()):
             self._take(1)
         self.write(self.decoder.finish())
 
@@ -16538,7 +16550,7 @@ def conclude(events: Sequence[Event], run: Run, stream: Results) -> None:
     try:
         if stream.decoder.counting.tables and stream.writes:
             unseen = ', '.join(losses(run, stream) + unpaired(events, stream) + missed_hits(stream.profile))
-            put_out(stream.decoder.view.tables(stream.decoder.counting, stream.top, unseen))
+            put_out(stream.decoder.tables(stream.top, unseen))
     finally:
         for line in summary(events, run, stream):
             say(line)
@@ -16551,6 +16563,8 @@ def losses(run: Run, stream: Results) -> list[str]:
     gone += [f'{stream.decoder.too_big} too long for the kernel to print'] if stream.decoder.too_big else []
     gone += [text for tally in stream.tallies for text in tally.losses()]
     gone += [stream.unknown] * bool(stream.unknown)
+    if stream.decoder.counting.tables and stream.why and not stream.writes:
+        gone.append(f'not every table is shown{stream.why}')
     return gone + ([f'{up_to}{stream.unshown} recorded and not shown{stream.why}'] if stream.unshown else [])
 
 

@@ -1,6 +1,7 @@
 """Where every hit of a probe went: shown, lost, or said to be neither. A folder stands for tracefs here, a FIFO for trace_pipe."""
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -77,7 +78,7 @@ class Fed:
     """A Stream onto an output of the test's, and what it is fed with."""
 
     def __init__(self, tracefs: Tracefs, output: int, count: int | None = None) -> None:
-        self.decoder = Decoder([EVENT])
+        self.decoder = Decoder([EVENT], stacks=False)
         self.tracefs = tracefs
         path = tracefs.path('instances/run/trace_pipe')
         self._instance = surftrace.Instance('run', -1, os.open(path, os.O_RDONLY | os.O_NONBLOCK))
@@ -167,6 +168,15 @@ def test_a_closed_output_is_said(fed: Callable[..., Fed]) -> None:
     run.feed(10)
     assert run.end() == 'surftrace: f0 0 events, 10 recorded and not shown: the output is closed'
     assert not run.stream.failure
+
+
+def test_a_table_that_is_not_shown_is_said(tracefs: Tracefs) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with contextlib.closing(Stream(tracefs, Decoder(sealed('p f h:')), output=writer)) as stream:
+        assert surftrace.losses(Run('run'), stream) == []
+        stream.write(b'a table\n')
+        assert surftrace.losses(Run('run'), stream) == ['not every table is shown: the output is closed']
 
 
 def test_a_closed_output_is_noticed_in_silence(fed: Callable[..., Fed]) -> None:

@@ -16,8 +16,8 @@ STACK = b'            bash-77      (     77) [001]   421.123456: <stack trace>\n
 
 
 def shown(events: list[Event], data: bytes, **options) -> bytes:
-    """What a new decoder shows of those lines."""
-    decoder = Decoder(events, **options)
+    """What a new decoder shows of those lines; what is plain goes the quick way."""
+    decoder = Decoder(events, stacks=False, **options)
     return decoder.block(data) + decoder.finish()
 
 
@@ -259,7 +259,7 @@ def test_the_events_of_system_calls_are_counted_though_they_are_printed_in_their
     texts = [b'             cat-18675   [000]   760.012192: ' + text + b'\n' for _, text in SYSCALLS]
     texts.append(text_of(events[3], {'n': 1}))
     for odd in (b'', STACK, b'             a\tb-77      [001]   421.123456: sys_openat -> 0x4\n'):     # all at once; record by record
-        decoder = Decoder(events)
+        decoder = Decoder(events, stacks=odd == STACK)
         out = decoder.block(b''.join(texts[i] for i in (0, 1, 0, 3, 2)) + odd)
         assert out.count(b'\n') == 5 + odd.count(b'\n')
         assert decoder.counts == {'sys_enter_openat': 2, 'sys_exit_openat': 1 + (b'0x4' in odd), 'sys_enter': 1, 'sys_openat': 1}
@@ -268,7 +268,7 @@ def test_the_events_of_system_calls_are_counted_though_they_are_printed_in_their
 
 
 def test_two_trace_events_of_one_name_are_counted_together():
-    decoder = Decoder(sealed('e a/b', 'e c/b', 'e c/d'))
+    decoder = Decoder(sealed('e a/b', 'e c/b', 'e c/d'), stacks=False)
     line = b'            bash-77      [001]   421.123456: b: x=1\n'
     assert decoder.block(line * 2 + STACK + line).count(b'b: x=1') == 3
     assert decoder.block(line * 2) == line * 2
@@ -363,7 +363,7 @@ def test_the_fast_way_and_the_slow_way_give_the_same(lines, view):
     events, random = sealed(*lines), Random(7)
     for size in (0, 1, 2, 10, 300):
         records = some_records(random, events, size)
-        decoders = [Decoder(events, tasks, view=view(events)) for tasks in (frozenset(), frozenset([77]), frozenset(), frozenset())]
+        decoders = [Decoder(events, frozenset(tasks), None, False, view(events)) for tasks in ([], [77], [], [])]
         out = [decoders[0].block(b''.join(records)), decoders[1].block(b''.join(records)),
                b''.join(map(decoders[2].block, records))]
         out.append(b''.join(decoders[3].block(line) for line in b''.join(records).splitlines(True)))
@@ -385,7 +385,7 @@ def test_a_record_cut_by_the_end_of_a_block_is_read_when_it_is_whole(lines):
     data = text_of(event, values) * 3
     whole = shown(events, data)
     for at in (match.end() for match in re.finditer(rb'\n', data)):
-        decoder = Decoder(events)
+        decoder = Decoder(events, stacks=False)
         assert decoder.block(data[:at]) + decoder.block(data[at:]) + decoder.finish() == whole
     assert whole.count(b'\n') == 3
 
@@ -405,13 +405,47 @@ def test_no_more_than_so_many_events(limit, size):
     event, = sealed('p f n=%di:u32 s=+0(%si):string')
     records = [text_of(event, {'n': number, 's': b'x' if number % 3 else b'"'}) for number in range(9)]
     records.insert(3, b'CPU:0 [LOST 5 EVENTS]\n')
-    decoder, out = Decoder([event]), b''
+    decoder, out = Decoder([event], stacks=False), b''
     for start in range(0, len(records), size):
         left = limit - sum(decoder.counts.values())
         if left:
             out += decoder.block(b''.join(records[start:start + size]), left)
     assert [int(number) for number in re.findall(rb'n=(\d+)', out)] == list(range(min(limit, 9)))
     assert decoder.counts == {'f0': min(limit, 9)}
+
+
+@pytest.mark.parametrize('view', [*VIEWS, 'json'])
+def test_the_last_of_so_many_has_its_stack_and_no_other_one(view):
+    """Another processor, an interrupt or the end of a block may come between."""
+    event, = sealed('p f n=%di:u32')
+
+    def hit(number: int, cpu: int) -> bytes:
+        return text_of(event, {'n': number}).replace(b'[001]', b'[%03d]' % cpu)
+
+    def stack(name: bytes, cpu: int) -> bytes:
+        return STACK.replace(b'[001]', b'[%03d]' % cpu).replace(b'=> f', b'=> ' + name)
+    for blocks in ([hit(5, 1), stack(b'mine', 1) + hit(6, 1) + stack(b'other', 1)],
+                   [hit(5, 1) + hit(6, 2) + stack(b'mine', 1) + stack(b'other', 2)],
+                   [hit(5, 1) + hit(6, 1) + stack(b'other', 1), stack(b'mine', 1)]):
+        decoder, out = Decoder([event], view=surftrace.Json([event]) if view == 'json' else VIEWS[view]([event])), b''
+        for block in blocks:
+            assert not out or decoder.lacks_stacks()
+            out += decoder.block(block, 1 - sum(decoder.counts.values()))
+        assert not decoder.lacks_stacks() and decoder.counts == {'f0': 1}
+        assert out.count(b'mine') == 1 and b'other' not in out
+    table = sealed('p f h:stack')
+    decoder = Decoder(table, stacks=False)
+    decoder.block(hit(0, 1).replace(b' n=0', b''), 1)
+    assert decoder.lacks_stacks() and decoder.block(stack(b'mine', 1), 0) == b'' and not decoder.lacks_stacks()
+    assert 'mine' in decoder.counting.text()
+
+
+def test_nothing_is_taken_back_for_a_table():
+    events = sealed('p f n=%di:u32', 'p:g f h:')
+    decoder = Decoder(events, stacks=False, view=surftrace.Text(events))
+    decoder.block(text_of(events[0], {'n': 1}) + text_of(events[1], {}))
+    decoder.take_back(len(decoder.tables(None, '')))
+    assert decoder.counts == {'f0': 1, 'g': 1}
 
 
 # ---- any string at all
@@ -455,24 +489,24 @@ def stack(kind: str, frame: str, pid: int = 77, cpu: int = 1) -> bytes:
 def test_stacks_of_one_line_alone_are_shown():
     one, other = sealed('p:one f n=%di:s32 +stack', 'p:other f n=%di:s32')
     first, second = text_of(one, {'n': 1}), text_of(other, {'n': 2})
-    out = shown([one, other], first + stack('', 'f') + second + stack('', 'g'), stacks=False)
+    out = shown([one, other], first + stack('', 'f') + second + stack('', 'g'))
     assert b' => f\n' in out and b'=> g' not in out and out.count(b'stack trace') == 1
     # an interrupt between an event and its stack, on the same processor
-    out = shown([one, other], first + second + stack('', 'g') + stack('', 'f'), stacks=False)
+    out = shown([one, other], first + second + stack('', 'g') + stack('', 'f'))
     assert b' => f\n' in out and b'=> g' not in out
-    assert b'=> g' in shown([one, other], first + stack('', 'f') + second + stack('', 'g'))
+    assert b'=> g' in Decoder([one, other]).block(first + stack('', 'f') + second + stack('', 'g'))     # with -s
 
 
 def test_both_stacks_of_a_line():
     one, other = sealed('p:one f n=%di:s32 +ustack +stack', 'p:other f n=%di:s32 +ustack')
     first, second = text_of(one, {'n': 1}), text_of(other, {'n': 2})
     data = first + second + stack('', 'k2') + stack('user ', 'u2') + stack('', 'k1') + stack('user ', 'u1')
-    assert re.findall(rb'=> (\w+)', shown([one, other], data, stacks=False)) == [b'u2', b'k1', b'u1']
+    assert re.findall(rb'=> (\w+)', shown([one, other], data)) == [b'u2', b'k1', b'u1']
     # one whose stack never came does not get that of another task, or of another processor
     data = first + text_of(other, {'n': 3}, pid=88) + stack('', 'k3', 88) + stack('user ', 'u3', 88)
-    assert re.findall(rb'=> (\w+)', shown([one, other], data, stacks=False)) == [b'u3']
+    assert re.findall(rb'=> (\w+)', shown([one, other], data)) == [b'u3']
     data = first + stack('', 'k4', 77, 2) + stack('', 'k1') + stack('user ', 'u9', 99) + stack('user ', 'u1')
-    assert re.findall(rb'=> (\w+)', shown([one, other], data, stacks=False)) == [b'k1', b'u1']
+    assert re.findall(rb'=> (\w+)', shown([one, other], data)) == [b'k1', b'u1']
 
 
 def test_what_has_no_stack_is_not_kept_for_ever():

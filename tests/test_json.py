@@ -245,7 +245,7 @@ def test_a_line_is_what_the_template_says():
     assert formatted('{comm}', 'p f comm=%di:u32'.replace('comm', 'n'), lines[1]) == [r'a\x1bb', '-']
 
 
-@pytest.mark.parametrize(('template', 'at'), [('{time} {nn}', 7), ('{', 0), ('a}', 1), ('{n:x}', 0), ('{}', 0)])
+@pytest.mark.parametrize(('template', 'at'), [('{time} {nn}', 7), ('{', 0), ('a}', 1), ('{n:x}', 0), ('{}', 0), ('{n:05}', 0), ('{n:>0}', 0)])
 def test_a_template_that_means_nothing_is_refused(template, at):
     with pytest.raises(surftrace.InputError) as error:
         Template(template, sealed('p f n=%di:u32'))

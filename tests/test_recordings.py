@@ -3,8 +3,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import signal
 import subprocess
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -276,6 +279,17 @@ def test_w_shows_nothing(options: list[str]) -> None:
     status, out, err = outcome('-w', '/nowhere/x', *options, 'p:x vfs_read h:')
     assert (status, out) == (2, '') and '-w' in err
 
+
+def test_an_end_is_heard_while_a_fifo_has_no_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'fifo')
+    options = surftrace.arguments().parse_args(['-w', str(tmp_path / 'fifo')])
+    timers = [threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)),
+              threading.Timer(10, os.open, (tmp_path / 'fifo', os.O_RDONLY | os.O_NONBLOCK))]
+    for timer in timers:
+        timer.start()
+    with surftrace.ENDING.heard(), surftrace.ENDING.waiting(True), pytest.raises(KeyboardInterrupt), surftrace.record_file(options):
+        pass
+    timers[1].cancel()
 
 
 @pytest.mark.live

@@ -1,6 +1,8 @@
 """Text: what people see of a record."""
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import time
 
@@ -15,7 +17,7 @@ from surftrace import Decoder, Text
 def shown(lines: list[str], *records: bytes, **how) -> list[str]:
     """What is shown of those records, which are of events of those lines."""
     events = sealed(*lines)
-    decoder = Decoder(events, view=Text(events, **how))
+    decoder = Decoder(events, stacks=any(b'stack trace' in each for each in records), view=Text(events, **how))
     return (decoder.block(b''.join(records)) + decoder.finish()).decode('utf-8', 'surrogateescape').splitlines()
 
 
@@ -122,11 +124,20 @@ def test_what_could_not_be_written_is_taken_back():
     events = sealed('p f n=%di:u32', 'e a/b')
     other = b'            bash-77      [001]   421.123456: b: x=1\n'
     for pieces in ([hit(n=1), other] * 4, [hit(n=1), STACK, other] * 4):
-        decoder = Decoder(events, view=Text(events))
+        decoder = Decoder(events, stacks=STACK in pieces, view=Text(events))
         out = decoder.block(b''.join(pieces))
         records = decoder.records
         decoder.take_back(len(out) // 2)
         assert (decoder.counts, decoder.records) == ({'f0': 2, 'b': 2}, records // 2), pieces
+
+
+@pytest.mark.parametrize('encoding', ['ascii', 'latin-1', 'utf-16'])
+def test_the_bytes_of_a_text_are_the_same_whatever_the_locale(encoding):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    with contextlib.redirect_stdout(stdout):
+        surftrace.check_descriptors()
+        surftrace.put_out('é\u20ac\udcff\n')
+        assert stdout.buffer.getvalue() == 'é\u20ac'.encode() + b'\xff\n'
 
 
 # ---- programs
