@@ -817,8 +817,7 @@ class Segment(NamedTuple):
 
 
 class UsdtNote(NamedTuple):
-    """A site of a USDT probe: link-time addresses of its instruction and semaphore (0: none), its
-    operands."""
+    """A site of a USDT probe: link-time addresses of its instruction and semaphore (0: none), operands."""
     provider: str
     name: str
     address: int
@@ -2542,8 +2541,7 @@ NOWHERE = gone('it is optimised out')
 
 
 class Places:
-    """The addresses of entries' code, and where variables are: range lists, location lists and
-    expressions."""
+    """Where entries' code is, and where variables are: range lists, location lists and expressions."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries, self._arch = entries, entries.executable.arch
@@ -2897,8 +2895,7 @@ class DwarfTypes:
         return next((word for word in ('reference', '', 'value') if word in found), 'value')
 
     def _passed_by(self, child: Die, owner: Die) -> str:
-        """What one entry of a class says of it: 'reference', 'value' (nothing against it), or '' (not
-        known)."""
+        """What an entry of a class says of it: 'reference', 'value' (nothing against it), '' (not known)."""
         if child.values.get('DW_AT_virtuality', 0) or child.name.startswith('_vptr'):
             return 'reference'
         if child.tag in MEMBER_TAGS and is_in_object(child):
@@ -3334,8 +3331,7 @@ class Lines:
         return found
 
     def _read_file(self, file: str) -> tuple[str, list[LineRow]]:
-        """The path that its end means, and the statements' rows of that file; InputError for none or
-        several."""
+        """The path that its end means, and that file's rows of statements; InputError for none or several."""
         files = self.files_like(file)
         if not files:
             raise InputError(f"no source file '{file}' in {self._path}")
@@ -3968,8 +3964,7 @@ class Variables:
 
     @staticmethod
     def _follows(spot: Spot) -> bool:
-        """Say whether the compiler could follow the variables of a function: then one of them has a list of
-        places."""
+        """Say whether the compiler could follow a function's variables: then one has a list of places."""
         dies = (die for scope in spot.scope.whole() for die in scope.variables)
         return any(isinstance(die.values.get('DW_AT_location'), int) for die in dies)
 
@@ -4657,8 +4652,7 @@ class Symbols:
         return self._first(lambda file: file.every_symbol(name))
 
     def functions(self, name: str) -> list[Symbol]:
-        """The functions of that name, one an address: of symbols, else of C++ and Rust as their source has
-        them."""
+        """The functions of that name, one an address: by symbols, else as C++'s or Rust's source has them."""
         found = [symbol for symbol in self.symbols(name) if symbol.code]
         found = found or self._first(lambda file: file.named_in_source(name))
         whole = [symbol for symbol in found if demangled(symbol.name) == name]      # f(), not f[abi:cxx11]()
@@ -4839,8 +4833,7 @@ def build_id_path(build_id: str) -> str:
 
 
 def types_in(file: Executable, mode: str, kernel: Module | None = None) -> list[Source]:
-    """The DWARF and the BTF of a file, as far as the mode of -m allows; of a kernel's module one is
-    enough."""
+    """The DWARF and the BTF of a file, as far as -m allows; of a kernel's module one is enough."""
     sources: list[Source] = []
     has_btf = mode != 'dwarf' and file.size('.BTF')
     if mode != 'btf' and file.size('.debug_info') and (not has_btf or reads_dwarf()):
@@ -4854,8 +4847,7 @@ def types_in(file: Executable, mode: str, kernel: Module | None = None) -> list[
 
 
 def btf_in(file: Executable, kernel: Module | None = None) -> Btf:
-    """The BTF in a kernel's file, or in a module's on top of its kernel's or what it kept of that
-    (.BTF.base)."""
+    """The BTF in a kernel's file, or in a module's on top of its kernel's or what it kept of that."""
     base, kept = base_btf(kernel, file.path) if kernel else None, bytes(file.contents('.BTF.base'))
     if base and kept:
         base = DistilledBtf(kept, f'{file.path} (.BTF.base)', file.arch, base)
@@ -5025,8 +5017,7 @@ def given_debug_files(paths: Sequence[str], mode: str, asked: Arch | None, arch:
 
 
 def file_of_release(folder: str, release: str) -> str:
-    """The file in a folder of kernels' files whose name has that release (vmlinux-6.1.0, 6.1.0.btf), or the
-    only one."""
+    """The file in a folder of kernels' files whose name has that release (6.1.0.btf), or the only one."""
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     except OSError as error:
@@ -5092,8 +5083,7 @@ class Debuginfod(NamedTuple):
                 os.unlink(temporary)
 
     def _receive(self, address: str, what: str, file: Any) -> None:
-        """Write what is at the address into the file; where it breaks, ask for the rest while that brings
-        more."""
+        """Write what is at the address into the file; where it breaks, ask for the rest while more comes."""
         import http.client
         while True:
             before = file.tell()
@@ -5110,8 +5100,7 @@ class Debuginfod(NamedTuple):
                     raise DebugInfoError(f'{address}: {text}') from None
 
     def _receive_from(self, address: str, what: str, file: Any) -> None:
-        """One request, for what is behind the end of the file; where the server sends the whole again, for
-        all."""
+        """One request, for what is behind the file's end; where the server sends the whole again, for all."""
         import time
         headers = {'Range': f'bytes={file.tell()}-'} if file.tell() else {}
         with open_url(address, headers, self.timeout) as response:
@@ -5148,8 +5137,7 @@ def open_url(address: str, headers: dict[str, str], timeout: float) -> Any:
 
 
 def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: bool, running: bool) -> Module:
-    """The kernel of that build-id, by debuginfod: its .BTF, unless `lines` needs DWARF; else its whole debug
-    file."""
+    """The kernel of that build-id: its .BTF, unless `lines` needs DWARF; else its whole debug file."""
     def check_btf(path: str) -> None:
         Btf(read_file(path), path, arch)
     reasons: list[str] = []
@@ -5170,8 +5158,7 @@ def remote_debug_info(servers: Debuginfod, build_id: str, arch: Arch, lines: boo
 
 
 def remote_module(servers: Debuginfod, kernel: Module, name: str) -> Module:
-    """A module of the running kernel: the BTF that the kernel has of it, else its debug file by
-    debuginfod."""
+    """A module of the running kernel: the BTF that the kernel has of it, else its debug file."""
     sources, build_id = loaded_btf(kernel, name) if kernel.btf else [], running_build_id(kernel.arch, name)
     file = remote_file(servers, build_id, []) if build_id and not sources else None
     if file:
@@ -5353,8 +5340,7 @@ KCORE = '/proc/kcore'
 
 
 def running_code(address: int, size: int) -> bytes:
-    """The running kernel's code at that address, from /proc/kcore (an ELF core file of 64 bits, for root
-    alone)."""
+    """The running kernel's code there, from /proc/kcore (an ELF core file of 64 bits, for root alone)."""
     try:
         with open(KCORE, 'rb', buffering=0) as file:
             head = file.read(64)
@@ -5448,8 +5434,7 @@ class Expr(NamedTuple):
 
 
 class Arg(NamedTuple):
-    """One argument as written; `word` is the type behind its colon, `length` what stands in the brackets of
-    text(LENGTH)."""
+    """One argument as written; `word` is the type behind its colon, `length` that of text(LENGTH)."""
     name: str
     format: str
     expr: Expr
@@ -6039,8 +6024,7 @@ class FilterParser(Parser):
             count += 1
 
     def left_side(self) -> tuple[Span, Arg | None]:
-        """LEFT, up to a blank or an operator outside brackets; as an argument where it is more than a
-        name."""
+        """LEFT, up to a blank or an operator outside brackets; as an argument where it is no mere name."""
         start = self.here.at
         if self.here.kind in ('end', 'string', 'unclosed') or self.here.text in ('&&', '||', ')'):
             self.fail("a field's name, or an expression, expected in the filter")
@@ -6313,8 +6297,7 @@ def parse_words(text: str, start: int, end: int, stacks: dict[str, Span]
 
 
 def check_names(probe: Probe) -> None:
-    """Refuse the names of arguments that the kernel would refuse, or that would hide one of its own
-    fields."""
+    """Refuse names of arguments that the kernel would refuse, or that would hide one of its own fields."""
     seen: dict[str, Span] = {}
     for arg in probe.all_args:
         if arg.name in RESERVED:
@@ -6407,8 +6390,7 @@ def network_order(bits: int, spec: str) -> Layout:
 
 
 def float_text(data: bytes) -> str:
-    """A binary floating-point number: exact where it is whole, else in as few digits as tell it from its
-    neighbours."""
+    """A binary floating-point number: exact where whole, else in as few digits as tell it from others."""
     value, = struct.unpack('>f' if len(data) == 4 else '>d', data)
     if abs(value) < 1e16 and value == int(value):
         return f'{value:.0f}'
@@ -6472,8 +6454,7 @@ def cut_format(count: int) -> Format:
 
 
 def packet_format(before: int) -> Format:
-    """The string that begins so many bytes into a packet and ends with it; the second part is the packet's
-    length."""
+    """The string so many bytes into a packet, which ends with it; the second part is the packet's length."""
     return Format(f'packet({before})', (STRING, 'u32'),
                   lambda values: cut(values[0], number(values[1]) - before))
 
@@ -6499,8 +6480,7 @@ def cut_to(text: str, width: int) -> int:
 
 
 def enum_format(type_: Enum, width: int = 0) -> Format:
-    """An enumerator's name, of flags several; the number where it has none. `width` is that of a
-    bit-field."""
+    """An enumerator's name, of flags several; the number where it has none. `width`: of a bit-field."""
     values, word = type_.enumerators(), type_.name
     names = {value: name for name, value in reversed(values)}
     numbers = {name: str(value) for name, value in values}
@@ -6733,8 +6713,7 @@ def bit_width(kind: str) -> int:
 
 
 def format_named(word: str, arch: Arch, kind: str = '') -> Format | None:
-    """The format of that word, for a value of that fetch type, if it is one that needs no C type to explain
-    it."""
+    """The format of that word, for a value of that fetch type, where no C type is needed to explain it."""
     if word in FORMATS:
         return FORMATS[word].format(word, arch.order)
     if word == 'errno' and re.fullmatch(r'[sx](32|64)', kind):
@@ -6965,8 +6944,7 @@ def refuse(message: str, at: Span | None = None) -> NoReturn:
 
 
 def near_type(info: TypeInfo, words: str) -> str:
-    """'; did you mean ...?' with the types most like one that is not there; from BTF, where there is some, in
-    a tenth of the time."""
+    """'; did you mean ...?' with the types most like one that is not there; BTF tells it ten times faster."""
     keyword, name = words.rpartition(' ')[::2]
     others = [f'{other} {name}' for other in ('struct', 'union', 'enum') if info.named(other, name)]
     source = getattr(info, 'btf', None) or info
