@@ -9830,14 +9830,14 @@ def target_events(probe: Probe, name: str, target: Target, machine: Machine) -> 
     hints = syscall_hint(probe, target, machine.kernel.arch), convention_note(probe, target)
     for hint in filter(None, hints):
         machine.note(hint)
-    probe = with_every(probe, resolver_in(target, 't' if probe.kind == 't' else 'p'), machine)
+    place, resolver = probe.place, resolver_at(target, probe, machine)
+    probe = with_every(probe, resolver_in(target) if probe.kind in 'rR' else resolver, machine)
     letter = 'P' if probe.kind == 'u' else probe.kind + probe.maxactive
     if wants_pair(probe, target, machine):
         events = pair_events(probe, name, letter, target, machine)
     elif machine.tree and probe.kind in 'pP' and target.whole and bears_return(target, machine):
         events = call_events(probe, name, target, machine)
     else:
-        place, resolver = probe.place, resolver_at(target, probe, machine)
         if machine.tree and probe.kind in 'pP' and place.offset is place.line is None and not target.whole:
             name = f'{name[:58]}_copy'                  # beside the calls of the function's own code
         pair = Pair() if machine.tree and probe.kind not in 'tu' else None
@@ -10153,12 +10153,7 @@ def with_hidden(fields: list[Field], probe: Probe, resolver: Resolver) -> tuple[
     if names and probe.filter:
         filter_ = mapped(probe.filter, lambda each: each._replace(field=names.get(each.field, each.field)))
         probe = probe._replace(filter=filter_)
-    return probe, hidden_last(fields)
-
-
-def hidden_last(fields: Iterable[Field]) -> list[Field]:
-    """The fields, those that are not shown behind the others."""
-    return sorted(fields, key=lambda field: field.hidden)
+    return probe, sorted(fields, key=operator.attrgetter('hidden'))     # behind what is shown
 
 
 def unnamed(filter_: Filter | None, names: Container[str]) -> Iterator[Compare]:
@@ -10264,7 +10259,8 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     resolver = InPair(resolver_in(target, 'p', known), resolver_in(target, 'r', known), at_entry)
     probe, fields, columns = looked_up(probe, resolver)
     if wants_time(probe) and not any(field.when == 'dur' for field in fields):
-        fields = hidden_last(unique([*fields, TIME._replace(at=(0, 1))], probe))
+        fields = unique([*fields, TIME._replace(at=(0, 1))], probe)
+        fields = sorted(fields, key=operator.attrgetter('hidden'))
     in_kernel, condition = divided(probe.filter, fields)
     entry_name, entry_letter = f'{name[:60]}_in', 'P' if letter == 'R' else 'p'
     of_entry, own = ([field for field in fields if field.when == when] for when in ('entry', ''))
@@ -13614,7 +13610,7 @@ TRACE_OPTIONS = {
 OFF_AT_OPENING = 'options/latency-format'   # another one, which counts when trace_pipe is opened
 
 
-def plan(events: Sequence[Event], run: Run) -> list[Step]:
+def plan(events: Sequence[Event], run: Run, counted: Sequence[Histogram] | None = None) -> list[Step]:
     """Every change of a run between making its instance and removing it (a group without one may be swept),
     to be undone in reverse. Each filter comes before its enable; a probe is removed when its event is off."""
     instance, largest = f'instances/{run.group}', max(record_kb(event) for event in events)
@@ -13635,7 +13631,7 @@ def plan(events: Sequence[Event], run: Run) -> list[Step]:
             made = Write(definition.file, definition.definition(run.group))
             removal = Write(definition.file, f'-:{run.group}/{definition.name}')
             steps.append(Step(made, None if count else removal, definition.name))
-    counted = run_histograms(events, run)
+    counted = run_histograms(events, run) if counted is None else counted
     steps += counting_steps(counted, run.group, f'{instance}/')
     for event in sorted(events, key=lambda event: event.role != 'return'):  # on before their entries
         folder = f'{instance}/{event.folder(run.group)}'
@@ -14209,7 +14205,8 @@ def script(events: Sequence[Event], run: Run, seconds: float | None = None, coun
     pairs = any(event.pair for event in events)         # each task has many entries: PLACES_IN_STACK
     run = run._replace(group=GROUP_IN_SCRIPT, entries=ENTRIES_ELSEWHERE << 2 * pairs)
     check_scriptable(events, run, count)
-    steps, made = plan(events, run), run_histograms(events, run)
+    made = run_histograms(events, run)
+    steps = plan(events, run, made)
     do = shell_steps(steps)
     halt = [f'    [ $done -lt {number} ] || {shell_command(paused(step.do)._replace(optional=True))}\n'
             for number, step in enumerate(steps, 1) if step.do.text.startswith('hist:')]
@@ -15910,7 +15907,7 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
         if len(made) < len(run_histograms(events, run._replace(tasks=0))):
             note(f'times are not counted by the kernel: it has no room for the calls of {run.tasks} tasks')
         try:
-            with session(tracefs, instance, plan(events, run), show, refusals.take, stream.stopped,
+            with session(tracefs, instance, plan(events, run, made), show, refusals.take, stream.stopped,
                          stream.drain, undone):
                 refusals.note()
                 if not stream.stopped():
