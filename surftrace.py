@@ -3950,11 +3950,13 @@ class Variables:
         arguments on the stack (on ppc64le also room that the caller left), or in the `only` place that it
         ever has; and where its value must be computed (clang's bool, one bit of a register). Where gcc cannot
         follow variables (ip_rt_update_pmtu in every x86 kernel), the only place is any register it is moved
-        to at some time, which is right at entry for the registers of arguments alone."""
+        to at some time, which is right at entry for the registers of arguments alone; what is counted from
+        the stack pointer (clang -O0, of a function with an aligned variable) is right at entry nowhere."""
         below = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
         if found.how == 'frame' and below:
             return None
-        moved = found.how in ('memory', 'register') and not self._is_argument(found) and unit.is_gnu
+        moved = found.how in ('memory', 'register') and not self._is_argument(found) and (
+            unit.is_gnu or self._is_stack(found))
         computed = found.how == 'gone' and (only or found != NOWHERE)
         return None if computed or only and moved else found
 
@@ -4007,14 +4009,14 @@ class Variables:
                 if low <= spot.address < end:
                     return gone('the first instructions put it in its place')
             return self._on_stack(found, spot.address)
+        if self._is_stack(bare):
+            usual = self._frames.usual_stack(spot.address)
+            return found if usual else gone('the stack pointer is elsewhere at this instruction')
         if bare.how not in ('memory', 'register') or not die.unit.is_gnu:
             return found
         if self._is_argument(bare) and die.tag in PARAMETER_TAGS and not spot.inlined and self._follows(spot):
             return found
-        if self._arch.dwarf.get(bare.number) != self._arch.stack_pointer:
-            return gone('the compiler did not say from where on it is in its place')
-        usual = bare.how == 'memory' and self._frames.usual_stack(spot.address)
-        return found if usual else gone('the stack pointer is elsewhere at this instruction')
+        return gone('the compiler did not say from where on it is in its place')
 
     def _prologue_end(self, home: Die) -> int:
         """The second row of its line numbers: what it is called with is in its frame (gdb stops there)."""

@@ -245,3 +245,17 @@ def test_an_argument_on_the_stack_is_there_at_entry(plus_plus: Path) -> None:
     """Though the list of its places begins behind the prologue; callers put nothing where `dead` would be."""
     assert ' g=+8($stack):s64 a=+0(+16($stack)):s32 g_2=+8($stack):s64\n' in in_program(plus_plus, 'behind', 'g h->a %6')
     assert "'dead' is not available here" in in_program(plus_plus, 'behind', 'dead')
+
+
+def test_what_is_counted_from_a_stack_pointer_that_is_moved_is_refused(tmp_path: Path) -> None:
+    """An aligned variable has the stack realigned, and clang -O0 counts parameters from where it is afterwards."""
+    (tmp_path / 'a.c').write_text('''
+        int g(int x, double d, long double more, int y) { _Alignas(64) volatile char b[64]; b[y] = x + d + more; return b[0]; }
+        int h(int x, int y) { _Alignas(64) volatile char b[64]; b[y] = x; return b[0]; }
+        int main(void) { return g(1, 2, 3, 4) + h(6, 7); }''')
+    made(tmp_path, CLANG, '-g', '-O0', 'a.c', '-o', 'a')
+    assert in_program(tmp_path / 'a', 'g', 'x').endswith('x=%di:s32\n')
+    assert "'y' is not available here: it comes after a floating-point argument" in in_program(tmp_path / 'a', 'g', 'y')
+    assert in_program(tmp_path / 'a', 'h', 'x y').endswith('x=%di:s32 y=%si:s32\n')
+    for behind in (1, 4):
+        assert "'y' is not available here: the stack pointer is elsewhere" in in_program(tmp_path / 'a', f'h+{behind}', 'y')
