@@ -3770,6 +3770,11 @@ class Frames:
         yield address, end, number, offset
 
 
+# Conventions that pass arguments or return values in other places than C's (DWARF 5, 7.15: nocall; of LLVM's
+# vectorcall, Win64, X86RegCall, PreserveNone).
+CALLED_OTHERWISE = {3, 0xc0, 0xc1, 0xcb, 0xcd}
+
+
 class Variables:
     """The parameters and variables of functions, and where they are."""
 
@@ -3788,7 +3793,7 @@ class Variables:
         scope = Scope(die, True, (), tuple(die.children(PARAMETER_TAGS)), ())
         spot = Spot(self._places.low(die) or 0, name, '', 0, die, scope, False)
         function = self._prototype(spot, scope.variables, self._frame(spot, True), True)
-        changed = (is_changed_copy(name) or die.inherited('DW_AT_calling_convention') == 3      # DW_CC_nocall
+        changed = (is_changed_copy(name) or die.inherited('DW_AT_calling_convention') in CALLED_OTHERWISE
                    or self._lost_some(name, die.unit, function.parameters))
         source, parameters = die.abstract, function.parameters
         if not changed and all(p.location and p.location.how == 'gone' for p in parameters):
@@ -3929,7 +3934,7 @@ class Variables:
             if entry:
                 return self._at_entry(found, die.unit, start is None)
             if start is not None:
-                return self._on_stack(found, pc)
+                return self._on_stack(found, spot)
             return self._kept(self._places.place(operations, Location('frame')), found, die, spot)
         handed = self._handed_over(holder) if entry else None
         return handed or gone('the compiler has it nowhere at this instruction')
@@ -3988,10 +3993,18 @@ class Variables:
         """Say whether a place is counted from the stack pointer."""
         return place.how == 'memory' and self._arch.dwarf.get(place.number) == self._arch.stack_pointer
 
-    def _on_stack(self, found: Location, pc: int) -> Location:
+    def _on_stack(self, found: Location, spot: Spot) -> Location:
         """The Location, refused where it is below the stack pointer, and what is there belongs to nobody: in
-        a function that calls none the 128 bytes below it do (x86-64's psABI, 3.2.2)."""
-        if self._is_stack(found) and found.offset < 0 and not self._frames.usual_stack(pc):
+        a function that calls none the 128 bytes below it do (x86-64's psABI, 3.2.2). Only gcc has it follow
+        the stack pointer: LLVM counts from where that (or the frame pointer) is in most of the function, also
+        while arguments are pushed and when registers have been popped."""
+        usual, gnu = self._frames.usual(spot.address), spot.home.unit.is_gnu
+        places = [place for place, _ in found.pieces] or [found]
+        based = [place for place in places if place.how == 'memory'
+                 and (self._is_stack(place) and (place.offset < 0 or not gnu)
+                      or place.number == usual.number and not gnu)]
+        moved = self._frames.cfa(spot.address) != usual
+        if based and (moved or any(place.number != usual.number for place in based)):
             return gone('its place on the stack is not there at this instruction')
         return found
 
@@ -4008,11 +4021,10 @@ class Variables:
                 low, end = self._places.low(spot.home) or 0, self._prologue_end(spot.home)
                 if low <= spot.address < end:
                     return gone('the first instructions put it in its place')
-            return self._on_stack(found, spot.address)
-        if self._is_stack(bare):
-            usual = self._frames.usual_stack(spot.address)
-            return found if usual else gone('the stack pointer is elsewhere at this instruction')
-        if bare.how not in ('memory', 'register') or not die.unit.is_gnu:
+            return self._on_stack(found, spot)
+        if self._is_stack(bare) and not self._frames.usual_stack(spot.address):
+            return gone('the stack pointer is elsewhere at this instruction')
+        if self._is_stack(bare) or bare.how not in ('memory', 'register') or not die.unit.is_gnu:
             return found
         if self._is_argument(bare) and die.tag in PARAMETER_TAGS and not spot.inlined and self._follows(spot):
             return found
@@ -7364,11 +7376,27 @@ class Leaves:
         if location is None and changed:
             refuse(f"where '{name}' is at the entry of this copy, DWARF does not tell; "
                    'name a register (%REG)')
-        if self.entry and not changed and (location is None or location.how in ('memory', 'pieces')):
-            ours = convention(self.arch, self.function)[index]
-            location = ours if location is None or ours.how != 'gone' else location
+        if self.entry and not changed and (
+                location is None or location.how in ('memory', 'pieces', 'frame')):
+            places = convention(self.arch, self.function)
+            if any(map(self._is_unlike, self.function.parameters, places)):
+                refuse(f"'{name}' is not available here: other arguments are not where C's calling "
+                       'convention has them (ms_abi?); name a register (%REG)')
+            if location is None or location.how != 'frame' and places[index].how != 'gone':
+                location = places[index]
         assert location
         return (self._kept_argument if self.kind == 'r' else self._at_location)(parameter, location)
+
+    def _is_unlike(self, parameter: Parameter, ours: Location) -> bool:
+        """Say whether DWARF has an argument elsewhere than the calling convention: gcc marks no function of
+        another one."""
+        told = parameter.location or gone('')
+        ours = ours.pieces[0][0] if len(ours.pieces) == 1 else ours
+        if told.how == 'frame' and not told.derefs:
+            return ours.how in ('register', 'pieces')
+        is_argument = self.arch.dwarf.get(told.number) in self.arch.arguments
+        return (told.how in ('register', 'memory') and is_argument and ours.how != 'gone'
+                and (told.how, told.number) != (ours.how, ours.number))
 
     def _kept_argument(self, parameter: Parameter, location: Location) -> Lvalue:
         """An argument at return: its register is used up, so only what the kernel kept of the call."""

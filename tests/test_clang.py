@@ -4,6 +4,7 @@ fetch-arg would."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
-from helpers import events_of, machine_of, need, types_of
+from helpers import events_of, machine_of, need, output, types_of
 from inside import answered_by_gdb, field_of, in_c, info_of
 
 import surftrace
@@ -259,3 +260,47 @@ def test_what_is_counted_from_a_stack_pointer_that_is_moved_is_refused(tmp_path:
     assert in_program(tmp_path / 'a', 'h', 'x y').endswith('x=%di:s32 y=%si:s32\n')
     for behind in (1, 4):
         assert "'y' is not available here: the stack pointer is elsewhere" in in_program(tmp_path / 'a', f'h+{behind}', 'y')
+
+
+def test_what_is_on_the_stack_is_had_only_while_the_stack_pointer_is_where_clang_counts_from(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """LLVM's lists have one distance for it, also while arguments are pushed and registers popped; readelf tells
+    how far the frame is from the stack pointer at each instruction."""
+    (tmp_path / 'a.c').write_text('''
+        long many(long a, long b, long c, long d, long e, long f, long g, long h, long i);
+        extern volatile int zero;
+        long f(long x, long y, long z, int w) {
+          long p = zero + 1, q = zero + 2, r = zero + 3, t = zero + 4, u = zero + 5, v = zero + 6, a = zero + 7, b = zero + 8;
+          long sum = many(x, y, z, w, a, b, u, p, q);
+          if (zero) return many(1, 2, 3, 4, 5, 6, 7, x, w);
+          sum += many(r, t, u, v, a, b, x, y, z);
+          for (int k = 0; k < 2; k++) sum += many(p, q, r, t, u, v, a, b, k) * x + y * z + w;
+          return sum + x + y + z + w; }''')
+    made(tmp_path, CLANG, '-g', '-O1', '-shared', '-fPIC', 'a.c', '-o', 'a.so')
+    frames = output('readelf', '--debug-dump=frames-interp', tmp_path / 'a.so')
+    low = next(symbol.address for symbol in surftrace.Executable(str(tmp_path / 'a.so')).symbols('f'))
+    rows = re.findall(r'^([0-9a-f]{16}) rsp\+(\d+) ', frames[frames.index(f'pc={low:016x}'):].partition('FDE')[0], re.M)
+    heights = sorted((int(address, 16), int(height)) for address, height in rows)
+    found, refused = set(), 0
+    for at in re.findall(r'^ +([0-9a-f]+):', output('objdump', '-d', '--no-show-raw-insn', '--disassemble=f', tmp_path / 'a.so'), re.M):
+        height = [height for address, height in heights if address <= int(at, 16)][-1]
+        for name in 'xy':
+            done = surftrace.main(['-S', f'P {tmp_path}/a.so:f+{int(at, 16) - low} {name}'])
+            place = re.search(r'\+(\d+)\(\$stack\)', capsys.readouterr().out)
+            refused += done != 0
+            found |= {(name, int(place[1]) - height)} if place else set()
+    assert refused and 0 < len(found) == len({name for name, _ in found}), found
+
+
+@pytest.mark.parametrize('compiler', ['gcc', CLANG])
+@pytest.mark.parametrize('level', ['-O0', '-O2'])
+def test_arguments_of_another_calling_convention_are_refused_where_dwarf_has_no_place_of_them(compiler: str, level: str, tmp_path: Path) -> None:
+    """A function of ms_abi has its first argument in rcx, and room for it on the stack, where gcc -O0 says that it is. Only clang marks it."""
+    (tmp_path / 'a.c').write_text('''
+        struct s { long a, b; };
+        __attribute__((ms_abi, noinline)) int f(int x, int y, struct s s) { __asm__ volatile("" ::: "memory"); return x + y + s.b; }
+        int main(void) { return f(1, 2, (struct s){3, 4}); }''')
+    made(tmp_path, compiler, '-g', level, 'a.c', '-o', 'a')
+    for name, place in (('x', 'x=%cx:s32\n'), ('y', 'y=%dx:s32\n'), ('s.b', 'b=+8(%r8):s64\n')):
+        shown = in_program(tmp_path / 'a', 'f', name)
+        assert shown.endswith(place) if level == '-O2' and name != 's.b' else shown.endswith(place) or 'name a register (%REG)' in shown, shown
