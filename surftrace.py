@@ -5008,11 +5008,11 @@ def given_debug_files(paths: Sequence[str], mode: str, asked: Arch | None, arch:
     objects = [file for file in readable_files(paths) if file.is_object]
     split = [path for path in paths if read_file(path, 2) in BTF_MAGIC and is_split_btf(read_file(path))]
     others = {*split, *(file.path for file in objects)}
-    kernels = [path for path in paths if path not in others]
+    kernels = [given_debug_info(path, mode, asked, arch) for path in paths if path not in others]
     if len(kernels) > 1:
-        raise InputError(
-            f"-v {kernels[1]}: {kernels[0]} is a kernel's file too; one kernel and its modules can be named")
-    kernel = given_debug_info(kernels[0], mode, asked, arch) if kernels else running()
+        raise InputError(f"-v {kernels[1].path}: {kernels[0].path} is a kernel's file too; one kernel and "
+                         'its modules can be named')
+    kernel = kernels[0] if kernels else running()
     for file in objects:
         if file.arch != kernel.arch:
             raise InputError(f'{file.path} is for {file.arch.name}, and the kernel for {kernel.arch.name}')
