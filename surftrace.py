@@ -918,10 +918,10 @@ class Executable:
                     self.identity = identity(file.fileno())
                     self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._read_headers()
-        self._inflated = functools.lru_cache(None)(
+        self._inflated = functools.cache(
             lambda section: inflated_section(path, section, self._packed(section)))
-        self._relocated = functools.lru_cache(None)(self._relocate)
-        self._extents = functools.lru_cache(None)(self._read_extents)
+        self._relocated = functools.cache(self._relocate)
+        self._extents = functools.cache(self._read_extents)
         self.every_symbol = functools.lru_cache(1 << 10)(self._read_named)
 
     def _read_headers(self) -> None:
@@ -1451,7 +1451,7 @@ def elf_of(arch: Arch, sections: Sequence[tuple[str, int, bytes]]) -> bytes:
 # names of C++ and Rust
 
 
-@functools.lru_cache(None)
+@functools.cache
 def _cxa_demangle() -> Callable[[str], str] | None:
     """The C++ library's own demangler (Itanium C++ ABI, 3.4: __cxa_demangle), where there is one."""
     import ctypes
@@ -1773,7 +1773,7 @@ Bytes = Union[bytes, memoryview]
 FormReader = Callable[[Bytes, int], tuple[Any, int]]        # gives the value at a place, and where that ends
 
 
-@functools.lru_cache(None)
+@functools.cache
 def reads_dwarf() -> bool:
     """Tell whether DWARF can be read: pyelftools is there."""
     try:
@@ -1787,7 +1787,7 @@ def reads_dwarf() -> bool:
 GNU_SPLIT = {'DW_AT_GNU_dwo_name': 0x2130, 'DW_AT_GNU_ranges_base': 0x2132, 'DW_AT_GNU_addr_base': 0x2133}
 
 
-@functools.lru_cache(None)
+@functools.cache
 def dwarf_names() -> tuple[dict[int, str], ...]:
     """The names of tags, attributes and forms (these without DW_FORM_) by number."""
     try:
@@ -2246,19 +2246,19 @@ class Entries:
         self.suffix = '.dwo' * (main is not None)
         self._files.append(self)
         self.missing: dict[str, str] = {}               # those that are not read, and why
-        self.file = functools.lru_cache(None)(self._read_file)
+        self.file = functools.cache(self._read_file)
         self.order: Any = executable.arch.order
         self.mark = '<' if self.order == 'little' else '>'
-        self.section = functools.lru_cache(None)(self._read_section)
+        self.section = functools.cache(self._read_section)
         if not self.section('.debug_info'):
             raise DebugInfoError(f'{executable.path}: no DWARF in this file (no .debug_info)')
         self.info, self.types, self.strings = map(self.section, ('.debug_info', '.debug_types', '.debug_str'))
-        self.unit = functools.lru_cache(None)(functools.partial(Unit, self))
-        self.shapes = functools.lru_cache(None)(self._read_shapes)
-        self._shape = functools.lru_cache(None)(functools.partial(
+        self.unit = functools.cache(functools.partial(Unit, self))
+        self.shapes = functools.cache(self._read_shapes)
+        self._shape = functools.cache(functools.partial(
             Shape, mark=self.mark, word=executable.arch.word, readers=form_readers(self.order)))
-        self.plan = functools.lru_cache(None)(self._read_plan)
-        self.codes = functools.lru_cache(None)(self._read_codes)
+        self.plan = functools.cache(self._read_plan)
+        self.codes = functools.cache(self._read_codes)
         self.texts = functools.lru_cache(8)(self._read_texts)
         self.word_at: Callable[[Bytes, int], tuple[int]] = struct.Struct(self.mark + 'I').unpack_from
 
@@ -2549,7 +2549,7 @@ class Places:
         self._expressions: dict[str, FormReader] = {
             'loc': form_readers(entries.order)['block2'], 'loclists': block,
             'rnglists': lambda _, at: (b'', at)}
-        self._of = functools.lru_cache(None)(self._read_of)
+        self._of = functools.cache(self._read_of)
 
     # addresses
 
@@ -2759,7 +2759,7 @@ class DwarfTypes:
 
     def _once(self, read: Callable[[], Any]) -> Callable[[], Any]:
         """What is read when it is first asked for."""
-        @functools.lru_cache(None)
+        @functools.cache
         def once() -> Any:
             with reading(self.path):
                 return read()
@@ -3154,11 +3154,11 @@ class Lines:
 
     def __init__(self, entries: Entries) -> None:
         self._path, self._mark, self._order = entries.executable.path, entries.mark, entries.order
-        self._entries, self._lines_of = entries, functools.lru_cache(None)(Lines)
+        self._entries, self._lines_of = entries, functools.cache(Lines)
         self._data, line_strings = entries.section('.debug_line'), entries.section('.debug_line_str')
         self._strings = {0x0e: entries.strings, 0x1f: line_strings}     # by DW_FORM_strp, DW_FORM_line_strp
-        self._header_at = functools.lru_cache(None)(self._read_header)
-        self._string = functools.lru_cache(None)(lambda form, at: c_string(self._strings[form], at)[0])
+        self._header_at = functools.cache(self._read_header)
+        self._string = functools.cache(lambda form, at: c_string(self._strings[form], at)[0])
         self._sorted = functools.lru_cache(64)(lambda header: sorted(self._rows(header), key=by_address))
         self.in_file = functools.lru_cache(4)(self._read_file)
 
@@ -3368,8 +3368,8 @@ class Scopes:
     def __init__(self, entries: Entries, places: Places, lines: Lines) -> None:
         self._entries, self._places, self._lines = entries, places, lines
         self._executable, self._arch = entries.executable, entries.executable.arch
-        self._code_of = functools.lru_cache(None)(self._read_code_of)
-        self._scope_of = functools.lru_cache(None)(lambda offset: self._scope(entries.die(offset)))
+        self._code_of = functools.cache(self._read_code_of)
+        self._scope_of = functools.cache(lambda offset: self._scope(entries.die(offset)))
 
     # by address
 
@@ -3657,7 +3657,7 @@ class Frames:
         mark, word = executable.mark, executable.word
         self._numbers = {kind: struct.Struct(mark + kind.replace('W', word)) for kind in 'WBHIQhiq'}
         self._pairs = {kind: struct.Struct(mark + 2 * kind.replace('W', word)) for kind in 'WBHIQhiq'}
-        self._common = functools.lru_cache(None)(self._read_common)
+        self._common = functools.cache(self._read_common)
         self.rows = functools.lru_cache(64)(self._read_rows)
 
     def cfa(self, pc: int) -> Location:
@@ -4368,7 +4368,7 @@ class Btf(TypeInfo):
         if kind == 'int':
             return self._integer(record)
         if kind in ('struct', 'union'):
-            members = functools.lru_cache(None)(functools.partial(self._members, record))
+            members = functools.cache(functools.partial(self._members, record))
             return Struct(kind, name, value, members)
         if kind == 'ptr':
             return Pointer(self.arch.word, self._lazy(value))
@@ -4729,7 +4729,7 @@ class Module(TypeInfo):
                  loaded: bool | None = None) -> None:
         self.arch, self.path = arch, path
         self.symbols = symbols                          # None where only types are known
-        self.sources: list[Source] = [functools.lru_cache(None)(source) for source in sources]
+        self.sources: list[Source] = [functools.cache(source) for source in sources]
         self.file = file                                # has the code
         self.build_id = build_id or (file.build_id if file else '')             # '' where nothing tells it
         self.base: Module | None = None                 # a module's kernel
@@ -4749,7 +4749,7 @@ class Module(TypeInfo):
 
     def with_modules(self, find: Callable[[str], Module]) -> Module:
         """This kernel, whose modules are found so."""
-        self._modules = functools.lru_cache(None)(find)
+        self._modules = functools.cache(find)
         return self
 
     def _first(self, ask: Callable[[TypeInfo], Any]) -> Any:
@@ -7327,7 +7327,9 @@ class Leaves:
     return probe may read ('$arg': the kernel keeps the arguments of the call)."""
     fields: dict[str, EventField] | None = None         # of an event
     in_program = False
-    refused = {'fileoffset': '@+OFFSET is for programs (P, R); in the kernel write @symbol'}
+    refused = {'every': '* is every parameter, and an argument by itself: p FUNC *',
+               'since': '$dur() is a time, in microseconds: it stands alone, as an argument or a key',
+               'fileoffset': '@+OFFSET is for programs (P, R); in the kernel write @symbol'}
 
     def __init__(self, target: Target, kind: str = 'p', abilities: frozenset[str] = frozenset()) -> None:
         self.target, self.kind, self.abilities = target, kind, abilities
@@ -7340,9 +7342,6 @@ class Leaves:
         if not self.function:
             refuse('no debug information for this function tells its parameters', at)
         return [Expr('argument', at, each.name, i) for i, each in enumerate(self.function.parameters)]
-
-    def _every(self, expr: Expr) -> NoReturn:
-        refuse('* is every parameter, and an argument by itself: p FUNC *')
 
     def _argument(self, expr: Expr) -> Lvalue:
         if not self.function:
@@ -7631,11 +7630,10 @@ class Walk(Leaves):
 
     def value(self, expr: Expr) -> Lvalue:
         """The object an expression names."""
-        walk: Callable[[Expr], Lvalue] = getattr(self, '_' + expr.kind)
         with located(at=expr.at):
             if expr.kind in self.refused:
                 refuse(self.refused[expr.kind])
-            lvalue = walk(expr)             # a reference of C++ means what it refers to
+            lvalue: Lvalue = getattr(self, '_' + expr.kind)(expr)       # C++'s reference is what it refers to
             is_reference = isinstance(lvalue.type, Pointer) and lvalue.type.mark != '*'
             return self.pointee(lvalue) if is_reference else lvalue
 
@@ -7862,9 +7860,6 @@ class Walk(Leaves):
         if self.arch.order == 'big' and inner.how == 'memory':
             inner = inner._replace(bit=inner.bit + had - bits)
         return inner._replace(type=type_, width=inner.width and bits)
-
-    def _since(self, expr: Expr) -> Lvalue:
-        refuse('$dur() is a time, in microseconds: it stands alone, as an argument or a key')
 
     def _containerof(self, expr: Expr) -> Lvalue:
         inner, type_ = self._address_in(self.value(expr.inner)), self.type_named(expr.type)
@@ -8416,7 +8411,7 @@ class InProgram(Resolver):
     """The same for a place in a program or library."""
     info: Program
     in_program = True
-    refused: dict[str, str] = {}
+    refused = {kind: why for kind, why in Leaves.refused.items() if kind != 'fileoffset'}
 
     def _global_at(self, address: int) -> Fetch:
         """The memory at a link-time address of the same file. The kernel counts @+N from where the file's
@@ -10152,10 +10147,7 @@ def next_task(resolver: Resolver, place: str) -> Fetch | None:
     return None
 
 
-Found = tuple[Probe, list[Field], Optional[tuple[Column, ...]]]
-
-
-def looked_up(probe: Probe, resolver: Resolver) -> Found:
+def looked_up(probe: Probe, resolver: Resolver) -> tuple[Probe, list[Field], tuple[Column, ...] | None]:
     """A line whose filter has only names, what is fetched for it, and what it is counted by."""
     fields = annotated([resolver.field(arg) for arg in probe.args], probe, resolver)
     hidden = [field for field in fields if field.hidden]
@@ -11832,7 +11824,8 @@ class Text(Raw):
 
     def __init__(self, events: Sequence[Event], clock: str = '', zero: int = 0, cpu: bool = False,
                  colour: bool = False) -> None:
-        self._events, self._labels = {event.head: event for event in events}, labels(events)
+        self._events = {event.head: event for event in events}
+        self._labels = told_apart([event for event in events if not event.unshown], line_label)
         self.places: Callable[[Event, bytes], tuple[str, str]] = caller_and_place
         self._clock, self._zero, self._cpu, self._colour = clock, zero, cpu, colour
         self._since: float | None = None                # the time of the first record, or the one before
@@ -12049,11 +12042,6 @@ def local_time(form: str, second: int) -> bytes:
     """The time here, in a form of strftime."""
     import time
     return time.strftime(form, time.localtime(second)).encode()
-
-
-def labels(events: Sequence[Event]) -> dict[bytes, str]:
-    """What events are called, by their heads: by name or function."""
-    return told_apart([event for event in events if not event.unshown], line_label)
 
 
 def line_label(event: Event) -> str:
@@ -13261,7 +13249,7 @@ def source_line(path: str, number: int, inlined: str, dwarf: Dwarf, release: str
     return f"{short}:{number}{f' ({inlined}, inlined)' if inlined else ''}{text}"
 
 
-@functools.lru_cache(None)
+@functools.cache
 def source_text(path: str, short: str, release: str) -> list[str]:
     """The lines of a source file; none where it is not found."""
     for place in (path, *(os.path.join(folder.format(release=release), short) for folder in SOURCE_FOLDERS)):
@@ -13334,11 +13322,9 @@ def offered(text: str, start: int, names: Iterable[str]) -> Offer:
 
 def completions(text: str, machine: Machine, listing_too: bool = False) -> Offer:
     """What may follow the beginning of a line (or of what -L lists); nothing where it is wrong or unknown."""
-    try:
-        with finite():
-            return _completions(text, machine, listing_too)
-    except SurftraceError:
-        return Offer(len(text), ())
+    with contextlib.suppress(SurftraceError), finite():
+        return _completions(text, machine, listing_too)
+    return Offer(len(text), ())
 
 
 def _completions(text: str, machine: Machine, listing_too: bool) -> Offer:
@@ -15322,18 +15308,18 @@ def machine_for(options: Any, kernel: Module, in_kernel: bool = False,
                 tracefs: Tracefs | None = None) -> Machine:
     """The machine that the options choose: its kernel, the running one through tracefs, and the programs
     here, whose debug file -v names where nothing is traced in the kernel."""
-    program = functools.lru_cache(None)(functools.partial(find_program, options, not in_kernel))
+    program = functools.cache(functools.partial(find_program, options, not in_kernel))
     if kernel.unread:
         note(UNREAD.format(kernel.unread))
     machine = Machine(kernel, note, program=program, program_names=program_names,
                       live=not (options.show or options.output), force=options.force, tree=options.tree)
     if isinstance(kernel.symbols, Kallsyms) or not (options.vmlinux or options.build_id):
         tracefs = tracefs or mounted_tracefs()          # else it is another machine
-    kernel.printed = functools.lru_cache(None)(lambda name: printed_type(machine, name))
+    kernel.printed = functools.cache(lambda name: printed_type(machine, name))
     if not tracefs:
         return machine
     sealing = machine.live and '\\imm-value' in tracefs.read('README')                  # Linux 5.4
-    machine = machine._replace(read=functools.lru_cache(None)(tracefs.read),
+    machine = machine._replace(read=functools.cache(tracefs.read),
                                seal=int.from_bytes(os.urandom(4), 'little') if sealing else 0)
     return machine
 
@@ -15386,7 +15372,7 @@ def find_program(options: Any, debug_given: bool, name: str) -> Program | None:
     return checked_program(programs[0], given, options) if programs else None
 
 
-@functools.lru_cache(None)
+@functools.cache
 def process_ids(*lists: tuple[str, ...]) -> tuple[int, ...]:
     """The processes that -p means, in the order of its words; a name by the task's or the program's file."""
     found: dict[int, None] = {}
@@ -15417,7 +15403,7 @@ def chosen(options: Any) -> tuple[int, ...]:
     return found
 
 
-@functools.lru_cache(None)
+@functools.cache
 def processes_with(file: str, pattern: str) -> tuple[int, ...]:
     """Those whose file of that name has such a line."""
     return tuple(pid for pid in processes() if re.search(pattern, read_text(f'/proc/{pid}/{file}'), re.M))
@@ -15447,7 +15433,7 @@ def path_in_cgroups(path: str) -> str:
     return f"/{path[len(above):].strip('/')}".rstrip('/')
 
 
-@functools.lru_cache(None)
+@functools.cache
 def cgroups() -> list[str]:
     """The cgroups that processes are in."""
     texts = [read_text(f'/proc/{pid}/cgroup') for pid in processes()]
