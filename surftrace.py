@@ -6697,8 +6697,7 @@ def path_format(counts: tuple[int, ...], arch: Arch) -> Format:
     ways = [([STRING] * count, [address] * (count + 1), address) for count in counts]
     mounts = [address] * len(counts) * (len(counts) > 1)
     takes = FilePath(ways, mounts, [address, 'u32'] * bool(mounts), [address] * bool(mounts), STRING).values()
-    return Format(f"path({','.join(map(str, counts))})", tuple(takes),
-                  lambda values: text(tuple(values)))
+    return Format(f"path({','.join(map(str, counts))})", tuple(takes), lambda values: text(tuple(values)))
 
 
 def variant_format(text: str) -> Format:
@@ -9258,9 +9257,11 @@ def kernel_place(symbol: Symbol, offset: int | None, module: Module) -> str:
 
 
 def spot_text(address: int, module: Module, prefix: str = '') -> str:
-    """A link-time address as the kernel takes it, counted from its function."""
-    symbol = module.symbol_at(address)
-    assert symbol
+    """A link-time address as the kernel takes it, counted from its function; where no symbol tells that (the
+    code of a weak function stays when another takes its place), from the start of the image."""
+    symbol = module.symbol_at(address) or next(iter(module.functions_named('_text')), None)
+    if not symbol:
+        refuse(f'{address:#x} is where no function is')
     return kernel_place(symbol._replace(module=prefix), address - symbol.address, module)
 
 

@@ -578,3 +578,19 @@ def test_l_of_one_of_several_functions_is_that_of_its_file() -> None:
 def test_a_part_of_a_path_that_means_several_files_is_refused() -> None:
     done = shown(vmlinux(), '-S', 'p namei.c:100')
     assert done.returncode == 2 and 'fs/ext4/namei.c, fs/namei.c' in done.stderr
+
+
+def test_a_copy_in_code_without_a_symbol_is_left_out(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """As where another function takes the place of a weak one, whose code stays: in Linux 6.1's pcpu_populate_pte()."""
+    need('objcopy')
+    program, bare = compile_c(HERE / 'fixtures/inside.c', '-gdwarf-5', '-O2', '-no-pie'), tmp_path / 'bare'
+    subprocess.run(['objcopy', '--strip-symbol=walk', '--add-symbol=_text=.text:0,function', program, bare], check=True)
+    info, notes = info_of(str(bare)), []
+    event, = events_of(machine_of(info, notes.append), 'p scaled')
+    walk, = info_of(str(program)).functions_named('walk')
+    assert {definition.place.partition('+')[0] for definition in event.definitions} == {'recursive'}
+    said = re.compile(r"\d of the \d places of 'scaled' are left out: where no function is")
+    assert len(list(filter(said.fullmatch, notes))) == 1
+    listed = re.findall(r'^  (\S+) +(0x\w+)  \(copy', '\n'.join(surftrace.place_listing(
+        surftrace.parse_place('p', 'scaled', (0, 6)), info)), re.M)
+    assert {place.split('+')[0] for place, at in listed if 0 <= int(at, 16) - walk.address < walk.size} == {'_text'}
