@@ -565,7 +565,7 @@ def shape(type_: Type) -> object:
     """A value that is equal for types that are laid out alike, looking one level into structs."""
     if isinstance(type_, Struct):
         members = type_.members() if type_.size is not None else ()
-        return (type_.keyword, type_.size, tuple((m.name, m.bit, m.width) for m in members))
+        return (type_.keyword, type_.size, tuple((m.name, m.bit, m.width, spell(m.type())) for m in members))
     if isinstance(type_, Enum):
         return (type_.size, type_.enumerators())
     return spell(type_)
@@ -4474,7 +4474,7 @@ class Btf(TypeInfo):
             else:
                 return prototypes[0]
             parameters = tuple(each._replace(location=gone(why)) for each in prototypes[0].parameters)
-            return prototypes[0]._replace(parameters=parameters)
+            return prototypes[0]._replace(parameters=parameters, changed=is_changed_copy(name))
 
     def _prototype(self, name: str, record: BtfRecord) -> Function:
         """The function of a FUNC_PROTO; where others may follow, its last parameter is (0, 0)."""
@@ -7537,14 +7537,17 @@ class Leaves:
         if self.kind != 'r':
             refuse(f"$retval is there when a function returns: use {'R' if self.in_program else 'r'}")
         function, word = self.function, Lvalue(self.word, 'value', Fetch('$retval'), name='retval')
-        if not function:
-            return word
-        type_, name, size = function.returns(), function.name, size_of(function.returns()) or 0
-        if isinstance(type_, Void):
+        name = function.name if function else self.target.name
+        changed = function.changed if function else is_changed_copy(name)
+        if function and isinstance(function.returns(), Void):
             refuse(f'{name} returns nothing')
-        if function.changed and not re.search(r'\.constprop\.\d+$', name):
+        other = re.sub(r'(\.constprop\.\d+)+$', '', name)          # which returns what the function does
+        if changed and (other == name or is_changed_copy(other)):
             refuse(f"the compiler changed '{name}', and may have taken away what it returned; "
                    'name a register (%REG)')
+        if not function:
+            return word
+        type_, size = function.returns(), size_of(function.returns()) or 0
         if isinstance(type_, Float):
             refuse(f'{name} returns a {spell(type_)}: {NO_FLOATS}')
         if isinstance(type_, Struct):
@@ -7600,8 +7603,16 @@ class Leaves:
     def _global(self, expr: Expr) -> Lvalue:
         variable, name = self.info.variable(expr.name), expr.name
         type_ = variable.type if variable and not expr.number else Void()
-        space = 'each' if variable and variable.per_cpu else ''
-        return Lvalue(type_, 'memory', self._symbol(name), 8 * expr.number, space=space, name=name)
+        fetch = self._symbol(name)
+        each = variable.per_cpu if variable else self._is_per_cpu(name)
+        return Lvalue(type_, 'memory', fetch, 8 * expr.number, space='each' * each, name=name)
+
+    def _is_per_cpu(self, name: str) -> bool:
+        """Tell whether a symbol that no debug information knows is one of those (include/linux/percpu.h)."""
+        table = self.info.symbols
+        marks = ('__per_cpu_start', name, '__per_cpu_end') if table else ()
+        places = [symbol.address for mark in marks for symbol in table.symbols(mark)]       # type: ignore
+        return len(places) == 3 and places[0] <= places[1] < places[2]
 
     def _symbol(self, name: str) -> Fetch:
         found = self.info.symbols.symbols(name) if self.info.symbols else None
@@ -9610,7 +9621,7 @@ def make_events(probes: Sequence[Probe], machine: Machine) -> list[Event]:
         with located(probe.text, probe.source, probe.place.at), finite():
             missing: dict[str, None] = {}
             for event in probe_events(probe, name, machine):
-                missing.update(dict.fromkeys(map(missing_note, event.fields)))
+                missing.update(dict.fromkeys([*map(missing_note, event.fields), *unended_notes(event)]))
                 other = heads.setdefault(event.head, event)
                 if other.system != event.system and (other.definitions or event.definitions):
                     refuse(f"'{event.name}' is the name of a trace event that is traced too; another name, "
@@ -9686,6 +9697,18 @@ def missing_note(field: Field) -> str:
     names = field.format.missing if field.format else ()
     why = 'each more than one value, or without room'
     return f"'{field.name}' is shown without {first_of(names, 12)}: {why}" if names else ''
+
+
+def unended_notes(event: Event) -> Iterator[str]:
+    """What is to be known of patterns for text in an array: where it has no NUL, the kernel reads on."""
+    rooms = {field.name: sized(field.format) for field in event.fields
+             if field.format and field.format.word.startswith('cut(')}
+    for compare in comparisons(event.probe.filter):
+        start, room = re.split(r'[*?[]', compare.value)[0], rooms.get(compare.field, 0)
+        decided = {start: room - 1, f'{start}*': room}.get(compare.value, -1)   # how long it may be, to be
+        if room and compare.op == '~' and len(encoded(start)) > decided:        # found in the array alone
+            yield (f"'{compare.field}' is an array of {room} bytes: one that is full, without a NUL, is "
+                   'compared with what is behind it too (its beginning, ~"abc*", is not)')
 
 
 AFTER = regex(r'(after|both)\((\w+)\)')
@@ -11711,10 +11734,10 @@ def compared(compare: Compare, field: Field | None, reading: Reading) -> bool:
     kind, op = field.kind or 'string' if field else 's64', compare.op
     if kind in STRINGS:
         is_path = field and field.format and field.format.word.startswith('path(')
-        text = decoded(reading.parts[0] if is_path else reading.text)[1:-1]
+        text, asked = (reading.parts[0] if is_path else reading.text)[1:-1], encoded(compare.value)
         if op == '~':
-            return fnmatch.fnmatchcase(text, compare.value)
-        return (text == compare.value) == (op == '==')
+            return fnmatch.fnmatchcase(text, asked)                     # bytes: for the kernel ? is one
+        return (text == asked) == (op == '==')
     parts = [ord(part[1:2]) if kind == 'char' else int(part, 0) for part in reading.parts]
     format_ = field.format if field else None
     if kind == 'char' and compare.quoted:
@@ -11722,7 +11745,8 @@ def compared(compare: Compare, field: Field | None, reading: Reading) -> bool:
     else:
         wanted = numbers_of(compare.value, format_.parse if format_ else plain_number)
     if op in ('==', '!='):
-        sizes = [8 * fetch.size() for fetch in field.fetches] if field else [64]
+        fetches = field.fetches if field else ()
+        sizes = [bit_width(fetch.kind) or 8 * fetch.size() for fetch in fetches] or [64]
         alike = all((one - other) % (1 << size) == 0 for one, other, size in zip(parts, wanted, sizes))
         return alike == (op == '==')
     if format_ and format_.signed:

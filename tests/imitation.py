@@ -195,7 +195,7 @@ def _one(tokens: list[str], values: Mapping[str, tuple[str, Value]]) -> bool:
 def _text_passes(kind: str, value: bytes | None, op: str, constant: str) -> bool:
     """A predicate on a string; of one that could not be read, on the bytes that lay there, but for ~"*", which wants a length."""
     assert op in ('==', '!=', '~') and constant[0] in '"\'' and constant[-1] == constant[0], (op, constant)
-    have, want = value.decode('utf-8', 'surrogateescape'), constant[1:-1]
+    have, want = (text.decode('latin-1') for text in (value, constant[1:-1].encode('utf-8', 'surrogateescape')))    # bytes to the kernel
     if op == '~' and want == '*' and isinstance(value, Old):
         return False
     equal = _matches(have, want, kind == 'char[16]') if op == '~' else have == want

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from btf_writer import ENUM, ENUM64, FLOAT, INT, KFLAG, STRUCT, btf
+from btf_writer import ENUM, ENUM64, FLOAT, FUNC, INT, KFLAG, PROTO, STRUCT, btf
 from golden import ENUMERATORS
 from helpers import AMD64, TYPES, resolved, types_of
 from imitation import WORD, Machine, printed
@@ -177,6 +177,30 @@ def test_an_enum_is_signed_where_btf_says_so_or_has_minus_one(kind, values, sign
              for word in (f'E{number}', *(value if isinstance(value, tuple) else (value,)))]
     enum = old_btf((kind, 'e', 8 if kind & 0xff == ENUM64 else 4, *words)).named('enum', 'e')
     assert (enum.signed, [value for _, value in enum.enumerators()]) == (signed, expected)
+
+
+def test_two_definitions_that_differ_in_the_type_of_a_member_alone():
+    """As elf_note_info of fs/binfmt_elf.c and of its compat twin (every kernel here): one size, one name, one place."""
+    unsigned, one, other = (INT, 'unsigned int', 4, 32), (STRUCT, 's', 4, 'a', 1, 0), (STRUCT, 's', 4, 'a', 2, 0)
+    assert old_btf(unsigned, one, one).named('struct', 's').size == 4
+    with pytest.raises(surftrace.InputError, match="'struct s' has several definitions"):
+        old_btf(unsigned, one, other).named('struct', 's')
+
+
+@pytest.mark.parametrize(('copy', 'refused'), [
+    ('f', False), ('f.constprop.0', False), ('f.isra.0', True), ('f.constprop.0.isra.0', True), ('f.isra.0.constprop.0', True),
+    ('f.part.0', True), ('unknown.isra.0', True), ('unknown', False)])
+def test_what_a_copy_returns_that_the_compiler_changed(copy, refused):
+    """gcc takes away what no caller uses (__crypto_sha1_import_core.isra.0 of a 7.3); BTF has the source's prototype."""
+    info = old_btf((PROTO, '', 1, 'n', 1), (FUNC, 'f', 2))
+    target = surftrace.Target(surftrace.Module(info.arch, None, []), info.function(copy), name=copy)
+    arg, = surftrace.parse_probe('r f $retval').args
+    resolver = surftrace.resolver_in(target, 'r')
+    if not refused:
+        assert resolver.field(arg).kind == ('x64' if copy == 'unknown' else 's32')
+        return
+    with pytest.raises(surftrace.InputError, match='may have taken away what it returned'):
+        resolver.field(arg)
 
 
 def test_a_bit_field_of_a_struct_without_the_flag_has_its_width_in_its_int():

@@ -117,6 +117,23 @@ def test_a_word_becomes_the_kernels(line: str, wanted: str, info: surftrace.Modu
     assert caught.value.at
 
 
+@pytest.mark.parametrize('start', [0, 0xffff800009000000])
+def test_a_per_cpu_variable_that_nothing_but_its_address_tells(start: int) -> None:
+    """5.10's BTF has none of them. On x86_64 they begin at 0 until Linux 6.15."""
+    names = {'__per_cpu_start': 0, 'cpu_number': 0x19158, '__per_cpu_end': 0x36000, 'jiffies': 0x36000}
+    symbols = surftrace.Kallsyms(''.join(f'{start + at:016x} A {name}\n' for name, at in names.items()).encode())
+    machine = machine_of(surftrace.Module(surftrace.arch_named('x86_64'), symbols, []))
+    resolver = surftrace.resolver_in(surftrace.Target(machine.kernel), abilities=machine.abilities)
+
+    def fetched(text: str) -> str:
+        return resolver.field(surftrace.parse_probe(f'p f x={text}').args[0]).fetches[0].text()
+    assert fetched('@jiffies:u64') == '@jiffies:u64'
+    assert fetched('this_cpu_read(@cpu_number):u32') == '+0(this_cpu_ptr(@cpu_number)):u32'
+    for text in ('@cpu_number:u32', '+8(@cpu_number):u32', '@cpu_number+4:u32'):
+        with pytest.raises(surftrace.InputError, match="'cpu_number' is a per-cpu variable"):
+            fetched(text)
+
+
 @pytest.mark.parametrize(('line', 'kernels', 'reason'), [
     ('t sched_switch', '6.12 7', 'takes no probes of raw tracepoints (CONFIG_FPROBE_EVENTS, Linux 6.5); e SYSTEM/EVENT'),
     ('p work $current->pid', '7', 'this kernel has no $current (Linux 7.3)'),
