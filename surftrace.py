@@ -11061,7 +11061,6 @@ class Counting:
         self._tables = {event.head: table
                         for same, table in zip(alike.values(), self.tables) for event in same}
         self.stacks = any(map(by_stack, events))
-        self.incomplete = False                         # whether some events were lost
 
     def record(self, event: Event, head: Groups, values: Values, times: int = 1,
                totals: Sequence[int | None] | None = None) -> Callable[[Sequence[str]], None] | None:
@@ -11092,7 +11091,6 @@ class Counting:
 
     def clear(self) -> None:
         """Begin anew."""
-        self.incomplete = False
         for table in self.tables:
             table.rows.clear()
             table.outside = 0
@@ -11201,6 +11199,7 @@ def all_of(tests: Iterable[str]) -> str:
     return '&&'.join(f'({test})' for test in tests) if len(tests) > 1 else ''.join(tests)
 
 
+SINCE = 'all since the start'               # said of what is missing in the table of an interval
 ONLY_HERE = 'only surftrace itself, not the kernel, can count'
 
 
@@ -11448,11 +11447,11 @@ class Tally:
         counting.record(self.event, head, values, times, totals)
         return times
 
-    def losses(self, last: bool = True) -> list[str]:
+    def losses(self) -> list[str]:
         """What is not in the table."""
         up_to = 'up to ' if self.keep else ''           # of entries also those whose returns are not wanted
         lost = [f'{up_to}{self.dropped} with keys that found no room in the kernel'] if self.dropped else []
-        lost += [f'{self.unread} in entries that cannot be read'] if last and self.unread else []
+        lost += [f'{self.unread} in entries that cannot be read'] if self.unread else []
         return lost + [f'what the kernel does not show of the histograms of {self.event.name}'] * self.missing
 
 
@@ -12468,7 +12467,6 @@ class Decoder:
                 self.view.lost()
             if lost and lost[1]:
                 self.gaps.tell(int(lost[1]), int(lost[2] or 0))
-                self.counting.incomplete = True
                 out.append(self._give_up(self._waiting.pop(int(lost[1]), [])))
             out.append(self.view.other(self._frame(line)))
         return b''.join(out)
@@ -14100,7 +14098,7 @@ function show(t, title, n, i, j, row, sum, shown, part, grid, width, form, line,
         if (part[2] == t && !(i in seen)) line = line ", what the kernel does not show of " part[3]
     }
     if (missed) line = line ", missed by the probes: " missed
-    if (line) print "at least: " substr(line, 3)
+    if (line) print "at least: " substr(line, 3) since
 }
 BEGIN {
     FS = "\t"
@@ -14132,9 +14130,13 @@ layout() {      # the tables; the histograms, each with its filter below it
 }
 counts() {      # what is read of it lasts, whatever signal comes
     trap '' INT TERM HUP QUIT
-    for event in {events} ${1:+{keeps}}; do
+    for event in {events}; do
         echo "event $event"
         sed '' "$tracefs/instances/$group/events/$event/hist"
+    done
+    for event in {keeps}; do
+        echo "event $event"
+        sed '/^{/d' "$tracefs/instances/$group/events/$event/hist"
     done
 }
 missed() {      # what no probe saw: the rows of the profile are those of the definitions
@@ -14144,12 +14146,12 @@ missed() {      # what no probe saw: the rows of the profile are those of the de
         END { for (i in missed) if (missed[i]) { printf "%s%s %.0f", comma, i, missed[i]; comma = ", " } }
     ' "$tracefs/kprobe_events" "$tracefs/kprobe_profile" 2>/dev/null
 }
-table() {       # of what has come since the last one; the numbers of all since the first
-    now=$(counts "$1")
+table() {       # of what has come since the last one; what is missing, of all since the first
+    now=$(counts)
     (
         trap '' INT TERM HUP QUIT
         { layout; echo before; printf '%s\n' "$before"; echo now; printf '%s\n' "$now"; } |
-            awk -v top={top} -v last="$1" -v missed="$(missed)" "$tables"
+            awk -v top={top} -v last="$1" -v since='{since}' -v missed="$(missed)" "$tables"
     )
     before=$now
 }
@@ -14261,7 +14263,7 @@ def script(events: Sequence[Event], run: Run, seconds: float | None = None, coun
         lines='\n'.join(dict.fromkeys('#   ' + printable(event.probe.text) for event in events)),
         guards=GUARDS_IN_SCRIPT.format(unseen) if unseen else '',
         needs='\n'.join(f'[ -e "$tracefs/{file}" ] || fail "this kernel has no {file}"' for file in files),
-        tables=tables_in_script(events, made, top) if made else '', off=OFF_AT_OPENING,
+        tables=tables_in_script(events, made, top, interval) if made else '', off=OFF_AT_OPENING,
         halt=''.join(reversed(halt)), last='        [ -z "$reader" ] || table 1\n' * bool(made),
         do=HISTOGRAMS_NEEDED * bool(made) + '\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
         start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''),
@@ -14286,15 +14288,17 @@ def shell_steps(steps: Sequence[Step]) -> list[str]:
     return commands
 
 
-def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: int | None) -> str:
+def tables_in_script(events: Sequence[Event], made: Sequence[Histogram], top: int | None,
+                     interval: float | None) -> str:
     """The functions that show tables."""
     def of_events(wanted: Iterable[Histogram]) -> str:
         names = [each.folder(GROUP_IN_SCRIPT)[len('events/'):] for each in wanted]
         return ' '.join(map(shell_quote, dict.fromkeys(names)))
     parts = {'layout': ' \\\n'.join(f'        {shell_quote(line)}' for line in table_layout(events, made)),
              'events': of_events(each for each in made if not each.keeps),
-             'keeps': of_events(each for each in made if each.keeps), 'top': str(top or 0)}
-    return re.sub(r'\{(layout|events|keeps|top)\}', lambda match: parts[match[1]], TABLES)
+             'keeps': of_events(each for each in made if each.keeps), 'top': str(top or 0),
+             'since': f', {SINCE}' * bool(interval)}
+    return re.sub(r'\{(layout|events|keeps|top|since)\}', lambda match: parts[match[1]], TABLES)
 
 
 # ---- Tracefs -----------------------------------------------------------------------------------------------
@@ -14719,14 +14723,15 @@ def whole_event(event: Event) -> Event:
 
 
 class Results:
-    """What becomes of a run beside what its decoder counts (see Stream), and what is `unknown` of it."""
+    """What becomes of a run beside what its decoder counts (see Stream), and what is `unknown` of it; `since`
+    says from when on, where its tables are of intervals."""
 
     def __init__(self, decoder: Decoder, most: int | None = None, top: int | None = None) -> None:
         self.decoder, self._most, self.top = decoder, most or sys.maxsize, top
         self.tallies: Sequence[Tally] = ()                      # of what the kernel counts
         self.profile: dict[str, tuple[int, int]] = {}
         self.lost = self.unshown = 0
-        self.why = self.unknown = ''
+        self.why = self.unknown = self.since = ''
         self.writes = not decoder.start                         # whether tables can be shown
 
     def left(self) -> int:
@@ -15944,7 +15949,7 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
         if has_kernels_pids('self') and not options.self:
             run = run._replace(own=(os.getpid(), stream.reader.process))
         made = run_histograms(events, run)
-        stream.tallies = tallies(made)
+        stream.tallies, stream.unseen = tallies(made), functools.partial(unseen, events, run, stream)
         if len(made) < len(run_histograms(events, run._replace(tasks=0))):
             note(f'times are not counted by the kernel: it has no room for the calls of {run.tasks} tasks')
         try:
@@ -16268,6 +16273,8 @@ class Stream(Results):
         self.failure = ''
         self._tracefs, self._seconds, self._name = tracefs, seconds, name
         self._interval = self._next_tables = interval or float('inf')
+        self.since = SINCE * bool(interval)
+        self.unseen: Callable[[], str] = str                    # what is missing in the tables
         self._tables_asked = False                              # by QUIT (Ctrl-\)
         self._instance: Instance | None = None                  # what is read, from the start on
         self._rest, self._unwritten = b'', decoder.start
@@ -16339,21 +16346,22 @@ class Stream(Results):
         if self._unwritten or not (due or self._tables_asked):
             return
         import time
+        assert self._instance
         self._tally()
-        counting = self.decoder.counting
-        lost = ', '.join(['some lost (a larger buffer: -b KB)'] * counting.incomplete
-                         + [text for tally in self.tallies for text in tally.losses(False)])
+        self.profile = probe_profile(self._tracefs, self._instance.group)
+        self.lost, _ = buffer_counts(self._tracefs, self._instance.path)
         begin = '\033[H\033[2J' * (due and os.isatty(self._output))
-        text = self.decoder.tables(self.top, lost, time.strftime('%H:%M:%S'), begin)
+        text = self.decoder.tables(self.top, self.unseen(), time.strftime('%H:%M:%S'), begin)
         self._unwritten += encoded(text)
         self._tables_asked = False
         if due:
-            counting.clear()
+            self.decoder.counting.clear()
         while now >= self._next_tables:
             self._next_tables += self._interval
 
     def _tally(self, last: bool = False) -> None:
-        """Take over what the kernel has counted, at the end when it counts no more."""
+        """Take over what the kernel has counted. At the end, when it counts no more, what does not add up is
+        missing; before, it is what came while this was read."""
         def folder(made: Histogram) -> str:
             assert self._instance
             return f'{self._instance.path}/{made.folder(self._instance.group)}'
@@ -16361,9 +16369,10 @@ class Stream(Results):
         for tally in self.tallies:
             text = encoded(self._tracefs.read(f'{folder(tally.histograms[0])}/hist'))
             self.decoder.counts[tally.event.name] += tally.take(text, self.decoder.counting)
-            for made in tally.keep if last else ():
+            tally.unread *= last
+            for made in tally.keep:
                 tally.take_kept(made, encoded(self._tracefs.read(f'{folder(made)}/hist')))
-            if tally.alone:
+            if last and tally.alone:
                 self.decoder.calls.seen[tally.event.name] = tally.returns
                 self.decoder.calls.alone[tally.event.name] = tally.alone
 
@@ -16565,11 +16574,16 @@ def conclude(events: Sequence[Event], run: Run, stream: Results) -> None:
     """Show the tables, and what became of all."""
     try:
         if stream.decoder.counting.tables and stream.writes:
-            unseen = ', '.join(losses(run, stream) + unpaired(events, stream) + missed_hits(stream.profile))
-            put_out(stream.decoder.tables(stream.top, unseen))
+            put_out(stream.decoder.tables(stream.top, unseen(events, run, stream)))
     finally:
         for line in summary(events, run, stream):
             say(line)
+
+
+def unseen(events: Sequence[Event], run: Run, stream: Results) -> str:
+    """What is missing in the tables."""
+    missing = losses(run, stream) + unpaired(events, stream) + missed_hits(stream.profile)
+    return ', '.join(missing + [stream.since] * bool(missing and stream.since))
 
 
 def losses(run: Run, stream: Results) -> list[str]:
