@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import List, Optional
 
@@ -15,6 +14,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, str(PROJECT / 'surftrace.py')]
 PARSED = ('--raw', '--verbose')         # the tests read the kernel's lines, and the commands
 FORK = 'e sched/sched_process_fork'
+PATIENCE = 120          # seconds that nothing takes: the machine may have much else to do
 
 
 class Running:
@@ -27,11 +27,11 @@ class Running:
                                         stderr=subprocess.PIPE, text=True, errors='surrogateescape', start_new_session=bool(command))
         self.started.append(self)
         self.err: List[str] = []
+        self._out: List[str] = []
         self._tracing = threading.Event()
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()
-        assert self._tracing.wait(30), ''.join(self.err)
-        time.sleep(0.1)         # 'tracing' is said when it is; this lets the reader of trace_pipe begin, too
+        assert self._tracing.wait(PATIENCE), ''.join(self.err)
 
     def _listen(self) -> None:
         assert self.process.stderr
@@ -49,9 +49,16 @@ class Running:
     def ended(self) -> List[str]:
         """The lines it printed, when it ends by itself."""
         out = self.process.stdout.read() if self.process.stdout else ''
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
         self._listener.join()
-        return out.splitlines()
+        return self._out + out.splitlines()
+
+    def shows(self, text: str, times: int = 1) -> None:
+        """Wait until so many of the lines that it printed hold that text."""
+        while sum(text in line for line in self._out) < times:
+            line = self.process.stdout.readline() if self.process.stdout else ''
+            assert line, (self._out, self.err)
+            self._out.append(line.rstrip('\n'))
 
     @property
     def instance(self) -> Path:
@@ -62,7 +69,7 @@ class Running:
 
 def surftrace(*arguments: str, text: str = '') -> 'subprocess.CompletedProcess[str]':
     """A run that ends by itself."""
-    return subprocess.run([*COMMAND, *PARSED[:1], *arguments], input=text, capture_output=True, text=True, timeout=60)
+    return subprocess.run([*COMMAND, *PARSED[:1], *arguments], input=text, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def children(count: int) -> List[int]:

@@ -19,7 +19,7 @@ from typing import Optional
 
 import pytest
 from helpers import need
-from live import COMMAND, FORK, PROJECT, Running, children, forked, surftrace
+from live import COMMAND, FORK, PATIENCE, PROJECT, Running, children, forked, surftrace
 
 pytestmark = pytest.mark.live
 
@@ -62,7 +62,7 @@ def test_a_second_signal_does_not_stop_the_undoing(tracefs: Path) -> None:
 
 def test_a_closed_pipe_ends_it(tracefs: Path) -> None:
     shell = subprocess.run(f'{sys.executable} surftrace.py -q "e sched/sched_switch" | head -n 3', shell=True, cwd=PROJECT,
-                           capture_output=True, text=True, timeout=60)
+                           capture_output=True, text=True, timeout=PATIENCE)
     assert len(shell.stdout.splitlines()) == 3
 
 
@@ -107,7 +107,7 @@ def test_what_a_slow_reader_did_not_take_is_counted_and_no_line_is_cut(tracefs: 
     with contextlib.suppress(OSError):                                  # EIO: nobody has the terminal any more
         while kind == 'pipe' or run.process.poll() is None or text:
             if kind == 'pipe':
-                run.process.wait(30)
+                run.process.wait(PATIENCE)
             piece = os.read(reader, 1 << 16)
             text += piece
             if not piece:
@@ -123,7 +123,7 @@ def test_what_a_slow_reader_did_not_take_is_counted_and_no_line_is_cut(tracefs: 
 def test_the_end_of_the_process_that_reads_is_an_error(tracefs: Path) -> None:
     run = Running('-q', f'{FORK} f:common_pid=={os.getpid()}')
     pids = children(2)
-    time.sleep(0.3)
+    run.shows('child_pid=', 2)
     reader = int(Path(f'/proc/{run.process.pid}/task/{run.process.pid}/children').read_text())
     os.kill(reader, signal.SIGKILL)
     assert forked(run.ended()) == pids
@@ -138,9 +138,9 @@ def test_what_surftrace_does_itself_is_left_out(tracefs: Path) -> None:
         run = Running('-q', *options, 'e syscalls/sys_enter_write', 'e syscalls/sys_enter_read', 'e sched/sched_switch')
         own = {run.process.pid, int(Path(f'/proc/{run.process.pid}/task/{run.process.pid}/children').read_text())}
         os.write(os.open(os.devnull, os.O_WRONLY), b'x')
-        time.sleep(0.3)
+        run.shows(f'-{os.getpid()} ')                        # it has read and written that
         lines = [line for line in run.end() if 'sched_switch' not in line]
-        writers = {int(re.search(r'-(\d+) ', line)[1]) for line in lines}      # type: ignore[index]
+        writers = {int(pid) for line in lines for pid in re.findall(r'^.{16}-(\d+) ', line)}
         assert os.getpid() in writers, lines
         assert bool(own & writers) is (options == ['--self'])
 
@@ -188,7 +188,7 @@ def test_p_in_a_pid_namespace_is_refused_with_the_way_out(tracefs: Path) -> None
     """The kernel would take the number for that of another process."""
     need('unshare')
     run = subprocess.run(['unshare', '--pid', '--fork', '--mount-proc', *COMMAND, '-d', '0.1', '-p', '1', FORK],
-                         capture_output=True, text=True, timeout=60)
+                         capture_output=True, text=True, timeout=PATIENCE)
     assert run.returncode == 1 and '-p: in a PID namespace' in run.stderr and '--pid=host' in run.stderr
 
 
@@ -301,7 +301,7 @@ def test_the_script_traces_and_cleans_up_without_python(tracefs: Path, tmp_path:
         if number in (signal.SIGINT, signal.SIGQUIT):
             os.killpg(run.process.pid, number)          # as a terminal does
         assert forked(run.ended() if number in (signal.SIGINT, signal.SIGQUIT) else run.end(number))[-4:] == pids, run.err
-        limit = time.monotonic() + 20                   # killed, it is ended by another
+        limit = time.monotonic() + PATIENCE                   # killed, it is ended by another
         while group_of(run) and time.monotonic() < limit:
             time.sleep(0.05)
         assert not group_of(run) and not [*(tracefs / 'instances').glob(f'surftrace_{run.process.pid}_*')]
@@ -346,7 +346,7 @@ def test_what_a_script_has_read_is_written_before_it_ends(tracefs: Path, tmp_pat
 
 def test_the_script_ends_by_itself_after_its_seconds(tracefs: Path, tmp_path: Path) -> None:
     assert 'sleep 1000000 ' in script(tmp_path, '-d', '1000000', FORK).read_text()
-    assert subprocess.run(['sh', script(tmp_path, '-d', '0.5', FORK)], capture_output=True, timeout=30).returncode == 0
+    assert subprocess.run(['sh', script(tmp_path, '-d', '0.5', FORK)], capture_output=True, timeout=PATIENCE).returncode == 0
 
 
 def test_lines_come_from_a_file_and_from_standard_input(tracefs: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cache import Unavailable
-from live import COMMAND, Running
+from live import COMMAND, PATIENCE, Running
 from programs import Compile
 
 pytestmark = pytest.mark.live
@@ -58,7 +58,7 @@ def program(compile_c: Compile) -> Path:
 def traced(program: Path, arguments: list[str], *options: str) -> list[tuple[str, str]]:
     """The thread of each line, and the line, times taken out."""
     run = Running('-q', '-t', *options)
-    subprocess.run([program, *arguments], check=True, timeout=60)
+    subprocess.run([program, *arguments], check=True, timeout=PATIENCE)
     out = run.end()
     assert run.process.returncode == 0 and 'none lost' in ''.join(run.err), run.err
     lines = [re.fullmatch(r' +prog.*-(\d+) .*?\d\.\d{6}: (.*)|.{16}-(\d+) .*?\d\.\d{6}: (.*)', line) for line in out]

@@ -65,13 +65,13 @@ def test_a_program_in_a_guest(label, guest_program, guest_snapshot, tmp_path):
         /run/guest &
         guest=$!
         snapshot >/run/before
-        python3 surftrace.py --raw -q -n 60 -f $here/lines 2>&1 || echo "failed: $?"
+        python3 -m surftrace --raw -q -n 60 -f $here/lines 2>&1 || echo "failed: $?"
         echo '== the script'
         busybox sh $here/script.sh >/run/out 2>/run/err || {{ echo "failed: $?"; cat /run/err; }}
         grep ': (0x' /run/out
         echo '== the end'
         kill $guest
-        snapshot | diff /run/before - && echo 'nothing left'""", timeout=240)
+        snapshot | diff /run/before - && echo 'nothing left'""", timeout=600)
     assert status == 0, output
     live, by_script, end = re.split(r'== the (?:script|end)\n', output)
     assert 'failed' not in output and end.endswith('nothing left\n'), output
@@ -110,14 +110,14 @@ def test_the_kernel_of_arm64(label, tmp_path, guest_snapshot):
         sh -c '{TRIGGER}' &
         trigger=$!
         snapshot >/run/before
-        python3 surftrace.py --raw -q -n 12 -f /host{tmp_path}/lines 2>&1 || echo "failed: $?"
+        python3 -m surftrace --raw -q -n 12 -f /host{tmp_path}/lines 2>&1 || echo "failed: $?"
         echo '== made elsewhere'
-        python3 surftrace.py --raw -q -n 12 -f /host{tmp_path}/made 2>&1 || echo "failed: $?"
+        python3 -m surftrace --raw -q -n 12 -f /host{tmp_path}/made 2>&1 || echo "failed: $?"
         echo '== the script'
         busybox sh /host{tmp_path}/script.sh 2>&1 || echo "failed: $?"
         echo '== the end'
         kill $trigger
-        snapshot | diff /run/before - && echo 'nothing left'""", timeout=240)
+        snapshot | diff /run/before - && echo 'nothing left'""", timeout=600)
     assert status == 0, output
     *runs, script, end = re.split(r'== (?:made elsewhere|the script|the end)\n', output)
     assert 'failed' not in output and end.endswith('nothing left\n'), output

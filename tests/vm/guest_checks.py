@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import faulthandler
 import io
+import json
 import lzma
 import mmap
 import os
@@ -26,7 +27,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (1, 2)]
 import picture  # noqa: E402
@@ -67,13 +68,15 @@ class Run:
     """surftrace, begun; `end()` waits for it, and then there are `status`, `out` and `err`."""
     count = 0
 
-    def __init__(self, *arguments: str, stdin: int = -1, stdout: int = -1, before: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, *arguments: str, stdin: int = -1, stdout: int = -1, stderr: int = -1,
+                 before: Callable[[], object] = lambda: None) -> None:
         Run.count += 1
         self._files = [open(f'/run/surftrace-{Run.count}.{name}', 'w+b', buffering=0) for name in ('out', 'err')]
         self.status = -1
         self.pid = os.fork()
         if not self.pid:
-            _be_surftrace(arguments, stdin, stdout if stdout >= 0 else self._files[0].fileno(), self._files[1].fileno(), before)
+            out, err = (file.fileno() if given < 0 else given for file, given in zip(self._files, (stdout, stderr)))
+            _be_surftrace(arguments, stdin, out, err, before)
 
     @property
     def out(self) -> str:
@@ -91,9 +94,9 @@ class Run:
         """The values of that NAME in all events, or in those called EVENT."""
         return [e.values[name] for e in self.events if not event or e.name == event]
 
-    def wait_for(self, text: str, seconds: float = 60) -> None:
+    def wait_for(self, text: str) -> None:
         """Waits until surftrace has said TEXT."""
-        wait_until(lambda: text in self.err or self.ended(), seconds, f'surftrace to say {text!r}')
+        wait_until(lambda: text in self.err or self.ended(), f'surftrace to say {text!r}')
         if text not in self.err:
             raise AssertionError(f'surftrace ended with {self.status}: {self.err}')
 
@@ -110,7 +113,7 @@ class Run:
         for number in signals:
             os.kill(self.pid, number)
         try:
-            wait_until(self.ended, 60, 'surftrace to end')
+            wait_until(self.ended, 'surftrace to end')
         except AssertionError as failure:
             raise AssertionError(f'{failure}; {self._where()}') from None
         return self
@@ -189,7 +192,7 @@ def contains(text: str, *parts: str) -> None:
             raise AssertionError(f'no {part!r} in {text!r}')
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10, what: str = 'it') -> None:
+def wait_until(condition: Callable[[], object], what: str = 'it', seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -368,9 +371,9 @@ def a_filter_takes_no_string_that_cannot_be_read() -> None:
         said('-o', str(made), *lines, status=0)
         with script('busybox', str(made)) as (process, out):
             in_child(access_badly)
-            wait_until(lambda: len(re.findall(' all: ', out.read_text())) == 40, 20, 'the script')
+            wait_until(lambda: len(re.findall(' all: ', out.read_text())) == 40, 'the script')
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(120)
         equal({name: len(re.findall(f' {name}: ', out.read_text())) for name in BADLY}, COUNTS, out.read_text())
 
 
@@ -420,22 +423,16 @@ def a_return_value_is_what_the_program_got() -> None:
 
 @check()
 def stacks_and_sizes_of_tcp_sendmsg() -> None:
-    run = Run('-d', '2', '-s', 'p tcp_sendmsg size f:size>1000')
-    run.wait_for('surftrace: tracing for 2 seconds')
-    in_child(lambda: send_tcp(500, 1001, 4096, 1000))
-    run.end()
-    equal(run.status, 0, run.err)
+    with tracing('-s', 'p tcp_sendmsg size f:size>1000') as run:
+        in_child(lambda: send_tcp(500, 1001, 4096, 1000))
     equal(run.values('size'), ['1001', '4096'], run.out)
     equal(len(re.findall(r'^ => .*(?:sock_sendmsg|__sys_sendto)', run.out, re.M)) >= 2, True, run.out)
 
 
 @check()
 def stacks_of_one_line_alone() -> None:
-    run = Run('-d', '2', 'p:large tcp_sendmsg size +stack +ustack f:size>1000&&sk->sk_family==2', 'p:all tcp_sendmsg size sk->sk_family')
-    run.wait_for('surftrace: tracing for 2 seconds')
-    in_child(lambda: send_tcp(500, 1001, 4096, 1000))
-    run.end()
-    equal(run.status, 0, run.err)
+    with tracing('p:large tcp_sendmsg size +stack +ustack f:size>1000&&sk->sk_family==2', 'p:all tcp_sendmsg size sk->sk_family') as run:
+        in_child(lambda: send_tcp(500, 1001, 4096, 1000))
     equal((run.values('size', 'large'), run.values('size', 'all')), (['1001', '4096'], ['500', '1001', '4096', '1000']), run.out)
     order = re.findall(r': (large|all): |<(user )?stack trace>\n => (.*)', run.out)
     equal([(before[0], user) for before, (_, user, frame) in zip(order, order[1:]) if frame], [('large', ''), ('', 'user ')] * 2, run.out)
@@ -452,21 +449,23 @@ def sched_stat_wait_needs_a_setting_and_comes_with_it() -> None:
     setting.write_text('1')
     try:
         with tracing('-n', '3', line) as run:
-            rivals = [os.fork() or busy(2) for _ in range(2)]
-            for rival in rivals:
-                os.waitpid(rival, 0)
+            rivals = [os.fork() or busy() for _ in range(2)]
+            try:
+                run.end()
+            finally:
+                for rival in rivals:
+                    os.kill(rival, signal.SIGKILL)
+                    os.waitpid(rival, 0)
     finally:
         setting.write_text('0')
     holds(run.events, run.err)
     holds(all(int(delay) > 1000000 for delay in re.findall(r'delay=(\d+)', run.out)), run.out)
 
 
-def busy(seconds: float) -> int:
-    """Works for some seconds, and exits."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def busy() -> NoReturn:
+    """Works until it is killed."""
+    while True:
         pass
-    os._exit(0)
 
 
 @check(*ALL)
@@ -773,7 +772,7 @@ def tables_are_the_same_whoever_counts() -> None:
             os._exit(0)
         os.wait()
         ours.end(signal.SIGINT), theirs.end(signal.SIGINT), process.send_signal(signal.SIGINT)
-        equal(process.wait(30), 0)
+        equal(process.wait(120), 0)
     names = re.search(r'counted by the kernel: (.*)', theirs.err)
     wanted = None if label.startswith('5.10-') else [re.split('[:/ ]', line)[2 if line[:2] == 'e ' else 1] for line in lines]
     equal(names and names[1].split(', '), wanted, theirs.err)
@@ -815,13 +814,14 @@ def keys_that_find_no_room_are_said() -> None:
 def tables_of_the_kernel_in_between() -> None:
     def ask(times: int) -> None:
         in_child(lambda: (set_comm(b'loader'), [ctypes.CDLL(None).openat(i % 3, b'/nonexistent', 0) for i in range(times)]))
-    line, count = 'p do_sys_openat2 h:dfd sum(dfd) f:comm==loader', 0
+    line, asked = 'p do_sys_openat2 h:dfd sum(dfd) f:comm==loader', []
     with tracing('-i', '0.4', line) as run:
-        for count in range(1, 30):
-            ask(100 * count)
+        while run.out.count(' calls\n') < 5:
+            asked.append(100 + len(asked))
+            ask(asked[-1])
     tables = re.findall(r'^(\d+) calls$', run.out, re.M)
-    holds(len(tables) > 3, run.out)
-    equal(sum(map(int, tables)), sum(100 * times for times in range(1, count + 1)), run.out)
+    holds(len([table for table in tables if table != '0']) > 2, run.out)
+    equal(sum(map(int, tables)), sum(asked), run.out)
     each = [row for row in map(str.split, run.out.splitlines()) if len(row) in (3, 4) and row[0] in '012']
     equal(sum(int(row[1]) for row in each), sum(map(int, tables)), run.out)
     holds(all(int(row[2]) == int(row[0]) * int(row[1]) for row in each), run.out)
@@ -860,10 +860,10 @@ def a_script_that_counts_leaves_nothing() -> None:
         return
     with script('busybox', 'pair.sh') as (process, _):
         process.kill()
-        wait_until(lambda: snapshot() == before, 20, 'its end')
+        wait_until(lambda: snapshot() == before, 'its end')
     with script('busybox', 'pair.sh') as (process, _):
         os.killpg(process.pid, signal.SIGKILL)
-    wait_until(lambda: f'surftrace_{process.pid}_' in snapshot()['instances'], 5, 'its rest')
+    wait_until(lambda: f'surftrace_{process.pid}_' in snapshot()['instances'], 'its rest')
     with tracing(line) as run:
         pass
     contains(run.err, f'removed what the killed run surftrace_{process.pid}_')
@@ -951,7 +951,7 @@ def pairs_of_the_kernel_are_those_of_surftrace() -> None:
     with counted_twice('r hrtimer_nanosleep h:comm S$retval $dur f:comm==napper&&dur>=2ms&&dur<2s') as run:
         in_child(lambda: napping([0.001, 0.002, 0.003] * 8))
     equal({row[0] for row in rows(run.out)}, {'napper'}, run.out)
-    holds(calls(run) >= 30 and all(int(row[2]) >= 2000 for row in rows(run.out)), run.out)
+    holds(calls(run) >= 2 * 8 and all(int(row[2]) >= 2000 for row in rows(run.out)), run.out)
     with counted_twice(f'R {LIBC}:qsort size=%2:u64 h:size $dur f:comm==napper') as run:
         in_child(lambda: (set_comm(b'napper'), [sort_in_a_sort(3) for _ in range(20)]))
     equal([sum(int(row[-1]) for row in rows(run.out) if row[0] == size) for size in '123'], [40] * 3, run.out)
@@ -979,7 +979,7 @@ def pairs_of_a_script_are_those_of_surftrace() -> None:
         holds('removed' not in run.err, run.err)
         for each in (process, other):
             each.send_signal(signal.SIGINT)
-        equal([each.wait(20) for each in (process, other)], [0, 0])
+        equal([each.wait(120) for each in (process, other)], [0, 0])
 
     def of_records(options: object, events: object, run: object, machine: surftrace.Machine, *_: object) -> None:
         decoder = surftrace.Decoder(surftrace.make_events([surftrace.parse_probe(pair_line(label))], machine._replace(seal=0)))
@@ -990,7 +990,7 @@ def pairs_of_a_script_are_those_of_surftrace() -> None:
     holds(len(rows(found)) > 5, found)
     equal(sorted(rows(out.read_text())), sorted(rows(found)), out.read_text())
     calls_of = sum(int(row[-1]) for row in rows(table.read_text()))
-    holds(calls_of == 27 if label.startswith('6.12-') else 8 <= calls_of <= 12, table.read_text())   # by another clock
+    holds(calls_of == 27 if label.startswith('6.12-') else 4 <= calls_of <= 12, table.read_text())   # those of 3 ms, by another clock
     holds('at least' not in out.read_text() + table.read_text(), out.read_text())
 
 
@@ -1045,13 +1045,16 @@ def the_end_of_a_run_is_no_end_of_a_call() -> None:
     """What returns behind it would have its time by another clock: tracing is off, and histograms go on."""
     def slowly() -> None:
         drain = surftrace.Stream.drain
-        surftrace.Stream.drain = lambda self: (time.sleep(1.5), drain(self))    # type: ignore[assignment, func-returns-value]
+        surftrace.Stream.drain = lambda self: (time.sleep(2.5), drain(self))    # type: ignore[assignment, func-returns-value]
+    reader, writer = os.pipe()
     with tracing('r hrtimer_nanosleep h:$dur f:comm==napper', before=slowly) as run:
         pid = os.fork()
         if not pid:
-            napping([0.1, 1.0])
+            napping([0.1])
+            os.write(writer, b'x')
+            napping([2.0])
             os._exit(0)
-        time.sleep(0.5)
+        os.read(reader, 1)
     os.waitpid(pid, 0)
     equal(len(rows(run.out)), 1, run.out)
 
@@ -1073,7 +1076,7 @@ def a_missed_return_makes_no_wrong_pair() -> None:
         in_child(program)
     times = re.findall(r' dur=([\d.]+)(us|ms|s)$', run.out, re.M)
     missed = re.search(r'missed by the probes: .*f0 (\d+)', run.err)
-    holds(missed and int(missed[1]) >= count - 10, run.err)
+    holds(missed and int(missed[1]) >= count // 3, run.err)
     equal(len(times) + int(missed[1]), 2 * count, run.err)      # type: ignore[index]
     if isinstance(table, Run):
         missed = re.search(r'missed by the probes: .*f0 (\d+)', table.err)
@@ -1224,6 +1227,7 @@ DWARF = (
     'p:in_file m_start@fs/namespace.c position=*%1',
     'p:typed __x64_sys_getppid @panic_timeout',
     STATUS.replace('p:status', 'p:by_dwarf'),
+    'p:copies mmap_read_lock mm',
 )
 
 
@@ -1241,7 +1245,7 @@ def the_function_of_a_file() -> None:
         Path('/proc/modules').read_bytes()
         equal(run.events, [])
         Path('/proc/self/mounts').read_bytes()
-        wait_until(lambda: run.events, 5, 'an event')
+        wait_until(lambda: run.events, 'an event')
     equal(run.values('position')[0], '0', run.out)
 
 
@@ -1264,19 +1268,13 @@ def dwarf_inside() -> None:
 
 @check()
 def the_kernel_takes_no_probe_where_it_rewrites_its_code() -> None:
-    for place in on_jump_labels(60):
+    for place in on_jump_labels():
         refused(f'p:on_jump_label {place}')
 
 
-def on_jump_labels(count: int) -> list[str]:
-    """FUNC+OFF of so many jump labels and static calls, all over the kernel."""
-    elf = surftrace.Executable(f'{os.environ["KERNEL"]}/vmlinux')
-    found = []
-    for address in sorted(surftrace.obstacle_tables(elf)[3]):
-        symbol = elf.symbol_at(address)
-        if symbol and symbol.section == '.text' and len(elf.symbols(symbol.name)) == 1:
-            found.append(f'{symbol.name}+{address - symbol.address}')
-    return found[::len(found) // count][:count]
+def on_jump_labels() -> list[str]:
+    """FUNC+OFF of 60 jump labels and static calls, all over the kernel, that were found outside."""
+    return (folder / 'jump.labels').read_text().split()
 
 
 def refused(definition: str) -> None:
@@ -1292,7 +1290,7 @@ def refused(definition: str) -> None:
 
 @check('7-amd64')
 def a_refused_place_costs_no_more_than_that_place() -> None:
-    before, places = snapshot(), on_jump_labels(3)
+    before, places = snapshot(), on_jump_labels()[::20]
     run = Run('p:x __x64_sys_getppid', *(f'p:x {place}' for place in places))
     run.wait_for('surftrace: tracing')
     os.getppid()
@@ -1311,23 +1309,22 @@ def a_refused_place_costs_no_more_than_that_place() -> None:
 
 @check('6.1-amd64')
 def copies_on_a_jump_label_are_left_out() -> None:
-    run = Run('-v', f'{os.environ["KERNEL"]}/vmlinux', '-m', 'dwarf', 'p mmap_read_lock mm')
-    run.wait_for('surftrace: tracing')
-    equal(run.end(signal.SIGINT).status, 0, run.err)
-    contains(run.err, "places of 'mmap_read_lock' are left out: ", 'on an instruction that the kernel itself rewrites')
+    """Outside: here the kernel takes all others."""
+    copies = [line for line in (folder / 'dwarf.lines').read_text().splitlines() if line.startswith('p:copies ')]
+    holds(copies)
+    with tracing(*copies) as run:
+        pass
+    holds('left out' not in run.err, run.err)
 
 
 @check('6.1-amd64')
 def the_fields_of_system_calls_are_those_of_the_format_files() -> None:
-    info = surftrace.debug_info(surftrace.parsed(['-S', '-v', f'{os.environ["KERNEL"]}/vmlinux', 'p f']))
-    elsewhere, wrong = surftrace.Machine(info, str), []
+    """Those that surftrace has found outside."""
+    said = json.loads((folder / 'syscalls').read_text())
     folders = sorted((TRACEFS / 'events/syscalls').glob('sys_*'))
-    for event in folders:
-        wanted = [line.strip() for line in (event / 'format').read_text().splitlines() if re.match(r'\tfield:(?!.* common_)', line)]
-        said = surftrace.event_format(f'syscalls/{event.name}', elsewhere).splitlines()
-        wrong += [(event.name, said, wanted)] if [line.replace('\t', ' ') for line in said] != [
-            re.sub(r'\s+', ' ', line).strip() for line in wanted] else []
-    equal(wrong[:3], [], f'{len(wrong)} of {len(folders)}')
+    wanted = {event.name: [' '.join(line.split()) for line in (event / 'format').read_text().splitlines()
+                           if line.startswith('\tfield:') and ' common_' not in line] for event in folders}
+    equal([(name, said.get(name), fields) for name, fields in wanted.items() if said.get(name) != fields][:3], [])
     holds(len(folders) > 500, folders)
 
 
@@ -1376,7 +1373,7 @@ def the_program_into_head() -> None:
     Path('/run/said').write_text('')
     with subprocess.Popen(['sh', '-c', command], stdout=subprocess.PIPE) as shell:
         with contextlib.suppress(AssertionError):       # the shell is waited for all the same
-            wait_until(lambda: 'surftrace: tracing' in Path('/run/said').read_text(), 120, 'tracing')
+            wait_until(lambda: 'surftrace: tracing' in Path('/run/said').read_text(), 'tracing')
         for _ in range(5):
             os.getppid()
         assert shell.stdout
@@ -1388,9 +1385,12 @@ def the_program_into_head() -> None:
 def messages_that_cannot_be_written_stop_nothing() -> None:
     before = snapshot()
     for lines in (1, 5, 7):             # at the making of the instance, at the definition, when it traces
-        command = f"'{sys.executable}' -m surftrace -m btf --verbose -d 1 '{QUIET}' 2>&1 >/run/shown | head -n {lines}; wait"
-        equal(len(subprocess.run(['sh', '-c', command], capture_output=True, text=True, check=True).stdout.splitlines()), lines)
-        wait_until(lambda: snapshot() == before, 60, 'everything to be undone')
+        reader, writer = os.pipe()
+        run = Run('-d', '0.5', QUIET, stderr=writer)
+        os.close(writer)
+        with open(reader) as messages:
+            holds(all(messages.readline() for _ in range(lines)))
+        equal((run.end().status, snapshot()), (0, before))
     run = Run(QUIET)
     run.wait_for('surftrace: tracing')
     subprocess.run(['umount', '-l', str(TRACEFS)], check=True)
@@ -1450,14 +1450,14 @@ def a_record_larger_than_a_page_of_the_buffer() -> None:
 @check(*ALL)
 def what_return_probes_missed_at_any_of_several_places() -> None:
     with tracing('r1:back hrtimer_nanosleep', 'r1:back __x64_sys_getppid') as run:
-        sleepers = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(5)]
+        sleepers = [threading.Thread(target=time.sleep, args=(1.0,)) for _ in range(5)]
         for sleeper in sleepers:
             sleeper.start()
         for sleeper in sleepers:
             sleeper.join()
         os.getppid()
     missed = re.search(r'missed by the probes: back (\d+)$', run.err, re.M)
-    holds(missed and int(missed[1]) >= 4, run.err)
+    holds(missed and int(missed[1]) >= 2, run.err)
 
 
 @check('5.10-amd64', '7-amd64')
@@ -1482,7 +1482,7 @@ def what_surftrace_does_itself_is_left_out() -> None:
         with tracing(*options, 'p ksys_write', 'r:back vfs_read', 'e raw_syscalls/sys_enter') as run:
             children = Path(f'/proc/{run.pid}/task/{run.pid}/children').read_text()
             pid = in_child(lambda: os.write(os.open(os.devnull, os.O_WRONLY), b'x'))
-            time.sleep(1)
+            wait_until(lambda pid=pid: f'-{pid} ' in run.out, 'its events')     # which surftrace has read and written
         own = {run.pid, int(children)}
         equal({event.name for event in run.events if event.pid == pid}, {'f0', 'sys_enter'}, run.err)
         equal({event.name for event in run.events if event.pid in own} != set(), bool(options), run.err)
@@ -1503,7 +1503,7 @@ def script(shell: str, name: str) -> Iterator[tuple[subprocess.Popen[bytes], Pat
     command = [*([shutil.which('busybox'), 'sh'] if shell == 'busybox' else [shutil.which(shell)]), str(folder / name)]
     with open(out, 'wb') as to_out, open(err, 'wb') as to_err, \
             subprocess.Popen(command, stdout=to_out, stderr=to_err, env={'PATH': str(tools)}, start_new_session=True) as process:
-        wait_until(lambda: b'tracing' in err.read_bytes() or process.poll() is not None, 20, 'the script')
+        wait_until(lambda: b'tracing' in err.read_bytes() or process.poll() is not None, 'the script')
         if process.poll() is not None:
             raise AssertionError(err.read_text())
         yield process, out
@@ -1517,9 +1517,9 @@ def scripts_in_three_shells() -> None:
                           ('busybox', signal.SIGTERM), ('dash', signal.SIGINT)):
         with script(shell, 'script.sh') as (process, out):
             pid = in_child(lambda: threads_one_after_another(4))
-            wait_until(lambda: 'users=3' in out.read_text(), 5, f'an event in {shell}')
+            wait_until(lambda: 'users=3' in out.read_text(), f'an event in {shell}')
             process.send_signal(number)
-            equal(process.wait(20), 0, f'{shell} {number}')
+            equal(process.wait(120), 0, f'{shell} {number}')
         text = out.read_text()
         equal(re.findall(rf'-{pid} .* users=(\d+)', text), ['2', '3'], f'{shell}: {text}')
         holds(re.search(r' users=2 ptr1=0xff\w+ ptr2=0xff\w+$', text, re.M), text)
@@ -1531,7 +1531,7 @@ def a_script_ends_by_itself() -> None:
     before = snapshot()
     with script('busybox', 'one_second.sh') as (process, out):
         in_child(lambda: threads_one_after_another(1))
-        equal(process.wait(20), 0)
+        equal(process.wait(120), 0)
     contains(out.read_text(), 'users=2')
     equal(snapshot(), before)
 
@@ -1681,6 +1681,23 @@ class KeptBtf(surftrace.Btf):
             self.known[path] = self
 
 
+LISTS = ('/proc/kallsyms', surftrace.RUNNING_BTF, 'available_filter_functions', '/sys/kernel/debug/kprobes/blacklist')
+
+
+def kept(read: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that reads a file, the kernel's own lists but once: it takes a second to tell them, and no check changes
+    what is read of them."""
+    known: dict[str, Any] = {}
+
+    def reading(*arguments: Any) -> Any:
+        if arguments[-1] not in LISTS:
+            return read(*arguments)
+        if arguments[-1] not in known:
+            known[arguments[-1]] = read(*arguments)
+        return known[arguments[-1]]
+    return reading
+
+
 def run_check(name: str) -> None:
     """Prints what came of a check, on one line; every one has to leave tracefs as it found it."""
     before, start = snapshot(), time.monotonic()
@@ -1698,7 +1715,8 @@ def main() -> None:
     global label, folder
     label, folder = sys.argv[1], Path(sys.argv[2])
     surftrace.SILENCE = 1.0
-    surftrace.Btf = KeptBtf
+    surftrace.Btf, surftrace.read_file = KeptBtf, kept(surftrace.read_file)
+    surftrace.Tracefs.read = kept(surftrace.Tracefs.read)
     with contextlib.redirect_stdout(io.StringIO()):
         surftrace.main(['-S', '-m', 'btf', 'p wake_up_new_task comm=%0->comm'])
     (TRACEFS / 'instances/theirs').mkdir()
