@@ -34,7 +34,7 @@ class Stub:
     def __init__(self, path: str, arch: surftrace.Arch) -> None:
         self.arch, self.numbers, self.seen = arch, register_numbers(arch), b''
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
+        self.socket.settimeout(300)
         self.socket.connect(path)
         self.ask('qXfer:features:read:target.xml:0,ffb')        # before that it tells no single register
 

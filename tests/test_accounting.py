@@ -98,7 +98,7 @@ class Fed:
     def end(self) -> str:
         """Asked for by a signal; the summary."""
         self.stream._stop = True
-        self.follower.join(30)
+        self.follower.join(120)
         assert not self.follower.is_alive()
         self.stream.drain()
         return '\n'.join(summary([EVENT], Run('run'), self.stream))
@@ -133,7 +133,7 @@ def numbers(text: bytes) -> list[int]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

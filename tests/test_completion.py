@@ -23,7 +23,7 @@ import surftrace
 
 HERE = Path(__file__).resolve().parents[1]
 QUIET = 1.5                                 # seconds without output after which a shell is thought to have nothing to say,
-PATIENCE = 20                               # or where it ought to say something to be too slow
+PATIENCE = 60                               # or where it ought to say something to be too slow
 
 
 class Shell:

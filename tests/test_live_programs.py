@@ -300,7 +300,10 @@ def test_s_shows_the_functions_that_called(compile_c: Compile, tmp_path: Path) -
     shutil.copy(compile_c(APP, str(compile_c(OTHER, '-c', '-O0', '-g', '-fno-omit-frame-pointer')), '-g', '-O0', '-fno-omit-frame-pointer'), program)
     with looping(program):
         first, second = sorted(int(line.split()[0], 16) for line in output('nm', program).splitlines() if line.endswith(' same'))
-        text = surftrace('-q', '-s', '-n', '6', f'P:a {program}:{first:#x}', f'P:b {program}:{second:#x}').stdout
+        run = Running('-q', '-s', f'P:a {program}:{first:#x}', f'P:b {program}:{second:#x}')
+        run.shows(': a: ', 2)                               # so the first is whole
+        run.shows(': b: ', 2)
+        text = '\n'.join(run.end())
     stacks = {name: re.search(rf': {name}: .*\n.*<user stack trace>\n((?: => .*\n)*)', text) for name in 'ab'}
     assert all(stacks.values()), text
     frames = [re.sub(r'\+0x[0-9a-f]+ ', '+ ', found[1]).splitlines() for found in stacks.values() if found]

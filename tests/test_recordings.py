@@ -297,7 +297,7 @@ def test_a_run_is_kept_and_shown(tracefs: Path, tmp_path: Path) -> None:
     file, lines = tmp_path / 'run.rec', ('P libc:fopen64 file=%0:string', 'R:back libc:fopen64 $dur', FORK)
 
     def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60)
+        return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300)
     run, again = ran('-w', str(file), *lines, '--', 'sh', '-c', 'id; :'), ran('-R', str(file))
     assert (run.returncode, again.returncode) == (0, 0), (run.stderr, again.stderr)
     assert 'uid=' in run.stdout and run.stdout.count('\n') == 1 and 'file="/etc/passwd"' in again.stdout and ' dur=' in again.stdout

@@ -250,7 +250,7 @@ def stops(compile_c, tmp_path_factory) -> dict[tuple[str, str], Machine]:
     script = tmp_path_factory.mktemp('gdb') / 'script'
     script.write_text(gdb_script())
     need('gdb')
-    run = subprocess.run(['gdb', '-nx', '-batch', '-x', script, program], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(['gdb', '-nx', '-batch', '-x', script, program], capture_output=True, text=True, timeout=300)
     if 'ptrace' in run.stderr or 'not permitted' in run.stderr:
         pytest.skip(f'gdb may not run programs here: {run.stderr.strip()}')
     found = machines(run.stdout)

@@ -149,7 +149,7 @@ def counting() -> list[str]:
 
 def run_sh(*command: str, text: str) -> subprocess.CompletedProcess:
     """The command with the text as its input."""
-    return subprocess.run(command, input=text.encode('utf-8', 'surrogateescape'), capture_output=True, timeout=20)
+    return subprocess.run(command, input=text.encode('utf-8', 'surrogateescape'), capture_output=True, timeout=120)
 
 
 @pytest.mark.parametrize('shell', SHELLS, ids=[' '.join(shell) for shell in SHELLS])

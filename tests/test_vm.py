@@ -110,7 +110,7 @@ def test_arm64_by_definitions_made_elsewhere(tmp_path, guest_snapshot):
         wait $! || echo "failed: $?"
         cat /run/out
         snapshot | diff /run/before - && echo 'nothing left'
-        cd events/syscalls && grep 'field:' */format | grep -v ' common_'""", timeout=60)
+        cd events/syscalls && grep 'field:' */format | grep -v ' common_'""", timeout=600)
     assert status == 0, output
     output, events = output.split('nothing left\n')
     wanted: dict[str, list[str]] = {}

@@ -65,7 +65,7 @@ def test_values_inside_functions_are_the_callers(label: str, tmp_path: Path) -> 
         kill -TERM $!
         wait $!
         cat /run/err /run/out
-        cat /sys/kernel/tracing/kprobe_events; ls /sys/kernel/tracing/instances""", timeout=120)
+        cat /sys/kernel/tracing/kprobe_events; ls /sys/kernel/tracing/instances""", timeout=600)
     caller, child = re.search(r'^CALLER (\d+) (\d+)$', output, re.M).groups()
     seen = re.findall(rf'-{caller} .*?: (\w+): \((\w+).*?\) (.*)$', output, re.M)
     events = {name: (place, values) for name, place, values in seen}
@@ -88,5 +88,5 @@ def test_a_function_that_is_split_is_seen_once_a_call(tmp_path: Path) -> None:
         for number in $(seq {count}); do /bin/true; done
         kill -TERM $!
         wait $!
-        cat /run/err /run/out""", timeout=120)
+        cat /run/err /run/out""", timeout=600)
     assert len(re.findall(r': f0: \(bprm_execve\+?\S*\) name="/bin/true"', output)) == count, output

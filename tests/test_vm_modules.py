@@ -39,7 +39,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str
                 shutil.copy(file, folder)
             made('-v', vmlinux(other), '--export-types', str(folder / 'other.btf'))
             foreign = next(kernels.module_debug(other, 'nf_conntrack', 'tun').glob('tun.ko*'))
-            outputs[label] = machine.run(label, f"python3 tests/vm/module_checks.py '{folder}' '{foreign}' {' '.join(WANTED[label])}", timeout=300,
+            outputs[label] = machine.run(label, f"python3 tests/vm/module_checks.py '{folder}' '{foreign}' {' '.join(WANTED[label])}", timeout=900,
                                          env={'PYTHONPATH': f'{machine.PROJECT}:{machine.HERE}'}).output
         failed = re.search(rf'^FAIL {check}: (.*)$', outputs[label], re.M)
         passed = re.search(rf'^PASS {check}$', outputs[label], re.M)
