@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 from cache import Unavailable
 from helpers import need, types_of
-from live import Running
+from live import Running, is_anothers
 
 import surftrace
 
@@ -110,7 +109,7 @@ def tracefs(_mounted_tracefs: Path) -> Iterator[Path]:
         before = _snapshot()
         yield _mounted_tracefs
         after = _snapshot()
-        assert [line for line in after if line not in before and not _is_anothers(line)] == []
+        assert [line for line in after if line not in before and not is_anothers(line)] == []
         assert [line for line in before if line not in after and 'surftrace_' not in line] == []     # or a killed run's, and swept
 
 
@@ -154,12 +153,6 @@ def _mount() -> None:
 
 def _snapshot() -> list[str]:
     return subprocess.run(['sh', '-c', f'{SNAPSHOT} snapshot'], capture_output=True, text=True, check=True).stdout.splitlines()
-
-
-def _is_anothers(line: str) -> bool:
-    """Whether it is of a surftrace that somebody else has running: those of a test have ended."""
-    run = re.search(r'\bsurftrace_(\d+)_', line)
-    return bool(run) and os.path.exists(f'/proc/{run[1]}/exe')
 
 
 @pytest.fixture(scope='session')

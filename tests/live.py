@@ -72,6 +72,20 @@ def surftrace(*arguments: str, text: str = '') -> 'subprocess.CompletedProcess[s
     return subprocess.run([*COMMAND, *PARSED[:1], *arguments], input=text, capture_output=True, text=True, timeout=PATIENCE)
 
 
+def is_anothers(text: str) -> bool:
+    """Whether it names what a surftrace has that somebody else has running, no test of ours."""
+    run = re.search(r'\bsurftrace_(\d+)_', text)
+    pid = int(run[1]) if run else 0
+    if not os.path.exists(f'/proc/{pid}'):
+        return False
+    while pid not in (0, os.getpid()):
+        try:
+            pid = int(Path(f'/proc/{pid}/stat').read_text(errors='replace').rpartition(')')[2].split()[1])
+        except OSError:                                     # it has just ended
+            return True
+    return pid == 0
+
+
 def children(count: int) -> List[int]:
     """The process ids of so many children that have come and gone."""
     pids = []
