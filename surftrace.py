@@ -16645,7 +16645,7 @@ def folded(names: Sequence[str], counts: Mapping[str, int]) -> list[tuple[str, i
 def unaccounted(events: Sequence[Event], run: Run, stream: Results) -> list[str]:
     """A line about hits neither shown nor lost where a record may be too large, which no kernel counts."""
     probes = [event for event in events if event.name in stream.profile]
-    if stream.left() <= 0 or not any(map(may_be_too_large, probes)):
+    if not any(map(may_be_too_large, probes)):
         return []
     hits = sum(stream.profile[event.name][0] for event in probes)
     decoder, left = stream.decoder, hits
@@ -16653,7 +16653,7 @@ def unaccounted(events: Sequence[Event], run: Run, stream: Results) -> list[str]
         left -= decoder.calls.seen.get(event.name, decoder.counts[event.name])
     if len(probes) == len(events) and not run.stacks and not run.user_stacks:
         left -= stream.lost + stream.unshown + decoder.too_big
-    why = ' or '.join(withheld(probes, run))
+    why = ' or '.join(['after the last one'] * (stream.left() <= 0) + withheld(probes, run))
     return [f'surftrace: up to {left} of {hits} hits are not shown, {why}'] if left > 0 else []
 
 

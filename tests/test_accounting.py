@@ -218,6 +218,16 @@ def test_what_comes_after_the_number_that_was_asked_for_is_not_missed(fed: Calla
         assert run.end() == 'surftrace: f0 7 events, none lost'
 
 
+def test_that_nothing_was_lost_before_the_last_event_is_not_said_where_it_is_not_known(fed: Callable[..., Fed], tmp_path: Path) -> None:
+    with open(tmp_path / 'out', 'w+b') as output:
+        run = fed(output.fileno(), 7)
+        put(run.tracefs, kprobe_events='p:run/f0 f\n', kprobe_profile='  f0 12 0\n')
+        run.feed(10)
+        wait_for(run.stream.ended)
+        assert run.end() == ('surftrace: f0 7 events\n'
+                             'surftrace: up to 5 of 12 hits are not shown, after the last one or larger than 4 KB')
+
+
 # ---- the summary
 
 @pytest.mark.parametrize(('stats', 'profile', 'run', 'said'), [
