@@ -280,7 +280,8 @@ def test_w_shows_nothing(options: list[str]) -> None:
     assert (status, out) == (2, '') and '-w' in err
 
 
-def test_an_end_is_heard_while_a_fifo_has_no_reader(tmp_path: Path) -> None:
+def test_an_end_is_heard_while_a_fifo_has_no_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surftrace, 'ENDING', surftrace.Ending())        # that an end was asked for stays with it
     os.mkfifo(tmp_path / 'fifo')
     options = surftrace.arguments().parse_args(['-w', str(tmp_path / 'fifo')])
     timers = [threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)),
