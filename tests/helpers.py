@@ -197,7 +197,7 @@ SETS = {
 }
 
 
-SECONDS, BYTES = 10, 2 << 30            # what a case may take
+SECONDS, BYTES = 10, 2 << 30            # what a case may take: of a processor, for which it may have to wait
 
 
 class TooLong(BaseException):
@@ -209,15 +209,15 @@ def limited() -> Iterator[None]:
     """An end to what takes too long or too much memory."""
     def stop(*_: object) -> None:
         raise TooLong
-    before, limits = signal.signal(signal.SIGALRM, stop), resource.getrlimit(resource.RLIMIT_AS)
+    before, limits = signal.signal(signal.SIGPROF, stop), resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path('/proc/self/statm').read_text().split()[0]) * os.sysconf('SC_PAGE_SIZE')
     resource.setrlimit(resource.RLIMIT_AS, (used + BYTES, limits[1]))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
         resource.setrlimit(resource.RLIMIT_AS, limits)
 
 

@@ -286,10 +286,11 @@ def test_an_end_is_heard_while_a_fifo_has_no_reader(tmp_path: Path, monkeypatch:
     options = surftrace.arguments().parse_args(['-w', str(tmp_path / 'fifo')])
     timers = [threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)),
               threading.Timer(10, os.open, (tmp_path / 'fifo', os.O_RDONLY | os.O_NONBLOCK))]
-    for timer in timers:
-        timer.start()
-    with surftrace.ENDING.heard(), surftrace.ENDING.waiting(True), pytest.raises(KeyboardInterrupt), surftrace.record_file(options):
-        pass
+    with surftrace.ENDING.heard(), surftrace.ENDING.waiting(True), pytest.raises(KeyboardInterrupt):
+        for timer in timers:                                # from here on: a signal that nobody expects ends the tests
+            timer.start()
+        with surftrace.record_file(options):
+            pass
     timers[1].cancel()
 
 

@@ -144,4 +144,4 @@ def test_the_bytes_of_a_text_are_the_same_whatever_the_locale(encoding):
 
 def test_the_clock_of_the_day_is_that_of_the_system():
     zero = surftrace.time_of_day_offset()
-    assert abs(time.monotonic_ns() // 1000 + zero - time.time_ns() // 1000) < 1000
+    assert min(abs(time.monotonic_ns() // 1000 + zero - time.time_ns() // 1000) for _ in range(9)) < 1000
