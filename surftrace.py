@@ -12350,10 +12350,11 @@ class Decoder:
         self._kinds = {kind for event in events for kind in stacks_of(event, stacks)}
         # records whose stacks come next, by processor
         self._waiting: dict[int, list[Awaited]] = {}
-        self._pending = b''                             # a record that is not whole yet
+        self._pending, self.waits = b'', False          # what is not whole yet; whether that is a stack
 
-    def block(self, data: bytes, limit: int | None = None) -> bytes:
-        """Whole lines, decoded; no more than `limit` events of them."""
+    def block(self, data: bytes, limit: int | None = None, more: bool = False) -> bytes:
+        """Whole lines, decoded; no more than `limit` events of them. A stack ends where a record begins: the
+        last one waits for that where there is `more`."""
         count = data.count(b'\n')
         simple = not (self._tasks or self._pending or self._takes_stacks)
         if simple and (limit is None or limit > count):
@@ -12364,7 +12365,7 @@ class Decoder:
                 between, *columns = self._columns(data)
                 if len(between) == count + 1 and not any(between):
                     return self._counted(columns)
-        data, self._pending = self._pending + data, b''
+        data, self._pending, self.waits = self._pending + data, b'', False
         heads = list(self._heads.finditer(data))
         self._starts = []
         self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), self._starts)]
@@ -12376,7 +12377,7 @@ class Decoder:
             if over and not self.lacks_stacks():
                 break
             self._starts = []
-            out.append((self._passed_over(record) if over else self._decoded(record), self._starts))
+            out.append((self._passed_over(record) if over else self._decoded(record, more), self._starts))
         return b''.join(text for text, _ in out)
 
     def lacks_stacks(self) -> bool:
@@ -12448,7 +12449,8 @@ class Decoder:
         out: list[tuple[bytes, Sequence[str]]] = []
         for record in self._split(rest, list(self._heads.finditer(rest))[:1]):
             self._starts = []
-            out.append((self._undecodable(record) if self._is_wanted(record) else b'', self._starts))
+            shown = self._decoded(record, False) if self.waits else self._undecodable(record)
+            out.append((shown, self._starts))
         for awaited in itertools.chain(*self._waiting.values()):
             self._starts = []
             out.append((self._give_up([awaited]), self._starts))
@@ -12494,12 +12496,15 @@ class Decoder:
             end = len(data) if last else heads[following].start()
             yield Record(head, event, data[head.start():end], sealed >= 0, last)
 
-    def _decoded(self, record: Record) -> bytes:
+    def _decoded(self, record: Record, more: bool) -> bytes:
         """A record, and what is between it and the next one."""
         event, text, start = record.event, record.text, len(record.head[0])
         if not event or not event.definitions:
             lost = LOST.search(text, start)
             end = lost.start() if lost else len(text)
+            if self._takes_stacks and more and record.last and not lost and STACK.match(text, start):
+                self._pending, self.waits = text, True
+                return b''
             shown = self._kernel_record(record, text[start:end]) if self._is_wanted(record) else b''
             return shown + self._between(text[end:])
         match = self._patterns[event.head].match(text, start)
@@ -12508,10 +12513,10 @@ class Decoder:
             return b''
         rest = text[match.end():] if match else b''
         sure = match and (event.seal or b'"' not in match[0] or not BETWEEN.sub(b'', rest))
-        wanted = self._is_wanted(record)
         if not match or not sure or any(end.search(match[name]) for name, end in self._inner[event.head]):
-            return self._undecodable(record) if wanted else b''
-        return (self._probe_record(record.head, event, match) if wanted else b'') + self._between(rest)
+            return self._undecodable(record)
+        shown = self._probe_record(record.head, event, match) if self._is_wanted(record) else b''
+        return shown + self._between(rest)
 
     def _probe_record(self, head: re.Match[bytes], event: Event, match: re.Match[bytes]) -> bytes:
         """A record of an event of ours, counted or as it is shown."""
@@ -12645,6 +12650,8 @@ class Decoder:
     def _undecodable(self, record: Record) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
         head, event = record.head, record.event
+        if not self._is_wanted(record):
+            return b''
         text = self.view.remark(head, b'(a string in it reads like other values: not decoded)')
         if not event:
             return text
@@ -14780,13 +14787,13 @@ class Recorder(Decoder):
         self._sum = zlib.crc32(told + data, self._sum)
         return told + line_of('text', [len(data), self._sum]) + data
 
-    def block(self, data: bytes, limit: int | None = None) -> bytes:
+    def block(self, data: bytes, limit: int | None = None, more: bool = False) -> bytes:
         self._before = self.records, dict(self.counts)
-        super().block(data, limit)
+        super().block(data, limit, more)
         lost = line_of('lost', [*self.gaps.lost.items()]) if self.gaps.lost else b''
-        whole = self._summed(b''.join([*self._told, lost]), data)
+        kept = self._summed(b''.join([*self._told, lost]), data)
         self._told, self.gaps.lost = [], {}
-        return whole
+        return kept
 
     def finish(self) -> bytes:
         super().finish()
@@ -14836,7 +14843,7 @@ class Recording:
                     self._sum = zlib.crc32(data, self._sum)
                     if len(data) == size and self._sum != total:
                         raise ValueError('its sum is another')
-                    yield results.decoder.block(data[:data.rfind(b'\n') + 1], results.left())
+                    yield results.decoder.block(data[:data.rfind(b'\n') + 1], results.left(), True)
                 elif 'name' in item:
                     key, *names = item['name']
                     self._names[key] = names
@@ -16383,7 +16390,9 @@ class Stream(Results):
             self._done = self._done or not data                         # the reader is at the end
             lines, end, rest = (self._rest + data).rpartition(b'\n')
             self._rest = rest
-            self._unwritten = self.decoder.block(lines + end, self.left())
+            self._unwritten = self.decoder.block(lines + end, self.left(), bool(data))
+        elif self.decoder.waits and not self._unwritten:
+            self._unwritten = self.decoder.block(b'', self.left())
         self._write()
 
     def _write(self) -> None:

@@ -307,6 +307,21 @@ def test_calls_by_their_stack():
         'calls', '    2 |########################################', '    a', '    b', '    1 |####################', '    c', '3 calls']
 
 
+@pytest.mark.parametrize('view', [None, surftrace.Json])
+def test_a_stack_is_read_in_pieces(view):
+    """What is read of a pipe ends anywhere: it was cut there, in a table and in JSON, and the rest was shown."""
+    shown = sealed('p f' if view else 'p f h:stack')
+    data = (text_of(shown[0], {}) + stack('a b') + text_of(shown[0], {}) + stack('a b')).splitlines(True)
+    for size in range(1, len(data)):
+        whole, decoder = (Decoder(shown, stacks=bool(view), view=view and view(shown)) for _ in range(2))
+        out = whole.block(b''.join(data))
+        pieces = [decoder.block(b''.join(data[:size]), None, True), decoder.block(b''.join(data[size:]), None, True)]
+        assert decoder.waits
+        pieces += [decoder.block(b'')] if size % 2 else [decoder.finish()]
+        assert b''.join(pieces) == out
+        assert decoder.counting.text() == whole.counting.text()
+
+
 def test_the_frames_of_the_probe_itself_are_no_part_of_it():
     data = text_of(BY_STACK, {}) + stack('kprobe_ftrace_handler 0xffffffffc0400000 f do_syscall_64')
     assert table([BY_STACK], data)[2:-1] == ['    f', '    do_syscall_64']
