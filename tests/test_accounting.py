@@ -179,6 +179,16 @@ def test_a_table_that_is_not_shown_is_said(tracefs: Tracefs) -> None:
         assert surftrace.losses(Run('run'), stream) == ['not every table is shown: the output is closed']
 
 
+@pytest.mark.parametrize('interval', [None, 1.0])
+def test_what_is_missing_in_tables_is_all_that_has_been(interval: float | None, tracefs: Tracefs) -> None:
+    events = sealed('p f h:')
+    with contextlib.closing(Stream(tracefs, Decoder(events), interval=interval)) as stream:
+        assert surftrace.unseen(events, Run('run'), stream) == ''
+        stream.lost, stream.profile = 3, {'f0': (9, 2)}
+        missing = '3 lost (a larger buffer: -b KB), missed by the probes: f0 2'
+        assert surftrace.unseen(events, Run('run'), stream) == missing + ', all since the start' * bool(interval)
+
+
 def test_a_closed_output_is_noticed_in_silence(fed: Callable[..., Fed]) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -728,12 +728,13 @@ def test_what_a_table_of_a_script_lacks_is_said(awk, tmp_path):
     text = histogram_file(bare, [({'n': 5}, '')] * 7, dropped=2).replace(b' [paused]', f' if {condition} [paused]'.encode())
     files = {'now': of_event(events[0], text.replace(b'Hits: 7', b'Hits: 9')) + of_event(events[1], histogram_file(
         made[1], [({'n': n}, '') for n in (5, 5, 5, 1, 0)])) + of_event(events[2], histogram_file(made[2], [({}, '')] * 3))}
-    lines = table_by_awk(awk, events, files, tmp_path, '-v missed="f0 3" -v top=2', seconds=2.5)
+    assert "-v since=''" in script(events, Run('')) and "-v since=', all since the start'" in script(events, Run(''), interval=1.0)
+    lines = table_by_awk(awk, events, files, tmp_path, '-v missed="f0 3" -v top=2 -v since=", since"', seconds=2.5)
     assert lines == [
         'event    n  calls', 'f      5-8      7 |########################################', 'other  5-8      3 |#################',
         '12 calls, 2 of them in 1 more rows', 'at least: 2 with keys that found no room in the kernel, 2 in entries that cannot be read, '
-        'what the kernel does not show of G/f0, missed by the probes: f0 3', '',
-        'event  events', 'event       3 |########################################', '3 events', 'at least: missed by the probes: f0 3']
+        'what the kernel does not show of G/f0, missed by the probes: f0 3, since', '',
+        'event  events', 'event       3 |########################################', '3 events', 'at least: missed by the probes: f0 3, since']
 
 
 def test_what_histograms_lack_is_said():
