@@ -19,6 +19,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 COMPILERS = {'amd64': 'gcc', 'arm64': 'aarch64-linux-gnu-gcc'}
 LETTERS = 'ABCD' * 75
 
+COUNT = '120'           # events, of a dozen in a round: some rounds may be over before the last probe is armed
+
 # A line, and what it shows in each round of fixtures/guest.c
 LINES = {
     'P:h /run/guest:handle id narrow name=r->name low=r->low high=r->high a=r->inner->a c=r->colour': [
@@ -52,7 +54,7 @@ def guest_program(compile_c: Callable[..., Path], tmp_path_factory: pytest.TempP
 @pytest.mark.parametrize('label', kernels.LABELS)
 def test_a_program_in_a_guest(label, guest_program, guest_snapshot, tmp_path):
     program = guest_program(label.split('-')[1])
-    made = subprocess.run([sys.executable, PROJECT / 'surftrace.py', '-o', tmp_path / 'script.sh', '-n', '60', '-v', program, *LINES],
+    made = subprocess.run([sys.executable, PROJECT / 'surftrace.py', '-o', tmp_path / 'script.sh', '-n', COUNT, '-v', program, *LINES],
                           capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     (tmp_path / 'lines').write_text('\n'.join(LINES))
@@ -65,7 +67,7 @@ def test_a_program_in_a_guest(label, guest_program, guest_snapshot, tmp_path):
         /run/guest &
         guest=$!
         snapshot >/run/before
-        python3 -m surftrace --raw -q -n 60 -f $here/lines 2>&1 || echo "failed: $?"
+        python3 -m surftrace --raw -q -n {COUNT} -f $here/lines 2>&1 || echo "failed: $?"
         echo '== the script'
         busybox sh $here/script.sh >/run/out 2>/run/err || {{ echo "failed: $?"; cat /run/err; }}
         grep ': (0x' /run/out
