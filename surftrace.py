@@ -14539,13 +14539,17 @@ def remove_triggers(tracefs: Tracefs, instance: str) -> None:
 @contextlib.contextmanager
 def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: Callable[[str], None],
             refused: Callable[[Step, TracefsError], None], stop: Callable[[], bool],
-            drain: Callable[[], None], undone: dict[str, str]) -> Iterator[None]:
+            drain: Callable[[Sequence[str]], None], undone: dict[str, str]) -> Iterator[None]:
     """Do the steps; at the end, whatever happens, undo them in reverse, and remove the instance, in silence:
     `undone` gets each command and why it failed, or ''. `refused` raises an error where a step that failed
     ends the run. `stop` asks between steps whether to go on; `drain`, which may take as long as somebody
-    reads, is called when no probe is armed any more, and before one is removed, which wipes the buffer."""
+    reads, is called when no probe is armed any more, and before one is removed, which wipes the buffer. It is
+    told what somebody else has changed."""
     undos = {f'rmdir {tracefs.path(instance.path)}': functools.partial(tracefs.rmdir, instance.path)}
     halts = [Write(f'{instance.path}/{file}', '0') for file in ('events/enable', 'tracing_on')]
+    files = [f'{instance.path}/{file}' for file in ('tracing_on', 'trace_clock', 'set_event')]
+    files += [step.do.path for step in steps if step.do.path.endswith('/filter')]
+    set_up: dict[str, str] = {}
     try:
         for step in steps:
             if stop():
@@ -14559,13 +14563,15 @@ def session(tracefs: Tracefs, instance: Instance, steps: Sequence[Step], show: C
                 tracefs.write(step.do)
             except TracefsError as error:
                 refused(step, error)
+        set_up.update({file: tracefs.read(file) for file in files})
         yield
     finally:
+        changed = [tracefs.path(file) for file, text in set_up.items() if tracefs.read(file) != text]
         for halt in halts:                              # in this order every hit is recorded
             with contextlib.suppress(TracefsError):
                 tracefs.write(halt)
         try:
-            drain()
+            drain(changed)
         finally:
             os.close(instance.trace_pipe)
             undo(dict(reversed(undos.items())), undone)
@@ -14807,7 +14813,8 @@ class Recorder(Decoder):
         """What stands at the end; no event is in that."""
         self._before = self.records, self.counts
         profile = [[name, *counts] for name, counts in results.profile.items()]
-        return self._summed(line_of('end', [run, results.lost, results.unshown, results.why, profile]), b'')
+        end = [run, results.lost, results.unshown, results.why, profile, results.unknown]
+        return self._summed(line_of('end', end), b'')
 
 
 class Recording:
@@ -14834,7 +14841,7 @@ class Recording:
 
     def decoded(self, results: Results) -> Iterator[bytes]:
         """What is shown of it; then `run` and the results are known."""
-        results.unknown = 'what was lost is not known'
+        results.unknown, unended = 'what was lost is not known', True
         with reading(self._path):
             for item in self._items():
                 if 'text' in item:
@@ -14850,12 +14857,12 @@ class Recording:
                 elif 'lost' in item:
                     results.decoder.gaps.overruns = functools.partial(dict, item['lost'])
                 else:
-                    run, lost, unshown, results.why, profile = item['end']
+                    run, lost, unshown, results.why, profile, unknown = item['end']
                     self.run, results.lost, results.unshown = Run(*run), int(lost), int(unshown)
                     results.profile = {name: (int(hits), int(missed)) for name, hits, missed in profile}
-                    results.unknown = ''
+                    results.unknown, unended = str(unknown), False
             yield results.decoder.finish()
-            if results.unknown:
+            if unended:
                 raise EOFError('its end is missing')
 
     def decoder(self, view: Raw) -> Decoder:
@@ -15176,12 +15183,19 @@ def arguments() -> Any:
     return parser
 
 
-ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
+        signal.SIGALRM, signal.SIGXCPU)
+
+
+def ends() -> list[signal.Signals]:
+    """The signals that end a run: also those a shell ignores for what it starts in the background (as in perf
+    and tcpdump), but not a HUP ignored by nohup."""
+    return [name for name in ENDS if name in ENDS[:3] or signal.getsignal(name) != signal.SIG_IGN]
 
 
 class Ending:
-    """INT, TERM, HUP and QUIT arrive here and ask for an end. That interrupts, once, what only reads and
-    prints; while the machine is being changed it waits, so that every change is followed by its undo."""
+    """Signals arrive here and ask for an end. That interrupts, once, what only reads and prints; while the
+    machine is being changed it waits, so that every change is followed by its undo."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -15194,12 +15208,12 @@ class Ending:
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Signals come here, also those a shell ignores for what it starts in the background (as in perf and
-        tcpdump), but not a HUP ignored by nohup. Children are waited for, also where SIGCHLD came ignored."""
+        """Signals come here, also where they came blocked. Children are waited for, also where SIGCHLD came
+        ignored."""
         self.asked = self.waits = False
-        before = [(name, signal.signal(name, self._ask)) for name in ENDS
-                  if name != signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN]
+        before = [(name, signal.signal(name, self._ask)) for name in ends()]
         before.append((signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL)))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
         try:
             yield
         finally:
@@ -15965,8 +15979,8 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
                 refusals.note()
                 if not stream.stopped():
                     how_long = f' for {in_seconds(options.duration)} seconds' if options.duration else ''
-                    begin(options, said_lines(events), decoder.view,
-                          f'tracing{command.name}{how_long}; Ctrl-C ends it')
+                    begin(options, said_lines(events), f'tracing{command.name}{how_long}; Ctrl-C ends it')
+                    stream.put(encoded(decoder.view.titles()) if options.header else b'')
                     stream.follow(instance, functools.partial(silence, events, run, tracefs),
                                   changes(events, machine.kernel).__next__, command)
         finally:
@@ -16025,7 +16039,8 @@ def replay(options: Any) -> int:
             view = view_of(options, began.events, began.zero)
             most = min(filter(None, (options.count, began.most)), default=None)
             results = Results(recording.decoder(view), most, options.top)
-        begin(options, recording.about[1:], view, f"recorded {''.join(recording.about[:1])}")
+        begin(options, recording.about[1:], f"recorded {''.join(recording.about[:1])}")
+        put_out(view.titles() if options.header else '')
         try:
             for shown in recording.decoded(results):
                 put_out(shown)
@@ -16064,15 +16079,13 @@ def said_lines(events: Sequence[Event]) -> list[str]:
     return [re.sub('^#! ', '', with_paths(line, [event])) for event in events for line in event.lines()]
 
 
-def begin(options: Any, lines: Sequence[str], view: Raw, what: str) -> None:
+def begin(options: Any, lines: Sequence[str], what: str) -> None:
     """Say what is traced, as the kernel takes it, and how it ends."""
     if not options.quiet:
         more = [f'... and {len(lines) - MOST_SAID} more (--verbose shows all)'] * (len(lines) > MOST_SAID)
         for line in [] if options.verbose else [*lines[:MOST_SAID], *more]:
             say(line)
         say(f'surftrace: {what}')
-    if options.header:
-        put_out(view.titles())
 
 
 MOST_SAID = 8                               # definitions that are shown at the beginning
@@ -16185,9 +16198,8 @@ class Command:
 def become(path: str, words: Sequence[str], wait: int) -> NoReturn:
     """Be a command's process: wait for a byte, not for the end, then execute it with signals as they were."""
     try:
-        for name in (signal.SIGPIPE, signal.SIGXFSZ, *ENDS):
-            if signal.getsignal(name) != signal.SIG_IGN or name != signal.SIGHUP:
-                signal.signal(name, signal.SIG_DFL)
+        for name in (signal.SIGPIPE, signal.SIGXFSZ, *ends()):
+            signal.signal(name, signal.SIG_DFL)
         if os.read(wait, 1):
             os.execv(path, list(words))
     except OSError as error:
@@ -16232,11 +16244,13 @@ class Reader:
         """Read what there is now, and no more: then the pipe ends."""
         with contextlib.suppress(OSError):                              # it has ended by itself
             self._orders.send(b'e')
+        os.kill(self.process, signal.SIGCONT)   # Ctrl-Z stops it too; what makes us go on, maybe us alone
 
     def close(self) -> int:
         """End it, whatever it does; 0, or the status it had ended with, a signal below 0."""
         self._orders.close()
         os.close(self.pipe)
+        os.kill(self.process, signal.SIGCONT)
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
 
@@ -16425,14 +16439,20 @@ class Stream(Results):
             self._take(1)
         self.write(self.decoder.finish())
 
+    def put(self, data: bytes) -> None:
+        """Let these bytes be written before what comes."""
+        self._unwritten += data
+
     def write(self, data: bytes) -> None:
         """Write these bytes too."""
-        self._unwritten += data
+        self.put(data)
         while self._unwritten:
             self._write()
 
-    def drain(self) -> None:
+    def drain(self, changed: Sequence[str] = ()) -> None:
         """Read the rest when recording has stopped, and count what became of all."""
+        if changed:
+            self.unknown = f"what is missing is not known: somebody has changed {', '.join(changed)}"
         with contextlib.closing(self):
             if self._instance:
                 self._tally(last=True)

@@ -157,7 +157,7 @@ def draining() -> None:
 
         def refused(step: surftrace.Step, error: surftrace.TracefsError) -> None:
             raise error
-        with surftrace.session(tracefs, instance, steps, lambda text: None, refused, lambda: False, lambda: None, {}):
+        with surftrace.session(tracefs, instance, steps, lambda text: None, refused, lambda: False, lambda _: None, {}):
             hit = ['taskset', '-c', '0', str(program), str(EVENTS)]
             runs = [{way: drained(tracefs, hit, reader) for way, reader in ways.items()} for _ in range(5)]
     for way in list(ways)[:-1]:

@@ -267,7 +267,8 @@ def test_ctrl_c_during_the_imports(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, '', '')
 
 
-@pytest.mark.parametrize('number, ends', [(signal.SIGINT, True), (signal.SIGQUIT, True), (signal.SIGTERM, True), (signal.SIGHUP, False)])
+@pytest.mark.parametrize('number, ends', [(signal.SIGINT, True), (signal.SIGQUIT, True), (signal.SIGTERM, True), (signal.SIGHUP, False),
+                                          (signal.SIGUSR1, False)])
 def test_signals_ignored_by_whoever_started_it(number: int, ends: bool, left: Callable[[], list[str]]) -> None:
     """A script's & ignores INT and QUIT, and kill -INT is meant; nohup ignores HUP, and means it."""
     before = signal.signal(number, signal.SIG_IGN)
@@ -282,6 +283,46 @@ def test_signals_ignored_by_whoever_started_it(number: int, ends: bool, left: Ca
         run.process.terminate()
     run.ended()
     assert run.process.returncode == 0 and left() == []
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGXCPU],
+                         ids=lambda n: n.name)
+def test_signals_blocked_by_whoever_started_it(number: int, left: Callable[[], list[str]]) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+    try:
+        run = Running('-q', PROBE)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    run.end(number)
+    assert 'none lost' in run.err[-1] and run.process.returncode == 0
+    assert left() == []
+
+
+def test_the_end_of_a_run_whose_reader_is_still_stopped(left: Callable[[], list[str]]) -> None:
+    """Ctrl-Z stops both processes; kill -CONT makes one go on."""
+    run = Running('-q', f'{FORK} f:common_pid=={os.getpid()}')
+    (reader,) = Path(f'/proc/{run.process.pid}/task/{run.process.pid}/children').read_text().split()
+    os.kill(int(reader), signal.SIGSTOP)
+    pids = children(3)
+    assert forked(run.end()) == pids and run.process.returncode == 0
+    assert left() == []
+
+
+def test_titles_that_nobody_reads_keep_no_probe_armed(left: Callable[[], list[str]]) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    process = subprocess.Popen([*COMMAND, '-H', PROBE], stdout=writer, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    wait_until(lambda: 'Ctrl-C' in process.stderr.readline())
+    process.terminate()
+    assert process.wait(30) == 0 and left() == []
+    process.stderr.close()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_children_ignored_by_whoever_started_it(tracefs: Path) -> None:
@@ -354,6 +395,17 @@ def test_a_run_stopped_at_any_call_is_not_swept(left: Callable[[], list[str]]) -
         assert run.returncode == 0 and 'ending 0 events' in err or 'none lost' in err, (number, err)
         assert 'not undone' not in err, (number, err)
     surftrace('-d', '0.1', FORK)
+    assert left() == []
+
+
+@pytest.mark.parametrize('file, text', [('tracing_on', '0'), ('events/enable', '0'), ('trace_clock', 'global'),
+                                        ('events/sched/sched_process_fork/filter', 'common_pid==1')])
+def test_what_somebody_else_changes_in_our_instance_is_said(file: str, text: str, left: Callable[[], list[str]]) -> None:
+    run = Running('-q', f'{FORK} f:common_pid=={os.getpid()}')
+    (run.instance / file).write_text(text)
+    run.end()
+    name = 'set_event' if file == 'events/enable' else file
+    assert f'what is missing is not known: somebody has changed {run.instance / name}' in run.err[-1]
     assert left() == []
 
 

@@ -167,12 +167,12 @@ def resummed(data: bytes) -> bytes:
 
 
 BEGIN = {'begin': {'Beginning': {'zero': 0, 'most': None, 'stacks': False, 'user_stacks': False, 'tasks': [], 'events': []}}}
-END = {'end': [{'Run': {'group': 'x'}}, 0, 0, '', []]}
+END = {'end': [{'Run': {'group': 'x'}}, 0, 0, '', [], '']}
 
 
 @pytest.mark.parametrize('lines', [
     [], [{}], [1], [[]], ['x'], [{'begin': 1}], [{'begin': {'Beginning': {}}}], [{'begin': {'Beginning': {**BEGIN['begin']['Beginning'], 'events': [1]}}}],
-    [{'begin': {'Beginning': {**BEGIN['begin']['Beginning'], 'more': 1}}}], [BEGIN, {'end': [*END['end'], 1]}], [BEGIN, {'end': [[], 0, 0, '', []]}],
+    [{'begin': {'Beginning': {**BEGIN['begin']['Beginning'], 'more': 1}}}], [BEGIN, {'end': [*END['end'], 1]}], [BEGIN, {'end': [[], 0, 0, '', [], '']}],
     [BEGIN, {'text': [1 << 80, 0]}], [BEGIN, {'text': [-1, 0]}], [BEGIN, {'text': [0, 1]}],
     [BEGIN, {}], [BEGIN, {'text': -1}], [BEGIN, {'text': 'x'}], [BEGIN, {'text': 1 << 80}], [BEGIN, {'end': 5}], [BEGIN, {'end': []}],
     [BEGIN, {'name': []}], [BEGIN, {'name': [[]]}], [BEGIN, {'text': 5}], [{'os.system': ['true']}], [BEGIN, {'begin': 2}]])

@@ -1032,7 +1032,7 @@ def pairs_of_killed_runs_are_swept() -> None:
         for count in range(names.index('s:') + 1, len(names) + 1):
             instance, undone = surftrace.claim(tracefs, str), {}        # type: ignore[var-annotated]
             steps = surftrace.plan(events, run._replace(group=instance.group))
-            with surftrace.session(tracefs, instance, steps, str, refuse, iter([False] * count + [True]).__next__, lambda: None, undone):
+            with surftrace.session(tracefs, instance, steps, str, refuse, iter([False] * count + [True]).__next__, lambda _: None, undone):
                 pass
             equal(set(undone.values()), {''}, str(undone))
     said_ = said('r hrtimer_nanosleep h:comm $dur f:dur>1us', status=0, before=lambda: setattr(surftrace, 'trace_events', killed))
@@ -1045,7 +1045,7 @@ def the_end_of_a_run_is_no_end_of_a_call() -> None:
     """What returns behind it would have its time by another clock: tracing is off, and histograms go on."""
     def slowly() -> None:
         drain = surftrace.Stream.drain
-        surftrace.Stream.drain = lambda self: (time.sleep(2.5), drain(self))    # type: ignore[assignment, func-returns-value]
+        surftrace.Stream.drain = lambda *given: (time.sleep(2.5), drain(*given))    # type: ignore[assignment, func-returns-value]
     reader, writer = os.pipe()
     with tracing('r hrtimer_nanosleep h:$dur f:comm==napper', before=slowly) as run:
         pid = os.fork()
