@@ -13847,8 +13847,9 @@ maybe() {{ [ ! -e "$tracefs/$1" ] || put "$1" "$2" 2>/dev/null || :; }}
 place() {{       # one of several of an event, of which the kernel has to take one
     if put "$1" "$2" 2>/dev/null; then took=1; else echo "$0: left out, the kernel refuses it: $2" >&2; fi
 }}
-pipe() {{        # 4 is a pipe without a name
-    mkfifo "${{TMPDIR:-/tmp}}/$group" && exec 4<>"${{TMPDIR:-/tmp}}/$group" && rm "${{TMPDIR:-/tmp}}/$group"
+pipe() {{        # that descriptor is a pipe without a name
+    fifo=${{TMPDIR:-/tmp}}/$group
+    mkfifo "$fifo" && eval "exec $1<>\"\$fifo\"" && rm "$fifo"
 }}
 claim() {{       # before trace_pipe is open another surftrace may remove the instance as a dead run's
     read -r uuid </proc/sys/kernel/random/uuid
@@ -13856,6 +13857,9 @@ claim() {{       # before trace_pipe is open another surftrace may remove the in
     mkdir "$tracefs/instances/$group" || fail "cannot make $tracefs/instances/$group"
     maybe "instances/$group/{off}" 0
     command exec 3<"$tracefs/instances/$group/trace_pipe"
+}}
+read_on() {{     # by dd: a cat that splices (busybox's) holds the lock of a pipe it writes to while it waits
+    exec sh -c 'echo $$ >&4; exec dd bs=64k 4>&-' <&3 4>&4 2>/dev/null
 }}
 trace() {{ sed -n '/^[^#]/,$p' "$tracefs/instances/$group/trace"; }}        # what nobody has read
 last() {{        # the lines that belong to this event are there soon; then nothing more is read
@@ -13882,14 +13886,14 @@ show() {{        # of the lines that come, $left events with what belongs to the
     [ -z "$timer" ] || kill "$timer" 2>/dev/null
     [ -z "$nap" ] || kill "$nap" 2>/dev/null
     if [ -n "$reader" ]; then           # it ends by itself when all is written; not on every kernel
-        {{ sleep 1 & trap "kill $!; exit" TERM; wait; kill "$reader"; }} >/dev/null 2>&1 3<&- &
+        {{ exec 3<&-; sleep 1 & trap "kill $!; exit" TERM; wait; kill "$reader"; }} >/dev/null 2>&1 &
         timer=$!
         wait "$reader" 2>/dev/null
         [ $? != 127 ] || wait "$timer"  # it is nobody's child where the shell that started it was killed
         kill "$timer" "$reader" 2>/dev/null
     fi
     if [ -n "$group" ] && [ -d "$tracefs/instances/$group" ]; then
-        if [ -z "$counter" ]; then trace; else wait "$counter"; fi
+        if [ -z "$counter" ]; then trace; else wait "$counter" 2>/dev/null; fi
 {last}        exec 3<&-
 {undo}
         for attempt in 1 2 3; do
@@ -13918,28 +13922,33 @@ trap ending EXIT
 trap 'exit 0' INT TERM HUP QUIT PIPE
 claim || claim || claim || fail "cannot keep an instance: another surftrace removes it"
 {do}
-{start}if pipe; then           # which only this shell holds: when that is killed, its end comes all the same
-    {{ read -r end; ending; }} </proc/self/fd/4 4>&- 3<&- >/dev/null 2>&1 &
+{timer}if pipe 4; then         # which only this shell holds: when that is killed, its end comes all the same
+    {{ exec 3<&- 4>&-; read -r reader; read -r end; ending; }} </proc/self/fd/4 >/dev/null 2>&1 &
     watch=$!
+else
+    exec 4>/dev/null
 fi
-echo "tracing; Ctrl-C ends it" >&2
+{start}echo "tracing; Ctrl-C ends it" >&2
 {wait}
 exit 0
 '''
 
 
-# dd reads and writes: a cat that splices (busybox's) holds the lock of a pipe it writes to while it waits
-READING = 'dd bs=64k <&3 2>/dev/null &\nreader=$!\n'
-COUNTING = '''pipe || fail "cannot make a pipe"
-dd bs=64k <&3 >/proc/self/fd/4 2>/dev/null 4>&- &
+READING = 'read_on &\nreader=$!\n'
+COUNTING = '''pipe 5 || fail "cannot make a pipe"
+read_on >/proc/self/fd/5 5>&- &
 reader=$!
-{ show && [ "$left" -gt 0 ] && trace | show; } </proc/self/fd/4 4>&- 3<&- 2>/dev/null &
+{ exec 3<&- 4>&- 5>&-; show && [ "$left" -gt 0 ] && trace | show; } </proc/self/fd/5 2>/dev/null &
 counter=$!
-exec 4>&-
+exec 5>&-
 '''
-
-
-TIMER = '{{ sleep {} & trap "kill $!; exit" TERM; wait; kill $$; }} >/dev/null 2>&1 3<&- &\ntimer=$!\n'
+# When the script was killed before that was watched for, another process may have its number by then
+TIMER = '''{{
+    exec 3<&-; sleep {} & trap "kill $!; exit" TERM; wait
+    case $(ls -l "/proc/$$/fd/3") in *"/$group/trace_pipe") kill $$ ;; esac
+}} >/dev/null 2>&1 &
+timer=$!
+'''
 
 
 def in_seconds(seconds: float) -> str:
@@ -14273,7 +14282,7 @@ def script(events: Sequence[Event], run: Run, seconds: float | None = None, coun
         tables=tables_in_script(events, made, top, interval) if made else '', off=OFF_AT_OPENING,
         halt=''.join(reversed(halt)), last='        [ -z "$reader" ] || table 1\n' * bool(made),
         do=HISTOGRAMS_NEEDED * bool(made) + '\n'.join(do), undo='\n'.join(reversed(undo)), count=count or 0,
-        start=(COUNTING if count else READING) + (TIMER.format(in_seconds(seconds)) if seconds else ''),
+        start=COUNTING if count else READING, timer=TIMER.format(in_seconds(seconds)) if seconds else '',
         wait=EVERY_SO_OFTEN.format(in_seconds(interval)) if interval else UNTIL_THE_END)
 
 

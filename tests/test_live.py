@@ -316,6 +316,24 @@ def group_of(run: Running) -> list[str]:
     return [text for text in stats if text.rpartition(')')[2].split()[2] == str(run.process.pid)]
 
 
+@pytest.mark.parametrize('shell', ['dash', 'mksh'])     # mksh keeps what a { ...; } & closes, and gives a command no 3 and above
+def test_a_script_killed_at_any_line_keeps_no_process(tracefs: Path, tmp_path: Path, shell: str) -> None:
+    """Where it already watches for that, it still ends itself; before, the next run sweeps, which a reader left would not let it."""
+    lines = script_text('-d', '1', 'P libc:getppid f:common_pid==1').splitlines(keepends=True)
+    runs = []
+    for number in range(lines.index('timer=$!\n'), len(lines)):
+        path = tmp_path / f'{number}.sh'
+        path.write_text(''.join([*lines[:number], 'kill -9 $$\n', *lines[number:]]))
+        runs.append(Script(shell, path))
+    limit = time.monotonic() + 60
+    while any(run.process.poll() is None or group_of(run) for run in runs) and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert [group_of(run) for run in runs] == [[]] * len(runs) and len(runs) > 8
+    assert [run.process.wait(30) for run in runs].count(-signal.SIGKILL) > 7        # of the others the line is never run
+    surftrace('-d', '0.1', FORK)
+    assert not [path for run in runs for path in (tracefs / 'instances').glob(f'surftrace_{run.process.pid}_*')]
+
+
 @SHELLS
 @pytest.mark.parametrize('options', [(), ('-s',)], ids=['', 'with stacks'])
 def test_the_script_ends_after_so_many_events(tracefs: Path, tmp_path: Path, shell: str, options: tuple[str, ...]) -> None:
