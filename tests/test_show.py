@@ -169,7 +169,7 @@ def test_what_a_script_writes_is_what_a_run_writes(shell, tmp_path):
     need(shell[0])
     events = events_of(KERNEL, *hostile(), ARGS, 'e system/event f:prev_comm=="$(x)"', *counting(), 'e system/other h:', 'r f h:$dur')
     text = script(events, Run(''))
-    changes = text[text.index('\nclaim || ') + 1:text.index('\ndd bs=64k')]
+    changes = text[text.index('\nclaim || ') + 1:text.index('\nif pipe 4')]
     stubs = """group=G; tracefs=/nowhere
         put() { printf '%s\\0%s\\0' "$1" "$2"; }
         maybe() { put "$@"; }
