@@ -8091,6 +8091,11 @@ class Resolver(Guards):
                    'say a type', arg.at)
         with located(at=arg.word_at if arg.word else arg.at):
             fetches, format_ = self._shown(lvalue, arg)
+        behind = any(fetch.base.startswith('$arg') and fetch.derefs for fetch in fetches)
+        asked = any(part.name.startswith('$arg') for part in arg.expr.parts())
+        if behind and self.kind == 'r' and not asked:
+            refuse('at return what an argument pointed to may be gone, or changed: trace it at entry with p; '
+                   '$arg1->m is what is there then', arg.at)
         if packet and fetches[0].kind in STRINGS:
             format_ = packet_format(fetches[0].derefs[-1][0])
             fetches = (*fetches, packet.in_skb())
@@ -14957,8 +14962,8 @@ An expression is made of
 - `$current`: the running task, as in `$current->real_parent->comm` (`p`, `r` and `t`; Linux 7.3).
 - `$dur`: at a return, the time since the entry, to the microsecond. surftrace sets the probe at the entry
   too, and what the return does not know (parameters, `%0`) is fetched there, as it was when the call began. A
-  kernel that keeps the arguments (Linux 6.9) has them at a return without `$dur` as well; what they point to
-  is then read at the return.
+  kernel that keeps the arguments (Linux 6.9) has them at a return by themselves; what is behind them as it is
+  at the return is `$arg1->m`.
 - `$dur(NAME)`: the time since the last event of the line called NAME (`p:NAME ...`) of the same thread;
   `$dur(NAME,FIELD,FIELD=ITS)`: since the last one whose fields were what the fields of this line are, of any
   thread. The first event behind NAME ends the time; one that has no beginning shows `(no NAME)`. What a

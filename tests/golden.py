@@ -406,7 +406,9 @@ _TABLE = [
     ('p take_bits', '@held+24:s16', 'held=@held+24:s16'),
     ('p take_bits', '&@held', '!ftrace reads what is at a symbol'),
     ('r take_bits', '$retval', 'retval=$retval:s32'),
-    ('r take_bits', 'p->a', 'a=+0($arg1):b3@0/8'),
+    ('r take_bits', 'p->a', 'a=+0(%di):b3@0/8'),                # at the entry: when it returns it may be gone
+    ('r take_bits', '$arg1->a', 'a=+0($arg1):b3@0/8'),
+    ('r take_bits', '+8($arg1):u32', 'mem=+8($arg1):u32'),
     ('r take_bits', '$arg1', 'p=$arg1:x64'),
     # eight arguments, floats, structs by value, structs returned
     ('p take_eight', 'a', 'a=%di:s8'),
@@ -595,7 +597,8 @@ _TABLE = [
     ('r take_float', '$arg2', '!$arg2 counts registers, and none of the parameters is in'),
     ('r take_float', 'c', 'c=$arg2:s32'),
     ('r take_bits', '$arg1->h', 'h=+20($arg1):b8@13/32 #! =h:enum(negative)'),
-    ('r take_holder', 'container_of(l, struct holder, link)->id', 'id=-8($arg2):u32'),
+    ('r take_holder', 'container_of(l, struct holder, link)->id', 'id=-8(%si):u32'),
+    ('r take_holder', 'container_of($arg2, struct holder, link)->id', 'id=-8($arg2):u32'),
 ]
 
 GOLDEN = [Case(place, expression, results[0], results[-1]) for place, expression, *results in _TABLE]
