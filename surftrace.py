@@ -12330,7 +12330,7 @@ class Decoder:
 
     def __init__(self, events: Sequence[Event], tasks: frozenset[int] = frozenset(),
                  function_at: Callable[[str, int], str] | None = None, stacks: bool = True,
-                 view: Raw | None = None) -> None:
+                 view: Raw | None = None, process_of: Callable[[int], int] = lambda tid: 0) -> None:
         self.view, self.gaps = view or Raw(), Gaps()
         self.counting, self.calls = Counting(events), OpenCalls(self.gaps.around)
         self.counts = {event.name: 0 for event in events}
@@ -12347,6 +12347,7 @@ class Decoder:
         self._shown: Iterable[tuple[bytes, Sequence[str]]] = ()
         self._starts: list[str] = []                    # those of the text that is being made
         self._tasks = tasks                             # threads and processes to be shown; none: all
+        self._process_of = functools.cache(process_of)     # for one block: numbers come again
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
@@ -12371,6 +12372,7 @@ class Decoder:
                 if len(between) == count + 1 and not any(between):
                     return self._counted(columns)
         data, self._pending, self.waits = self._pending + data, b'', False
+        self._process_of.cache_clear()
         heads = list(self._heads.finditer(data))
         self._starts = []
         self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), self._starts)]
@@ -12646,11 +12648,15 @@ class Decoder:
             kind: awaited.stacks[kind] for kind in sorted(stacks_of(awaited.event, self._stacks))})
 
     def _is_wanted(self, record: Record) -> bool:
-        """Count a record; tell whether it is of a task that is to be shown."""
-        head = record.head
+        """Count a record; tell whether its task is to be shown. Until a thread has left its processor once, the
+        kernel prints no process of it, or an older thread's of its number; what nothing tells is shown."""
         self.records += 1
-        tasks = {int(head['pid']), int(head['tgid']) if (head['tgid'] or b'-').isdigit() else 0}
-        return not self._tasks or bool(tasks & self._tasks)
+        pid, tgid = int(record.head['pid']), record.head['tgid'] or b'-'
+        printed = int(tgid) if tgid.isdigit() else 0
+        if not self._tasks or {pid, printed} & self._tasks:
+            return True
+        process = self._process_of(pid) or printed
+        return not process or process in self._tasks
 
     def _undecodable(self, record: Record) -> bytes:
         """A record whose end cannot be told from the text of its strings."""
@@ -14353,6 +14359,14 @@ class Tracefs:
         with self._refusals(path):
             return os.open(path, flags, dir_fd=self._folder)
 
+    def process_of(self, tid: int) -> int:
+        """The process of a thread; where it has ended by what the kernel has kept of it, 0 if nothing."""
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            with open(f'/proc/{tid}/status', errors='replace') as file:
+                return next(int(line.split()[1]) for line in file if line.startswith('Tgid:'))
+        found = re.search(rf'^{tid} (\d+)$', self.read('saved_tgids'), re.M)
+        return int(found[1]) if found else 0
+
     def read(self, path: str) -> str:
         """The text of a file, '' where it cannot be read."""
         try:
@@ -15969,7 +15983,7 @@ def trace(options: Any, probes: Sequence[Probe], machine: Machine, tracefs: Trac
 def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machine, tracefs: Tracefs,
                  undone: dict[str, str], command: Command) -> None:
     """Do a live run of these events."""
-    decoder = decoder_of(options, events, run, machine)
+    decoder = decoder_of(options, events, run, machine, tracefs)
     refusals = Refusals(events, machine, tracefs)
 
     def show(command: str) -> None:
@@ -16008,7 +16022,8 @@ def trace_events(options: Any, events: Sequence[Event], run: Run, machine: Machi
         raise SurftraceError(stream.failure)
 
 
-def decoder_of(options: Any, events: Sequence[Event], run: Run, machine: Machine) -> Decoder:
+def decoder_of(options: Any, events: Sequence[Event], run: Run, machine: Machine, tracefs: Tracefs
+               ) -> Decoder:
     """What makes of a run's records what is shown, or kept."""
     function_at = functools.partial(frame_function, machine.program) if run.user_stacks else None
     spread = options.children or options.uid or options.cgroup or options.command
@@ -16020,7 +16035,8 @@ def decoder_of(options: Any, events: Sequence[Event], run: Run, machine: Machine
         about = f'{now} on {here.nodename}, Linux {here.release} {here.machine}, by surftrace {__version__}'
         beginning = Beginning(zero, options.count, options.stack, run.user_stacks, tasks, tuple(events))
         return Recorder(beginning, [about, *said_lines(events)], function_at)
-    return Decoder(events, frozenset(tasks), function_at, options.stack, view_of(options, events, zero))
+    view = view_of(options, events, zero)
+    return Decoder(events, frozenset(tasks), function_at, options.stack, view, tracefs.process_of)
 
 
 @contextlib.contextmanager
