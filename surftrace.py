@@ -12648,8 +12648,8 @@ class Decoder:
             kind: awaited.stacks[kind] for kind in sorted(stacks_of(awaited.event, self._stacks))})
 
     def _is_wanted(self, record: Record) -> bool:
-        """Count a record; tell whether its task is to be shown. Until a thread has left its processor once, the
-        kernel prints no process of it, or an older thread's of its number; what nothing tells is shown."""
+        """Count a record; tell whether its task is to be shown. Until a thread has left its processor once
+        the kernel prints no process of it, or an older one's; what nothing tells is shown."""
         self.records += 1
         pid, tgid = int(record.head['pid']), record.head['tgid'] or b'-'
         printed = int(tgid) if tgid.isdigit() else 0
