@@ -275,7 +275,7 @@ def test_a_record_that_could_be_read_in_two_ways_is_counted_as_such():
 
 
 def test_tasks_that_are_not_wanted_are_not_counted():
-    data = text_of(PLAIN, {'n': 1, 'size': 1}) + text_of(PLAIN, {'n': 1, 'size': 1}, pid=78)
+    data = text_of(PLAIN, {'n': 1, 'size': 1}, tgid='77') + text_of(PLAIN, {'n': 1, 'size': 1}, pid=78, tgid='78')
     assert rows(table([PLAIN], data, tasks=frozenset([78]))) == ['1   0-1      1']
 
 
