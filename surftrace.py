@@ -3955,13 +3955,13 @@ class Variables:
         arguments on the stack (on ppc64le also room that the caller left), or in the `only` place that it
         ever has; and where its value must be computed (clang's bool, one bit of a register). Where gcc cannot
         follow variables (ip_rt_update_pmtu in every x86 kernel), the only place is any register it is moved
-        to at some time, which is right at entry for the registers of arguments alone; what is counted from
-        the stack pointer (clang -O0, of a function with an aligned variable) is right at entry nowhere."""
+        to at some time, which is right at entry for the registers of arguments alone; so is what clang -O0,
+        in a function with an aligned variable, counts from the stack pointer or another register."""
         below = found.offset < self._arch.stack - self._arch.frame or unit.language == 'Go'
         if found.how == 'frame' and below:
             return None
-        moved = found.how in ('memory', 'register') and not self._is_argument(found) and (
-            unit.is_gnu or self._is_stack(found))
+        moved = (found.how in ('memory', 'register') and not self._is_argument(found)
+                 and (unit.is_gnu or not self._is_argument(found._replace(how='register'))))
         computed = found.how == 'gone' and (only or found != NOWHERE)
         return None if computed or only and moved else found
 
@@ -12316,6 +12316,24 @@ class Gaps:
         return head.start() in self._around
 
 
+class WantedTasks:
+    """The threads and processes whose records are shown, by their numbers; none: all. Until a thread has left
+    its processor once, the kernel prints no process of it, or that of an older thread of its number."""
+
+    def __init__(self, numbers: frozenset[int], process_of: Callable[[int], int]) -> None:
+        self.numbers, self._process_of = numbers, functools.cache(process_of)
+        self.forget = self._process_of.cache_clear      # the same number is another task, later
+
+    def has(self, head: re.Match[bytes]) -> bool:
+        """Tell whether a record is of such; one whose process nothing tells is."""
+        pid, tgid = int(head['pid']), head['tgid'] or b'-'
+        printed = int(tgid) if tgid.isdigit() else 0
+        if not self.numbers or {pid, printed} & self.numbers:
+            return True
+        process = self._process_of(pid) or printed
+        return not process or process in self.numbers
+
+
 class Decoder:
     """Lines of trace_pipe, decoded: values that cannot be trusted replaced, formats applied, what is fetched
     unseen taken away, control characters made visible. `counts` are those shown of each event, `records` all
@@ -12346,8 +12364,7 @@ class Decoder:
         # each text of the last block, and the records that begin in it: their events, '' for what is none
         self._shown: Iterable[tuple[bytes, Sequence[str]]] = ()
         self._starts: list[str] = []                    # those of the text that is being made
-        self._tasks = tasks                             # threads and processes to be shown; none: all
-        self._process_of = functools.cache(process_of)     # for one block: numbers come again
+        self._tasks = WantedTasks(tasks, process_of)
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown
@@ -12362,7 +12379,7 @@ class Decoder:
         """Whole lines, decoded; no more than `limit` events of them. A stack ends where a record begins: the
         last one waits for that where there is `more`."""
         count = data.count(b'\n')
-        simple = not (self._tasks or self._pending or self._takes_stacks)
+        simple = not (self._tasks.numbers or self._pending or self._takes_stacks)
         if simple and (limit is None or limit > count):
             if self._plain and self._count(data, count):
                 self._shown = ()
@@ -12372,7 +12389,7 @@ class Decoder:
                 if len(between) == count + 1 and not any(between):
                     return self._counted(columns)
         data, self._pending, self.waits = self._pending + data, b'', False
-        self._process_of.cache_clear()
+        self._tasks.forget()
         heads = list(self._heads.finditer(data))
         self._starts = []
         self._shown = out = [(self._between(data[:heads[0].start() if heads else len(data)]), self._starts)]
@@ -12648,15 +12665,9 @@ class Decoder:
             kind: awaited.stacks[kind] for kind in sorted(stacks_of(awaited.event, self._stacks))})
 
     def _is_wanted(self, record: Record) -> bool:
-        """Count a record; tell whether its task is to be shown. Until a thread has left its processor once
-        the kernel prints no process of it, or an older one's; what nothing tells is shown."""
+        """Count a record; tell whether it is of a task that is to be shown."""
         self.records += 1
-        pid, tgid = int(record.head['pid']), record.head['tgid'] or b'-'
-        printed = int(tgid) if tgid.isdigit() else 0
-        if not self._tasks or {pid, printed} & self._tasks:
-            return True
-        process = self._process_of(pid) or printed
-        return not process or process in self._tasks
+        return self._tasks.has(record.head)
 
     def _undecodable(self, record: Record) -> bytes:
         """A record whose end cannot be told from the text of its strings."""

@@ -253,10 +253,12 @@ def test_what_is_counted_from_a_stack_pointer_that_is_moved_is_refused(tmp_path:
     (tmp_path / 'a.c').write_text('''
         int g(int x, double d, long double more, int y) { _Alignas(64) volatile char b[64]; b[y] = x + d + more; return b[0]; }
         int h(int x, int y) { _Alignas(64) volatile char b[64]; b[y] = x; return b[0]; }
-        int main(void) { return g(1, 2, 3, 4) + h(6, 7); }''')
+        int k(int x, double d, long double more, int y) { _Alignas(64) volatile char b[64], c[y]; b[y] = c[0] = x + d + more; return b[0]; }
+        int main(void) { return g(1, 2, 3, 4) + h(6, 7) + k(1, 2, 3, 4); }''')
     made(tmp_path, CLANG, '-g', '-O0', 'a.c', '-o', 'a')
     assert in_program(tmp_path / 'a', 'g', 'x').endswith('x=%di:s32\n')
     assert "'y' is not available here: it comes after a floating-point argument" in in_program(tmp_path / 'a', 'g', 'y')
+    assert "'y' is not available here: it comes after a floating-point argument" in in_program(tmp_path / 'a', 'k', 'y')
     assert in_program(tmp_path / 'a', 'h', 'x y').endswith('x=%di:s32 y=%si:s32\n')
     for behind in (1, 4):
         assert "'y' is not available here: the stack pointer is elsewhere" in in_program(tmp_path / 'a', f'h+{behind}', 'y')
