@@ -7378,8 +7378,8 @@ class Leaves:
                 location is None or location.how in ('memory', 'pieces', 'frame')):
             places = convention(self.arch, self.function)
             if any(map(self._is_unlike, self.function.parameters, places)):
-                refuse(f"'{name}' is not available here: other arguments are not where C's calling "
-                       'convention has them (ms_abi?); name a register (%REG)')
+                refuse(f"where '{name}' is at the entry, DWARF does not tell, and other arguments are not "
+                       "where C's calling convention has them; name a register (%REG)")
             if location is None or location.how != 'frame' and places[index].how != 'gone':
                 location = places[index]
         assert location
