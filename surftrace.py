@@ -13880,9 +13880,6 @@ claim() {{       # before trace_pipe is open another surftrace may remove the in
     maybe "instances/$group/{off}" 0
     command exec 3<"$tracefs/instances/$group/trace_pipe"
 }}
-read_on() {{     # by dd: a cat that splices (busybox's) holds the lock of a pipe it writes to while it waits
-    exec sh -c 'echo $$ >&4; exec dd bs=64k 4>&-' <&3 4>&4 2>/dev/null
-}}
 trace() {{ sed -n '/^[^#]/,$p' "$tracefs/instances/$group/trace"; }}        # what nobody has read
 last() {{        # the lines that belong to this event are there soon; then nothing more is read
     echo 0 >"$tracefs/instances/$group/tracing_on"
@@ -13956,11 +13953,14 @@ exit 0
 '''
 
 
-READING = 'read_on &\nreader=$!\n'
-COUNTING = '''pipe 5 || fail "cannot make a pipe"
-read_on >/proc/self/fd/5 5>&- &
+# By dd: a cat that splices (busybox's) holds the lock of a pipe it writes to while it waits. Not by exec in a
+# function, which takes from bash's that it ignores INT: bash waits for ever for what dies of the same one
+DD = "sh -c 'echo $$ >&4; exec dd bs=64k 4>&-' <&3 4>&4 2>/dev/null"
+READING = f'{DD} &\nreader=$!\n'
+COUNTING = f'''pipe 5 || fail "cannot make a pipe"
+{DD} >/proc/self/fd/5 5>&- &
 reader=$!
-{ exec 3<&- 4>&- 5>&-; show && [ "$left" -gt 0 ] && trace | show; } </proc/self/fd/5 2>/dev/null &
+{{ exec 3<&- 4>&- 5>&-; show && [ "$left" -gt 0 ] && trace | show; }} </proc/self/fd/5 2>/dev/null &
 counter=$!
 exec 5>&-
 '''
