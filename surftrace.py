@@ -16285,14 +16285,20 @@ class Reader:
         """Read what there is now, and no more: then the pipe ends."""
         with contextlib.suppress(OSError):                              # it has ended by itself
             self._orders.send(b'e')
-        os.kill(self.process, signal.SIGCONT)   # Ctrl-Z stops it too; what makes us go on, maybe us alone
+        self._wake()
 
     def close(self) -> int:
         """End it, whatever it does; 0, or the status it had ended with, a signal below 0."""
         self._orders.close()
         os.close(self.pipe)
-        os.kill(self.process, signal.SIGCONT)
+        self._wake()
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+
+    def _wake(self) -> None:
+        """Let it go on where it is stopped: Ctrl-Z stops it too; what makes us go on, maybe us alone."""
+        changed = os.waitid(os.P_PID, self.process, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if changed and changed.si_code == os.CLD_STOPPED:
+            os.kill(self.process, signal.SIGCONT)
 
 
 def read_on(orders: Any, into: int) -> None:

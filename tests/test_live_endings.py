@@ -28,7 +28,7 @@ from live import COMMAND, FORK, PATIENCE, PROJECT, Running, children, forked, is
 
 pytestmark = pytest.mark.live
 PROBE = 'P:ending libc:getppid'
-ENOUGH = 52             # calls that touch tracefs; a run has fewer
+ENOUGH = 72             # calls that touch tracefs; a run has fewer
 SEED = random.randrange(1 << 32)
 
 # argv: how, the number of the call, surftrace's arguments. At that call, `stop` stops the process, `fail` makes the call fail.

@@ -1496,7 +1496,7 @@ def script(shell: str, name: str) -> Iterator[tuple[subprocess.Popen[bytes], Pat
     """A script of the folder, tracing in that shell without any Python in reach; and what it prints."""
     tools = Path('/run/tools')
     tools.mkdir(exist_ok=True)
-    for tool in ('dd', 'sed', 'mkdir', 'rmdir', 'id', 'awk', 'sleep', 'mount', 'mkfifo', 'rm'):
+    for tool in ('sh', 'dd', 'sed', 'ls', 'mkdir', 'rmdir', 'id', 'awk', 'sleep', 'mount', 'mkfifo', 'rm'):
         with contextlib.suppress(FileExistsError):
             (tools / tool).symlink_to(shutil.which(tool) or tool)
     out, err = Path(f'/run/{shell}.out'), Path(f'/run/{shell}.err')
