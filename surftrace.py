@@ -571,6 +571,11 @@ def shape(type_: Type) -> object:
     return spell(type_)
 
 
+def differ(types: Sequence[Type]) -> bool:
+    """Tell whether not all are laid out alike. (To look into one alone would take all debug information.)"""
+    return len(types) > 1 and len(set(map(shape, types))) > 1
+
+
 class Base(NamedTuple):
     """A class that another is derived from, and the row of bases that leads to it."""
     struct: Struct
@@ -3011,7 +3016,7 @@ class DwarfTypes:
 
     def _one_of(self, keyword: str, name: str, dies: list[Die]) -> Type:
         types = [bare(self._type(die)) for die in dies]
-        if len({shape(type_) for type_ in types}) > 1:
+        if differ(types):
             files = sorted({die.unit.top.name for die in dies})
             what = f'{keyword} {name}'.strip()
             raise InputError(f"'{what}' is defined differently in {', '.join(files[:4])}; reach it through a "
@@ -4489,7 +4494,7 @@ class Btf(TypeInfo):
         with reading(self.path):
             kinds = BTF_DEFINING.get(keyword, (keyword,)) if keyword else ('typedef', 'int', 'float')
             types = [bare(self._type(number)) for number in self._numbered(name, kinds)]
-            if len({shape(type_) for type_ in types}) > 1:
+            if differ(types):
                 wanted = f'{keyword} {name}'.strip()
                 raise InputError(
                     f"'{wanted}' has several definitions in the kernel, and BTF does not say which file has "
@@ -4567,7 +4572,7 @@ class DistilledBtf(Btf):
         if declared and not types:
             return super()._read_type(number)
         fitting = [type_ for type_ in types if declared or size_of(type_) == record.value]
-        if not fitting or len({shape(type_) for type_ in fitting}) > 1:
+        if not fitting or differ(fitting):
             how = 'has several of' if fitting else 'does not have'
             raise DebugInfoError(f"{self.path}: the module was built with a '{keyword} {name}' that "
                                  f'{self._kernel.path} {how}')

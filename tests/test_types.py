@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 from btf_writer import ENUM, ENUM64, FLOAT, FUNC, INT, KFLAG, PROTO, STRUCT, btf
@@ -13,7 +14,7 @@ from helpers import AMD64, TYPES, resolved, types_of
 from imitation import WORD, Machine, printed
 
 import surftrace
-from surftrace import Array, Enum, Float, InputError, Int, Module, Pointer, Struct, find_member, member_names, size_of, spell
+from surftrace import Array, Enum, Float, InputError, Int, Module, Pointer, Struct, differ, find_member, member_names, size_of, spell
 
 STRUCTS = re.findall(r'^(struct|union) (\w+) \{', TYPES, re.M)
 
@@ -359,3 +360,12 @@ def test_members_of_random_structs_are_read_as_c_reads_them(strange, strange_val
     assert right > COUNT * ROUNDS * 4
     assert {message for _, _, message in refused} <= {f'a bit-field of {bits} bits in more than 8 bytes'
                                                       for bits in range(58, 65)}
+
+
+def test_one_definition_is_not_looked_into() -> None:
+    def unread() -> NoReturn:
+        raise AssertionError('the types of its members are read')
+    alone = Struct('struct', 'task_struct', 8, unread)
+    assert not differ([alone]) and not differ([])
+    with pytest.raises(AssertionError):
+        differ([alone, alone])
