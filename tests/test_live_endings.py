@@ -383,7 +383,7 @@ def test_a_run_stopped_at_any_call_is_not_swept(left: Callable[[], list[str]]) -
     stopped = [at_call('stop', number, '-d', '0.3', PROBE, f'{FORK} f:common_pid==1') for number in range(1, ENOUGH)]
     try:
         wait_until(lambda: all(state(run.pid) in 'TZ' for run in stopped))
-        assert any(state(run.pid) == 'Z' for run in stopped), 'there are more calls than that'
+        assert sum(state(run.pid) == 'T' for run in stopped) > 15       # the more of them, the more calls has each
         for _ in range(2):
             swept = surftrace('-d', '0.2', PROBE)
             assert swept.returncode == 0 and 'Traceback' not in swept.stderr, swept.stderr
