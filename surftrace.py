@@ -7614,9 +7614,8 @@ class Leaves:
 
     def _is_per_cpu(self, name: str) -> bool:
         """Tell whether a symbol that no debug information knows is one of those (include/linux/percpu.h)."""
-        table = self.info.symbols
-        marks = ('__per_cpu_start', name, '__per_cpu_end') if table else ()
-        places = [symbol.address for mark in marks for symbol in table.symbols(mark)]       # type: ignore
+        table, marks = self.info.symbols, ('__per_cpu_start', name, '__per_cpu_end')
+        places = [symbol.address for mark in marks for symbol in table.symbols(mark)] if table else []
         return len(places) == 3 and places[0] <= places[1] < places[2]
 
     def _symbol(self, name: str) -> Fetch:
@@ -10209,7 +10208,12 @@ def with_hidden(fields: list[Field], probe: Probe, resolver: Resolver) -> tuple[
     if names and probe.filter:
         filter_ = mapped(probe.filter, lambda each: each._replace(field=names.get(each.field, each.field)))
         probe = probe._replace(filter=filter_)
-    return probe, sorted(fields, key=operator.attrgetter('hidden'))     # behind what is shown
+    return probe, hidden_last(fields)
+
+
+def hidden_last(fields: Iterable[Field]) -> list[Field]:
+    """The fields, those that are not shown behind the others."""
+    return sorted(fields, key=operator.attrgetter('hidden'))
 
 
 def unnamed(filter_: Filter | None, names: Container[str]) -> Iterator[Compare]:
@@ -10315,8 +10319,7 @@ def pair_events(probe: Probe, name: str, letter: str, target: Target, machine: M
     resolver = InPair(resolver_in(target, 'p', known), resolver_in(target, 'r', known), at_entry)
     probe, fields, columns = looked_up(probe, resolver)
     if wants_time(probe) and not any(field.when == 'dur' for field in fields):
-        fields = unique([*fields, TIME._replace(at=(0, 1))], probe)
-        fields = sorted(fields, key=operator.attrgetter('hidden'))
+        fields = hidden_last(unique([*fields, TIME._replace(at=(0, 1))], probe))
     in_kernel, condition = divided(probe.filter, fields)
     entry_name, entry_letter = f'{name[:60]}_in', 'P' if letter == 'R' else 'p'
     of_entry, own = ([field for field in fields if field.when == when] for when in ('entry', ''))
@@ -12046,11 +12049,6 @@ class Template(Text):
         return ''.join(parts).encode() + b'\n'
 
 
-def either(column: list[bytes], other: list[bytes]) -> list[bytes]:
-    """Of two columns the cells that there are."""
-    return [another if one is None else one for one, another in zip(column, other)]
-
-
 def interleaved(*columns: Cells) -> bytes:
     """The cells of columns of one length, row by row."""
     cells = [b''] * (len(columns) * len(columns[0]))
@@ -12688,6 +12686,11 @@ class Decoder:
             return self._taken(head, event)
         fields = event.every_field
         return self._taken(head, event, ['(not decoded)'] * len(fields), text)
+
+
+def either(column: list[bytes], other: list[bytes]) -> list[bytes]:
+    """Of two columns the cells that there are."""
+    return [another if one is None else one for one, another in zip(column, other)]
 
 
 # How the kernel prints a value (kernel/trace/trace_probe.c, PRINT_TYPE_FUNC): any, and one that is plain
@@ -14377,10 +14380,8 @@ class Tracefs:
 
     def process_of(self, tid: int) -> int:
         """The process of a thread; where it has ended by what the kernel has kept of it, 0 if nothing."""
-        with contextlib.suppress(OSError, ValueError, StopIteration):
-            with open(f'/proc/{tid}/status', errors='replace') as file:
-                return next(int(line.split()[1]) for line in file if line.startswith('Tgid:'))
-        found = re.search(rf'^{tid} (\d+)$', self.read('saved_tgids'), re.M)
+        found = (re.search(r'^Tgid:\s*(\d+)$', read_text(f'/proc/{tid}/status'), re.M)
+                 or re.search(rf'^{tid} (\d+)$', self.read('saved_tgids'), re.M))
         return int(found[1]) if found else 0
 
     def read(self, path: str) -> str:
