@@ -11806,6 +11806,7 @@ class Raw:
     """The kernel's own lines, in which only values that cannot be trusted, and formats, are other."""
     in_blocks = True                                    # whether rows() shows plain records
     holds_stacks = False                                # whether an event is shown when its stack has come
+    process_of: Callable[[int], int] = staticmethod(lambda tid: 0)      # of a thread; 0: see its record
 
     def label(self, event: Event) -> str:
         """What an event is called."""
@@ -11884,9 +11885,22 @@ class Text(Raw):
         time, = self._times([head['time']])
         return time + self._task(head[0][:head.start('time') - head.start()])
 
+    def _process(self, thread: bytes, printed: bytes | None) -> int:
+        """The process of a thread, 0 where nothing tells it or the kernel prints none; see WantedTasks."""
+        known = int(printed) if printed and printed.isdigit() else 0
+        return (self.process_of(int(thread)) or known) if printed else 0
+
+    def _task_text(self, text: bytes) -> bytes:
+        """A task, from what the kernel prints: NAME-THREAD(PROCESS), where these are two."""
+        name, _, numbers = text.rpartition(b'-') if b'(' not in text[17:] else (text[:16], b'-', text[17:])
+        thread, printed = re.findall(rb'(\d+) *(?:\( *([\d-]+)\))?', numbers)[0]
+        process = b'%d' % self._process(thread, printed)
+        more = b'' if process in (b'0', thread) else b'(%s)' % process
+        return b'%s ' % visible(b'%s-%s%s' % (name.lstrip(b' '), thread, more)).ljust(18)
+
     def _task_and_cpu(self, text: bytes) -> bytes:
         task, _, cpu = text.rpartition(b'[')
-        return task_text(task) + (b'[' + cpu.split(b' ')[0] + b' ') * self._cpu
+        return self._task_text(task) + (b'[' + cpu.split(b' ')[0] + b' ') * self._cpu
 
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
         self._above = head['pid'], head['cpu']
@@ -11933,9 +11947,10 @@ class Text(Raw):
     def _known(self, head: re.Match[bytes], event: Event | None = None, place: bytes = b''
                ) -> dict[str, object]:
         """What is known of a record, and its event, by the names of --json and --format."""
-        process = {'tgid': int(head['tgid'])} if (head['tgid'] or b'-').isdigit() else {}
+        process = self._process(head['pid'], head['tgid'])
         known = {'time': self._time(head), 'comm': decoded(head['task']).lstrip(' '), 'pid': int(head['pid']),
-                 **process, 'cpu': int(head['cpu']), **({'event': self.label(event)} if event else {})}
+                 **({'tgid': process} if process else {}), 'cpu': int(head['cpu']),
+                 **({'event': self.label(event)} if event else {})}
         if event and not event.definitions:
             known['text'] = decoded(head['event'] + place)
         elif event and event.probe.kind != 'e':
@@ -12040,7 +12055,7 @@ class Template(Text):
 
     def line(self, head: re.Match[bytes], event: Event, place: bytes, pairs: FieldReadings) -> bytes:
         self._above = head['pid'], head['cpu']
-        task = task_text(head[0][:head.start('cpu') - head.start() - 1])
+        task = self._task_text(head[0][:head.start('cpu') - head.start() - 1])
         known = {'task': decoded(task).strip(' '), 'text': decoded(b' '.join(with_names(pairs))),
                  **self._known(head, event, place), **dict.fromkeys(self._named, '')}
         known.update((field.name, decoded(reading.text)) for field, reading in pairs)
@@ -12060,14 +12075,6 @@ def interleaved(*columns: Cells) -> bytes:
 def in_colour(match: re.Match[bytes]) -> bytes:
     """The name of a value, in colour; what is no name as it is."""
     return b'%s%s%s%s=' % (match[1], CYAN, match[2], PLAIN_AGAIN) if match[2] else match[0]
-
-
-def task_text(text: bytes) -> bytes:
-    """A task as it is shown, from what the kernel prints: NAME-THREAD(PROCESS), where these are two."""
-    name, _, numbers = text.rpartition(b'-') if b'(' not in text[17:] else (text[:16], b'-', text[17:])
-    thread, *process = re.findall(rb'\d+', numbers)
-    more = b'(%s)' % process[0] if process and process[0] != thread else b''
-    return b'%s ' % visible(b'%s-%s%s' % (name.lstrip(b' '), thread, more)).ljust(18)
 
 
 def local_time(form: str, second: int) -> bytes:
@@ -12324,8 +12331,8 @@ class WantedTasks:
     its processor once, the kernel prints no process of it, or that of an older thread of its number."""
 
     def __init__(self, numbers: frozenset[int], process_of: Callable[[int], int]) -> None:
-        self.numbers, self._process_of = numbers, functools.cache(process_of)
-        self.forget = self._process_of.cache_clear      # the same number is another task, later
+        self.numbers, self.process_of = numbers, functools.cache(process_of)
+        self.forget = self.process_of.cache_clear       # the same number is another task, later
 
     def has(self, head: re.Match[bytes]) -> bool:
         """Tell whether a record is of such; one whose process nothing tells is."""
@@ -12333,7 +12340,7 @@ class WantedTasks:
         printed = int(tgid) if tgid.isdigit() else 0
         if not self.numbers or {pid, printed} & self.numbers:
             return True
-        process = self._process_of(pid) or printed
+        process = self.process_of(pid) or printed
         return not process or process in self.numbers
 
 
@@ -12368,6 +12375,7 @@ class Decoder:
         self._shown: Iterable[tuple[bytes, Sequence[str]]] = ()
         self._starts: list[str] = []                    # those of the text that is being made
         self._tasks = WantedTasks(tasks, process_of)
+        self.view.process_of = self._tasks.process_of
         self._function_at = functools.lru_cache(1 << 16)(function_at) if function_at else None
         self._heads = HEADS_AMONG_FRAMES if function_at else HEADS
         self._stacks = stacks                           # whether they are shown

@@ -3,6 +3,7 @@ a bad pointer may be anything: neither may become a wrong value."""
 from __future__ import annotations
 
 import re
+from json import loads
 from random import Random
 
 import pytest
@@ -182,6 +183,19 @@ def test_only_wanted_tasks_are_shown(tasks, wanted, untold):
     for decoder, shown in ((Decoder([event], frozenset(tasks), process_of={77: 88, 5: 4711}.__getitem__), wanted), (Decoder([event], frozenset(tasks)), untold)):
         assert [int(number) for number in re.findall(rb'n=(\d)', decoder.block(data))] == shown
         assert decoder.counts == {'f0': len(shown)}
+
+
+@pytest.mark.parametrize(('tgid', 'process', 'shown', 'told'), [
+    ('4711', 88, b'(88)', 88), ('4711', 0, b'(4711)', 4711), ('4711', 77, b'', 77), ('-------', 88, b'(88)', 88), ('-------', 0, b'', None),
+    (None, 88, b'', None)])
+def test_the_process_is_not_that_of_an_older_thread(tgid, process, shown, told):
+    """Which the kernel may print of a new one; in text and in objects."""
+    event, = sealed('p f n=%di:u32')
+    data = text_of(event, {'n': 1}, **{'tgid': tgid} if tgid else {})
+    text, json = (Decoder([event], stacks=False, view=view([event]), process_of=lambda tid: {77: process}[tid]).block(data)
+                  for view in (surftrace.Text, surftrace.Json))
+    assert re.search(rb'-77(\S*) ', text)[1] == shown
+    assert loads(json).get('tgid') == told
 
 
 def test_flags_may_stand_in_the_head():
